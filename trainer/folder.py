@@ -1,0 +1,398 @@
+"""The run folder: what a run leaves behind, and the only file that knows the names in it.
+
+`RunFolder` writes while a run goes on and reads at any time; `Run` is what Python users hold.
+Each file appears whole (`trainer.files`), except `run.log` and the stream of steps, which grow and
+can be read at every moment. Nothing in a folder refers to the folder's own place: it can be copied.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from trainer import step_log
+from trainer.errors import RunFolderError
+from trainer.files import disk_error, write_atomic
+from trainer.location import default_folder, named_folder, why_no_run_folder
+from trainer.provenance import git_commit, versions
+from trainer.tables import csv_header, csv_lines, json_text, parse_csv
+
+if TYPE_CHECKING:
+    from trainer.fitted import FittedModel
+
+FORMAT_VERSION = 1
+
+INPUT = "input.yaml"
+CONFIG = "config.yaml"
+MANIFEST = "manifest.json"
+LOG = "run.log"
+STEPS_STREAM = "steps.arrows"
+STEPS = "steps.parquet"
+HISTORY = "history.csv"
+TRIALS = "trials.csv"
+RESULTS = "results.json"
+PREDICTIONS = "predictions.parquet"
+WEIGHTS = "weights.safetensors"
+GRADIENTS = "gradients/step-{step}.safetensors"
+
+_HISTORY_EVERY = 2.0  # seconds: history.csv is written anew each time, so not for every row
+_HISTORY_TYPES = {
+    "trial": pa.int32(),
+    "repeat": pa.int32(),
+    "epoch": pa.int32(),
+    "step": pa.int64(),
+}  # all else are metrics, float64
+_TRIALS_WORDS = frozenset({"status", "reason"})
+
+
+class RunFolder:
+    """One run folder. `create` starts one that is written; `open` gives one that is read.
+
+    Every method that writes raises DiskError when the disk refuses; what was written before stays
+    readable.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._steps: step_log.StepLog | None = None
+        self._manifest: dict[str, Any] = {}
+        self._started = time.monotonic()
+        self._history_columns: tuple[str, ...] = ()
+        self._history_text: list[str] = []
+        self._history_due = 0.0  # when history.csv may be written again
+        self._history_pending = False
+
+    @classmethod
+    def create(cls, name: str, out: str | os.PathLike[str] | None = None) -> RunFolder:
+        """Make the folder of a new run, and take it: no other run can.
+
+        Args:
+            name: the run's name, any string; the default folder is
+                `runs/<name>/<YYYYmmdd-HHMMSS>` under the current folder, with `-2`, `-3`, …
+                where that is taken, and with `_` for what is unsafe in a folder's name.
+            out: exactly this folder instead; it may be there already if it is empty.
+
+        Raises:
+            RunFolderError: `out` is a file or not empty, or no folder can have that name.
+            DiskError: the disk refused.
+        """
+        path = default_folder(name) if out is None else named_folder(out)
+        folder = cls(path)
+        try:
+            (path / LOG).open("xb").close()  # whoever makes the log has the folder
+        except FileExistsError as error:
+            raise RunFolderError(f"{path}: another run has just taken it") from error
+        except OSError as error:
+            raise disk_error(path / LOG, error) from error
+        folder.update_manifest(
+            format_version=FORMAT_VERSION,
+            status="running",
+            name=name,
+            started=_now(),
+            versions=versions(),
+            **git_commit(),
+        )
+        folder._steps = step_log.StepLog(path / STEPS_STREAM)
+        return folder
+
+    @classmethod
+    def open(cls, path: str | os.PathLike[str]) -> RunFolder:
+        """The run folder at `path`, to be read.
+
+        Raises:
+            RunFolderError: there is no such folder, or it is not a run folder.
+        """
+        folder = cls(Path(os.path.abspath(path)))
+        if not os.path.isfile(folder.path / MANIFEST):
+            raise RunFolderError(f"{folder.path}: {why_no_run_folder(folder.path, MANIFEST)}")
+        folder.manifest()
+        return folder
+
+    # Writing, in the order of a run.
+
+    def write_input(self, text: str | bytes) -> None:
+        """The file as the user wrote it (a text is written as UTF-8)."""
+        write_atomic(self.path / INPUT, _bytes(text))
+
+    def write_config(self, text: str) -> None:
+        """The resolved spec as YAML: running it again gives the same run."""
+        write_atomic(self.path / CONFIG, _bytes(text))
+
+    def update_manifest(self, **fields: Any) -> None:
+        """Set these fields of the manifest and keep the others."""
+        self._manifest.update(fields)
+        write_atomic(self.path / MANIFEST, _bytes(json_text(self._manifest)))
+
+    def log(self, text: str) -> None:
+        """Append to run.log, with the time before each line."""
+        stamp = datetime.now().isoformat(" ", "milliseconds")
+        lines = [f"{stamp}  {line}\n" for line in text.splitlines() or [""]]
+        try:
+            with open(self.path / LOG, "ab") as file:
+                file.write(_bytes("".join(lines)))
+        except OSError as error:
+            raise disk_error(self.path / LOG, error) from error
+
+    def append_steps(
+        self,
+        step: npt.NDArray[np.integer],
+        epoch: npt.NDArray[np.integer],
+        values: Mapping[str, npt.NDArray[np.float32]],
+        trial: npt.NDArray[np.integer],
+        repeat: npt.NDArray[np.integer],
+    ) -> None:
+        """Append n logged steps of K columns: see `StepLog.append`."""
+        if self._steps is None:
+            raise RuntimeError(f"{self.path} was opened to be read")
+        self._steps.append(step, epoch, values, trial, repeat)
+        self._write_history_if_due()
+
+    def finish_steps(self) -> None:
+        """Put steps.parquet in the place of the stream."""
+        self._end_stream()
+        step_log.stream_to_parquet(self.path / STEPS_STREAM, self.path / STEPS)
+
+    def append_history(self, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Add rows (a column of the stack at an evaluation each) to history.csv.
+
+        The file is written anew at most every two seconds; `flush` and `close` write what waits.
+        """
+        if not rows:
+            return
+        if not self._history_columns:
+            self._history_columns = tuple(rows[0])
+            self._history_text.append(csv_header(self._history_columns))
+        self._history_text.append(csv_lines(rows, self._history_columns))
+        self._history_pending = True
+        self._write_history_if_due()
+
+    def flush(self) -> None:
+        """Write what waits."""
+        if self._history_pending:
+            write_atomic(self.path / HISTORY, _bytes("".join(self._history_text)))
+            self._history_pending = False
+            self._history_due = time.monotonic() + _HISTORY_EVERY
+
+    def write_trials(self, rows: Sequence[Mapping[str, Any]]) -> None:
+        """The table of trials, in the order given; all rows have the columns of the first."""
+        columns = tuple(rows[0]) if rows else ("trial", "rank", "status", "reason")
+        text = csv_header(columns) + csv_lines(rows, columns)
+        write_atomic(self.path / TRIALS, _bytes(text))
+
+    def write_results(self, results: Mapping[str, Any]) -> None:
+        """The outcome: `metric`, `counts`, `best`, `runner_up`, `groups`."""
+        write_atomic(self.path / RESULTS, _bytes(json_text(results)))
+
+    def write_predictions(self, table: pa.Table) -> None:
+        """The chosen model on val and test: `split, row, target, prediction, p_<class>`."""
+        import pyarrow.parquet as pq
+
+        sink = pa.BufferOutputStream()
+        pq.write_table(table, sink)
+        write_atomic(self.path / PREDICTIONS, sink.getvalue().to_pybytes())
+
+    def write_weights(
+        self,
+        weights: npt.NDArray[np.floating],
+        bias: npt.NDArray[np.floating],
+        trial: npt.NDArray[np.integer],
+        repeat: npt.NDArray[np.integer],
+    ) -> None:
+        """All columns: weights (D, C, K), bias (C, K), trial (K,), repeat (K,)."""
+        arrays = {"weights": weights, "bias": bias, "trial": trial, "repeat": repeat}
+        self._write_arrays(self.path / WEIGHTS, arrays)
+
+    def write_gradients(self, step: int, arrays: Mapping[str, npt.NDArray[Any]]) -> None:
+        """One step in full: see CONTRACT's `gradients/` for the arrays and their shapes."""
+        path = self.path / GRADIENTS.format(step=step)
+        try:
+            path.parent.mkdir(exist_ok=True)
+        except OSError as error:
+            raise disk_error(path.parent, error) from error
+        self._write_arrays(path, arrays)
+
+    def close(self, status: str, **fields: Any) -> None:
+        """End the run: what waits is written, and last of all its status in the manifest.
+
+        Args:
+            status: finished, diverged, interrupted or failed. The first two have gone their
+                way: their steps become Parquet. The others leave the stream.
+            fields: more for the manifest.
+        """
+        self.flush()
+        if status in ("finished", "diverged"):
+            self.finish_steps()
+        else:
+            self._end_stream()
+        seconds = round(time.monotonic() - self._started, 3)
+        self.update_manifest(status=status, ended=_now(), seconds=seconds, **fields)
+
+    # Reading.
+
+    def manifest(self) -> dict[str, Any]:
+        """manifest.json."""
+        return self._read_json(MANIFEST)
+
+    def config(self) -> str:
+        """config.yaml, the text of the resolved spec."""
+        return self._read_text(CONFIG)
+
+    def steps(self) -> pa.Table:
+        """The log of steps, `step_log.SCHEMA`: from Parquet, or the stream up to its last batch."""
+        if (self.path / STEPS).exists():
+            return step_log.read_parquet(self.path / STEPS)
+        return step_log.read_stream(self._present(STEPS_STREAM))
+
+    def history(self) -> pa.Table:
+        """history.csv: trial, repeat, epoch i32, step i64, metrics f64; an empty cell is null."""
+        from pyarrow import csv
+
+        text = self._read_text(HISTORY)
+        names = text.partition("\n")[0].split(",")
+        types = {name: _HISTORY_TYPES.get(name, pa.float64()) for name in names}
+        options = csv.ConvertOptions(column_types=types, null_values=[""])
+        try:
+            return csv.read_csv(pa.BufferReader(_bytes(text)), convert_options=options)
+        except pa.ArrowInvalid as error:
+            raise self._unreadable(HISTORY, error) from error
+
+    def trials(self) -> list[dict[str, Any]]:
+        """trials.csv, a dict per trial; an empty cell is None."""
+        try:
+            return parse_csv(self._read_text(TRIALS), words=_TRIALS_WORDS)
+        except ValueError as error:
+            raise self._unreadable(TRIALS, error) from error
+
+    def results(self) -> dict[str, Any]:
+        """results.json."""
+        return self._read_json(RESULTS)
+
+    def predictions(self) -> pa.Table:
+        """predictions.parquet."""
+        return step_log.read_parquet(self._present(PREDICTIONS))
+
+    def model(self) -> FittedModel:
+        """The chosen model, ready to predict."""
+        from trainer.fitted import FittedModel
+
+        return FittedModel.load(self.path)
+
+    # How.
+
+    def _write_history_if_due(self) -> None:
+        if time.monotonic() >= self._history_due:
+            self.flush()
+
+    def _end_stream(self) -> None:
+        if self._steps is not None:
+            self._steps.close()
+
+    @staticmethod
+    def _write_arrays(path: Path, arrays: Mapping[str, npt.NDArray[Any]]) -> None:
+        from safetensors.numpy import save
+
+        write_atomic(path, save({name: np.ascontiguousarray(a) for name, a in arrays.items()}))
+
+    def _present(self, name: str) -> Path:
+        path = self.path / name
+        if not path.is_file():
+            status = self._manifest.get("status") or self.manifest().get("status")
+            raise RunFolderError(f"{path}: not there; the run's status is {status}")
+        return path
+
+    def _read_text(self, name: str) -> str:
+        try:
+            return self._present(name).read_bytes().decode("utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise self._unreadable(name, error) from error
+
+    def _read_json(self, name: str) -> dict[str, Any]:
+        try:
+            record = json.loads(self._read_text(name))
+        except ValueError as error:
+            raise self._unreadable(name, error) from error
+        if not isinstance(record, dict):
+            raise RunFolderError(f"{self.path / name}: cannot read: not a JSON object")
+        return record
+
+    def _unreadable(self, name: str, error: Exception) -> RunFolderError:
+        reason = os.strerror(error.errno) if isinstance(error, OSError) and error.errno else error
+        return RunFolderError(f"{self.path / name}: cannot read: {str(reason).splitlines()[0]}")
+
+
+class Run:
+    """A run: what it was and what came of it, read from its folder at each question.
+
+    Attributes:
+        folder: its run folder, an absolute path.
+    """
+
+    def __init__(self, folder: str | os.PathLike[str]) -> None:
+        self._files = RunFolder.open(folder)
+        self.folder = self._files.path
+
+    def __repr__(self) -> str:
+        return f"<Run {self.status}: {self.folder}>"
+
+    @property
+    def status(self) -> str:
+        """running, finished, interrupted, failed or diverged."""
+        return str(self._files.manifest()["status"])
+
+    @property
+    def results(self) -> dict[str, Any]:
+        """results.json: `metric`, `counts`, `best`, `runner_up`, `groups`."""
+        return self._files.results()
+
+    @property
+    def best(self) -> dict[str, Any] | None:
+        """The best trial: `trial`, `settings`, `metrics`, `epochs`, `refit`; None without one."""
+        return self.results.get("best")
+
+    @property
+    def trials(self) -> list[dict[str, Any]]:
+        """trials.csv, a dict per trial."""
+        return self._files.trials()
+
+    def history(self) -> pa.Table:
+        """A row per column and evaluation: `trial, repeat, epoch, step, train_loss, val_…`."""
+        return self._files.history()
+
+    def steps(self) -> pa.Table:
+        """A row per logged step and column."""
+        return self._files.steps()
+
+    def predictions(self) -> pa.Table:
+        """The chosen model on val and test: `split, row, target, prediction, p_<class>`."""
+        return self._files.predictions()
+
+    def model(self) -> FittedModel:
+        """The chosen model, ready to predict."""
+        return self._files.model()
+
+
+def load_run(folder: str | os.PathLike[str]) -> Run:
+    """The run in `folder`, as `trainer.run` returned it.
+
+    Raises:
+        RunFolderError: there is no such folder, or it is not a run folder.
+    """
+    return Run(folder)
+
+
+def _now() -> str:
+    return datetime.now().astimezone().isoformat(timespec="seconds")
+
+
+def _bytes(text: str | bytes) -> bytes:
+    """UTF-8; a lone surrogate, which has no UTF-8, as its escape (JSON reads it back)."""
+    return text if isinstance(text, bytes) else text.encode("utf-8", "backslashreplace")

@@ -1,0 +1,86 @@
+"""Where a run folder may be: a safe default, the user's own choice, and why a place will not do."""
+
+from __future__ import annotations
+
+import errno
+import itertools
+import os
+from datetime import datetime
+from pathlib import Path
+
+from trainer.errors import RunFolderError
+from trainer.files import disk_error
+
+
+def safe_name(name: str) -> str:
+    """One component of a path that any file system takes, as near to `name` as that can be.
+
+    What cannot be printed, separates paths or is reserved on some system becomes `_`; so do a dot
+    or space at the end and a name made of dots. At most 120 bytes.
+    """
+    shown = "".join(c if c.isprintable() and c not in '/\\:*?"<>|' else "_" for c in name)
+    shown = shown.encode()[:120].decode(errors="ignore").lstrip()
+    bare = shown.rstrip(" .")
+    return bare + "_" * (len(shown) - len(bare)) or "_"
+
+
+def default_folder(name: str) -> Path:
+    parent = Path.cwd() / "runs" / safe_name(name)
+    stamp = f"{datetime.now():%Y%m%d-%H%M%S}"
+    try:
+        parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise _no_folder(parent, error) from error
+    for number in itertools.count(1):
+        path = parent / (stamp if number == 1 else f"{stamp}-{number}")
+        try:
+            path.mkdir()
+        except FileExistsError:
+            continue
+        except OSError as error:
+            raise _no_folder(path, error) from error
+        return path
+    raise AssertionError("unreachable")
+
+
+def named_folder(out: str | os.PathLike[str]) -> Path:
+    if not os.fspath(out) or "\0" in os.fspath(out):
+        raise RunFolderError(f"--out: {os.fspath(out)!r} is no path; name a new or an empty folder")
+    path = Path(os.path.abspath(out))
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        held = sorted(entry.name for entry in path.iterdir())
+    except OSError as error:
+        raise _no_folder(path, error) from error
+    if held:
+        more = f" and {len(held) - 1} more" if len(held) > 1 else ""
+        raise RunFolderError(
+            f"{path}: not empty (it holds {held[0]}{more}); --out takes a new or an empty folder"
+        )
+    return path
+
+
+def _no_folder(path: Path, error: OSError) -> Exception:
+    """Why `path` cannot be made: the user's choice of a place, or the disk."""
+    if error.errno in (errno.EEXIST, errno.ENOTDIR):
+        blocked = next(
+            p for p in (path, *path.parents) if os.path.exists(p) and not os.path.isdir(p)
+        )
+        return RunFolderError(f"{blocked}: a file; a run folder must be a new or an empty folder")
+    if error.errno in (errno.ENAMETOOLONG, errno.ELOOP):
+        return RunFolderError(f"{path}: {os.strerror(error.errno)}; name another folder")
+    return disk_error(path, error)
+
+
+def why_no_run_folder(path: Path, mark: str) -> str:
+    """What is at `path` instead of a run folder, and what would be right, if it can be told."""
+    if not os.path.exists(path):
+        near = next(p for p in path.parents if os.path.exists(p))
+        return f"no such folder; {near} is there"
+    if not os.path.isdir(path):
+        inside = os.path.isfile(path.parent / mark)
+        return "a file" + (f"; its run folder is {path.parent}" if inside else ", no run folder")
+    runs = [p.parent for depth in ("*", "*/*") for p in path.glob(f"{depth}/{mark}")]
+    newest = max(runs, key=lambda p: p.stat().st_mtime, default=None)
+    what = f"not a run folder: it has no {mark}"
+    return what + (f"; the newest one under it is {newest}" if newest else "")

@@ -1,0 +1,157 @@
+"""The log of steps: an Arrow stream while a run goes on, a Parquet file once it is over.
+
+A stream has no footer, so it can be read at any moment, also after a crash, up to the last
+record batch that reached it whole. Parquet opens in every tool but needs its footer. This file
+knows the columns and the two formats; what the files are called is `trainer.folder`'s matter.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from trainer.errors import RunFolderError
+from trainer.files import disk_error, replacing
+
+VALUES = ("loss", "error_rms", "error_max", "dz_rms", "grad_norm", "lr")
+SCHEMA = pa.schema(
+    [
+        pa.field("step", pa.int64(), nullable=False),
+        pa.field("epoch", pa.int32(), nullable=False),
+        pa.field("trial", pa.int32(), nullable=False),
+        pa.field("repeat", pa.int32(), nullable=False),
+        *(pa.field(name, pa.float32(), nullable=False) for name in VALUES),
+    ]
+)
+_ROW_GROUP = 1 << 20  # rows; 50 MB before compression
+
+
+class StepLog:
+    """Writes the stream: every `append` is one record batch, handed to the system whole."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._whole = 0  # bytes of the file that are whole record batches
+        with self._refused_is_disk_error():
+            self._file = pa.OSFile(os.fspath(path), "wb")
+            self._writer = pa.ipc.new_stream(self._file, SCHEMA)
+
+    def append(
+        self,
+        step: npt.NDArray[np.integer],
+        epoch: npt.NDArray[np.integer],
+        values: Mapping[str, npt.NDArray[np.float32]],
+        trial: npt.NDArray[np.integer],
+        repeat: npt.NDArray[np.integer],
+    ) -> None:
+        """Write n steps of K columns: n·K rows, step by step and within a step by column.
+
+        Args:
+            step: (n,), from 1.
+            epoch: (n,).
+            values: an (n, K) array for each name of `VALUES`.
+            trial: (K,), the trial of each column.
+            repeat: (K,), the repeat of each column.
+
+        Raises:
+            DiskError: the disk refused; the batches written before stay, and stay readable.
+        """
+        n, columns = len(step), len(trial)
+        if set(values) != set(VALUES):
+            raise ValueError(f"the log of steps has the values {VALUES}, not {tuple(values)}")
+        for name, array in values.items():
+            if array.shape != (n, columns):
+                raise ValueError(f"{name} has the shape {array.shape}, not {(n, columns)}")
+        if n == 0:
+            return
+        arrays = [
+            np.repeat(np.asarray(step, np.int64), columns),
+            np.repeat(np.asarray(epoch, np.int32), columns),
+            np.tile(np.asarray(trial, np.int32), n),
+            np.tile(np.asarray(repeat, np.int32), n),
+            *(np.asarray(values[name], np.float32).reshape(n * columns) for name in VALUES),
+        ]
+        batch = pa.record_batch([pa.array(array) for array in arrays], schema=SCHEMA)
+        with self._refused_is_disk_error():
+            self._writer.write_batch(batch)
+            self._whole = self._file.tell()
+
+    def close(self) -> None:
+        """End the stream. What it holds can be read before and after."""
+        if not self._file.closed:
+            with self._refused_is_disk_error():
+                self._writer.close()
+                self._file.close()
+
+    @contextlib.contextmanager
+    def _refused_is_disk_error(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            # Readers other than ours stumble over a half batch at the end, so it is cut off.
+            with contextlib.suppress(OSError):
+                os.truncate(self.path, self._whole)
+            raise disk_error(self.path, error) from error
+
+
+def read_stream(path: Path) -> pa.Table:
+    """Read a stream up to its last whole record batch: running, closed or cut short alike.
+
+    Raises:
+        RunFolderError: the file cannot be read.
+    """
+    schema, batches = SCHEMA, []
+    try:
+        if path.stat().st_size == 0:  # no batch yet; an empty file cannot be mapped
+            return schema.empty_table()
+        with contextlib.suppress(pa.ArrowInvalid, StopIteration):  # cut short, or at its end
+            stream = pa.ipc.open_stream(pa.memory_map(os.fspath(path)))
+            schema = stream.schema
+            while True:
+                batches.append(stream.read_next_batch())
+    except OSError as error:
+        if error.errno:  # without one it is Arrow's word for a batch that is cut short
+            raise RunFolderError(f"{path}: cannot read: {os.strerror(error.errno)}") from error
+    return pa.Table.from_batches(batches, schema=schema)
+
+
+def stream_to_parquet(stream: Path, parquet: Path) -> None:
+    """Put the Parquet form of a stream in its place: written whole first, then the stream goes.
+
+    Raises:
+        DiskError: the disk refused; the stream is still there.
+    """
+    import pyarrow.parquet as pq
+
+    with replacing(parquet) as beside:
+        pq.write_table(read_stream(stream), beside, row_group_size=_ROW_GROUP)
+    try:
+        stream.unlink()
+    except OSError as error:
+        raise disk_error(stream, error) from error
+
+
+def read_parquet(path: Path) -> pa.Table:
+    """Read a Parquet file.
+
+    Raises:
+        RunFolderError: the file cannot be read, or is not Parquet.
+    """
+    import pyarrow.parquet as pq
+
+    try:
+        with pq.ParquetFile(path) as file:  # read_table makes a column of a folder named a=1
+            return file.read()
+    except (OSError, pa.ArrowException) as error:
+        raise RunFolderError(f"{path}: cannot read: {first_line(error)}") from error
+
+
+def first_line(error: Exception) -> str:
+    """The first line of an exception's message: Arrow's go on for several."""
+    return (str(error).splitlines() or [type(error).__name__])[0]

@@ -1,0 +1,111 @@
+"""Small tables and records as text: CSV and JSON that people, pandas and jq read alike.
+
+Numbers are written in the shortest form that reads back as the same number. In CSV an empty cell
+says that there is no such number (None), `nan` and `inf` are numbers that came out so; JSON has no
+word for the latter, so they are null there.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+import re
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+_INTEGER = re.compile(r"[+-]?[0-9]+")
+_NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:e[+-]?[0-9]+)?|nan|[+-]?inf", re.I)
+_TRUTH = {"true": True, "false": False}
+
+
+def csv_lines(rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> str:
+    """The rows as CSV without a header, a line each; every row has exactly the `columns`.
+
+    Raises:
+        ValueError: a row has other columns.
+    """
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    for row in rows:
+        if row.keys() != set(columns):
+            raise ValueError(f"a row has the columns {list(row)}, not {list(columns)}")
+        writer.writerow([_cell(row[name]) for name in columns])
+    return text.getvalue()
+
+
+def csv_header(columns: Sequence[str]) -> str:
+    """The header line."""
+    return csv_lines([dict(zip(columns, columns, strict=True))], columns)
+
+
+def parse_csv(text: str, words: frozenset[str] = frozenset()) -> list[dict[str, Any]]:
+    """Read what `csv_lines` wrote: a column of numbers comes back as numbers, as a whole.
+
+    Args:
+        text: CSV with a header.
+        words: columns that are text whatever they look like.
+
+    Raises:
+        ValueError: the text is not such a table.
+    """
+    header, *lines = csv.reader(io.StringIO(text, newline=""), strict=True)
+    if any(len(line) != len(header) for line in lines):
+        raise ValueError("its rows are of different length")
+    columns = []
+    for name, cells in zip(header, zip(*lines, strict=True), strict=False):
+        read = str if name in words else _reader([cell for cell in cells if cell])
+        columns.append([read(cell) if cell else None for cell in cells])
+    return [dict(zip(header, row, strict=True)) for row in zip(*columns, strict=True)]
+
+
+def json_text(record: Mapping[str, Any]) -> str:
+    """The record as indented JSON: non-ASCII as it is, NaN and infinity as null."""
+    return json.dumps(_plain(record), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, np.floating):
+        return str(value)  # the shortest form for its own precision
+    if isinstance(value, np.generic):
+        value = value.item()
+    if isinstance(value, str):
+        return value
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, (int, float)):
+        return repr(value)
+    return json.dumps(_plain(value), ensure_ascii=False)  # a list or a mapping that is swept
+
+
+def _reader(cells: Sequence[str]) -> Callable[[str], Any]:
+    """What turns the cells of one column into values: all of them, or they stay text."""
+    if not cells:
+        return str
+    if all(_INTEGER.fullmatch(cell) for cell in cells):
+        return int
+    if all(_NUMBER.fullmatch(cell) for cell in cells):
+        return float
+    if all(cell in _TRUTH for cell in cells):
+        return _TRUTH.__getitem__
+    return str
+
+
+def _plain(value: Any) -> Any:
+    """`value` in JSON's own types."""
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    if isinstance(value, np.ndarray):
+        return _plain(value.tolist())
+    if isinstance(value, np.generic):
+        value = value.item()
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value

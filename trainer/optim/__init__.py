@@ -1,1 +1,1 @@
-"""."""
+"""How weights move: schedules and first-order optimizers. Knows arrays and numbers, no model."""

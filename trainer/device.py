@@ -1,0 +1,123 @@
+"""Which device trains and why; products, gathers and copies. The only file that imports CuPy.
+
+Everything above this module is written once against `device.xp`, which is `numpy` or `cupy`. The
+two differ in a few places (CuPy's `take` has no `mode`, copies to the host are explicit); those
+live here.
+"""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from trainer.errors import DeviceError
+
+Array = Any  # a NumPy or CuPy array: static types cannot say which, the device does
+
+
+@dataclass(frozen=True)
+class Device:
+    """A place to train: its array module, its name and the sentence that says why it was chosen."""
+
+    kind: str  # "cpu" | "gpu"
+    name: str  # "NumPy 2.4.6 on x86_64", "NVIDIA H100 (CuPy 14.2.0)"
+    reason: str
+    xp: Any
+    to_host: Callable[[Array], np.ndarray[Any, Any]]  # waits for the device; a copy on a GPU
+    take_rows: Callable[[Array, Array, Array], Any]  # (source (N, ...), rows (B,), out (B, ...))
+
+    def matmul(self, a: Array, b: Array, out: Array) -> None:
+        """Write a (n, m) · b (m, p) into `out` (n, p); C-contiguous arrays or their transposes."""
+        self.xp.matmul(a, b, out=out)
+
+    def to_device(self, array: Array, dtype: Any = None) -> Array:
+        """Put a host array on the device, C-contiguous; the CPU copies only where it must."""
+        return self.xp.asarray(np.ascontiguousarray(array, dtype=dtype))
+
+    def free_memory(self) -> int:
+        """Bytes that can still be allocated on the device."""
+        if self.kind == "gpu":
+            return int(self.xp.cuda.runtime.memGetInfo()[0])
+        return _free_host_memory()
+
+
+def choose(wanted: str) -> Device:
+    """Choose the device.
+
+    Args:
+        wanted: "auto" (a GPU if one passes a smoke test, else the CPU), "gpu" or "cpu".
+
+    Raises:
+        DeviceError: "gpu" is wanted and no GPU can be used; the message says why.
+    """
+    if wanted == "cpu":
+        return cpu("asked for")
+    device, reason = _usable_gpu()
+    if device is not None:
+        return device
+    if wanted == "gpu":
+        raise DeviceError(f"device: gpu: {reason}; use device: cpu, or auto to fall back to it")
+    return cpu(f"no GPU: {reason}")
+
+
+def cpu(reason: str) -> Device:
+    """The NumPy device."""
+    name = f"NumPy {np.__version__} on {platform.machine()}"
+    return Device("cpu", name, reason, np, np.asarray, _take_rows_numpy)
+
+
+def _take_rows_numpy(source: Array, rows: Array, out: Array) -> None:
+    # mode="clip" writes straight into `out`; the default mode buffers a copy first
+    np.take(source, rows, axis=0, out=out, mode="clip")
+
+
+def _usable_gpu() -> tuple[Device | None, str]:
+    """Return (device, "") or (None, why not): a GPU is usable once it has computed something.
+
+    A CuPy wheel without its driver imports, and one without NVRTC or cuBLAS fails at its first
+    kernel or product, so both are tried.
+    """
+    try:
+        import cupy
+    except ImportError:
+        return None, 'CuPy is not installed (pip install "stacked-trainer[cuda12]")'
+    except Exception as error:
+        return None, f"CuPy cannot be imported ({_first_line(error)})"
+    try:
+        if not cupy.is_available():
+            return None, f"CuPy {cupy.__version__} finds no CUDA device or driver"
+        one = cupy.ones((2, 2), dtype=cupy.float32)
+        smoke = float((one @ one + cupy.exp(one - one)).sum())
+    except Exception as error:
+        return None, f"CuPy's first product or kernel failed ({_first_line(error)})"
+    if smoke != 12.0:
+        return None, f"CuPy computed {smoke} where 12 is right"
+    properties = cupy.cuda.runtime.getDeviceProperties(cupy.cuda.Device().id)
+    name = f"{properties['name'].decode()} (CuPy {cupy.__version__})"
+    return from_cupy(cupy, name), ""
+
+
+def from_cupy(cupy: Any, name: str) -> Device:
+    """The device of a CuPy module (or of the test suite's double of it)."""
+
+    def take_rows(source: Array, rows: Array, out: Array) -> None:
+        cupy.take(source, rows, axis=0, out=out)
+
+    return Device("gpu", name, "a GPU passed the smoke test", cupy, cupy.asnumpy, take_rows)
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+
+
+def _free_host_memory() -> int:
+    try:
+        with open("/proc/meminfo", encoding="ascii") as file:
+            values = dict(line.split(":") for line in file)
+        return int(values["MemAvailable"].split()[0]) * 1024
+    except (OSError, KeyError, ValueError):
+        return 4 * 2**30  # not Linux: a figure most machines have

@@ -1,0 +1,189 @@
+"""Validation metrics of K columns: sums on the device, then a few lines on the host.
+
+Every metric is a function of the scores z (B, C, K), the targets y (B, C) and the row weights w
+(B,) of the `weight` column; they equal scikit-learn's of the same name with `sample_weight=w`.
+Areas under curves need all scores of a column at once: those are collected and sorted on the host.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+Array = Any
+Numbers = np.ndarray[Any, np.dtype[np.float64]]
+Sums = Mapping[str, Numbers]
+
+
+@dataclass(frozen=True)
+class Targets:
+    """The host's view of one split's targets, for the last step of a metric.
+
+    y (N, C), or (N,) class codes; w (N,) raw weights; `scale` (C,) is the target's σ in the user's
+    units (ones without scaling); `outputs` is C.
+    """
+
+    y: Numbers
+    w: Numbers
+    scale: Numbers
+    outputs: int
+
+
+@dataclass(frozen=True)
+class Metrics:
+    """How one model's scores become metrics.
+
+    Attributes:
+        sums: `(xp, z, y, w)` -> named sums over the rows of one chunk, the last axis K.
+        finish: `(sums, targets, scores)` -> metrics, each (K,); scores is (N, C, K) or None.
+        needs_scores: whether `finish` wants all scores for C outputs.
+    """
+
+    sums: Callable[[Any, Array, Array, Array], dict[str, Array]]
+    finish: Callable[[Sums, Targets, Numbers | None], dict[str, Numbers]]
+    needs_scores: bool
+
+
+# --- linear ---------------------------------------------------------------------------------------
+
+
+def _regression_sums(xp: Any, z: Array, y: Array, w: Array) -> dict[str, Array]:
+    error = z - y[:, :, None]
+    return {"squares": _weighted(xp, error * error, w)}  # (C, K)
+
+
+def _regression_finish(sums: Sums, targets: Targets, scores: Numbers | None) -> dict[str, Numbers]:
+    """r2 and rmse as means over the outputs, rmse in the user's units."""
+    total = targets.w.sum()
+    mean = targets.w @ targets.y / total  # (C,)
+    spread = (targets.w @ (targets.y - mean) ** 2)[:, None]  # (C, 1)
+    squares = sums["squares"]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        r2 = np.where(spread > 0, 1 - squares / spread, np.where(squares > 0, 0.0, 1.0))
+    rmse = np.sqrt(squares / total) * targets.scale[:, None]
+    return {"r2": r2.mean(axis=0), "rmse": rmse.mean(axis=0)}
+
+
+# --- logistic: one output is a binary label, several are independent labels -----------------------
+
+
+def _binary_sums(xp: Any, z: Array, y: Array, w: Array) -> dict[str, Array]:
+    chosen = (z > 0).astype(z.dtype)
+    true = y[:, :, None]
+    wrong = xp.abs(chosen - true).max(axis=1)  # (B, K): 1 if any label of the row is wrong
+    return {
+        "row_right": _weighted(xp, 1 - wrong, w),  # (K,)
+        "chosen": _weighted(xp, chosen, w),  # (C, K)
+        "chosen_true": _weighted(xp, chosen * true, w),  # (C, K)
+    }
+
+
+def _binary_finish(sums: Sums, targets: Targets, scores: Numbers | None) -> dict[str, Numbers]:
+    assert scores is not None
+    total = targets.w.sum()
+    found = {"accuracy": sums["row_right"] / total}
+    area, precision = ranking(scores, targets.y, targets.w)  # (C, K) each
+    if targets.outputs > 1:
+        return found | {"auc": _mean_known(area), "map": _mean_known(precision)}
+    true = targets.w @ targets.y  # (1,)
+    hits, chosen = sums["chosen_true"], sums["chosen"]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        recall = hits / true[:, None]
+        specificity = 1 - (chosen - hits) / (total - true)[:, None]
+        f1 = np.nan_to_num(2 * hits / (chosen + true[:, None]))
+    balanced = _mean_known(np.concatenate([recall, specificity]))
+    return found | {
+        "balanced_accuracy": balanced,
+        "auc": area[0],
+        "average_precision": precision[0],
+        "f1": f1[0],
+    }
+
+
+def ranking(scores: Numbers, y: Numbers, w: Numbers) -> tuple[Numbers, Numbers]:
+    """Area under the ROC curve and average precision of each output and column.
+
+    Args:
+        scores: (N, C, K).
+        y: (N, C) of 0 and 1.
+        w: (N,) row weights.
+
+    Returns:
+        Two arrays (C, K); NaN where one of the two labels does not occur. Tied scores are one
+        threshold, as in scikit-learn (Fawcett 2006, algorithm 2).
+    """
+    outputs, columns = scores.shape[1:]
+    area, precision = np.full((2, outputs, columns), np.nan)
+    for c in range(outputs):
+        for k in range(columns):
+            area[c, k], precision[c, k] = _rank_one(scores[:, c, k], y[:, c], w)
+    return area, precision
+
+
+def _rank_one(score: Numbers, y: Numbers, w: Numbers) -> tuple[float, float]:
+    order = np.argsort(-score, kind="stable")
+    score, positive = score[order], (w * y)[order]
+    negative = w[order] - positive
+    ends = np.append(np.flatnonzero(np.diff(score)), len(score) - 1)  # last row of each threshold
+    hits, alarms = np.cumsum(positive)[ends], np.cumsum(negative)[ends]
+    if not (hits[-1] > 0 and alarms[-1] > 0 and np.isfinite(score[-1])):
+        return float("nan"), float("nan")
+    steps = np.diff(hits, prepend=0.0)
+    precision = hits / np.where(hits + alarms > 0, hits + alarms, 1)
+    area = np.trapezoid(np.append(0.0, hits), np.append(0.0, alarms)) / (hits[-1] * alarms[-1])
+    return float(area), float(steps @ precision / hits[-1])
+
+
+# --- softmax --------------------------------------------------------------------------------------
+
+
+def _class_sums(xp: Any, z: Array, y: Array, w: Array) -> dict[str, Array]:
+    outputs = z.shape[1]
+    true = xp.argmax(y, axis=1)  # (B,)
+    own = (true[:, None] == xp.arange(outputs)).astype(z.dtype)  # (B, C)
+    true_score = xp.take_along_axis(z, true[:, None, None], axis=1)  # (B, 1, K)
+    before = (
+        xp.arange(outputs)[None, :] < true[:, None]
+    )  # ties go to the first class, as argmax does
+    rank = ((z > true_score) | ((z == true_score) & before[:, :, None])).sum(axis=1)  # (B, K)
+    rank = xp.where(xp.isfinite(true_score[:, 0]), rank, outputs)
+    weighted = (own * w[:, None]).T  # (C, B)
+    return {
+        "right": weighted @ (rank == 0).astype(z.dtype),  # (C, K)
+        "top5": weighted @ (rank < 5).astype(z.dtype),  # (C, K)
+        "rows": weighted.sum(axis=1)[:, None],  # (C, 1)
+    }
+
+
+def _class_finish(sums: Sums, targets: Targets, scores: Numbers | None) -> dict[str, Numbers]:
+    total = targets.w.sum()
+    with np.errstate(divide="ignore", invalid="ignore"):
+        recall = sums["right"] / sums["rows"]  # (C, K); NaN for a class that does not occur
+    found = {
+        "accuracy": sums["right"].sum(axis=0) / total,
+        "balanced_accuracy": _mean_known(recall),
+    }
+    if targets.outputs > 5:
+        found["top5"] = sums["top5"].sum(axis=0) / total
+    return found
+
+
+REGRESSION = Metrics(_regression_sums, _regression_finish, needs_scores=False)
+BINARY = Metrics(_binary_sums, _binary_finish, needs_scores=True)
+CLASSES = Metrics(_class_sums, _class_finish, needs_scores=False)
+
+
+def _weighted(xp: Any, values: Array, w: Array) -> Array:
+    """Σ_rows w·values: (B, ...) -> (...)."""
+    return xp.tensordot(w, values, axes=1)
+
+
+def _mean_known(values: Numbers) -> Numbers:
+    """Mean over the first axis, leaving out NaN; NaN where all are."""
+    known = ~np.isnan(values)
+    count = known.sum(axis=0)
+    total = np.where(known, values, 0.0).sum(axis=0)
+    return np.where(count > 0, total / np.maximum(count, 1), np.nan)

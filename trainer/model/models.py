@@ -1,0 +1,148 @@
+"""The model table: linear, logistic and softmax regression, and the one gradient they share.
+
+Shapes: B rows, C outputs, K columns; scores z and ŷ are (B, C, K), targets y (B, C, 1), the losses
+of the rows (B, K). Every function writes into arrays it is given and allocates nothing.
+
+Each of the three is a generalised linear model with its canonical link: the loss is A(z) − y·z up
+to a constant, the activation is ŷ = ∇A(z), and so dL/dz = ŷ − y (McCullagh & Nelder 1989, §2.2;
+Bishop, PRML 2006, §4.3.6). The fourth row, squared error on a sigmoid, has a loss that is not its
+activation's own: its dL/dz is (ŷ − y)·ŷ·(1 − ŷ). docs/mathematics.md derives all four.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from trainer.model import metrics
+
+Array = Any
+
+
+class Scratch(NamedTuple):
+    """Buffers for the rows of one chunk, reused at every step."""
+
+    full: Array  # (B, C, K)
+    top: Array  # (B, 1, K)
+    total: Array  # (B, 1, K)
+
+
+# --- activations: ŷ = ∇A(z) -----------------------------------------------------------------------
+
+
+def identity(xp: Any, z: Array, out: Array, scratch: Scratch) -> None:
+    """ŷ = z."""
+    xp.copyto(out, z)
+
+
+def sigmoid(xp: Any, z: Array, out: Array, scratch: Scratch) -> None:
+    """ŷ = 1 / (1 + e^−z). Where e^−z overflows to ∞ the quotient is 0, which is right."""
+    xp.negative(z, out=out)
+    xp.exp(out, out=out)
+    out += 1
+    xp.reciprocal(out, out=out)
+
+
+def softmax(xp: Any, z: Array, out: Array, scratch: Scratch) -> None:
+    """ŷ_c = e^z_c / Σ_j e^z_j. Shifts z so that a row's largest score is 0: no ŷ or loss changes.
+
+    Leaves Σ_j e^z_j in `scratch.total`, where `categorical_cross_entropy` takes it up.
+    """
+    xp.max(z, axis=1, keepdims=True, out=scratch.top)
+    z -= scratch.top
+    xp.exp(z, out=out)
+    xp.sum(out, axis=1, keepdims=True, out=scratch.total)
+    out /= scratch.total
+
+
+# --- losses, computed from z and never as log(ŷ); each overwrites z -------------------------------
+
+
+def squared_error(xp: Any, z: Array, y: Array, error: Array, out: Array, scratch: Scratch) -> None:
+    """L = ½ Σ_c (ŷ_c − y_c)²."""
+    xp.multiply(error, error, out=z)
+    xp.sum(z, axis=1, out=out)
+    out *= 0.5
+
+
+def binary_cross_entropy(
+    xp: Any, z: Array, y: Array, error: Array, out: Array, scratch: Scratch
+) -> None:
+    """L = Σ_c log(1 + e^z_c) − y_c·z_c, as log1p(e^−|z|) + (max(z, 0) − y·z): right at any |z|."""
+    full = scratch.full
+    xp.absolute(z, out=full)
+    xp.negative(full, out=full)
+    xp.exp(full, out=full)
+    xp.log1p(full, out=full)
+    xp.sum(full, axis=1, out=out)
+    xp.multiply(z, y, out=full)
+    xp.maximum(z, 0, out=z)
+    z -= full
+    xp.sum(z, axis=1, keepdims=True, out=scratch.top)
+    out += scratch.top[:, 0]
+
+
+def categorical_cross_entropy(
+    xp: Any, z: Array, y: Array, error: Array, out: Array, scratch: Scratch
+) -> None:
+    """L = log Σ_c e^z_c − Σ_c y_c·z_c, for z as `softmax` shifted it and Σ_c y_c = 1."""
+    z *= y
+    xp.sum(z, axis=1, out=out)
+    xp.log(scratch.total, out=scratch.total)
+    xp.subtract(scratch.total[:, 0], out, out=out)
+
+
+# --- dL/dz ----------------------------------------------------------------------------------------
+
+
+def error_is_dz(xp: Any, error: Array, y: Array, free: Array, scratch: Scratch) -> Array:
+    """dL/dz = ŷ − y: the activation is the gradient of the loss's own A(z)."""
+    return error
+
+
+def squared_error_on_sigmoid_dz(
+    xp: Any, error: Array, y: Array, free: Array, scratch: Scratch
+) -> Array:
+    """dL/dz = (ŷ − y)·ŷ·(1 − ŷ): nearly 0 on the plateaus of the sigmoid, however wrong ŷ is."""
+    dz = scratch.full
+    xp.add(error, y, out=dz)  # ŷ
+    xp.subtract(1, dz, out=free)
+    dz *= free
+    dz *= error
+    return dz
+
+
+@dataclass(frozen=True)
+class Model:
+    """One row of the table.
+
+    Attributes:
+        activation: `(xp, z, out, scratch)`: out ← ŷ.
+        loss: `(xp, z, y, error, out, scratch)`: out (B, K) ← the loss of each row.
+        dz: `(xp, error, y, free, scratch)`: returns dL/dz (B, C, K); `free` may be overwritten.
+        target: what one row's target is: "number", "binary" (0 or 1) or "class" (sums to 1 over C).
+        metrics: how scores become validation metrics.
+    """
+
+    activation: Callable[[Any, Array, Array, Scratch], None]
+    loss: Callable[[Any, Array, Array, Array, Array, Scratch], None]
+    dz: Callable[[Any, Array, Array, Array, Scratch], Array]
+    target: str
+    metrics: metrics.Metrics
+
+
+# by (model, loss) as the spec names them; "auto" is the model's own loss
+MODELS: dict[tuple[str, str], Model] = {
+    ("linear", "auto"): Model(identity, squared_error, error_is_dz, "number", metrics.REGRESSION),
+    ("logistic", "auto"): Model(
+        sigmoid, binary_cross_entropy, error_is_dz, "binary", metrics.BINARY
+    ),
+    ("softmax", "auto"): Model(
+        softmax, categorical_cross_entropy, error_is_dz, "class", metrics.CLASSES
+    ),
+    ("logistic", "squared_error"): Model(
+        sigmoid, squared_error, squared_error_on_sigmoid_dz, "binary", metrics.BINARY
+    ),
+}
+MODELS["linear", "squared_error"] = MODELS["linear", "auto"]

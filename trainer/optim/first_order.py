@@ -1,0 +1,176 @@
+"""First-order optimizers of K columns: the arrays each keeps, its coefficients, its update.
+
+Coefficients that change from step to step (learning rates, bias corrections) are computed on the
+host in float64 for a stretch of steps, as tables (S, K), and an update reads one row (K,) of each.
+A column whose learning rate is 0 does not move, whatever its momentum: so a column is stopped.
+
+Shapes: a parameter p and its gradient g are (D, C, K) or (C, K); one row of coefficients is (K,).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+Array = Any
+Numbers = np.ndarray[Any, np.dtype[np.float64]]
+Hyper = Mapping[str, Numbers]
+Prox = Callable[[Any, Array, Array, Array], None]  # (xp, p, threshold, removed), in place
+
+
+@dataclass(frozen=True)
+class Optimizer:
+    """One row of the table.
+
+    Attributes:
+        slots: names of the arrays kept beside each parameter, zeros at the start.
+        tables: `(lr, hyper, first)` -> coefficients, each (S, K), of S steps from number `first`
+            (counted from 1). lr is (S + 1, K): it begins with the rate of the step before.
+        update: `(xp, p, g, slots, row, free, prox)`: moves p in place; g and free are overwritten.
+            `prox` is None for parameters without an l1 penalty.
+    """
+
+    slots: tuple[str, ...]
+    tables: Callable[[Numbers, Hyper, int], dict[str, Numbers]]
+    update: Callable[[Any, Array, Array, Sequence[Array], Mapping[str, Array], Array, Any], None]
+
+
+# --- stochastic gradient descent with momentum ----------------------------------------------------
+
+
+def _sgd_tables(lr: Numbers, hyper: Hyper, first: int) -> dict[str, Numbers]:
+    lr, before = lr[1:], lr[:-1]
+    ratio = np.divide(lr, before, out=np.zeros_like(lr), where=before > 0)
+    return {"lr": lr, "momentum": hyper["momentum"] * ratio, "threshold": lr * hyper["l1"]}
+
+
+def sgd(
+    xp: Any,
+    p: Array,
+    g: Array,
+    slots: Sequence[Array],
+    row: Mapping[str, Array],
+    free: Array,
+    prox: Prox | None,
+) -> None:
+    """p⁺ = prox(p − lr·g + μ·Δ), Δ⁺ = p⁺ − p, the prox of lr·l1·‖·‖₁.
+
+    Δ is the last move, rescaled when lr changes (μ·lr_t/lr_{t−1}): without l1 this is Polyak's
+    momentum as PyTorch's SGD defines it. Momentum acts on differences of iterates before the prox
+    (iPiano, Ochs et al. 2014), as thresholding after a momentum step minimises another objective.
+    """
+    (delta,) = slots
+    g *= row["lr"]
+    delta *= row["momentum"]
+    delta -= g
+    p += delta
+    if prox is not None:
+        prox(xp, p, row["threshold"], free)
+        delta -= free
+
+
+def nesterov(
+    xp: Any,
+    p: Array,
+    g: Array,
+    slots: Sequence[Array],
+    row: Mapping[str, Array],
+    free: Array,
+    prox: Prox | None,
+) -> None:
+    """x⁺ = prox(p − lr·g), Δ⁺ = (x⁺ − p) + μ·Δ, p⁺ = x⁺ + μ·Δ⁺.
+
+    p is the point the gradient is taken at, as in PyTorch's SGD(nesterov=True); with l1 it is FISTA
+    with a constant momentum (Beck & Teboulle 2009).
+    """
+    (delta,) = slots
+    g *= row["lr"]
+    delta *= row["momentum"]
+    delta -= g
+    p -= g
+    if prox is not None:
+        prox(xp, p, row["threshold"], free)
+        delta -= free
+    xp.multiply(delta, row["lookahead"], out=g)
+    p += g
+
+
+def _nesterov_tables(lr: Numbers, hyper: Hyper, first: int) -> dict[str, Numbers]:
+    tables = _sgd_tables(lr, hyper, first)
+    return tables | {"lookahead": np.broadcast_to(hyper["momentum"], tables["lr"].shape)}
+
+
+# --- Adam -----------------------------------------------------------------------------------------
+
+
+def _adam_tables(lr: Numbers, hyper: Hyper, first: int) -> dict[str, Numbers]:
+    lr = lr[1:]
+    step = np.arange(first, first + len(lr), dtype=np.float64)[:, None]  # (S, 1)
+    same = {name: np.broadcast_to(hyper[name], lr.shape) for name in ("beta1", "beta2", "eps")}
+    return same | {
+        "one_minus_beta1": np.broadcast_to(1 - hyper["beta1"], lr.shape),
+        "one_minus_beta2": np.broadcast_to(1 - hyper["beta2"], lr.shape),
+        "rate": lr / (1 - hyper["beta1"] ** step),
+        "root": 1 / np.sqrt(1 - hyper["beta2"] ** step),
+        "threshold": lr * hyper["l1"],
+        "decay": lr * hyper["weight_decay"],
+    }
+
+
+def adam(
+    xp: Any,
+    p: Array,
+    g: Array,
+    slots: Sequence[Array],
+    row: Mapping[str, Array],
+    free: Array,
+    prox: Prox | None,
+) -> None:
+    """p⁺ = prox(p − lr·m̂/(√v̂ + ε)), where element j is thresholded by lr·l1/(√v̂_j + ε).
+
+    m ← β₁m + (1 − β₁)g, v ← β₂v + (1 − β₂)g², m̂ = m/(1 − β₁ᵗ), v̂ = v/(1 − β₂ᵗ) (Kingma & Ba 2015,
+    algorithm 1); the prox in the metric of the step (ProxGen, Yun et al. 2020).
+    """
+    m, v = slots
+    xp.multiply(g, row["one_minus_beta1"], out=free)
+    m *= row["beta1"]
+    m += free
+    g *= g
+    g *= row["one_minus_beta2"]
+    v *= row["beta2"]
+    v += g
+    xp.sqrt(v, out=g)
+    g *= row["root"]
+    g += row["eps"]  # √v̂ + ε
+    xp.divide(m, g, out=free)
+    free *= row["rate"]
+    p -= free
+    if prox is not None:
+        xp.divide(row["threshold"], g, out=g)
+        prox(xp, p, g, free)
+
+
+def adamw(
+    xp: Any,
+    p: Array,
+    g: Array,
+    slots: Sequence[Array],
+    row: Mapping[str, Array],
+    free: Array,
+    prox: Prox | None,
+) -> None:
+    """Adam after p ← (1 − lr·λ)·p: decay outside the objective (Loshchilov & Hutter 2019)."""
+    xp.multiply(p, row["decay"], out=free)
+    p -= free
+    adam(xp, p, g, slots, row, free, prox)
+
+
+OPTIMIZERS: dict[str, Optimizer] = {
+    "sgd": Optimizer(("delta",), _sgd_tables, sgd),
+    "nesterov": Optimizer(("delta",), _nesterov_tables, nesterov),
+    "adam": Optimizer(("m", "v"), _adam_tables, adam),
+    "adamw": Optimizer(("m", "v"), _adam_tables, adamw),
+}

@@ -1,0 +1,166 @@
+"""Where a step's rows come from: shuffled batches gathered into buffers, or all rows as slices.
+
+Either way a step sees chunks of at most `chunk_rows` rows with arrays that are already there, so
+that nothing is allocated and (N, C, K) never exists. A batch larger than a chunk is several chunks
+of one step.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from trainer.data.batches import shuffle
+from trainer.device import Device
+
+Array = Any
+
+
+class Chunk(NamedTuple):
+    """Some rows of a batch, on the device, with what a step needs of them (b rows)."""
+
+    X: Array  # (b, D)
+    y: Array  # (b, C, 1)
+    q: Array  # (b, 1, 1): (N/b)·p, the row weights of the objective
+    r: Array  # (1, b): the same for the logged loss, which knows no class weights
+    rows: slice  # where the batch's order has them
+
+
+class RowSet:
+    """The training rows of a stack, on the device.
+
+    Attributes:
+        X: (N, D).  codes: (N,) class numbers, or None.  y: (N, C, 1), or the (C, C, 1) one-hot rows
+            that `codes` picks from: dense one-hot targets of a million rows would outgrow X.
+        q: (N, 1, 1) row weights of the objective.  r: (1, N) of the logged loss.
+    """
+
+    def __init__(
+        self, device: Device, X: Array, y: Array, q: Array, r: Array, outputs: int
+    ) -> None:
+        """Move rows to the device.
+
+        Args:
+            device: where to.
+            X: (N, D) of the stack's dtype.
+            y: (N, C) numbers, or (N,) class codes.
+            q: (N,) row weights p of the objective: they sum to 1.
+            r: (N,) row weights of the logged loss.
+            outputs: C.
+        """
+        dtype = X.dtype
+        self.X = device.to_device(X)
+        self.codes = device.to_device(y) if y.ndim == 1 else None
+        table = np.eye(outputs) if y.ndim == 1 else y
+        self.y = device.to_device(table[:, :, None], dtype)
+        self.q = device.to_device(q[:, None, None], dtype)
+        self.r = device.to_device(r[None, :], dtype)
+
+    def __len__(self) -> int:
+        return int(self.X.shape[0])
+
+
+@dataclass
+class MiniBatches:
+    """Batches of `size` rows in an order of (seed, epoch) alone; the last one is shorter."""
+
+    device: Device
+    rows: RowSet
+    size: int
+    chunk_rows: int
+    seed: int
+
+    def __post_init__(self) -> None:
+        xp, rows = self.device.xp, self.rows
+        b, dtype = self.chunk_rows, rows.X.dtype
+        self._X = xp.empty((b, rows.X.shape[1]), dtype)
+        self._y = xp.empty((b, *rows.y.shape[1:]), dtype)
+        self._q = xp.empty((b, 1, 1), dtype)
+        self._r = xp.empty(b, dtype)
+        self._codes = xp.empty(b, np.int64)
+        self._flat_r = rows.r.reshape(-1)
+        self._epoch = -1
+        self._order = xp.empty(0, np.int64)
+        self.host_order = np.empty(0, np.int64)
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Batches in an epoch."""
+        return -(-len(self.rows) // self.size)
+
+    def prepare(self, step: int) -> int:
+        """Have the order of this step's epoch on the device; return the last step it serves."""
+        epoch = (step - 1) // self.steps_per_epoch
+        if epoch != self._epoch:
+            self.host_order = shuffle(self.seed, epoch, len(self.rows))
+            self._order = self.device.to_device(self.host_order)
+            self._epoch = epoch
+        return (epoch + 1) * self.steps_per_epoch
+
+    def batch(self, step: int) -> slice:
+        """Return the part of the epoch's order that this step (from 1) trains on."""
+        first = (step - 1) % self.steps_per_epoch * self.size
+        return slice(first, min(first + self.size, len(self.rows)))
+
+    def chunks(self, step: int) -> Iterator[Chunk]:
+        """Yield the chunks of this step's batch, gathered into buffers that the next one reuses."""
+        batch, rows, take = self.batch(step), self.rows, self.device.take_rows
+        unbiased = len(rows) / (batch.stop - batch.start)  # N/b
+        for start in range(batch.start, batch.stop, self.chunk_rows):
+            part = slice(start, min(start + self.chunk_rows, batch.stop))
+            b, order = part.stop - part.start, self._order[part]
+            chunk = Chunk(self._X[:b], self._y[:b], self._q[:b], self._r[:b][None, :], part)
+            take(rows.X, order, chunk.X)
+            take(rows.q, order, chunk.q)
+            take(self._flat_r, order, self._r[:b])
+            q, r = chunk.q, chunk.r
+            q *= unbiased
+            r *= unbiased
+            if rows.codes is None:
+                take(rows.y, order, chunk.y)
+            else:
+                take(rows.codes, order, self._codes[:b])
+                take(rows.y, self._codes[:b], chunk.y)
+            yield chunk
+
+
+@dataclass
+class FullBatch:
+    """Every row at every step, as slices in the order of the source: nothing is copied."""
+
+    device: Device
+    rows: RowSet
+    chunk_rows: int
+
+    def __post_init__(self) -> None:
+        rows = self.rows
+        self.size = len(rows)
+        self.host_order = np.arange(self.size)
+        self._y = self.device.xp.empty((self.chunk_rows, *rows.y.shape[1:]), rows.X.dtype)
+
+    steps_per_epoch = 1
+
+    def prepare(self, step: int) -> int:
+        """Nothing to prepare: the order serves every step."""
+        return step + 2**31
+
+    def batch(self, step: int) -> slice:
+        """All rows."""
+        return slice(0, self.size)
+
+    def chunks(self, step: int) -> Iterator[Chunk]:
+        """Yield all rows, `chunk_rows` at a time."""
+        rows = self.rows
+        for start in range(0, self.size, self.chunk_rows):
+            part = slice(start, min(start + self.chunk_rows, self.size))
+            y = rows.y[part]
+            if rows.codes is not None:
+                y = self._y[: part.stop - part.start]
+                self.device.take_rows(rows.y, rows.codes[part], y)
+            yield Chunk(rows.X[part], y, rows.q[part], rows.r[:, part], part)
+
+
+Batches = MiniBatches | FullBatch

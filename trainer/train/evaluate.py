@@ -1,0 +1,58 @@
+"""One reading of a split's metrics for all K columns."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from trainer.data.rows import Rows
+from trainer.model.metrics import Targets
+from trainer.model.step import error, scores
+from trainer.train.chunks import FullBatch, RowSet
+from trainer.train.stack import Stack
+from trainer.train.state import State
+
+Array = Any
+Numbers = np.ndarray[Any, np.dtype[np.float64]]
+
+
+class Evaluator:
+    """The rows of one split on a stack's device, ready to be scored."""
+
+    def __init__(self, stack: Stack, rows: Rows, target_scale: Numbers) -> None:
+        """Copy a split to the device.
+
+        Args:
+            stack: whose model, buffers and device are used.
+            rows: the split.
+            target_scale: (C,) σ of the targets in the user's units, for rmse.
+        """
+        self.stack = stack
+        w = rows.weight  # raw: sums of ones are exact in float32, so an accuracy of 1 is 1
+        on_device = RowSet(stack.device, rows.X, rows.y, w, w, stack.shape[1])
+        chunk_rows = min(len(on_device), stack.batches.chunk_rows)
+        self.batches = FullBatch(stack.device, on_device, chunk_rows)
+        self.targets = Targets(rows.y, w, target_scale, stack.shape[1])
+
+    def metrics(self, state: State) -> dict[str, Numbers]:
+        """Read `loss` (the data term alone) and the model's metrics, each (K,)."""
+        stack, metrics = self.stack, self.stack.model.metrics
+        xp, to_host = stack.device.xp, stack.device.to_host
+        sums: dict[str, Numbers] = {}
+        all_scores: list[Array] = []
+        with np.errstate(all="ignore"):
+            for chunk in self.batches.chunks(1):
+                b = stack.buffers(chunk.rows.stop - chunk.rows.start)
+                scores(stack.device, chunk.X, state.weights, state.bias, b.z)
+                part = metrics.sums(xp, b.z, chunk.y[:, :, 0], chunk.r[0])
+                if metrics.needs_scores:
+                    all_scores.append(np.array(to_host(b.z)))
+                error(stack.model, xp, b.z, chunk.y, b.error, b.loss, b.scratch)
+                part["loss"] = (chunk.r @ b.loss)[0]
+                for name, value in part.items():  # device -> host, at evaluations only
+                    host = to_host(value).astype(np.float64)
+                    sums[name] = sums[name] + host if name in sums else host
+            gathered = np.concatenate(all_scores) if all_scores else None
+            loss = sums["loss"] / self.targets.w.sum()
+            return {"loss": loss} | metrics.finish(sums, self.targets, gathered)

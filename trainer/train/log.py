@@ -1,0 +1,62 @@
+"""What a step logs: five numbers a column, as plain sums in one slot of a ring on the device.
+
+Roots and quotients wait for the host, so that a step only adds and compares.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from trainer.device import Device
+
+Array = Any
+Numbers = np.ndarray[Any, np.dtype[np.float64]]
+
+
+class Log:
+    """One slot of the ring: views (K,) that a step adds to, all zero before it."""
+
+    names = ("loss", "error_squares", "error_max", "dz_squares", "grad_squares")
+
+    def __init__(self, slot: Array) -> None:
+        self.loss, self.error_squares, self.error_max, self.dz_squares, self.grad_squares = slot
+
+    def add_loss(self, device: Device, r: Array, loss: Array, free: Array) -> None:
+        """Add Σ_rows r·loss of a chunk: r (1, b), loss (b, K), free (1, K)."""
+        device.matmul(r, loss, out=free)
+        self.loss += free[0]
+
+    def add_error(self, xp: Any, error: Array, dz: Array, free: Array, row: Array) -> None:
+        """Add the squares of ŷ − y and dL/dz (b, C, K), and take the largest of (ŷ − y)²."""
+        xp.multiply(error, error, out=free)
+        xp.max(free, axis=(0, 1), out=row)
+        xp.maximum(self.error_max, row, out=self.error_max)
+        xp.sum(free, axis=(0, 1), out=row)
+        self.error_squares += row
+        if dz is not error:  # two of the arrays are one where dL/dz = ŷ − y
+            xp.multiply(dz, dz, out=free)
+            xp.sum(free, axis=(0, 1), out=row)
+        self.dz_squares += row
+
+    def add_gradient(self, xp: Any, grad: Array, free: Array, row: Array) -> None:
+        """Add the squares of dJ/dW (D, C, K)."""
+        xp.multiply(grad, grad, out=free)
+        xp.sum(free, axis=(0, 1), out=row)
+        self.grad_squares += row
+
+    @staticmethod
+    def values(ring: Numbers, elements: Numbers) -> dict[str, Numbers]:
+        """Turn a fetched ring (S, 5, K) into the columns of the step log, each (S, K).
+
+        `elements` (S, 1) is B·C, how many numbers each step's ŷ − y has.
+        """
+        loss, error_squares, error_max, dz_squares, grad_squares = np.moveaxis(ring, 1, 0)
+        return {
+            "loss": loss,
+            "error_rms": np.sqrt(error_squares / elements),
+            "error_max": np.sqrt(error_max),
+            "dz_rms": np.sqrt(dz_squares / elements),
+            "grad_norm": np.sqrt(grad_squares),
+        }

@@ -1,0 +1,282 @@
+"""One stack: K columns trained together, one shared step at a time.
+
+`Stack` holds what does not change (rows, hyper-parameters, buffers); `State` what does. `advance`
+runs a stretch of steps and returns their records. Inside a step nothing is allocated and nothing
+crosses between device and host: the values to log go into a ring on the device, which is fetched
+once a stretch. Where a stretch ends depends on the step and the shapes only, never on time.
+
+Shapes: N rows, B of a batch, D features, C outputs, K columns.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from trainer.device import Device
+from trainer.model import Model, Scratch
+from trainer.model.penalties import add_l2_gradient, soft_threshold
+from trainer.model.step import error, gradient, scores
+from trainer.optim.first_order import OPTIMIZERS
+from trainer.optim.schedules import Schedule
+from trainer.train.chunks import Batches, Chunk, FullBatch, MiniBatches, RowSet
+from trainer.train.log import Log
+from trainer.train.state import State
+
+Array = Any
+Numbers = np.ndarray[Any, np.dtype[np.float64]]
+PARAMETERS = ("weights", "bias")
+_PENALTIES = ("l2", "l1", "weight_decay")
+_CHUNK_BYTES = 16 * 2**20  # of one (b, C, K) buffer
+_STRETCH_FLOP = 2e10  # about a second of a slow machine: what a crash may lose of the step log
+_MAX_STRETCH = 256
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What K columns share, and (K,) arrays of what they do not.
+
+    Attributes:
+        optimizer: a row of `OPTIMIZERS`.
+        schedule: learning rates, each (K,).
+        hyper: by name, each (K,): "l2", "l1" and what the optimizer reads (momentum, beta1, …).
+        bias: whether the bias is trained; else it stays 0.
+        batch_size: rows of a batch; None for all rows at every step.
+        seed: of the batch order.
+    """
+
+    optimizer: str
+    schedule: Schedule
+    hyper: Mapping[str, Numbers]
+    bias: bool
+    batch_size: int | None
+    seed: int
+
+
+@dataclass(frozen=True)
+class Records:
+    """The log of a stretch of S steps: `step` and `epoch` (S,), each value (S, K)."""
+
+    step: np.ndarray[Any, np.dtype[np.int64]]
+    epoch: np.ndarray[Any, np.dtype[np.int32]]
+    values: dict[str, Numbers]
+
+
+class Snapshot:
+    """The full ŷ − y, dL/dz and dJ/dW of one step, copied to the host while the step runs.
+
+    `arrays`: error, dz (B, C, K), grad_weights (D, C, K: smooth part), weights (D, C, K) and bias
+    (C, K) before the update, rows (B,): positions in the stack's rows.
+    """
+
+    def __init__(self, step: int) -> None:
+        self.step = step
+        self._parts: dict[str, list[np.ndarray[Any, Any]]] = {}
+
+    def add(self, **arrays: np.ndarray[Any, Any]) -> None:
+        """Append rows to the named arrays."""
+        for name, array in arrays.items():
+            self._parts.setdefault(name, []).append(np.array(array))
+
+    @property
+    def arrays(self) -> dict[str, np.ndarray[Any, Any]]:
+        """The arrays, whole."""
+        return {name: np.concatenate(parts) for name, parts in self._parts.items()}
+
+
+class Buffers:
+    """Arrays for the b rows of one chunk: z, error (b, C, K), loss (b, K), ones (1, b), scratch."""
+
+    def __init__(self, xp: Any, rows: int, outputs: int, columns: int, dtype: Any) -> None:
+        shape, row = (rows, outputs, columns), (rows, 1, columns)
+        self.z, self.error = xp.empty(shape, dtype), xp.empty(shape, dtype)
+        self.loss = xp.empty((rows, columns), dtype)
+        self.ones = xp.ones((1, rows), dtype)
+        self.scratch = Scratch(xp.empty(shape, dtype), xp.empty(row, dtype), xp.empty(row, dtype))
+
+    def first(self, rows: int) -> Buffers:
+        """Return views of the first rows."""
+        view = object.__new__(Buffers)
+        view.z, view.error, view.loss = self.z[:rows], self.error[:rows], self.loss[:rows]
+        view.ones = self.ones[:, :rows]
+        view.scratch = Scratch(*(buffer[:rows] for buffer in self.scratch))
+        return view
+
+
+class Stack:
+    """K columns over one set of training rows."""
+
+    def __init__(
+        self, device: Device, model: Model, rows: RowSet, outputs: int, settings: Settings
+    ) -> None:
+        self.device, self.model, self.rows, self.settings = device, model, rows, settings
+        self.columns = len(settings.schedule.lr)
+        self.shape = (int(rows.X.shape[1]), outputs, self.columns)  # D, C, K
+        self.dtype = rows.X.dtype
+        self.optimizer = OPTIMIZERS[settings.optimizer]
+        self.batches = self._batches()
+        self._allocate()
+
+    def _batches(self) -> Batches:
+        _, outputs, columns = self.shape
+        fits = max(1, _CHUNK_BYTES // (self.dtype.itemsize * outputs * columns))
+        size = self.settings.batch_size
+        if size is None:
+            return FullBatch(self.device, self.rows, min(len(self.rows), fits))
+        size = min(size, len(self.rows))
+        return MiniBatches(self.device, self.rows, size, min(size, fits), self.settings.seed)
+
+    def _allocate(self) -> None:
+        xp, dtype = self.device.xp, self.dtype
+        _, outputs, columns = self.shape
+        self._buffers = Buffers(xp, self.batches.chunk_rows, outputs, columns, dtype)
+        self._views: dict[int, Buffers] = {}
+        shapes = {"weights": self.shape, "bias": self.shape[1:]}
+        self._grad = {name: xp.empty(shape, dtype) for name, shape in shapes.items()}
+        self._free = {name: xp.empty(shape, dtype) for name, shape in shapes.items()}
+        self._total = xp.empty((1, columns), dtype)
+        self._ring = xp.empty((self.stretch, len(Log.names), columns), dtype)
+        hyper = self.settings.hyper
+        self._l2 = self.device.to_device(hyper["l2"], dtype)
+        self._prox = soft_threshold if np.any(hyper["l1"] > 0) else None
+        free = {name: np.zeros(columns) for name in _PENALTIES}
+        self._hyper = {"weights": hyper, "bias": {**hyper, **free}}  # the bias is never penalised
+
+    @cached_property
+    def stretch(self) -> int:
+        """Most steps between two fetches of the log ring."""
+        flop = 4.0 * self.batches.size * np.prod([float(n) for n in self.shape])
+        return int(np.clip(_STRETCH_FLOP / flop, 1, _MAX_STRETCH))
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Steps in an epoch."""
+        return self.batches.steps_per_epoch
+
+    def buffers(self, rows: int) -> Buffers:
+        """Return the stack's buffers for a chunk of `rows` rows."""
+        if rows not in self._views:
+            self._views[rows] = self._buffers.first(rows)
+        return self._views[rows]
+
+    def start(self, weights: Array, bias: Array) -> State:
+        """State before the first step.
+
+        Args:
+            weights: (D, C, K) on the host.
+            bias: (C, K) on the host.
+        """
+        given = {"weights": weights, "bias": bias}
+        state = State(0, live=np.ones(self.columns, bool))
+        for name, array in given.items():
+            copy = np.array(array, dtype=self.dtype, order="C")
+            state.arrays[name] = self.device.to_device(copy)
+            for slot in self.optimizer.slots:
+                state.arrays[f"{name}.{slot}"] = self.device.xp.zeros(copy.shape, self.dtype)
+        return state
+
+    def advance(
+        self,
+        state: State,
+        until: int,
+        snapshots: Callable[[int], Snapshot | None] = lambda step: None,
+        should_stop: Callable[[], object] = lambda: False,
+    ) -> Records:
+        """Run steps to the end of a stretch, step `until` or `should_stop()`: whichever is first.
+
+        Always runs at least one step. `snapshots(step)` returns a snapshot to fill, or None.
+        """
+        first = state.step + 1
+        last = min(until, self._stretch_end(first), self.batches.prepare(first))
+        rates = self.settings.schedule.table(first - 1, last)  # one step earlier, for its ratio
+        lr = np.where(state.live, rates, 0.0)  # (S + 1, K); a stopped column keeps still
+        tables = self._tables(lr, first)
+        self._ring.fill(0)
+        with np.errstate(all="ignore"):  # a column that overflows is an outcome, not a warning
+            for slot, step in enumerate(range(first, last + 1)):
+                rows = {name: {key: t[slot] for key, t in tables[name].items()} for name in tables}
+                self._step(state, step, rows, Log(self._ring[slot]), snapshots(step))
+                if should_stop():
+                    break
+        count = state.step - first + 1
+        logged = self.device.to_host(self._ring[:count])  # device -> host: once a stretch
+        return self._records(first, logged.astype(np.float64), lr[1 : count + 1])
+
+    def _records(self, first: int, logged: Numbers, lr: Numbers) -> Records:
+        step = np.arange(first, first + len(lr), dtype=np.int64)
+        sizes = [self.batches.batch(int(t)) for t in step]
+        elements = np.array([part.stop - part.start for part in sizes])[:, None] * self.shape[1]
+        with np.errstate(all="ignore"):
+            values = Log.values(logged, elements) | {"lr": lr}
+        epoch = ((step - 1) // self.steps_per_epoch + 1).astype(np.int32)
+        return Records(step, epoch, values)
+
+    def _stretch_end(self, first: int) -> int:
+        return (first - 1) // self.stretch * self.stretch + self.stretch
+
+    def _tables(self, lr: Numbers, first: int) -> dict[str, dict[str, Array]]:
+        """Coefficients of the steps, on the device: by parameter and name, each (S, K)."""
+        return {
+            name: {
+                key: self.device.to_device(table, self.dtype)
+                for key, table in self.optimizer.tables(lr, hyper, first).items()
+            }
+            for name, hyper in self._hyper.items()
+        }
+
+    def _step(
+        self,
+        state: State,
+        step: int,
+        rows: Mapping[str, Mapping[str, Array]],
+        log: Log,
+        snapshot: Snapshot | None,
+    ) -> None:
+        xp, grad, free = self.device.xp, self._grad, self._free
+        into = grad
+        for chunk in self.batches.chunks(step):
+            self._chunk(state, chunk, into, log, snapshot)
+            if into is free:
+                for name in PARAMETERS:
+                    grad[name] += free[name]
+            into = free
+        add_l2_gradient(xp, grad["weights"], state.weights, self._l2, free["weights"])
+        log.add_gradient(xp, grad["weights"], free["weights"], self._total[0])
+        if snapshot is not None:
+            host = self.device.to_host
+            snapshot.add(
+                grad_weights=host(grad["weights"]),
+                weights=host(state.weights),
+                bias=host(state.bias),
+            )
+        for name in PARAMETERS if self.settings.bias else PARAMETERS[:1]:
+            slots = [state.arrays[f"{name}.{slot}"] for slot in self.optimizer.slots]
+            prox = self._prox if name == "weights" else None
+            p, g = state.arrays[name], grad[name]
+            self.optimizer.update(xp, p, g, slots, rows[name], free[name], prox)
+        state.step = step
+
+    def _chunk(
+        self,
+        state: State,
+        chunk: Chunk,
+        into: Mapping[str, Array],
+        log: Log,
+        snapshot: Snapshot | None,
+    ) -> None:
+        """Scores, error and gradients of some rows; the gradients overwrite `into`."""
+        xp, device = self.device.xp, self.device
+        view = self.buffers(chunk.rows.stop - chunk.rows.start)
+        scores(device, chunk.X, state.weights, state.bias, view.z)
+        dz = error(self.model, xp, view.z, chunk.y, view.error, view.loss, view.scratch)
+        if snapshot is not None:
+            order = self.batches.host_order[chunk.rows]
+            snapshot.add(error=device.to_host(view.error), dz=device.to_host(dz), rows=order)
+        log.add_loss(device, chunk.r, view.loss, self._total)
+        log.add_error(xp, view.error, dz, view.z, self._total[0])
+        dz *= chunk.q
+        gradient(device, chunk.X, dz, view.ones, into["weights"], into["bias"])

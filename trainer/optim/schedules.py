@@ -58,12 +58,14 @@ def _constant(schedule: Schedule, before: Numbers) -> Numbers:
 def _cosine(schedule: Schedule, before: Numbers) -> Numbers:
     length = np.maximum(schedule.steps - schedule.warmup, 1)
     progress = np.clip((before - schedule.warmup) / length, 0, 1)
-    return schedule.final + (1 - schedule.final) * 0.5 * (1 + np.cos(np.pi * progress))
+    factor: Numbers = schedule.final + (1 - schedule.final) * 0.5 * (1 + np.cos(np.pi * progress))
+    return factor
 
 
 def _step(schedule: Schedule, before: Numbers) -> Numbers:
     passed = (before[:, :, None] >= schedule.milestones).sum(axis=2)  # (S, 1)
-    return schedule.gamma**passed
+    factor: Numbers = schedule.gamma**passed
+    return factor
 
 
 _SHAPES = {"constant": _constant, "cosine": _cosine, "step": _step}

@@ -129,8 +129,8 @@ class _Run:
             snapshots.append(Snapshot(step))
             return snapshots[-1]
 
-        until = min(self._next_evaluation(), int(self.budget[state.live].max()))
         live = state.live.copy()
+        until = self._next_pause()
         records = self.stack.advance(state, until, snapshot, self.observer.should_stop)
         loss = records.values["loss"]
         finite = np.isfinite(loss)
@@ -145,10 +145,13 @@ class _Run:
         for k in np.flatnonzero(live & ~unbroken[-1]).tolist():
             self._diverge(k, int(records.step[unbroken[:, k].sum()]))
 
-    def _next_evaluation(self) -> int:
+    def _next_pause(self) -> int:
+        """The next step with an evaluation, the end of a budget, or a snapshot to hand over."""
         step, budget = self.state.step, self.budget[self.state.live]
-        ends = budget[budget > step]
-        return int(min((step // self.every + 1) * self.every, ends.min()))
+        pauses = [budget[budget > step].min(), (step // self.every + 1) * self.every]
+        if self.gradients_every:
+            pauses.append((step // self.gradients_every + 1) * self.gradients_every)
+        return int(min(pauses))
 
     def _note_last(self, records: Records, counts: Flags) -> None:
         for k in np.flatnonzero(counts.any(axis=0)):
@@ -176,11 +179,11 @@ class _Run:
         self._note_metrics(metrics, better)
         ended = due & (step >= self.budget)
         self._end(ended, "finished", "trained for its {step} steps")
-        if self.stopping and (stop & ~ended).any():
-            name, waited = self.stopping.metric, int(self.stopping.patience[stop].max())
-            self._end(
-                stop & ~ended, "early_stopped", f"{name} did not improve in {waited} evaluations"
-            )
+        for k in np.flatnonzero(stop & ~ended).tolist():
+            assert self.stopping is not None
+            name, patience = self.stopping.metric, self.stopping.patience[k]
+            reason = f"{name} did not improve in {patience:g} evaluations"
+            self._end_one(k, "early_stopped", reason, step)
 
     def _note_metrics(self, metrics: dict[str, Numbers], columns: Flags) -> None:
         for name, value in metrics.items():

@@ -10,6 +10,7 @@ import numpy as np
 from trainer.data.batches import uniform
 
 Array = Any
+Numbers = np.ndarray[Any, np.dtype[np.float64]]
 INIT_STREAM = (1 << 64) - 2  # of the random bits of `seed`; epochs count up from 0
 
 
@@ -39,12 +40,12 @@ class State:
         return self.arrays["bias"]
 
 
-def normal_weights(seed: int, features: int, outputs: int) -> np.ndarray[Any, np.dtype[np.float64]]:
+def normal_weights(seed: int, features: int, outputs: int) -> Numbers:
     """Draw standard normal numbers (D, C), the same on every machine, device and NumPy version.
 
     Box & Muller 1958 on splitmix64's bits: NumPy does not promise fixed streams (NEP 19).
     """
     count = features * outputs
     u = uniform(seed, INIT_STREAM, 0, 2 * count)
-    normal = np.sqrt(-2 * np.log(u[:count])) * np.cos(2 * np.pi * u[count:])
+    normal: Numbers = np.sqrt(-2 * np.log(u[:count])) * np.cos(2 * np.pi * u[count:])
     return normal.reshape(features, outputs)

@@ -7,12 +7,14 @@ can be read at every moment. Nothing in a folder refers to the folder's own plac
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import time
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
+from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,7 +22,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from trainer import step_log
-from trainer.errors import RunFolderError
+from trainer.errors import DiskError, RunFolderError
 from trainer.files import disk_error, write_atomic
 from trainer.location import default_folder, named_folder, why_no_run_folder
 from trainer.provenance import git_commit, versions
@@ -117,6 +119,34 @@ class RunFolder:
         folder.manifest()
         return folder
 
+    def __enter__(self) -> RunFolder:
+        """Write within a `with` block: an exception ends the run as failed, or interrupted."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Save what can be saved when the block raised; what the block raised goes on."""
+        if error is None:
+            return
+        status = "interrupted" if isinstance(error, KeyboardInterrupt) else "failed"
+        reason = " ".join(f"{type(error).__name__}: {error}".split())
+        for rescue in (
+            self.flush,
+            self._end_stream,
+            lambda: self._end(status, reason=reason),
+        ):
+            with contextlib.suppress(DiskError):  # one disk may refuse one file and not the next
+                rescue()
+
+    @property
+    def log_path(self) -> Path:
+        """Where `log` writes."""
+        return self.path / LOG
+
     # Writing, in the order of a run.
 
     def write_input(self, text: str | bytes) -> None:
@@ -137,10 +167,10 @@ class RunFolder:
         stamp = datetime.now().isoformat(" ", "milliseconds")
         lines = [f"{stamp}  {line}\n" for line in text.splitlines() or [""]]
         try:
-            with open(self.path / LOG, "ab") as file:
+            with open(self.log_path, "ab") as file:
                 file.write(_bytes("".join(lines)))
         except OSError as error:
-            raise disk_error(self.path / LOG, error) from error
+            raise disk_error(self.log_path, error) from error
 
     def append_steps(
         self,
@@ -233,8 +263,7 @@ class RunFolder:
             self.finish_steps()
         else:
             self._end_stream()
-        seconds = round(time.monotonic() - self._started, 3)
-        self.update_manifest(status=status, ended=_now(), seconds=seconds, **fields)
+        self._end(status, **fields)
 
     # Reading.
 
@@ -291,6 +320,10 @@ class RunFolder:
     def _write_history_if_due(self) -> None:
         if time.monotonic() >= self._history_due:
             self.flush()
+
+    def _end(self, status: str, **fields: Any) -> None:
+        seconds = round(time.monotonic() - self._started, 3)
+        self.update_manifest(status=status, ended=_now(), seconds=seconds, **fields)
 
     def _end_stream(self) -> None:
         if self._steps is not None:

@@ -35,6 +35,9 @@ class Terminal:
         folder_log: takes each line for run.log; without one the lines wait for `attach`.
         quiet: show errors only.
         stream: standard error unless given.
+
+    Attributes:
+        log_path: the file that the log goes to, where `attach` was told.
     """
 
     def __init__(
@@ -45,14 +48,20 @@ class Terminal:
     ) -> None:
         self.quiet = quiet
         self._stream = _Unbreakable(sys.stderr if stream is None else stream)
+        self.log_path: Path | None = None
         self._log = folder_log
         self._unlogged: list[str] = []
         self._in_place = self._stream.isatty() and os.environ.get("TERM") not in ("dumb", "unknown")
         self._console: Console | None = None
 
-    def attach(self, folder_log: Callable[[str], None]) -> None:
-        """Log to `folder_log` from now on, first the lines shown so far."""
-        self._log = folder_log
+    def attach(self, folder_log: Callable[[str], None], log_path: Path | None = None) -> None:
+        """Log to `folder_log` from now on, first the lines shown so far.
+
+        Args:
+            folder_log: takes each line.
+            log_path: where they end up, for messages that refer to it.
+        """
+        self._log, self.log_path = folder_log, log_path
         for text in self._unlogged:
             folder_log(text)
         self._unlogged = []

@@ -1,0 +1,15 @@
+"""Train what a YAML file says: `python scripts/run.py CONFIG [key=value ...]`, from any folder.
+
+The same as `python -m trainer run CONFIG ...`, and it needs no installed package, only its
+dependencies.
+"""
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from trainer.cli import main  # noqa: E402
+
+if __name__ == "__main__":
+    sys.exit(main(["run", *sys.argv[1:]]))

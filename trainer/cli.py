@@ -1,0 +1,241 @@
+"""The commands `run` and `predict`: arguments in, an exit code out.
+
+Results go to standard output, all else to standard error. Exit codes: 0 done, 1 a fault of ours or
+of the disk, 2 the user's input is wrong, 3 every trial diverged, 130 and 143 interrupted. What a
+command needs is imported when it runs, so that `--help` is quick.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import os
+import shlex
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+from trainer.errors import DiskError, TrainerError
+from trainer.interrupt import Interrupt
+from trainer.terminal import Terminal
+
+_EXIT_CODES = {"finished": 0, "diverged": 3, "failed": 1}
+
+_ABOUT = "Linear, logistic and softmax regression, many models at once."
+_COMMANDS_HELP = """commands:
+  run CONFIG [key=value ...]   train what a YAML file says, into a run folder
+  predict RUN DATA             predict with the model of a run folder
+
+`COMMAND --help` tells more.
+"""
+_RUN_EPILOG = """examples:
+  run configs/softmax.yaml
+  run configs/softmax.yaml optimizer.lr=0.5 penalty.l2=1e-3
+  run my.yaml early_stopping=none --out runs/mine --device cpu
+"""
+_RUN_USAGE = """trainer run CONFIG [key=value ...] [--out DIR] [--device auto|gpu|cpu]
+                   [--quiet] [--check | --plan]"""
+_RUN_ABOUT = """Train what CONFIG says and leave a run folder: its path is the last line printed."""
+_PREDICT_ABOUT = """Predict the rows of DATA with the model of RUN.
+
+Columns are found by name. Where DATA has the target too, the predictions are scored.
+"""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command.
+
+    Args:
+        argv: the arguments, `sys.argv[1:]` unless given.
+
+    Returns:
+        The exit code.
+    """
+    try:
+        command, args = _parse(sys.argv[1:] if argv is None else list(argv))
+    except SystemExit as leave:  # argparse has said why
+        return int(leave.code or 0)
+    terminal = Terminal(quiet=args.quiet)
+    with Interrupt() as interrupt:
+        try:
+            return command(args, terminal, interrupt)
+        except TrainerError as error:
+            terminal.error(str(error))
+            return error.exit_code
+        except KeyboardInterrupt:
+            terminal.error("interrupted")
+            return interrupt.exit_code
+        except Exception as error:
+            terminal.error(_our_fault(error, terminal))
+            return 1
+
+
+def _run(args: argparse.Namespace, terminal: Terminal, interrupt: Interrupt) -> int:
+    from trainer.run import check, plan, run
+    from trainer.spec.load import load_spec
+
+    spec = load_spec(args.config, args.overrides)
+    if args.check or args.plan:
+        _emit((check if args.check else plan)(spec).rstrip("\n"))
+        return 0
+    done = run(
+        spec,
+        out=args.out,
+        command=args.command_line,
+        terminal=terminal,
+        should_stop=interrupt,
+    )
+    _emit(str(done.folder))
+    status = done.status
+    return interrupt.exit_code if status == "interrupted" else _EXIT_CODES[status]
+
+
+def _predict(args: argparse.Namespace, terminal: Terminal, interrupt: Interrupt) -> int:
+    from trainer.predict import predict_file
+
+    text, scores = predict_file(args.run, args.data, args.out)
+    if scores:
+        terminal.line(scores)
+    if text is not None:
+        _emit(text)
+    return 0
+
+
+_Command = Callable[[argparse.Namespace, Terminal, Interrupt], int]
+
+
+def _parse(argv: Sequence[str]) -> tuple[_Command, argparse.Namespace]:
+    """Read the arguments; SystemExit after a help or a fault, as argparse has it."""
+    top = _Parser(
+        prog="trainer",
+        usage="trainer COMMAND ...",
+        description=_ABOUT,
+        epilog=_COMMANDS_HELP,
+    )
+    top.add_argument("--version", action=_Version)
+    top.add_argument("command", choices=("run", "predict"), metavar="COMMAND", help="see below")
+    command, rest = top.parse_args(argv[:1]).command, argv[1:]
+    if command == "predict":
+        return _predict, _predict_parser().parse_args(rest)
+    parser = _run_parser()
+    # Intermixed: `CONFIG --out DIR key=value` would otherwise lose its override.
+    args = parser.parse_intermixed_args(rest)
+    if args.config is None:
+        parser.error("CONFIG is missing: name a YAML file")
+    if args.device is not None:
+        args.overrides.append(f"device={args.device}")
+    args.command_line = shlex.join(["python", "-m", "trainer", "run", *rest])
+    return _run, args
+
+
+def _run_parser() -> argparse.ArgumentParser:
+    parser = _Parser(
+        prog="trainer run", usage=_RUN_USAGE, description=_RUN_ABOUT, epilog=_RUN_EPILOG
+    )
+    parser.add_argument("config", metavar="CONFIG", nargs="?", help="a YAML file")
+    parser.add_argument(
+        "overrides",
+        metavar="key=value",
+        nargs="*",
+        help="set a key of the file, its parts joined by dots; the value is read as YAML",
+    )
+    parser.add_argument(
+        "--out", metavar="DIR", help="exactly this run folder (default: runs/<name>/<date>-<time>)"
+    )
+    parser.add_argument("--device", metavar="auto|gpu|cpu", help="the same as device=...")
+    parser.add_argument("--quiet", action="store_true", help="show errors only")
+    instead = parser.add_mutually_exclusive_group()
+    instead.add_argument(
+        "--check", action="store_true", help="check the file, print it resolved, train nothing"
+    )
+    instead.add_argument(
+        "--plan", action="store_true", help="print memory, log size and time, train nothing"
+    )
+    return parser
+
+
+def _predict_parser() -> argparse.ArgumentParser:
+    parser = _Parser(prog="trainer predict", description=_PREDICT_ABOUT)
+    parser.add_argument("run", metavar="RUN", help="a run folder")
+    parser.add_argument("data", metavar="DATA", help="a .csv, .tsv, .parquet, .npy or .npz file")
+    parser.add_argument(
+        "--out", metavar="FILE", help="a .csv or .parquet file (default: CSV on standard output)"
+    )
+    parser.set_defaults(quiet=False)
+    return parser
+
+
+class _Parser(argparse.ArgumentParser):
+    """An argparse parser whose faults are one line, and that guesses no option from its start."""
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(
+            allow_abbrev=False, formatter_class=argparse.RawDescriptionHelpFormatter, **settings
+        )
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"{message}; see {self.prog} --help\n")
+
+
+class _Version(argparse.Action):
+    def __init__(self, option_strings: Sequence[str], dest: str) -> None:
+        super().__init__(option_strings, dest, nargs=0, help="print the version")
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: Any) -> None:
+        import trainer
+
+        print(trainer.__version__)
+        parser.exit()
+
+
+def _emit(text: str) -> None:
+    """Print on standard output, whatever letters a path is made of, whoever has stopped reading.
+
+    Raises:
+        DiskError: standard output is a file on a disk that refuses.
+    """
+    try:
+        try:
+            print(text, flush=True)
+        except UnicodeEncodeError:  # nothing of it was printed
+            sys.stdout.buffer.write(os.fsencode(text) + b"\n")
+            sys.stdout.flush()
+    except BrokenPipeError:
+        _forget_stdout()
+    except OSError as error:
+        _forget_stdout()
+        from trainer.files import disk_error
+
+        raise disk_error("standard output", error) from error
+
+
+def _forget_stdout() -> None:
+    """Let what is left in the buffer go nowhere: Python writes it once more as it ends."""
+    with contextlib.suppress(OSError, ValueError):
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, sys.stdout.fileno())
+        os.close(nowhere)
+
+
+def _our_fault(error: Exception, terminal: Terminal) -> str:
+    """One line for a fault of ours; its traceback is in run.log, or in a file of its own."""
+    import tempfile
+    import traceback
+
+    what = (str(error).splitlines() or [""])[0]
+    name = f"{type(error).__name__}: {what}" if what else type(error).__name__
+    trace = traceback.format_exc()
+    log: Path | str | None = terminal.log_path
+    try:
+        if log is None:
+            with tempfile.NamedTemporaryFile(
+                "w", prefix="trainer-", suffix=".log", delete=False, errors="backslashreplace"
+            ) as file:
+                file.write(trace)
+            log = file.name
+        else:
+            terminal.log(trace)
+    except (OSError, DiskError):
+        return f"a fault of ours: {name}; please report it"
+    return f"a fault of ours: {name}; please report it with {log}"

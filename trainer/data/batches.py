@@ -1,0 +1,74 @@
+"""Orders that are the same on every machine, device and NumPy version.
+
+An order depends on (seed, stream) alone. NumPy promises no fixed stream for Generator's methods
+(NEP 19), so the bits here come from splitmix64 (Steele, Lea, Flood 2014, "Fast splittable
+pseudorandom number generators"), integer arithmetic only.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from trainer.data.rows import IntArray
+
+SPLIT = (1 << 64) - 1
+"""The stream of the train/val/test split: no epoch ever has this number."""
+
+_MASK = (1 << 64) - 1
+_GOLDEN = 0x9E3779B97F4A7C15
+_FACTORS = (0xBF58476D1CE4E5B9, 0x94D049BB133111EB)
+
+
+def shuffle(seed: int, epoch: int, n: int) -> IntArray:
+    """Order in which an epoch visits n rows.
+
+    Sorts the high bits of 64 random ones over the row number in the low bits: one sort of uint64,
+    no argsort. Rows whose high bits agree keep their order (at ten million rows one pair in 10^7).
+
+    Args:
+        seed: any integer; taken modulo 2^64.
+        epoch: from 0; or another stream's number, such as `SPLIT`.
+        n: number of rows.
+
+    Returns:
+        (n,) int64, a permutation of 0 … n − 1.
+    """
+    row_bits = max(n - 1, 0).bit_length()
+    keys = random_bits(seed, epoch, 0, n)
+    row_mask = np.uint64((1 << row_bits) - 1)
+    keys &= ~row_mask
+    keys |= np.arange(n, dtype=np.uint64)
+    keys.sort()
+    keys &= row_mask
+    return keys.view(np.int64)
+
+
+def random_bits(seed: int, stream: int, start: int, stop: int) -> NDArray[np.uint64]:
+    """Elements start … stop − 1 of the random stream (seed, stream): (stop − start,) uint64."""
+    state = (_mix_one(_mix_one(seed & _MASK) ^ (stream & _MASK)) + _GOLDEN) & _MASK
+    z = np.arange(start, stop, dtype=np.uint64)
+    z *= np.uint64(_GOLDEN)
+    z += np.uint64(state)
+    z ^= z >> np.uint64(30)
+    z *= np.uint64(_FACTORS[0])
+    z ^= z >> np.uint64(27)
+    z *= np.uint64(_FACTORS[1])
+    z ^= z >> np.uint64(31)
+    return z
+
+
+def uniform(seed: int, stream: int, start: int, stop: int) -> NDArray[np.floating[Any]]:
+    """The same elements as float64 in (0, 1), never an end: the middles of 2^53 equal cells."""
+    cells = random_bits(seed, stream, start, stop) >> np.uint64(12)
+    return (cells.astype(np.float64) + 0.5) * 2.0**-52
+
+
+def _mix_one(value: int) -> int:
+    """splitmix64's output function of one Python integer."""
+    z = (value + _GOLDEN) & _MASK
+    z = ((z ^ (z >> 30)) * _FACTORS[0]) & _MASK
+    z = ((z ^ (z >> 27)) * _FACTORS[1]) & _MASK
+    return z ^ (z >> 31)

@@ -1,0 +1,135 @@
+"""One source as read: names, columns, target and weight, nothing encoded yet.
+
+Every reader makes a `Frame`, every later step reads one: files, archives and arrays are one path.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from trainer.data.hints import quote
+from trainer.data.rows import Array, Label
+from trainer.errors import DataError
+
+
+@dataclass(frozen=True)
+class Labels:
+    """A column of labels or of text: sorted distinct values and a code a row."""
+
+    values: tuple[Label, ...]
+    codes: NDArray[np.int32]
+    """(N,): position in `values`; −1 where the value is missing."""
+
+
+Column: TypeAlias = Array | Labels
+"""(N,) numbers, NaN where missing; or text."""
+
+
+def _row_number(row: int) -> str:
+    return f"row {row}"
+
+
+@dataclass(frozen=True)
+class Frame:
+    """N rows of one source."""
+
+    where: str
+    """What messages call it: a path, a bundled name, `data['train'] X`."""
+    names: tuple[str, ...]
+    """Of the feature columns."""
+    features: Array | tuple[Column, ...]
+    """(N, columns) numbers, perhaps memory-mapped; or a column a name."""
+    rows: int
+    target: Array | Labels | None = None
+    """(N, C) numbers, perhaps memory-mapped; or the labels of one column."""
+    target_names: tuple[str, ...] = ()
+    target_where: str = ""
+    weight: Array | None = None
+    """(N,) numbers."""
+    weight_where: str = ""
+    place: Callable[[int], str] = _row_number
+    """How messages call a row: `row 3`, for text files `row 3 (line 5)`."""
+
+    @property
+    def text(self) -> frozenset[str]:
+        """Names of the text columns."""
+        if not isinstance(self.features, tuple):
+            return frozenset()
+        pairs = zip(self.names, self.features, strict=True)
+        return frozenset(name for name, column in pairs if isinstance(column, Labels))
+
+
+@dataclass(frozen=True)
+class Like:
+    """What the training source held: another source is read to match, by name."""
+
+    names: tuple[str, ...]
+    text: frozenset[str]
+
+
+def chunks(total: int, width: int) -> Sequence[slice]:
+    """Slices of rows that make about 8 MB of float64 at this width, 1,024 rows at least."""
+    step = max(1024, (1 << 20) // max(width, 1))
+    return [slice(start, min(start + step, total)) for start in range(0, total, step)]
+
+
+def check_names(names: Sequence[str], where: str) -> None:
+    """Refuse two columns of one name, and none.
+
+    Raises:
+        DataError: names the column and both positions.
+    """
+    seen: dict[str, int] = {}
+    for position, name in enumerate(names, start=1):
+        if name in seen:
+            raise DataError(
+                f"{where}: columns {seen[name]} and {position} are both called {quote(name)};"
+                " each column needs its own name"
+            )
+        seen[name] = position
+
+
+def labels_of(values: Array, where: str) -> Labels:
+    """Encode one column of labels: booleans, whole numbers (also as floats), or text.
+
+    Args:
+        values: (N,) of any such dtype; NaN is missing.
+        where: for messages.
+
+    Raises:
+        DataError: numbers with fractions, Inf, another dtype.
+    """
+    kind = values.dtype.kind
+    if kind == "f":
+        return _whole_labels(values, where)
+    if kind == "S":
+        try:
+            values = np.strings.decode(values, "utf-8")
+        except UnicodeDecodeError:
+            raise DataError(f"{where}: a label is not UTF-8 text; write labels in UTF-8") from None
+    elif kind not in "biuU":
+        raise DataError(
+            f"{where}: {values.dtype} is no kind of label; text, whole numbers or booleans are"
+        )
+    distinct, codes = np.unique(values, return_inverse=True)
+    return Labels(tuple(distinct.tolist()), codes.astype(np.int32).reshape(-1))
+
+
+def _whole_labels(values: Array, where: str) -> Labels:
+    missing = np.isnan(values)
+    fraction = np.flatnonzero(~missing & ~(np.isfinite(values) & (np.floor(values) == values)))
+    if fraction.size:
+        row = int(fraction[0])
+        raise DataError(
+            f"{where}: row {row}: {values[row]} is no label; whole numbers or text are,"
+            " and for numbers to be predicted `model: linear` is right"
+        )
+    distinct, codes = np.unique(values[~missing], return_inverse=True)
+    all_codes = np.full(values.shape, -1, dtype=np.int32)
+    all_codes[~missing] = codes.reshape(-1)
+    return Labels(tuple(int(value) for value in distinct), all_codes)

@@ -1,0 +1,159 @@
+"""Rows as training and evaluation see them: encoded, scaled, weighted.
+
+N rows, D features, C outputs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from trainer.data.hints import nearest, quote
+from trainer.errors import DataError
+
+if TYPE_CHECKING:
+    from trainer.data.encoder import Encoder
+
+FloatArray: TypeAlias = NDArray[np.floating[Any]]
+IntArray: TypeAlias = NDArray[np.int64]
+Array: TypeAlias = NDArray[Any]
+Label: TypeAlias = bool | int | str
+
+
+@dataclass(frozen=True)
+class Rows:
+    """The rows of one split."""
+
+    name: str
+    """"train", "val", "test", or a test source's own name."""
+    X: FloatArray
+    """(N, D) of the run's precision, C-contiguous, scaled."""
+    y: Array
+    """(N, C) of the same dtype; softmax on labels: (N,) int64 codes into the encoder's classes."""
+    weight: NDArray[np.float64]
+    """(N,): the source's `weight` column, ones without one. Class weights are not in it."""
+    index: IntArray
+    """(N,): the row of its source, from 0, ascending."""
+
+    def __len__(self) -> int:
+        return len(self.index)
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What `prepare` found, for the terminal and the manifest. Every mapping is JSON-able."""
+
+    source: str
+    """How the training source is called: a bundled name, a path, or `data`."""
+    rows: dict[str, int]
+    """Rows a split, dropped ones not counted."""
+    columns: int
+    """Columns read as features, before one-hot."""
+    features: int
+    """D: columns after one-hot."""
+    outputs: int
+    """C."""
+    class_counts: dict[str, dict[str, int]] = field(default_factory=dict)
+    """{split: {class: rows}} of single-label classes; empty otherwise."""
+    expansions: dict[str, int] = field(default_factory=dict)
+    """{text column: number of one-hot columns}."""
+    dropped: dict[str, int] = field(default_factory=dict)
+    """{source: rows dropped for a missing value}; only sources that lost one."""
+    imputed: dict[str, int] = field(default_factory=dict)
+    """{split: values filled in by `missing: mean`}; only splits that had one."""
+    unseen: dict[str, dict[str, int]] = field(default_factory=dict)
+    """{split: {text column: rows whose category no training row has}}; they encode as zeros."""
+    constant: tuple[str, ...] = ()
+    """Features with one value in all training rows."""
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """All the rows of a run, and what it takes to encode others the same way."""
+
+    train: Rows
+    val: Rows | None
+    tests: tuple[Rows, ...]
+    encoder: Encoder
+    digest: str
+    """sha256 (hex) over the bytes of every source."""
+    summary: Summary
+
+
+def row_weights(
+    y: Array,
+    weight: NDArray[np.float64],
+    class_weight: str | Mapping[Any, float],
+    classes: Sequence[Label] | None,
+) -> NDArray[np.float64]:
+    """Raw weight s_i of each training row: its `weight` times its class weight.
+
+    `balanced` is S / (n · S_c) with S the sum of all weights, S_c that of class c and n the number
+    of classes that have any: scikit-learn's rule with sample weights. A class that a mapping
+    leaves out has weight 1, as in scikit-learn.
+
+    Args:
+        y: codes of single labels, (N,) int64 or (N, 1) of 0 and 1; anything without class weights.
+        weight: (N,) float64.
+        class_weight: "none", "balanced" or {label: weight}.
+        classes: labels in the order of the codes; None where the target has none.
+
+    Returns:
+        (N,) float64.
+
+    Raises:
+        DataError: a label that is no class, a weight that is negative or not finite, class weights
+            for a target without single-label classes, or weights that are all 0.
+    """
+    if class_weight == "none":
+        return weight.copy()
+    if classes is None or not (y.ndim == 1 or y.shape[1] == 1):
+        raise DataError(
+            "class_weight: this target has no single-label classes; class_weight: none is right"
+        )
+    codes = y.reshape(-1).astype(np.int64)
+    if class_weight == "balanced":
+        sums = np.bincount(codes, weights=weight, minlength=len(classes))
+        present = sums > 0
+        factors = np.zeros(len(classes))
+        factors[present] = sums.sum() / (present.sum() * sums[present])
+    else:
+        assert isinstance(class_weight, Mapping)
+        factors = _written_factors(class_weight, classes)
+    result: NDArray[np.float64] = weight * factors[codes]
+    if not result.any():
+        raise DataError("class_weight: every training row has weight 0; some weight above 0 is due")
+    return result
+
+
+def label_text(label: Any) -> str:
+    """How a label is written in YAML and in column names: true, 3 (also for 3.0), cat."""
+    if isinstance(label, bool | np.bool_):
+        return "true" if label else "false"
+    if isinstance(label, float | np.floating) and float(label).is_integer():
+        return str(int(label))
+    return str(label)
+
+
+def _written_factors(
+    class_weight: Mapping[Any, float], classes: Sequence[Label]
+) -> NDArray[np.float64]:
+    position = {label_text(label): i for i, label in enumerate(classes)}
+    factors = np.ones(len(classes))
+    for label, factor in class_weight.items():
+        text = label_text(label)
+        if text not in position:
+            raise DataError(
+                f"class_weight: {quote(text)} is no class of the training source;"
+                f" {nearest(text, list(position))}"
+            )
+        if not (np.isfinite(factor) and factor >= 0):
+            raise DataError(
+                f"class_weight: {text}: {factor} is no weight; a finite number from 0 up is"
+            )
+        factors[position[text]] = factor
+    return factors

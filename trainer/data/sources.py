@@ -1,0 +1,219 @@
+"""From a source of the spec, or a pair of arrays, to a `Frame`."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from trainer.data import npy, tables
+from trainer.data.arrays import (
+    array_frame,
+    as_pair,
+    check_width,
+    host_array,
+    synthetic_frame,
+    with_target,
+)
+from trainer.data.frame import Frame, Labels, Like, chunks
+from trainer.data.hints import show
+from trainer.data.roles import Roles
+from trainer.data.rows import Array
+from trainer.errors import DataError
+
+BUNDLED = {
+    "diamonds": ("price", "linear"),
+    "breast_cancer": ("diagnosis", "logistic"),
+    "digits": ("digit", "softmax"),
+}
+"""{name: (target column, the model it is for)}; ATTRIBUTION.md beside the files says whence."""
+
+_FOLDER = Path(__file__).parent / "bundled"
+
+
+def read_source(source: Any, model: str, like: Like | None, digest: Digest) -> Frame:
+    """Read one source.
+
+    Args:
+        source: a bundled name or one of the spec's source blocks.
+        model: linear, logistic or softmax: whether a single target is a number or a label.
+        like: the training source's columns, None for the training source itself.
+        digest: takes the bytes read.
+
+    Raises:
+        DataError: whatever is wrong with the files.
+    """
+    from trainer.spec import schema
+
+    labels = model != "linear"
+    if isinstance(source, str):
+        return _read_bundled(source, model, like, digest)
+    if isinstance(source, schema.TableSource):
+        target = (source.target,) if isinstance(source.target, str) else tuple(source.target)
+        roles = Roles(target, source.columns, source.drop, source.categorical, source.weight)
+        frame = tables.read_table(source.table, roles, labels=labels, like=like)
+        digest.file(source.table)
+        return frame
+    if isinstance(source, schema.NpySource):
+        parts = (source.npy, source.target, source.weight)
+        frame = _read_npy(*parts, labels=labels)
+        for path in parts:
+            if path is not None:
+                digest.file(path)
+    elif isinstance(source, schema.NpzSource):
+        frame = _read_npz(source.npz, source.features, source.target, source.weight, labels=labels)
+        digest.file(source.npz)
+    elif isinstance(source, schema.SyntheticSource):
+        made = source.synthetic
+        frame = synthetic_frame(
+            made.rows, made.columns, made.outputs, made.seed, model=model, where="synthetic"
+        )
+        digest.text(f"{model} {made.model_dump_json()}")
+    else:
+        raise TypeError(f"no reader for {type(source).__name__}")
+    if like is not None:
+        check_width(frame, like)
+    return frame
+
+
+def read_arrays(
+    pair: Any, weight: Any, key: str, model: str, like: Like | None, digest: Digest
+) -> Frame:
+    """Read (X, y) passed in from Python: X an array or a table.
+
+    Raises:
+        DataError: whatever is wrong with them.
+    """
+    X, y = as_pair(pair, f"data[{key}]")
+    x_where, y_where = f"data[{key}] X", f"data[{key}] y"
+    y = host_array(y, y_where)
+    frame = features_frame(X, like, x_where)
+    s = None if weight is None else host_array(weight, "data['weight']")
+    frame = with_target(
+        frame,
+        y,
+        s,
+        target_where=y_where,
+        weight_where="data['weight']",
+        labels=model != "linear",
+    )
+    digest.frame(frame)
+    return frame
+
+
+def features_frame(X: Any, like: Like | None, where: str) -> Frame:
+    """A frame without a target, of a matrix or a table in memory.
+
+    Raises:
+        DataError: columns that do not match `like`, and as the readers.
+    """
+    if tables.is_table(X):
+        return tables.table_frame(X, Roles(), labels=False, like=like, where=where)
+    frame = array_frame(host_array(X, where), None, None, where=where)
+    if like is not None:
+        check_width(frame, like)
+    return frame
+
+
+def _read_bundled(name: str, model: str, like: Like | None, digest: Digest) -> Frame:
+    if name not in BUNDLED:
+        raise DataError(
+            f"data.train: {name!r} has no rows of its own; pass data={{'train': (X, y)}} to"
+            " trainer.run"
+            if name == "arrays"
+            else f"data: there is no bundled {name!r}; {', '.join(BUNDLED)} are"
+        )
+    target, _ = BUNDLED[name]
+    if name == "diamonds" and model == "softmax":
+        raise DataError("diamonds: its target, price, is a number; `model: linear` is right")
+    path = _FOLDER / f"{name}.parquet"
+    roles = Roles(target=(target,))
+    labels = model != "linear"
+    frame = tables.read_table(str(path), roles, labels=labels, like=like, where=name)
+    digest.file(path)
+    return frame
+
+
+def _read_npy(x_path: str, y_path: str, weight_path: str | None, *, labels: bool) -> Frame:
+    return array_frame(
+        npy.read_npy(x_path),
+        npy.read_npy(y_path),
+        None if weight_path is None else npy.read_npy(weight_path),
+        where=show(x_path),
+        target_where=show(y_path),
+        weight_where=show(weight_path or ""),
+        labels=labels,
+    )
+
+
+def _read_npz(path: str, features: str, target: str, weight: str | None, *, labels: bool) -> Frame:
+    names = [features, target] + ([weight] if weight else [])
+    arrays = npy.read_npz(path, names)
+    where = show(path)
+    return array_frame(
+        arrays[features],
+        arrays[target],
+        arrays[weight] if weight else None,
+        where=f"{where}: {features}",
+        target_where=f"{where}: {target}",
+        weight_where=f"{where}: {weight}",
+        target_name=target,
+        labels=labels,
+    )
+
+
+class Digest:
+    """sha256 over everything read, in the order it was read; a file read twice is hashed once."""
+
+    def __init__(self) -> None:
+        self._total = hashlib.sha256()
+        self._files: dict[str, bytes] = {}
+
+    def file(self, path: str | Path) -> None:
+        """Take the bytes of a file."""
+        key = str(path)
+        if key not in self._files:
+            with open(path, "rb") as file:
+                self._files[key] = hashlib.file_digest(file, "sha256").digest()
+        self._total.update(self._files[key])
+
+    def text(self, text: str) -> None:
+        """Take a description that determines the rows."""
+        self._total.update(hashlib.sha256(text.encode()).digest())
+
+    def frame(self, frame: Frame) -> None:
+        """Take the values of a frame in memory."""
+        part = hashlib.sha256()
+        columns = frame.features if isinstance(frame.features, tuple) else (frame.features,)
+        for column in (*columns, frame.target, frame.weight):
+            if isinstance(column, Labels):
+                part.update(repr(column.values).encode())
+                _update(part, column.codes)
+            elif column is not None:
+                _update(part, column)
+        self._total.update(part.digest())
+
+    def hexdigest(self) -> str:
+        """64 hexadecimal digits."""
+        return self._total.hexdigest()
+
+
+def _update(digest: Any, array: Array) -> None:
+    digest.update(f"{array.dtype.str} {array.shape}".encode())
+    width = array[0].size if array.ndim > 1 and len(array) else 1
+    for part in chunks(len(array), width):
+        digest.update(np.ascontiguousarray(array[part]).tobytes())
+
+
+def source_keys(source: Any) -> Mapping[str, str]:
+    """Names to read another file by: the weight column of a table, the arrays of an archive."""
+    keys = {}
+    if hasattr(source, "npz"):
+        keys = {"features": source.features, "target": source.target}
+    weight = getattr(source, "weight", None)
+    if weight is not None and not hasattr(source, "npy"):
+        keys["weight"] = weight
+    return keys

@@ -1,0 +1,149 @@
+"""What no single key can tell: settings that do not go together."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import pairwise
+from typing import Any, NamedTuple
+
+from trainer.spec.schema import L2L1, METRICS, AdamW, Schedule, Sgd, Spec, TableSource
+from trainer.spec.words import VALUES, nearest, one_of
+
+
+class Broken(NamedTuple):
+    """A rule that a spec breaks: the key to change, why and to what, and the other keys read."""
+
+    key: str
+    what: str
+    reads: tuple[str, ...] = ()
+
+
+def broken_rules(spec: Spec) -> Iterator[Broken]:
+    """Yield every rule that a spec, valid key by key, breaks."""
+    yield from _model(spec)
+    yield from _data(spec)
+    yield from _tables(spec)
+    yield from _optimizer(spec)
+    yield from _schedule(spec.optimizer.schedule)
+    yield from _early_stopping(spec)
+
+
+def _model(spec: Spec) -> Iterator[Broken]:
+    if spec.loss == "squared_error" and spec.model == "softmax":
+        what = "squared_error is for linear and logistic, not softmax; write auto"
+        yield Broken("loss", what, ("model",))
+    if spec.model != "linear":
+        if spec.data.scale_target != "none":
+            what = f"{spec.model} has classes, which are not scaled; write none"
+            yield Broken("data.scale_target", what, ("model",))
+        return
+    if spec.class_weight != "none":
+        yield Broken("class_weight", "linear has no classes; write none", ("model",))
+    if spec.data.stratify is True:
+        yield Broken("data.stratify", "linear has no classes; write auto or false", ("model",))
+
+
+def _data(spec: Spec) -> Iterator[Broken]:
+    val, test = spec.data.val, spec.data.test
+    if isinstance(val, float) and isinstance(test, float) and val + test >= 1:
+        what = f"val {val:g} and test {test:g} leave no rows to train on; lower one of them"
+        yield Broken("data.test", what, ("data.val",))
+    if isinstance(test, tuple):
+        names = [source.name for source in test]
+        for i, name in enumerate(names):
+            if name in names[:i]:
+                yield Broken(f"data.test.{i}.name", f"{name!r} names two test sets; rename one")
+            elif name in ("train", "val"):
+                what = f"{name!r} is what other rows are called; choose another name"
+                yield Broken(f"data.test.{i}.name", what)
+
+
+def _tables(spec: Spec) -> Iterator[Broken]:
+    """Check the columns of each table; those that val or test take from train are train's."""
+    test = spec.data.test
+    sources: dict[str, Any] = {"data.train": spec.data.train, "data.val": spec.data.val}
+    if isinstance(test, tuple):
+        sources |= {f"data.test.{i}": source for i, source in enumerate(test)}
+    else:
+        sources["data.test"] = test
+    for path, source in sources.items():
+        if isinstance(source, TableSource):
+            yield from _columns(path, source)
+
+
+def _columns(path: str, source: TableSource) -> Iterator[Broken]:
+    targets = (source.target,) if isinstance(source.target, str) else source.target
+    columns = source.columns or ()
+    for key, names in (("target", targets), ("columns", columns)):
+        if repeated := next((name for name in names if names.count(name) > 1), None):
+            yield Broken(f"{path}.{key}", f"{repeated!r} is listed twice; keep one")
+    for name in targets:
+        for key in ("columns", "categorical", "drop"):
+            if name in (getattr(source, key) or ()):
+                what = f"{name!r} is the target; leave it out here"
+                yield Broken(f"{path}.{key}", what, (f"{path}.target",))
+    if source.weight in targets:
+        what = f"{source.weight!r} is the target; name the column of row weights"
+        yield Broken(f"{path}.weight", what, (f"{path}.target",))
+    if source.weight is not None and source.weight in columns:
+        what = f"{source.weight!r} is the weight; leave it out here"
+        yield Broken(f"{path}.columns", what, (f"{path}.weight",))
+    for name in source.categorical:
+        if (columns and name not in columns) or name in source.drop:
+            what = f"{name!r} is not among the features; add it to columns, or remove it here"
+            yield Broken(f"{path}.categorical", what, (f"{path}.columns", f"{path}.drop"))
+
+
+def _optimizer(spec: Spec) -> Iterator[Broken]:
+    optimizer, penalty = spec.optimizer, spec.penalty
+    if optimizer.epochs is not None and optimizer.steps is not None:
+        yield Broken(
+            "optimizer.steps",
+            "a run has epochs or steps, not both; remove one, or set it to none",
+            ("optimizer.epochs",),
+        )
+    if optimizer.epochs is None and optimizer.steps is None:
+        yield Broken("optimizer.epochs", "no epochs and no steps; write epochs: 30")
+    if isinstance(optimizer, Sgd) and optimizer.nesterov and optimizer.momentum == 0:
+        what = "needs a momentum above 0; write momentum: 0.9, or nesterov: false"
+        yield Broken("optimizer.nesterov", what, ("optimizer.momentum",))
+    if isinstance(optimizer, AdamW):
+        reads = ("optimizer.name", "optimizer.weight_decay")
+        cure = "write 0 and use optimizer.weight_decay, or take adam"
+        keys = ("l2", "l1") if isinstance(penalty, L2L1) else ("C", "alpha")
+        for key in keys:
+            if getattr(penalty, key, 0) > 0:
+                cure = cure if key != "C" else cure.replace("write 0", "remove it")
+                yield Broken(f"penalty.{key}", f"adamw takes no penalty; {cure}", reads)
+
+
+def _schedule(schedule: Schedule) -> Iterator[Broken]:
+    reads = ("optimizer.schedule.name",)
+    owners = {"final": "cosine", "milestones": "step", "gamma": "step"}
+    for key, owner in owners.items():
+        default = Schedule.model_fields[key].default
+        if schedule.name != owner and getattr(schedule, key) != default:
+            what = f"belongs to {owner}, not {schedule.name}; remove it, or write name: {owner}"
+            yield Broken(f"optimizer.schedule.{key}", what, reads)
+    milestones = schedule.milestones
+    if schedule.name == "step" and not milestones:
+        what = "step needs the times at which lr drops; for example [10, 20]"
+        yield Broken("optimizer.schedule.milestones", what, reads)
+    if any(late <= early for early, late in pairwise(milestones)):
+        what = f"times must rise; write {sorted(set(milestones))}"
+        yield Broken("optimizer.schedule.milestones", what)
+
+
+def _early_stopping(spec: Spec) -> Iterator[Broken]:
+    if spec.early_stopping is None:
+        return
+    metric = spec.early_stopping.metric
+    known = ("train_loss", *(f"val_{name}" for name in METRICS[spec.model]))
+    if metric not in known:
+        meant = VALUES["metric"].get(metric) or nearest(metric, known)
+        meant = f"did you mean {meant}?" if meant in known else f"write {one_of(known)}"
+        what = f"{spec.model} has no metric {metric!r}; {meant}"
+        yield Broken("early_stopping.metric", what, ("model",))
+    elif spec.data.val == "none" and metric != "train_loss":
+        what = f"{metric} needs validation rows; set data.val, or write train_loss"
+        yield Broken("early_stopping.metric", what, ("data.val",))

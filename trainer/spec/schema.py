@@ -1,0 +1,607 @@
+"""The keys of a spec: types, bounds, defaults and descriptions. Every default lives here.
+
+`Spec` is what the rest of the package reads; `trainer.spec.load_spec` makes one. The word `none`
+stays the string "none" where a key takes it as one of its words (`val: none`); a key or block that
+is absent by default (`early_stopping`, `weight`, ...) is None, and takes `none` to say so.
+
+`Expected` puts what a key takes in plain words: any fault of the value becomes that one sentence,
+at the key itself, whatever pydantic found inside. Forms of a union (sgd or adam, a table or arrays)
+are told apart by a function of their keys, so that a fault is reported once, for the form meant.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Annotated, Any, ClassVar, Literal, get_args
+
+from annotated_types import Ge, Gt, Le, Lt, MinLen
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Discriminator,
+    Field,
+    GetCoreSchemaHandler,
+    PrivateAttr,
+    Tag,
+    ValidationError,
+    model_validator,
+)
+from pydantic_core import CoreSchema, PydanticCustomError, core_schema
+
+from trainer.spec.words import nearest, one_of
+from trainer.spec.write import to_yaml
+
+BUNDLED = ("diamonds", "breast_cancer", "digits")
+OPTIMIZERS = ("sgd", "adam", "adamw")
+SOURCES = ("table", "npy", "npz", "synthetic")
+
+# The metrics of each model, with val_ or test_ before them; the training rows have train_loss.
+METRICS: dict[str, tuple[str, ...]] = {
+    "linear": ("loss", "r2", "rmse"),
+    "logistic": ("loss", "accuracy", "balanced_accuracy", "auc", "average_precision", "f1", "map"),
+    "softmax": ("loss", "accuracy", "balanced_accuracy", "top5"),
+}
+
+# ---------------------------------------------------------------- what a key takes
+
+
+@dataclass(frozen=True)
+class Expected:
+    """What a key takes, in plain words; without them, the words of its Literal."""
+
+    words: str = ""
+    choices: tuple[str, ...] = ()
+
+    def __get_pydantic_core_schema__(
+        self, source: Any, handler: GetCoreSchemaHandler
+    ) -> CoreSchema:
+        choices = self.choices or tuple(_literals(source))
+        context = {"expected": self.words or one_of(choices), "choices": choices}
+
+        def check(value: Any, validate: Callable[[Any], Any]) -> Any:
+            try:
+                return validate(value)
+            except ValidationError:
+                raise PydanticCustomError("expected", "{expected}", context) from None
+
+        return core_schema.no_info_wrap_validator_function(check, handler(source))
+
+
+def _literals(annotation: Any) -> Iterator[str]:
+    for inner in get_args(annotation):
+        if isinstance(inner, str):
+            yield inner
+        else:
+            yield from _literals(inner)
+
+
+def _none_is_absent(value: Any) -> Any:
+    """Read the word none as absence; refuse the null of YAML, which is a line left unfinished."""
+    if value is None:
+        raise ValueError
+    return None if isinstance(value, str) and value == "none" else value
+
+
+Absent = BeforeValidator(_none_is_absent)
+
+_MAX = Le(2**63 - 1)
+Text = Annotated[str, Expected("text")]
+Name = Annotated[str, MinLen(1), Expected("a name")]
+PathText = Annotated[str, Field(pattern=r"^[^\x00]+$"), Expected("the path of a file")]
+Seed = Annotated[int, Ge(0), _MAX, Expected("a whole number from 0")]
+Count = Annotated[int, Ge(1), _MAX, Expected("a whole number from 1")]
+OptionalCount = Annotated[int | None, Ge(1), _MAX, Absent, Expected("a whole number from 1")]
+Positive = Annotated[float, Gt(0), Expected("a number above 0")]
+FromZero = Annotated[float, Ge(0), Expected("a number from 0")]
+Decay = Annotated[float, Ge(0), Lt(1), Expected("a number from 0 to below 1")]
+Share = Annotated[float, Ge(0), Le(1), Expected("a number from 0 to 1")]
+Switch = Annotated[bool, Expected("true or false")]
+Names = Annotated[tuple[Name, ...], MinLen(1), Field(strict=False)]
+OptionalName = Annotated[str | None, MinLen(1), Absent, Expected("a name")]
+OptionalPath = Annotated[str | None, MinLen(1), Absent, Expected("the path of a file")]
+
+
+class Block(BaseModel):
+    """A mapping of the file. `form` names it where a key takes one of several."""
+
+    model_config = ConfigDict(frozen=True, strict=True, extra="forbid", allow_inf_nan=False)
+    form: ClassVar[str] = ""
+
+    def tree(self) -> dict[str, Any]:
+        """Return the block as dicts, tuples and scalars, without what is absent."""
+        return {key: _tree(value) for key, value in self if value is not None}
+
+
+def _tree(value: Any) -> Any:
+    if isinstance(value, Block):
+        return value.tree()
+    return tuple(map(_tree, value)) if isinstance(value, tuple) else value
+
+
+def tag(form: str) -> str:
+    """Return the tag of a form in pydantic's paths; no key looks like it."""
+    return f"<{form}>"
+
+
+def _word_or_mapping(value: Any) -> str:
+    return tag("mapping" if isinstance(value, (dict, Block)) else "word")
+
+
+def _word_or_list(value: Any) -> str:
+    return tag("list" if isinstance(value, (list, tuple)) else "word")
+
+
+# ---------------------------------------------------------------- data
+
+
+class TableSource(Block):
+    """A table with named columns."""
+
+    form = "table"
+    table: PathText = Field(
+        description="Path of a .csv, .csv.gz, .tsv or .parquet file, relative to this file.",
+        examples=["a.csv"],
+    )
+    target: Annotated[
+        Annotated[Name, Tag("<word>")] | Annotated[Names, Tag("<list>")],
+        Discriminator(_word_or_list),
+    ] = Field(description="The column to predict, or a list of them.", examples=["y"])
+    columns: Annotated[Names | None, Absent] = Field(
+        None,
+        description="The feature columns; by default all but the target and the weight.",
+        examples=[["x1", "x2"]],
+    )
+    drop: Annotated[tuple[Name, ...], Field(strict=False)] = Field(
+        (), description="Columns to leave out.", examples=[["id"]]
+    )
+    categorical: Annotated[tuple[Name, ...], Field(strict=False)] = Field(
+        (),
+        description="Columns of numbers to one-hot encode; text columns are, always.",
+        examples=[["zip_code"]],
+    )
+    weight: OptionalName = Field(
+        None, description="The column that holds row weights.", examples=["w"]
+    )
+
+
+class NpySource(Block):
+    """Arrays in .npy files, memory-mapped."""
+
+    form = "npy"
+    npy: PathText = Field(description="Path of X, (N, D).", examples=["X.npy"])
+    target: PathText = Field(description="Path of y, (N,) or (N, C).", examples=["y.npy"])
+    weight: OptionalPath = Field(
+        None, description="Path of the row weights, (N,).", examples=["w.npy"]
+    )
+
+
+class NpzSource(Block):
+    """Arrays in one .npz file."""
+
+    form = "npz"
+    npz: PathText = Field(description="Path of the archive.", examples=["f.npz"])
+    features: Name = Field(description="Name of the array X, (N, D).", examples=["X"])
+    target: Name = Field(description="Name of the array y, (N,) or (N, C).", examples=["y"])
+    weight: OptionalName = Field(
+        None, description="Name of the array of row weights, (N,).", examples=["w"]
+    )
+
+
+class Synthetic(Block):
+    """The size of made-up data."""
+
+    rows: Count = Field(60_000, description="Number of rows.")
+    columns: Count = Field(784, description="Number of features.")
+    outputs: Count = Field(10, description="Number of outputs: targets, labels or classes.")
+    seed: Seed = Field(0, description="Seed of the rows and of the true weights.")
+
+
+class SyntheticSource(Block):
+    """Rows made up from a known model, for timing and tests."""
+
+    form = "synthetic"
+    synthetic: Synthetic = Field(description="The size of the data.", examples=[{"rows": 1000}])
+
+
+class _Named(Block):
+    name: Name = Field(description="Name of this test set in the results.", examples=["shifted"])
+
+
+class NamedTable(TableSource, _Named):
+    """A table among several test sets."""
+
+
+class NamedNpy(NpySource, _Named):
+    """Arrays in .npy files among several test sets."""
+
+
+class NamedNpz(NpzSource, _Named):
+    """Arrays in a .npz file among several test sets."""
+
+
+class NamedSynthetic(SyntheticSource, _Named):
+    """Made-up rows among several test sets."""
+
+
+def _source_form(value: Any) -> str | None:
+    """Tell the forms of train, val and test apart; None: a mapping without a key that tells."""
+    if isinstance(value, Block):
+        return tag(value.form)
+    if isinstance(value, dict):
+        return next((tag(form) for form in SOURCES if form in value), None)
+    return _word_or_list(value)
+
+
+Source = (
+    Annotated[TableSource, Tag("<table>")]
+    | Annotated[NpySource, Tag("<npy>")]
+    | Annotated[NpzSource, Tag("<npz>")]
+    | Annotated[SyntheticSource, Tag("<synthetic>")]
+)
+NamedSource = Annotated[
+    Annotated[NamedTable, Tag("<table>")]
+    | Annotated[NamedNpy, Tag("<npy>")]
+    | Annotated[NamedNpz, Tag("<npz>")]
+    | Annotated[NamedSynthetic, Tag("<synthetic>")],
+    Discriminator(_source_form),
+]
+# "arrays" stands for data passed from Python.
+_Words = Literal["diamonds", "breast_cancer", "digits", "arrays"]
+_FILES = "a source such as {table: a.csv, target: y}"
+_HELD = Expected(f"a fraction between 0 and 1, none, or {_FILES}", choices=("none", *BUNDLED))
+TrainWord = Annotated[_Words, Expected(f"{', '.join(BUNDLED)}, or {_FILES}", choices=BUNDLED)]
+Fraction = Annotated[float, Gt(0), Lt(1)]
+HeldWord = Annotated[Literal["none"] | _Words | Fraction, _HELD]
+Train = Annotated[Annotated[TrainWord, Tag("<word>")] | Source, Discriminator(_source_form)]
+Val = Annotated[Annotated[HeldWord, Tag("<word>")] | Source, Discriminator(_source_form)]
+NamedSources = Annotated[tuple[NamedSource, ...], MinLen(1), Field(strict=False)]
+Test = Annotated[
+    Annotated[HeldWord, Tag("<word>")] | Annotated[NamedSources, Tag("<list>")] | Source,
+    Discriminator(_source_form),
+]
+Stratify = Annotated[Literal["auto"] | bool, Expected("auto, true or false", choices=("auto",))]
+
+
+class Data(Block):
+    """Where the rows come from, how they are split, encoded and scaled."""
+
+    train: Train = Field(
+        description="A bundled data set, or a source: a table, .npy or .npz arrays, made-up rows.",
+        examples=["digits"],
+    )
+    val: Val = Field(
+        0.2, description="A fraction of train, a source (missing keys taken from train), or none."
+    )
+    test: Test = Field(
+        "none",
+        description="A fraction of train, a source, a list of named sources, or none."
+        " Scored once, by the chosen model.",
+    )
+    stratify: Stratify = Field(
+        "auto",
+        description="Split each class in the same shares; auto: on for single-label classes.",
+    )
+    scale: Annotated[Literal["none", "standard", "unit"], Expected()] = Field(
+        "standard",
+        description="standard: mean 0 and standard deviation 1 over the training rows;"
+        " unit: each row to length 1; none.",
+    )
+    scale_target: Annotated[Literal["none", "standard"], Expected()] = Field(
+        "none", description="Scale the target of a linear model; predictions come back unscaled."
+    )
+    missing: Annotated[Literal["error", "drop", "mean"], Expected()] = Field(
+        "error",
+        description="A missing value is an error, drops its row,"
+        " or becomes the mean of the training rows (text: the most frequent value).",
+    )
+    max_categories: Count = Field(
+        100, description="A text column with more distinct values is an error."
+    )
+    seed: Seed = Field(0, description="Seed of the split, and of nothing else.")
+
+
+# ---------------------------------------------------------------- penalty
+
+
+class L2L1(Block):
+    """l2/2 · ‖W‖² + l1 · ‖W‖₁."""
+
+    form = "{l2, l1}"
+    l2: FromZero = Field(1e-4, description="Adds l2/2 · ‖W‖² to the mean loss.")
+    l1: FromZero = Field(0.0, description="Adds l1 · ‖W‖₁ to the mean loss; zeros are exact.")
+
+
+class InverseC(Block):
+    """a = 1/(C · S), S the sum of row weights; l2 = (1 − l1_ratio) · a, l1 = l1_ratio · a."""
+
+    form = "{C, l1_ratio}"
+    C: Positive = Field(
+        description="C of scikit-learn's LogisticRegression: the penalty is 1/(C · rows).",
+        examples=[1.0],
+    )
+    l1_ratio: Share = Field(0.0, description="Share of the penalty that is l1.")
+
+
+class Alpha(Block):
+    """l2 = (1 − l1_ratio) · alpha, l1 = l1_ratio · alpha."""
+
+    form = "{alpha, l1_ratio}"
+    alpha: FromZero = Field(
+        description="alpha of scikit-learn's ElasticNet, lambda of glmnet.", examples=[0.1]
+    )
+    l1_ratio: Share = Field(0.0, description="Share of the penalty that is l1.")
+
+
+def _penalty_form(value: Any) -> str:
+    if isinstance(value, Block):
+        return tag(value.form)
+    for form in (InverseC, Alpha):
+        if isinstance(value, dict) and next(iter(form.model_fields)) in value:
+            return tag(form.form)
+    return tag(L2L1.form)
+
+
+Penalty = Annotated[
+    Annotated[L2L1, Tag("<{l2, l1}>")]
+    | Annotated[InverseC, Tag("<{C, l1_ratio}>")]
+    | Annotated[Alpha, Tag("<{alpha, l1_ratio}>")],
+    Discriminator(_penalty_form),
+]
+
+# ---------------------------------------------------------------- optimizer
+
+
+class Schedule(Block):
+    """How lr changes; times are in epochs, or in steps where the run is given in steps."""
+
+    name: Annotated[Literal["constant", "cosine", "step"], Expected()] = Field(
+        "constant", description="constant, cosine (from lr down to final · lr) or step."
+    )
+    warmup: FromZero = Field(
+        0.0, description="Epochs (steps with steps:) over which lr rises from 0."
+    )
+    final: Share = Field(0.0, description="cosine: the last lr as a factor of lr.")
+    milestones: Annotated[tuple[Positive, ...], Field(strict=False)] = Field(
+        (),
+        description="step: the epochs (steps with steps:) after which lr is multiplied by gamma.",
+        examples=[[10, 20]],
+    )
+    gamma: Positive = Field(0.1, description="step: the factor at each milestone.")
+
+
+class FirstOrder(Block):
+    """What sgd, adam and adamw share."""
+
+    name: Any
+    lr: Positive = Field(0.1, description="Learning rate.")
+    base_batch_size: Annotated[
+        Literal["none"] | Count, Expected("a whole number from 1, or none", choices=("none",))
+    ] = Field("none", description="Where given, lr is multiplied by batch_size / base_batch_size.")
+    batch_size: Annotated[
+        Literal["full"] | Count, Expected("a whole number from 1, or full", choices=("full",))
+    ] = Field(128, description="Rows of a batch, or full.")
+    epochs: OptionalCount = Field(
+        30, description="Passes over the training rows; epochs or steps.", examples=[30]
+    )
+    steps: OptionalCount = Field(
+        None, description="Number of updates, in place of epochs.", examples=[1000]
+    )
+    schedule: Schedule = Field(
+        Schedule(), description="How lr changes over the run.", examples=[{"name": "cosine"}]
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _steps_replace_epochs(cls, value: Any) -> Any:
+        """Leave the default of epochs out where steps are given."""
+        if isinstance(value, dict) and value.get("steps", "none") != "none":
+            return {"epochs": "none", **value}
+        return value
+
+
+_NAMED = Expected(one_of(OPTIMIZERS), choices=OPTIMIZERS)
+
+
+class Sgd(FirstOrder):
+    """Stochastic gradient descent with momentum."""
+
+    form = "sgd"
+    name: Annotated[Literal["sgd"], _NAMED] = Field("sgd", description="sgd, adam or adamw.")
+    momentum: Decay = Field(0.9, description="Momentum; 0 for none.")
+    nesterov: Switch = Field(False, description="Nesterov's form of momentum.")
+
+
+class Adam(FirstOrder):
+    """Adam (Kingma and Ba 2015)."""
+
+    form = "adam"
+    name: Annotated[Literal["adam"], _NAMED] = Field(description="sgd, adam or adamw.")
+    beta1: Decay = Field(0.9, description="Decay of the mean of gradients.")
+    beta2: Decay = Field(0.999, description="Decay of the mean of squared gradients.")
+    eps: Positive = Field(1e-8, description="Added to the root of the mean square.")
+
+
+class AdamW(FirstOrder):
+    """Adam with decoupled weight decay (Loshchilov and Hutter 2019)."""
+
+    form = "adamw"
+    name: Annotated[Literal["adamw"], _NAMED] = Field(description="sgd, adam or adamw.")
+    beta1: Decay = Field(0.9, description="Decay of the mean of gradients.")
+    beta2: Decay = Field(0.999, description="Decay of the mean of squared gradients.")
+    eps: Positive = Field(1e-8, description="Added to the root of the mean square.")
+    weight_decay: FromZero = Field(
+        0.01, description="Decoupled decay: outside the objective, and not on the bias."
+    )
+
+
+def _optimizer_form(value: Any) -> str:
+    """Tell the optimizers apart by name; a misspelt one counts as the nearest, else as sgd."""
+    if isinstance(value, Block):
+        return tag(value.form)
+    name = value.get("name", "sgd") if isinstance(value, dict) else "sgd"
+    if isinstance(name, str) and name not in OPTIMIZERS:
+        name = nearest(name, OPTIMIZERS)
+    return tag(name if isinstance(name, str) else "sgd")
+
+
+Optimizer = Annotated[
+    Annotated[Sgd, Tag("<sgd>")]
+    | Annotated[Adam, Tag("<adam>")]
+    | Annotated[AdamW, Tag("<adamw>")],
+    Discriminator(_optimizer_form),
+]
+
+# ---------------------------------------------------------------- the rest, and the whole
+
+
+class NormalInit(Block):
+    """Weights drawn from N(0, normal²)."""
+
+    normal: Positive = Field(
+        description="Standard deviation of the first weights.", examples=[0.01]
+    )
+
+
+class EarlyStopping(Block):
+    """Stop when the metric has not improved for `patience` evaluations."""
+
+    metric: Text = Field(
+        "val_loss",
+        description="The metric watched; it says itself whether low or high is good.",
+        json_schema_extra={
+            "enum": [
+                "train_loss",
+                *dict.fromkeys(f"val_{name}" for names in METRICS.values() for name in names),
+            ]
+        },
+    )
+    patience: Count = Field(5, description="Evaluations without an improvement before the stop.")
+    min_delta: FromZero = Field(0.0, description="The least change that counts as an improvement.")
+    restore_best: Switch = Field(True, description="Go back to the weights of the best evaluation.")
+
+
+class Log(Block):
+    """What the run folder keeps."""
+
+    every: Annotated[
+        Literal["auto"] | Count, Expected("a whole number from 1, or auto", choices=("auto",))
+    ] = Field("auto", description="Steps between records of the step log; auto: 1.")
+    gradients: Annotated[
+        Literal["none"] | Count, Expected("a whole number from 1, or none", choices=("none",))
+    ] = Field("none", description="Every how many steps ŷ − y and dJ/dW are saved whole, or none.")
+    eval_every: Count = Field(
+        1, description="Epochs (steps with steps:) between evaluations on val."
+    )
+    weights: Annotated[Literal["best", "all"], Expected()] = Field(
+        "best", description="Keep the weights of the best trial, or of all."
+    )
+
+
+Label = Annotated[bool | int | float | str, Expected("a label")]
+Labels = dict[Label, FromZero]
+WeightWord = Annotated[Literal["none", "balanced"], Expected("none, balanced or {label: weight}")]
+ClassWeight = Annotated[
+    Annotated[WeightWord, Tag("<word>")] | Annotated[Labels, Tag("<mapping>")],
+    Discriminator(_word_or_mapping),
+]
+InitWord = Annotated[
+    str,
+    Field(pattern=r"^[^\x00]+$"),
+    Expected("zeros, {normal: 0.01} or a run folder", choices=("zeros",)),
+]
+Init = Annotated[
+    Annotated[InitWord, Tag("<word>")] | Annotated[NormalInit, Tag("<mapping>")],
+    Discriminator(_word_or_mapping),
+]
+# A folder is named after it: no separators, no control characters, not "." or "..".
+RunName = Annotated[
+    str,
+    Field(
+        pattern=r"^[^/\\\x00-\x1f\x7f]*[^/\\\x00-\x1f\x7f.][^/\\\x00-\x1f\x7f]*$", max_length=100
+    ),
+    Expected("a name that a folder can have, of at most 100 characters, without / or \\"),
+]
+
+
+class Spec(Block):
+    """One run: the keys of a config file with their defaults, in the same tree as the YAML."""
+
+    name: RunName = Field("run", description="Name of the run; by default the file's.")
+    notes: Text = Field("", description="Free text for the manifest.", examples=["first try"])
+    model: Annotated[Literal["linear", "logistic", "softmax"], Expected()] = Field(
+        description="linear, logistic or softmax regression.", examples=["softmax"]
+    )
+    loss: Annotated[Literal["auto", "squared_error"], Expected()] = Field(
+        "auto",
+        description="auto: the model's own. logistic also takes squared_error,"
+        " whose dL/dz is not ŷ − y.",
+    )
+    data: Data = Field(
+        description="Where the rows come from, how they are split, encoded and scaled.",
+        examples=[{"train": "digits"}],
+    )
+    class_weight: ClassWeight = Field(
+        "none",
+        description="none, balanced or a weight for each label; in training only, not in metrics.",
+    )
+    bias: Switch = Field(True, description="Fit a bias; it is never penalised.")
+    init: Init = Field(
+        "zeros",
+        description="First weights: zeros, {normal: standard deviation}, or those of a run folder.",
+    )
+    penalty: Penalty = Field(
+        L2L1(),
+        description="The penalty on the weights: {l2, l1}, {C, l1_ratio} or {alpha, l1_ratio}.",
+        examples=[{"l2": 1e-4}],
+    )
+    optimizer: Optimizer = Field(
+        Sgd(), description="How the weights move.", examples=[{"name": "sgd"}]
+    )
+    early_stopping: Annotated[EarlyStopping | None, Absent] = Field(
+        None,
+        description="Stop when a metric no longer improves; none, the default, never does.",
+        examples=[{"metric": "val_loss"}],
+    )
+    seed: Seed = Field(0, description="Seed of the batch order and of {normal} init.")
+    device: Annotated[Literal["auto", "gpu", "cpu"], Expected()] = Field(
+        "auto", description="auto takes the GPU where one works, and says why not; gpu insists."
+    )
+    precision: Annotated[Literal["float32", "float64"], Expected()] = Field(
+        "float32", description="Precision of the training."
+    )
+    log: Log = Field(Log(), description="What the run folder keeps.", examples=[{"every": 1}])
+
+    @model_validator(mode="before")
+    @classmethod
+    def _adamw_has_no_penalty(cls, value: Any) -> Any:
+        """Make adamw's default penalty none: its weight_decay stands in for it."""
+        if not isinstance(value, dict) or _optimizer_form(value.get("optimizer")) != tag("adamw"):
+            return value
+        penalty = value.get("penalty", {})
+        if isinstance(penalty, dict) and _penalty_form(penalty) == tag(L2L1.form):
+            return {**value, "penalty": {"l2": 0, "l1": 0, **penalty}}
+        return value
+
+    _source_text: str | None = PrivateAttr(None)
+
+    @property
+    def source_text(self) -> str | None:
+        """The YAML file as written; None for a spec made from a mapping."""
+        return self._source_text
+
+    def __eq__(self, other: object) -> bool:
+        """Compare the settings; the text that they were written in does not count."""
+        return isinstance(other, Spec) and dict(self) == dict(other)
+
+    def to_yaml(self) -> str:
+        """Return the resolved spec as YAML, every key written out; it loads as an equal spec."""
+        return to_yaml(self.tree())
+
+    def at(self, path: str) -> Any:
+        """Return the value at a dotted path, such as `optimizer.lr`."""
+        value: Any = self
+        for key in path.split("."):
+            value = getattr(value, key)
+        return value

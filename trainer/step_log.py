@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from trainer.errors import RunFolderError
+from trainer.errors import DiskError, RunFolderError
 from trainer.files import disk_error, replacing
 
 VALUES = ("loss", "error_rms", "error_max", "dz_rms", "grad_norm", "lr")
@@ -38,6 +38,7 @@ class StepLog:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._whole = 0  # bytes of the file that are whole record batches
+        self._refusal: DiskError | None = None
         with self._refused_is_disk_error():
             self._file = pa.OSFile(os.fspath(path), "wb")
             self._writer = pa.ipc.new_stream(self._file, SCHEMA)
@@ -62,6 +63,8 @@ class StepLog:
         Raises:
             DiskError: the disk refused; the batches written before stay, and stay readable.
         """
+        if self._refusal is not None:
+            raise self._refusal  # the file's end is not where the writer believes it
         n, columns = len(step), len(trial)
         if set(values) != set(VALUES):
             raise ValueError(f"the log of steps has the values {VALUES}, not {tuple(values)}")
@@ -84,10 +87,11 @@ class StepLog:
 
     def close(self) -> None:
         """End the stream. What it holds can be read before and after."""
-        if not self._file.closed:
-            with self._refused_is_disk_error():
+        if self._file.closed:
+            return
+        with self._refused_is_disk_error(), contextlib.closing(self._file):
+            if self._refusal is None:
                 self._writer.close()
-                self._file.close()
 
     @contextlib.contextmanager
     def _refused_is_disk_error(self) -> Iterator[None]:
@@ -97,7 +101,8 @@ class StepLog:
             # Readers other than ours stumble over a half batch at the end, so it is cut off.
             with contextlib.suppress(OSError):
                 os.truncate(self.path, self._whole)
-            raise disk_error(self.path, error) from error
+            self._refusal = disk_error(self.path, error)
+            raise self._refusal from error
 
 
 def read_stream(path: Path) -> pa.Table:

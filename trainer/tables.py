@@ -28,13 +28,10 @@ def csv_lines(rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> str:
     Raises:
         ValueError: a row has other columns.
     """
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
     for row in rows:
         if row.keys() != set(columns):
             raise ValueError(f"a row has the columns {list(row)}, not {list(columns)}")
-        writer.writerow([_cell(row[name]) for name in columns])
-    return text.getvalue()
+    return "".join(",".join(_cell(row[name]) for name in columns) + "\n" for row in rows)
 
 
 def csv_header(columns: Sequence[str]) -> str:
@@ -52,7 +49,10 @@ def parse_csv(text: str, words: frozenset[str] = frozenset()) -> list[dict[str, 
     Raises:
         ValueError: the text is not such a table.
     """
-    header, *lines = csv.reader(io.StringIO(text, newline=""), strict=True)
+    try:
+        header, *lines = csv.reader(io.StringIO(text, newline=""), strict=True)
+    except csv.Error as error:
+        raise ValueError(str(error)) from error
     if any(len(line) != len(header) for line in lines):
         raise ValueError("its rows are of different length")
     columns = []
@@ -75,12 +75,18 @@ def _cell(value: Any) -> str:
     if isinstance(value, np.generic):
         value = value.item()
     if isinstance(value, str):
-        return value
+        return _quoted(value)
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, (int, float)):
         return repr(value)
-    return json.dumps(_plain(value), ensure_ascii=False)  # a list or a mapping that is swept
+    return _quoted(json.dumps(_plain(value), ensure_ascii=False))  # a list or mapping, swept
+
+
+def _quoted(text: str) -> str:
+    if any(letter in text for letter in ',"\r\n'):  # csv.writer leaves a lone \r bare
+        return '"' + text.replace('"', '""') + '"'
+    return text
 
 
 def _reader(cells: Sequence[str]) -> Callable[[str], Any]:

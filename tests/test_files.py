@@ -58,9 +58,13 @@ def test_a_disk_that_refuses_keeps_what_was_there(tmp_path, monkeypatch, call, c
 
 
 def test_any_other_exception_passes_and_leaves_nothing(tmp_path):
-    with pytest.raises(KeyboardInterrupt), replacing(tmp_path / "a") as beside:
-        beside.write_bytes(b"half")
-        raise KeyboardInterrupt
+    def interrupted() -> None:
+        with replacing(tmp_path / "a") as beside:
+            beside.write_bytes(b"half")
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
     assert os.listdir(tmp_path) == []
 
 

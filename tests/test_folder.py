@@ -513,11 +513,15 @@ def test_a_log_on_a_full_disk(folder):
     [(KeyboardInterrupt(), "interrupted"), (RuntimeError("two\nlines"), "failed")],
 )
 def test_an_exception_ends_the_run(folder, error, status):
-    with pytest.raises(type(error)), folder:
-        log_steps(folder)
-        folder.append_history([history_row(1, train_loss=0.5)])
-        folder.append_history([history_row(2, train_loss=0.5)])
-        raise error
+    def run() -> None:
+        with folder:
+            log_steps(folder)
+            folder.append_history([history_row(1, train_loss=0.5)])
+            folder.append_history([history_row(2, train_loss=0.5)])
+            raise error
+
+    with pytest.raises(type(error)):
+        run()
     run = load_run(folder.path)
     assert run.status == status
     assert run.history().num_rows == 2
@@ -537,8 +541,8 @@ def test_one_refused_file_does_not_keep_the_rest_from_being_saved(folder, monkey
         write(path, data)
 
     monkeypatch.setattr(folder_module, "write_atomic", refuse)
+    log_steps(folder)
     with pytest.raises(DiskError), folder:
-        log_steps(folder)
         folder.append_history([history_row(1, train_loss=0.5)])
     assert folder.manifest()["status"] == "failed"
     assert "history.csv: cannot write" in folder.manifest()["reason"]
@@ -636,7 +640,8 @@ def test_what_is_no_run_folder(folder, tmp_path):
         tmp_path / "cwd": "not a run folder: it has no manifest.json",
         tmp_path / "file": "a file, no run folder",
         folder.path / "run.log": f"a file; its run folder is {folder.path}",
-        tmp_path: f"not a run folder: it has no manifest.json; the newest one under it is {folder.path}",
+        tmp_path: "not a run folder: it has no manifest.json; the newest one under it is "
+        f"{folder.path}",
     }
     for path, words in cases.items():
         with pytest.raises(RunFolderError) as caught:

@@ -61,7 +61,7 @@ def random_bits(seed: int, stream: int, start: int, stop: int) -> NDArray[np.uin
 
 
 def uniform(seed: int, stream: int, start: int, stop: int) -> NDArray[np.floating[Any]]:
-    """The same elements as float64 in (0, 1), never an end: the middles of 2^53 equal cells."""
+    """The same elements as float64 in (0, 1), never an end: the middles of 2^52 equal cells."""
     cells = random_bits(seed, stream, start, stop) >> np.uint64(12)
     return (cells.astype(np.float64) + 0.5) * 2.0**-52
 

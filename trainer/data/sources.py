@@ -18,10 +18,12 @@ from trainer.data.arrays import (
     synthetic_frame,
     with_target,
 )
+from trainer.data.encoder import Encoder
 from trainer.data.frame import Frame, Labels, Like, chunks
 from trainer.data.hints import show
 from trainer.data.roles import Roles
-from trainer.data.rows import Array
+from trainer.data.rows import Array, IntArray
+from trainer.data.targets import missing_targets
 from trainer.errors import DataError
 
 BUNDLED = {
@@ -118,6 +120,56 @@ def features_frame(X: Any, like: Like | None, where: str) -> Frame:
     return frame
 
 
+def read_for_predict(path: str, encoder: Encoder, model: str) -> tuple[Frame, IntArray, Array]:
+    """Read a file whose rows are to be predicted: columns by name, of an .npy by position.
+
+    Args:
+        path: a .csv, .csv.gz, .tsv, .parquet, .npy or .npz file.
+        encoder: the fitted model's.
+        model: linear, logistic or softmax.
+
+    Returns:
+        The frame; the (n,) rows that have a target, none where the file has no target; and their
+        targets as `Target.encode` gives them, float64.
+
+    Raises:
+        DataError: whatever is wrong with the file.
+    """
+    frame = _predict_frame(path, encoder, labels=model != "linear")
+    if frame.target is None:
+        return frame, np.arange(0), np.empty((0, len(encoder.target_mean)))
+    rows = np.flatnonzero(~missing_targets(frame))
+    return frame, rows, encoder.target.encode(frame, rows, np.dtype(np.float64))
+
+
+def _predict_frame(path: str, encoder: Encoder, *, labels: bool) -> Frame:
+    name = path.lower()
+    if name.endswith(".npy"):
+        return features_frame(npy.read_npy(path), encoder.like, show(path))
+    if name.endswith(".npz"):
+        return _predict_npz(path, encoder, labels=labels)
+    names = tables.column_names(path)
+    target = encoder.target.columns
+    weight = encoder.keys.get("weight")
+    roles = Roles(
+        target=target if set(target) <= set(names) else (),
+        weight=weight if weight in names else None,
+    )
+    return tables.read_table(path, roles, labels=labels, like=encoder.like)
+
+
+def _predict_npz(path: str, encoder: Encoder, *, labels: bool) -> Frame:
+    names = npy.npz_names(path)
+    features = encoder.keys.get("features", "X")
+    if features not in names and len(names) == 1:
+        features = names[0]
+    wanted = [encoder.keys.get("target", "y"), encoder.keys.get("weight", "")]
+    target, weight = (name if name in names else None for name in wanted)
+    frame = _read_npz(path, features, target, weight, labels=labels)
+    check_width(frame, encoder.like)
+    return frame
+
+
 def _read_bundled(name: str, model: str, like: Like | None, digest: Digest) -> Frame:
     if name not in BUNDLED:
         raise DataError(
@@ -149,18 +201,20 @@ def _read_npy(x_path: str, y_path: str, weight_path: str | None, *, labels: bool
     )
 
 
-def _read_npz(path: str, features: str, target: str, weight: str | None, *, labels: bool) -> Frame:
-    names = [features, target] + ([weight] if weight else [])
+def _read_npz(
+    path: str, features: str, target: str | None, weight: str | None, *, labels: bool
+) -> Frame:
+    names = [name for name in (features, target, weight) if name]
     arrays = npy.read_npz(path, names)
     where = show(path)
     return array_frame(
         arrays[features],
-        arrays[target],
+        arrays[target] if target else None,
         arrays[weight] if weight else None,
         where=f"{where}: {features}",
         target_where=f"{where}: {target}",
         weight_where=f"{where}: {weight}",
-        target_name=target,
+        target_name=target or "y",
         labels=labels,
     )
 

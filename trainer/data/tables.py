@@ -54,7 +54,8 @@ def read_table(
     if not name.endswith(SUFFIXES):
         raise DataError(f"{where}: is no table that can be read; give {_WANTED}")
     names = csv_text.read_header(file_path)
-    check_nameless(names, roles, where)
+    if like is None:
+        check_nameless(names, roles, where)
     check_names(names, where)
     check_separator(names, roles, where)
     features = feature_names(names, roles, like, where)
@@ -65,6 +66,25 @@ def read_table(
         return f"row {row} (line {csv_text.line_of(file_path, row)})"
 
     return _frame(table, features, roles, labels, like, where, place)
+
+
+def column_names(path: str) -> list[str]:
+    """Names of the columns of a table file.
+
+    Raises:
+        DataError: as `read_table`.
+    """
+    file_path = readable_file(path, _WANTED)
+    if not file_path.name.lower().endswith(".parquet"):
+        return csv_text.read_header(file_path)
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    try:
+        with parquet.ParquetFile(file_path) as file:
+            return list(file.schema_arrow.names)
+    except (pa.ArrowException, OSError) as error:
+        raise _damaged(show(file_path), error) from None
 
 
 def table_frame(
@@ -115,11 +135,13 @@ def _read_parquet(path: Path, roles: Roles, labels: bool, like: Like | None, whe
             features = feature_names(names, roles, like, where)
             table = file.read(columns=wanted_names(features, roles))
     except (pa.ArrowException, OSError) as error:
-        reason = (str(error).splitlines() or ["?"])[0]
-        raise DataError(
-            f"{where}: is damaged or no Parquet file ({reason}); write the file again"
-        ) from None
+        raise _damaged(where, error) from None
     return _frame(table, features, roles, labels, like, where, lambda row: f"row {row}")
+
+
+def _damaged(where: str, error: Exception) -> DataError:
+    reason = (str(error).splitlines() or ["?"])[0]
+    return DataError(f"{where}: is damaged or no Parquet file ({reason}); write the file again")
 
 
 def _frame(

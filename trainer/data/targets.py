@@ -67,8 +67,12 @@ class Target:
         return encoded
 
     def _codes(self, frame: Frame, rows: Array) -> NDArray[np.int64]:
-        assert isinstance(frame.target, Labels)
         assert self.classes is not None
+        if not isinstance(frame.target, Labels):
+            raise DataError(
+                f"{frame.target_where}: has {len(frame.target_names)} target columns, the training"
+                " source one of labels; both must have the same"
+            )
         position = {label_text(label): code for code, label in enumerate(self.classes)}
         renumbered = np.array(
             [position.get(label_text(label), -2) for label in frame.target.values] + [-1],

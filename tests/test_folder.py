@@ -411,11 +411,14 @@ def test_the_end_of_a_run(folder, status, form):
     assert 0 <= manifest["seconds"] < 60
 
 
-def test_the_status_is_written_last(folder, monkeypatch):
-    monkeypatch.setattr(folder_module.step_log, "stream_to_parquet", raising(errno.EIO))
-    with pytest.raises(OSError, match="Input/output"):
+def test_a_run_is_not_finished_before_all_is_written(folder, monkeypatch):
+    log_steps(folder)
+    monkeypatch.setattr(pq, "write_table", raising(errno.ENOSPC))
+    with pytest.raises(DiskError, match=r"steps\.parquet: cannot write: No space left"):
         folder.close("finished")
-    assert folder.manifest()["status"] == "running"
+    assert folder.manifest()["status"] == "failed"
+    assert "steps.parquet" in folder.manifest()["reason"]
+    assert folder.steps().num_rows == 4
 
 
 def test_with_both_forms_there_the_whole_one_is_read(folder):
@@ -508,31 +511,8 @@ def test_a_log_on_a_full_disk(folder):
         folder.log("x")
 
 
-@pytest.mark.parametrize(
-    ("error", "status"),
-    [(KeyboardInterrupt(), "interrupted"), (RuntimeError("two\nlines"), "failed")],
-)
-def test_an_exception_ends_the_run(folder, error, status):
-    def run() -> None:
-        with folder:
-            log_steps(folder)
-            folder.append_history([history_row(1, train_loss=0.5)])
-            folder.append_history([history_row(2, train_loss=0.5)])
-            raise error
-
-    with pytest.raises(type(error)):
-        run()
-    run = load_run(folder.path)
-    assert run.status == status
-    assert run.history().num_rows == 2
-    assert run.steps().num_rows == 4
-    assert os.path.exists(folder.path / "steps.arrows")
-    reason = folder.manifest()["reason"]
-    assert reason.startswith(type(error).__name__)
-    assert "\n" not in reason
-
-
-def test_one_refused_file_does_not_keep_the_rest_from_being_saved(folder, monkeypatch):
+@pytest.mark.parametrize("status", ["failed", "interrupted"])
+def test_one_refused_file_does_not_keep_the_rest_from_being_saved(folder, monkeypatch, status):
     write = folder_module.write_atomic
 
     def refuse(path: Path, data: bytes) -> None:
@@ -542,17 +522,13 @@ def test_one_refused_file_does_not_keep_the_rest_from_being_saved(folder, monkey
 
     monkeypatch.setattr(folder_module, "write_atomic", refuse)
     log_steps(folder)
-    with pytest.raises(DiskError), folder:
+    with pytest.raises(DiskError):
         folder.append_history([history_row(1, train_loss=0.5)])
-    assert folder.manifest()["status"] == "failed"
-    assert "history.csv: cannot write" in folder.manifest()["reason"]
+    with pytest.raises(DiskError, match=r"history\.csv"):
+        folder.close(status, reason="why")
+    assert folder.manifest()["status"] == status
+    assert folder.manifest()["reason"] == "why"
     assert folder.steps().num_rows == 4
-
-
-def test_a_block_that_ends_well_ends_nothing(folder):
-    with folder:
-        pass
-    assert folder.manifest()["status"] == "running"
 
 
 # Reading.

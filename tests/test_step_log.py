@@ -61,6 +61,21 @@ def test_rows_run_by_step_then_column(tmp_path):
     log.close()
 
 
+def test_a_column_that_has_ended_gets_no_rows(tmp_path):
+    log = StepLog(tmp_path / "s")
+    values = {name: np.arange(6, dtype=np.float32).reshape(3, 2) for name in VALUES}
+    counts = np.array([[True, True], [True, False], [False, False]])
+    for mask in (counts, np.zeros_like(counts), np.ones_like(counts)):
+        log.append(np.arange(1, 4), np.ones(3), values, np.arange(2), np.zeros(2), mask)
+    table = read_stream(tmp_path / "s")
+    assert table["step"].to_pylist() == [1, 1, 2, 1, 1, 2, 2, 3, 3]
+    assert table["trial"].to_pylist() == [0, 1, 0, 0, 1, 0, 1, 0, 1]
+    assert table["loss"].to_pylist() == [0, 1, 2, 0, 1, 2, 3, 4, 5]
+    with pytest.raises(ValueError, match="counts has the shape"):
+        log.append(np.arange(1, 4), np.ones(3), values, np.arange(2), np.zeros(2), counts.T)
+    log.close()
+
+
 def test_values_that_are_views_and_not_numbers_come_through(tmp_path):
     log = StepLog(tmp_path / "s")
     ring = np.arange(24, dtype=np.float32).reshape(2, 12)[:, ::4]  # (2, 3), not contiguous

@@ -7,14 +7,12 @@ can be read at every moment. Nothing in a folder refers to the folder's own plac
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import time
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
-from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -119,29 +117,6 @@ class RunFolder:
         folder.manifest()
         return folder
 
-    def __enter__(self) -> RunFolder:
-        """Write within a `with` block: an exception ends the run as failed, or interrupted."""
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        """Save what can be saved when the block raised; what the block raised goes on."""
-        if error is None:
-            return
-        status = "interrupted" if isinstance(error, KeyboardInterrupt) else "failed"
-        reason = " ".join(f"{type(error).__name__}: {error}".split())
-        for rescue in (
-            self.flush,
-            self._end_stream,
-            lambda: self._end(status, reason=reason),
-        ):
-            with contextlib.suppress(DiskError):  # one disk may refuse one file and not the next
-                rescue()
-
     @property
     def log_path(self) -> Path:
         """Where `log` writes."""
@@ -179,11 +154,12 @@ class RunFolder:
         values: Mapping[str, npt.NDArray[np.float32]],
         trial: npt.NDArray[np.integer],
         repeat: npt.NDArray[np.integer],
+        counts: npt.NDArray[np.bool_] | None = None,
     ) -> None:
         """Append n logged steps of K columns: see `StepLog.append`."""
         if self._steps is None:
             raise RuntimeError(f"{self.path} was opened to be read")
-        self._steps.append(step, epoch, values, trial, repeat)
+        self._steps.append(step, epoch, values, trial, repeat, counts)
         self._write_history_if_due()
 
     def finish_steps(self) -> None:
@@ -253,17 +229,27 @@ class RunFolder:
     def close(self, status: str, **fields: Any) -> None:
         """End the run: what waits is written, and last of all its status in the manifest.
 
+        Each part is tried although the disk may have refused the one before. A run is `finished`
+        only if all were written: else it is `failed`, with the first refusal as its `reason`.
+
         Args:
             status: finished, diverged, interrupted or failed. The first two have gone their
                 way: their steps become Parquet. The others leave the stream.
             fields: more for the manifest.
         """
-        self.flush()
-        if status in ("finished", "diverged"):
-            self.finish_steps()
-        else:
-            self._end_stream()
-        self._end(status, **fields)
+        refusal: DiskError | None = None
+        over = status in ("finished", "diverged")
+        for part in (self.flush, self.finish_steps if over else self._end_stream):
+            try:
+                part()
+            except DiskError as error:
+                refusal = refusal or error
+        if refusal is not None and over:
+            status, fields = "failed", {"reason": str(refusal), **fields}
+        seconds = round(time.monotonic() - self._started, 3)
+        self.update_manifest(status=status, ended=_now(), seconds=seconds, **fields)
+        if refusal is not None:
+            raise refusal
 
     # Reading.
 
@@ -320,10 +306,6 @@ class RunFolder:
     def _write_history_if_due(self) -> None:
         if time.monotonic() >= self._history_due:
             self.flush()
-
-    def _end(self, status: str, **fields: Any) -> None:
-        seconds = round(time.monotonic() - self._started, 3)
-        self.update_manifest(status=status, ended=_now(), seconds=seconds, **fields)
 
     def _end_stream(self) -> None:
         if self._steps is not None:

@@ -41,6 +41,18 @@ class Interrupt:
         """128 + the signal's number, as shells count: 130 for Ctrl-C, 143 for SIGTERM."""
         return 128 + (self.signum or signal.SIGINT)
 
+    def reraise(self) -> None:
+        """Raise what the signal would have raised had nobody listened, if one came."""
+        if self.signum == signal.SIGINT:
+            raise KeyboardInterrupt
+        if self.signum is not None:
+            raise SystemExit(self.exit_code)
+
+    def reraise(self) -> None:
+        """After the `with` block: hand a signal that came to whoever listened before it."""
+        if self.signum is not None:
+            signal.raise_signal(self.signum)
+
     def __enter__(self) -> Interrupt:
         with contextlib.suppress(ValueError):  # only the main thread may listen
             for signum in (signal.SIGINT, signal.SIGTERM):

@@ -25,6 +25,12 @@ def safe_name(name: str) -> str:
 
 
 def default_folder(name: str) -> Path:
+    """Make `runs/<name>/<date>-<time>` under the current folder; another's is never returned.
+
+    Raises:
+        RunFolderError: a file is in the way.
+        DiskError: the disk refused.
+    """
     parent = Path.cwd() / "runs" / safe_name(name)
     stamp = f"{datetime.now():%Y%m%d-%H%M%S}"
     try:
@@ -44,6 +50,12 @@ def default_folder(name: str) -> Path:
 
 
 def named_folder(out: str | os.PathLike[str]) -> Path:
+    """Make the folder that the user named, or find it empty; an absolute path.
+
+    Raises:
+        RunFolderError: it is a file, not empty, or no folder can be called so.
+        DiskError: the disk refused.
+    """
     if not os.fspath(out) or "\0" in os.fspath(out):
         raise RunFolderError(f"--out: {os.fspath(out)!r} is no path; name a new or an empty folder")
     path = Path(os.path.abspath(out))

@@ -50,6 +50,7 @@ class StepLog:
         values: Mapping[str, npt.NDArray[np.float32]],
         trial: npt.NDArray[np.integer],
         repeat: npt.NDArray[np.integer],
+        counts: npt.NDArray[np.bool_] | None = None,
     ) -> None:
         """Write n steps of K columns: n·K rows, step by step and within a step by column.
 
@@ -59,6 +60,7 @@ class StepLog:
             values: an (n, K) array for each name of `VALUES`.
             trial: (K,), the trial of each column.
             repeat: (K,), the repeat of each column.
+            counts: (n, K), False for steps after a column's end, which are left out; by default none.
 
         Raises:
             DiskError: the disk refused; the batches written before stay, and stay readable.
@@ -68,10 +70,11 @@ class StepLog:
         n, columns = len(step), len(trial)
         if set(values) != set(VALUES):
             raise ValueError(f"the log of steps has the values {VALUES}, not {tuple(values)}")
-        for name, array in values.items():
+        for name, array in [*values.items(), *([] if counts is None else [("counts", counts)])]:
             if array.shape != (n, columns):
                 raise ValueError(f"{name} has the shape {array.shape}, not {(n, columns)}")
-        if n == 0:
+        kept = np.ones(n * columns, bool) if counts is None else counts.reshape(n * columns)
+        if not kept.any():
             return
         arrays = [
             np.repeat(np.asarray(step, np.int64), columns),
@@ -80,7 +83,11 @@ class StepLog:
             np.tile(np.asarray(repeat, np.int32), n),
             *(np.asarray(values[name], np.float32).reshape(n * columns) for name in VALUES),
         ]
-        batch = pa.record_batch([pa.array(array) for array in arrays], schema=SCHEMA)
+        if counts is not None and not counts.all():
+            arrays = [array[counts.reshape(n * columns)] for array in arrays]
+        if arrays[0].size == 0:
+            return
+        batch = pa.record_batch([pa.array(array[kept]) for array in arrays], schema=SCHEMA)
         with self._refused_is_disk_error():
             self._writer.write_batch(batch)
             self._whole = self._file.tell()

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 _REDRAW_EVERY = 0.1  # seconds
 _LINE_GAP = 2.0  # seconds between two lines of progress, at least,
 _LINE_EVERY = 30.0  # and at most; between them a line for each tenth of the steps
+_LABELS = 12  # columns for labels, so that summaries in a row line up
 _BAR_LEAST, _BAR_MOST = 10, 40  # columns
 
 
@@ -89,7 +90,7 @@ class Terminal:
         On a terminal the words of a value wrap within their column; a `Path` is never broken.
         """
         pairs = [(printable(label), printable(str(value)), value) for label, value in rows]
-        indent = max((len(label) for label, _, _ in pairs), default=0) + 2
+        indent = max([_LABELS, *(len(label) + 2 for label, _, _ in pairs)])
         for label, text, value in pairs:
             plain = f"{label:{indent}}{text}"
             width = self._width() - indent

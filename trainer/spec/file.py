@@ -7,7 +7,7 @@ from pathlib import Path
 
 from trainer.errors import Fault, SpecError, UserError
 from trainer.spec.read import MAX_CHARACTERS
-from trainer.spec.words import nearest, printable
+from trainer.spec.words import nearest, one_of, printable
 
 
 def read_text(path: str | os.PathLike[str]) -> str:
@@ -16,12 +16,12 @@ def read_text(path: str | os.PathLike[str]) -> str:
     Raises:
         UserError: it is missing (with the full path tried and the spelling that would work), a
             folder, or not readable.
-        SpecError: it is not UTF-8, with the line and column of the first byte that is not.
+        SpecError: it is too large, or not UTF-8 (with the line and column of the first such byte).
     """
     shown = printable(os.fspath(path))
     try:
         with open(path, "rb") as file:
-            data = file.read(4 * MAX_CHARACTERS + 4)  # a character is at most 4 bytes
+            data = file.read(MAX_CHARACTERS + 1)  # never all of a device or of a data file
     except FileNotFoundError:
         raise UserError(f"{shown}: no such file ({_full(path)}); {_meant(path)}") from None
     except NotADirectoryError:
@@ -40,8 +40,11 @@ def decode(data: bytes, file: str) -> str:
     """Decode UTF-8, with or without a byte order mark.
 
     Raises:
-        SpecError: a byte that is not UTF-8.
+        SpecError: a byte that is not UTF-8, or far too many.
     """
+    if len(data) > MAX_CHARACTERS:
+        what = f"over {MAX_CHARACTERS:,} bytes; a config is a few lines long"
+        raise SpecError([Fault(file, 1, 1, "(file)", what)])
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -60,7 +63,7 @@ def _full(path: str | os.PathLike[str]) -> str:
 def _meant(path: str | os.PathLike[str]) -> str:
     """Correct the first part of a path that does not exist to the nearest name there is."""
     full = Path(os.path.abspath(path))
-    wrong = next(part for part in (*reversed(full.parents), full) if not part.exists())
+    wrong = next(part for part in (*reversed(full.parents), full) if not os.path.exists(part))
     try:
         names = sorted(os.listdir(wrong.parent))
     except OSError:
@@ -68,7 +71,9 @@ def _meant(path: str | os.PathLike[str]) -> str:
     yaml_first = [name for name in names if Path(name).stem == wrong.name and _is_yaml(name)]
     name = yaml_first[0] if yaml_first else nearest(wrong.name, names)
     if name is None:
-        return f"the folder {printable(str(wrong.parent))} has no such name"
+        configs = [name for name in names if _is_yaml(name)]
+        holds = f"holds {one_of(configs[:3], 'and')}" if configs else "has no .yaml file"
+        return f"the folder {printable(str(wrong.parent))} {printable(holds)}"
     meant = wrong.parent / name / full.relative_to(wrong)
     return f"did you mean {printable(_like(path, meant))}?"
 
@@ -79,7 +84,10 @@ def _like(path: str | os.PathLike[str], meant: Path) -> str:
 
 
 def _inside(folder: Path) -> str:
-    names = sorted(name for name in os.listdir(folder) if _is_yaml(name))
+    try:
+        names = sorted(name for name in os.listdir(folder) if _is_yaml(name))
+    except OSError:
+        names = []
     return f"for example {printable(str(folder / names[0]))}" if names else "give a .yaml file"
 
 

@@ -177,4 +177,4 @@ def _inherit(tree: Tree) -> None:
         for key in keys:
             if key not in source:
                 source[key] = train[key]
-                tree.reported.add((*path, key))  # a fault of it is train's, and said there
+                tree.inherited.add((*path, key))  # a fault of it is train's, and said there

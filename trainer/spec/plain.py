@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from trainer.errors import Fault
-from trainer.spec.read import LARGEST_INTEGER, MAX_DEPTH, Path, Place, Tree
+from trainer.spec.read import LARGEST_INTEGER, MAX_DEPTH, MAX_NODES, Path, Place, Tree
 from trainer.spec.words import dotted, show
 
 
@@ -25,7 +25,11 @@ def from_mapping(source: Mapping[Any, Any], folder: str) -> Tree:
 def _convert(value: Any, path: Path, folder: str, tree: Tree) -> Any:
     tree.places[path] = Place("", folder)
     if len(path) > MAX_DEPTH:
-        return _refuse(tree, path, f"nested over {MAX_DEPTH} levels deep; the deepest key is at 4")
+        return _refuse(
+            tree, path, f"nested over {MAX_DEPTH} levels deep; the deepest key is at level 4"
+        )
+    if len(tree.places) > MAX_NODES:
+        return _refuse(tree, path, f"over {MAX_NODES:,} values; a spec is a few lines long")
     if isinstance(value, Mapping):
         return {key: _convert(item, (*path, key), folder, tree) for key, item in value.items()}
     if isinstance(value, (list, tuple)):

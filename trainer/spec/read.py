@@ -19,7 +19,7 @@ from typing import Any
 import yaml
 
 from trainer.errors import Fault
-from trainer.spec.words import dotted, show
+from trainer.spec.words import dotted
 
 MAX_CHARACTERS = 1 << 20
 MAX_NODES = 20_000
@@ -49,12 +49,14 @@ class Tree:
         places: where each part was written, by its path.
         faults: what was wrong on the way.
         reported: paths left out of `value` because a fault already speaks of them.
+        inherited: paths that were not written, but taken from another part of the file.
     """
 
     value: Any = None
     places: dict[Path, Place] = field(default_factory=dict)
     faults: list[Fault] = field(default_factory=list)
     reported: set[Path] = field(default_factory=set)
+    inherited: set[Path] = field(default_factory=set)
 
 
 class Refused(ValueError):
@@ -102,7 +104,7 @@ def resolve(text: str) -> bool | int | float | str | None:
     if _FLOAT.fullmatch(text):
         number = float(text)
         if math.isinf(number):
-            raise Refused(f"{show(text)} is a number too large for a float; {_quotes(text)}")
+            raise Refused(f"{text[:40]} is a number too large for a float; {_quotes(text)}")
         return number
     if _SPECIAL.fullmatch(text):
         return float(text.lower().replace(".", ""))
@@ -113,7 +115,7 @@ def _integer(text: str, digits: str, base: int) -> int:
     significant = digits.lstrip("+-0") or "0"
     number = int(significant, base) if len(significant) <= 64 else LARGEST_INTEGER + 1
     if number > LARGEST_INTEGER:
-        raise Refused(f"{show(text)} is an integer of over 64 bits; {_quotes(text)}")
+        raise Refused(f"{text[:40]} is over 64 bits; write a smaller number; {_quotes(text)}")
     return -number if text.startswith("-") else number
 
 
@@ -123,7 +125,15 @@ def _quotes(text: str) -> str:
 
 # ---------------------------------------------------------------- nodes
 
-_LEFT_OUT = object()
+
+class _LeftOut:
+    """Stands for a key or a value that could not be read, also in paths."""
+
+    def __str__(self) -> str:
+        return "?"
+
+
+_LEFT_OUT = _LeftOut()
 _SURROGATE = re.compile(r"[\ud800-\udfff]")
 # What YAML 1.2 (§5.1) does not allow in a file: control characters but tab and line ends.
 _CONTROL = re.compile(r"[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
@@ -140,7 +150,8 @@ class _Reader:
         self.text, self.file, self.folder, self.at = text, file, folder, at
         self.position = position
         self.tree = Tree()
-        self.path: Path = at
+        self.path: Path = at  # of the last node, for faults
+        self.line = 0
         self.nodes = 0
 
     def read(self) -> Tree:
@@ -162,14 +173,14 @@ class _Reader:
             self._stop((line, found.start() - before.rfind("\n")), what)
 
     def _document(self) -> None:
-        self._next()  # the start of the stream
-        event = self._next()
+        self._next(self.at)  # the start of the stream
+        event = self._next(self.at)
         if isinstance(event, yaml.StreamEndEvent):
             return
-        value = self._node(self._next(), self.at, (0, 0), 0)
+        value = self._node(self._next(self.at), self.at, (0, 0), 0)
         self.tree.value = None if value is _LEFT_OUT else value
-        self._next()  # the end of the document
-        event = self._next()
+        self._next(self.at)  # the end of the document
+        event = self._next(self.at)
         if not isinstance(event, yaml.StreamEndEvent):
             what = (
                 "a second document begins here; a file holds one, so remove this and what follows"
@@ -177,12 +188,18 @@ class _Reader:
             self.path = self.at
             self._fault(_start(event), what)
 
-    def _next(self) -> Any:
+    def _next(self, inside: Path) -> Any:
+        """Return the next event; `inside` is the path of the collection that is being read."""
         try:
             return self.loader.get_event()  # type: ignore[no-untyped-call]
         except yaml.MarkedYAMLError as error:
-            mark = error.problem_mark or error.context_mark
-            self._stop(_position(mark), _plain_words(error.problem or "", error.context or ""))
+            problem, context = error.problem or "", error.context or ""
+            never_closed = "stream" in problem or "separator" in problem
+            marks = (error.context_mark, error.problem_mark)
+            position = _position(next(filter(None, marks if never_closed else marks[::-1])))
+            if position[0] != self.line:  # not on the line of the last node: not its fault
+                self.path = inside
+            self._stop(position, _plain_words(problem, context))
         except (ValueError, OverflowError):  # of chr() and int() inside PyYAML
             what = "an escape or a version that YAML does not have; check it, or use single quotes"
             self._stop(_position(self.loader.get_mark()), what)
@@ -190,7 +207,7 @@ class _Reader:
     def _node(self, event: Any, path: Path, key: tuple[int, int], depth: int) -> Any:
         """Read the node that `event` begins, and note its place."""
         start = _start(event)
-        self.path = path
+        self.path, self.line = path, start[0]
         self.nodes += 1
         if self.nodes > MAX_NODES:
             self._stop(start, f"over {MAX_NODES:,} values; a config is a few lines long")
@@ -229,7 +246,7 @@ class _Reader:
 
     def _sequence(self, path: Path, depth: int) -> list[Any]:
         items: list[Any] = []
-        while not isinstance(event := self._next(), yaml.SequenceEndEvent):
+        while not isinstance(event := self._next(path), yaml.SequenceEndEvent):
             item = self._node(event, (*path, len(items)), (0, 0), depth + 1)
             items.append(None if item is _LEFT_OUT else item)
         return items
@@ -237,16 +254,15 @@ class _Reader:
     def _mapping(self, path: Path, depth: int) -> dict[Any, Any]:
         mapping: dict[Any, Any] = {}
         first: dict[Any, int] = {}  # the line of each key
-        while not isinstance(event := self._next(), yaml.MappingEndEvent):
+        while not isinstance(event := self._next(path), yaml.MappingEndEvent):
             start = _start(event)
-            self.path = path
             key = self._key(event, path, depth)
             repeated = key in first
             if repeated:
                 self.path = (*path, key)
                 line = f", first on line {first[key]}" if self.position else ""
                 self._fault(start, f"written twice{line}; keep one")
-            value = self._node(self._next(), (*path, key), start, depth + 1)
+            value = self._node(self._next((*path, key)), (*path, key), start, depth + 1)
             if key is _LEFT_OUT or repeated:
                 continue
             first[key] = start[0]
@@ -280,8 +296,7 @@ class _Reader:
 
     def _fault(self, position: tuple[int, int], what: str) -> None:
         line, column = position if self.position else (0, 0)
-        path = tuple(key for key in self.path if key is not _LEFT_OUT)
-        self.tree.faults.append(Fault(self.file, line, column, dotted(path) or "(file)", what))
+        self.tree.faults.append(Fault(self.file, line, column, dotted(self.path) or "(file)", what))
 
     def _stop(self, position: tuple[int, int], what: str) -> None:
         self._fault(position, what)
@@ -298,6 +313,7 @@ def _position(mark: Any) -> tuple[int, int]:
 
 # What PyYAML says, in words for somebody who does not know the grammar; the first that fits.
 _SYNTAX = (
+    ("found '<stream end>'", "a bracket is not closed; close it"),
     ("'\\t'", "a tab stands where spaces belong; indent with spaces"),
     ("mapping values are not allowed", "a second ': ' or an indent that fits no key above;"
      " line up the keys, and quote a value that has ': ' in it"),

@@ -7,7 +7,8 @@ from itertools import pairwise
 from typing import Any, NamedTuple
 
 from trainer.spec.schema import L2L1, METRICS, AdamW, Schedule, Sgd, Spec, TableSource
-from trainer.spec.words import VALUES, nearest, one_of
+from trainer.spec.words import VALUES, nearest, one_of, show
+from trainer.spec.write import flow
 
 
 class Broken(NamedTuple):
@@ -52,9 +53,9 @@ def _data(spec: Spec) -> Iterator[Broken]:
         names = [source.name for source in test]
         for i, name in enumerate(names):
             if name in names[:i]:
-                yield Broken(f"data.test.{i}.name", f"{name!r} names two test sets; rename one")
+                yield Broken(f"data.test.{i}.name", f"{show(name)} names two test sets; rename one")
             elif name in ("train", "val"):
-                what = f"{name!r} is what other rows are called; choose another name"
+                what = f"{show(name)} is what other rows are called; choose another name"
                 yield Broken(f"data.test.{i}.name", what)
 
 
@@ -76,21 +77,21 @@ def _columns(path: str, source: TableSource) -> Iterator[Broken]:
     columns = source.columns or ()
     for key, names in (("target", targets), ("columns", columns)):
         if repeated := next((name for name in names if names.count(name) > 1), None):
-            yield Broken(f"{path}.{key}", f"{repeated!r} is listed twice; keep one")
+            yield Broken(f"{path}.{key}", f"{show(repeated)} is listed twice; keep one")
     for name in targets:
         for key in ("columns", "categorical", "drop"):
             if name in (getattr(source, key) or ()):
-                what = f"{name!r} is the target; leave it out here"
+                what = f"{show(name)} is the target; leave it out here"
                 yield Broken(f"{path}.{key}", what, (f"{path}.target",))
     if source.weight in targets:
-        what = f"{source.weight!r} is the target; name the column of row weights"
+        what = f"{show(source.weight)} is the target; name the column of row weights"
         yield Broken(f"{path}.weight", what, (f"{path}.target",))
     if source.weight is not None and source.weight in columns:
-        what = f"{source.weight!r} is the weight; leave it out here"
+        what = f"{show(source.weight)} is the weight; leave it out here"
         yield Broken(f"{path}.columns", what, (f"{path}.weight",))
     for name in source.categorical:
         if (columns and name not in columns) or name in source.drop:
-            what = f"{name!r} is not among the features; add it to columns, or remove it here"
+            what = f"{show(name)} is not among the features; add it to columns, or remove it here"
             yield Broken(f"{path}.categorical", what, (f"{path}.columns", f"{path}.drop"))
 
 
@@ -130,7 +131,7 @@ def _schedule(schedule: Schedule) -> Iterator[Broken]:
         what = "step needs the times at which lr drops; for example [10, 20]"
         yield Broken("optimizer.schedule.milestones", what, reads)
     if any(late <= early for early, late in pairwise(milestones)):
-        what = f"times must rise; write {sorted(set(milestones))}"
+        what = f"times must rise; write {flow(sorted(set(milestones)))}"
         yield Broken("optimizer.schedule.milestones", what)
 
 
@@ -142,8 +143,9 @@ def _early_stopping(spec: Spec) -> Iterator[Broken]:
     if metric not in known:
         meant = VALUES["metric"].get(metric) or nearest(metric, known)
         meant = f"did you mean {meant}?" if meant in known else f"write {one_of(known)}"
-        what = f"{spec.model} has no metric {metric!r}; {meant}"
-        yield Broken("early_stopping.metric", what, ("model",))
+        what = f"{spec.model} has no metric {show(metric)}; {meant}"
+        has_another = any(metric == f"val_{name}" for names in METRICS.values() for name in names)
+        yield Broken("early_stopping.metric", what, ("model",) if has_another else ())
     elif spec.data.val == "none" and metric != "train_loss":
         what = f"{metric} needs validation rows; set data.val, or write train_loss"
         yield Broken("early_stopping.metric", what, ("data.val",))

@@ -54,11 +54,15 @@ class Expected:
     words: str = ""
     choices: tuple[str, ...] = ()
 
+    def phrase(self, annotation: Any) -> str:
+        """Return the words for a key of this type."""
+        return self.words or one_of(tuple(_literals(annotation)))
+
     def __get_pydantic_core_schema__(
         self, source: Any, handler: GetCoreSchemaHandler
     ) -> CoreSchema:
         choices = self.choices or tuple(_literals(source))
-        context = {"expected": self.words or one_of(choices), "choices": choices}
+        context = {"expected": self.phrase(source), "choices": choices}
 
         def check(value: Any, validate: Callable[[Any], Any]) -> Any:
             try:
@@ -92,15 +96,17 @@ Name = Annotated[str, MinLen(1), Expected("a name")]
 PathText = Annotated[str, Field(pattern=r"^[^\x00]+$"), Expected("the path of a file")]
 Seed = Annotated[int, Ge(0), _MAX, Expected("a whole number from 0")]
 Count = Annotated[int, Ge(1), _MAX, Expected("a whole number from 1")]
-OptionalCount = Annotated[int | None, Ge(1), _MAX, Absent, Expected("a whole number from 1")]
+OptionalCount = Annotated[
+    int | None, Ge(1), _MAX, Absent, Expected("a whole number from 1", ("none",))
+]
 Positive = Annotated[float, Gt(0), Expected("a number above 0")]
 FromZero = Annotated[float, Ge(0), Expected("a number from 0")]
 Decay = Annotated[float, Ge(0), Lt(1), Expected("a number from 0 to below 1")]
 Share = Annotated[float, Ge(0), Le(1), Expected("a number from 0 to 1")]
 Switch = Annotated[bool, Expected("true or false")]
 Names = Annotated[tuple[Name, ...], MinLen(1), Field(strict=False)]
-OptionalName = Annotated[str | None, MinLen(1), Absent, Expected("a name")]
-OptionalPath = Annotated[str | None, MinLen(1), Absent, Expected("the path of a file")]
+OptionalName = Annotated[str | None, MinLen(1), Absent, Expected("a name", ("none",))]
+OptionalPath = Annotated[str | None, MinLen(1), Absent, Expected("the path of a file", ("none",))]
 
 
 class Block(BaseModel):
@@ -247,7 +253,6 @@ NamedSource = Annotated[
     | Annotated[NamedSynthetic, Tag("<synthetic>")],
     Discriminator(_source_form),
 ]
-# "arrays" stands for data passed from Python.
 _Words = Literal["diamonds", "breast_cancer", "digits", "arrays"]
 _FILES = "a source such as {table: a.csv, target: y}"
 _HELD = Expected(f"a fraction between 0 and 1, none, or {_FILES}", choices=("none", *BUNDLED))
@@ -268,7 +273,8 @@ class Data(Block):
     """Where the rows come from, how they are split, encoded and scaled."""
 
     train: Train = Field(
-        description="A bundled data set, or a source: a table, .npy or .npz arrays, made-up rows.",
+        description="A bundled data set, or a source: a table, .npy or .npz arrays, made-up rows."
+        " `arrays` stands for arrays passed from Python.",
         examples=["digits"],
     )
     val: Val = Field(

@@ -65,7 +65,7 @@ def one_of(words: Sequence[str], last: str = "or") -> str:
 
 def dotted(path: Sequence[Any]) -> str:
     """Return a path as it is written in an override: `data.test.0.name`."""
-    return ".".join(show_key(key) for key in path)
+    return _shorten(".".join(show_key(key) for key in path), 120)
 
 
 def show_key(key: Any) -> str:
@@ -97,5 +97,5 @@ def printable(text: str) -> str:
     return text if text.isprintable() else repr(text)[1:-1]
 
 
-def _shorten(text: str) -> str:
-    return text if len(text) <= _SHOWN else f"{text[: _SHOWN - 4]}...{text[-1]}"
+def _shorten(text: str, length: int = _SHOWN) -> str:
+    return text if len(text) <= length else f"{text[: length - 4]}...{text[-1]}"

@@ -48,11 +48,6 @@ class Interrupt:
         if self.signum is not None:
             raise SystemExit(self.exit_code)
 
-    def reraise(self) -> None:
-        """After the `with` block: hand a signal that came to whoever listened before it."""
-        if self.signum is not None:
-            signal.raise_signal(self.signum)
-
     def __enter__(self) -> Interrupt:
         with contextlib.suppress(ValueError):  # only the main thread may listen
             for signum in (signal.SIGINT, signal.SIGTERM):

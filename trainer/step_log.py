@@ -60,7 +60,7 @@ class StepLog:
             values: an (n, K) array for each name of `VALUES`.
             trial: (K,), the trial of each column.
             repeat: (K,), the repeat of each column.
-            counts: (n, K), False for steps after a column's end, which are left out; by default none.
+            counts: (n, K), False where a column had ended before the step: it gets no row.
 
         Raises:
             DiskError: the disk refused; the batches written before stay, and stay readable.
@@ -73,9 +73,6 @@ class StepLog:
         for name, array in [*values.items(), *([] if counts is None else [("counts", counts)])]:
             if array.shape != (n, columns):
                 raise ValueError(f"{name} has the shape {array.shape}, not {(n, columns)}")
-        kept = np.ones(n * columns, bool) if counts is None else counts.reshape(n * columns)
-        if not kept.any():
-            return
         arrays = [
             np.repeat(np.asarray(step, np.int64), columns),
             np.repeat(np.asarray(epoch, np.int32), columns),
@@ -87,7 +84,7 @@ class StepLog:
             arrays = [array[counts.reshape(n * columns)] for array in arrays]
         if arrays[0].size == 0:
             return
-        batch = pa.record_batch([pa.array(array[kept]) for array in arrays], schema=SCHEMA)
+        batch = pa.record_batch([pa.array(array) for array in arrays], schema=SCHEMA)
         with self._refused_is_disk_error():
             self._writer.write_batch(batch)
             self._whole = self._file.tell()

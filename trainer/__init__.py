@@ -1,3 +1,80 @@
-"""Linear, logistic and softmax regression, many models at once."""
+"""Linear, logistic and softmax regression, many models at once.
+
+    spec = trainer.load_spec("softmax.yaml", overrides=["optimizer.lr=0.5"])
+    run = trainer.run(spec)
+    model = trainer.load_model(run.folder)
+
+The names below are public, and nothing else is. They are imported when first used, so that
+`--help` waits for no library.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from trainer.errors import (
+        DataError,
+        DeviceError,
+        DiskError,
+        RunFolderError,
+        SpecError,
+        TrainerError,
+        UserError,
+    )
+    from trainer.fitted import FittedModel, load_model
+    from trainer.folder import Run, load_run
+    from trainer.runner import run
+    from trainer.spec import Spec, load_spec
 
 __version__ = "0.1.0"
+
+_HOMES = {
+    "load_spec": "trainer.spec",
+    "Spec": "trainer.spec",
+    "run": "trainer.runner",
+    "Run": "trainer.folder",
+    "load_run": "trainer.folder",
+    "FittedModel": "trainer.fitted",
+    "load_model": "trainer.fitted",
+    **dict.fromkeys(
+        (
+            "TrainerError",
+            "UserError",
+            "SpecError",
+            "DataError",
+            "DeviceError",
+            "RunFolderError",
+            "DiskError",
+        ),
+        "trainer.errors",
+    ),
+}
+
+__all__ = [
+    "DataError",
+    "DeviceError",
+    "DiskError",
+    "FittedModel",
+    "Run",
+    "RunFolderError",
+    "Spec",
+    "SpecError",
+    "TrainerError",
+    "UserError",
+    "load_model",
+    "load_run",
+    "load_spec",
+    "run",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'trainer' has no attribute {name!r}")
+    return getattr(import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*__all__, "__version__"])

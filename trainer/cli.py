@@ -72,7 +72,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run(args: argparse.Namespace, terminal: Terminal, interrupt: Interrupt) -> int:
-    from trainer.run import check, plan, run
+    from trainer.runner import check, plan, run
     from trainer.spec.load import load_spec
 
     spec = load_spec(args.config, args.overrides)

@@ -263,3 +263,12 @@ def _read(path: Path) -> bytes:
 def _damaged(path: Path, error: Exception) -> RunFolderError:
     reason = (str(error).splitlines() or [type(error).__name__])[0]
     return RunFolderError(f"{show(path)}: is damaged ({reason}); copy it from the run again")
+
+
+def load_model(folder: str | os.PathLike[str]) -> FittedModel:
+    """Load the model of a run folder.
+
+    Raises:
+        RunFolderError: there is none, or it is damaged.
+    """
+    return FittedModel.load(folder)

@@ -121,28 +121,26 @@ class Model:
         activation: `(xp, z, out, scratch)`: out ← ŷ.
         loss: `(xp, z, y, error, out, scratch)`: out (B, K) ← the loss of each row.
         dz: `(xp, error, y, free, scratch)`: returns dL/dz (B, C, K); `free` may be overwritten.
-        target: what one row's target is: "number", "binary" (0 or 1) or "class" (sums to 1 over C).
         metrics: how scores become validation metrics.
+        curvature: the largest second derivative of the loss by z.
     """
 
     activation: Callable[[Any, Array, Array, Scratch], None]
     loss: Callable[[Any, Array, Array, Array, Array, Scratch], None]
     dz: Callable[[Any, Array, Array, Array, Scratch], Array]
-    target: str
     metrics: metrics.Metrics
+    curvature: float
 
 
-# by (model, loss) as the spec names them; "auto" is the model's own loss
+# by (model, loss) as a spec names them; "auto" is the model's own loss
 MODELS: dict[tuple[str, str], Model] = {
-    ("linear", "auto"): Model(identity, squared_error, error_is_dz, "number", metrics.REGRESSION),
-    ("logistic", "auto"): Model(
-        sigmoid, binary_cross_entropy, error_is_dz, "binary", metrics.BINARY
-    ),
+    ("linear", "auto"): Model(identity, squared_error, error_is_dz, metrics.REGRESSION, 1.0),
+    ("logistic", "auto"): Model(sigmoid, binary_cross_entropy, error_is_dz, metrics.BINARY, 0.25),
     ("softmax", "auto"): Model(
-        softmax, categorical_cross_entropy, error_is_dz, "class", metrics.CLASSES
+        softmax, categorical_cross_entropy, error_is_dz, metrics.CLASSES, 0.5
     ),
     ("logistic", "squared_error"): Model(
-        sigmoid, squared_error, squared_error_on_sigmoid_dz, "binary", metrics.BINARY
+        sigmoid, squared_error, squared_error_on_sigmoid_dz, metrics.BINARY, 0.0771
     ),
 }
 MODELS["linear", "squared_error"] = MODELS["linear", "auto"]

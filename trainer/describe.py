@@ -1,0 +1,110 @@
+"""What a run says about itself, in sentences: its data, its objective, how it might be mended."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from trainer.build import Columns
+from trainer.data import Summary
+from trainer.model.curvature import largest_curvature
+from trainer.spec import Spec
+from trainer.spec.schema import Sgd
+
+_LOSSES = {
+    ("linear", "auto"): "½(ŷ − y)²",
+    ("linear", "squared_error"): "½(ŷ − y)²",
+    ("logistic", "auto"): "binary cross-entropy",
+    ("logistic", "squared_error"): "½(ŷ − y)² on the sigmoid, so dL/dz is not ŷ − y",
+    ("softmax", "auto"): "cross-entropy",
+}
+
+
+def data_line(summary: Summary) -> str:
+    """Rows x columns, the split, class counts and one-hot expansions."""
+    total = sum(summary.rows.values())
+    columns = f"{summary.columns} columns"
+    if summary.expansions:
+        parts = ", ".join(f"{name} → {n}" for name, n in summary.expansions.items())
+        columns += f" ({summary.features} features; one-hot: {parts})"
+    split = ", ".join(f"{n:,} {name}" for name, n in summary.rows.items())
+    text = f"{summary.source}: {total:,} rows x {columns}; {split}"
+    if counts := summary.class_counts.get("train"):
+        text += f"; {_classes(counts)}"
+    for name, n in summary.dropped.items():
+        text += f"; {n:,} rows of {name} dropped for missing values"
+    for name, n in summary.imputed.items():
+        text += f"; {n:,} missing values of {name} filled in"
+    for name, columns_unseen in summary.unseen.items():
+        for column, n in columns_unseen.items():
+            text += f"; {n:,} rows of {name} have a {column} that training does not: all zeros"
+    return text
+
+
+def _classes(counts: dict[str, int]) -> str:
+    if len(counts) <= 5:
+        return "training classes " + ", ".join(f"{label}: {n:,}" for label, n in counts.items())
+    least, most = min(counts.values()), max(counts.values())
+    return f"{len(counts)} classes of {least:,} to {most:,} training rows"
+
+
+def objective_line(columns: Columns) -> str:
+    """The objective of the first column with its numbers, and scikit-learn's C for the penalty."""
+    spec, l2, l1 = columns.spec, columns.l2[0], columns.l1[0]
+    text = f"J = mean {_LOSSES[spec.model, spec.loss]}"
+    if spec.class_weight != "none":
+        text = text.replace("mean", "class-weighted mean")
+    elif not (columns.s == columns.s[0]).all():
+        text = text.replace("mean", "weighted mean")
+    if l2:
+        text += f" + {l2:.4g}/2·‖W‖²"
+    if l1:
+        text += f" + {l1:.4g}·‖W‖₁"
+    if l2 or l1:
+        return f"{text}   (C = {inverse_c(columns)[0]:.4g} in scikit-learn)"
+    decay = getattr(spec.optimizer, "weight_decay", 0)
+    return text + (f"   (weight decay {decay:g}, outside J)" if decay else "   (no penalty)")
+
+
+def inverse_c(columns: Columns) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
+    """scikit-learn's C of each column: 1/((l2 + l1)·S); infinite without a penalty."""
+    with np.errstate(divide="ignore"):
+        return np.asarray(1.0 / ((columns.l2 + columns.l1) * columns.s.sum()))
+
+
+def mend_divergence(columns: Columns) -> str:
+    """A copyable override for a run that diverged, and for constant-lr sgd the bound it broke."""
+    spec = columns.spec
+    lr = columns.stack.settings.schedule.lr[0]
+    if not isinstance(spec.optimizer, Sgd) or spec.optimizer.schedule.name != "constant":
+        return f"try optimizer.lr={_rounded_down(spec.optimizer.lr / 10)}"
+    bound = step_bound(columns)
+    goal = min(lr / 3, bound / 2) * spec.optimizer.lr / lr
+    return (
+        f"try optimizer.lr={_rounded_down(goal)}: on this data full-batch sgd with momentum"
+        f" {spec.optimizer.momentum:g} needs lr below 2(1 + momentum)/λmax = {bound:.3g},"
+        f" and small batches less"
+    )
+
+
+def step_bound(columns: Columns) -> float:
+    """2(1 + momentum)/λmax: the lr below which heavy-ball descent is stable (Polyak 1964)."""
+    stack, spec = columns.stack, columns.spec
+    curvature = largest_curvature(
+        columns.prepared.train.X, columns.s / columns.s.sum(), spec.bias, stack.model.curvature
+    )
+    momentum = getattr(spec.optimizer, "momentum", 0.0)
+    return float(2 * (1 + momentum) / (curvature + columns.l2[0]))
+
+
+def _rounded_down(value: float) -> str:
+    """One significant digit, towards 0."""
+    exponent = int(np.floor(np.log10(value)))
+    return f"{np.floor(value / 10.0**exponent) * 10.0**exponent:.1g}"
+
+
+def spec_line(spec: Spec, command: str | None) -> str:
+    """Name, model and optimizer in one line."""
+    o = spec.optimizer
+    length = f"{o.steps:,} steps" if o.steps else f"{o.epochs:,} epochs"
+    size = "full batch" if o.batch_size == "full" else f"batches of {o.batch_size:,}"
+    return f"{spec.name}: {spec.model}, {o.name} with lr {o.lr:g}, {length}, {size}"

@@ -60,9 +60,19 @@ def objective_line(columns: Columns) -> str:
     if l1:
         text += f" + {l1:.4g}·‖W‖₁"
     if l2 or l1:
-        return f"{text}   (C = {inverse_c(columns)[0]:.4g} in scikit-learn)"
+        return f"{text}   ({_equivalent(columns)} in scikit-learn)"
     decay = getattr(spec.optimizer, "weight_decay", 0)
     return text + (f"   (weight decay {decay:g}, outside J)" if decay else "   (no penalty)")
+
+
+def _equivalent(columns: Columns) -> str:
+    """The penalty of the first column in scikit-learn's words."""
+    if columns.spec.model != "linear":
+        return f"C = {inverse_c(columns)[0]:.4g}"
+    l2, l1 = columns.l2[0], columns.l1[0]
+    if l1 == 0:
+        return f"Ridge's alpha = {l2 * columns.s.sum():.4g}"
+    return f"ElasticNet's alpha = {l2 + l1:.4g}, l1_ratio = {l1 / (l2 + l1):.4g}"
 
 
 def inverse_c(columns: Columns) -> np.ndarray[tuple[int], np.dtype[np.float64]]:

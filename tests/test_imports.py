@@ -1,4 +1,4 @@
-"""The arrows of the house: a module imports only downwards, and nothing heavy before it is needed."""
+"""The arrows of the house: imports run downwards only, and nothing heavy comes early."""
 
 import ast
 import subprocess

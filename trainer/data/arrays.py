@@ -13,6 +13,17 @@ from trainer.data.hints import nearest
 from trainer.data.rows import Array
 from trainer.errors import DataError
 
+_KINDS = {
+    "U": "text",
+    "S": "text",
+    "O": "Python objects",
+    "V": "records",
+    "M": "dates",
+    "m": "times",
+    "c": "complex numbers",
+}
+"""What a dtype's kind is called, where it is not numbers."""
+
 
 def array_frame(
     X: Array,
@@ -97,7 +108,7 @@ def with_target(
         target_where,
         weight,
         weight_where,
-        frame.place,
+        place=frame.place,
     )
 
 
@@ -207,8 +218,11 @@ def check_width(frame: Frame, like: Like) -> None:
 
 
 def _check_matrix(X: Array, where: str) -> None:
-    if X.dtype.kind in "USOVMmc":
-        raise DataError(f"{where}: {_shape(X)}; features are numbers: floats, integers or booleans")
+    if X.dtype.kind in _KINDS:
+        raise DataError(
+            f"{where}: holds {_KINDS[X.dtype.kind]} ({X.dtype}); features are numbers: floats,"
+            " integers or booleans"
+        )
     if X.ndim != 2:
         flat = f"; reshape it to ({X.shape[0]}, {X[0].size})" if X.ndim > 2 and len(X) else ""
         column = f"; one column is shape ({X.shape[0]}, 1)" if X.ndim == 1 else ""
@@ -230,10 +244,13 @@ def _check_rows(array: Array, where: str, frame: Frame) -> None:
 def _numbers_target(target: Array, where: str) -> Array:
     if target.ndim > 2 or (target.ndim == 2 and target.shape[1] == 0):
         raise DataError(f"{where}: {_shape(target)}; a target has shape (N,) or (N, C)")
-    if target.dtype.kind not in "biuf":
-        several = "one column of labels a row" if target.ndim == 2 else "numbers"
-        hint = "`model: logistic` or `softmax` take labels" if target.ndim == 1 else "shape (N,)"
-        raise DataError(f"{where}: {_shape(target)}; {several} would be right: {hint}")
+    if target.dtype.kind in _KINDS:
+        hint = (
+            "numbers are right here; `model: logistic` or `softmax` take labels"
+            if target.ndim == 1
+            else f"{target.shape[1]} columns must be numbers; labels are one column, shape (N,)"
+        )
+        raise DataError(f"{where}: holds {_KINDS[target.dtype.kind]} ({target.dtype}); {hint}")
     return target if target.ndim == 2 else target[:, None]
 
 

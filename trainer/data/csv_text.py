@@ -15,7 +15,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import IO, Any
 
-from trainer.data.hints import quote, show
+from trainer.data.hints import show
 from trainer.errors import DataError
 
 _BLOCK = 1 << 24
@@ -143,8 +143,9 @@ def _diagnosed(path: Path, cells: int, error: Exception) -> DataError:
             for number, line, found in _records(text, delimiter_of(path)):
                 if len(found) != cells:
                     return DataError(
-                        f"{show(path)}: row {number - 1} (line {line}): has {len(found)} cells, the"
-                        f" header has {cells}; every row must have as many as the header"
+                        f"{show(path)}: row {number - 1} (line {line}): has {len(found)}"
+                        f" cell{'s' * (len(found) != 1)}, the header has {cells}; every row must"
+                        " have as many as the header"
                     )
     except UnicodeDecodeError:
         return _encoding_fault(path)
@@ -161,10 +162,11 @@ def _encoding_fault(path: Path) -> DataError:
             try:
                 content.decode("utf-8")
             except UnicodeDecodeError as error:
+                before = content[: error.start].decode("utf-8")
+                cell = before.count(delimiter_of(path)) + 1
                 return DataError(
-                    f"{show(path)}: line {line}: byte 0x{content[error.start]:02x} is not UTF-8"
-                    f" text (after {quote(content[: error.start].decode('utf-8')[-20:])});"
-                    " save the file as UTF-8"
+                    f"{show(path)}: line {line}, cell {cell}: byte 0x{content[error.start]:02x} is"
+                    " not UTF-8 text; save the file as UTF-8"
                 )
     return DataError(f"{show(path)}: is not UTF-8 text; save it as UTF-8")
 

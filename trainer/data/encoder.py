@@ -105,8 +105,7 @@ class Encoder:
         for part, block, filled in self.blocks(frame, rows, unseen):
             imputed += filled
             if self.unit:
-                length = np.sqrt(np.einsum("nd,nd->n", block, block))[:, None]
-                np.divide(block, length, out=block, where=length > 0)
+                _to_length_1(block)
             else:
                 block -= self.mean
                 block /= self.scale
@@ -247,6 +246,15 @@ class Encoder:
         )
 
 
+def _to_length_1(block: NDArray[np.float64]) -> None:
+    """Divide each row by its Euclidean length, in place; a row of zeros stays."""
+    peak = np.maximum(block.max(axis=1), -block.min(axis=1))[:, None]
+    some = peak > 0
+    np.divide(block, peak, out=block, where=some)  # first, or a square may overflow
+    length = np.sqrt(np.einsum("nd,nd->n", block, block))[:, None]
+    np.divide(block, length, out=block, where=some)
+
+
 def take(rows: Array) -> slice | Array:
     """Ascending rows as a slice where they are consecutive: no gather, no page touched twice."""
     if len(rows) and rows[-1] - rows[0] == len(rows) - 1:
@@ -256,6 +264,6 @@ def take(rows: Array) -> slice | Array:
 
 def _missing(frame: Frame, row: int, name: str) -> DataError:
     return DataError(
-        f"{frame.where}: {frame.place(row)}, column {quote(name)}: is missing or NaN; a value, or"
-        " data.missing: drop or mean, is right"
+        f"{frame.where}: {frame.place(row)}, column {quote(name)}: is missing or NaN; give a value,"
+        " or set data.missing to drop or mean"
     )

@@ -12,7 +12,7 @@ from trainer.data.encoder import Encoder, take
 from trainer.data.frame import Frame, Labels, chunks
 from trainer.data.hints import quote
 from trainer.data.rows import Array, FloatArray, label_text
-from trainer.data.targets import Target
+from trainer.data.targets import Target, out_of_range
 from trainer.errors import DataError
 
 
@@ -137,16 +137,11 @@ def _statistics(
             mean += shift * (n / (count + n))
             count += n
         sigma = np.sqrt(squares / count)
-    bad = ~(np.isfinite(mean) & np.isfinite(sigma))
-    if bad.any():
-        name = encoder.features[int(np.flatnonzero(bad)[0])]
-        raise DataError(
-            f"{frame.where}: column {quote(name)}: its values are too large for a standard"
-            " deviation; other units are right"
-        )
     constant = low == high
-    mean = np.where(constant, low, mean)
-    sigma[constant | (sigma == 0)] = 1.0
+    mean, sigma = np.where(constant, low, mean), np.where(constant, 1.0, sigma)
+    bad = ~(np.isfinite(mean) & np.isfinite(sigma) & (sigma > 0))
+    if bad.any():
+        raise out_of_range(frame.where, encoder.features[int(np.flatnonzero(bad)[0])])
     one_hot = np.array(
         [
             name in encoder.categories

@@ -52,6 +52,8 @@ class Frame:
     weight: Array | None = None
     """(N,) numbers."""
     weight_where: str = ""
+    weight_name: str = ""
+    """Of its column, in a table."""
     place: Callable[[int], str] = _row_number
     """How messages call a row: `row 3`, for text files `row 3 (line 5)`."""
 

@@ -13,6 +13,7 @@ from trainer.data.arrays import check_keys
 from trainer.data.encoder import Encoded, Encoder
 from trainer.data.fit import constant_features, fit_encoder
 from trainer.data.frame import Frame, Labels, Like, chunks
+from trainer.data.hints import quote
 from trainer.data.rows import IntArray, Prepared, Rows, Summary, label_text, row_weights
 from trainer.data.sources import Digest, read_arrays, read_source, source_keys
 from trainer.data.split import split
@@ -162,7 +163,7 @@ def _usable_rows(frame: Frame, missing: str) -> IntArray:
             row = int(np.flatnonzero(lost)[0])
             raise DataError(
                 f"{frame.target_where}: {frame.place(row)}, target {_target_name(frame)}: is"
-                " missing or NaN; a value, or data.missing: drop, is right"
+                " missing or NaN; give a value, or set data.missing to drop"
             )
         return np.arange(frame.rows)
     kept = np.flatnonzero(~(lost | _missing_features(frame)))
@@ -221,14 +222,16 @@ def _weights(frame: Frame, rows: IntArray, split_name: str) -> NDArray[np.float6
     bad = np.flatnonzero(~(np.isfinite(weight) & (weight >= 0)))
     if bad.size:
         row, value = int(rows[bad[0]]), weight[bad[0]]
+        column = f", column {quote(frame.weight_name)}" if frame.weight_name else ""
         shown = "is missing or NaN" if np.isnan(value) else f"is {value:g}"
         raise DataError(
-            f"{frame.weight_where}: {frame.place(row)}: its weight {shown};"
+            f"{frame.weight_where}: {frame.place(row)}{column}: the weight {shown};"
             " a finite number from 0 up is right"
         )
     if not weight.any():
         raise DataError(
-            f"{frame.weight_where}: every {split_name} row has weight 0; some weight above 0 is due"
+            f"{frame.weight_where}: every {split_name} row has weight 0;"
+            " at least one must be above 0"
         )
     return weight
 
@@ -242,7 +245,7 @@ def _check_training(train: Rows, encoder: Encoder, class_weight: Any, frame: Fra
             assert encoder.classes is not None
             label = label_text(encoder.classes[int(used[0])])
             raise DataError(
-                f"{frame.target_where}: every training row that counts has the label {label!r};"
+                f"{frame.target_where}: every training row with a weight has the label {label!r};"
                 " two classes or more are needed: `stratify: auto`, more rows or other weights"
             )
 

@@ -121,7 +121,7 @@ def check_nameless(names: Sequence[str], roles: Roles, where: str) -> None:
 
 
 def check_separator(names: Sequence[str], roles: Roles, where: str) -> None:
-    """Refuse a header parted by something else, before its target is said to be missing.
+    """Refuse a header with another separator, before its target is said to be missing.
 
     Raises:
         DataError: names the separator found.
@@ -130,6 +130,6 @@ def check_separator(names: Sequence[str], roles: Roles, where: str) -> None:
         for separator, called in ((";", "semicolons"), ("\t", "tabs"), (",", "commas")):
             if separator in names[0]:
                 raise DataError(
-                    f"{where}: the header is one column, parted by {called}; .csv is parted by"
-                    " commas, .tsv by tabs"
+                    f"{where}: the header is one column, with {called} between names;"
+                    " a .csv file has commas between them, a .tsv file tabs"
                 )

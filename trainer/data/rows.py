@@ -126,7 +126,9 @@ def row_weights(
         factors = _written_factors(class_weight, classes)
     result: NDArray[np.float64] = weight * factors[codes]
     if not result.any():
-        raise DataError("class_weight: every training row has weight 0; some weight above 0 is due")
+        raise DataError(
+            "class_weight: every training row has weight 0; at least one must be above 0"
+        )
     return result
 
 

@@ -52,7 +52,7 @@ def split(
         if total and not share.sum():
             classes = f" in {np.count_nonzero(counts)} classes" if codes is not None else ""
             raise DataError(
-                f"{where}: data.{name}: {n} row{'s' * (n != 1)}{classes} are too few to set some"
+                f"{where}: data.{name}: {n} row{'s' * (n != 1)}{classes}: too few to set some"
                 f" apart; more rows, or `{name}: none`"
             )
         taken = [

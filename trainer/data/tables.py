@@ -193,5 +193,6 @@ def _frame(
         where,
         weight,
         where,
+        roles.weight or "",
         place,
     )

@@ -129,11 +129,22 @@ def scaled_target(target: Target, frame: Frame, rows: Array) -> Target:
     values = read_numbers(frame, rows)
     _check_values(frame, rows, values, target.kind)
     constant = values.max(axis=0) == values.min(axis=0)
-    mean = np.where(constant, values[0], values.mean(axis=0))
-    scale = np.where(constant, 1.0, values.std(axis=0))
-    scale[scale == 0] = 1.0
+    with np.errstate(over="ignore", invalid="ignore"):
+        mean = np.where(constant, values[0], values.mean(axis=0))
+        scale = np.where(constant, 1.0, values.std(axis=0))
+    bad = ~(np.isfinite(mean) & np.isfinite(scale) & (scale > 0))
+    if bad.any():
+        raise out_of_range(frame.target_where, frame.target_names[int(np.flatnonzero(bad)[0])])
     return Target(
         target.kind, target.model, target.columns, target.outputs, target.classes, mean, scale
+    )
+
+
+def out_of_range(where: str, name: str) -> DataError:
+    """The fault of a column whose squared deviations overflow, or all underflow to 0."""
+    return DataError(
+        f"{where}: column {quote(name)}: its values are too large or too small for a standard"
+        " deviation in float64; other units are right"
     )
 
 

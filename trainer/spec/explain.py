@@ -89,7 +89,8 @@ def _our_word(path: Path, here: list[str]) -> str | None:
     ours = []
     for word in words.KEYS[key]:
         last = word.rpartition(".")[2]
-        ours.append(words.dotted((*above, last)) if last in here else word)
+        is_here = last in here and last != "name"  # many blocks have a name of their own
+        ours.append(words.dotted((*above, last)) if is_here else word)
     meant = f"did you mean {words.one_of(ours, 'and')}"
     if key == "logspace":
         meant += " (numpy's logspace takes exponents)"

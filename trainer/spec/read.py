@@ -274,6 +274,7 @@ class _Reader:
         """Read a key, which is a scalar that is not null."""
         start = _start(event)
         if not isinstance(event, yaml.ScalarEvent):
+            self.path = path
             self._fault(start, "this key is not a word; write key: value")
             self._node(event, (*path, _LEFT_OUT), (0, 0), depth + 1)
             return _LEFT_OUT

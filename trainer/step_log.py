@@ -11,6 +11,7 @@ import contextlib
 import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -40,7 +41,7 @@ class StepLog:
         self._whole = 0  # bytes of the file that are whole record batches
         self._refusal: DiskError | None = None
         with self._refused_is_disk_error():
-            self._file = pa.OSFile(os.fspath(path), "wb")
+            self._file = pa.OSFile(os.fsencode(path), "wb")  # bytes: any name goes
             self._writer = pa.ipc.new_stream(self._file, SCHEMA)
 
     def append(
@@ -73,7 +74,7 @@ class StepLog:
         for name, array in [*values.items(), *([] if counts is None else [("counts", counts)])]:
             if array.shape != (n, columns):
                 raise ValueError(f"{name} has the shape {array.shape}, not {(n, columns)}")
-        arrays = [
+        arrays: list[npt.NDArray[Any]] = [
             np.repeat(np.asarray(step, np.int64), columns),
             np.repeat(np.asarray(epoch, np.int32), columns),
             np.tile(np.asarray(trial, np.int32), n),
@@ -120,7 +121,7 @@ def read_stream(path: Path) -> pa.Table:
         if path.stat().st_size == 0:  # no batch yet; an empty file cannot be mapped
             return schema.empty_table()
         with contextlib.suppress(pa.ArrowInvalid, StopIteration):  # cut short, or at its end
-            stream = pa.ipc.open_stream(pa.memory_map(os.fspath(path)))
+            stream = pa.ipc.open_stream(pa.memory_map(os.fsencode(path)))
             schema = stream.schema
             while True:
                 batches.append(stream.read_next_batch())
@@ -138,8 +139,8 @@ def stream_to_parquet(stream: Path, parquet: Path) -> None:
     """
     import pyarrow.parquet as pq
 
-    with replacing(parquet) as beside:
-        pq.write_table(read_stream(stream), beside, row_group_size=_ROW_GROUP)
+    with replacing(parquet) as beside, pa.OSFile(os.fsencode(beside), "wb") as sink:
+        pq.write_table(read_stream(stream), sink, row_group_size=_ROW_GROUP)
     try:
         stream.unlink()
     except OSError as error:
@@ -155,7 +156,8 @@ def read_parquet(path: Path) -> pa.Table:
     import pyarrow.parquet as pq
 
     try:
-        with pq.ParquetFile(path) as file:  # read_table makes a column of a folder named a=1
+        # not read_table, which makes a column of a folder named a=1
+        with pa.OSFile(os.fsencode(path)) as source, pq.ParquetFile(source) as file:
             return file.read()
     except (OSError, pa.ArrowException) as error:
         raise RunFolderError(f"{path}: cannot read: {first_line(error)}") from error

@@ -9,6 +9,7 @@ user's files is shown letter by letter, what cannot be printed as its escape. A 
 from __future__ import annotations
 
 import contextlib
+import io
 import os
 import sys
 import textwrap
@@ -48,7 +49,8 @@ class Terminal:
         stream: IO[str] | None = None,
     ) -> None:
         self.quiet = quiet
-        self._stream = _Unbreakable(sys.stderr if stream is None else stream)
+        # without any (sys.stderr is None where there is no console) into thin air
+        self._stream = _Unbreakable(stream or sys.stderr or io.StringIO())
         self.log_path: Path | None = None
         self._log = folder_log
         self._unlogged: list[str] = []
@@ -276,8 +278,12 @@ class _Unbreakable:
         self.encoding = getattr(stream, "encoding", None) or "utf-8"
 
     def write(self, text: str) -> int:
-        with contextlib.suppress(OSError, ValueError):  # ValueError: closed, or not encodable
-            self._stream.write(text)
+        with contextlib.suppress(OSError, ValueError):  # ValueError: it is closed
+            try:
+                self._stream.write(text)
+            except UnicodeEncodeError:
+                encoded = text.encode(self.encoding, "backslashreplace")
+                self._stream.write(encoded.decode(self.encoding))
         return len(text)
 
     def flush(self) -> None:

@@ -221,6 +221,7 @@ def test_a_place_that_may_not_be_written_is_the_disk_s_fault(monkeypatch, code, 
     monkeypatch.setattr(Path, "mkdir", raising(code))
     with pytest.raises(DiskError, match=os.strerror(code)) as caught:
         RunFolder.create("a", out)
+    assert "--out" in str(caught.value)
     assert "\n" not in str(caught.value)
 
 
@@ -529,6 +530,25 @@ def test_one_refused_file_does_not_keep_the_rest_from_being_saved(folder, monkey
     assert folder.manifest()["status"] == status
     assert folder.manifest()["reason"] == "why"
     assert folder.steps().num_rows == 4
+
+
+def test_on_a_full_disk_a_run_does_not_claim_to_go_on(folder, monkeypatch):
+    log_steps(folder)
+    before = folder.manifest()
+    monkeypatch.setattr(os, "fsync", raising(errno.ENOSPC))
+    with pytest.raises(DiskError, match=r"manifest\.json"):
+        folder.close("failed", reason="no space")
+    assert folder.manifest() == before | {"status": "failed"}
+    assert load_run(folder.path).steps().num_rows == 4
+
+
+def test_a_folder_that_could_not_be_begun_is_left_empty(tmp_path, monkeypatch):
+    monkeypatch.setattr(os, "fsync", raising(errno.ENOSPC))
+    with pytest.raises(DiskError, match=r"manifest\.json"):
+        RunFolder.create("a", tmp_path / "run")
+    assert os.listdir(tmp_path / "run") == []
+    monkeypatch.undo()
+    RunFolder.create("a", tmp_path / "run")
 
 
 # Reading.

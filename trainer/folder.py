@@ -7,6 +7,7 @@ can be read at every moment. Nothing in a folder refers to the folder's own plac
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import time
@@ -44,6 +45,7 @@ PREDICTIONS = "predictions.parquet"
 WEIGHTS = "weights.safetensors"
 GRADIENTS = "gradients/step-{step}.safetensors"
 
+_RUNNING = "running"
 _HISTORY_EVERY = 2.0  # seconds: history.csv is written anew each time, so not for every row
 _HISTORY_TYPES = {
     "trial": pa.int32(),
@@ -93,15 +95,21 @@ class RunFolder:
             raise RunFolderError(f"{path}: another run has just taken it") from error
         except OSError as error:
             raise disk_error(path / LOG, error) from error
-        folder.update_manifest(
-            format_version=FORMAT_VERSION,
-            status="running",
-            name=name,
-            started=_now(),
-            versions=versions(),
-            **git_commit(),
-        )
-        folder._steps = step_log.StepLog(path / STEPS_STREAM)
+        try:
+            folder.update_manifest(
+                format_version=FORMAT_VERSION,
+                status=_RUNNING,
+                name=name,
+                started=_now(),
+                versions=versions(),
+                **git_commit(),
+            )
+            folder._steps = step_log.StepLog(path / STEPS_STREAM)
+        except DiskError:  # an empty folder can be named again, once there is room
+            with contextlib.suppress(OSError):
+                for made in (MANIFEST, LOG):
+                    (path / made).unlink(missing_ok=True)
+            raise
         return folder
 
     @classmethod
@@ -247,7 +255,11 @@ class RunFolder:
         if refusal is not None and over:
             status, fields = "failed", {"reason": str(refusal), **fields}
         seconds = round(time.monotonic() - self._started, 3)
-        self.update_manifest(status=status, ended=_now(), seconds=seconds, **fields)
+        try:
+            self.update_manifest(status=status, ended=_now(), seconds=seconds, **fields)
+        except DiskError as error:
+            refusal = refusal or error
+            self._fail_in_place()
         if refusal is not None:
             raise refusal
 
@@ -306,6 +318,12 @@ class RunFolder:
     def _write_history_if_due(self) -> None:
         if time.monotonic() >= self._history_due:
             self.flush()
+
+    def _fail_in_place(self) -> None:
+        """On a full disk, where no file can be written beside, `failed` fits over `running`."""
+        with contextlib.suppress(OSError, ValueError), (self.path / MANIFEST).open("r+b") as file:
+            file.seek(file.read().index(f'"status": "{_RUNNING}"'.encode()))
+            file.write(b'"status": "failed" ')  # as long as what it replaces
 
     def _end_stream(self) -> None:
         if self._steps is not None:

@@ -8,7 +8,7 @@ import os
 from datetime import datetime
 from pathlib import Path
 
-from trainer.errors import RunFolderError
+from trainer.errors import DiskError, RunFolderError
 from trainer.files import disk_error
 
 
@@ -81,7 +81,7 @@ def _no_folder(path: Path, error: OSError) -> Exception:
         return RunFolderError(f"{blocked}: a file; a run folder must be a new or an empty folder")
     if error.errno in (errno.ENAMETOOLONG, errno.ELOOP):
         return RunFolderError(f"{path}: {os.strerror(error.errno)}; name another folder")
-    return disk_error(path, error)
+    return DiskError(f"{disk_error(path, error)} (--out DIR says where)")
 
 
 def why_no_run_folder(path: Path, mark: str) -> str:

@@ -13,7 +13,7 @@ from rich.console import Console
 
 from trainer import terminal as terminal_module
 from trainer.errors import DiskError
-from trainer.terminal import Terminal, printable
+from trainer.terminal import Terminal, Verbatim, printable
 
 ANSI = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 PATH = Path("/a/very/long/path/with some spaces/" + "and-parts/" * 20 + "model.json")
@@ -95,10 +95,11 @@ def test_a_path_is_never_broken():
     shown = Tty()
     terminal = Terminal(stream=shown)
     terminal.line(f"see {PATH}")
-    terminal.summary([("run folder", PATH)])
+    terminal.summary([("run folder", PATH), ("predict", Verbatim(f"trainer predict {PATH}"))])
     with terminal.progress(10):
         terminal.line(f"during {PATH}")
-    assert shown.text().count(str(PATH)) == 3
+    assert shown.text().count(str(PATH)) == 4
+    assert f"trainer predict {PATH}" in shown.text()
 
 
 def test_plain_lines_carry_no_codes():

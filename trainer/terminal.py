@@ -30,6 +30,12 @@ _LABELS = 12  # columns for labels, so that summaries in a row line up
 _BAR_LEAST, _BAR_MOST = 10, 40  # columns
 
 
+class Verbatim(str):
+    """A text that a user would copy, such as a command: a summary never wraps it."""
+
+    __slots__ = ()
+
+
 class Terminal:
     """Lines for people. `quiet` shows errors only; the log has every line all the same.
 
@@ -89,14 +95,15 @@ class Terminal:
     def summary(self, rows: Iterable[tuple[str, object]]) -> None:
         """Show label and value in two columns.
 
-        On a terminal the words of a value wrap within their column; a `Path` is never broken.
+        On a terminal the words of a value wrap within their column; a `Path` and a `Verbatim` are
+        never broken.
         """
         pairs = [(printable(label), printable(str(value)), value) for label, value in rows]
         indent = max([_LABELS, *(len(label) + 2 for label, _, _ in pairs)])
         for label, text, value in pairs:
             plain = f"{label:{indent}}{text}"
             width = self._width() - indent
-            if not isinstance(value, Path) and self._in_place and width > 10:
+            if not isinstance(value, (Path, Verbatim)) and self._in_place and width > 10:
                 self._show(_hang(label, text, indent, width), dim=len(label))
             else:
                 self._show(plain, dim=len(label))

@@ -49,7 +49,8 @@ LINES = [
     ("log: {evry: 1}", "a.yaml:3:7: log.evry: unknown key; did you mean log.every?"),
     ("momentum: 0.9", "a.yaml:3:1: momentum: unknown key; did you mean optimizer.momentum?"),
     ("log: {zzz: 1}",
-     "a.yaml:3:7: log.zzz: unknown key; the keys here are every, gradients, eval_every and weights"),
+     "a.yaml:3:7: log.zzz: unknown key;"
+     " the keys here are every, gradients, eval_every and weights"),
     ("log: {weights: all of them}",
      "a.yaml:3:16: log.weights: expected best or all, got 'all of them'; for example best"),
     ("bias: yes", "a.yaml:3:7: bias: expected true or false, got 'yes'; write true"),

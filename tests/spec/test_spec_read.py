@@ -21,7 +21,7 @@ SCALARS = [
     ("0x1F", 31), ("9223372036854775807", 2**63 - 1), ("-9223372036854775807", -(2**63) + 1),
     ("0" * 5000, 0), ("1_000", "1_000"), ("0b1", "0b1"), ("1:30", "1:30"), ("0o8", "0o8"),
     ("1e-3", 1e-3), ("1E5", 1e5), (".5", 0.5), ("5.", 5.0), ("-1.5e+3", -1500.0), ("1e-999", 0.0),
-    ("e5", "e5"), (".", "."), ("1e", "1e"), ("1 2", "1 2"), ("٣", "٣"), ("2026-01-01", "2026-01-01"),
+    ("e5", "e5"), (".", "."), ("1e", "1e"), ("1 2", "1 2"), ("٣", "٣"), ("2026-01-1", "2026-01-1"),
     (".inf", math.inf), ("-.INF", -math.inf), ("+.Inf", math.inf),
     ("inf", "inf"), ("nan", "nan"), ("<<", "<<"), ("=", "="),
 ]  # fmt: skip
@@ -42,7 +42,8 @@ def test_nan_is_read_as_nan():
 
 
 @pytest.mark.parametrize(
-    "text", ["695e0514", "-1e999", "9" * 5000, "9223372036854775808", "0x" + "f" * 9999, "0o" + "7" * 40]
+    "text",
+    ["695e0514", "-1e999", "9" * 5000, "9223372036854775808", "0x" + "f" * 9999, "0o" + "7" * 40],
 )
 def test_numbers_that_do_not_fit_are_refused_and_quotes_are_proposed(text):
     with pytest.raises(Refused, match="quotes make it text"):
@@ -109,7 +110,7 @@ HOSTILE = {
     "git hash": (SMALLEST + "name: 695e0514", "a.yaml:3:7: name: 695e0514 is a number too large"),
     "huge integer": (SMALLEST + "seed: " + "9" * 5000, "a.yaml:3:7: seed: 9999999999"),
     "huge hexadecimal": (SMALLEST + "seed: 0x" + "f" * 50_000, "a.yaml:3:7: seed: 0xfffff"),
-    "infinity": (SMALLEST + "optimizer: {lr: .inf}", "a.yaml:3:17: optimizer.lr: expected a number"),
+    "infinity": (SMALLEST + "optimizer: {lr: .inf}", "a.yaml:3:17: optimizer.lr: expected a"),
     "not a number": (SMALLEST + "optimizer: {lr: .nan}", "a.yaml:3:17: optimizer.lr: expected a"),
     "nested lists": ("a: " + "[" * BIG, "a.yaml:1:24: a.0.0.0"),
     "nested mappings": ("{a: " * BIG, "a.yaml:1:82: a.a.a"),
@@ -130,7 +131,7 @@ HOSTILE = {
     "bad version": ("%YAML 1." + "9" * 5000 + "\n---\n", "a.yaml:1:9: (file): an escape or a"),
     "two colons": ("model: a: b\n", "a.yaml:1:9: model: a second ': ' or an indent"),
     "no colon": (SMALLEST + "seed 1\n", "a.yaml:4:1: (file): a line without ': ';"),
-    "open quote": (SMALLEST + "notes: 'x\n", "a.yaml:3:8: (file): a quote is not closed;"),
+    "open quote": (SMALLEST + "notes: 'x\n", "a.yaml:3:8: notes: a quote is not closed;"),
     "open bracket": (SMALLEST + "log: {every: 1\n", "a.yaml:3:6: log"),
     "wrong indent": ("model: softmax\n  data: 1\n", "a.yaml:2:7: (file): a second ': ' or"),
     "stray bracket": (SMALLEST + "seed: ]\n", "a.yaml:3:7: (file): a bracket or a comma"),

@@ -18,7 +18,7 @@ def read_text(path: str | os.PathLike[str]) -> str:
             folder, or not readable.
         SpecError: it is too large, or not UTF-8 (with the line and column of the first such byte).
     """
-    shown = printable(os.fspath(path))
+    shown = printable(os.fspath(path)) or "''"
     try:
         with open(path, "rb") as file:
             data = file.read(MAX_CHARACTERS + 1)  # never all of a device or of a data file
@@ -63,7 +63,10 @@ def _full(path: str | os.PathLike[str]) -> str:
 def _meant(path: str | os.PathLike[str]) -> str:
     """Correct the first part of a path that does not exist to the nearest name there is."""
     full = Path(os.path.abspath(path))
-    wrong = next(part for part in (*reversed(full.parents), full) if not os.path.exists(part))
+    missing = [part for part in (*reversed(full.parents), full) if not os.path.exists(part)]
+    if not missing:  # an empty path, or a file that has come since
+        return "give the path of a .yaml file"
+    wrong = missing[0]
     try:
         names = sorted(os.listdir(wrong.parent))
     except OSError:

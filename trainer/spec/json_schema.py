@@ -22,10 +22,15 @@ class _Generator(GenerateJsonSchema):
         return {"anyOf": [self.generate_inner(schema["schema"]), {"const": "none"}]}
 
     def default_schema(self, schema: core_schema.WithDefaultSchema) -> JsonSchemaValue:
-        """Write the default of an absent value as the word none."""
+        """Write the default of an absent value as the word none, and leave it out of blocks."""
         json_schema = super().default_schema(schema)
-        absent = "default" in json_schema and json_schema["default"] is None
-        return {**json_schema, "default": "none"} if absent else json_schema
+        default = json_schema.get("default", "required")
+        if default is None:
+            return {**json_schema, "default": "none"}
+        if isinstance(default, dict):
+            written = {key: value for key, value in default.items() if value is not None}
+            return {**json_schema, "default": written}
+        return json_schema
 
     def tagged_union_schema(self, schema: core_schema.TaggedUnionSchema) -> JsonSchemaValue:
         """Let forms overlap: a block without keys fits several, and means the first."""

@@ -197,7 +197,7 @@ class _Reader:
             never_closed = "stream" in problem or "separator" in problem
             marks = (error.context_mark, error.problem_mark)
             position = _position(next(filter(None, marks if never_closed else marks[::-1])))
-            if position[0] != self.line:  # not on the line of the last node: not its fault
+            if never_closed or position[0] != self.line:  # not of the last node, but around it
                 self.path = inside
             self._stop(position, _plain_words(problem, context))
         except (ValueError, OverflowError):  # of chr() and int() inside PyYAML
@@ -284,7 +284,7 @@ class _Reader:
             self._fault(start, "a key is missing before the colon; write key: value")
         elif isinstance(key, float) and not math.isfinite(key):
             self._fault(start, "this key is not a finite number; quotes make it text")
-        elif key == "<<":
+        elif key == "<<" and event.implicit[0]:
             self._fault(start, "merge keys (<<) are not read; write the keys out")
         else:
             return key
@@ -314,7 +314,7 @@ def _position(mark: Any) -> tuple[int, int]:
 
 # What PyYAML says, in words for somebody who does not know the grammar; the first that fits.
 _SYNTAX = (
-    ("found '<stream end>'", "a bracket is not closed; close it"),
+    ("'<stream end>'", "a bracket is not closed; close it"),
     ("'\\t'", "a tab stands where spaces belong; indent with spaces"),
     ("mapping values are not allowed", "a second ': ' or an indent that fits no key above;"
      " line up the keys, and quote a value that has ': ' in it"),

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar, Literal, get_args
 
-from annotated_types import Ge, Gt, Le, Lt, MinLen
+from annotated_types import Ge, Gt, Le, Lt, MaxLen, MinLen
 from pydantic import (
     BaseModel,
     BeforeValidator,
@@ -270,7 +270,7 @@ Stratify = Annotated[Literal["auto"] | bool, Expected("auto, true or false", cho
 
 
 class Data(Block):
-    """Where the rows come from, how they are split, encoded and scaled."""
+    """The rows: sources, split, encoding, scaling."""
 
     train: Train = Field(
         description="A bundled data set, or a source: a table, .npy or .npz arrays, made-up rows."
@@ -489,7 +489,7 @@ class EarlyStopping(Block):
 
 
 class Log(Block):
-    """What the run folder keeps."""
+    """What is written while a run goes on."""
 
     every: Annotated[
         Literal["auto"] | Count, Expected("a whole number from 1, or auto", choices=("auto",))
@@ -505,7 +505,11 @@ class Log(Block):
     )
 
 
-Label = Annotated[bool | int | float | str, Expected("a label")]
+# A key of YAML may have 1,024 characters, of which an escape takes up to six.
+_LabelText = Annotated[str, MaxLen(150)]
+Label = Annotated[
+    bool | int | float | _LabelText, Expected("a label of at most 150 characters, and its weight")
+]
 Labels = dict[Label, FromZero]
 WeightWord = Annotated[Literal["none", "balanced"], Expected("none, balanced or {label: weight}")]
 ClassWeight = Annotated[

@@ -5,11 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import numpy as np
 
-from trainer.data.frame import Column, Labels, labels_of
+from trainer.data.frame import Column, Labels, labels_of, row_number
 from trainer.data.hints import quote
 from trainer.data.rows import Array, Label, label_text
 from trainer.errors import DataError
@@ -21,7 +22,6 @@ _NUMBER = re.compile(
     r"\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*|\s*[+-]?(inf(inity)?|nan)\s*", re.I
 )
 _WHOLE = re.compile(r"-?(0|[1-9]\d{0,17})")
-_BOOLEANS = {"true": 1.0, "false": 0.0}
 
 
 @dataclass(frozen=True)
@@ -29,8 +29,9 @@ class ColumnReader:
     """Converts Arrow columns; knows what to call the file and its rows."""
 
     where: str
-    place: Callable[[int], str]
-    text_file: bool
+    place: Callable[[int], str] = row_number
+    text_file: bool = False
+    """Whether cells are text that may be numbers, and some words mean missing."""
 
     def either(self, column: Any, name: str) -> Column:
         """Numbers where the column is, else text."""
@@ -189,20 +190,28 @@ def _parsed(column: Any) -> Array | None:
     import pyarrow as pa
     import pyarrow.compute as pc
 
+    missing_words, boolean_words, none = _words()
     for trim in (False, True):
         cells = pc.utf8_trim_whitespace(column) if trim else column
-        missing = pc.is_in(cells, value_set=pa.array(MISSING))
+        missing = pc.is_in(cells, value_set=missing_words)
         try:
-            numbers = pc.if_else(missing, None, cells).cast(pa.float64())
+            numbers = pc.if_else(missing, none, cells).cast(pa.float64())
         except pa.ArrowInvalid:
             continue
         return np.asarray(numbers.to_numpy(), dtype=np.float64)
     lower = pc.utf8_lower(cells)
-    booleans = pa.array(list(_BOOLEANS))
-    if pc.all(pc.or_(missing, pc.is_in(lower, value_set=booleans))).as_py():
-        truth = pc.if_else(missing, None, pc.equal(lower, "true").cast(pa.float64()))
+    if pc.all(pc.or_(missing, pc.is_in(lower, value_set=boolean_words))).as_py():
+        truth = pc.if_else(missing, none, pc.equal(lower, boolean_words[1])).cast(pa.float64())
         return np.asarray(truth.to_numpy(), dtype=np.float64)
     return None
+
+
+@cache
+def _words() -> tuple[Any, Any, Any]:
+    """As Arrow's, made once: each pa.array asks whether pandas is installed, 0.1 ms a column."""
+    import pyarrow as pa
+
+    return pa.array(MISSING), pa.array(["false", "true"]), pa.scalar(None)
 
 
 def _is_text(kind: Any) -> bool:

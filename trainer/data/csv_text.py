@@ -64,7 +64,8 @@ def read_text(path: Path, names: Sequence[str], wanted: Sequence[str]) -> Any:
     quotes = _count_quotes(path)
     if quotes % 2:
         _check_quotes(path)
-    keys = [f"f{names.index(name)}" for name in wanted]  # Arrow's own names: no header to trip on
+    position = {name: i for i, name in enumerate(names)}
+    keys = [f"f{position[name]}" for name in wanted]  # Arrow's own names: no header to trip on
     convert = arrow_csv.ConvertOptions(
         column_types=dict.fromkeys(keys, pa.string()), include_columns=keys
     )

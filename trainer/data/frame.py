@@ -30,7 +30,8 @@ Column: TypeAlias = Array | Labels
 """(N,) numbers, NaN where missing; or text."""
 
 
-def _row_number(row: int) -> str:
+def row_number(row: int) -> str:
+    """How messages call a row of a source without lines."""
     return f"row {row}"
 
 
@@ -54,7 +55,7 @@ class Frame:
     weight_where: str = ""
     weight_name: str = ""
     """Of its column, in a table."""
-    place: Callable[[int], str] = _row_number
+    place: Callable[[int], str] = row_number
     """How messages call a row: `row 3`, for text files `row 3 (line 5)`."""
 
     @property

@@ -30,6 +30,7 @@ def feature_names(
         DataError: a name that is not there (with the nearest one), listed twice, or under two keys
             that exclude each other; no feature left.
     """
+    known = frozenset(names)
     for key, listed in (
         ("target", roles.target),
         ("weight", (roles.weight,) if roles.weight else ()),
@@ -44,15 +45,16 @@ def feature_names(
         ),
     ):
         for name in listed:
-            if name not in names:
+            if name not in known:
                 raise DataError(
                     f"{where}: {key}: there is no column {quote(name)}; {nearest(name, names)}"
                 )
-            if listed.count(name) > 1:
-                raise DataError(f"{where}: {key}: lists {quote(name)} twice; once is right")
+        if len(set(listed)) < len(listed):
+            name = next(name for i, name in enumerate(listed) if name in listed[:i])
+            raise DataError(f"{where}: {key}: lists {quote(name)} twice; once is right")
     if like is not None:
         for name in like.names:
-            if name not in names:
+            if name not in known:
                 raise DataError(
                     f"{where}: there is no column {quote(name)}, which the training source has;"
                     f" {nearest(name, names)}"
@@ -80,21 +82,21 @@ def _chosen(names: Sequence[str], roles: Roles, where: str) -> tuple[str, ...]:
                     f"{where}: {key}: {quote(name)} is the {reserved[name]}, no feature;"
                     f" take it out of {key}"
                 )
-    for name in roles.drop:
-        if name in (roles.columns or ()):
+    dropped = frozenset(roles.drop)
+    for name in roles.columns or ():
+        if name in dropped:
             raise DataError(
                 f"{where}: drop: {quote(name)} is listed in columns too; one of them is right"
             )
     chosen = tuple(
         name
         for name in (roles.columns if roles.columns is not None else names)
-        if name not in reserved and name not in roles.drop
+        if name not in reserved and name not in dropped
     )
-    for name in roles.categorical:
-        if name not in chosen:
-            raise DataError(
-                f"{where}: categorical: {quote(name)} is not among the features; take it out"
-            )
+    for name in sorted(frozenset(roles.categorical).difference(chosen)):
+        raise DataError(
+            f"{where}: categorical: {quote(name)} is not among the features; take it out"
+        )
     if not chosen:
         raise DataError(f"{where}: no column is left as a feature; at least one is needed")
     return chosen

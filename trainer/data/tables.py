@@ -6,7 +6,7 @@ itself. Missing: an empty cell, NA, N/A, NaN or null in text files; null or NaN 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -59,13 +59,13 @@ def read_table(
     check_names(names, where)
     check_separator(names, roles, where)
     features = feature_names(names, roles, like, where)
-    wanted = wanted_names(features, roles)
-    table = csv_text.read_text(file_path, names, wanted)
+    columns = _by_name(csv_text.read_text(file_path, names, wanted_names(features, roles)))
 
     def place(row: int) -> str:
         return f"row {row} (line {csv_text.line_of(file_path, row)})"
 
-    return _frame(table, features, roles, labels, like, where, place)
+    reader = ColumnReader(where, place, text_file=True)
+    return _frame(columns, features, roles, labels, like, reader)
 
 
 def column_names(path: str) -> list[str]:
@@ -111,17 +111,15 @@ def table_frame(
         ) from None
     check_names(table.column_names, where)
     features = feature_names(table.column_names, roles, like, where)
-    table = table.select(wanted_names(features, roles))
-    return _frame(table, features, roles, labels, like, where, lambda row: f"row {row}")
+    columns = _by_name(table.select(wanted_names(features, roles)))
+    return _frame(columns, features, roles, labels, like, ColumnReader(where))
 
 
 def is_table(value: Any) -> bool:
     """Whether something passed in from Python is a table rather than an array."""
-    return (
-        (hasattr(value, "__arrow_c_stream__") and hasattr(value, "columns"))
-        or (hasattr(value, "to_numpy") and hasattr(value, "columns"))
-        or hasattr(value, "schema")
-    )
+    has_columns = hasattr(value, "columns") or hasattr(value, "schema")
+    has_values = hasattr(value, "to_numpy") or hasattr(value, "__arrow_c_stream__")
+    return isinstance(value, Mapping) or (has_columns and has_values)
 
 
 def _read_parquet(path: Path, roles: Roles, labels: bool, like: Like | None, where: str) -> Frame:
@@ -133,10 +131,10 @@ def _read_parquet(path: Path, roles: Roles, labels: bool, like: Like | None, whe
             names = file.schema_arrow.names
             check_names(names, where)
             features = feature_names(names, roles, like, where)
-            table = file.read(columns=wanted_names(features, roles))
+            columns = _by_name(file.read(columns=wanted_names(features, roles)))
     except (pa.ArrowException, OSError) as error:
         raise _damaged(where, error) from None
-    return _frame(table, features, roles, labels, like, where, lambda row: f"row {row}")
+    return _frame(columns, features, roles, labels, like, ColumnReader(where))
 
 
 def _damaged(where: str, error: Exception) -> DataError:
@@ -144,55 +142,53 @@ def _damaged(where: str, error: Exception) -> DataError:
     return DataError(f"{where}: is damaged or no Parquet file ({reason}); write the file again")
 
 
+def _by_name(table: Any) -> dict[str, Any]:
+    """The columns of an Arrow table, which then holds them no longer: each can be let go alone."""
+    return dict(zip(table.column_names, table.columns, strict=True))
+
+
 def _frame(
-    table: Any,
+    columns: dict[str, Any],
     features: Sequence[str],
     roles: Roles,
     labels: bool,
     like: Like | None,
-    where: str,
-    place: Callable[[int], str],
+    reader: ColumnReader,
 ) -> Frame:
-    rows = table.num_rows
+    """Convert Arrow columns, emptying `columns`: its text goes as the numbers come."""
+    rows = len(next(iter(columns.values())))
     if rows == 0:
-        raise DataError(f"{where}: has a header and no rows; at least one row is needed")
-    texts = like.text if like else frozenset(roles.categorical)
-    numbers = frozenset(like.names) - like.text if like else frozenset()
-    reader = ColumnReader(where, place, text_file=place(0) != "row 0")
-    columns: list[Column] = []
+        raise DataError(f"{reader.where}: has a header and no rows; at least one row is needed")
     target: Array | Labels | None = None
     if labels and len(roles.target) == 1:
-        target = reader.labels(table.column(roles.target[0]), roles.target[0])
+        target = reader.labels(columns.pop(roles.target[0]), roles.target[0])
     elif roles.target:
-        target = np.column_stack([reader.target(table.column(name), name) for name in roles.target])
-    weight = (
-        reader.numbers(table.column(roles.weight), roles.weight, "a weight is a number from 0 up")
-        if roles.weight
-        else None
-    )
+        target = np.column_stack([reader.target(columns.pop(name), name) for name in roles.target])
+    weight = None
+    if roles.weight:
+        hint = "a weight is a number from 0 up"
+        weight = reader.numbers(columns.pop(roles.weight), roles.weight, hint)
+    texts = like.text if like else frozenset(roles.categorical)
+    converted: list[Column] = []
     for name in features:
-        column = table.column(name)
+        column = columns.pop(name)
         if name in texts:
-            columns.append(reader.text(column, name))
-        elif name in numbers:
-            columns.append(
-                reader.numbers(column, name, "the training source has numbers in this column")
-            )
+            converted.append(reader.text(column, name))
+        elif like is not None:
+            hint = "the training source has numbers in this column"
+            converted.append(reader.numbers(column, name, hint))
         else:
-            columns.append(reader.either(column, name))
-        # Each column's text goes as its numbers come: the two never exist side by side as a whole.
-        if name not in roles.target and name != roles.weight:
-            table = table.drop_columns([name])
+            converted.append(reader.either(column, name))
     return Frame(
-        where,
+        reader.where,
         tuple(features),
-        tuple(columns),
+        tuple(converted),
         rows,
         target,
         roles.target,
-        where,
+        reader.where,
         weight,
-        where,
+        reader.where,
         roles.weight or "",
-        place,
+        reader.place,
     )

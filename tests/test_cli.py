@@ -55,6 +55,8 @@ def config(tmp_path):
 
 def call(command: list[str], *arguments: object, **options) -> subprocess.CompletedProcess:
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    environment.pop("PYTHONUNBUFFERED", None)  # what is left in a buffer is written at the end
+    environment["PYTHONIOENCODING"] = "utf-8:strict"  # some locales are more lenient
     return subprocess.run(
         [*command, *map(os.fspath, arguments)],
         env=environment,

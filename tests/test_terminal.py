@@ -112,14 +112,15 @@ def test_plain_lines_carry_no_codes():
 
 
 @pytest.mark.parametrize("name", ["dumb", "unknown"])
-def test_a_terminal_that_cannot_redraw_gets_plain_lines(monkeypatch, name):
+def test_a_terminal_that_cannot_redraw_gets_plain_lines(monkeypatch, clock, name):
     monkeypatch.setenv("TERM", name)
     shown = Tty()
     terminal = Terminal(stream=shown)
     terminal.line("a")
     with terminal.progress(10) as progress:
+        clock[0] += 10
         progress.update(5, 1, 0.5)
-    assert shown.getvalue() == "a\n"
+    assert shown.getvalue() == "a\n 50%  step 5  epoch 1  loss 0.5000  0:10 left\n"
 
 
 def test_a_summary_lines_up_and_wraps_words():

@@ -59,12 +59,19 @@ def _regression_finish(sums: Sums, targets: Targets, scores: Numbers | None) -> 
     """r2 and rmse as means over the outputs, rmse in the user's units."""
     total = targets.w.sum()
     mean = targets.w @ targets.y / total  # (C,)
-    spread = (targets.w @ (targets.y - mean) ** 2)[:, None]  # (C, 1)
+    spread = (_varies(targets) * (targets.w @ (targets.y - mean) ** 2))[:, None]  # (C, 1)
     squares = sums["squares"]
     with np.errstate(divide="ignore", invalid="ignore"):
         r2 = np.where(spread > 0, 1 - squares / spread, np.where(squares > 0, 0.0, 1.0))
     rmse = np.sqrt(squares / total) * targets.scale[:, None]
     return {"r2": r2.mean(axis=0), "rmse": rmse.mean(axis=0)}
+
+
+def _varies(targets: Targets) -> Numbers:
+    """Whether each output has two values (C,): y − its rounded mean cannot tell."""
+    y, known = targets.y, targets.w[:, None] > 0
+    most = y.max(axis=0, where=known, initial=-np.inf)
+    return np.asarray(most > y.min(axis=0, where=known, initial=np.inf))
 
 
 # --- logistic: one output is a binary label, several are independent labels -----------------------
@@ -88,11 +95,11 @@ def _binary_finish(sums: Sums, targets: Targets, scores: Numbers | None) -> dict
     area, precision = ranking(scores, targets.y, targets.w)  # (C, K) each
     if targets.outputs > 1:
         return found | {"auc": _mean_known(area), "map": _mean_known(precision)}
-    true = targets.w @ targets.y  # (1,)
+    true, false = targets.w @ targets.y, targets.w @ (1 - targets.y)  # (1,); 0 to the bit or not
     hits, chosen = sums["chosen_true"], sums["chosen"]
     with np.errstate(divide="ignore", invalid="ignore"):
         recall = hits / true[:, None]
-        specificity = 1 - (chosen - hits) / (total - true)[:, None]
+        specificity = 1 - (chosen - hits) / false[:, None]
         f1 = np.nan_to_num(2 * hits / (chosen + true[:, None]))
     balanced = _mean_known(np.concatenate([recall, specificity]))
     return found | {

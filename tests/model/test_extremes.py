@@ -1,0 +1,89 @@
+"""Activations and losses at |z| up to 1e4 in float32, against decimals of sixty digits."""
+
+from decimal import Decimal, localcontext
+
+import numpy as np
+import pytest
+
+from trainer.model import MODELS, Scratch
+
+EPS = float(np.finfo(np.float32).eps)
+MAGNITUDES = [0, 1e-30, 1e-8, 1e-3, 0.5, 1, 16, 17, 40, 87, 88.5, 89, 103, 104, 710, 1e3, 1e4]
+SCORES = sorted({sign * m for m in MAGNITUDES for sign in (1, -1)})
+
+
+def run(model, loss, z, y):
+    """ŷ (B, C) and losses (B,) of scores and targets (B, C), by the table's functions in float32."""
+    z = np.array(z, np.float32)[:, :, None]
+    y = np.array(y, np.float32)[:, :, None]
+    rows = len(z)
+    one = (rows, 1, 1)
+    scratch = Scratch(np.empty_like(z), np.empty(one, np.float32), np.empty(one, np.float32))
+    predicted, losses = np.empty_like(z), np.empty((rows, 1), np.float32)
+    row = MODELS[model, loss]
+    with np.errstate(over="ignore", under="ignore"):
+        row.activation(np, z, predicted, scratch)
+        error = predicted - y
+        row.loss(np, z, y, error, losses, scratch)
+    return predicted[:, :, 0].astype(float), losses[:, 0].astype(float)
+
+
+def exact(model, loss, z, y):
+    """The same of one row, in decimals."""
+    with localcontext(prec=60, Emin=-99999, Emax=99999):
+        z = [Decimal(float(np.float32(v))) for v in z]
+        y = [Decimal(float(v)) for v in y]
+        if model == "linear":
+            predicted = z
+        elif model == "logistic":
+            predicted = [1 / (1 + (-v).exp()) for v in z]
+        else:
+            top = max(z)
+            total = sum((v - top).exp() for v in z)
+            predicted = [(v - top).exp() / total for v in z]
+        if model == "linear" or loss == "squared_error":
+            value = sum((p - t) ** 2 for p, t in zip(predicted, y, strict=True)) / 2
+        elif model == "logistic":  # -log ŷ = log(1 + e^-z), and so on
+            signed = [v if t == 0 else -v for v, t in zip(z, y, strict=True)]
+            value = sum(v + (1 + (-v).exp()).ln() if v > 0 else (1 + v.exp()).ln() for v in signed)
+        else:
+            value = total.ln() + top - sum(t * v for v, t in zip(z, y, strict=True))
+        return [float(p) for p in predicted], float(value)
+
+
+def cases(model):
+    if model == "softmax":
+        rows = [(a, b, 0.0) for a in SCORES for b in SCORES]
+        return [(z, tuple(np.eye(3)[c])) for z in rows for c in range(3)]
+    rows = [(a,) for a in SCORES]
+    return [(z, (t,)) for z in rows for t in (0.0, 1.0)]
+
+
+@pytest.mark.parametrize(
+    ("model", "loss", "count", "slack"),
+    [
+        ("linear", "auto", 66, 2e-38),  # float32's smallest number of full precision
+        ("logistic", "auto", 66, 2e-38),
+        ("logistic", "squared_error", 66, EPS**2),  # ŷ near 1 is known to EPS, and is squared
+        ("softmax", "auto", 3267, EPS),  # Σ e^z near 1 is known to EPS
+    ],
+)
+def test_float32_is_right_from_minus_to_plus_ten_thousand(model, loss, count, slack):
+    table = cases(model)
+    assert len(table) == count
+    z, y = zip(*table, strict=True)
+    predicted, losses = run(model, loss, z, y)
+    right = [exact(model, loss, *case) for case in table]
+    right_predicted = np.array([p for p, _ in right])
+    right_losses = np.array([value for _, value in right])
+    assert np.isfinite(losses).all()
+    np.testing.assert_allclose(predicted, right_predicted, rtol=4 * EPS, atol=EPS)
+    np.testing.assert_allclose(losses, right_losses, rtol=4 * EPS, atol=slack)
+
+
+def test_losses_of_several_outputs_are_summed():
+    z, y = [[1e4, -1e4, 2.0]], [[0.0, 1.0, 1.0]]
+    _, losses = run("logistic", "auto", z, y)
+    np.testing.assert_allclose(losses, exact("logistic", "auto", z[0], y[0])[1], rtol=4 * EPS)
+    _, losses = run("linear", "auto", z, y)
+    np.testing.assert_allclose(losses, exact("linear", "auto", z[0], y[0])[1], rtol=4 * EPS)

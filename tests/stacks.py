@@ -1,0 +1,141 @@
+"""Small problems and stacks for the tests: settings by name, each a number or one a column."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from trainer import device as devices
+from trainer.device import Device
+from trainer.model import MODELS
+from trainer.optim.schedules import Schedule
+from trainer.train.chunks import RowSet
+from trainer.train.stack import Records, Settings, Stack
+from trainer.train.state import State
+
+CPU = devices.cpu("the tests")
+LOSSES = [
+    ("linear", "auto"),
+    ("logistic", "auto"),
+    ("softmax", "auto"),
+    ("logistic", "squared_error"),
+]
+SCHEDULE = {"lr": 0.1, "steps": 10, "warmup": 0, "final": 0, "gamma": 0.1}
+HYPER = {
+    "l2": 0,
+    "l1": 0,
+    "momentum": 0,
+    "beta1": 0.9,
+    "beta2": 0.999,
+    "eps": 1e-8,
+    "weight_decay": 0,
+}
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Rows to train on: X (N, D), y (N, C) or codes (N,), raw weights s of J and w of the log."""
+
+    model: str
+    loss: str
+    X: np.ndarray
+    y: np.ndarray
+    s: np.ndarray
+    w: np.ndarray
+    outputs: int
+
+    @property
+    def p(self) -> np.ndarray:
+        return self.s / self.s.sum()
+
+    @property
+    def dense(self) -> np.ndarray:
+        """Targets (N, C)."""
+        return np.eye(self.outputs)[self.y] if self.y.ndim == 1 else self.y
+
+
+def make_problem(
+    model: str,
+    loss: str = "auto",
+    *,
+    rows: int = 60,
+    features: int = 4,
+    outputs: int = 3,
+    weights: str = "none",
+    seed: int = 0,
+) -> Problem:
+    """Draw a problem; weights: none, rows (a weight column) or classes (a class weight too)."""
+    draw = np.random.default_rng(seed)
+    X = draw.standard_normal((rows, features))
+    z = X @ draw.standard_normal((features, outputs)) + draw.standard_normal((rows, outputs))
+    y = {
+        "linear": z + 0.5,
+        "logistic": (z > 0.3).astype(float),
+        "softmax": z.argmax(axis=1),
+    }[model]
+    w = draw.uniform(0.2, 3, rows) if weights != "none" else np.ones(rows)
+    label = y if y.ndim == 1 else (y[:, 0] > 0)
+    s = w * np.where(label == 0, 2.5, 0.75) if weights == "classes" else w
+    return Problem(model, loss, X, y, s, w, outputs)
+
+
+def make_stack(
+    problem: Problem,
+    optimizer: str = "sgd",
+    *,
+    precision: str = "float64",
+    device: Device = CPU,
+    batch_size: int | None = None,
+    seed: int = 3,
+    bias: bool = True,
+    schedule: str = "constant",
+    milestones: Any = (),
+    **settings: Any,
+) -> Stack:
+    """Build a stack; each of `settings` (SCHEDULE and HYPER) is a number or K of them."""
+    values = SCHEDULE | HYPER | settings
+    assert values.keys() == (SCHEDULE | HYPER).keys(), f"unknown setting in {sorted(settings)}"
+    columns = max(np.size(value) for value in values.values())
+    each = {name: np.array(np.broadcast_to(v, columns), float) for name, v in values.items()}
+    plan = Schedule(
+        name=schedule,
+        milestones=np.array(milestones, float),
+        **{name: each[name] for name in SCHEDULE},
+    )
+    hyper = {name: each[name] for name in HYPER}
+    X = problem.X.astype(precision)
+    y = problem.y if problem.y.ndim == 1 else problem.y.astype(precision)
+    rows = RowSet(device, X, y, problem.p, problem.w / problem.w.sum(), problem.outputs)
+    model = MODELS[problem.model, problem.loss]
+    chosen = Settings(optimizer, plan, hyper, bias, batch_size, seed)
+    return Stack(device, model, rows, problem.outputs, chosen)
+
+
+def initial(problem: Problem, columns: int, seed: int = 5) -> tuple[np.ndarray, np.ndarray]:
+    """Draw weights (D, C, K) and bias (C, K), other ones for each column."""
+    draw = np.random.default_rng(seed)
+    features = problem.X.shape[1]
+    weights = draw.standard_normal((features, problem.outputs, columns))
+    return weights, draw.standard_normal((problem.outputs, columns))
+
+
+def start(stack: Stack, weights: Any = 0.0, bias: Any = 0.0) -> State:
+    """Start a stack at arrays that broadcast to (D, C, K) and (C, K)."""
+    shape = stack.shape
+    return stack.start(np.broadcast_to(weights, shape), np.broadcast_to(bias, shape[1:]))
+
+
+def train(stack: Stack, state: State, steps: int | None = None) -> list[Records]:
+    """Advance to `steps` (the longest budget by default), stretch by stretch."""
+    until = int(stack.settings.schedule.steps.max()) if steps is None else steps
+    records = []
+    while state.step < until:
+        records.append(stack.advance(state, until))
+    return records
+
+
+def joined(records: list[Records], name: str) -> np.ndarray:
+    """One value of the log (S, K) over all stretches."""
+    return np.concatenate([one.values[name] for one in records])

@@ -457,7 +457,7 @@ def test_an_interrupted_run_leaves_everything_it_did(config, tmp_path, signum, c
 
 def test_nobody_reads_the_output(config, tmp_path):
     """As `run ... --check | head -0`."""
-    for arguments in (["--check"], ["--out", str(tmp_path / "run"), "--quiet"]):
+    for arguments in (["--check"], ["--out", str(tmp_path / "run"), "--quiet"], ["--help"]):
         reader, writer = os.pipe()
         os.close(reader)
         done = call(SCRIPT, config, *arguments, capture_output=False, stdout=writer, stderr=-1)

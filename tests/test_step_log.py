@@ -187,6 +187,7 @@ def test_a_disk_that_fills_up_keeps_whole_batches_that_anyone_can_read(tmp_path)
         resource.setrlimit(resource.RLIMIT_FSIZE, (most, most))  # room, but too late
         try:
             append(log, first=1)
+            sys.exit("it wrote on")
         except DiskError:
             log.close()
     """

@@ -14,7 +14,7 @@ import shlex
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TextIO
 
 from trainer.errors import DiskError, TrainerError
 from trainer.interrupt import Interrupt
@@ -53,7 +53,15 @@ def main(argv: Sequence[str] | None = None) -> int:
         The exit code.
     """
     try:
-        command, args = _parse(sys.argv[1:] if argv is None else list(argv))
+        return _command(sys.argv[1:] if argv is None else list(argv))
+    finally:
+        for stream in (sys.stdout, sys.stderr):
+            _settle(stream)
+
+
+def _command(argv: Sequence[str]) -> int:
+    try:
+        command, args = _parse(argv)
     except SystemExit as leave:  # argparse has said why
         return int(leave.code or 0)
     terminal = Terminal(quiet=args.quiet)
@@ -202,20 +210,23 @@ def _emit(text: str) -> None:
             sys.stdout.buffer.write(os.fsencode(text) + b"\n")
             sys.stdout.flush()
     except BrokenPipeError:
-        _forget_stdout()
+        return
     except OSError as error:
-        _forget_stdout()
         from trainer.files import disk_error
 
         raise disk_error("standard output", error) from error
 
 
-def _forget_stdout() -> None:
-    """Let what is left in the buffer go nowhere: Python writes it once more as it ends."""
-    with contextlib.suppress(OSError, ValueError):
-        nowhere = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, sys.stdout.fileno())
-        os.close(nowhere)
+def _settle(stream: TextIO | None) -> None:
+    """Write what a stream still holds; if it cannot be, drop it, or Python would fail as it ends."""
+    try:
+        if stream is not None:
+            stream.flush()
+    except (OSError, ValueError):
+        with contextlib.suppress(OSError, ValueError):
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nowhere, stream.fileno())
+            os.close(nowhere)
 
 
 def _our_fault(error: Exception, terminal: Terminal) -> str:

@@ -258,3 +258,23 @@ def test_a_leftover_key_of_another_optimizer_says_how_to_drop_it(tmp_path):
         " block whole: 'optimizer={name: adam}'"
     ]
     assert load(tmp_path, text, "optimizer={name: adam}").optimizer.name == "adam"
+
+
+def test_keys_that_look_like_pydantics_tags_are_keys(tmp_path):
+    text = (
+        SMALLEST
+        + """\
+<sgd>: 1
+log: {<word>: 1}
+optimizer: {<sgd>: 1, "[key]": 2}
+class_weight: {<word>: x, "[key]": y}
+"""
+    )
+    assert [line.split(": ")[1] for line in faults(tmp_path, text)] == [
+        "<sgd>",
+        "log.<word>",
+        "optimizer.<sgd>",
+        "optimizer.[key]",
+        "class_weight.<word>",
+        "class_weight.[key]",
+    ]

@@ -50,7 +50,7 @@ def _without_faults(
     """
     for _ in range(4):  # a key that goes may leave another alone: each round drops what remains
         for found in error.errors(include_url=False, include_context=False, include_input=False):
-            bad = bad | {tuple(key for key in found["loc"] if not _is_tag(key))[:2]}
+            bad = bad | {_locate(value, found["loc"], found["type"])[0][:2]}
         value = {key: dict(x) if isinstance(x, dict) else x for key, x in value.items()}
         for path in bad:
             block = value.get(path[0]) if len(path) == 2 else value
@@ -85,20 +85,16 @@ def _fault(tree: Tree, path: Path, what: str, at_key: bool = False) -> Fault:
     return Fault(place.file, line, column, dotted(path), what)
 
 
-def _is_tag(key: Any) -> bool:
-    return key == "[key]" or (isinstance(key, str) and key[:1] == "<" and key[-1:] == ">")
-
-
 # ---------------------------------------------------------------- what pydantic found
 
 
 def _findings(tree: Tree, error: ValidationError) -> Iterator[Fault]:
     said = tree.reported | tree.inherited
     for found in error.errors(include_url=False):
-        path, form, value = _locate(tree.value, found["loc"])
+        kind = found["type"]
+        path, form, value = _locate(tree.value, found["loc"], kind)
         if any(path[:n] in said for n in range(len(path) + 1)):
             continue
-        kind = found["type"]
         if kind in ("extra_forbidden", "invalid_key"):
             if not _name_is_unknown(tree, path):
                 what = explain.unknown(path, form, _cure(tree, path))
@@ -112,12 +108,17 @@ def _findings(tree: Tree, error: ValidationError) -> Iterator[Fault]:
             yield _fault(tree, path, what)
 
 
-def _locate(value: Any, loc: tuple[int | str, ...]) -> tuple[Path, str, Any]:
-    """Return pydantic's location as a path, the form of the block it is in, and the value there."""
+def _locate(value: Any, loc: tuple[int | str, ...], kind: str) -> tuple[Path, str, Any]:
+    """Return pydantic's location as a path, the form of the block it is in, and the value there.
+
+    A tag of a union is no part of the path. A key of the user's may look like one, but then it is
+    the first of all, it follows a tag, or it is the last and the very key that is at fault.
+    """
     path: Path = ()
     form = inner = ""
-    for step in loc:
-        if _is_tag(step):
+    for i, step in enumerate(loc):
+        at_fault = kind in ("extra_forbidden", "invalid_key", "missing") and i == len(loc) - 1
+        if i > 0 and not inner and not at_fault and _looks_like_a_tag(step):
             inner = str(step)[1:-1]
             continue
         key: Any = step
@@ -128,6 +129,10 @@ def _locate(value: Any, loc: tuple[int | str, ...]) -> tuple[Path, str, Any]:
             value = value[key]
         path, form, inner = (*path, key), inner, ""
     return path, form, value
+
+
+def _looks_like_a_tag(step: int | str) -> bool:
+    return isinstance(step, str) and (step == "[key]" or step[:1] + step[-1:] == "<>")
 
 
 def _name_is_unknown(tree: Tree, path: Path) -> bool:

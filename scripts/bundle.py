@@ -14,7 +14,9 @@ FOLDER = Path(__file__).resolve().parents[1] / "trainer" / "data" / "bundled"
 
 
 def write(name: str, table: pa.Table) -> None:
-    pa.parquet.write_table(table, FOLDER / f"{name}.parquet", compression="zstd")
+    pa.parquet.write_table(
+        table, FOLDER / f"{name}.parquet", compression="zstd", write_page_checksum=True
+    )
 
 
 def main() -> None:

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from trainer.data.encoder import Encoder
 from trainer.data.frame import Frame, chunks
-from trainer.data.hints import show
+from trainer.data.hints import reason, show
 from trainer.data.rows import Array, FloatArray
 from trainer.data.sources import features_frame
 from trainer.errors import RunFolderError, UserError
@@ -254,15 +254,14 @@ def _read(path: Path) -> bytes:
     try:
         return path.read_bytes()
     except OSError as error:
-        reason = "no such file" if isinstance(error, FileNotFoundError) else error.strerror
+        why = "no such file" if isinstance(error, FileNotFoundError) else error.strerror
         raise RunFolderError(
-            f"{show(path)}: {reason}; a folder with the model of a finished run is right"
+            f"{show(path)}: {why}; a folder with the model of a finished run is right"
         ) from None
 
 
 def _damaged(path: Path, error: Exception) -> RunFolderError:
-    reason = (str(error).splitlines() or [type(error).__name__])[0]
-    return RunFolderError(f"{show(path)}: is damaged ({reason}); copy it from the run again")
+    return RunFolderError(f"{show(path)}: is damaged ({reason(error)}); copy it from the run again")
 
 
 def load_model(folder: str | os.PathLike[str]) -> FittedModel:

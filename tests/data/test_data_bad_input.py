@@ -16,6 +16,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from data_helpers import from_arrays, prepared, write
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from trainer.errors import DataError
 
@@ -232,6 +234,7 @@ TABLES = [
     Case("gzip in name only", ("a.csv.gz", "damaged"), csv=GOOD, file="a.csv.gz"),
     Case("no Parquet", ("a.parquet", "Parquet"), csv=GOOD, file="a.parquet"),
     Case("unknown kind", ("a.xlsx", ".csv"), csv=GOOD, file="a.xlsx"),
+    Case("no header", ("first line holds numbers", "header"), csv="1,2\n3,4\n"),
     Case("tabs under .csv", ("tabs between",), csv=GOOD.replace(",", "\t")),
 ]
 
@@ -246,7 +249,7 @@ def test_table(case: Case, tmp_path: Path) -> None:
 
 
 def test_every_table_case_is_run() -> None:
-    assert len(TABLES) == 63
+    assert len(TABLES) == 64
     assert len({case.name for case in TABLES}) == len(TABLES)
 
 
@@ -394,6 +397,13 @@ def test_folder_in_place_of_a_file(tmp_path: Path) -> None:
         check(caught.value, str(tmp_path), "is a folder")
 
 
+def test_pipe_in_place_of_a_file(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "a.csv")
+    with pytest.raises(DataError) as caught:
+        prepared("linear", {"table": str(tmp_path / "a.csv"), "target": "y"})
+    check(caught.value, "a.csv", "no regular file")
+
+
 def test_unreadable_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: Any) -> None:
         raise PermissionError(13, "Permission denied")
@@ -488,9 +498,64 @@ def test_class_weights_that_fit_no_class() -> None:
         from_arrays("softmax", X4, np.full((4, 2), 0.5), class_weight="balanced")
 
 
+def test_more_than_memory_holds() -> None:
+    made = {"synthetic": {"rows": 2**40, "columns": 2**20, "outputs": 1}}
+    with pytest.raises(DataError, match=r"synthetic: .* GiB, more than there is"):
+        prepared("linear", made)
+
+
+def parquet_bytes() -> bytes:
+    buffer = io.BytesIO()
+    table = pa.table({"x": [1.0, 2.0, 3.0], "t": ["u", "v", None], "y": [0, 1, 0]})
+    pq.write_table(table, buffer)
+    return buffer.getvalue()
+
+
+def npz_bytes() -> bytes:
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, X=X4, y=Y4)
+    return buffer.getvalue()
+
+
+WHOLE = {
+    "a.csv": b'x,t,y\n1,u,0\n2,"v",1\n,u,0\n3.5,w,1\n',
+    "a.csv.gz": gzip.compress(GOOD.encode()),
+    "a.parquet": parquet_bytes(),
+    "X.npy": npy_bytes(X4)[:200],
+    "f.npz": npz_bytes(),
+}
+
+
+@pytest.mark.parametrize("name", WHOLE)
+@settings(
+    deadline=None, max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(data=st.data())
+def test_any_damage_is_one_line_or_none(name: str, tmp_path: Path, data: st.DataObject) -> None:
+    content = bytearray(WHOLE[name])
+    for _ in range(data.draw(st.integers(1, 3))):
+        start = data.draw(st.integers(0, len(content)))
+        end = data.draw(st.integers(start, min(start + 8, len(content))))
+        content[start:end] = data.draw(st.binary(max_size=4) | st.sampled_from(SPLICES))
+    path = write(tmp_path, name, bytes(content))
+    y_path = write(tmp_path, "y.npy", Y4)
+    source: dict[str, Any] = {"table": path, "target": "y"}
+    if name == "X.npy":
+        source = {"npy": path, "target": y_path}
+    if name == "f.npz":
+        source = {"npz": path, "features": "X", "target": "y"}
+    try:
+        prepared(data.draw(st.sampled_from(["linear", "logistic"])), source, scale="standard")
+    except DataError as error:
+        check(error, str(tmp_path))
+
+
+SPLICES = [b'"', b",", b"\n", b"\r", b"\0", b"\xff", b"nan", b"-inf", b"1e999"]
+
+
 def check(error: DataError, *says: str) -> None:
     text = str(error)
-    assert "\n" not in text
+    assert text.isprintable()  # so: one line
     assert error.exit_code == 2
     for words in says:
         assert words in text, f"{words!r} not in {text!r}"

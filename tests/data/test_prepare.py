@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import gzip
+import subprocess
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -11,7 +13,7 @@ import pyarrow.csv
 import pyarrow.parquet as pq
 import pytest
 from data_helpers import from_arrays, prepared, write
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.preprocessing import StandardScaler
 
@@ -93,6 +95,15 @@ def test_softmax_on_diamonds_is_refused() -> None:
 
     with pytest.raises(DataError, match=r"price, is a number.*linear"):
         prepared("softmax", "diamonds")
+
+
+def test_importing_the_package_is_light() -> None:
+    code = (
+        "import sys, trainer.data, trainer.fitted;"
+        "print({'pyarrow', 'pydantic', 'safetensors', 'cupy', 'sklearn'} & set(sys.modules))"
+    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert run.stdout.strip() == "set()"
 
 
 # Scaling
@@ -532,6 +543,7 @@ def test_synthetic() -> None:
         assert (left.var(axis=0) < 0.9 * V.var(axis=0)).all()
 
 
+@settings(deadline=None)
 @given(st.lists(st.lists(st.floats(-1e6, 1e6), min_size=3, max_size=3), min_size=2, max_size=20))
 def test_a_csv_written_with_repr_reads_back_bit_for_bit(cells: list[list[float]]) -> None:
     import tempfile

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.utils.class_weight import compute_class_weight
 
@@ -10,6 +10,7 @@ from trainer.data import row_weights
 from trainer.data.rows import label_text
 
 
+@settings(deadline=None)
 @given(
     codes=st.lists(st.integers(0, 3), min_size=4, max_size=50).filter(lambda c: len(set(c)) == 4),
     seed=st.integers(0, 1000),

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import assume, given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from trainer.data.split import split
@@ -11,6 +11,7 @@ from trainer.errors import DataError
 fractions = st.sampled_from([0.0, 0.01, 0.1, 0.2, 0.34, 0.5])
 
 
+@settings(deadline=None)
 @given(n=st.integers(10, 300), val=fractions, test=fractions, seed=st.integers(0, 99))
 def test_parts_are_disjoint_whole_and_of_the_right_size(
     n: int, val: float, test: float, seed: int
@@ -23,6 +24,7 @@ def test_parts_are_disjoint_whole_and_of_the_right_size(
     assert len(parts[2]) == (max(1, round(test * n)) if test else 0)
 
 
+@settings(deadline=None)
 @given(
     codes=st.lists(st.integers(0, 4), min_size=20, max_size=300),
     val=st.sampled_from([0.1, 0.2, 0.5]),

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
 from trainer.data.batches import uniform
-from trainer.data.frame import Frame, Like, chunks, labels_of
-from trainer.data.hints import nearest
+from trainer.data.frame import Frame, Like, allocate, chunks, labels_of
+from trainer.data.hints import reason
 from trainer.data.rows import Array
 from trainer.errors import DataError
 
@@ -128,8 +127,8 @@ def synthetic_frame(
         raise DataError(f"{where}: outputs: {outputs} is one class; softmax takes 2 or more")
     map_draws = uniform(columns, outputs, 0, columns * outputs).reshape(columns, outputs)
     true_weights = 3 * np.sqrt(12 / columns) * (map_draws - 0.5)  # (D, C): z has variance 9
-    X = np.empty((rows, columns), dtype=np.float32)
-    target = np.empty((rows, outputs))
+    X = allocate((rows, columns), np.dtype(np.float32), where)
+    target = allocate((rows, outputs), np.dtype(np.float64), where)
     for part in chunks(rows, columns + outputs):
         draws = uniform(seed, 1, part.start * columns, part.stop * columns)
         X[part] = np.sqrt(12.0) * (draws.reshape(-1, columns) - 0.5)
@@ -173,9 +172,8 @@ def _converted(value: Any, where: str) -> Array:
             return np.asarray(value.to_numpy())  # Arrow arrays, pandas and polars columns
         return np.asarray(value)
     except (TypeError, ValueError, BufferError, RuntimeError, AttributeError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise DataError(
-            f"{where}: a {type(value).__name__} cannot be read as an array ({reason});"
+            f"{where}: a {type(value).__name__} cannot be read as an array ({reason(error)});"
             " NumPy, CuPy or any DLPack array is right"
         ) from None
 
@@ -256,28 +254,3 @@ def _numbers_target(target: Array, where: str) -> Array:
 
 def _shape(array: Array) -> str:
     return f"shape {array.shape} of {array.dtype}"
-
-
-def as_pair(value: Any, where: str) -> tuple[Any, Any]:
-    """(X, y) of one split passed in from Python.
-
-    Raises:
-        DataError: not a pair.
-    """
-    if not isinstance(value, tuple | list) or len(value) != 2:
-        raise DataError(f"{where}: is a {type(value).__name__}; a pair (X, y) is right")
-    return value[0], value[1]
-
-
-def check_keys(arrays: Mapping[str, Any]) -> None:
-    """Refuse data passed in under a name nobody reads, or without `train`.
-
-    Raises:
-        DataError: names the key and the nearest that is read.
-    """
-    known = ["train", "val", "test", "weight"]
-    for key in arrays:
-        if key not in known:
-            raise DataError(f"data[{key!r}]: is not read; {nearest(str(key), known)}")
-    if "train" not in arrays:
-        raise DataError("data: has no 'train'; {'train': (X, y)} is the least")

@@ -7,6 +7,7 @@ is read again by Python's csv module, which knows the line.
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import gzip
 import io
@@ -15,7 +16,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import IO, Any
 
-from trainer.data.hints import show
+from trainer.data.hints import reason, show
 from trainer.errors import DataError
 
 _BLOCK = 1 << 24
@@ -156,7 +157,7 @@ def _diagnosed(path: Path, cells: int, error: Exception) -> DataError:
 
 
 def _encoding_fault(path: Path) -> DataError:
-    with _open_bytes(path) as file:
+    with contextlib.suppress(*_UNPACKING_ERRORS), _open_bytes(path) as file:
         for line, content in enumerate(file, start=1):
             if line == 1 and content[:2] in (b"\xff\xfe", b"\xfe\xff"):
                 return DataError(f"{show(path)}: is UTF-16 text; save it as UTF-8")
@@ -173,6 +174,7 @@ def _encoding_fault(path: Path) -> DataError:
 
 
 def _unreadable(path: Path, error: Exception) -> DataError:
-    reason = (str(error).splitlines() or [type(error).__name__])[0]
     kind = "gzip-compressed " if path.suffix.lower() == ".gz" else ""
-    return DataError(f"{show(path)}: is damaged or no {kind}text ({reason}); write the file again")
+    return DataError(
+        f"{show(path)}: is damaged or no {kind}text ({reason(error)}); write the file again"
+    )

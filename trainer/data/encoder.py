@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from trainer.data.frame import Frame, Labels, Like, chunks
+from trainer.data.frame import Frame, Labels, Like, allocate, chunks
 from trainer.data.hints import quote
 from trainer.data.rows import Array, FloatArray, Label
 from trainer.data.targets import Target
@@ -99,7 +99,7 @@ class Encoder:
             DataError: NaN where missing is an error, Inf, a value too large for dtype.
         """
         rows = np.arange(frame.rows) if rows is None else rows
-        X = np.empty((len(rows), len(self.features)), dtype=dtype)
+        X = allocate((len(rows), len(self.features)), dtype, frame.where)
         unseen = np.zeros(len(self.columns), dtype=np.int64)
         imputed = 0
         for part, block, filled in self.blocks(frame, rows, unseen):

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from trainer.data.hints import quote
-from trainer.data.rows import Array, Label
+from trainer.data.rows import Array, FloatArray, Label
 from trainer.errors import DataError
 
 
@@ -79,6 +79,18 @@ def chunks(total: int, width: int) -> Sequence[slice]:
     """Slices of rows that make about 8 MB of float64 at this width, 1,024 rows at least."""
     step = max(1024, (1 << 20) // max(width, 1))
     return [slice(start, min(start + step, total)) for start in range(0, total, step)]
+
+
+def allocate(shape: tuple[int, int], dtype: np.dtype[Any], where: str) -> FloatArray:
+    """An empty array, or a DataError that says how large it would be."""
+    try:
+        return np.empty(shape, dtype)
+    except MemoryError:
+        size = shape[0] * shape[1] * dtype.itemsize / 2**30
+        raise DataError(
+            f"{where}: {shape[0]} x {shape[1]} numbers of {dtype} take {size:.0f} GiB, more than"
+            " there is; fewer rows or columns are right"
+        ) from None
 
 
 def check_names(names: Sequence[str], where: str) -> None:

@@ -56,14 +56,16 @@ def readable_file(path: str | os.PathLike[str], wanted: str) -> Path:
     try:
         if full.is_dir():
             raise DataError(f"{shown}: is a folder; give {wanted} in it")
+        if full.exists() and not full.is_file():
+            raise DataError(f"{shown}: is no regular file; give {wanted}")
         with full.open("rb") as file:
             if not file.read(1):
                 raise DataError(f"{shown}: is empty; give {wanted} with at least one row")
     except (FileNotFoundError, NotADirectoryError):
         raise DataError(f"{shown}: no such file; {_meant(full)}") from None
     except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        raise DataError(f"{shown}: cannot be read ({reason}); give {wanted}") from None
+        why = getattr(error, "strerror", None) or reason(error)
+        raise DataError(f"{shown}: cannot be read ({why}); give {wanted}") from None
     return full
 
 
@@ -71,6 +73,13 @@ def show(path: str | os.PathLike[str]) -> str:
     """A path as it is, or quoted where a line break or the like would tear the line."""
     text = os.fspath(path)
     return text if text.isprintable() else repr(text)
+
+
+def reason(error: BaseException) -> str:
+    """What another library's exception says, as part of a line of ours."""
+    words = " ".join(str(error).split()) or type(error).__name__
+    text = "".join(c if c.isprintable() else repr(c)[1:-1] for c in words)
+    return text if len(text) <= 200 else text[:199] + "…"
 
 
 def _meant(path: Path) -> str:

@@ -12,12 +12,11 @@ import zipfile
 import zlib
 from dataclasses import dataclass
 from math import prod
-from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
 
-from trainer.data.hints import nearest, readable_file, show
+from trainer.data.hints import nearest, readable_file, reason, show
 from trainer.data.rows import Array
 from trainer.errors import DataError
 
@@ -76,7 +75,8 @@ def read_npz(path: str | os.PathLike[str], names: list[str]) -> dict[str, Array]
             return {name: _read_member(archive, name, where) for name in names}
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, OSError) as error:
         raise DataError(
-            f"{where}: is damaged or no .npz archive ({error}); write it again with numpy.savez"
+            f"{where}: is damaged or no .npz archive ({reason(error)});"
+            " write it again with numpy.savez"
         ) from None
 
 
@@ -92,13 +92,13 @@ def npz_names(path: str | os.PathLike[str]) -> list[str]:
             return _names(archive)
     except (zipfile.BadZipFile, OSError) as error:
         raise DataError(
-            f"{show(file_path)}: is damaged or no .npz archive ({error});"
+            f"{show(file_path)}: is damaged or no .npz archive ({reason(error)});"
             " write it again with numpy.savez"
         ) from None
 
 
 def _names(archive: zipfile.ZipFile) -> list[str]:
-    return [Path(name).with_suffix("").as_posix() for name in archive.namelist()]
+    return [name.removesuffix(".npy") for name in archive.namelist()]
 
 
 def _read_member(archive: zipfile.ZipFile, name: str, where: str) -> Array:

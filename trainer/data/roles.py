@@ -122,12 +122,16 @@ def check_nameless(names: Sequence[str], roles: Roles, where: str) -> None:
         )
 
 
-def check_separator(names: Sequence[str], roles: Roles, where: str) -> None:
-    """Refuse a header with another separator, before its target is said to be missing.
+def check_header(names: Sequence[str], roles: Roles, where: str) -> None:
+    """Refuse a header that is none, before its target is said to be missing.
 
     Raises:
-        DataError: names the separator found.
+        DataError: another separator, or numbers for names.
     """
+    if names and set(roles.target).isdisjoint(names) and all(map(_is_number, names)):
+        raise DataError(
+            f"{where}: the first line holds numbers; a header line with the columns' names is right"
+        )
     if len(names) == 1 and roles.target and roles.target[0] not in names:
         for separator, called in ((";", "semicolons"), ("\t", "tabs"), (",", "commas")):
             if separator in names[0]:
@@ -135,3 +139,11 @@ def check_separator(names: Sequence[str], roles: Roles, where: str) -> None:
                     f"{where}: the header is one column, with {called} between names;"
                     " a .csv file has commas between them, a .tsv file tabs"
                 )
+
+
+def _is_number(name: str) -> bool:
+    try:
+        float(name)
+    except ValueError:
+        return False
+    return True

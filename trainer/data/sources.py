@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,14 +10,13 @@ import numpy as np
 from trainer.data import npy, tables
 from trainer.data.arrays import (
     array_frame,
-    as_pair,
     check_width,
     host_array,
     synthetic_frame,
-    with_target,
 )
+from trainer.data.digest import Digest
 from trainer.data.encoder import Encoder
-from trainer.data.frame import Frame, Labels, Like, chunks
+from trainer.data.frame import Frame, Like
 from trainer.data.hints import show
 from trainer.data.roles import Roles
 from trainer.data.rows import Array, IntArray
@@ -78,31 +75,6 @@ def read_source(source: Any, model: str, like: Like | None, digest: Digest) -> F
         raise TypeError(f"no reader for {type(source).__name__}")
     if like is not None:
         check_width(frame, like)
-    return frame
-
-
-def read_arrays(
-    pair: Any, weight: Any, key: str, model: str, like: Like | None, digest: Digest
-) -> Frame:
-    """Read (X, y) passed in from Python: X an array or a table.
-
-    Raises:
-        DataError: whatever is wrong with them.
-    """
-    X, y = as_pair(pair, f"data[{key}]")
-    x_where, y_where = f"data[{key}] X", f"data[{key}] y"
-    y = host_array(y, y_where)
-    frame = features_frame(X, like, x_where)
-    s = None if weight is None else host_array(weight, "data['weight']")
-    frame = with_target(
-        frame,
-        y,
-        s,
-        target_where=y_where,
-        weight_where="data['weight']",
-        labels=model != "linear",
-    )
-    digest.frame(frame)
     return frame
 
 
@@ -217,57 +189,3 @@ def _read_npz(
         target_name=target or "y",
         labels=labels,
     )
-
-
-class Digest:
-    """sha256 over everything read, in the order it was read; a file read twice is hashed once."""
-
-    def __init__(self) -> None:
-        self._total = hashlib.sha256()
-        self._files: dict[str, bytes] = {}
-
-    def file(self, path: str | Path) -> None:
-        """Take the bytes of a file."""
-        key = str(path)
-        if key not in self._files:
-            with open(path, "rb") as file:
-                self._files[key] = hashlib.file_digest(file, "sha256").digest()
-        self._total.update(self._files[key])
-
-    def text(self, text: str) -> None:
-        """Take a description that determines the rows."""
-        self._total.update(hashlib.sha256(text.encode()).digest())
-
-    def frame(self, frame: Frame) -> None:
-        """Take the values of a frame in memory."""
-        part = hashlib.sha256()
-        columns = frame.features if isinstance(frame.features, tuple) else (frame.features,)
-        for column in (*columns, frame.target, frame.weight):
-            if isinstance(column, Labels):
-                part.update(repr(column.values).encode())
-                _update(part, column.codes)
-            elif column is not None:
-                _update(part, column)
-        self._total.update(part.digest())
-
-    def hexdigest(self) -> str:
-        """64 hexadecimal digits."""
-        return self._total.hexdigest()
-
-
-def _update(digest: Any, array: Array) -> None:
-    digest.update(f"{array.dtype.str} {array.shape}".encode())
-    width = array[0].size if array.ndim > 1 and len(array) else 1
-    for part in chunks(len(array), width):
-        digest.update(np.ascontiguousarray(array[part]).tobytes())
-
-
-def source_keys(source: Any) -> Mapping[str, str]:
-    """Names to read another file by: the weight column of a table, the arrays of an archive."""
-    keys = {}
-    if hasattr(source, "npz"):
-        keys = {"features": source.features, "target": source.target}
-    weight = getattr(source, "weight", None)
-    if weight is not None and not hasattr(source, "npy"):
-        keys["weight"] = weight
-    return keys

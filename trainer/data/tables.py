@@ -15,11 +15,11 @@ import numpy as np
 from trainer.data import csv_text
 from trainer.data.columns import ColumnReader
 from trainer.data.frame import Column, Frame, Labels, Like, check_names
-from trainer.data.hints import readable_file, show
+from trainer.data.hints import readable_file, reason, show
 from trainer.data.roles import (
     Roles,
+    check_header,
     check_nameless,
-    check_separator,
     feature_names,
     wanted_names,
 )
@@ -56,8 +56,8 @@ def read_table(
     names = csv_text.read_header(file_path)
     if like is None:
         check_nameless(names, roles, where)
+    check_header(names, roles, where)
     check_names(names, where)
-    check_separator(names, roles, where)
     features = feature_names(names, roles, like, where)
     columns = _by_name(csv_text.read_text(file_path, names, wanted_names(features, roles)))
 
@@ -83,7 +83,7 @@ def column_names(path: str) -> list[str]:
     try:
         with parquet.ParquetFile(file_path) as file:
             return list(file.schema_arrow.names)
-    except (pa.ArrowException, OSError) as error:
+    except (pa.ArrowException, OSError, ValueError) as error:
         raise _damaged(show(file_path), error) from None
 
 
@@ -105,9 +105,9 @@ def table_frame(
         elif not isinstance(table, pa.Table):
             table = pa.table(table)
     except (pa.ArrowException, TypeError, ValueError) as error:
-        reason = (str(error).splitlines() or ["?"])[0]
         raise DataError(
-            f"{where}: cannot be read as a table ({reason}); columns of numbers or text are right"
+            f"{where}: cannot be read as a table ({reason(error)});"
+            " columns of numbers or text are right"
         ) from None
     check_names(table.column_names, where)
     features = feature_names(table.column_names, roles, like, where)
@@ -127,19 +127,20 @@ def _read_parquet(path: Path, roles: Roles, labels: bool, like: Like | None, whe
     from pyarrow import parquet
 
     try:
-        with parquet.ParquetFile(path) as file:
+        with parquet.ParquetFile(path, page_checksum_verification=True) as file:
             names = file.schema_arrow.names
             check_names(names, where)
             features = feature_names(names, roles, like, where)
             columns = _by_name(file.read(columns=wanted_names(features, roles)))
-    except (pa.ArrowException, OSError) as error:
+    except (pa.ArrowException, OSError, ValueError) as error:
         raise _damaged(where, error) from None
     return _frame(columns, features, roles, labels, like, ColumnReader(where))
 
 
 def _damaged(where: str, error: Exception) -> DataError:
-    reason = (str(error).splitlines() or ["?"])[0]
-    return DataError(f"{where}: is damaged or no Parquet file ({reason}); write the file again")
+    return DataError(
+        f"{where}: is damaged or no Parquet file ({reason(error)}); write the file again"
+    )
 
 
 def _by_name(table: Any) -> dict[str, Any]:

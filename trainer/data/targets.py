@@ -248,5 +248,10 @@ def _first(frame: Frame, rows: Array, values: Array, bad: Array) -> tuple[str, f
 
 
 def _listed(classes: Sequence[Label]) -> str:
-    shown = ", ".join(label_text(label) for label in classes[:_SHOWN])
+    shown = ", ".join(_shown(label) for label in classes[:_SHOWN])
     return f"{shown}, …" if len(classes) > _SHOWN else shown
+
+
+def _shown(label: Label) -> str:
+    text = label_text(label)
+    return text if text.isprintable() and 0 < len(text) <= 40 else quote(text)

@@ -218,10 +218,11 @@ def _emit(text: str) -> None:
 
 
 def _settle(stream: TextIO | None) -> None:
-    """Write what a stream still holds; if it cannot be, drop it, or Python would fail as it ends."""
+    """Write what a stream still holds, or drop it: Python would try again, and fail, as it ends."""
+    if stream is None:
+        return
     try:
-        if stream is not None:
-            stream.flush()
+        stream.flush()
     except (OSError, ValueError):
         with contextlib.suppress(OSError, ValueError):
             nowhere = os.open(os.devnull, os.O_WRONLY)

@@ -1,8 +1,8 @@
 """Learning-rate schedules of K columns, each by its own budget of steps.
 
 A schedule is a plain function of the step, so any part of it can be made at any time (after a
-resume,
-for the next hundred steps only). A column past its budget has lr 0, which holds its weights still.
+resume, for the next hundred steps only). A column past its budget has lr 0, which holds its weights
+still.
 """
 
 from __future__ import annotations
@@ -23,7 +23,8 @@ class Schedule:
         name: "constant", "cosine" (Loshchilov & Hutter 2017, one cycle) or "step".
         lr: (K,) peak learning rates.
         steps: (K,) budgets.
-        warmup: (K,) steps of linear warm-up: step t of w has lr·t/w (Goyal et al. 2017, §2.2).
+        warmup: (K,) steps of linear warm-up (Goyal et al. 2017, §2.2): step t of w has lr·t/w, and
+            at most lr where w is not whole.
         final: (K,) what cosine ends at, as a fraction of lr.
         gamma: (K,) what lr is multiplied by at each milestone of "step".
         milestones: (M,) steps after which that happens.
@@ -46,7 +47,7 @@ class Schedule:
         before = step - 1  # updates already made, as frameworks count
         factor = _SHAPES[self.name](self, before)
         with np.errstate(divide="ignore", invalid="ignore"):
-            warm = np.where(before < self.warmup, step / self.warmup, 1.0)
+            warm = np.minimum(step / self.warmup, 1)  # a warm-up may end within a step
         live = (step >= 1) & (step <= self.steps)
         return np.where(live, self.lr * np.where(before < self.warmup, warm, factor), 0.0)
 

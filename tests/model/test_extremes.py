@@ -13,7 +13,7 @@ SCORES = sorted({sign * m for m in MAGNITUDES for sign in (1, -1)})
 
 
 def run(model, loss, z, y):
-    """ŷ (B, C) and losses (B,) of scores and targets (B, C), by the table's functions in float32."""
+    """ŷ (B, C) and losses (B,) of scores and targets (B, C), by the functions of the table."""
     z = np.array(z, np.float32)[:, :, None]
     y = np.array(y, np.float32)[:, :, None]
     rows = len(z)

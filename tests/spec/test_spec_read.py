@@ -11,7 +11,9 @@ from spec_helpers import SMALLEST, faults, load
 
 from trainer.errors import UserError
 from trainer.spec import read, read_text
-from trainer.spec.read import Refused, Tree, read_yaml, resolve
+from trainer.spec.read import read_yaml
+from trainer.spec.scalars import Refused, resolve
+from trainer.spec.tree import Tree
 
 SCALARS = [
     ("", None), ("~", None), ("null", None), ("NULL", None),

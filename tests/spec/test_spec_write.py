@@ -6,7 +6,8 @@ from spec_helpers import attempt, load
 
 from trainer.spec import load_spec
 from trainer.spec.read import read_yaml
-from trainer.spec.schema import Block, Spec
+from trainer.spec.schema import Spec
+from trainer.spec.takes import Block
 from trainer.spec.write import flow, to_yaml
 
 ODD = [

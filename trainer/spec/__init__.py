@@ -1,9 +1,11 @@
 """What the user wrote: from a YAML file, or a mapping, and overrides to a `Spec`.
 
-file  text of the file        read      YAML with positions        plain   the same of a mapping
-load  overrides, paths        schema    keys, bounds, defaults     rules   keys that must agree
-validate  pydantic's findings in plain words    words  did you mean     write  a Spec as YAML
-json_schema  schema/config.json for editors
+file     the text of a config        read, scalars   YAML to a tree of values with positions
+plain    a mapping to such a tree    load            overrides, paths, keys taken from train
+schema   keys, defaults, bounds      takes           what a key takes, in types and in words
+rules    keys that must agree        validate        a tree to a Spec, or to all its faults
+explain  a fault in plain words      words           other tools' words, near spellings
+write    a Spec back to YAML         json_schema     schema/config.json, for editors
 """
 
 from trainer.spec.file import read_text

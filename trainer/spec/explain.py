@@ -9,8 +9,10 @@ from typing import Any, get_args
 from pydantic.fields import FieldInfo
 
 from trainer.spec import words
-from trainer.spec.read import LARGEST_INTEGER, Path, Refused, resolve
-from trainer.spec.schema import SOURCES, Block, Expected, Spec
+from trainer.spec.scalars import Refused, resolve
+from trainer.spec.schema import SOURCES, Spec
+from trainer.spec.takes import Block, Expected
+from trainer.spec.tree import LARGEST_INTEGER, Path
 from trainer.spec.write import flow
 
 _NOT_YET = "which this version does not have yet"

@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 from trainer.errors import Fault, SpecError, UserError
-from trainer.spec.read import MAX_CHARACTERS
+from trainer.spec.tree import MAX_CHARACTERS
 from trainer.spec.words import nearest, one_of, printable
 
 

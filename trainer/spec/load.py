@@ -12,8 +12,10 @@ from trainer.errors import Fault, SpecError
 from trainer.spec import words
 from trainer.spec.file import read_text
 from trainer.spec.plain import from_mapping
-from trainer.spec.read import Path, Place, Refused, Tree, read_yaml, resolve
+from trainer.spec.read import read_yaml
+from trainer.spec.scalars import Refused, resolve
 from trainer.spec.schema import SOURCES, Spec
+from trainer.spec.tree import Path, Place, Tree
 from trainer.spec.validate import validate
 
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from trainer.errors import Fault
-from trainer.spec.read import LARGEST_INTEGER, MAX_DEPTH, MAX_NODES, Path, Place, Tree
+from trainer.spec.tree import LARGEST_INTEGER, MAX_DEPTH, MAX_NODES, Path, Place, Tree
 from trainer.spec.words import dotted, show
 
 

@@ -13,54 +13,14 @@ from __future__ import annotations
 
 import math
 import re
-from dataclasses import dataclass, field
 from typing import Any
 
 import yaml
 
 from trainer.errors import Fault
+from trainer.spec.scalars import Refused, resolve
+from trainer.spec.tree import MAX_CHARACTERS, MAX_DEPTH, MAX_NODES, Path, Place, Tree
 from trainer.spec.words import dotted
-
-MAX_CHARACTERS = 1 << 20
-MAX_NODES = 20_000
-MAX_DEPTH = 20
-LARGEST_INTEGER = 2**63 - 1
-
-Path = tuple[Any, ...]  # keys and list indices from the top of the file
-
-
-@dataclass(frozen=True)
-class Place:
-    """Where a value was written; lines and columns count from 1, and are 0 outside a file."""
-
-    file: str
-    folder: str  # what a relative path is relative to
-    key: tuple[int, int] = (0, 0)  # (line, column); a list item has its value's
-    value: tuple[int, int] = (0, 0)
-    text: str | None = None  # a plain scalar as written
-
-
-@dataclass
-class Tree:
-    """A value of plain dicts, lists and scalars, and what is known of its parts.
-
-    Attributes:
-        value: the value; None if nothing could be read.
-        places: where each part was written, by its path.
-        faults: what was wrong on the way.
-        reported: paths left out of `value` because a fault already speaks of them.
-        inherited: paths that were not written, but taken from another part of the file.
-    """
-
-    value: Any = None
-    places: dict[Path, Place] = field(default_factory=dict)
-    faults: list[Fault] = field(default_factory=list)
-    reported: set[Path] = field(default_factory=set)
-    inherited: set[Path] = field(default_factory=set)
-
-
-class Refused(ValueError):
-    """A scalar that cannot be read; the message says what is wrong and what would be right."""
 
 
 def read_yaml(text: str, file: str, folder: str, at: Path = (), position: bool = True) -> Tree:
@@ -74,56 +34,6 @@ def read_yaml(text: str, file: str, folder: str, at: Path = (), position: bool =
         position: False leaves lines and columns out of the faults (an override is one line).
     """
     return _Reader(text, file, folder, at, position).read()
-
-
-# ---------------------------------------------------------------- scalars
-
-_NULL = {"", "~", "null", "Null", "NULL"}
-_TRUE = {"true", "True", "TRUE"}
-_FALSE = {"false", "False", "FALSE"}
-_DECIMAL = re.compile(r"[-+]?[0-9]+")
-_OCTAL = re.compile(r"0o[0-7]+")
-_HEXADECIMAL = re.compile(r"0x[0-9a-fA-F]+")
-_FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
-_SPECIAL = re.compile(r"[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)")
-
-
-def resolve(text: str) -> bool | int | float | str | None:
-    """Return the value of a plain scalar by the core schema of YAML 1.2.
-
-    Raises:
-        Refused: an integer over 64 bits, or a number too large for a float.
-    """
-    if text in _NULL:
-        return None
-    if text in _TRUE or text in _FALSE:
-        return text in _TRUE
-    for pattern, base, skip in ((_DECIMAL, 10, 0), (_OCTAL, 8, 2), (_HEXADECIMAL, 16, 2)):
-        if pattern.fullmatch(text):
-            return _integer(text, text[skip:], base)
-    if _FLOAT.fullmatch(text):
-        number = float(text)
-        if math.isinf(number):
-            raise Refused(f"{text[:40]} is a number too large for a float; {_quotes(text)}")
-        return number
-    if _SPECIAL.fullmatch(text):
-        return float(text.lower().replace(".", ""))
-    return text
-
-
-def _integer(text: str, digits: str, base: int) -> int:
-    significant = digits.lstrip("+-0") or "0"
-    number = int(significant, base) if len(significant) <= 64 else LARGEST_INTEGER + 1
-    if number > LARGEST_INTEGER:
-        raise Refused(f"{text[:40]} is over 64 bits; write a smaller number; {_quotes(text)}")
-    return -number if text.startswith("-") else number
-
-
-def _quotes(text: str) -> str:
-    return "quotes make it text" + (f": '{text}'" if len(text) <= 40 else "")
-
-
-# ---------------------------------------------------------------- nodes
 
 
 class _LeftOut:

@@ -4,32 +4,39 @@
 stays the string "none" where a key takes it as one of its words (`val: none`); a key or block that
 is absent by default (`early_stopping`, `weight`, ...) is None, and takes `none` to say so.
 
-`Expected` puts what a key takes in plain words: any fault of the value becomes that one sentence,
-at the key itself, whatever pydantic found inside. Forms of a union (sgd or adam, a table or arrays)
-are told apart by a function of their keys, so that a fault is reported once, for the form meant.
+Forms of a union (sgd or adam, a table or arrays) are told apart by a function of their keys, so
+that a fault is reported once, for the form that was meant.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from typing import Annotated, Any, ClassVar, Literal, get_args
+from typing import Annotated, Any, Literal
 
-from annotated_types import Ge, Gt, Le, Lt, MaxLen, MinLen
-from pydantic import (
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Discriminator,
-    Field,
-    GetCoreSchemaHandler,
-    PrivateAttr,
-    Tag,
-    ValidationError,
-    model_validator,
+from annotated_types import Gt, Lt, MaxLen, MinLen
+from pydantic import Discriminator, Field, PrivateAttr, Tag, model_validator
+
+from trainer.spec.takes import (
+    Absent,
+    Block,
+    Count,
+    Decay,
+    Expected,
+    FromZero,
+    Name,
+    Names,
+    OptionalCount,
+    OptionalName,
+    OptionalPath,
+    PathText,
+    Positive,
+    Seed,
+    Share,
+    Switch,
+    Text,
+    tag,
+    word_or_list,
+    word_or_mapping,
 )
-from pydantic_core import CoreSchema, PydanticCustomError, core_schema
-
 from trainer.spec.words import nearest, one_of
 from trainer.spec.write import to_yaml
 
@@ -44,101 +51,6 @@ METRICS: dict[str, tuple[str, ...]] = {
     "softmax": ("loss", "accuracy", "balanced_accuracy", "top5"),
 }
 
-# ---------------------------------------------------------------- what a key takes
-
-
-@dataclass(frozen=True)
-class Expected:
-    """What a key takes, in plain words; without them, the words of its Literal."""
-
-    words: str = ""
-    choices: tuple[str, ...] = ()
-
-    def phrase(self, annotation: Any) -> str:
-        """Return the words for a key of this type."""
-        return self.words or one_of(tuple(_literals(annotation)))
-
-    def __get_pydantic_core_schema__(
-        self, source: Any, handler: GetCoreSchemaHandler
-    ) -> CoreSchema:
-        choices = self.choices or tuple(_literals(source))
-        context = {"expected": self.phrase(source), "choices": choices}
-
-        def check(value: Any, validate: Callable[[Any], Any]) -> Any:
-            try:
-                return validate(value)
-            except ValidationError:
-                raise PydanticCustomError("expected", "{expected}", context) from None
-
-        return core_schema.no_info_wrap_validator_function(check, handler(source))
-
-
-def _literals(annotation: Any) -> Iterator[str]:
-    for inner in get_args(annotation):
-        if isinstance(inner, str):
-            yield inner
-        else:
-            yield from _literals(inner)
-
-
-def _none_is_absent(value: Any) -> Any:
-    """Read the word none as absence; refuse the null of YAML, which is a line left unfinished."""
-    if value is None:
-        raise ValueError
-    return None if isinstance(value, str) and value == "none" else value
-
-
-Absent = BeforeValidator(_none_is_absent)
-
-_MAX = Le(2**63 - 1)
-Text = Annotated[str, Expected("text")]
-Name = Annotated[str, MinLen(1), Expected("a name")]
-PathText = Annotated[str, Field(pattern=r"^[^\x00]+$"), Expected("the path of a file")]
-Seed = Annotated[int, Ge(0), _MAX, Expected("a whole number from 0")]
-Count = Annotated[int, Ge(1), _MAX, Expected("a whole number from 1")]
-OptionalCount = Annotated[
-    int | None, Ge(1), _MAX, Absent, Expected("a whole number from 1", ("none",))
-]
-Positive = Annotated[float, Gt(0), Expected("a number above 0")]
-FromZero = Annotated[float, Ge(0), Expected("a number from 0")]
-Decay = Annotated[float, Ge(0), Lt(1), Expected("a number from 0 to below 1")]
-Share = Annotated[float, Ge(0), Le(1), Expected("a number from 0 to 1")]
-Switch = Annotated[bool, Expected("true or false")]
-Names = Annotated[tuple[Name, ...], MinLen(1), Field(strict=False)]
-OptionalName = Annotated[str | None, MinLen(1), Absent, Expected("a name", ("none",))]
-OptionalPath = Annotated[str | None, MinLen(1), Absent, Expected("the path of a file", ("none",))]
-
-
-class Block(BaseModel):
-    """A mapping of the file. `form` names it where a key takes one of several."""
-
-    model_config = ConfigDict(frozen=True, strict=True, extra="forbid", allow_inf_nan=False)
-    form: ClassVar[str] = ""
-
-    def tree(self) -> dict[str, Any]:
-        """Return the block as dicts, tuples and scalars, without what is absent."""
-        return {key: _tree(value) for key, value in self if value is not None}
-
-
-def _tree(value: Any) -> Any:
-    if isinstance(value, Block):
-        return value.tree()
-    return tuple(map(_tree, value)) if isinstance(value, tuple) else value
-
-
-def tag(form: str) -> str:
-    """Return the tag of a form in pydantic's paths; no key looks like it."""
-    return f"<{form}>"
-
-
-def _word_or_mapping(value: Any) -> str:
-    return tag("mapping" if isinstance(value, (dict, Block)) else "word")
-
-
-def _word_or_list(value: Any) -> str:
-    return tag("list" if isinstance(value, (list, tuple)) else "word")
-
-
 # ---------------------------------------------------------------- data
 
 
@@ -152,7 +64,7 @@ class TableSource(Block):
     )
     target: Annotated[
         Annotated[Name, Tag("<word>")] | Annotated[Names, Tag("<list>")],
-        Discriminator(_word_or_list),
+        Discriminator(word_or_list),
     ] = Field(description="The column to predict, or a list of them.", examples=["y"])
     columns: Annotated[Names | None, Absent] = Field(
         None,
@@ -237,7 +149,7 @@ def _source_form(value: Any) -> str | None:
         return tag(value.form)
     if isinstance(value, dict):
         return next((tag(form) for form in SOURCES if form in value), None)
-    return _word_or_list(value)
+    return word_or_list(value)
 
 
 Source = (
@@ -514,7 +426,7 @@ Labels = dict[Label, FromZero]
 WeightWord = Annotated[Literal["none", "balanced"], Expected("none, balanced or {label: weight}")]
 ClassWeight = Annotated[
     Annotated[WeightWord, Tag("<word>")] | Annotated[Labels, Tag("<mapping>")],
-    Discriminator(_word_or_mapping),
+    Discriminator(word_or_mapping),
 ]
 InitWord = Annotated[
     str,
@@ -523,7 +435,7 @@ InitWord = Annotated[
 ]
 Init = Annotated[
     Annotated[InitWord, Tag("<word>")] | Annotated[NormalInit, Tag("<mapping>")],
-    Discriminator(_word_or_mapping),
+    Discriminator(word_or_mapping),
 ]
 # A folder is named after it: no separators, no control characters, not "." or "..".
 RunName = Annotated[

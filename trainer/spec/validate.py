@@ -9,9 +9,9 @@ from pydantic import ValidationError
 
 from trainer.errors import Fault, SpecError
 from trainer.spec import explain
-from trainer.spec.read import Path, Place, Tree
 from trainer.spec.rules import broken_rules
 from trainer.spec.schema import OPTIMIZERS, SOURCES, Spec
+from trainer.spec.tree import Path, Place, Tree
 from trainer.spec.words import dotted
 from trainer.spec.write import flow
 

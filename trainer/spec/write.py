@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from trainer.spec.read import Refused, resolve
+from trainer.spec.scalars import Refused, resolve
 
 # Plain in block and in flow style, for YAML 1.2 and for tools that still read 1.1.
 _PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_./+-]*")

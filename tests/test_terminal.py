@@ -108,7 +108,7 @@ def test_plain_lines_carry_no_codes():
     terminal.summary([("a", "b " * 100)])
     with terminal.progress(10) as progress:
         progress.update(5, 1, 0.5)
-    assert shown.getvalue() == f"{'a':12}{'b ' * 100}\n"
+    assert shown.getvalue() == f"{'a':13}{'b ' * 100}\n"
 
 
 @pytest.mark.parametrize("name", ["dumb", "unknown"])
@@ -130,13 +130,13 @@ def test_a_summary_lines_up_and_wraps_words():
     terminal.summary([("device", "cpu"), ("a longer label", "x" * 50)])
     lines = shown.text().splitlines()
     assert lines == [
-        "data        digits: 1,797 rows x 64",
-        "            columns; 1,438 train, 359",
-        "            val",
+        "data         digits: 1,797 rows x 64",
+        "             columns; 1,438 train, 359",
+        "             val",
         "device          cpu",
         "a longer label  " + "x" * 50,
     ]
-    assert logged[0] == "data        digits: 1,797 rows x 64 columns; 1,438 train, 359 val"
+    assert logged[0] == "data         digits: 1,797 rows x 64 columns; 1,438 train, 359 val"
 
 
 def test_quiet_shows_errors_only_and_logs_all():
@@ -149,7 +149,7 @@ def test_quiet_shows_errors_only_and_logs_all():
     assert shown.getvalue() == ""
     terminal.error("a.yaml:1:1: wrong")
     assert shown.getvalue() == "a.yaml:1:1: wrong\n"
-    assert logged == ["line", f"{'label':12}value", "a.yaml:1:1: wrong"]
+    assert logged == ["line", f"{'label':13}value", "a.yaml:1:1: wrong"]
 
 
 def test_a_quiet_terminal_draws_no_bar():

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 _REDRAW_EVERY = 0.1  # seconds
 _LINE_GAP = 2.0  # seconds between two lines of progress, at least,
 _LINE_EVERY = 30.0  # and at most; between them a line for each tenth of the steps
-_LABELS = 12  # columns for labels, so that summaries in a row line up
+_LABELS = 13  # columns for labels, so that summaries in a row line up
 _BAR_LEAST, _BAR_MOST = 10, 40  # columns
 
 

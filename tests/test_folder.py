@@ -157,7 +157,7 @@ def test_safe_names(name, safe):
     assert safe_name(name) == safe
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(st.text(st.characters(), max_size=200))
 @example("../../..")
 @example("a" * 119 + " .b")

@@ -278,3 +278,8 @@ class_weight: {<word>: x, "[key]": y}
         "class_weight.<word>",
         "class_weight.[key]",
     ]
+
+
+def test_a_byte_order_mark_takes_no_column(tmp_path):
+    (line,) = faults(tmp_path, "\ufeffmodle: linear\nmodel: linear\ndata: {train: digits}")
+    assert line == "a.yaml:1:1: modle: unknown key; did you mean model?"

@@ -91,6 +91,10 @@ def test_the_table_of_cases_is_whole():
     assert len(CASES) == 26
 
 
+def test_the_configs_are_found():
+    assert len(CONFIGS) >= 4
+
+
 @pytest.mark.parametrize("config", CONFIGS, ids=lambda path: path.name)
 def test_every_config_is_right_and_names_the_schema(config):
     text = config.read_text(encoding="utf-8")

@@ -124,3 +124,15 @@ data:
 """
     (line,) = faults(tmp_path, text)
     assert line.startswith("a.yaml:4:32: data.val.columns: 'y' is the target")
+
+
+def test_a_rule_that_train_breaks_is_told_once(tmp_path):
+    text = """\
+model: linear
+data:
+  train: {table: a.csv, target: y, columns: [y]}
+  val: {table: b.csv}
+  test: [{name: t, table: c.csv}]
+"""
+    (line,) = faults(tmp_path, text)
+    assert line.startswith("a.yaml:3:45: data.train.columns: ")

@@ -104,7 +104,7 @@ class _Run:
         )
         restore = stopping is not None and stopping.restore_best
         self.best = {name: state.arrays[name].copy() for name in PARAMETERS if restore}
-        self.recent: list[Numbers] = []  # losses (S, K) since the last evaluation
+        self.recent: list[Numbers] = []  # losses (S, K) of the last epoch's steps, and some more
 
     def run(self) -> Fit:
         while self.state.live.any():
@@ -113,9 +113,10 @@ class _Run:
             due = self.state.live & ((step % self.every == 0) | (step == self.budget))
             if due.any():
                 self._evaluate(due)
-            if self.observer.should_stop() and (live := self.state.live.copy()).any():
-                if not due.any():  # so that the metrics belong to the weights that are kept
-                    self._evaluate(live)
+            if self.observer.should_stop() and self.state.live.any():
+                late = self.state.live & ~due
+                if late.any():  # so that the metrics belong to the weights that are kept
+                    self._evaluate(late)
                 self._end(self.state.live.copy(), "interrupted", "interrupted after step {step}")
         self._restore()
         return self.result
@@ -161,8 +162,9 @@ class _Run:
 
     def _evaluate(self, due: Flags) -> None:
         state, step = self.state, self.state.step
+        # an epoch's steps, whenever other columns were evaluated
         recent = np.concatenate(self.recent)[-self.stack.steps_per_epoch :]
-        self.recent = []
+        self.recent = [recent]
         metrics = {"train_loss": recent.mean(axis=0)} | self.evaluate(state)
         finite = self._finite_weights()
         for k in np.flatnonzero(due & ~finite).tolist():

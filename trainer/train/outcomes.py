@@ -55,7 +55,7 @@ class EarlyStopping:
 
         Args:
             value: (K,) the metric.
-            live: (K,) columns that are still training; the others are left as they are.
+            live: (K,) columns that this evaluation is for; the others are left as they are.
 
         Returns:
             (improved, stop), each (K,).
@@ -63,5 +63,5 @@ class EarlyStopping:
         signed = self.sign * value
         improved = live & (signed < self.best - self.min_delta)
         self.best = np.where(improved, signed, self.best)
-        self.waited = np.where(improved, 0, self.waited + 1)
+        self.waited = np.where(improved, 0, self.waited + live)
         return improved, live & ~improved & (self.waited >= self.patience)

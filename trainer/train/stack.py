@@ -194,9 +194,9 @@ class Stack:
         last = min(until, self._stretch_end(first), self.batches.prepare(first))
         rates = self.settings.schedule.table(first - 1, last)  # one step earlier, for its ratio
         lr = np.where(state.live, rates, 0.0)  # (S + 1, K); a stopped column keeps still
-        tables = self._tables(lr, first)
         self._ring.fill(0)
         with np.errstate(all="ignore"):  # a column that overflows is an outcome, not a warning
+            tables = self._tables(lr, first)
             for slot, step in enumerate(range(first, last + 1)):
                 rows = {name: {key: t[slot] for key, t in tables[name].items()} for name in tables}
                 self._step(state, step, rows, Log(self._ring[slot]), snapshots(step))

@@ -12,7 +12,7 @@ from trainer.device import Device
 from trainer.model import MODELS
 from trainer.optim.schedules import Schedule
 from trainer.train.chunks import RowSet
-from trainer.train.stack import Records, Settings, Stack
+from trainer.train.stack import Records, Settings, Snapshot, Stack
 from trainer.train.state import State
 
 CPU = devices.cpu("the tests")
@@ -139,3 +139,46 @@ def train(stack: Stack, state: State, steps: int | None = None) -> list[Records]
 def joined(records: list[Records], name: str) -> np.ndarray:
     """One value of the log (S, K) over all stretches."""
     return np.concatenate([one.values[name] for one in records])
+
+
+@dataclass
+class Recorder:
+    """An observer that keeps what it hears; `stop_at` is a step to be interrupted after."""
+
+    stop_at: int | None = None
+
+    def __post_init__(self) -> None:
+        self.records: list[Records] = []
+        self.counts: list[np.ndarray] = []
+        self.snapshots: list[Snapshot] = []
+        self.evaluations: list[tuple[int, dict[str, np.ndarray], np.ndarray]] = []
+        self.asked = 0
+
+    def on_records(self, records: Records, counts: np.ndarray) -> None:
+        self.records.append(records)
+        self.counts.append(counts)
+
+    def on_snapshot(self, snapshot: Snapshot) -> None:
+        self.snapshots.append(snapshot)
+
+    def on_evaluation(self, step: int, metrics: dict[str, np.ndarray], columns: np.ndarray) -> None:
+        self.evaluations.append((step, metrics, columns))
+
+    def should_stop(self) -> bool:
+        self.asked += 1
+        return self.stop_at is not None and self.asked >= self.stop_at
+
+    def history(self, k: int) -> list[tuple[int, dict[str, float]]]:
+        """The evaluations of one column."""
+        return [
+            (step, {name: float(value[k]) for name, value in metrics.items()})
+            for step, metrics, columns in self.evaluations
+            if columns[k]
+        ]
+
+    def log(self, k: int) -> dict[str, np.ndarray]:
+        """The rows of one column in the log of steps."""
+        rows = np.concatenate(self.counts)[:, k]
+        step = np.concatenate([one.step for one in self.records])
+        values = {name: joined(self.records, name)[rows, k] for name in self.records[0].values}
+        return {"step": step[rows], **values}

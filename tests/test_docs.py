@@ -109,6 +109,15 @@ def test_every_command_of_the_readme_runs(visitor):
     assert len((folder / "predictions.csv").read_text().splitlines()) == 1798
 
 
+def test_a_run_says_what_the_readme_shows(visitor):
+    folder, _ = visitor
+    (log,) = folder.glob("runs/softmax/*/run.log")
+    said = [line.split(None, 3)[3] for line in log.read_text().splitlines()]
+    shown = [line.split(None, 1) for line in blocks(README, "text")[0].splitlines()]
+    assert [what for what, _ in shown] == ["data", "objective", "metrics"]
+    assert [text for what, text in shown if what != "metrics" and text not in said] == []
+
+
 @pytest.mark.parametrize("page", [README, RUN_FOLDER], ids=lambda page: page.name)
 def test_every_python_block_runs(page, visitor, monkeypatch, capsys):
     folder, _ = visitor

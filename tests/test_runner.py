@@ -212,6 +212,29 @@ def test_an_array_run_says_that_its_data_came_from_python(tmp_path):
         run(done.folder / "config.yaml", out=tmp_path / "again")
 
 
+def test_arrays_without_validation_cannot_stop_early_on_it(tmp_path):
+    X, z = make()
+    spec = load_spec({"model": "linear", "data": {"train": "diamonds"}, "early_stopping": {}})
+    with pytest.raises(trainer.SpecError, match="val"):
+        run(spec, out=tmp_path / "r", data={"train": (X, z)})
+
+
+def test_a_metric_that_the_target_does_not_have(tmp_path):
+    X, z = make()
+    data = {"train": (X, z.argmax(axis=1)), "val": (X, z.argmax(axis=1))}
+    spec = {"model": "softmax", "early_stopping": {"metric": "val_top5"}}
+    with pytest.raises(trainer.DataError, match=r"early_stopping.metric: val_top5 .* 3 outputs"):
+        run(spec, out=tmp_path / "r", data=data)
+    assert not (tmp_path / "r").exists()
+
+
+def test_a_taken_folder_shows_before_the_data_are_read(tmp_path):
+    (tmp_path / "r").mkdir()
+    (tmp_path / "r" / "mine").touch()
+    with pytest.raises(trainer.RunFolderError, match="not empty"):
+        run({"model": "linear", "data": {"train": {"npy": "no", "target": "no"}}}, tmp_path / "r")
+
+
 def test_several_targets_labels_and_distributions(tmp_path):
     X, z = make(200)
     soft = np.exp(z) / np.exp(z).sum(axis=1, keepdims=True)

@@ -168,13 +168,24 @@ def _short(value: object) -> str:
     return str(value)
 
 
-def early_stopping(specs: Sequence[Spec]) -> EarlyStopping | None:
-    """The early stopping of K columns, or None."""
-    rules = [spec.early_stopping for spec in specs]
+def early_stopping(columns: Columns) -> EarlyStopping | None:
+    """The early stopping of K columns, or None.
+
+    Raises:
+        DataError: its metric is one that these targets do not have, such as top5 of three classes.
+    """
+    rules = [spec.early_stopping for spec in columns.specs]
     given = [rule for rule in rules if rule is not None]
     if not given:
         return None
     first = given[0]
+    names = ["loss", *columns.stack.model.metrics.names(columns.stack.shape[1])]
+    known = ["train_loss", *(f"val_{name}" for name in names)]
+    if first.metric not in known:
+        raise DataError(
+            f"early_stopping.metric: {first.metric} is not measured for this target with"
+            f" {columns.stack.shape[1]} outputs; {', '.join(known)} are"
+        )
     return EarlyStopping(
         metric=first.metric,
         sign=1.0 if minimized(first.metric) else -1.0,

@@ -112,7 +112,7 @@ def _rounded_down(value: float) -> str:
     return f"{np.floor(value / 10.0**exponent) * 10.0**exponent:.1g}"
 
 
-def spec_line(spec: Spec, command: str | None) -> str:
+def spec_line(spec: Spec) -> str:
     """Name, model and optimizer in one line."""
     o = spec.optimizer
     length = f"{o.steps:,} steps" if o.steps else f"{o.epochs:,} epochs"

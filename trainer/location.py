@@ -56,12 +56,29 @@ def named_folder(out: str | os.PathLike[str]) -> Path:
         RunFolderError: it is a file, not empty, or no folder can be called so.
         DiskError: the disk refused.
     """
+    check_free(out)
+    path = Path(os.path.abspath(out))
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise _no_folder(path, error) from error
+    return path
+
+
+def check_free(out: str | os.PathLike[str]) -> None:
+    """Check that `out` can be a new run folder as far as that can be seen; makes nothing.
+
+    Raises:
+        RunFolderError: it is a file, not empty, or no folder can be called so.
+        DiskError: it cannot be read.
+    """
     if not os.fspath(out) or "\0" in os.fspath(out):
         raise RunFolderError(f"--out: {os.fspath(out)!r} is no path; name a new or an empty folder")
     path = Path(os.path.abspath(out))
     try:
-        path.mkdir(parents=True, exist_ok=True)
         held = sorted(entry.name for entry in path.iterdir())
+    except FileNotFoundError:
+        return
     except OSError as error:
         raise _no_folder(path, error) from error
     if held:
@@ -69,7 +86,6 @@ def named_folder(out: str | os.PathLike[str]) -> Path:
         raise RunFolderError(
             f"{path}: not empty (it holds {held[0]}{more}); --out takes a new or an empty folder"
         )
-    return path
 
 
 def _no_folder(path: Path, error: OSError) -> Exception:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import resource
+import shlex
 import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
@@ -18,12 +19,14 @@ from trainer.describe import data_line, mend_divergence, objective_line, spec_li
 from trainer.fitted import FittedModel
 from trainer.folder import Run, RunFolder
 from trainer.interrupt import Interrupt
+from trainer.location import check_free
 from trainer.predict import prediction_table, stacked
 from trainer.results import history_rows, results, trial_rows
 from trainer.spec import Spec, load_spec
-from trainer.terminal import Progress, Terminal
+from trainer.terminal import Progress, Terminal, Verbatim
 from trainer.train.evaluate import Evaluator
 from trainer.train.fit import Fit, fit
+from trainer.train.outcomes import EarlyStopping
 from trainer.train.stack import Records, Snapshot
 from trainer.train.state import State
 
@@ -75,17 +78,17 @@ def run(
 
 
 def as_spec(spec: SpecLike, data: Mapping[str, Any] | None = None) -> Spec:
-    """A spec as `run` takes it; with `data`, its sources are named `arrays`."""
-    if not isinstance(spec, Spec):
-        if data is not None and isinstance(spec, Mapping):
-            spec = {**spec, "data": {"train": "arrays", **spec.get("data", {})}}
-        spec = load_spec(spec)
+    """A spec as `run` takes it; with `data`, its sources are named `arrays`.
+
+    Raises:
+        SpecError: the spec is wrong, or asks for validation rows that `data` does not have.
+    """
     if data is None:
-        return spec
+        return spec if isinstance(spec, Spec) else load_spec(spec)
+    if not isinstance(spec, Mapping):
+        spec = as_spec(spec).tree()
     held = {name: "arrays" if name in data else "none" for name in ("val", "test")}
-    return spec.model_copy(
-        update={"data": spec.data.model_copy(update={"train": "arrays", **held})}
-    )
+    return load_spec({**spec, "data": {**spec.get("data", {}), "train": "arrays", **held}})
 
 
 def _carry_out(
@@ -96,14 +99,16 @@ def _carry_out(
     command: str | None,
     should_stop: Callable[[], int | None],
 ) -> Run:
-    terminal.summary([("config", spec_line(spec, command))])
+    terminal.summary([("config", spec_line(spec))])
+    if out is not None:
+        check_free(out)  # before the data are read, which may take minutes
     device = devices.choose(spec.device)
     prepared = prepare(spec, data)
     terminal.summary([("data", data_line(prepared.summary))])
     columns = build([spec], prepared, device)
-    state = initial_state(columns)
+    state, stopping = initial_state(columns), early_stopping(columns)
     folder = RunFolder.create(spec.name, out)
-    terminal.attach(folder.log, folder.path / "run.log")
+    terminal.attach(folder.log, folder.log_path)
     with _closing(folder):
         told = [
             ("device", f"{device.kind}: {device.name} ({device.reason})"),
@@ -115,7 +120,7 @@ def _carry_out(
         total = int(columns.stack.settings.schedule.steps.max())
         with terminal.progress(total, -(-total // columns.stack.steps_per_epoch)) as progress:
             watch = _Watch(columns, folder, progress, should_stop)
-            done = _train(columns, state, watch)
+            done = _train(columns, state, stopping, watch)
         status = _write_end(folder, columns, done, terminal)
         folder.close(status)
     return Run(folder.path)
@@ -159,7 +164,7 @@ def _write_start(
     )
 
 
-def _train(columns: Columns, state: State, watch: _Watch) -> Fit:
+def _train(columns: Columns, state: State, stopping: EarlyStopping | None, watch: _Watch) -> Fit:
     spec, stack = columns.spec, columns.stack
     scale = columns.prepared.encoder.target_scale
     val = columns.prepared.val
@@ -171,7 +176,6 @@ def _train(columns: Columns, state: State, watch: _Watch) -> Fit:
 
     every = spec.log.eval_every * steps_per_unit(spec, len(stack.rows))
     gradients = 0 if spec.log.gradients == "none" else spec.log.gradients
-    stopping = early_stopping(columns.specs)
     return fit(stack, state, evaluate, every, stopping, watch, gradients)
 
 
@@ -278,11 +282,12 @@ def _say_end(
     shown = {name: outcome[name] for name in outcome if f"{name}_std" in outcome} | test_metrics
     numbers = ", ".join(f"{name} {value:.4g}" for name, value in shown.items())
     epoch = f"epoch {outcome['best_epoch']} of {outcome['epochs']}"
+    quoted = shlex.quote(str(folder.path))
     terminal.summary(
         [
             (outcome["status"].replace("_", " "), f"{outcome['reason']}; {epoch} counts"),
             ("metrics", numbers),
-            ("predict", f'python -m trainer predict "{folder.path}" DATA'),
+            ("predict", Verbatim(f"python -m trainer predict {quoted} DATA")),
         ]
     )
 

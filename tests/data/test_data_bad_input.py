@@ -528,7 +528,10 @@ WHOLE = {
 
 @pytest.mark.parametrize("name", WHOLE)
 @settings(
-    deadline=None, max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    derandomize=True,
+    deadline=None,
+    max_examples=150,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 @given(data=st.data())
 def test_any_damage_is_one_line_or_none(name: str, tmp_path: Path, data: st.DataObject) -> None:

@@ -120,6 +120,17 @@ def test_standard_is_scikit_learns_on_the_training_rows_alone() -> None:
     np.testing.assert_allclose(p.val.X, theirs.transform(X * 2 + 1), rtol=1e-9)
 
 
+def test_statistics_of_many_chunks_are_those_of_all_rows() -> None:
+    X = rng.normal(size=(3000, 1000)) + np.linspace(0, 50, 3000)[:, None]  # each chunk its mean
+    X[5, 7] = np.nan
+    p = from_arrays("linear", X, X[:, 0], scale="standard", missing="mean")
+    filled = np.where(np.isnan(X), np.nanmean(X, axis=0), X)
+    theirs = StandardScaler().fit(filled)
+    np.testing.assert_allclose(p.encoder.mean, theirs.mean_, rtol=1e-12)
+    np.testing.assert_allclose(p.encoder.scale, theirs.scale_, rtol=1e-12)
+    np.testing.assert_allclose(p.train.X, theirs.transform(filled), rtol=0, atol=1e-12)
+
+
 def test_no_statistic_sees_a_row_that_is_set_apart() -> None:
     """The same training rows give the same encoder, whatever the rows of val and test are."""
     n = 200
@@ -154,11 +165,12 @@ def test_no_statistic_sees_a_row_that_is_set_apart() -> None:
 def test_constant_column_becomes_0_not_1() -> None:
     X = np.full((100_000, 2), 0.1, dtype=np.float32)
     X[:, 1] = rng.normal(size=100_000)
-    p = from_arrays("linear", X, X[:, 1], scale="standard", precision="float32")
-    assert (p.train.X[:, 0] == 0).all()
-    assert p.encoder.mean[0] == np.float64(np.float32(0.1))
-    assert p.encoder.scale[0] == 1
-    assert p.summary.constant == ("x0",)
+    for rows in (X, X.astype(np.float64), np.full((1000, 2), 0.1) * [1, 0] + X[:1000] * [0, 1]):
+        p = from_arrays("linear", rows, X[: len(rows), 1], scale="standard", precision="float32")
+        assert (p.train.X[:, 0] == 0).all()
+        assert p.encoder.mean[0] == rows[0, 0]
+        assert p.encoder.scale[0] == 1
+        assert p.summary.constant == ("x0",)
 
 
 def test_unit_brings_each_row_to_length_1() -> None:
@@ -254,7 +266,7 @@ def test_csv_tsv_gzip_parquet_hold_the_same(tmp_path: Path) -> None:
     paths = [
         write(tmp_path, "a.csv", CSV),
         write(tmp_path, "bom.CSV", b"\xef\xbb\xbf" + quoted.encode()),
-        write(tmp_path, "a.csv.gz", gzip.compress(CSV.encode())),
+        write(tmp_path, "B.CSV.GZ", gzip.compress(CSV.encode())),
         write(tmp_path, "a.tsv", CSV.replace(",", "\t")),
         write(tmp_path, "a.tsv.gz", gzip.compress(CSV.replace(",", "\t").encode())),
         write(tmp_path, "no_end.csv", CSV[:-1]),
@@ -403,6 +415,10 @@ def test_labels_of_text_files(tmp_path: Path) -> None:
         (["1.0", "0", "1"], [0, 1]),
         (["01", "2", "01"], ["01", "2"]),
         (["b", "1", "b"], ["1", "b"]),
+        (
+            ["12345678901234567890", "12345678901234567891"] * 2,
+            ["12345678901234567890", "12345678901234567891"],
+        ),
         (["True", "False", "True"], ["False", "True"]),
         (
             ["12345678901234567", "12345678901234568", "1"],
@@ -434,11 +450,12 @@ def test_several_labels_a_row_and_probabilities(tmp_path: Path) -> None:
     np.testing.assert_allclose(q.train.y, P, atol=1e-7)
     np.testing.assert_allclose(q.train.y.sum(axis=1), 1, rtol=1e-15)
     assert q.encoder.classes == [0, 1, 2]
-    text = "x,red,blue\n1,1,0\n2,.25,.75\n"
-    source = {"table": write(tmp_path, "a.csv", text), "target": ["red", "blue"]}
-    r = prepared("softmax", source)
-    assert r.encoder.classes == ["red", "blue"]
-    assert r.train.y.tolist() == [[1, 0], [0.25, 0.75]]
+    for names in (["red", "blue"], ["c0", "c1"]):
+        text = f"x,{','.join(names)}\n1,1,0\n2,.25,.75\n"
+        source = {"table": write(tmp_path, "a.csv", text), "target": names}
+        r = prepared("softmax", source)
+        assert r.encoder.classes == names
+        assert r.train.y.tolist() == [[1, 0], [0.25, 0.75]]
 
 
 def test_stratify() -> None:
@@ -502,7 +519,16 @@ def test_other_kinds_of_arrays() -> None:
             raise TypeError("implicit conversion")
 
     X, y = rng.normal(size=(6, 2)), np.array([0, 1, 2, 0, 1, 2])
-    for kind in (OnlyDLPack, OnGPU, list, np.asfortranarray):
+
+    class OnDevice(OnlyDLPack):
+        """Gives its bytes to the host only where a copy is asked for."""
+
+        def __dlpack__(self, *, dl_device: Any = None, **settings: Any) -> Any:
+            if dl_device is None:
+                raise BufferError("on a device")
+            return self.array.__dlpack__()
+
+    for kind in (OnlyDLPack, OnGPU, OnDevice, list, np.asfortranarray):
         p = from_arrays("softmax", kind(X), kind(y))
         assert np.array_equal(p.train.X, X)
         assert np.array_equal(p.train.y, y)

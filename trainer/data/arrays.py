@@ -104,9 +104,10 @@ def with_target(
         frame.rows,
         read,
         names,
-        target_where,
-        weight,
-        weight_where,
+        target_named=False,
+        target_where=target_where,
+        weight=weight,
+        weight_where=weight_where,
         place=frame.place,
     )
 
@@ -167,7 +168,7 @@ def _converted(value: Any, where: str) -> Array:
         if hasattr(value, "detach"):
             value = value.detach().cpu()  # a torch tensor refuses DLPack while it wants gradients
         if hasattr(value, "__dlpack__") and not hasattr(value, "__arrow_c_array__"):
-            return np.from_dlpack(value)
+            return _from_dlpack(value)
         if hasattr(value, "to_numpy"):
             return np.asarray(value.to_numpy())  # Arrow arrays, pandas and polars columns
         return np.asarray(value)
@@ -176,6 +177,13 @@ def _converted(value: Any, where: str) -> Array:
             f"{where}: a {type(value).__name__} cannot be read as an array ({reason(error)});"
             " NumPy, CuPy or any DLPack array is right"
         ) from None
+
+
+def _from_dlpack(value: Any) -> Array:
+    try:
+        return np.from_dlpack(value)
+    except (BufferError, RuntimeError):  # on a device: ask for a copy on the host, NumPy >= 2.1
+        return np.from_dlpack(value, device="cpu")
 
 
 def _from_objects(array: Array, where: str) -> Array:

@@ -21,6 +21,7 @@ MISSING = ("", "NA", "N/A", "n/a", "NaN", "nan", "null", "NULL")
 _NUMBER = re.compile(
     r"\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*|\s*[+-]?(inf(inity)?|nan)\s*", re.I
 )
+_CODE = re.compile(r"\s*[+-]?(0\d|\d{19})")
 _WHOLE = re.compile(r"-?(0|[1-9]\d{0,17})")
 
 
@@ -103,9 +104,9 @@ class ColumnReader:
             return encoded
         if all(_WHOLE.fullmatch(str(text)) for text in texts):
             return _recoded([int(text) for text in texts], encoded.codes)
-        # 01 and 1e3-like codes with leading zeros are names, not numbers.
+        # 01 is a name rather than a number, and so is what no 64-bit integer holds.
         if all(_NUMBER.fullmatch(str(text)) for text in texts) and not any(
-            re.match(r"[+-]?0\d", str(text)) for text in texts
+            _CODE.match(str(text)) for text in texts
         ):
             values = np.array([float(text) for text in texts])
             numbers = np.full(len(encoded.codes), np.nan)

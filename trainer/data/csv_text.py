@@ -26,7 +26,7 @@ _UNPACKING_ERRORS = (gzip.BadGzipFile, EOFError, zlib.error)
 
 def delimiter_of(path: Path) -> str:
     """Tab for .tsv and .tsv.gz, else comma."""
-    return "\t" if ".tsv" in "".join(path.suffixes[-2:]).lower() else ","
+    return "\t" if path.name.lower().endswith((".tsv", ".tsv.gz")) else ","
 
 
 def read_header(path: Path) -> list[str]:
@@ -74,7 +74,8 @@ def read_text(path: Path, names: Sequence[str], wanted: Sequence[str]) -> Any:
     for block_size in (_BLOCK, _LARGEST_BLOCK):
         read = arrow_csv.ReadOptions(autogenerate_column_names=True, block_size=block_size)
         try:
-            table = arrow_csv.read_csv(path, read, parse, convert)
+            with pa.input_stream(path, compression=_compression(path)) as stream:
+                table = arrow_csv.read_csv(stream, read, parse, convert)
             return table.slice(1).rename_columns(list(wanted))
         except (pa.ArrowInvalid, OSError) as error:
             if "straddling" in str(error) and block_size == _BLOCK:
@@ -97,7 +98,11 @@ def _open(path: Path) -> IO[str]:
 
 
 def _open_bytes(path: Path) -> Any:
-    return gzip.open(path) if path.suffix.lower() == ".gz" else path.open("rb")
+    return gzip.open(path) if _compression(path) else path.open("rb")
+
+
+def _compression(path: Path) -> str | None:
+    return "gzip" if path.suffix.lower() == ".gz" else None
 
 
 def _records(text: IO[str], delimiter: str) -> Iterator[tuple[int, int, list[str]]]:
@@ -174,7 +179,7 @@ def _encoding_fault(path: Path) -> DataError:
 
 
 def _unreadable(path: Path, error: Exception) -> DataError:
-    kind = "gzip-compressed " if path.suffix.lower() == ".gz" else ""
+    kind = "gzip-compressed " if _compression(path) else ""
     return DataError(
         f"{show(path)}: is damaged or no {kind}text ({reason(error)}); write the file again"
     )

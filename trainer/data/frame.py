@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trainer.data.hints import quote
-from trainer.data.rows import Array, FloatArray, Label
+from trainer.data.rows import Array, FloatArray, IntArray, Label
 from trainer.errors import DataError
 
 
@@ -49,6 +49,8 @@ class Frame:
     target: Array | Labels | None = None
     """(N, C) numbers, perhaps memory-mapped; or the labels of one column."""
     target_names: tuple[str, ...] = ()
+    target_named: bool = True
+    """Whether several targets have names of their own rather than numbers."""
     target_where: str = ""
     weight: Array | None = None
     """(N,) numbers."""
@@ -91,6 +93,32 @@ def allocate(shape: tuple[int, int], dtype: np.dtype[Any], where: str) -> FloatA
             f"{where}: {shape[0]} x {shape[1]} numbers of {dtype} take {size:.0f} GiB, more than"
             " there is; fewer rows or columns are right"
         ) from None
+
+
+def read_weight(frame: Frame, rows: IntArray, split_name: str) -> NDArray[np.float64]:
+    """Raw weights of some rows, (n,): ones where the source has none.
+
+    Raises:
+        DataError: one is negative, NaN or infinite, or all are 0.
+    """
+    if frame.weight is None:
+        return np.ones(len(rows))
+    weight = frame.weight[rows].astype(np.float64)
+    bad = np.flatnonzero(~(np.isfinite(weight) & (weight >= 0)))
+    if bad.size:
+        row, value = int(rows[bad[0]]), weight[bad[0]]
+        column = f", column {quote(frame.weight_name)}" if frame.weight_name else ""
+        shown = "is missing or NaN" if np.isnan(value) else f"is {value:g}"
+        raise DataError(
+            f"{frame.weight_where}: {frame.place(row)}{column}: the weight {shown};"
+            " a finite number from 0 up is right"
+        )
+    if not weight.any():
+        raise DataError(
+            f"{frame.weight_where}: every {split_name} row has weight 0;"
+            " at least one must be above 0"
+        )
+    return weight
 
 
 def check_names(names: Sequence[str], where: str) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 import os
+import struct
 import zipfile
 import zlib
 from dataclasses import dataclass
@@ -22,6 +23,16 @@ from trainer.errors import DataError
 
 _MAGIC = b"\x93NUMPY"
 _LONGEST_HEADER = 10_000  # NumPy's own limit on what it gives to literal_eval
+_ARCHIVE_ERRORS = (  # what zipfile raises over damaged bytes, here and there
+    zipfile.BadZipFile,
+    zlib.error,
+    struct.error,
+    EOFError,
+    OSError,
+    ValueError,
+    RuntimeError,
+    OverflowError,
+)
 _LITERAL_ERRORS = (ValueError, SyntaxError, TypeError, MemoryError, RecursionError)
 
 
@@ -73,7 +84,7 @@ def read_npz(path: str | os.PathLike[str], names: list[str]) -> dict[str, Array]
     try:
         with zipfile.ZipFile(file_path) as archive:
             return {name: _read_member(archive, name, where) for name in names}
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, OSError) as error:
+    except _ARCHIVE_ERRORS as error:
         raise DataError(
             f"{where}: is damaged or no .npz archive ({reason(error)});"
             " write it again with numpy.savez"
@@ -90,7 +101,7 @@ def npz_names(path: str | os.PathLike[str]) -> list[str]:
     try:
         with zipfile.ZipFile(file_path) as archive:
             return _names(archive)
-    except (zipfile.BadZipFile, OSError) as error:
+    except _ARCHIVE_ERRORS as error:
         raise DataError(
             f"{show(file_path)}: is damaged or no .npz archive ({reason(error)});"
             " write it again with numpy.savez"

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from trainer.data.encoder import Encoder
 from trainer.data.fit import fit_encoder
-from trainer.data.frame import Frame, Labels, chunks
+from trainer.data.frame import Frame, Labels, chunks, read_weight
 from trainer.data.gather import read_files, read_passed
 from trainer.data.hints import quote
 from trainer.data.rows import IntArray, Prepared, Rows, label_text, row_weights
@@ -137,30 +137,9 @@ def _encoded(
     encoder: Encoder, name: str, frame: Frame, rows: IntArray, dtype: np.dtype[Any]
 ) -> Held:
     y = encoder.target.encode(frame, rows, dtype)
-    weight = _weights(frame, rows, name)
+    weight = read_weight(frame, rows, name)
     encoded = encoder.transform(frame, dtype, rows)
     return Held(frame, Rows(name, encoded.X, y, weight, rows.astype(np.int64)), encoded)
-
-
-def _weights(frame: Frame, rows: IntArray, split_name: str) -> NDArray[np.float64]:
-    if frame.weight is None:
-        return np.ones(len(rows))
-    weight = frame.weight[rows].astype(np.float64)
-    bad = np.flatnonzero(~(np.isfinite(weight) & (weight >= 0)))
-    if bad.size:
-        row, value = int(rows[bad[0]]), weight[bad[0]]
-        column = f", column {quote(frame.weight_name)}" if frame.weight_name else ""
-        shown = "is missing or NaN" if np.isnan(value) else f"is {value:g}"
-        raise DataError(
-            f"{frame.weight_where}: {frame.place(row)}{column}: the weight {shown};"
-            " a finite number from 0 up is right"
-        )
-    if not weight.any():
-        raise DataError(
-            f"{frame.weight_where}: every {split_name} row has weight 0;"
-            " at least one must be above 0"
-        )
-    return weight
 
 
 def _check_training(train: Rows, encoder: Encoder, class_weight: Any, frame: Frame) -> None:

@@ -16,7 +16,7 @@ from trainer.data.arrays import (
 )
 from trainer.data.digest import Digest
 from trainer.data.encoder import Encoder
-from trainer.data.frame import Frame, Like
+from trainer.data.frame import Frame, Like, read_weight
 from trainer.data.hints import show
 from trainer.data.roles import Roles
 from trainer.data.rows import Array, IntArray
@@ -111,6 +111,8 @@ def read_for_predict(path: str, encoder: Encoder, model: str) -> tuple[Frame, In
     if frame.target is None:
         return frame, np.arange(0), np.empty((0, len(encoder.target_mean)))
     rows = np.flatnonzero(~missing_targets(frame))
+    if len(rows):
+        read_weight(frame, rows, "labelled")  # for its faults
     return frame, rows, encoder.target.encode(frame, rows, np.dtype(np.float64))
 
 

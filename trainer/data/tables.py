@@ -52,7 +52,7 @@ def read_table(
     if name.endswith(".parquet"):
         return _read_parquet(file_path, roles, labels, like, where)
     if not name.endswith(SUFFIXES):
-        raise DataError(f"{where}: is no table that can be read; give {_WANTED}")
+        raise _unknown(where)
     names = csv_text.read_header(file_path)
     if like is None:
         check_nameless(names, roles, where)
@@ -75,7 +75,10 @@ def column_names(path: str) -> list[str]:
         DataError: as `read_table`.
     """
     file_path = readable_file(path, _WANTED)
-    if not file_path.name.lower().endswith(".parquet"):
+    name = file_path.name.lower()
+    if not name.endswith(SUFFIXES):
+        raise _unknown(show(file_path))
+    if not name.endswith(".parquet"):
         return csv_text.read_header(file_path)
     import pyarrow as pa
     from pyarrow import parquet
@@ -137,6 +140,10 @@ def _read_parquet(path: Path, roles: Roles, labels: bool, like: Like | None, whe
     return _frame(columns, features, roles, labels, like, ColumnReader(where))
 
 
+def _unknown(where: str) -> DataError:
+    return DataError(f"{where}: is no table that can be read; give {_WANTED}")
+
+
 def _damaged(where: str, error: Exception) -> DataError:
     return DataError(
         f"{where}: is damaged or no Parquet file ({reason(error)}); write the file again"
@@ -187,9 +194,9 @@ def _frame(
         rows,
         target,
         roles.target,
-        reader.where,
-        weight,
-        reader.where,
-        roles.weight or "",
-        reader.place,
+        target_where=reader.where,
+        weight=weight,
+        weight_where=reader.where,
+        weight_name=roles.weight or "",
+        place=reader.place,
     )

@@ -118,8 +118,7 @@ def fit_target(frame: Frame, model: str, rows: Array) -> Target:
         return _plain("numbers", model, frame.target_names, frame.target_names, None)
     if model == "logistic":
         return _plain("multilabel", model, frame.target_names, frame.target_names, None)
-    named = frame.target_names != tuple(f"{frame.target_names[0][:-1]}{i}" for i in range(C))
-    classes = frame.target_names if named else tuple(range(C))
+    classes = frame.target_names if frame.target_named else tuple(range(C))
     outputs = tuple(label_text(label) for label in classes)
     return _plain("distribution", model, frame.target_names, outputs, classes)
 

@@ -234,6 +234,7 @@ TABLES = [
     Case("gzip in name only", ("a.csv.gz", "damaged"), csv=GOOD, file="a.csv.gz"),
     Case("no Parquet", ("a.parquet", "Parquet"), csv=GOOD, file="a.parquet"),
     Case("unknown kind", ("a.xlsx", ".csv"), csv=GOOD, file="a.xlsx"),
+    Case("digits of another script", ("row 0", "'x'", "not a number"), csv="x,y\n１,2\n3,4\n5,6\n"),
     Case("no header", ("first line holds numbers", "header"), csv="1,2\n3,4\n"),
     Case("tabs under .csv", ("tabs between",), csv=GOOD.replace(",", "\t")),
 ]
@@ -249,7 +250,7 @@ def test_table(case: Case, tmp_path: Path) -> None:
 
 
 def test_every_table_case_is_run() -> None:
-    assert len(TABLES) == 64
+    assert len(TABLES) == 65
     assert len({case.name for case in TABLES}) == len(TABLES)
 
 

@@ -19,7 +19,7 @@ MISSING = ("", "NA", "N/A", "n/a", "NaN", "nan", "null", "NULL")
 """Cells of a text file that are missing values, quoted or not."""
 
 _NUMBER = re.compile(
-    r"\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*|\s*[+-]?(inf(inity)?|nan)\s*", re.I
+    r"\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*|\s*[+-]?(inf(inity)?|nan)\s*", re.I | re.A
 )
 _CODE = re.compile(r"\s*[+-]?(0\d|\d{19})")
 _WHOLE = re.compile(r"-?(0|[1-9]\d{0,17})")
@@ -48,8 +48,7 @@ class ColumnReader:
         text = self.text(column, name)
         odd = [code for code, value in enumerate(text.values) if not _NUMBER.fullmatch(str(value))]
         is_odd = np.isin(text.codes, odd)
-        present = int((text.codes >= 0).sum())
-        if 2 * int(is_odd.sum()) < present:
+        if 0 < 2 * int(is_odd.sum()) < int((text.codes >= 0).sum()):
             row = int(np.flatnonzero(is_odd)[0])
             raise DataError(
                 f"{self.where}: {self.place(row)}, column {quote(name)}:"

@@ -15,11 +15,39 @@ from typing import Any
 
 import numpy as np
 
-UFUNCS = (
-    "absolute add bitwise_and bitwise_or copysign divide equal exp greater greater_equal invert"
-    " isfinite isnan less less_equal log log1p logical_and logical_not logical_or maximum minimum"
-    " multiply negative not_equal power reciprocal sign sqrt square subtract"
-).split()
+UFUNCS = [
+    "absolute",
+    "add",
+    "bitwise_and",
+    "bitwise_or",
+    "copysign",
+    "divide",
+    "equal",
+    "exp",
+    "greater",
+    "greater_equal",
+    "invert",
+    "isfinite",
+    "isnan",
+    "less",
+    "less_equal",
+    "log",
+    "log1p",
+    "logical_and",
+    "logical_not",
+    "logical_or",
+    "maximum",
+    "minimum",
+    "multiply",
+    "negative",
+    "not_equal",
+    "power",
+    "reciprocal",
+    "sign",
+    "sqrt",
+    "square",
+    "subtract",
+]
 ALIASES = {"abs": "absolute"}
 OPERATORS = {
     "add": "add",

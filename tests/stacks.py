@@ -143,16 +143,16 @@ def joined(records: list[Records], name: str) -> np.ndarray:
 
 @dataclass
 class Recorder:
-    """An observer that keeps what it hears; `stop_at` is a step to be interrupted after."""
+    """An observer that keeps what it hears, and interrupts `state` after the step `stop_at`."""
 
-    stop_at: int | None = None
+    state: State | None = None
+    stop_at: int = 0
 
     def __post_init__(self) -> None:
         self.records: list[Records] = []
         self.counts: list[np.ndarray] = []
         self.snapshots: list[Snapshot] = []
         self.evaluations: list[tuple[int, dict[str, np.ndarray], np.ndarray]] = []
-        self.asked = 0
 
     def on_records(self, records: Records, counts: np.ndarray) -> None:
         self.records.append(records)
@@ -165,8 +165,7 @@ class Recorder:
         self.evaluations.append((step, metrics, columns))
 
     def should_stop(self) -> bool:
-        self.asked += 1
-        return self.stop_at is not None and self.asked >= self.stop_at
+        return self.state is not None and self.state.step >= self.stop_at
 
     def history(self, k: int) -> list[tuple[int, dict[str, float]]]:
         """The evaluations of one column."""

@@ -30,7 +30,7 @@ REFUSED = [
     ("a host operand", lambda cp, x: x + np.ones(3)),
     ("a host operand on the left", lambda cp, x: np.ones(3) * x),
     ("a host operand in place", lambda cp, x: x.__iadd__(np.ones(3))),
-    ("a list", lambda cp, x: x + [1.0, 2.0, 3.0]),
+    ("a list", lambda cp, x: cp.add(x, [1.0, 2.0, 3.0])),
     ("NumPy's function", lambda cp, x: np.exp(x)),
     ("an implicit copy", lambda cp, x: np.asarray(x)),
     ("NumPy's concatenate", lambda cp, x: np.concatenate([x, x])),

@@ -1,0 +1,136 @@
+"""The choice of a device, with modules that stand in for CuPy in each of its states."""
+
+import builtins
+import sys
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from double import Cupy
+
+from trainer import device as devices
+from trainer.errors import DeviceError
+
+NVIDIA = {"name": b"NVIDIA H100"}
+
+
+def cupy_module(**changes):
+    """A CuPy that works, but for what is changed."""
+    cupy = Cupy()
+    cupy.__version__ = "14.2.0"
+    cupy.is_available = lambda: True
+    cupy.cuda.Device = lambda: SimpleNamespace(id=0)
+    cupy.cuda.runtime.getDeviceProperties = lambda index: NVIDIA
+    for name, value in changes.items():
+        setattr(cupy, name, value)
+    return cupy
+
+
+def raising(error):
+    def function(*args, **kwargs):
+        raise error
+
+    return function
+
+
+DRIVER = RuntimeError("cudaErrorInsufficientDriver: driver too old\nsecond line")
+STATES = [
+    ("no device", {"is_available": lambda: False}, "CuPy 14.2.0 finds no CUDA device or driver"),
+    ("no driver", {"is_available": raising(DRIVER)}, "cudaErrorInsufficientDriver: driver too old"),
+    ("no NVRTC", {"exp": raising(RuntimeError("libnvrtc.so not found"))}, "libnvrtc.so not found"),
+    ("no message", {"ones": raising(RuntimeError())}, "RuntimeError"),
+    ("wrong", {"exp": lambda x: x + 2.0}, "CuPy computed 16.0 where 12 is right"),
+]
+
+
+@pytest.fixture
+def install(monkeypatch):
+    return lambda module: monkeypatch.setitem(sys.modules, "cupy", module)
+
+
+@pytest.mark.parametrize(("what", "changes", "reason"), STATES)
+def test_a_gpu_that_cannot_compute_is_explained_in_one_line(what, changes, reason, install):
+    install(cupy_module(**changes))
+    chosen = devices.choose("auto")
+    assert (chosen.kind, chosen.xp) == ("cpu", np)
+    assert reason in chosen.reason
+    assert "\n" not in chosen.reason
+    with pytest.raises(DeviceError) as caught:
+        devices.choose("gpu")
+    assert reason in str(caught.value)
+    assert str(caught.value).startswith("device: gpu: ")
+    assert str(caught.value).endswith("use device: cpu, or auto to fall back to it")
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (ImportError("No module named 'cupy'"), "CuPy is not installed (pip install"),
+        (OSError("broken wheel\nmore"), "CuPy cannot be imported (broken wheel)"),
+    ],
+)
+def test_a_cupy_that_cannot_be_imported_is_explained(error, reason, monkeypatch):
+    real = builtins.__import__
+
+    def importing(name, *args, **kwargs):
+        if name == "cupy":
+            raise error
+        return real(name, *args, **kwargs)
+
+    monkeypatch.setattr(builtins, "__import__", importing)
+    assert reason in devices.choose("auto").reason
+    with pytest.raises(DeviceError, match="device: gpu"):
+        devices.choose("gpu")
+
+
+@pytest.mark.parametrize("wanted", ["auto", "gpu"])
+def test_a_gpu_that_computes_is_chosen_and_named(wanted, install):
+    module = cupy_module()
+    install(module)
+    chosen = devices.choose(wanted)
+    assert (chosen.kind, chosen.name) == ("gpu", "NVIDIA H100 (CuPy 14.2.0)")
+    assert chosen.xp is module
+    assert chosen.reason
+
+
+def test_the_cpu_is_never_second_guessed(install):
+    install(cupy_module(is_available=raising(AssertionError("asked"))))
+    chosen = devices.choose("cpu")
+    assert (chosen.kind, chosen.reason) == ("cpu", "asked for")
+    assert np.__version__ in chosen.name
+
+
+def device(kind):
+    return devices.cpu("") if kind == "cpu" else devices.from_cupy(Cupy(), "the double")
+
+
+@pytest.mark.parametrize("kind", ["cpu", "gpu"])
+def test_arrays_go_there_and_back(kind):
+    place = device(kind)
+    host = np.arange(12.0).reshape(3, 4)
+    there = place.to_device(host.T, np.float32)
+    back = place.to_host(there)
+    assert isinstance(back, np.ndarray)
+    assert back.flags.c_contiguous
+    assert back.dtype == np.float32
+    np.testing.assert_array_equal(back, host.T)
+
+
+@pytest.mark.parametrize("kind", ["cpu", "gpu"])
+def test_rows_are_taken_and_products_made_into_what_is_given(kind):
+    place = device(kind)
+    source, rows = place.to_device(np.arange(12.0).reshape(4, 3)), np.array([2, 0])
+    out, product = place.xp.empty((2, 3)), place.xp.empty((3, 3))
+    place.take_rows(source, place.to_device(rows), out)
+    np.testing.assert_array_equal(place.to_host(out), [[6, 7, 8], [0, 1, 2]])
+    place.matmul(out.T, out, out=product)
+    held = place.to_host(out)
+    np.testing.assert_array_equal(place.to_host(product), held.T @ held)
+
+
+def test_free_memory_is_read_or_assumed(monkeypatch):
+    assert device("cpu").free_memory() > 2**20
+    assert device("gpu").free_memory() == 2**30
+    monkeypatch.setattr(builtins, "open", raising(OSError("no /proc here")))
+    assert device("cpu").free_memory() == 4 * 2**30

@@ -439,6 +439,13 @@ def test_classes_are_those_of_the_whole_source() -> None:
         assert q.encoder.classes == list(range(10))
 
 
+def test_a_label_of_dropped_rows_alone_is_no_class() -> None:
+    X = np.array([[1.0], [2.0], [np.nan], [4.0]])
+    p = from_arrays("logistic", X, np.array(["a", "b", "c", "b"]), missing="drop")
+    assert p.encoder.classes == ["a", "b"]
+    assert p.train.y.tolist() == [[0], [1], [1]]
+
+
 def test_several_labels_a_row_and_probabilities(tmp_path: Path) -> None:
     Y = rng.integers(0, 2, size=(20, 3))
     p = from_arrays("logistic", np.eye(20), Y)

@@ -48,6 +48,12 @@ def test_stratified_parts_hold_each_class_in_proportion(
             assert abs((labels[test_rows] == code).sum() - test * n) <= 1.5
 
 
+def test_what_is_left_over_goes_to_the_largest_remainder() -> None:
+    codes = np.repeat([0, 1, 2], [6, 7, 7])  # a fifth: 1.2, 1.4, 1.4 of 4 rows
+    _, val, _ = split(20, 0.2, 0.0, seed=0, codes=codes, where="here")
+    assert np.bincount(codes[val]).tolist() == [1, 2, 1]
+
+
 def test_a_split_depends_on_its_seed_alone() -> None:
     first = split(100, 0.2, 0.1, seed=0, codes=None, where="here")
     again = split(100, 0.2, 0.1, seed=0, codes=None, where="here")

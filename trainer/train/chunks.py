@@ -75,13 +75,13 @@ class MiniBatches:
 
     def __post_init__(self) -> None:
         xp, rows = self.device.xp, self.rows
-        b, dtype = self.chunk_rows, rows.X.dtype
+        b, n, dtype = self.chunk_rows, len(rows), rows.X.dtype
         self._X = xp.empty((b, rows.X.shape[1]), dtype)
         self._y = xp.empty((b, *rows.y.shape[1:]), dtype)
-        self._q = xp.empty((b, 1, 1), dtype)
-        self._r = xp.empty(b, dtype)
-        self._codes = xp.empty(b, np.int64)
-        self._flat_r = rows.r.reshape(-1)
+        # what is one number a row is put in order once an epoch, X and y a batch at a time
+        self._q = xp.empty(rows.q.shape, dtype)
+        self._r = xp.empty(n, dtype)
+        self._codes = xp.empty(n if rows.codes is not None else 0, np.int64)
         self._epoch = -1
         self._order = xp.empty(0, np.int64)
         self.host_order = np.empty(0, np.int64)
@@ -97,8 +97,21 @@ class MiniBatches:
         if epoch != self._epoch:
             self.host_order = shuffle(self.seed, epoch, len(self.rows))
             self._order = self.device.to_device(self.host_order)
+            self._put_in_order()
             self._epoch = epoch
         return (epoch + 1) * self.steps_per_epoch
+
+    def _put_in_order(self) -> None:
+        take, rows, n = self.device.take_rows, self.rows, len(self.rows)
+        take(rows.q, self._order, self._q)
+        take(rows.r.reshape(-1), self._order, self._r)
+        if rows.codes is not None:
+            take(rows.codes, self._order, self._codes)
+        whole = n // self.size * self.size
+        for part in (slice(0, whole), slice(whole, n)):
+            size = min(self.size, n - part.start)
+            for weights in (self._q[part], self._r[part]):
+                weights *= n / max(size, 1)  # N/b: unbiased, also for the shorter last batch
 
     def batch(self, step: int) -> slice:
         """Return the part of the epoch's order that this step (from 1) trains on."""
@@ -108,22 +121,15 @@ class MiniBatches:
     def chunks(self, step: int) -> Iterator[Chunk]:
         """Yield the chunks of this step's batch, gathered into buffers that the next one reuses."""
         batch, rows, take = self.batch(step), self.rows, self.device.take_rows
-        unbiased = len(rows) / (batch.stop - batch.start)  # N/b
         for start in range(batch.start, batch.stop, self.chunk_rows):
             part = slice(start, min(start + self.chunk_rows, batch.stop))
             b, order = part.stop - part.start, self._order[part]
-            chunk = Chunk(self._X[:b], self._y[:b], self._q[:b], self._r[:b][None, :], part)
+            chunk = Chunk(self._X[:b], self._y[:b], self._q[part], self._r[None, part], part)
             take(rows.X, order, chunk.X)
-            take(rows.q, order, chunk.q)
-            take(self._flat_r, order, self._r[:b])
-            q, r = chunk.q, chunk.r
-            q *= unbiased
-            r *= unbiased
             if rows.codes is None:
                 take(rows.y, order, chunk.y)
             else:
-                take(rows.codes, order, self._codes[:b])
-                take(rows.y, self._codes[:b], chunk.y)
+                take(rows.y, self._codes[part], chunk.y)
             yield chunk
 
 

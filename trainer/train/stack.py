@@ -270,13 +270,13 @@ class Stack:
     ) -> None:
         """Scores, error and gradients of some rows; the gradients overwrite `into`."""
         xp, device = self.device.xp, self.device
-        view = self.buffers(chunk.rows.stop - chunk.rows.start)
-        scores(device, chunk.X, state.weights, state.bias, view.z)
-        dz = error(self.model, xp, view.z, chunk.y, view.error, view.loss, view.scratch)
+        b = self.buffers(chunk.rows.stop - chunk.rows.start)
+        scores(device, chunk.X, state.weights, state.bias, b.z)
+        dz = error(self.model, xp, b.z, chunk.y, b.error, b.loss, b.scratch)
         if snapshot is not None:
             order = self.batches.host_order[chunk.rows]
-            snapshot.add(error=device.to_host(view.error), dz=device.to_host(dz), rows=order)
-        log.add_loss(device, chunk.r, view.loss, self._total)
-        log.add_error(xp, view.error, dz, view.z, self._total[0])
+            snapshot.add(error=device.to_host(b.error), dz=device.to_host(dz), rows=order)
+        log.add_loss(device, chunk.r, b.loss, self._total)
+        log.add_error(xp, b.error, dz, b.z, self._total[0])
         dz *= chunk.q
-        gradient(device, chunk.X, dz, view.ones, into["weights"], into["bias"])
+        gradient(device, chunk.X, dz, b.ones, into["weights"], into["bias"])

@@ -17,7 +17,7 @@ STOREYS = [
     ["files", "tables", "provenance", "interrupt"],
     ["location", "step_log", "terminal", "device", "spec"],
     ["data", "model", "optim"],
-    ["train", "fitted"],
+    ["train", "fitted", "explain"],
     ["build", "folder"],
     ["describe", "predict"],
     ["results"],
@@ -32,6 +32,7 @@ FORBIDDEN = {
     "optim": {"spec", "data", "device", "model", "folder"},
     "train": {"spec", "folder"},
     "data": {"model", "optim"},
+    "explain": {"spec", "data", "device", "optim"},
 }
 HEAVY = ("numpy", "cupy", "plotly", "sklearn", "pydantic", "pyarrow", "rich", "yaml", "safetensors")
 

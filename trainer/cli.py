@@ -1,4 +1,4 @@
-"""The commands `run` and `predict`: arguments in, an exit code out.
+"""The commands `run`, `predict` and `explain`: arguments in, an exit code out.
 
 Results go to standard output, all else to standard error. Exit codes: 0 done, 1 a fault of ours or
 of the disk, 2 the user's input is wrong, 3 every trial diverged, 130 and 143 interrupted. What a
@@ -26,6 +26,7 @@ _ABOUT = "Linear, logistic and softmax regression, many models at once."
 _COMMANDS_HELP = """commands:
   run CONFIG [key=value ...]   train what a YAML file says, into a run folder
   predict RUN DATA             predict with the model of a run folder
+  explain                      write a page that shows the mathematics, with sliders
 
 `COMMAND --help` tells more.
 """
@@ -40,6 +41,10 @@ _RUN_ABOUT = """Train what CONFIG says and leave a run folder: its path is the l
 _PREDICT_ABOUT = """Predict the rows of DATA with the model of RUN.
 
 Columns are found by name. Where DATA has the target too, the predictions are scored.
+"""
+_EXPLAIN_ABOUT = """Write one page that shows why the gradient is the error, with sliders to move.
+
+It opens offline in any browser: its path is the last line printed.
 """
 
 
@@ -110,6 +115,13 @@ def _predict(args: argparse.Namespace, terminal: Terminal, interrupt: Interrupt)
     return 0
 
 
+def _explain(args: argparse.Namespace, terminal: Terminal, interrupt: Interrupt) -> int:
+    from trainer.explain import write_page
+
+    _emit(str(write_page(args.out)))
+    return 0
+
+
 _Command = Callable[[argparse.Namespace, Terminal, Interrupt], int]
 
 
@@ -122,10 +134,14 @@ def _parse(argv: Sequence[str]) -> tuple[_Command, argparse.Namespace]:
         epilog=_COMMANDS_HELP,
     )
     top.add_argument("--version", action=_Version)
-    top.add_argument("command", choices=("run", "predict"), metavar="COMMAND", help="see below")
+    top.add_argument(
+        "command", choices=("run", "predict", "explain"), metavar="COMMAND", help="see below"
+    )
     command, rest = top.parse_args(argv[:1]).command, argv[1:]
     if command == "predict":
         return _predict, _predict_parser().parse_args(rest)
+    if command == "explain":
+        return _explain, _explain_parser().parse_args(rest)
     parser = _run_parser()
     # Intermixed: `CONFIG --out DIR key=value` would otherwise lose its override.
     args = parser.parse_intermixed_args(rest)
@@ -169,6 +185,15 @@ def _predict_parser() -> argparse.ArgumentParser:
     parser.add_argument("data", metavar="DATA", help="a .csv, .tsv, .parquet, .npy or .npz file")
     parser.add_argument(
         "--out", metavar="FILE", help="a .csv or .parquet file (default: CSV on standard output)"
+    )
+    parser.set_defaults(quiet=False)
+    return parser
+
+
+def _explain_parser() -> argparse.ArgumentParser:
+    parser = _Parser(prog="trainer explain", description=_EXPLAIN_ABOUT)
+    parser.add_argument(
+        "--out", metavar="FILE", default="explain.html", help="the page (default: explain.html)"
     )
     parser.set_defaults(quiet=False)
     return parser

@@ -1,0 +1,52 @@
+"""The page: a skeleton of words, its style and script, and the samples, joined to one file."""
+
+from __future__ import annotations
+
+import json
+import os
+from importlib.resources import files
+from pathlib import Path
+
+from trainer.errors import UserError
+from trainer.explain.samples import PER_UNIT, PICTURES, tables
+from trainer.files import write_atomic
+
+
+def page() -> str:
+    """The whole page. It asks for nothing outside itself, and is the same at each call."""
+    parts = files("trainer.explain")
+    samples = {
+        "per_unit": PER_UNIT,
+        "pictures": {name: tables(picture) for name, picture in PICTURES.items()},
+    }
+    text = parts.joinpath("page.html").read_text(encoding="utf-8")
+    for place, part in {
+        "/* page.css */": parts.joinpath("page.css").read_text(encoding="utf-8"),
+        "/* page.js */": parts.joinpath("page.js").read_text(encoding="utf-8"),
+        "{samples}": json.dumps(samples, separators=(",", ":")),
+    }.items():
+        text = text.replace(place, part)
+    return text
+
+
+def write_page(out: str | os.PathLike[str] = "explain.html") -> Path:
+    """Write the page.
+
+    Args:
+        out: the file; what stands there is replaced.
+
+    Returns:
+        Its absolute path.
+
+    Raises:
+        UserError: `out` is a folder, or lies in none.
+        DiskError: the disk refused.
+    """
+    path = Path(out)
+    if path.is_dir():
+        raise UserError(f"--out: {path}: is a folder; name a file, such as {path / 'explain.html'}")
+    parent = path.absolute().parent
+    if not parent.is_dir():
+        raise UserError(f"--out: {path}: {parent} is no folder; make it first")
+    write_atomic(path, page().encode())
+    return path.absolute()

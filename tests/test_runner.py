@@ -369,6 +369,15 @@ def test_the_proposed_lr_does_not_diverge(tmp_path):
     assert mended.status == "finished"
 
 
+def test_a_loss_that_rose_is_said(tmp_path):
+    spec = {"model": "linear", "data": {"train": "diamonds"}, "optimizer": {"lr": 2, "steps": 10}}
+    done = run(load_spec(spec, ["log.eval_every=10"]), out=tmp_path / "r")
+    assert done.status == "finished"
+    log = (done.folder / "run.log").read_text()
+    assert "the training loss went up" in log
+    assert "try optimizer.lr=0." in log
+
+
 def test_an_interruption_finishes_the_step_and_writes_everything(tmp_path):
     asked = []
 

@@ -121,7 +121,7 @@ def _carry_out(
         with terminal.progress(total, -(-total // columns.stack.steps_per_epoch)) as progress:
             watch = _Watch(columns, folder, progress, should_stop)
             done = _train(columns, state, stopping, watch)
-        status = _write_end(folder, columns, done, terminal)
+        status = _write_end(folder, columns, done, watch.first_loss, terminal)
         folder.close(status)
     return Run(folder.path)
 
@@ -196,9 +196,12 @@ class _Watch:
         every = columns.spec.log.every
         self.every = 1 if every == "auto" else every
         self._metric: tuple[str | None, float | None] = (None, None)
+        self.first_loss = np.full(len(columns.specs), np.nan)
 
     def on_records(self, records: Records, counts: Any) -> None:
         """Append to the log of steps."""
+        if records.step[0] == 1:
+            self.first_loss = records.values["loss"][0]
         due = records.step % self.every == 0
         values = {name: value[due] for name, value in records.values.items()}
         self.folder.append_steps(
@@ -230,7 +233,9 @@ class _Watch:
         return self._asked() is not None
 
 
-def _write_end(folder: RunFolder, columns: Columns, done: Fit, terminal: Terminal) -> str:
+def _write_end(
+    folder: RunFolder, columns: Columns, done: Fit, first_loss: Numbers, terminal: Terminal
+) -> str:
     """Write the tables, and the model if there is one; return the status of the run."""
     trials = trial_rows(columns, done)
     folder.write_trials(trials)
@@ -244,6 +249,9 @@ def _write_end(folder: RunFolder, columns: Columns, done: Fit, terminal: Termina
     if winner is None:
         terminal.summary([("diverged", f"{outcome['reason']}; {mend_divergence(columns)}")])
         return "diverged"
+    if outcome["train_loss"] > first_loss[winner]:
+        rose = f"the training loss went up, {first_loss[winner]:.4g} → {outcome['train_loss']:.4g}"
+        terminal.summary([("warning", f"{rose}; {mend_divergence(columns)}")])
     _say_end(terminal, folder, outcome, test_metrics)
     return "interrupted" if status == "interrupted" else "finished"
 

@@ -4,12 +4,11 @@ import warnings
 
 import numpy as np
 import pytest
-from oracles import prediction, row_losses
+from oracles import row_losses
 from sklearn import metrics as sk
 from stacks import Problem, make_stack, start
 
 from trainer.data.rows import Rows
-from trainer.model.curvature import largest_curvature
 from trainer.train import stack as stack_module
 from trainer.train.evaluate import Evaluator
 
@@ -222,33 +221,3 @@ def test_a_column_of_nan_leaves_the_others_metrics(model, outputs, monkeypatch):
     assert np.isnan(broken["loss"][1])
     for name in whole:
         assert whole[name][others].tolist() == broken[name][others].tolist(), name
-
-
-CURVED = [("linear", 1.0), ("logistic", 0.25), ("softmax", 0.5)]
-
-
-@pytest.mark.parametrize(("model", "bound"), CURVED)
-@pytest.mark.parametrize("bias", [True, False])
-def test_the_largest_curvature_bounds_the_hessian(model, bound, bias):
-    draw = np.random.default_rng(8)
-    X, p = draw.standard_normal((50, 3)), draw.dirichlet(np.ones(50))
-    X1 = np.hstack([X, np.full((50, 1), float(bias))])
-    top = np.linalg.eigvalsh((X1 * p[:, None]).T @ X1)[-1]
-    found = largest_curvature(X, p, bias, bound, 500)
-    assert found == pytest.approx(bound * top, rel=1e-6)
-    z = draw.standard_normal((50, 3))
-    predicted = prediction(model, z)
-    diagonal = {"linear": 1 + 0 * z, "logistic": predicted * (1 - predicted), "softmax": predicted}
-    for i in range(50):
-        hessian = np.diag(diagonal[model][i])
-        if model == "softmax":
-            hessian = hessian - np.outer(predicted[i], predicted[i])
-        assert np.linalg.eigvalsh(hessian)[-1] <= bound + 1e-12
-
-
-def test_the_largest_curvature_sees_features_that_cancel():
-    draw = np.random.default_rng(9)
-    x = draw.choice([-1.0, 1.0], 64)
-    X, p = np.stack([x, -x], axis=1), np.full(64, 1 / 64)  # X·(1, 1) is exactly 0
-    top = np.linalg.eigvalsh(X.T @ X / 64)[-1]
-    assert largest_curvature(X, p, False, 1.0) == pytest.approx(top, rel=1e-9)

@@ -17,6 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.preprocessing import StandardScaler
 
+from trainer.data import csv_text
 from trainer.data.sources import BUNDLED
 
 rng = np.random.default_rng(0)
@@ -331,6 +332,20 @@ def test_line_breaks_and_separators_in_quotes(tmp_path: Path) -> None:
     assert p.train.y[:, 0].tolist() == [1, 2, 3]
 
 
+def test_line_breaks_where_blocks_part(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(csv_text, "_BLOCK", 64)
+    path = write(tmp_path, "a.csv", "t,y\n" + '"a\n1,2\nb",3\n' * 200)
+    p = prepared("linear", {"table": path, "target": "y"})
+    assert p.train.y[:, 0].tolist() == [3] * 200
+    assert p.encoder.categories["t"] == ("a\n1,2\nb",)
+
+
+def test_a_row_longer_than_a_block(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(csv_text, "_BLOCK", 64)
+    path = write(tmp_path, "a.csv", f"t,y\n{'a' * 500},3\nb,4\n")
+    assert prepared("linear", {"table": path, "target": "y"}).train.y[:, 0].tolist() == [3, 4]
+
+
 def test_missing_is_dropped(tmp_path: Path) -> None:
     text = "n,t,y\n1,a,1\n,b,2\n3,NA,3\n4,b,\n5,a,5\nnan,a,6\n"
     p = prepared("linear", {"table": write(tmp_path, "a.csv", text), "target": "y"}, missing="drop")
@@ -555,6 +570,10 @@ def test_digest_is_of_the_bytes(tmp_path: Path) -> None:
     assert digests[0] == digests[1] != digests[2]
     assert prepared("logistic", a, val=c).digest not in digests
     X = np.eye(3)
+    npy = {"npy": write(tmp_path, "X.npy", X), "target": write(tmp_path, "y.npy", X[0])}
+    before = prepared("linear", npy).digest
+    write(tmp_path, "y.npy", X[1])
+    assert before != prepared("linear", npy).digest
     assert from_arrays("linear", X, X[0]).digest == from_arrays("linear", X.copy(), X[0]).digest
     assert from_arrays("linear", X, X[0]).digest != from_arrays("linear", X, X[1]).digest
 

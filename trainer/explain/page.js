@@ -1,7 +1,7 @@
 "use strict";
 // The pictures. All numbers are read from the samples in this page: no model's formula is below.
 
-const SAMPLES = JSON.parse(document.getElementById("samples").textContent);
+const PICTURES = JSON.parse(document.getElementById("samples").textContent);
 const RATE = 0.5; // of "ten steps downhill": z moves by −RATE · dL/dz
 const STILL = matchMedia("(prefers-reduced-motion: reduce)");
 
@@ -9,9 +9,9 @@ const STILL = matchMedia("(prefers-reduced-motion: reduce)");
 
 // A table as numbers: large ones come as base64 of int16, counted in steps of 1/per_unit.
 function unpack(table) {
-  if (typeof table !== "string") return table;
-  const bytes = new DataView(Uint8Array.from(atob(table), (c) => c.charCodeAt(0)).buffer);
-  return Float64Array.from({ length: bytes.byteLength / 2 }, (_, i) => bytes.getInt16(2 * i, true) / SAMPLES.per_unit);
+  if (Array.isArray(table)) return table;
+  const bytes = new DataView(Uint8Array.from(atob(table.int16), (c) => c.charCodeAt(0)).buffer);
+  return Float64Array.from({ length: bytes.byteLength / 2 }, (_, i) => bytes.getInt16(2 * i, true) / table.per_unit);
 }
 
 // The table's value at these scores, straight between the two nearest samples of each.
@@ -290,6 +290,7 @@ function addSlider(picture, output, c) {
   const input = Object.assign(document.createElement("input"), { type: "range", id, min: picture.lo, max: picture.hi, step: picture.step });
   const head = make("div", "");
   label.htmlFor = id;
+  if (several) input.setAttribute("aria-label", `z${output}, the score of class ${output}`);
   head.append(label);
   const slider = { input, label, output: label.querySelector("b") };
   if (several) {
@@ -356,4 +357,4 @@ function prepare(id, picture) {
   draw(picture);
 }
 
-for (const [id, picture] of Object.entries(SAMPLES.pictures)) prepare(id, picture);
+for (const [id, picture] of Object.entries(PICTURES)) prepare(id, picture);

@@ -8,17 +8,14 @@ from importlib.resources import files
 from pathlib import Path
 
 from trainer.errors import UserError
-from trainer.explain.samples import PER_UNIT, PICTURES, tables
+from trainer.explain.samples import PICTURES, tables
 from trainer.files import write_atomic
 
 
 def page() -> str:
     """The whole page. It asks for nothing outside itself, and is the same at each call."""
     parts = files("trainer.explain")
-    samples = {
-        "per_unit": PER_UNIT,
-        "pictures": {name: tables(picture) for name, picture in PICTURES.items()},
-    }
+    samples = {name: tables(picture) for name, picture in PICTURES.items()}
     text = parts.joinpath("page.html").read_text(encoding="utf-8")
     for place, part in {
         "/* page.css */": parts.joinpath("page.css").read_text(encoding="utf-8"),
@@ -43,10 +40,10 @@ def write_page(out: str | os.PathLike[str] = "explain.html") -> Path:
         DiskError: the disk refused.
     """
     path = Path(out)
-    if path.is_dir():
+    if os.path.isdir(path):  # not Path.is_dir: that raises for a name too long
         raise UserError(f"--out: {path}: is a folder; name a file, such as {path / 'explain.html'}")
     parent = path.absolute().parent
-    if not parent.is_dir():
+    if not os.path.isdir(parent):
         raise UserError(f"--out: {path}: {parent} is no folder; make it first")
     write_atomic(path, page().encode())
     return path.absolute()

@@ -6,7 +6,7 @@ The page knows no formula. It reads these tables, and between two samples it goe
 from __future__ import annotations
 
 import base64
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,7 +17,6 @@ from trainer.model.step import error
 
 Numbers = np.ndarray[Any, np.dtype[np.float64]]
 
-PER_UNIT = 4000  # a packed table counts in steps of 1/4000, so that ±8 fits in 16 bits
 _PACKED_FROM = 5000  # samples
 
 
@@ -40,7 +39,7 @@ class Picture:
     lo: float
     step: float
     count: int
-    targets: dict[str, tuple[float, ...]]
+    targets: Mapping[str, tuple[float, ...]]
     chosen: str
     scores: tuple[float, ...]
 
@@ -125,15 +124,13 @@ def tables(picture: Picture) -> dict[str, Any]:
     }
 
 
-def pack(values: Numbers) -> list[float] | str:
+def pack(values: Numbers) -> list[float] | dict[str, Any]:
     """A table for the page: numbers of six decimals or, of a large one, base64 of int16.
 
-    Raises:
-        ValueError: a large table has values beyond what 16 bits hold.
+    The latter count in steps of 1/per_unit, as fine as its largest value lets 16 bits be.
     """
     if len(values) < _PACKED_FROM:
         return [float(value) for value in np.round(values, 6) + 0.0]  # + 0.0: no −0
-    whole = np.rint(values * PER_UNIT)
-    if np.abs(whole).max() > np.iinfo(np.int16).max:
-        raise ValueError(f"the values reach {np.abs(values).max():g}: too far for a packed table")
-    return base64.b64encode(whole.astype("<i2").tobytes()).decode()
+    per_unit = int(np.iinfo(np.int16).max / np.abs(values).max())
+    whole = np.rint(values * per_unit).astype("<i2")
+    return {"per_unit": per_unit, "int16": base64.b64encode(whole.tobytes()).decode()}

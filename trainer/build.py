@@ -114,7 +114,13 @@ def _settings(specs: Sequence[Spec], rows: int, l2: Numbers, l1: Numbers) -> Set
         bias=specs[0].bias,
         batch_size=None if first.batch_size == "full" else first.batch_size,
         seed=specs[0].seed,
+        log_every=log_every(specs[0]),
     )
+
+
+def log_every(spec: Spec) -> int:
+    """Steps between records of the step log; `auto` is every step."""
+    return 1 if spec.log.every == "auto" else spec.log.every
 
 
 def steps_per_unit(spec: Spec, rows: int) -> int:

@@ -13,15 +13,23 @@ from typing import Any
 import numpy as np
 
 from trainer import device as devices
-from trainer.build import Columns, build, early_stopping, initial_state, steps_per_unit
+from trainer.build import (
+    Columns,
+    build,
+    early_stopping,
+    initial_state,
+    log_every,
+    steps_per_unit,
+)
 from trainer.data import Prepared, prepare
 from trainer.describe import data_line, mend_divergence, objective_line, spec_line
 from trainer.fitted import FittedModel
-from trainer.folder import Run, RunFolder
+from trainer.folder import RunFolder
 from trainer.interrupt import Interrupt
 from trainer.location import check_free
 from trainer.predict import prediction_table, stacked
 from trainer.results import history_rows, results, trial_rows
+from trainer.runs import Run
 from trainer.spec import Spec, load_spec
 from trainer.terminal import Progress, Terminal, Verbatim
 from trainer.train.evaluate import Evaluator
@@ -193,8 +201,7 @@ class _Watch:
         self._asked = should_stop
         self.trial = np.arange(len(columns.specs))
         self.repeat = np.zeros(len(columns.specs), dtype=np.int64)
-        every = columns.spec.log.every
-        self.every = 1 if every == "auto" else every
+        self.every = log_every(columns.spec)
         self._metric: tuple[str | None, float | None] = (None, None)
         self.first_loss = np.full(len(columns.specs), np.nan)
 
@@ -319,7 +326,7 @@ def plan(spec: SpecLike, data: Mapping[str, Any] | None = None) -> str:
     step_seconds = _seconds(lambda: stack.advance(state, state.step + 1))
     evaluation = _seconds(lambda: evaluator.metrics(state)) if evaluator else 0.0
     seconds = steps * step_seconds + -(-steps // every) * evaluation
-    records = steps // (1 if spec.log.every == "auto" else spec.log.every)
+    records = steps // log_every(spec)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 + _written_later(prepared)
     lines = {
         "trials": "1 x 1 repeat",

@@ -158,7 +158,10 @@ class _Run:
         for k in np.flatnonzero(counts.any(axis=0)):
             last = np.flatnonzero(counts[:, k])[-1]
             self.result.finite_loss[k] = records.values["loss"][last, k]
-            self.result.grad_norm[k] = records.values["grad_norm"][last, k]
+            norms = records.values["grad_norm"][: last + 1, k]
+            read = norms[~np.isnan(norms)]  # not every step has one
+            if len(read):
+                self.result.grad_norm[k] = read[-1]
 
     def _evaluate(self, due: Flags) -> None:
         state, step = self.state, self.state.step

@@ -16,11 +16,15 @@ Numbers = np.ndarray[Any, np.dtype[np.float64]]
 
 
 class Log:
-    """One slot of the ring: views (K,) that a step adds to, all zero before it."""
+    """One slot of the ring: views (K,) that a step adds to, all zero before it.
+
+    A slot that is not `full` takes the loss alone.
+    """
 
     names = ("loss", "error_squares", "error_max", "dz_squares", "grad_squares")
 
-    def __init__(self, slot: Array) -> None:
+    def __init__(self, slot: Array, full: bool = True) -> None:
+        self.full = full
         self.loss, self.error_squares, self.error_max, self.dz_squares, self.grad_squares = slot
 
     def add_loss(self, device: Device, r: Array, loss: Array, free: Array) -> None:
@@ -30,6 +34,8 @@ class Log:
 
     def add_error(self, xp: Any, error: Array, dz: Array, free: Array, row: Array) -> None:
         """Add the squares of ŷ − y and dL/dz (b, C, K), and take the largest of (ŷ − y)²."""
+        if not self.full:
+            return
         xp.multiply(error, error, out=free)
         xp.max(free, axis=(0, 1), out=row)
         xp.maximum(self.error_max, row, out=self.error_max)
@@ -42,6 +48,8 @@ class Log:
 
     def add_gradient(self, xp: Any, grad: Array, free: Array, row: Array) -> None:
         """Add the squares of dJ/dW (D, C, K)."""
+        if not self.full:
+            return
         xp.multiply(grad, grad, out=free)
         xp.sum(free, axis=(0, 1), out=row)
         self.grad_squares += row

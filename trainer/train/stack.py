@@ -47,6 +47,7 @@ class Settings:
         bias: whether the bias is trained; else it stays 0.
         batch_size: rows of a batch; None for all rows at every step.
         seed: of the batch order.
+        log_every: steps between full records; the steps between them record their loss alone.
     """
 
     optimizer: str
@@ -55,11 +56,15 @@ class Settings:
     bias: bool
     batch_size: int | None
     seed: int
+    log_every: int = 1
 
 
 @dataclass(frozen=True)
 class Records:
-    """The log of a stretch of S steps: `step` and `epoch` (S,), each value (S, K)."""
+    """The log of a stretch of S steps: `step` and `epoch` (S,), each value (S, K).
+
+    Loss and lr are of every step, the other values NaN between the steps of `Settings.log_every`.
+    """
 
     step: np.ndarray[Any, np.dtype[np.int64]]
     epoch: np.ndarray[Any, np.dtype[np.int32]]
@@ -199,15 +204,20 @@ class Stack:
             tables = self._tables(lr, first)
             for slot, step in enumerate(range(first, last + 1)):
                 rows = {name: {key: t[slot] for key, t in tables[name].items()} for name in tables}
-                self._step(state, step, rows, Log(self._ring[slot]), snapshots(step))
+                log = Log(self._ring[slot], self._is_full(step, last))
+                self._step(state, step, rows, log, snapshots(step))
                 if should_stop():
                     break
         count = state.step - first + 1
         logged = self.device.to_host(self._ring[:count])  # device -> host: once a stretch
-        return self._records(first, logged.astype(np.float64), lr[1 : count + 1])
+        return self._records(first, last, logged.astype(np.float64), lr[1 : count + 1])
 
-    def _records(self, first: int, logged: Numbers, lr: Numbers) -> Records:
+    def _is_full(self, step: Any, last: int) -> Any:
+        return (step % self.settings.log_every == 0) | (step == last)
+
+    def _records(self, first: int, last: int, logged: Numbers, lr: Numbers) -> Records:
         step = np.arange(first, first + len(lr), dtype=np.int64)
+        logged[~self._is_full(step, last), 1:] = np.nan
         sizes = [self.batches.batch(int(t)) for t in step]
         elements = np.array([part.stop - part.start for part in sizes])[:, None] * self.shape[1]
         with np.errstate(all="ignore"):

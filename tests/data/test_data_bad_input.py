@@ -235,6 +235,13 @@ TABLES = [
     Case("no Parquet", ("a.parquet", "Parquet"), csv=GOOD, file="a.parquet"),
     Case("unknown kind", ("a.xlsx", ".csv"), csv=GOOD, file="a.xlsx"),
     Case("digits of another script", ("row 0", "'x'", "not a number"), csv="x,y\n１,2\n3,4\n5,6\n"),
+    Case(
+        "probabilities off by a little",
+        ("row 1", "sum to 0.999;"),
+        "softmax",
+        csv="x,p,q\n1,.5,.5\n2,.5,.499\n",
+        source={"target": ["p", "q"]},
+    ),
     Case("no header", ("first line holds numbers", "header"), csv="1,2\n3,4\n"),
     Case("tabs under .csv", ("tabs between",), csv=GOOD.replace(",", "\t")),
 ]
@@ -250,7 +257,7 @@ def test_table(case: Case, tmp_path: Path) -> None:
 
 
 def test_every_table_case_is_run() -> None:
-    assert len(TABLES) == 65
+    assert len(TABLES) == 66
     assert len({case.name for case in TABLES}) == len(TABLES)
 
 

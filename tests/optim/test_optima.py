@@ -12,7 +12,7 @@ from trainer.model.penalties import elastic_net, from_inverse_c
 MOMENTA = (0.0, 0.5, 0.9)
 L1_RATIOS = {"l2": 0.0, "l1": 1.0, "elastic net": 0.4}
 # steps and peak lr: cosine to 0 over a full batch; K = 9 columns, penalties x momenta
-PLANS = {"sgd": (1500, 0.5), "nesterov": (1500, 0.5), "adam": (4000, 0.05)}
+PLANS = {"sgd": (1500, 0.5), "nesterov": (1500, 0.5), "adam": (2000, 0.05)}
 MODELS = [("linear", 1), ("linear", 3), ("logistic", 1), ("softmax", 3)]
 WEIGHTS = ["none", "rows", "classes"]
 CASES = [

@@ -312,6 +312,19 @@ def test_snapshots_come_every_so_many_steps(gradients_every, taken):
     assert [one.step for one in heard.snapshots] == taken
 
 
+def test_a_snapshot_is_handed_over_before_the_next_step():
+    """So that one is held at a time: they are as large as the data."""
+    stack = make_stack(make_problem("logistic"), steps=9, batch_size=None)
+    state, at = start(stack), []
+
+    class Watch(Recorder):
+        def on_snapshot(self, snapshot):
+            at.append((snapshot.step, state.step))
+
+    fit(stack, state, lambda at: {}, 9, None, Watch(), 2)
+    assert at == [(2, 2), (4, 4), (6, 6), (8, 8)]
+
+
 def test_snapshots_change_no_bit():
     problem, ends = make_problem("logistic", "squared_error"), []
     for gradients_every in (0, 2):

@@ -31,7 +31,7 @@ _DRAWN = """
   return {
     z: at.z(number('.loss-point', 'cx')),
     loss: value(loss, number('.loss-point', 'cy')),
-    prediction: value(prediction, number('.point[r="7"]', 'cy')),
+    prediction: value(prediction, number('.point.here', 'cy')),
     slope: value(gradient, number('.slope-point', 'cy')),
     tangent: (y2 - y1) / (x2 - x1),
     length: Math.hypot(ends[2] - ends[0], ends[3] - ends[1]),

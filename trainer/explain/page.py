@@ -1,4 +1,4 @@
-"""The page: a skeleton of words, its style and script, and the samples, joined to one file."""
+"""The page: a skeleton of words, its style and scripts, and the samples, joined to one file."""
 
 from __future__ import annotations
 
@@ -14,16 +14,19 @@ from trainer.files import write_atomic
 
 def page() -> str:
     """The whole page. It asks for nothing outside itself, and is the same at each call."""
-    parts = files("trainer.explain")
     samples = {name: tables(picture) for name, picture in PICTURES.items()}
-    text = parts.joinpath("page.html").read_text(encoding="utf-8")
+    text = _part("page.html")
     for place, part in {
-        "/* page.css */": parts.joinpath("page.css").read_text(encoding="utf-8"),
-        "/* page.js */": parts.joinpath("page.js").read_text(encoding="utf-8"),
+        "/* page.css */": _part("page.css"),
+        "/* scripts */": "".join(map(_part, ("read.js", "draw.js", "hands.js"))),
         "{samples}": json.dumps(samples, separators=(",", ":")),
     }.items():
         text = text.replace(place, part)
     return text
+
+
+def _part(name: str) -> str:
+    return files("trainer.explain").joinpath(name).read_text(encoding="utf-8")
 
 
 def write_page(out: str | os.PathLike[str] = "explain.html") -> Path:

@@ -37,6 +37,7 @@ _DRAWN = """
     length: Math.hypot(ends[2] - ends[0], ends[3] - ends[1]),
     bar: number('.bar', 'height') / (prediction.y(0) - prediction.y(1)),
     stem: tall('.stem'), ghost: tall('.ghost'),
+    carried: number('.ghost', 'height') - number('.bar', 'height'),
     cursor: number('.cursor', 'x1') - number('.bar', 'x') - number('.bar', 'width') / 2,
     curves: [...section.querySelectorAll('svg.plot path')].map(p => p.getAttribute('class')),
     flat: section.querySelectorAll('.flat').length,
@@ -114,6 +115,7 @@ def agrees(picture, name, scores, y, focus=0):
     assert picture["bar"] == pytest.approx(abs(error), **close)
     assert picture["stem"] == pytest.approx(abs(slope), **close)
     assert picture["ghost"] == pytest.approx(abs(error), **close)
+    assert picture["carried"] == pytest.approx(0, abs=1e-6)  # pixels: the same scale in both panels
     assert picture["cursor"] == pytest.approx(0, abs=1e-6)
     told = [float(picture["told"][i].replace("−", "-")) for i in (3, 5)]
     assert told == pytest.approx([error, slope], abs=6e-4)
@@ -234,17 +236,13 @@ def test_the_plateau_is_shaded_in_the_last_picture_only(page):
     assert abs(beyond[0, 0]) > 0.05
 
 
-@pytest.mark.parametrize("still", [True, False])
-def test_ten_steps_go_far_with_the_right_loss_only(page, still):
-    if still:
-        page.call("Emulation.setEmulatedMedia", features=[STILL])
+def test_ten_steps_go_far_with_the_right_loss_only(page):
+    page.call("Emulation.setEmulatedMedia", features=[STILL])
     went = {}
     for name in ("logistic", "plateau"):
         slide(page, name, -4.5)
         page.click(f"#{name} .outcome button")
-        if still:  # at once
-            assert page.evaluate(f"PICTURES.{name}.trail.length") == 10
-        page.wait_for(f"PICTURES.{name}.trail.length === 10")
+        assert page.evaluate(f"PICTURES.{name}.trail.length") == 10  # at once: nothing moves
         z = -4.5
         for _ in range(10):
             z -= 0.5 * model_at(name, np.array([[z]]), (1.0,))[2][0, 0]
@@ -257,6 +255,14 @@ def test_ten_steps_go_far_with_the_right_loss_only(page, still):
         assert float(told[1].replace("−", "-")) == pytest.approx(z, abs=6e-3)
     assert went["logistic"] > -0.5
     assert went["plateau"] < -4.4
+
+
+def test_ten_steps_are_shown_one_by_one(page):
+    page.click("#logistic .outcome button")
+    assert page.evaluate("PICTURES.logistic.trail.length") < 10
+    page.wait_for("PICTURES.logistic.trail.length === 10")
+    slide(page, "logistic", 0)
+    assert page.evaluate("document.querySelectorAll('#logistic .trail').length") == 0
 
 
 def test_it_says_so_without_javascript():

@@ -76,6 +76,7 @@ def test_a_folder_is_no_page(tmp_path, capsys):
     assert out == ""
     assert err == f"--out: {lost}: {lost.parent} is no folder; make it first\n"
     assert main(["explain", "more"]) == 2
+    assert capsys.readouterr().err == "unrecognized arguments: more; see trainer explain --help\n"
     with pytest.raises(DiskError, match="cannot write"):
         write_page(tmp_path / ("x" * 300))
 
@@ -113,3 +114,10 @@ def test_text_and_marks_stand_out(dark):
     # WCAG 2.2: 4.5 for text, 3 for marks.
     marks = ("blue", "vermillion", "green")
     assert [p for p, ratio in ratios.items() if ratio < (3 if p[0] in marks else 4.5)] == []
+
+
+def test_the_help_tells_of_it(capsys):
+    assert main(["--help"]) == 0
+    assert re.search(r"^  explain +\w", capsys.readouterr().out, re.MULTILINE)
+    assert main(["explain", "--help"]) == 0
+    assert "default: explain.html" in capsys.readouterr().out

@@ -28,8 +28,9 @@ from safetensors.numpy import load_file
 from trainer import folder as folder_module
 from trainer import location
 from trainer.errors import DiskError, RunFolderError, TrainerError
-from trainer.folder import Run, RunFolder, load_run
+from trainer.folder import RunFolder
 from trainer.location import safe_name
+from trainer.runs import Run, load_run
 from trainer.step_log import SCHEMA, VALUES
 
 STAMP = re.compile(r"\d{8}-\d{6}")

@@ -19,8 +19,8 @@ STOREYS = [
     ["data", "model", "optim"],
     ["train", "fitted", "explain"],
     ["build", "folder"],
-    ["describe", "predict"],
-    ["results"],
+    ["describe", "predict", "report"],
+    ["results", "runs"],
     ["runner"],
     ["cli"],
     ["__main__"],
@@ -33,6 +33,7 @@ FORBIDDEN = {
     "train": {"spec", "folder"},
     "data": {"model", "optim"},
     "explain": {"spec", "data", "device", "optim"},
+    "report": {"build", "device", "optim", "train"},  # it reads run folders
 }
 HEAVY = ("numpy", "cupy", "plotly", "sklearn", "pydantic", "pyarrow", "rich", "yaml", "safetensors")
 

@@ -24,8 +24,8 @@ if TYPE_CHECKING:
         UserError,
     )
     from trainer.fitted import FittedModel, load_model
-    from trainer.folder import Run, load_run
     from trainer.runner import run
+    from trainer.runs import Run, load_run
     from trainer.spec import Spec, load_spec
 
 __version__ = "0.1.0"
@@ -34,8 +34,8 @@ _HOMES = {
     "load_spec": "trainer.spec",
     "Spec": "trainer.spec",
     "run": "trainer.runner",
-    "Run": "trainer.folder",
-    "load_run": "trainer.folder",
+    "Run": "trainer.runs",
+    "load_run": "trainer.runs",
     "FittedModel": "trainer.fitted",
     "load_model": "trainer.fitted",
     **dict.fromkeys(

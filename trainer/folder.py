@@ -1,6 +1,7 @@
 """The run folder: what a run leaves behind, and the only file that knows the names in it.
 
-`RunFolder` writes while a run goes on and reads at any time; `Run` is what Python users hold.
+`RunFolder` writes while a run goes on and reads at any time; `trainer.runs.Run`, which Python users
+hold, and `trainer.report` read through it.
 Each file appears whole (`trainer.files`), except `run.log` and the stream of steps, which grow and
 can be read at every moment. Nothing in a folder refers to the folder's own place: it can be copied.
 """
@@ -44,6 +45,7 @@ RESULTS = "results.json"
 PREDICTIONS = "predictions.parquet"
 WEIGHTS = "weights.safetensors"
 GRADIENTS = "gradients/step-{step}.safetensors"
+REPORT = "report.html"
 
 _RUNNING = "running"
 _HISTORY_EVERY = 2.0  # seconds: history.csv is written anew each time, so not for every row
@@ -234,6 +236,11 @@ class RunFolder:
             raise disk_error(path.parent, error) from error
         self._write_arrays(path, arrays)
 
+    def write_report(self, page: bytes) -> Path:
+        """The page drawn from this folder; its path. A folder opened to be read takes it too."""
+        write_atomic(self.path / REPORT, page)
+        return self.path / REPORT
+
     def close(self, status: str, **fields: Any) -> None:
         """End the run: what waits is written, and last of all its status in the manifest.
 
@@ -360,66 +367,6 @@ class RunFolder:
     def _unreadable(self, name: str, error: Exception) -> RunFolderError:
         reason = os.strerror(error.errno) if isinstance(error, OSError) and error.errno else error
         return RunFolderError(f"{self.path / name}: cannot read: {str(reason).splitlines()[0]}")
-
-
-class Run:
-    """A run: what it was and what came of it, read from its folder at each question.
-
-    Attributes:
-        folder: its run folder, an absolute path.
-    """
-
-    def __init__(self, folder: str | os.PathLike[str]) -> None:
-        self._files = RunFolder.open(folder)
-        self.folder = self._files.path
-
-    def __repr__(self) -> str:
-        return f"<Run {self.status}: {self.folder}>"
-
-    @property
-    def status(self) -> str:
-        """running, finished, interrupted, failed or diverged."""
-        return str(self._files.manifest()["status"])
-
-    @property
-    def results(self) -> dict[str, Any]:
-        """results.json: `metric`, `counts`, `best`, `runner_up`, `groups`."""
-        return self._files.results()
-
-    @property
-    def best(self) -> dict[str, Any] | None:
-        """The best trial: `trial`, `settings`, `metrics`, `epochs`, `refit`; None without one."""
-        return self.results.get("best")
-
-    @property
-    def trials(self) -> list[dict[str, Any]]:
-        """trials.csv, a dict per trial."""
-        return self._files.trials()
-
-    def history(self) -> pa.Table:
-        """A row per column and evaluation: `trial, repeat, epoch, step, train_loss, val_…`."""
-        return self._files.history()
-
-    def steps(self) -> pa.Table:
-        """A row per logged step and column."""
-        return self._files.steps()
-
-    def predictions(self) -> pa.Table:
-        """The chosen model on val and test: `split, row, target, prediction, p_<class>`."""
-        return self._files.predictions()
-
-    def model(self) -> FittedModel:
-        """The chosen model, ready to predict."""
-        return self._files.model()
-
-
-def load_run(folder: str | os.PathLike[str]) -> Run:
-    """The run in `folder`, as `trainer.run` returned it.
-
-    Raises:
-        RunFolderError: there is no such folder, or it is not a run folder.
-    """
-    return Run(folder)
 
 
 def _now() -> str:

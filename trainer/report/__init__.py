@@ -1,0 +1,66 @@
+"""Pages from run folders: one of a run, one that compares several.
+
+`write_report` and `write_compare` are the way in. Within: `material` reads a folder; `verdict`,
+`training`, `predictions` and `coefficients` say and draw what is in it, on the numbers of `thin`
+and `scores`; `chart` holds the look of a chart and `html` that of the page, with assets/.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from trainer.errors import UserError
+from trainer.files import write_atomic
+from trainer.folder import RunFolder
+
+__all__ = ["write_compare", "write_report"]
+
+
+def write_report(folder: str | os.PathLike[str]) -> Path:
+    """Draw report.html into a run folder, from that folder alone.
+
+    Args:
+        folder: a run folder: finished, diverged, interrupted or still running.
+
+    Returns:
+        The path of the page.
+
+    Raises:
+        RunFolderError: there is no such folder, or it is not a run folder.
+        DiskError: the disk refused.
+    """
+    from trainer.report.material import read_material
+    from trainer.report.page import run_page
+
+    return RunFolder.open(folder).write_report(run_page(read_material(folder)))
+
+
+def write_compare(folders: Sequence[str | os.PathLike[str]], out: str | os.PathLike[str]) -> Path:
+    """Draw several runs on one page: what differs, their metrics, their curves.
+
+    Args:
+        folders: two run folders or more.
+        out: the file to write.
+
+    Returns:
+        The absolute path of the page.
+
+    Raises:
+        RunFolderError: one of them is not a run folder.
+        UserError: fewer than two folders, or `out` is a folder or in none.
+        DiskError: the disk refused.
+    """
+    from trainer.report.compare import compare_page
+    from trainer.report.material import read_material
+
+    path = Path(os.path.abspath(out))
+    if len(folders) < 2:
+        raise UserError("compare: one run; two run folders or more are right")
+    if path.is_dir():
+        raise UserError(f"--out: {path}: a folder; name a file in it, such as compare.html")
+    if not path.parent.is_dir():
+        raise UserError(f"--out: {path}: {path.parent} is no folder; make it first")
+    write_atomic(path, compare_page([read_material(folder) for folder in folders]))
+    return path

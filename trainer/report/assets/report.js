@@ -1,0 +1,112 @@
+// Draws each chart from the JSON beside it, in the page's own colours and at the page's own width.
+(() => {
+  "use strict";
+  const dark = matchMedia("(prefers-color-scheme: dark)");
+  const touch = matchMedia("(pointer: coarse)").matches;
+  const config = { displayModeBar: false, responsive: false, scrollZoom: false, showTips: false };
+
+  // "var(--blue)/0.3" -> "rgba(0,114,178,0.3)", in every string of a chart
+  function coloured(value, styles) {
+    if (typeof value === "string") {
+      const named = /^var\((--[a-z]+)\)(?:\/([\d.]+))?$/.exec(value);
+      if (!named) return value;
+      const hex = parseInt(styles.getPropertyValue(named[1]).trim().slice(1), 16);
+      return `rgba(${hex >> 16},${(hex >> 8) & 255},${hex & 255},${named[2] || 1})`;
+    }
+    if (Array.isArray(value)) return value.map(item => coloured(item, styles));
+    if (value && typeof value === "object")
+      return Object.fromEntries(
+        Object.entries(value).map(([key, item]) => [key, coloured(item, styles)])
+      );
+    return value;
+  }
+
+  class Chart {
+    constructor(figure) {
+      this.plot = figure.querySelector(".plot > div");
+      this.note = figure.querySelector(".view-note");
+      const { views, height } = JSON.parse(figure.querySelector("script").textContent);
+      this.views = views;
+      this.height = height;
+      this.view = 0;
+      this.width = 0;
+      this.logs = figure.querySelector(".scale");
+      this.log = this.logs && this.logs.getAttribute("aria-pressed") === "true";
+      this.hidden = new Set();
+      const choice = figure.querySelector("select");
+      if (choice) choice.addEventListener("change", () => this.show(choice.selectedIndex));
+      if (this.logs) this.logs.addEventListener("click", () => this.switchScale());
+      for (const button of figure.querySelectorAll(".legend button"))
+        button.addEventListener("click", () => this.toggle(button));
+      new ResizeObserver(() => requestAnimationFrame(() => this.fit())).observe(this.plot);
+      dark.addEventListener("change", () => this.draw());
+      this.fit();
+    }
+
+    fit() {
+      const width = Math.floor(this.plot.getBoundingClientRect().width);
+      if (!width || width === this.width) return; // hidden, or as it was
+      this.width = width;
+      this.draw();
+    }
+
+    draw() {
+      if (!this.width) return;
+      const styles = getComputedStyle(document.documentElement);
+      const { data, layout } = coloured(this.views[this.view], styles);
+      const height = this.height || Math.min(this.width, 460);
+      this.plot.style.height = `${height}px`;
+      Object.assign(layout, { width: this.width, height });
+      layout.font.family = getComputedStyle(document.body).fontFamily;
+      if (touch) layout.dragmode = false; // a finger scrolls the page
+      if (this.logs) layout.yaxis.type = this.log ? "log" : "linear";
+      if (layout.yaxis.type === "log") layout.yaxis.dtick = layout.yaxis.logdtick;
+      delete layout.yaxis.logdtick;
+      for (const i of this.hidden) data[i].visible = false;
+      Plotly.react(this.plot, data, layout, config).then(() => this.plot.classList.add("drawn"));
+    }
+
+    show(view) {
+      this.view = view;
+      this.note.textContent = this.views[view].note;
+      this.draw();
+    }
+
+    switchScale() {
+      this.log = !this.log;
+      this.logs.setAttribute("aria-pressed", this.log);
+      this.draw();
+    }
+
+    toggle(button) {
+      const on = button.getAttribute("aria-pressed") === "false";
+      button.setAttribute("aria-pressed", on);
+      for (const i of button.dataset.traces.split(" ").map(Number))
+        on ? this.hidden.delete(i) : this.hidden.add(i);
+      this.draw();
+    }
+  }
+
+  for (const figure of document.querySelectorAll("figure.chart")) new Chart(figure);
+
+  for (const tabs of document.querySelectorAll(".tabs")) {
+    const buttons = [...tabs.querySelectorAll("button")];
+    const choose = chosen => {
+      for (const button of buttons) {
+        button.setAttribute("aria-selected", button === chosen);
+        button.tabIndex = button === chosen ? 0 : -1;
+        document.getElementById(button.getAttribute("aria-controls")).hidden = button !== chosen;
+      }
+    };
+    for (const [i, button] of buttons.entries()) {
+      button.addEventListener("click", () => choose(button));
+      button.addEventListener("keydown", event => {
+        const step = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
+        if (!step) return;
+        const next = buttons[(i + step + buttons.length) % buttons.length];
+        choose(next);
+        next.focus();
+      });
+    }
+  }
+})();

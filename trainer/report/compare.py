@@ -1,0 +1,196 @@
+"""Several runs on one page: their metrics side by side, the keys that differ, their curves."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from trainer.report.chart import Chart, Series, View, above_0, colour, dash, layout, line, y_scale
+from trainer.report.html import chart, document, esc, section, swatch, table
+from trainer.report.material import Material
+from trainer.report.thin import noisy, smooth, thin
+from trainer.report.training import MOST_CURVES, Column, columns, counted_axis
+from trainer.report.verdict import manifest_seconds
+from trainer.report.words import METRICS, counted, metric, short, split_name, text
+
+_ABSENT = object()
+_STEPS = {
+    "loss": ("Loss", "The data term of each step's batch, smoothed where it is noisy."),
+    "error_rms": ("Error", "ŷ − y over the rows of a batch, root mean square."),
+    "grad_norm": ("Gradient norm", "‖dJ/dW‖, the slope of the objective."),
+    "lr": ("Learning rate", "How far a step goes, as scheduled."),
+}
+
+
+def compare_page(runs: Sequence[Material]) -> bytes:
+    """The page as HTML.
+
+    Args:
+        runs: two or more.
+    """
+    names = labels(runs)
+    title = f"{counted(len(runs), 'run')} compared"
+    statuses = sorted({run.status for run in runs})
+    parts = [
+        f'<header><ul class="kicker"><li>{esc(", ".join(statuses))}</li></ul>'
+        f"<h1>{esc(title)}</h1></header>",
+        _notices(runs),
+        section("Metrics", _card(_metrics_table(runs, names))),
+        section("Keys that differ", _card(_keys_table(runs, names))),
+        section("Curves", *map(chart, _curves(runs, names))),
+    ]
+    return document(title, "\n".join(filter(None, parts)))
+
+
+def labels(runs: Sequence[Material]) -> list[str]:
+    """A name for each run: its own, with its folder's behind it where that is needed."""
+    names = [run.name for run in runs]
+    found = [
+        name if names.count(name) == 1 else f"{name}, {text(run.folder.name)}"
+        for name, run in zip(names, runs, strict=True)
+    ]
+    return [
+        name if found.count(name) == 1 else f"{name} ({place + 1})"
+        for place, name in enumerate(found)
+    ]
+
+
+def differing(runs: Sequence[Material]) -> dict[str, list[Any]]:
+    """{dotted key: its value in each run} of the keys of config.yaml that are not all equal.
+
+    A key that a run does not have has None there.
+    """
+    flat = [_flat(run.config) for run in runs]
+    keys = dict.fromkeys(key for of_run in flat for key in of_run)
+    found = {key: [of_run.get(key, _ABSENT) for of_run in flat] for key in keys}
+    return {
+        key: [None if value is _ABSENT else value for value in values]
+        for key, values in found.items()
+        if any(repr(value) != repr(values[0]) for value in values)
+    }
+
+
+def _flat(tree: Mapping[Any, Any], before: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for key, value in tree.items():
+        if isinstance(value, Mapping) and value:
+            flat |= _flat(value, f"{before}{key}.")
+        else:
+            flat[f"{before}{key}"] = value
+    return flat
+
+
+def _notices(runs: Sequence[Material]) -> str:
+    digests = {run.data.get("digest") for run in runs}
+    found = []
+    if len(digests) > 1:
+        found.append(("Different data", "These runs read different data; weigh their metrics so."))
+    if len(runs) > MOST_CURVES:
+        found.append(("Curves", f"Those of the first {MOST_CURVES} runs are drawn."))
+    inner = "".join(f'<p class="notice"><b>{esc(a)}</b>{esc(b)}</p>' for a, b in found)
+    return f'<div class="notices">{inner}</div>' if inner else ""
+
+
+def _card(inner: str) -> str:
+    return f'<div class="card wide">{inner}</div>' if inner else ""
+
+
+def _sample(i: int) -> str:
+    return swatch(colour(i), dash(i))
+
+
+def _named(names: Sequence[str]) -> list[str]:
+    return [
+        f'<span title="{esc(name)}">{_sample(i)}{esc(short(name, 36))}</span>'
+        for i, name in enumerate(names)
+    ]
+
+
+def _metrics_table(runs: Sequence[Material], names: Sequence[str]) -> str:
+    """A run a row, a metric a column, the best of each in bold."""
+    measured = [
+        (split, name)
+        for split in dict.fromkeys(split for run in runs for split in run.metrics)
+        for name in METRICS
+        if any(name in run.metrics.get(split, {}) for run in runs)
+    ]
+    cells: list[list[str]] = [[] for _ in runs]
+    for split, name in measured:
+        values = [run.metrics.get(split, {}).get(name) for run in runs]
+        known = [value for value in values if value is not None]
+        most = (max if METRICS[name][2] else min)(known)
+        for of_run, value in zip(cells, values, strict=True):
+            best = value == most and len(set(known)) > 1
+            shown = esc(metric(name, value))
+            of_run.append(f'<span class="best">{shown}</span>' if best else shown)
+    head = ["run", *(f"{esc(split_name(s))}<br>{esc(METRICS[n][0])}" for s, n in measured)]
+    rows = [
+        [name, *of_run, esc(run.status), esc(manifest_seconds(run))]
+        for name, run, of_run in zip(_named(names), runs, cells, strict=True)
+    ]
+    return table([*head, "status", "time"], rows, kind="full sticky", label="Metrics of each run")
+
+
+def _keys_table(runs: Sequence[Material], names: Sequence[str]) -> str:
+    """A key a row, a run a column."""
+    rows = [
+        [f"<code>{esc(text(key))}</code>", *(_value(value) for value in values)]
+        for key, values in differing(runs).items()
+    ]
+    if not rows:
+        return '<p class="note">None: their config.yaml say the same.</p>'
+    return table(["key", *_named(names)], rows, kind="full sticky", label="Keys that differ")
+
+
+def _value(value: Any) -> str:
+    shown = text(value) if value is not None else "–"
+    return f'<span title="{esc(shown)}">{esc(short(shown, 40))}</span>'
+
+
+def _curves(runs: Sequence[Material], names: Sequence[str]) -> list[Chart]:
+    """The best trial of each run, overlaid: logged values by step, metrics by epoch."""
+    steps = _best_columns(runs, "steps")
+    evaluations = _best_columns(runs, "history")
+    found = []
+    for name, (title, note) in _STEPS.items():
+        drawn = {i: column for i, column in steps.items() if name in column.values}
+        found.append(_overlaid(title, note, "step", name, drawn, names))
+    for name in METRICS:
+        drawn = {i: c for i, c in evaluations.items() if f"val_{name}" in c.values}
+        title = f"Validation {METRICS[name][0]}"
+        note = "After each evaluation, on rows that no step has seen."
+        found.append(_overlaid(title, note, "epoch", f"val_{name}", drawn, names))
+    return [drawing for drawing in found if drawing is not None]
+
+
+def _best_columns(runs: Sequence[Material], part: str) -> dict[int, Column]:
+    """{place of the run: the column of its best trial}."""
+    found = {}
+    for i, run in enumerate(runs[:MOST_CURVES]):
+        if of_run := columns(getattr(run, part), run.trials):
+            found[i] = of_run[0]
+    return found
+
+
+def _overlaid(
+    title: str, note: str, unit: str, name: str, drawn: dict[int, Column], names: Sequence[str]
+) -> Chart | None:
+    if not drawn:
+        return None
+    series, curves = [], []
+    for i, column in drawn.items():
+        x, y = column[unit], column[name].astype(np.float64)
+        curves.append(y)
+        value = smooth(y) if noisy(y) else y
+        trace = line(*thin(x, value), colour(i), short(names[i], 24), dashed=dash(i))
+        series.append(Series(short(names[i], 40), colour(i), (trace,), dash(i)))
+    scale = y_scale(*curves)
+    share = METRICS.get(name.removeprefix("val_"), ("", False, True))[1]
+    if share:
+        scale |= {"type": "linear", "tickformat": ".2~%"}
+    x_axis = counted_axis(unit, max(int(column[unit][-1]) for column in drawn.values()))
+    many = {"hovermode": "closest"} if len(drawn) > 8 else {}
+    plan = layout(unit, x_axis=x_axis, y_axis=scale, **many)
+    return Chart(title, note, (View("", tuple(series), plan),), log=not share and above_0(*curves))

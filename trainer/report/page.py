@@ -1,0 +1,166 @@
+"""The page of one run: what came of it, how it went, what the model says, what it has learned."""
+
+from __future__ import annotations
+
+from itertools import islice
+
+import trainer
+from trainer.report import coefficients, predictions, training, verdict
+from trainer.report.html import chart, document, esc, section, table, tabs
+from trainer.report.material import Material
+from trainer.report.outcome import Outcome, outcomes
+from trainer.report.scores import mistakes
+from trainer.report.words import counted, number, percent, split_name
+
+_MOST_SPLITS = 8
+
+
+def run_page(material: Material) -> bytes:
+    """The page as HTML."""
+    parts = [
+        _head(material),
+        _notices(material),
+        section("Training", *map(chart, training.step_charts(material))),
+        section("Validation", *map(chart, training.epoch_charts(material))),
+        _predictions(material),
+        _coefficients(material),
+        _settings(material),
+        f"<footer>Drawn by trainer {esc(trainer.__version__)} from the run folder"
+        f" {esc(material.folder.name)} alone.</footer>",
+    ]
+    return document(f"{material.name}: {material.status}", "\n".join(filter(None, parts)))
+
+
+def _head(material: Material) -> str:
+    found = verdict.verdict(material)
+    grave = " grave" if material.status in ("diverged", "failed") else ""
+    words = [material.kind, *verdict.subtitle(material)]
+    kicker = f'<li class="status {esc(material.status)}">{esc(material.status)}</li>'
+    kicker += "".join(f"<li>{esc(word)}</li>" for word in words if word)
+    splits, rows = verdict.metrics_table(material)
+    numbers = ""
+    if splits:
+        names = [esc(split_name(split)) for split in splits]
+        cells = [[esc(name), *map(esc, values)] for name, values in rows]
+        numbers = table(["", *names], cells, label="Metrics")
+    notes = material.manifest.get("notes")
+    free = f'<p class="free-text">{esc(notes)}</p>' if notes else ""
+    return f"""<header class="result">
+<div>
+<ul class="kicker">{kicker}</ul>
+<h1>{esc(material.name)}</h1>
+{free}
+<p class="figure{grave}">{esc(found.figure)}</p>
+<p class="meaning">{esc(found.meaning)}</p>
+<p class="how">{esc(found.how)}</p>
+</div>
+{numbers}
+</header>"""
+
+
+def _notices(material: Material) -> str:
+    found = verdict.notices(material)
+    if not found:
+        return ""
+    inner = "\n".join(
+        f'<p class="notice{" grave" * notice.grave}"><b>{esc(notice.title)}</b>'
+        f"{esc(notice.sentence)}</p>"
+        for notice in found
+    )
+    return f'<div class="notices">\n{inner}\n</div>'
+
+
+def _predictions(material: Material) -> str:
+    panels = []
+    for outcome in islice(outcomes(material), _MOST_SPLITS):
+        name = f"{split_name(outcome.split)}, {counted(len(outcome), 'row')}"
+        charts = [chart(drawing) for drawing in predictions.charts(outcome)]
+        layout = "cards three" if len(charts) == 3 else "cards"
+        rows = _mistakes(outcome)
+        inner = "\n".join([*charts, rows] if rows else charts)
+        panels.append((name, f'<div class="{layout}">\n{inner}\n</div>'))
+    if not panels:
+        return ""
+    of = f" on {panels[0][0]}" if len(panels) == 1 else ""
+    return section(f"Predictions{of}", tabs(panels, "split"), layout="panels")
+
+
+def _mistakes(outcome: Outcome) -> str:
+    """The most confident mistakes, as a table."""
+    if outcome.kind not in ("labels", "distribution"):
+        return ""
+    found = mistakes(outcome.target, outcome.prediction, outcome.p)
+    wrong = int((outcome.target != outcome.prediction).sum())
+    if not len(found):
+        inner = '<p class="note">None: every row is classified right.</p>'
+    else:
+        rows = []
+        for i in found:
+            true, predicted = int(outcome.target[i]), int(outcome.prediction[i])
+            sure = float(outcome.p[i, predicted])
+            meter = f'<span class="meter"><i style="width:{100 * sure:.0f}%"></i></span>'
+            rows.append(
+                [
+                    f"{outcome.row[i]:,}",
+                    _name(outcome.names[true]),
+                    _name(outcome.names[predicted]),
+                    meter + esc(percent(sure)),
+                    esc(percent(float(outcome.p[i, true]))),
+                ]
+            )
+        head = ["row", "true", "predicted", "with probability", "probability of the true class"]
+        inner = (
+            f'<p class="note">{len(rows)} of {counted(wrong, "mistake")}, the surest first.'
+            " Rows count from 0 in their source.</p>"
+        ) + table(head, rows, kind="full words", label="The most confident mistakes")
+    return f'<div class="card wide"><h3>Most confident mistakes</h3>{inner}</div>'
+
+
+def _name(name: str) -> str:
+    return f'<span title="{esc(name)}">{esc(name if len(name) <= 40 else name[:39] + "…")}</span>'
+
+
+def _coefficients(material: Material) -> str:
+    found = coefficients.coefficients(material)
+    if found is None:
+        return ""
+    if len(found.outputs) > 1 and found.weights.shape[1] > 1:
+        return section("Largest coefficients", chart(coefficients.grid(found)))
+    shown = coefficients.bars(found)
+    rows = "\n".join(
+        f'<span class="name" title="{esc(name)}">{esc(name)}</span>'
+        f'<span class="track"><i class="{"up" if value >= 0 else "down"}"'
+        f' style="width:{50 * abs(share):.2f}%"></i></span>'
+        f'<span class="number">{esc(number(value))}</span>'
+        for name, value, share in shown
+    )
+    of = len(found.features)
+    count = f" The {len(shown)} largest of {counted(of, 'feature')}." if len(shown) < of else ""
+    return section(
+        "Largest coefficients",
+        f'<div class="card"><p class="note">{esc(found.note)}{count}</p>\n'
+        f'<div class="bars">\n{rows}\n</div></div>',
+    )
+
+
+def _settings(material: Material) -> str:
+    facts = "".join(
+        f"<dt>{esc(name)}</dt><dd>{esc(value)}</dd>" for name, value in verdict.facts(material)
+    )
+    config = "\n".join(map(_config_line, material.config_text.splitlines()))
+    folded = (
+        f"<details><summary>config.yaml</summary><pre>{config}</pre></details>" if config else ""
+    )
+    return section(
+        "Settings",
+        folded,
+        f'<details><summary>Where it ran</summary><dl class="facts">{facts}</dl></details>',
+        layout="folds",
+    )
+
+
+def _config_line(line: str) -> str:
+    key, colon, rest = line.partition(":")
+    if colon and key.strip(" -").replace("_", "").isalnum():
+        return f'<span class="key">{esc(key)}</span>:{esc(rest)}'
+    return esc(line)

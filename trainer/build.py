@@ -107,6 +107,8 @@ def _settings(specs: Sequence[Spec], rows: int, l2: Numbers, l1: Numbers) -> Set
         for name in _HYPER
         if hasattr(first, name)
     }
+    if "eps" in hyper:  # below the precision's least number it would be 0, and 0/0 a step
+        hyper["eps"] = np.maximum(hyper["eps"], np.finfo(specs[0].precision).tiny)
     return Settings(
         optimizer="nesterov" if getattr(first, "nesterov", False) else first.name,
         schedule=schedule,

@@ -151,7 +151,7 @@ def synchronising(xp, weights, threshold, removed):
 
 
 def copying(xp, weights, threshold, removed):
-    weights -= xp.asarray(np.zeros(3, np.float32))
+    weights -= xp.asarray(np.zeros(1, np.float32))
 
 
 PLANTED = [(allocating, 2), (synchronising, 1), (copying, 0)]  # the place of its count
@@ -166,7 +166,7 @@ def test_what_is_planted_in_a_step_is_caught(plant, place, double, per_step, mon
 
 def test_a_host_operand_in_a_step_raises(double, monkeypatch):
     def host_operand(xp, weights, threshold, removed):
-        weights -= np.ones(K, np.float32)
+        weights -= np.ones(1, np.float32)
 
     monkeypatch.setattr(stack_module, "soft_threshold", host_operand)
     with pytest.raises(TypeError, match="Unsupported type"):

@@ -29,7 +29,7 @@ def from_inverse_c(
 
 
 def add_l2_gradient(xp: Any, grad: Array, weights: Array, l2: Array, free: Array) -> None:
-    """Add l2 ⊙ W to dJ/dW (D, C, K); l2 is (K,), `free` (D, C, K) is overwritten."""
+    """Add l2 ⊙ W to dJ/dW (D, C·K); l2 is (C·K,), `free` (D, C·K) is overwritten."""
     xp.multiply(weights, l2, out=free)
     grad += free
 

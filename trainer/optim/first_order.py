@@ -1,10 +1,11 @@
 """First-order optimizers of K columns: the arrays each keeps, its coefficients, its update.
 
 Coefficients that change from step to step (learning rates, bias corrections) are computed on the
-host in float64 for a stretch of steps, as tables (S, K), and an update reads one row (K,) of each.
+host in float64 for a stretch of steps, as tables (S, K), and an update reads one row of each.
 A column whose learning rate is 0 does not move, whatever its momentum: so a column is stopped.
 
-Shapes: a parameter p and its gradient g are (D, C, K) or (C, K); one row of coefficients is (K,).
+Shapes: a parameter p and its gradient g are seen as (n, C·K), with n = D for weights and 1 for a
+bias; one row of coefficients is (C·K,), each column's number repeated for its C outputs.
 """
 
 from __future__ import annotations

@@ -31,7 +31,7 @@ class Evaluator:
         self.stack = stack
         w = rows.weight  # raw: sums of ones are exact in float32, so an accuracy of 1 is 1
         on_device = RowSet(stack.device, rows.X, rows.y, w, w, stack.shape[1])
-        chunk_rows = min(len(on_device), stack.batches.chunk_rows)
+        chunk_rows = min(len(on_device), stack.chunk_rows)
         self.batches = FullBatch(stack.device, on_device, chunk_rows)
         self.targets = Targets(rows.y, w, target_scale, stack.shape[1])
 

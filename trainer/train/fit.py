@@ -116,7 +116,7 @@ class _Run:
             if self.observer.should_stop() and self.state.live.any():
                 late = self.state.live & ~due
                 if late.any():  # so that the metrics belong to the weights that are kept
-                    self._evaluate(late)
+                    self._evaluate(late, may_stop=False)
                 self._end(self.state.live.copy(), "interrupted", "interrupted after step {step}")
         self._restore()
         return self.result
@@ -163,7 +163,7 @@ class _Run:
             if len(read):
                 self.result.grad_norm[k] = read[-1]
 
-    def _evaluate(self, due: Flags) -> None:
+    def _evaluate(self, due: Flags, may_stop: bool = True) -> None:
         state, step = self.state, self.state.step
         # an epoch's steps, whenever other columns were evaluated
         recent = np.concatenate(self.recent)[-self.stack.steps_per_epoch :]
@@ -184,7 +184,7 @@ class _Run:
         self._note_metrics(metrics, better)
         ended = due & (step >= self.budget)
         self._end(ended, "finished", "trained for its {step} steps")
-        for k in np.flatnonzero(stop & ~ended).tolist():
+        for k in np.flatnonzero(stop & ~ended & may_stop).tolist():
             assert self.stopping is not None
             name, patience = self.stopping.metric, self.stopping.patience[k]
             reason = f"{name} did not improve in {patience:g} evaluations"

@@ -32,27 +32,36 @@ class Log:
         device.matmul(r, loss, out=free)
         self.loss += free[0]
 
-    def add_error(self, xp: Any, error: Array, dz: Array, free: Array, row: Array) -> None:
-        """Add the squares of ŷ − y and dL/dz (b, C, K), and take the largest of (ŷ − y)²."""
+    def add_error(
+        self, device: Device, error: Array, dz: Array, free: Array, ones: Array, row: Array
+    ) -> None:
+        """Add the squares of ŷ − y and dL/dz (b, C, K), and take the largest of (ŷ − y)².
+
+        Sums are products with `ones` (1, b·C): quicker and more exact than NumPy's over an axis.
+        """
         if not self.full:
             return
+        xp = device.xp
+        columns = row.shape[-1]
         xp.multiply(error, error, out=free)
-        xp.max(free, axis=(0, 1), out=row)
-        xp.maximum(self.error_max, row, out=self.error_max)
-        xp.sum(free, axis=(0, 1), out=row)
-        self.error_squares += row
+        xp.max(free, axis=(0, 1), out=row[0])
+        xp.maximum(self.error_max, row[0], out=self.error_max)
+        device.matmul(ones, free.reshape(-1, columns), out=row)
+        self.error_squares += row[0]
         if dz is not error:  # two of the arrays are one where dL/dz = ŷ − y
             xp.multiply(dz, dz, out=free)
-            xp.sum(free, axis=(0, 1), out=row)
-        self.dz_squares += row
+            device.matmul(ones, free.reshape(-1, columns), out=row)
+        self.dz_squares += row[0]
 
-    def add_gradient(self, xp: Any, grad: Array, free: Array, row: Array) -> None:
-        """Add the squares of dJ/dW (D, C, K)."""
+    def add_gradient(
+        self, device: Device, grad: Array, free: Array, ones: Array, row: Array
+    ) -> None:
+        """Add the squares of dJ/dW (D, C, K); ones (1, D·C)."""
         if not self.full:
             return
-        xp.multiply(grad, grad, out=free)
-        xp.sum(free, axis=(0, 1), out=row)
-        self.grad_squares += row
+        device.xp.multiply(grad, grad, out=free)
+        device.matmul(ones, free.reshape(-1, row.shape[-1]), out=row)
+        self.grad_squares += row[0]
 
     @staticmethod
     def values(ring: Numbers, elements: Numbers) -> dict[str, Numbers]:

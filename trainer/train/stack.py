@@ -20,7 +20,7 @@ import numpy as np
 from trainer.device import Device
 from trainer.model import Model, Scratch
 from trainer.model.penalties import add_l2_gradient, soft_threshold
-from trainer.model.step import error, gradient, scores
+from trainer.model.step import error, flat, gradient, scores
 from trainer.optim.first_order import OPTIMIZERS
 from trainer.optim.schedules import Schedule
 from trainer.train.chunks import Batches, Chunk, FullBatch, MiniBatches, RowSet
@@ -32,6 +32,7 @@ Numbers = np.ndarray[Any, np.dtype[np.float64]]
 PARAMETERS = ("weights", "bias")
 _PENALTIES = ("l2", "l1", "weight_decay")
 _CHUNK_BYTES = 16 * 2**20  # of one (b, C, K) buffer
+_EVALUATION_ROWS = 4096  # rows of a chunk at evaluations, whatever the batch
 _STRETCH_FLOP = 2e10  # about a second of a slow machine: what a crash may lose of the step log
 _MAX_STRETCH = 256
 
@@ -94,20 +95,20 @@ class Snapshot:
 
 
 class Buffers:
-    """Arrays for the b rows of one chunk: z, error (b, C, K), loss (b, K), ones (1, b), scratch."""
+    """Arrays for the b rows of a chunk: z, error (b, C, K), loss (b, K), ones (1, b·C), scratch."""
 
     def __init__(self, xp: Any, rows: int, outputs: int, columns: int, dtype: Any) -> None:
         shape, row = (rows, outputs, columns), (rows, 1, columns)
         self.z, self.error = xp.empty(shape, dtype), xp.empty(shape, dtype)
         self.loss = xp.empty((rows, columns), dtype)
-        self.ones = xp.ones((1, rows), dtype)
+        self.ones = xp.ones((1, rows * outputs), dtype)
         self.scratch = Scratch(xp.empty(shape, dtype), xp.empty(row, dtype), xp.empty(row, dtype))
 
     def first(self, rows: int) -> Buffers:
         """Return views of the first rows."""
         view = object.__new__(Buffers)
         view.z, view.error, view.loss = self.z[:rows], self.error[:rows], self.loss[:rows]
-        view.ones = self.ones[:, :rows]
+        view.ones = self.ones[:, : rows * self.z.shape[1]]
         view.scratch = Scratch(*(buffer[:rows] for buffer in self.scratch))
         return view
 
@@ -127,18 +128,28 @@ class Stack:
         self._allocate()
 
     def _batches(self) -> Batches:
-        _, outputs, columns = self.shape
-        fits = max(1, _CHUNK_BYTES // (self.dtype.itemsize * outputs * columns))
         size = self.settings.batch_size
         if size is None:
-            return FullBatch(self.device, self.rows, min(len(self.rows), fits))
+            return FullBatch(self.device, self.rows, min(len(self.rows), self._fits))
         size = min(size, len(self.rows))
-        return MiniBatches(self.device, self.rows, size, min(size, fits), self.settings.seed)
+        return MiniBatches(self.device, self.rows, size, min(size, self._fits), self.settings.seed)
+
+    @property
+    def _fits(self) -> int:
+        """Most rows of a chunk."""
+        _, outputs, columns = self.shape
+        return max(1, _CHUNK_BYTES // int(self.dtype.itemsize * outputs * columns))
+
+    @property
+    def chunk_rows(self) -> int:
+        """Rows that the buffers have room for."""
+        return int(self._buffers.z.shape[0])
 
     def _allocate(self) -> None:
         xp, dtype = self.device.xp, self.dtype
         _, outputs, columns = self.shape
-        self._buffers = Buffers(xp, self.batches.chunk_rows, outputs, columns, dtype)
+        rows = max(self.batches.chunk_rows, min(self._fits, _EVALUATION_ROWS))
+        self._buffers = Buffers(xp, rows, outputs, columns, dtype)
         self._views: dict[int, Buffers] = {}
         shapes = {"weights": self.shape, "bias": self.shape[1:]}
         self._grad = {name: xp.empty(shape, dtype) for name, shape in shapes.items()}
@@ -146,7 +157,8 @@ class Stack:
         self._total = xp.empty((1, columns), dtype)
         self._ring = xp.empty((self.stretch, len(Log.names), columns), dtype)
         hyper = self.settings.hyper
-        self._l2 = self.device.to_device(hyper["l2"], dtype)
+        self._l2 = self.device.to_device(np.tile(hyper["l2"], outputs), dtype)  # (C·K,)
+        self._ones = xp.ones((1, self.shape[0] * outputs), dtype)
         self._prox = soft_threshold if np.any(hyper["l1"] > 0) else None
         free = {name: np.zeros(columns) for name in _PENALTIES}
         self._hyper = {"weights": hyper, "bias": {**hyper, **free}}  # the bias is never penalised
@@ -229,10 +241,14 @@ class Stack:
         return (first - 1) // self.stretch * self.stretch + self.stretch
 
     def _tables(self, lr: Numbers, first: int) -> dict[str, dict[str, Array]]:
-        """Coefficients of the steps, on the device: by parameter and name, each (S, K)."""
+        """Coefficients of the steps, on the device: by parameter and name, each (S, C·K).
+
+        Repeated for each output, so that a parameter's rows of C·K numbers meet them one to one.
+        """
+        outputs = self.shape[1]
         return {
             name: {
-                key: self.device.to_device(table, self.dtype)
+                key: self.device.to_device(np.tile(table, outputs), self.dtype)
                 for key, table in self.optimizer.tables(lr, hyper, first).items()
             }
             for name, hyper in self._hyper.items()
@@ -254,8 +270,9 @@ class Stack:
                 for name in PARAMETERS:
                     grad[name] += free[name]
             into = free
-        add_l2_gradient(xp, grad["weights"], state.weights, self._l2, free["weights"])
-        log.add_gradient(xp, grad["weights"], free["weights"], self._total[0])
+        g, f = flat(grad["weights"]), flat(free["weights"])
+        add_l2_gradient(xp, g, flat(state.weights), self._l2, f)
+        log.add_gradient(self.device, grad["weights"], free["weights"], self._ones, self._total)
         if snapshot is not None:
             host = self.device.to_host
             snapshot.add(
@@ -264,11 +281,15 @@ class Stack:
                 bias=host(state.bias),
             )
         for name in PARAMETERS if self.settings.bias else PARAMETERS[:1]:
-            slots = [state.arrays[f"{name}.{slot}"] for slot in self.optimizer.slots]
+            slots = [self._wide(state.arrays[f"{name}.{slot}"]) for slot in self.optimizer.slots]
             prox = self._prox if name == "weights" else None
-            p, g = state.arrays[name], grad[name]
-            self.optimizer.update(xp, p, g, slots, rows[name], free[name], prox)
+            p, g, f = (self._wide(of[name]) for of in (state.arrays, grad, free))
+            self.optimizer.update(xp, p, g, slots, rows[name], f, prox)
         state.step = step
+
+    def _wide(self, array: Array) -> Array:
+        """View (D, C, K) as (D, C·K), and (C, K) as (1, C·K)."""
+        return array.reshape(-1, self.shape[1] * self.shape[2])
 
     def _chunk(
         self,
@@ -287,6 +308,7 @@ class Stack:
             order = self.batches.host_order[chunk.rows]
             snapshot.add(error=device.to_host(b.error), dz=device.to_host(dz), rows=order)
         log.add_loss(device, chunk.r, b.loss, self._total)
-        log.add_error(xp, b.error, dz, b.z, self._total[0])
+        log.add_error(device, b.error, dz, b.z, b.ones, self._total)
         dz *= chunk.q
-        gradient(device, chunk.X, dz, b.ones, into["weights"], into["bias"])
+        rows_of_ones = b.ones[:, : len(b.loss)]
+        gradient(device, chunk.X, dz, rows_of_ones, into["weights"], into["bias"])

@@ -41,7 +41,7 @@ class State:
 
 
 def normal_weights(seed: int, features: int, outputs: int) -> Numbers:
-    """Draw standard normal numbers (D, C), the same on every machine, device and NumPy version.
+    """Draw standard normal numbers (D, C), the same on every device and NumPy version.
 
     Box & Muller 1958 on splitmix64's bits: NumPy does not promise fixed streams (NEP 19).
     """

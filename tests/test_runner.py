@@ -40,6 +40,7 @@ def test_the_folder_holds_what_the_contract_lists(digits):
         "model.json",
         "model.safetensors",
         "predictions.parquet",
+        "report.html",
         "results.json",
         "run.log",
         "steps.parquet",

@@ -1,4 +1,4 @@
-"""The commands `run`, `predict` and `explain`: arguments in, an exit code out.
+"""The commands `run`, `predict`, `report` and `explain`: arguments in, an exit code out.
 
 Results go to standard output, all else to standard error. Exit codes: 0 done, 1 a fault of ours or
 of the disk, 2 the user's input is wrong, 3 every trial diverged, 130 and 143 interrupted. What a
@@ -16,7 +16,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NoReturn, TextIO
 
-from trainer.errors import DiskError, TrainerError
+from trainer.errors import DiskError, TrainerError, UserError
 from trainer.interrupt import Interrupt
 from trainer.terminal import Terminal
 
@@ -26,6 +26,7 @@ _ABOUT = "Linear, logistic and softmax regression, many models at once."
 _COMMANDS_HELP = """commands:
   run CONFIG [key=value ...]   train what a YAML file says, into a run folder
   predict RUN DATA             predict with the model of a run folder
+  report RUN [RUN ...]         draw the page of a run again, or one that compares several
   explain                      write a page that shows the mathematics, with sliders
 
 `COMMAND --help` tells more.
@@ -41,6 +42,11 @@ _RUN_ABOUT = """Train what CONFIG says and leave a run folder: its path is the l
 _PREDICT_ABOUT = """Predict the rows of DATA with the model of RUN.
 
 Columns are found by name. Where DATA has the target too, the predictions are scored.
+"""
+_REPORT_ABOUT = """Draw report.html into RUN, from that folder alone.
+
+Of several runs, write one page that compares them: what differs, their metrics, their curves.
+Pages open offline in any browser; the path is the last line printed.
 """
 _EXPLAIN_ABOUT = """Write one page that shows why the gradient is the error, with sliders to move.
 
@@ -115,6 +121,19 @@ def _predict(args: argparse.Namespace, terminal: Terminal, interrupt: Interrupt)
     return 0
 
 
+def _report(args: argparse.Namespace, terminal: Terminal, interrupt: Interrupt) -> int:
+    from trainer.report import write_compare, write_report
+
+    if len(args.runs) == 1:
+        if args.out is not None:
+            raise UserError("--out: the report of one run is drawn into its folder; name two runs")
+        page = write_report(args.runs[0])
+    else:
+        page = write_compare(args.runs, args.out or "compare.html")
+    _emit(str(page))
+    return 0
+
+
 def _explain(args: argparse.Namespace, terminal: Terminal, interrupt: Interrupt) -> int:
     from trainer.explain import write_page
 
@@ -135,11 +154,16 @@ def _parse(argv: Sequence[str]) -> tuple[_Command, argparse.Namespace]:
     )
     top.add_argument("--version", action=_Version)
     top.add_argument(
-        "command", choices=("run", "predict", "explain"), metavar="COMMAND", help="see below"
+        "command",
+        choices=("run", "predict", "report", "explain"),
+        metavar="COMMAND",
+        help="see below",
     )
     command, rest = top.parse_args(argv[:1]).command, argv[1:]
     if command == "predict":
         return _predict, _predict_parser().parse_args(rest)
+    if command == "report":
+        return _report, _report_parser().parse_args(rest)
     if command == "explain":
         return _explain, _explain_parser().parse_args(rest)
     parser = _run_parser()
@@ -185,6 +209,16 @@ def _predict_parser() -> argparse.ArgumentParser:
     parser.add_argument("data", metavar="DATA", help="a .csv, .tsv, .parquet, .npy or .npz file")
     parser.add_argument(
         "--out", metavar="FILE", help="a .csv or .parquet file (default: CSV on standard output)"
+    )
+    parser.set_defaults(quiet=False)
+    return parser
+
+
+def _report_parser() -> argparse.ArgumentParser:
+    parser = _Parser(prog="trainer report", description=_REPORT_ABOUT)
+    parser.add_argument("runs", metavar="RUN", nargs="+", help="a run folder")
+    parser.add_argument(
+        "--out", metavar="FILE", help="the page of several runs (default: compare.html)"
     )
     parser.set_defaults(quiet=False)
     return parser

@@ -7,6 +7,7 @@ import os
 import resource
 import shlex
 import time
+import traceback
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
@@ -23,11 +24,13 @@ from trainer.build import (
 )
 from trainer.data import Prepared, prepare
 from trainer.describe import data_line, mend_divergence, objective_line, spec_line
+from trainer.errors import DiskError, TrainerError
 from trainer.fitted import FittedModel
 from trainer.folder import RunFolder
 from trainer.interrupt import Interrupt
 from trainer.location import check_free
 from trainer.predict import prediction_table, stacked
+from trainer.report import write_report
 from trainer.results import history_rows, results, trial_rows
 from trainer.runs import Run
 from trainer.spec import Spec, load_spec
@@ -131,7 +134,24 @@ def _carry_out(
             done = _train(columns, state, stopping, watch)
         status = _write_end(folder, columns, done, watch.first_loss, terminal)
         folder.close(status)
+    _draw(folder, terminal)
     return Run(folder.path)
+
+
+def _draw(folder: RunFolder, terminal: Terminal) -> None:
+    """Draw report.html; the run is whole without it, so that a failure is a line and no more."""
+    try:
+        page = write_report(folder.path)
+    except Exception as error:
+        what = str(error) or type(error).__name__
+        again = f"python -m trainer report {shlex.quote(str(folder.path))}"
+        terminal.error(f"report.html is not drawn: {what}; `{again}` tries again")
+        if not isinstance(error, TrainerError):
+            with contextlib.suppress(DiskError):
+                terminal.log(traceback.format_exc())
+        return
+    with contextlib.suppress(DiskError):
+        terminal.summary([("report", page)])
 
 
 @contextlib.contextmanager
@@ -254,11 +274,15 @@ def _write_end(
     outcome = trials[0]
     status = outcome["status"]
     if winner is None:
-        terminal.summary([("diverged", f"{outcome['reason']}; {mend_divergence(columns)}")])
+        reason = f"{outcome['reason']}; {mend_divergence(columns)}"
+        folder.update_manifest(reason=reason)
+        terminal.summary([("diverged", reason)])
         return "diverged"
     if outcome["train_loss"] > first_loss[winner]:
         rose = f"the training loss went up, {first_loss[winner]:.4g} → {outcome['train_loss']:.4g}"
-        terminal.summary([("warning", f"{rose}; {mend_divergence(columns)}")])
+        warning = f"{rose}; {mend_divergence(columns)}"
+        folder.update_manifest(warning=warning)
+        terminal.summary([("warning", warning)])
     _say_end(terminal, folder, outcome, test_metrics)
     return "interrupted" if status == "interrupted" else "finished"
 

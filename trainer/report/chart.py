@@ -167,12 +167,15 @@ def y_scale(*curves: NDArray[Any]) -> dict[str, Any]:
     most = float(values.max()) if values.size else 1.0
     log = spans_decades(*curves)
     decades = np.log10(most / values.min()) if values.size and values.min() > 0 else 0.0
-    return {
+    axis: dict[str, Any] = {
         "type": "log" if log else "linear",
         "tickformat": tick_format(most, log),
         # 1, 2, 5, 10 where few powers of ten are in sight: more labels would run into each other
         "logdtick": "D2" if decades < 2.5 else int(np.ceil(decades / 6)),
-    } | ({"tickformat": "", "exponentformat": "power"} if log and decades > 4 else {})
+    }
+    if log and decades > 4:  # 10⁻⁶; plotly.js draws such labels a quarter larger
+        axis |= {"tickformat": "", "exponentformat": "power", "tickfont": {"size": 9.6}}
+    return axis
 
 
 def above_0(*curves: NDArray[Any]) -> bool:

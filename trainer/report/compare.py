@@ -109,20 +109,21 @@ def _named(names: Sequence[str]) -> list[str]:
 
 
 def _metrics_table(runs: Sequence[Material], names: Sequence[str]) -> str:
-    """A run a row, a metric a column, the best of each in bold."""
+    """A run a row, a metric a column, the best of each in bold where all read the same data."""
     measured = [
         (split, name)
         for split in dict.fromkeys(split for run in runs for split in run.metrics)
         for name in METRICS
         if any(name in run.metrics.get(split, {}) for run in runs)
     ]
+    alike = len({run.data.get("digest") for run in runs}) == 1  # else none is the best
     cells: list[list[str]] = [[] for _ in runs]
     for split, name in measured:
         values = [run.metrics.get(split, {}).get(name) for run in runs]
         known = [value for value in values if value is not None]
         most = (max if METRICS[name][2] else min)(known)
         for of_run, value in zip(cells, values, strict=True):
-            best = value == most and len(set(known)) > 1
+            best = alike and value == most and len(set(known)) > 1
             shown = esc(metric(name, value))
             of_run.append(f'<span class="best">{shown}</span>' if best else shown)
     head = ["run", *(f"{esc(split_name(s))}<br>{esc(METRICS[n][0])}" for s, n in measured)]

@@ -102,13 +102,13 @@ def _mistakes(outcome: Outcome) -> str:
             rows.append(
                 [
                     f"{outcome.row[i]:,}",
-                    _name(outcome.names[true]),
-                    _name(outcome.names[predicted]),
                     meter + esc(percent(sure)),
+                    _name(outcome.names[predicted]),
+                    _name(outcome.names[true]),
                     esc(percent(float(outcome.p[i, true]))),
                 ]
             )
-        head = ["row", "true", "predicted", "with probability", "probability of the true class"]
+        head = ["row", "probability", "predicted", "true", "probability of the true class"]
         inner = (
             f'<p class="note">{len(rows)} of {counted(wrong, "mistake")}, the surest first.'
             " Rows count from 0 in their source.</p>"

@@ -162,7 +162,8 @@ def ranking_charts(outcome: Outcome, labels: dict[int, str]) -> list[Chart]:
     true = {i: _is(outcome, i) for i in labels}
     ranked = {i: scores.ranking(true[i], outcome.p[:, i]) for i in labels}
     known = {i: r for i, r in ranked.items() if r is not None}
-    shown = sorted(known, key=lambda i: known[i].average_precision)[:_MOST_LABELS]
+    worst = sorted(known, key=lambda i: known[i].average_precision)[:_MOST_LABELS]
+    shown = [i for i in known if i in worst]
     picked = (
         f" The {len(shown)} of {len(labels)} labels with the lowest average precision."
         if len(shown) < len(labels)

@@ -74,7 +74,7 @@ def _end(material: Material) -> str:
     sentence = text(row.get("reason") or material.manifest.get("reason") or "")
     ended = str(row.get("status") or "").replace("_", " ").capitalize()
     ended = {"Early stopped": "Stopped early"}.get(ended, ended)
-    if ended and sentence:
+    if ended and sentence and not sentence.startswith(ended.lower()):
         sentence = f"{ended}: {sentence}"
     best, epochs = row.get("best_epoch"), row.get("epochs")
     if best and epochs:
@@ -83,7 +83,7 @@ def _end(material: Material) -> str:
         sentence += (
             f"; the weights of {where} count" if sentence else f"The weights of {where} count"
         )
-    return sentence.rstrip(".") + "." if sentence else ""
+    return _sentence(sentence) if sentence else ""
 
 
 @dataclass(frozen=True)
@@ -99,8 +99,10 @@ def notices(material: Material) -> list[Notice]:
     """What is special about this run, gravest first."""
     found = []
     reason = text(material.manifest.get("reason") or "")
-    if material.status == "diverged":
-        found.append(Notice("Diverged", _mend(material, reason), grave=True))
+    if material.status == "diverged" and reason:
+        said = text(material.best_row.get("reason") or "") + "; "  # in the head of the page
+        mend = _sentence(reason.removeprefix(said))
+        found.append(Notice("What would mend it", mend, grave=True))
     elif material.status == "failed":
         found.append(
             Notice("Failed", f"{reason or 'The run did not end'}; run.log has more.", True)
@@ -109,6 +111,8 @@ def notices(material: Material) -> list[Notice]:
         found.append(Notice("Running", "Drawn while the run was going on, or after it was killed."))
     elif material.status == "interrupted":
         found.append(Notice("Interrupted", _interrupted(material)))
+    if warning := text(material.manifest.get("warning") or ""):
+        found.append(Notice("Warning", _sentence(warning), grave=True))
     found += [Notice("Not read", sentence, grave=True) for sentence in material.unread]
     if "val" not in material.splits and material.splits:
         found.append(Notice("No validation", _no_validation(material)))
@@ -124,10 +128,8 @@ _OTHER_LOSS = (
 )
 
 
-def _mend(material: Material, reason: str) -> str:
-    row = text(material.best_row.get("reason") or "")
-    told = "; ".join(dict.fromkeys(part for part in (row, reason) if part))
-    return (told[:1].upper() + told[1:] if told else "No finite loss or weights") + "."
+def _sentence(told: str) -> str:
+    return told[:1].upper() + told[1:] + "." * (not told.endswith("."))
 
 
 def _interrupted(material: Material) -> str:

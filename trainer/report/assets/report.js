@@ -21,6 +21,14 @@
     return value;
   }
 
+  // Of named ticks every second, every third, ... where there is no room for all
+  function spaced(axis, pixels) {
+    if (!axis || !axis.ticktext) return;
+    const every = Math.ceil((axis.ticktext.length * 14) / pixels);
+    for (const key of ["tickvals", "ticktext"])
+      axis[key] = axis[key].filter((_, i) => i % every === 0);
+  }
+
   class Chart {
     constructor(figure) {
       this.plot = figure.querySelector(".plot > div");
@@ -58,6 +66,8 @@
       this.plot.style.height = `${height}px`;
       Object.assign(layout, { width: this.width, height });
       layout.font.family = getComputedStyle(document.body).fontFamily;
+      spaced(layout.xaxis, this.width * 0.85);
+      spaced(layout.yaxis, height * 0.85);
       if (touch) layout.dragmode = false; // a finger scrolls the page
       if (this.logs) layout.yaxis.type = this.log ? "log" : "linear";
       if (layout.yaxis.type === "log") layout.yaxis.dtick = layout.yaxis.logdtick;

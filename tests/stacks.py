@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +16,19 @@ from trainer.train.chunks import RowSet
 from trainer.train.stack import Records, Settings, Snapshot, Stack
 from trainer.train.state import State
 
+
+def _device() -> Device:
+    """The device of every stack here: the DEVICE, or what `scripts/gpu` asks for."""
+    wanted = os.environ.get("STACKED_TRAINER_TEST_DEVICE", "cpu")
+    if wanted == "double":  # the tests' own use of arrays, tried where there is no GPU
+        from double import Cupy
+
+        return devices.from_cupy(Cupy(), "the double")
+    return devices.choose(wanted)
+
+
 CPU = devices.cpu("the tests")
+DEVICE = _device()
 LOSSES = [
     ("linear", "auto"),
     ("logistic", "auto"),
@@ -86,7 +99,7 @@ def make_stack(
     optimizer: str = "sgd",
     *,
     precision: str = "float64",
-    device: Device = CPU,
+    device: Device = DEVICE,
     batch_size: int | None = None,
     seed: int = 3,
     bias: bool = True,

@@ -206,7 +206,9 @@ def _run_parser() -> argparse.ArgumentParser:
 def _predict_parser() -> argparse.ArgumentParser:
     parser = _Parser(prog="trainer predict", description=_PREDICT_ABOUT)
     parser.add_argument("run", metavar="RUN", help="a run folder")
-    parser.add_argument("data", metavar="DATA", help="a .csv, .tsv, .parquet, .npy or .npz file")
+    parser.add_argument(
+        "data", metavar="DATA", help="a .csv, .tsv, .parquet, .npy or .npz file, or LIBSVM text"
+    )
     parser.add_argument(
         "--out", metavar="FILE", help="a .csv or .parquet file (default: CSV on standard output)"
     )

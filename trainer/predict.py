@@ -66,7 +66,7 @@ def predict_file(
 
     Args:
         run: a run folder.
-        data: a .csv, .csv.gz, .tsv, .parquet, .npy or .npz file.
+        data: a .csv, .csv.gz, .tsv, .parquet, .npy or .npz file, or LIBSVM text.
         out: a .csv or .parquet file to write; None for CSV text.
 
     Returns:

@@ -99,11 +99,17 @@ DATA_LINES = [
      "a.yaml:2:15: data.train: expected diamonds, breast_cancer, digits, or a source such as"
      " {table: a.csv, target: y}, got 'my/a.csv'; write {table: my/a.csv, target: y}"),
     ("{train: {tabel: a.csv, target: y}}",
-     "a.yaml:2:15: data.train: expected one of the keys table, npy, npz or synthetic,"
+     "a.yaml:2:15: data.train: expected one of the keys table, npy, npz, libsvm or synthetic,"
      " got tabel and target; for example {table: a.csv, target: y}"),
-    ("{train: {libsvm: a9a.txt}}",
-     "a.yaml:2:15: data.train: expected one of the keys table, npy, npz or synthetic, got libsvm;"
-     " for example {table: a.csv, target: y}"),
+    ("{train: {svmlight: a9a.txt}}",
+     "a.yaml:2:15: data.train: expected one of the keys table, npy, npz, libsvm or synthetic,"
+     " got svmlight; for example {table: a.csv, target: y}"),
+    ("{train: my/a9a.txt}",
+     "a.yaml:2:15: data.train: expected diamonds, breast_cancer, digits, or a source such as"
+     " {table: a.csv, target: y}, got 'my/a9a.txt'; write {libsvm: my/a9a.txt}"),
+    ("{train: {libsvm: a9a.txt, target: y}}",
+     "a.yaml:2:33: data.train.target: target belongs to table, npy and npz, not libsvm;"
+     " remove it"),
     ("{train: {table: a.csv}}",
      "a.yaml:2:8: data.train.target: missing; write a name, for example target: \"y\""),
     ("{train: {table: a.csv, target: []}}",
@@ -135,7 +141,7 @@ def test_a_fault_of_data_says_where_what_and_what_would_be_right(tmp_path, text,
 
 
 def test_the_tables_of_lines_are_whole():
-    assert (len(LINES), len(DATA_LINES)) == (35, 14)
+    assert (len(LINES), len(DATA_LINES)) == (35, 16)
 
 
 # Other tools' words: (the block, the word, its value, what is proposed).

@@ -85,7 +85,7 @@ def with_target(
         if target.ndim == 2 and target.shape[1] == 1:
             target = target[:, 0]
         if target.ndim == 1 and labels:
-            read, names = labels_of(target, target_where), (target_name,)
+            read, names = labels_of(target, target_where, frame.place), (target_name,)
         else:
             read = _numbers_target(target, target_where)
             C = read.shape[1]

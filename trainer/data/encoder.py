@@ -51,7 +51,8 @@ class Encoder:
     """A value a raw column for cells that are missing; empty where missing is an error."""
     target: Target
     keys: Mapping[str, str]
-    """Names to read another file by: `weight` of a table, `features` and `target` of an .npz."""
+    """Names to read another file by: `weight` of a table, `features` and `target` of an .npz;
+    `libsvm` where columns are called by an index of LIBSVM text, behind this letter."""
 
     @cached_property
     def features(self) -> tuple[str, ...]:
@@ -85,7 +86,7 @@ class Encoder:
     @property
     def like(self) -> Like:
         """What another source must hold."""
-        return Like(self.columns, frozenset(self.categories))
+        return Like(self.columns, frozenset(self.categories), "libsvm" in self.keys)
 
     def transform(self, frame: Frame, dtype: np.dtype[Any], rows: Array | None = None) -> Encoded:
         """Encode and scale rows of a frame whose columns are this encoder's, by chunks.

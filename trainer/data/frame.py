@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trainer.data.hints import quote
+from trainer.data.memory import memory_limit, shown_size
 from trainer.data.rows import Array, FloatArray, IntArray, Label
 from trainer.errors import DataError
 
@@ -75,6 +76,8 @@ class Like:
 
     names: tuple[str, ...]
     text: frozenset[str]
+    indexed: bool = False
+    """Whether it is LIBSVM text, whose names are indices."""
 
 
 def chunks(total: int, width: int) -> Sequence[slice]:
@@ -83,15 +86,19 @@ def chunks(total: int, width: int) -> Sequence[slice]:
     return [slice(start, min(start + step, total)) for start in range(0, total, step)]
 
 
-def allocate(shape: tuple[int, int], dtype: np.dtype[Any], where: str) -> FloatArray:
-    """An empty array, or a DataError that says how large it would be."""
+def allocate(
+    shape: tuple[int, int], dtype: np.dtype[Any], where: str, *, zeros: bool = False
+) -> FloatArray:
+    """An array without values, or of zeros; a DataError where it is larger than the memory."""
+    size = shape[0] * shape[1] * dtype.itemsize
     try:
-        return np.empty(shape, dtype)
+        if size > memory_limit():
+            raise MemoryError
+        return np.zeros(shape, dtype) if zeros else np.empty(shape, dtype)
     except MemoryError:
-        size = shape[0] * shape[1] * dtype.itemsize / 2**30
         raise DataError(
-            f"{where}: {shape[0]} x {shape[1]} numbers of {dtype} take {size:.0f} GiB, more than"
-            " there is; fewer rows or columns are right"
+            f"{where}: {shape[0]} x {shape[1]} numbers of {dtype} take {shown_size(size)}, more"
+            " than there is; fewer rows or columns are right"
         ) from None
 
 
@@ -137,19 +144,20 @@ def check_names(names: Sequence[str], where: str) -> None:
         seen[name] = position
 
 
-def labels_of(values: Array, where: str) -> Labels:
+def labels_of(values: Array, where: str, place: Callable[[int], str] = row_number) -> Labels:
     """Encode one column of labels: booleans, whole numbers (also as floats), or text.
 
     Args:
         values: (N,) of any such dtype; NaN is missing.
         where: for messages.
+        place: how they call a row.
 
     Raises:
         DataError: numbers with fractions, Inf, another dtype.
     """
     kind = values.dtype.kind
     if kind == "f":
-        return _whole_labels(values, where)
+        return _whole_labels(values, where, place)
     if kind == "S":
         try:
             values = np.strings.decode(values, "utf-8")
@@ -163,13 +171,13 @@ def labels_of(values: Array, where: str) -> Labels:
     return Labels(tuple(distinct.tolist()), codes.astype(np.int32).reshape(-1))
 
 
-def _whole_labels(values: Array, where: str) -> Labels:
+def _whole_labels(values: Array, where: str, place: Callable[[int], str]) -> Labels:
     missing = np.isnan(values)
     fraction = np.flatnonzero(~missing & ~(np.isfinite(values) & (np.floor(values) == values)))
     if fraction.size:
         row = int(fraction[0])
         raise DataError(
-            f"{where}: row {row}: {values[row]} is no label; whole numbers or text are,"
+            f"{where}: {place(row)}: {values[row]} is no label; whole numbers or text are,"
             " and for numbers to be predicted `model: linear` is right"
         )
     distinct, codes = np.unique(values[~missing], return_inverse=True)

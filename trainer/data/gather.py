@@ -47,13 +47,14 @@ def read_files(spec: Spec) -> Sources:
         wanted |= {source.name: source for source in data.test}
     elif data.test != "none" and not isinstance(data.test, float):
         wanted["test"] = data.test
-    like = Like(train.names, train.text)
+    keys = _keys(data.train)
+    like = Like(train.names, train.text, "libsvm" in keys)
     return Sources(
         train,
         {name: read_source(source, model, like, digest) for name, source in wanted.items()},
         data.val if isinstance(data.val, float) else 0.0,
         data.test if isinstance(data.test, float) else 0.0,
-        _keys(data.train),
+        keys,
         digest.hexdigest(),
     )
 
@@ -116,8 +117,8 @@ def _check_keys(arrays: Mapping[str, Any]) -> None:
 
 
 def _keys(source: Any) -> Mapping[str, str]:
-    """Names to read another file by: the weight column of a table, the arrays of an archive."""
-    keys = {}
+    """Names to read another file by, see `Encoder.keys`."""
+    keys = {"libsvm": "x"} if hasattr(source, "libsvm") else {}
     if hasattr(source, "npz"):
         keys = {"features": source.features, "target": source.target}
     weight = getattr(source, "weight", None)

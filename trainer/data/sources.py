@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from trainer.data import npy, tables
+from trainer.data import libsvm, npy, tables
 from trainer.data.arrays import (
     array_frame,
     check_width,
@@ -65,6 +65,10 @@ def read_source(source: Any, model: str, like: Like | None, digest: Digest) -> F
     elif isinstance(source, schema.NpzSource):
         frame = _read_npz(source.npz, source.features, source.target, source.weight, labels=labels)
         digest.file(source.npz)
+    elif isinstance(source, schema.LibsvmSource):
+        frame = libsvm.read_libsvm(source.libsvm, labels=labels, like=like)
+        digest.file(source.libsvm)
+        return frame
     elif isinstance(source, schema.SyntheticSource):
         made = source.synthetic
         frame = synthetic_frame(
@@ -96,7 +100,8 @@ def read_for_predict(path: str, encoder: Encoder, model: str) -> tuple[Frame, In
     """Read a file whose rows are to be predicted: columns by name, of an .npy by position.
 
     Args:
-        path: a .csv, .csv.gz, .tsv, .parquet, .npy or .npz file.
+        path: a .csv, .csv.gz, .tsv, .parquet, .npy or .npz file, or LIBSVM text if the model was
+            trained on such: there, whatever ends otherwise is taken for it.
         encoder: the fitted model's.
         model: linear, logistic or softmax.
 
@@ -122,6 +127,9 @@ def _predict_frame(path: str, encoder: Encoder, *, labels: bool) -> Frame:
         return features_frame(npy.read_npy(path), encoder.like, show(path))
     if name.endswith(".npz"):
         return _predict_npz(path, encoder, labels=labels)
+    of_indices = encoder.like.indexed and not name.endswith(tables.SUFFIXES)
+    if of_indices or name.removesuffix(".gz").removesuffix(".bz2").endswith(libsvm.SUFFIXES):
+        return libsvm.read_libsvm(path, labels=labels, like=encoder.like)
     names = tables.column_names(path)
     target = encoder.target.columns
     weight = encoder.keys.get("weight")

@@ -20,6 +20,7 @@ _SOURCE_OF_SUFFIX = (
     ((".csv", ".csv.gz", ".tsv", ".parquet"), "{{table: {}, target: y}}"),
     ((".npy",), "{{npy: {}, target: y.npy}}"),
     ((".npz",), "{{npz: {}, features: X, target: y}}"),
+    ((".libsvm", ".svm", ".svmlight", ".txt"), "{{libsvm: {}}}"),
 )
 
 

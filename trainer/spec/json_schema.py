@@ -47,9 +47,9 @@ def config_schema() -> dict[str, Any]:
     schema = Spec.model_json_schema(schema_generator=_Generator)
     definitions = schema["$defs"]
     held = {}  # sources of val and test take the keys they leave out from train
-    for name in ("TableSource", "NpySource", "NpzSource"):
+    for name in ("TableSource", "NpySource", "NpzSource", "LibsvmSource"):
         held[f"Held{name}"] = {**definitions[name], "required": []}
-    for name in ("NamedTable", "NamedNpy", "NamedNpz"):
+    for name in ("NamedTable", "NamedNpy", "NamedNpz", "NamedLibsvm"):
         definitions[name]["required"] = ["name"]
     properties = definitions["Data"]["properties"]
     for key in ("val", "test"):

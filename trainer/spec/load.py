@@ -150,7 +150,7 @@ def _sources(tree: Tree) -> list[tuple[Path, dict[Any, Any]]]:
 
 def _make_paths_absolute(tree: Tree) -> None:
     for path, source in _sources(tree):
-        keys = ("npy", "target", "weight") if "npy" in source else ("table", "npz")
+        keys = ("npy", "target", "weight") if "npy" in source else ("table", "npz", "libsvm")
         for key in keys:
             _make_absolute(tree, source, (*path, key))
     _make_absolute(tree, tree.value, ("init",))

@@ -42,7 +42,7 @@ from trainer.spec.write import to_yaml
 
 BUNDLED = ("diamonds", "breast_cancer", "digits")
 OPTIMIZERS = ("sgd", "adam", "adamw")
-SOURCES = ("table", "npy", "npz", "synthetic")
+SOURCES = ("table", "npy", "npz", "libsvm", "synthetic")
 
 # The metrics of each model, with val_ or test_ before them; the training rows have train_loss.
 METRICS: dict[str, tuple[str, ...]] = {
@@ -107,6 +107,16 @@ class NpzSource(Block):
     )
 
 
+class LibsvmSource(Block):
+    """LIBSVM text: the label of a row and its values that are not 0."""
+
+    form = "libsvm"
+    libsvm: PathText = Field(
+        description="Path of the file, which may be compressed as .gz or .bz2.",
+        examples=["a9a.txt"],
+    )
+
+
 class Synthetic(Block):
     """The size of made-up data."""
 
@@ -139,6 +149,10 @@ class NamedNpz(NpzSource, _Named):
     """Arrays in a .npz file among several test sets."""
 
 
+class NamedLibsvm(LibsvmSource, _Named):
+    """LIBSVM text among several test sets."""
+
+
 class NamedSynthetic(SyntheticSource, _Named):
     """Made-up rows among several test sets."""
 
@@ -156,12 +170,14 @@ Source = (
     Annotated[TableSource, Tag("<table>")]
     | Annotated[NpySource, Tag("<npy>")]
     | Annotated[NpzSource, Tag("<npz>")]
+    | Annotated[LibsvmSource, Tag("<libsvm>")]
     | Annotated[SyntheticSource, Tag("<synthetic>")]
 )
 NamedSource = Annotated[
     Annotated[NamedTable, Tag("<table>")]
     | Annotated[NamedNpy, Tag("<npy>")]
     | Annotated[NamedNpz, Tag("<npz>")]
+    | Annotated[NamedLibsvm, Tag("<libsvm>")]
     | Annotated[NamedSynthetic, Tag("<synthetic>")],
     Discriminator(_source_form),
 ]
@@ -185,7 +201,8 @@ class Data(Block):
     """The rows: sources, split, encoding, scaling."""
 
     train: Train = Field(
-        description="A bundled data set, or a source: a table, .npy or .npz arrays, made-up rows."
+        description="A bundled data set, or a source: a table, .npy or .npz arrays, LIBSVM text,"
+        " made-up rows."
         " `arrays` stands for arrays passed from Python.",
         examples=["digits"],
     )

@@ -143,7 +143,7 @@ def _draw(folder: RunFolder, terminal: Terminal) -> None:
     try:
         page = write_report(folder.path)
     except Exception as error:
-        what = str(error) or type(error).__name__
+        what = (str(error).splitlines() or [type(error).__name__])[0]
         again = f"python -m trainer report {shlex.quote(str(folder.path))}"
         terminal.error(f"report.html is not drawn: {what}; `{again}` tries again")
         if not isinstance(error, TrainerError):

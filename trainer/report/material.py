@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -13,9 +13,10 @@ import pyarrow as pa
 
 from trainer.errors import RunFolderError
 from trainer.fitted import FittedModel
-from trainer.folder import RunFolder
+from trainer.folder import HISTORY, PREDICTIONS, STEPS, RunFolder
 from trainer.report.words import METRICS, text
 from trainer.spec.read import read_yaml
+from trainer.step_log import SCHEMA
 
 T = TypeVar("T")
 
@@ -130,18 +131,35 @@ def read_material(folder: str | os.PathLike[str]) -> Material:
                 unread.append(text(str(error)))
             return nothing
 
+    def steps() -> pa.Table:
+        return _having(files.steps(), SCHEMA.names, STEPS)
+
+    def history() -> pa.Table:
+        return _having(files.history(), ("trial", "repeat", "epoch", "step"), HISTORY)
+
+    def predictions() -> pa.Table:
+        return _having(files.predictions(), ("split", "row"), PREDICTIONS)
+
     return Material(
         folder=files.path,
         manifest=manifest,
         config_text=read(files.config, ""),
-        steps=_with_rows(read(files.steps, None)),
-        history=_with_rows(read(files.history, None)),
+        steps=_with_rows(read(steps, None)),
+        history=_with_rows(read(history, None)),
         trials=read(files.trials, []),
         results=read(files.results, {}),
-        predictions=_with_rows(read(files.predictions, None)),
+        predictions=_with_rows(read(predictions, None)),
         model=read(files.model, None),
         unread=tuple(unread),
     )
+
+
+def _having(table: pa.Table, names: Sequence[str], file: str) -> pa.Table:
+    """The table, if it has these columns."""
+    missing = [name for name in names if name not in table.column_names]
+    if missing:
+        raise RunFolderError(f"{file}: cannot read: it has no column {missing[0]}")
+    return table
 
 
 def _with_rows(table: pa.Table | None) -> pa.Table | None:

@@ -11,7 +11,9 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from trainer.data.rows import label_text
+from trainer.errors import RunFolderError
 from trainer.fitted import FittedModel
+from trainer.folder import PREDICTIONS
 from trainer.report.material import Material
 from trainer.report.words import text
 
@@ -47,7 +49,11 @@ class Outcome:
 
 
 def outcomes(material: Material) -> Iterator[Outcome]:
-    """Each split of predictions.parquet, in the order of the file."""
+    """Each split of predictions.parquet, in the order of the file.
+
+    Raises:
+        RunFolderError: the predictions are not those of the model beside them.
+    """
     table, model = material.predictions, material.model
     if table is None or model is None or table.num_columns < 4:
         return
@@ -56,7 +62,12 @@ def outcomes(material: Material) -> Iterator[Outcome]:
     split_of_row, splits = _codes(table["split"])
     for code, split in enumerate(splits):
         here = split_of_row == code
-        yield _outcome(str(split), row[here], [column.filter(here) for column in columns], model)
+        values = [column.filter(here) for column in columns]
+        try:
+            yield _outcome(str(split), row[here], values, model)
+        except (KeyError, IndexError, ValueError, TypeError) as error:
+            path = material.folder / PREDICTIONS
+            raise RunFolderError(f"{path}: does not fit the model beside it") from error
 
 
 def _codes(column: pa.ChunkedArray) -> tuple[NDArray[np.int64], list[Any]]:

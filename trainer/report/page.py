@@ -5,6 +5,7 @@ from __future__ import annotations
 from itertools import islice
 
 import trainer
+from trainer.errors import RunFolderError
 from trainer.report import coefficients, predictions, training, verdict
 from trainer.report.html import chart, document, esc, section, table, tabs
 from trainer.report.material import Material
@@ -62,17 +63,22 @@ def _notices(material: Material) -> str:
     found = verdict.notices(material)
     if not found:
         return ""
-    inner = "\n".join(
-        f'<p class="notice{" grave" * notice.grave}"><b>{esc(notice.title)}</b>'
-        f"{esc(notice.sentence)}</p>"
-        for notice in found
-    )
+    inner = "\n".join(_notice(notice.title, notice.sentence, notice.grave) for notice in found)
     return f'<div class="notices">\n{inner}\n</div>'
+
+
+def _notice(title: str, sentence: str, grave: bool) -> str:
+    kind = "notice grave" if grave else "notice"
+    return f'<p class="{kind}"><b>{esc(title)}</b> {esc(sentence)}</p>'
 
 
 def _predictions(material: Material) -> str:
     panels = []
-    for outcome in islice(outcomes(material), _MOST_SPLITS):
+    try:
+        found = list(islice(outcomes(material), _MOST_SPLITS))
+    except RunFolderError as error:
+        return section("Predictions", _notice("Not read", str(error), grave=True), layout="notices")
+    for outcome in found:
         name = f"{split_name(outcome.split)}, {counted(len(outcome), 'row')}"
         charts = [chart(drawing) for drawing in predictions.charts(outcome)]
         layout = "cards three" if len(charts) == 3 else "cards"

@@ -214,7 +214,7 @@ def test_every_file_of_a_run_is_described_and_the_other_way_round(full_run):
     files = [path for path in full_run.folder.rglob("*") if path.is_file()]
     left = {re.sub(r"step-\d+", "step-<N>", str(f.relative_to(full_run.folder))) for f in files}
     assert left == described
-    assert len(left) == 13
+    assert len(left) == 14
 
 
 def first_cells(text: str):

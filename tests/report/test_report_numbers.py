@@ -3,6 +3,7 @@
 import warnings
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -11,6 +12,7 @@ from sklearn.calibration import calibration_curve
 
 from trainer.report import scores
 from trainer.report.thin import noisy, smooth, spans_decades, thin
+from trainer.report.training import columns
 from trainer.report.words import METRICS, number, percent, short, text
 
 
@@ -215,3 +217,20 @@ def test_every_metric_of_a_run_has_its_word(runs):
     found = {name for run in runs.values() for name in (run.best or {}).get("metrics", {})}
     assert len(found) > 10
     assert found <= known
+
+
+# --- many columns ---------------------------------------------------------------------------------
+
+
+def test_columns_come_best_first_each_in_its_own_order():
+    trial = np.tile(np.arange(60, dtype=np.int32), 4)
+    step = np.repeat(np.arange(1, 5), 60)
+    table = pa.table(
+        {"step": step, "trial": trial, "repeat": trial * 0, "loss": trial + step / 10.0}
+    )
+    found = columns(table, [{"trial": 7}, {"trial": 3}])
+    assert len(found) == 50
+    assert [column.trial for column in found[:4]] == [7, 3, 0, 1]
+    assert found[0]["step"].tolist() == [1, 2, 3, 4]
+    np.testing.assert_allclose(found[0]["loss"], [7.1, 7.2, 7.3, 7.4])
+    assert columns(None) == []

@@ -27,14 +27,14 @@ def thin(x: NDArray[Any], y: Numbers, most: int = MOST_POINTS) -> tuple[NDArray[
     n = len(y)
     if n <= most:
         return x, y
-    stretches = (most - 2) // 3  # three points of each, and both ends
-    edges = np.linspace(0, n, stretches + 1).astype(np.int64)[:-1]
-    stretch = np.searchsorted(edges, np.arange(n), side="right") - 1
+    length = -(-n // ((most - 2) // 3))  # of a stretch: three points of each, and both ends
+    starts = np.arange(0, n, length)
     finite = np.isfinite(y)
     kept = [np.array([0, n - 1])]
     for values in (np.where(finite, y, np.inf), np.where(finite, -y, np.inf), finite):
-        order = np.lexsort((values, stretch))  # by stretch, and in it by value
-        kept.append(order[edges])
+        padded = np.full(len(starts) * length, np.inf)
+        padded[:n] = values  # the lowest of each row: lowest, highest, a gap (False) if it has one
+        kept.append(starts + padded.reshape(-1, length).argmin(axis=1))
     index = np.unique(np.concatenate(kept))
     return x[index], y[index]
 

@@ -52,15 +52,19 @@ def columns(table: pa.Table | None, trials: Sequence[dict[str, Any]] = ()) -> li
     if table is None:
         return []
     values = {name: table[name].to_numpy(zero_copy_only=False) for name in table.column_names}
-    pairs = np.stack([values["trial"], values["repeat"]], axis=1)
+    trial, repeat = values["trial"].astype(np.int64), values["repeat"].astype(np.int64)
+    pair = (trial << 32) | repeat
+    order = np.argsort(pair, kind="stable")  # each column in one piece, its rows still in order
+    starts = np.flatnonzero(np.diff(pair[order], prepend=-1))
+    ends = np.append(starts[1:], len(pair))
     place = {row["trial"]: i for i, row in enumerate(trials)}
     found = sorted(
-        {(int(t), int(r)) for t, r in np.unique(pairs, axis=0)},
-        key=lambda pair: (place.get(pair[0], len(place)), pair),
+        (place.get(int(trial[rows[0]]), len(place)), int(trial[rows[0]]), int(repeat[rows[0]]), i)
+        for i, rows in enumerate(order[a:b] for a, b in zip(starts, ends, strict=True))
     )
     return [
-        Column(t, r, {name: v[(pairs == (t, r)).all(axis=1)] for name, v in values.items()})
-        for t, r in found[:MOST_CURVES]
+        Column(t, r, {name: v[order[starts[i] : ends[i]]] for name, v in values.items()})
+        for _, t, r, i in found[:MOST_CURVES]
     ]
 
 

@@ -74,7 +74,8 @@ def _end(material: Material) -> str:
     sentence = text(row.get("reason") or material.manifest.get("reason") or "")
     ended = str(row.get("status") or "").replace("_", " ").capitalize()
     ended = {"Early stopped": "Stopped early"}.get(ended, ended)
-    if ended and sentence and not sentence.startswith(ended.lower()):
+    told = material.status == "diverged" or sentence.startswith(ended.lower())
+    if ended and sentence and not told:
         sentence = f"{ended}: {sentence}"
     best, epochs = row.get("best_epoch"), row.get("epochs")
     if best and epochs:

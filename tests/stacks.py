@@ -16,19 +16,20 @@ from trainer.train.chunks import RowSet
 from trainer.train.stack import Records, Settings, Snapshot, Stack
 from trainer.train.state import State
 
+WANTED = os.environ.get("STACKED_TRAINER_TEST_DEVICE", "cpu")  # or gpu, or double
+
 
 def _device() -> Device:
-    """The device of every stack here: the DEVICE, or what `scripts/gpu` asks for."""
-    wanted = os.environ.get("STACKED_TRAINER_TEST_DEVICE", "cpu")
-    if wanted == "double":  # the tests' own use of arrays, tried where there is no GPU
+    assert WANTED in ("cpu", "gpu", "double"), f"STACKED_TRAINER_TEST_DEVICE={WANTED}"
+    if WANTED == "double":  # what the tests do with arrays, tried where there is no GPU
         from double import Cupy
 
         return devices.from_cupy(Cupy(), "the double")
-    return devices.choose(wanted)
+    return devices.choose(WANTED)
 
 
 CPU = devices.cpu("the tests")
-DEVICE = _device()
+DEVICE = _device()  # of every stack here; of every run too whose spec says `device: {DEVICE.kind}`
 LOSSES = [
     ("linear", "auto"),
     ("logistic", "auto"),
@@ -147,6 +148,11 @@ def train(stack: Stack, state: State, steps: int | None = None) -> list[Records]
     while state.step < until:
         records.append(stack.advance(state, until))
     return records
+
+
+def host(array: Any) -> np.ndarray:
+    """A state's array where NumPy and the oracles can read it; on the CPU the array itself."""
+    return DEVICE.to_host(array)
 
 
 def joined(records: list[Records], name: str) -> np.ndarray:

@@ -9,6 +9,7 @@ import pytest
 from double import Cupy
 
 from trainer import device as devices
+from trainer.device import choose
 from trainer.errors import DeviceError
 
 NVIDIA = {"name": b"NVIDIA H100"}
@@ -51,12 +52,12 @@ def install(monkeypatch):
 @pytest.mark.parametrize(("what", "changes", "reason"), STATES)
 def test_a_gpu_that_cannot_compute_is_explained_in_one_line(what, changes, reason, install):
     install(cupy_module(**changes))
-    chosen = devices.choose("auto")
+    chosen = choose("auto")
     assert (chosen.kind, chosen.xp) == ("cpu", np)
     assert reason in chosen.reason
     assert "\n" not in chosen.reason
     with pytest.raises(DeviceError) as caught:
-        devices.choose("gpu")
+        choose("gpu")
     assert reason in str(caught.value)
     assert str(caught.value).startswith("device: gpu: ")
     assert str(caught.value).endswith("use device: cpu, or auto to fall back to it")
@@ -79,16 +80,16 @@ def test_a_cupy_that_cannot_be_imported_is_explained(error, reason, monkeypatch)
         return real(name, *args, **kwargs)
 
     monkeypatch.setattr(builtins, "__import__", importing)
-    assert reason in devices.choose("auto").reason
+    assert reason in choose("auto").reason
     with pytest.raises(DeviceError, match="device: gpu"):
-        devices.choose("gpu")
+        choose("gpu")
 
 
 @pytest.mark.parametrize("wanted", ["auto", "gpu"])
 def test_a_gpu_that_computes_is_chosen_and_named(wanted, install):
     module = cupy_module()
     install(module)
-    chosen = devices.choose(wanted)
+    chosen = choose(wanted)
     assert (chosen.kind, chosen.name) == ("gpu", "NVIDIA H100 (CuPy 14.2.0)")
     assert chosen.xp is module
     assert chosen.reason
@@ -96,7 +97,7 @@ def test_a_gpu_that_computes_is_chosen_and_named(wanted, install):
 
 def test_the_cpu_is_never_second_guessed(install):
     install(cupy_module(is_available=raising(AssertionError("asked"))))
-    chosen = devices.choose("cpu")
+    chosen = choose("cpu")
     assert (chosen.kind, chosen.reason) == ("cpu", "asked for")
     assert np.__version__ in chosen.name
 

@@ -8,6 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 from safetensors.numpy import load_file
+from stacks import DEVICE
 
 import trainer
 from trainer.runner import check, plan, run
@@ -17,7 +18,7 @@ from trainer.spec import load_spec
 def small(**keys):
     """A spec of a fifth of a second: digits, five epochs."""
     spec = {"model": "softmax", "data": {"train": "digits"}, "optimizer": {"epochs": 5}}
-    return {**spec, "device": "cpu", **keys}
+    return {**spec, "device": DEVICE.kind, **keys}
 
 
 def make(n=120, features=5, seed=0):
@@ -466,7 +467,8 @@ def test_trials_csv_opens_with_the_csv_module(digits):
 def test_manifest(digits):
     manifest = json.loads((digits.folder / "manifest.json").read_text())
     assert manifest["status"] == "finished"
-    assert manifest["device"]["kind"] == "cpu"
+    assert manifest["device"]["kind"] == DEVICE.kind
+    assert manifest["device"]["name"] == DEVICE.name
     assert manifest["data"]["rows"] == {"train": 1258, "val": 359, "test": 180}
     assert manifest["data"]["features"] == 64
     assert len(manifest["data"]["digest"]) == 64

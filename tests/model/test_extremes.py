@@ -4,6 +4,7 @@ from decimal import Decimal, localcontext
 
 import numpy as np
 import pytest
+from stacks import DEVICE, host
 
 from trainer.model import MODELS, Scratch
 
@@ -14,18 +15,18 @@ SCORES = sorted({sign * m for m in MAGNITUDES for sign in (1, -1)})
 
 def run(model, loss, z, y):
     """ŷ (B, C) and losses (B,) of scores and targets (B, C), by the functions of the table."""
-    z = np.array(z, np.float32)[:, :, None]
-    y = np.array(y, np.float32)[:, :, None]
+    xp = DEVICE.xp
+    z, y = (DEVICE.to_device(np.array(each)[:, :, None], np.float32) for each in (z, y))
     rows = len(z)
-    one = (rows, 1, 1)
-    scratch = Scratch(np.empty_like(z), np.empty(one, np.float32), np.empty(one, np.float32))
-    predicted, losses = np.empty_like(z), np.empty((rows, 1), np.float32)
+    predicted, losses = xp.empty(z.shape, np.float32), xp.empty((rows, 1), np.float32)
+    top, total = (xp.empty((rows, 1, 1), np.float32) for _ in range(2))
+    scratch = Scratch(xp.empty(z.shape, np.float32), top, total)
     row = MODELS[model, loss]
     with np.errstate(over="ignore", under="ignore"):
-        row.activation(np, z, predicted, scratch)
+        row.activation(xp, z, predicted, scratch)
         error = predicted - y
-        row.loss(np, z, y, error, losses, scratch)
-    return predicted[:, :, 0].astype(float), losses[:, 0].astype(float)
+        row.loss(xp, z, y, error, losses, scratch)
+    return host(predicted)[:, :, 0].astype(float), host(losses)[:, 0].astype(float)
 
 
 def exact(model, loss, z, y):

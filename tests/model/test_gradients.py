@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from oracles import central_differences, objective, prediction, row_losses
-from stacks import LOSSES, initial, make_problem, make_stack, start
+from stacks import DEVICE, LOSSES, host, initial, make_problem, make_stack, start
 
 from trainer.model import MODELS, Scratch
 from trainer.model.step import error
@@ -32,7 +32,7 @@ def snapshots(problem, batch):
         snapshot = Snapshot(state.step + 1)
         stack.advance(state, state.step + 1, lambda step, taken=snapshot: taken)
         # with lr 1 and no momentum the last move is minus the gradient, to the bit
-        yield snapshot.arrays, -state.arrays["bias.delta"]
+        yield snapshot.arrays, -host(state.arrays["bias.delta"])
 
 
 @pytest.mark.parametrize(("model", "loss", "weights", "batch"), CASES)
@@ -93,12 +93,13 @@ def test_dz_is_the_error_for_the_three_models_and_not_for_squared_error_on_a_sig
 def test_soft_targets_of_softmax_have_the_same_gradient():
     draw = np.random.default_rng(2)
     z, y = draw.standard_normal((8, 4)), draw.dirichlet(np.ones(4), 8)
-    shape, model = (8, 4, 1), MODELS["softmax", "auto"]
-    into, losses = np.empty(shape), np.empty((8, 1))
-    scratch = Scratch(np.empty(shape), np.empty((8, 1, 1)), np.empty((8, 1, 1)))
-    dz = error(model, np, z[:, :, None].copy(), y[:, :, None], into, losses, scratch)
+    shape, model, xp = (8, 4, 1), MODELS["softmax", "auto"], DEVICE.xp
+    into, losses = xp.empty(shape), xp.empty((8, 1))
+    scratch = Scratch(xp.empty(shape), xp.empty((8, 1, 1)), xp.empty((8, 1, 1)))
+    scores, targets = (DEVICE.to_device(array[:, :, None].copy()) for array in (z, y))
+    dz = error(model, xp, scores, targets, into, losses, scratch)
     slope = central_differences(lambda at: row_losses("softmax", "auto", at, y).sum(), z, H)
-    np.testing.assert_allclose(dz[:, :, 0], slope, rtol=0, atol=1e-9)
+    np.testing.assert_allclose(host(dz)[:, :, 0], slope, rtol=0, atol=1e-9)
     np.testing.assert_allclose(
-        losses[:, 0], row_losses("softmax", "auto", z, y).astype(float), rtol=1e-13
+        host(losses)[:, 0], row_losses("softmax", "auto", z, y).astype(float), rtol=1e-13
     )

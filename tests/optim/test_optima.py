@@ -5,7 +5,7 @@ import inspect
 import numpy as np
 import pytest
 from sklearn.linear_model import ElasticNet, Lasso, LogisticRegression, Ridge
-from stacks import make_problem, make_stack, start, train
+from stacks import host, make_problem, make_stack, start, train
 
 from trainer.model.penalties import elastic_net, from_inverse_c
 
@@ -89,7 +89,8 @@ def train_all(optimizer, problem, l2, l1):
     )
     state = start(stack)
     train(stack, state)
-    return state.weights.reshape(*state.weights.shape[:2], 3, 3), state.bias.reshape(-1, 3, 3)
+    W, b = host(state.weights), host(state.bias)
+    return W.reshape(*W.shape[:2], 3, 3), b.reshape(-1, 3, 3)
 
 
 @pytest.mark.parametrize(("optimizer", "model", "outputs", "weights"), CASES)

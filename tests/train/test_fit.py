@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from oracles import gradients, objective, prediction, row_losses
-from stacks import LOSSES, Recorder, initial, joined, make_problem, make_stack, start
+from stacks import LOSSES, Recorder, host, initial, joined, make_problem, make_stack, start
 
 from trainer.data.batches import shuffle
 from trainer.train import stack as stack_module
@@ -19,7 +19,7 @@ class Script:
         self.stack, self.values, self.name, self.weights = stack, list(values), name, []
 
     def __call__(self, state):
-        self.weights.append(state.weights.copy())
+        self.weights.append(host(state.weights).copy())
         return {self.name: np.array(self.values.pop(0), float)}
 
 
@@ -63,7 +63,7 @@ def test_early_stopping(what, restore):
     kept = best if restore else made
     assert done.step.tolist() == [kept]
     assert done.metrics["val_x"][0] == pytest.approx(values[kept - 1], nan_ok=True)
-    assert (done.state.weights == script.weights[kept - 1]).all()
+    assert (host(done.state.weights) == script.weights[kept - 1]).all()
     assert (script.weights[best - 1] != script.weights[made - 1]).any()
 
 
@@ -90,7 +90,8 @@ def test_columns_stop_one_by_one_and_keep_still():
     assert [outcome.step for outcome in done.outcomes] == [6, 3, 4]
     assert done.step.tolist() == [6, 1, 2]
     for k in range(3):
-        assert (done.state.weights[..., k] == script.weights[int(done.step[k]) - 1][..., k]).all()
+        kept = script.weights[int(done.step[k]) - 1]
+        assert (host(done.state.weights)[..., k] == kept[..., k]).all()
     assert (script.weights[5][..., 1] == script.weights[2][..., 1]).all()  # stopped after step 3
     assert [len(heard.history(k)) for k in range(3)] == [6, 3, 4]
     assert [len(heard.log(k)["step"]) for k in range(3)] == [6, 3, 4]
@@ -177,8 +178,8 @@ def test_a_diverged_column_keeps_its_best_weights_where_they_are_restored():
     script = Script(stack, [[3], [2]] + [[1]] * 48)
     done = fit(stack, start(stack), script, 1, stopping(patience=[50]), Recorder())
     assert done.outcomes[0].status == "diverged"
-    assert np.isfinite(done.state.weights).all()
-    assert (done.state.weights == script.weights[int(done.step[0]) - 1]).all()
+    assert np.isfinite(host(done.state.weights)).all()
+    assert (host(done.state.weights) == script.weights[int(done.step[0]) - 1]).all()
 
 
 def test_a_rate_that_overflows_float32_is_an_outcome_and_not_a_warning():
@@ -203,14 +204,14 @@ def test_an_interruption_finishes_the_step_and_evaluates_what_is_kept(at):
     for k in range(2):
         assert heard.history(k)[-1][0] == at  # each column's last metrics are of its last weights
     assert done.step.tolist() == [at, at]
-    assert (script.weights[-1] == done.state.weights).all()
+    assert (script.weights[-1] == host(done.state.weights)).all()
 
 
 def test_a_stop_before_any_evaluation_keeps_the_weights_there_are():
     done, heard, script = scripted([[np.nan]] * 3, stopping(patience=[2]))
     assert done.outcomes[0].status == "early_stopped"
     assert done.step.tolist() == [0]  # nan was never the best: nothing to restore
-    assert (done.state.weights == script.weights[-1]).all()
+    assert (host(done.state.weights) == script.weights[-1]).all()
     assert len(heard.evaluations) == 2
 
 
@@ -298,7 +299,7 @@ def test_how_steps_are_cut_into_stretches_changes_no_bit(monkeypatch):
         )
         state, heard = start(stack), Recorder()
         fit(stack, state, lambda at: {}, 20, None, heard)
-        ends.append((state.weights.tobytes(), joined(heard.records, "loss").tobytes()))
+        ends.append((host(state.weights).tobytes(), joined(heard.records, "loss").tobytes()))
     assert ends[0] == ends[1] == ends[2]
 
 
@@ -331,7 +332,7 @@ def test_snapshots_change_no_bit():
         stack = make_stack(problem, "adam", steps=9, batch_size=25)
         state = start(stack)
         fit(stack, state, lambda at: {}, 4, None, Recorder(), gradients_every)
-        ends.append(state.weights.tobytes())
+        ends.append(host(state.weights).tobytes())
     assert ends[0] == ends[1]
 
 

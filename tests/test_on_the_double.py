@@ -1,0 +1,48 @@
+"""The tests' way onto a GPU, walked where there is none: STACKED_TRAINER_TEST_DEVICE=double."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from double import Cupy
+from stacks import DEVICE, WANTED
+
+from trainer import device
+
+TESTS = Path(__file__).parent
+SELECTION = [
+    "test_on_the_double.py",
+    "train/test_fit.py",
+    "train/test_state.py",
+    "model/test_extremes.py",
+    "model/test_gradients.py",
+    "test_runner.py::test_manifest",  # from a spec to a folder
+]
+
+
+def test_stacks_and_runs_are_on_the_device_that_is_named():
+    assert DEVICE.kind == ("cpu" if WANTED == "cpu" else "gpu")
+    assert isinstance(DEVICE.xp, Cupy) == (WANTED == "double")
+    assert device.choose("cpu").kind == "cpu"
+    assert WANTED == "cpu" or device.choose("gpu").xp is device.choose("auto").xp is DEVICE.xp
+
+
+@pytest.mark.skipif(WANTED != "cpu", reason="the tests are on another device already")
+def test_some_of_the_tests_pass_on_the_double(tmp_path):
+    alone = ["-p", "no:cacheprovider", f"--basetemp={tmp_path / 'double'}"]
+    chosen = [str(TESTS / name) for name in SELECTION]
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", *alone, *chosen],
+        cwd=TESTS.parent,
+        env=os.environ | {"STACKED_TRAINER_TEST_DEVICE": "double"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    outcomes = {what: int(n) for n, what in re.findall(r"(\d+) (\w+)", done.stdout.split("\n")[-2])}
+    assert outcomes["passed"] > 90
+    assert outcomes["skipped"] == 1, done.stdout  # this test

@@ -116,6 +116,11 @@ class FakeRun:
     status: str
 
 
+class FakeSpec(str):
+    def to_yaml(self):
+        return f"check: {self}\n"
+
+
 class Fakes:
     """Stand-ins for what a command calls; `asked` says with what."""
 
@@ -126,12 +131,11 @@ class Fakes:
         self.folder = tmp_path / "run"
         monkeypatch.setattr("trainer.spec.load.load_spec", self.load_spec)
         monkeypatch.setattr("trainer.runner.run", self.run)
-        monkeypatch.setattr("trainer.runner.check", lambda spec: f"check: {spec}\n")
-        monkeypatch.setattr("trainer.runner.plan", lambda spec: f"plan: {spec}\n")
+        monkeypatch.setattr("trainer.plan.plan", lambda spec: f"plan: {spec}\n")
 
     def load_spec(self, config, overrides=()):
         self.asked |= {"config": config, "overrides": list(overrides)}
-        return "the spec"
+        return FakeSpec("the spec")
 
     def run(self, spec, **options):
         self.asked |= {"spec": spec, **options}

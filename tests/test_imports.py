@@ -21,6 +21,7 @@ STOREYS = [
     ["build", "folder"],
     ["describe", "predict", "report"],
     ["results", "runs"],
+    ["watch", "finish", "plan"],
     ["runner"],
     ["cli"],
     ["__main__"],

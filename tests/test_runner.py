@@ -11,7 +11,8 @@ from safetensors.numpy import load_file
 from stacks import DEVICE
 
 import trainer
-from trainer.runner import check, plan, run
+from trainer.plan import plan
+from trainer.runner import run
 from trainer.spec import load_spec
 
 
@@ -434,7 +435,7 @@ def test_a_fault_of_ours_leaves_a_failed_run(tmp_path, monkeypatch):
     def broken(*args):
         raise RuntimeError("planted")
 
-    monkeypatch.setattr("trainer.runner.trial_rows", broken)
+    monkeypatch.setattr("trainer.finish.trial_rows", broken)
     with pytest.raises(RuntimeError, match="planted"):
         run(small(), out=tmp_path / "r")
     manifest = json.loads((tmp_path / "r" / "manifest.json").read_text())
@@ -442,14 +443,8 @@ def test_a_fault_of_ours_leaves_a_failed_run(tmp_path, monkeypatch):
     assert trainer.load_run(tmp_path / "r").steps().num_rows == 60
 
 
-def test_check_prints_a_spec_that_loads():
-    text = check(small())
-    assert "lr: 0.1" in text
-    assert "epochs: 5" in text
-
-
 def test_plan_names_what_a_run_takes():
-    lines = dict(line.split(": ") for line in plan(small()).splitlines())
+    lines = dict(line.split(": ") for line in plan(load_spec(small())).splitlines())
     assert lines["trials"] == "1 x 1 repeat"
     assert lines["steps"] == "60 in 5 epochs"
     assert lines["log"] == f"{60 * 44:,} bytes"

@@ -91,12 +91,13 @@ def _command(argv: Sequence[str]) -> int:
 
 
 def _run(args: argparse.Namespace, terminal: Terminal, interrupt: Interrupt) -> int:
-    from trainer.runner import check, plan, run
+    from trainer.plan import plan
+    from trainer.runner import run
     from trainer.spec.load import load_spec
 
     spec = load_spec(args.config, args.overrides)
     if args.check or args.plan:
-        _emit((check if args.check else plan)(spec).rstrip("\n"))
+        _emit((spec.to_yaml() if args.check else plan(spec)).rstrip("\n"))
         return 0
     done = run(
         spec,

@@ -82,11 +82,12 @@ def _say_end(
 ) -> None:
     shown = {name: outcome[name] for name in outcome if f"{name}_std" in outcome} | test_metrics
     numbers = ", ".join(f"{name} {value:.4g}" for name, value in shown.items())
+    status = outcome["status"].replace("_", " ")
     epoch = f"epoch {outcome['best_epoch']} of {outcome['epochs']}"
     quoted = shlex.quote(str(folder.path))
     terminal.summary(
         [
-            (outcome["status"].replace("_", " "), f"{outcome['reason']}; {epoch} counts"),
+            ("outcome", f"{status}: {outcome['reason']}; {epoch} counts"),
             ("metrics", numbers),
             ("predict", Verbatim(f"python -m trainer predict {quoted} DATA")),
         ]

@@ -1,0 +1,1 @@
+"""Timings of the trainer beside its peers: `scripts/bench`."""

@@ -1,0 +1,92 @@
+"""PyTorch: one model eagerly or compiled, K of them in a loop, K at once by torch.func.vmap."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from torch.nn import functional
+
+from benchmarks.problems import MOMENTUM, Array, Problem
+
+
+def _tensors(problem: Problem) -> tuple[Any, Any, Any]:
+    y = torch.from_numpy(problem.y)
+    if problem.outputs == 1:
+        y = y[:, None].float()
+    return torch.from_numpy(problem.X), y, torch.from_numpy(problem.order())
+
+
+def _loss(z: Any, y: Any) -> Any:
+    if y.ndim == 1:
+        return functional.cross_entropy(z, y)
+    return functional.binary_cross_entropy_with_logits(z, y)
+
+
+class Eager:
+    """K fits one after another with torch.optim.SGD; the bias has no weight decay."""
+
+    compiled = False
+
+    def __init__(self, problem: Problem, lr: Array, l2: Array) -> None:
+        self.problem, self.lr, self.l2 = problem, lr, l2
+        self.X, self.y, self.order = _tensors(problem)
+        self._forward = torch.compile(self._mean_loss) if self.compiled else self._mean_loss
+
+    @staticmethod
+    def _mean_loss(X: Any, y: Any, W: Any, b: Any) -> Any:
+        return _loss(torch.addmm(b, X, W), y)
+
+    def run(self) -> Array:
+        """Train all from zero; return the weights (D, C, K)."""
+        fits = zip(self.lr.tolist(), self.l2.tolist(), strict=True)
+        return np.stack([self._fit(lr, l2) for lr, l2 in fits], axis=2)
+
+    def _fit(self, lr: float, l2: float) -> Array:
+        D, C = self.problem.X.shape[1], self.problem.outputs
+        W, b = torch.zeros(D, C, requires_grad=True), torch.zeros(C, requires_grad=True)
+        groups = [{"params": [W], "weight_decay": l2}, {"params": [b]}]
+        optimizer = torch.optim.SGD(groups, lr=lr, momentum=MOMENTUM)
+        for rows in self.order:
+            optimizer.zero_grad()
+            self._forward(self.X[rows], self.y[rows], W, b).backward()
+            optimizer.step()
+        weights: Array = W.detach().numpy()
+        return weights
+
+
+class Compiled(Eager):
+    """The same with the forward pass compiled by torch.compile."""
+
+    compiled = True
+
+
+class Vmap:
+    """K fits at once: torch.func.grad of one model, vmapped over its weights and settings."""
+
+    def __init__(self, problem: Problem, lr: Array, l2: Array) -> None:
+        self.problem = problem
+        self.X, self.y, self.order = _tensors(problem)
+        self.lr, self.l2 = torch.from_numpy(lr), torch.from_numpy(l2)
+
+        def objective(params: Any, X: Any, y: Any, l2: Any) -> Any:
+            W, b = params
+            return _loss(torch.addmm(b, X, W), y) + l2 / 2 * (W * W).sum()
+
+        self.grad = torch.func.vmap(torch.func.grad(objective), in_dims=(0, None, None, 0))
+
+    def run(self) -> Array:
+        """Train all from zero; return the weights (D, C, K)."""
+        K, D, C = len(self.lr), self.problem.X.shape[1], self.problem.outputs
+        W, b = torch.zeros(K, D, C), torch.zeros(K, C)
+        V, v = torch.zeros_like(W), torch.zeros_like(b)
+        lr_W, lr_b = self.lr[:, None, None], self.lr[:, None]
+        for rows in self.order:
+            G, g = self.grad((W, b), self.X[rows], self.y[rows], self.l2)
+            V.mul_(MOMENTUM).add_(G)
+            v.mul_(MOMENTUM).add_(g)
+            W.sub_(lr_W * V)
+            b.sub_(lr_b * v)
+        weights: Array = W.permute(1, 2, 0).numpy()
+        return weights

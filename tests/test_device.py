@@ -130,6 +130,18 @@ def test_rows_are_taken_and_products_made_into_what_is_given(kind):
     np.testing.assert_array_equal(place.to_host(product), held.T @ held)
 
 
+@pytest.mark.parametrize("kind", ["cpu", "gpu"])
+def test_a_gpu_that_is_full_is_explained_in_one_line(kind):
+    raised = {"cpu": MemoryError, "gpu": DeviceError}[kind]
+    with pytest.raises(raised) as caught, device(kind).enough_memory():
+        raise MemoryError("Out of memory allocating 5 bytes\nmore")
+    if kind == "gpu":
+        assert str(caught.value) == (
+            "device: the double has not enough memory (Out of memory allocating 5 bytes);"
+            " device: cpu takes the machine's own"
+        )
+
+
 def test_free_memory_is_read_or_assumed(monkeypatch):
     assert device("cpu").free_memory() > 2**20
     assert device("gpu").free_memory() == 2**30

@@ -7,6 +7,7 @@ import signal
 import numpy as np
 import pyarrow as pa
 import pytest
+from double import Cupy
 from safetensors.numpy import load_file
 from stacks import DEVICE
 
@@ -429,6 +430,23 @@ def test_bad_data_leaves_no_folder(tmp_path):
     with pytest.raises(trainer.DataError):
         run({"model": "logistic", "data": {"train": "digits"}}, out=tmp_path / "r")
     assert not (tmp_path / "r").exists()
+
+
+@pytest.mark.parametrize("part", ["runner.build", "plan.build", "runner.fit"])
+def test_a_full_gpu_is_one_line(part, tmp_path, monkeypatch):
+    def full(*args):
+        raise MemoryError("Out of memory allocating 5 bytes")
+
+    double = trainer.device.from_cupy(Cupy(), "the double")
+    monkeypatch.setattr(trainer.device, "choose", lambda wanted: double)
+    monkeypatch.setattr(f"trainer.{part}", full)
+    with pytest.raises(trainer.UserError, match=r"^device: the double has not enough memory \(Out"):
+        plan(load_spec(small())) if part == "plan.build" else run(small(), out=tmp_path / "r")
+    assert (tmp_path / "r").exists() == (part == "runner.fit")
+    if part == "runner.fit":
+        manifest = json.loads((tmp_path / "r" / "manifest.json").read_text())
+        assert manifest["status"] == "failed"
+        assert "not enough memory" in manifest["reason"]
 
 
 def test_a_fault_of_ours_leaves_a_failed_run(tmp_path, monkeypatch):

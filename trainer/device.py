@@ -7,8 +7,9 @@ live here.
 
 from __future__ import annotations
 
+import contextlib
 import platform
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -37,6 +38,23 @@ class Device:
     def to_device(self, array: Array, dtype: Any = None) -> Array:
         """Put a host array on the device, C-contiguous; the CPU copies only where it must."""
         return self.xp.asarray(np.ascontiguousarray(array, dtype=dtype))
+
+    @contextlib.contextmanager
+    def enough_memory(self) -> Iterator[None]:
+        """Say in one line that a GPU is full, which CuPy raises as a MemoryError of its own.
+
+        Raises:
+            DeviceError: what is within ran out of the GPU's memory.
+        """
+        try:
+            yield
+        except MemoryError as error:
+            if self.kind == "cpu":
+                raise
+            raise DeviceError(
+                f"device: {self.name} has not enough memory ({_first_line(error)}); device: cpu"
+                " takes the machine's own"
+            ) from error
 
     def free_memory(self) -> int:
         """Bytes that can still be allocated on the device."""

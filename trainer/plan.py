@@ -11,20 +11,20 @@ from trainer.build import build, initial_state, log_every, steps_per_unit
 from trainer.data import Prepared, prepare
 from trainer.spec import Spec
 from trainer.train.evaluate import Evaluator
+from trainer.train.stack import Stack
+from trainer.train.state import State
 
 
 def plan(spec: Spec) -> str:
     """Say how many stacks and steps, how much memory, log and time a run would take."""
     prepared = prepare(spec)
-    columns = build([spec], prepared, devices.choose(spec.device))
-    stack, state = columns.stack, initial_state(columns)
-    val = prepared.val
-    evaluator = Evaluator(stack, val, prepared.encoder.target_scale) if val is not None else None
+    device = devices.choose(spec.device)
+    with device.enough_memory():
+        columns = build([spec], prepared, device)
+        stack, state = columns.stack, initial_state(columns)
+        step_seconds, evaluation = _timed(stack, state, prepared)
     steps = int(stack.settings.schedule.steps.max())
     every = spec.log.eval_every * steps_per_unit(spec, len(stack.rows))
-    stack.advance(state, 1)  # warms up: first calls pay for caches and threads
-    step_seconds = _seconds(lambda: stack.advance(state, state.step + 1))
-    evaluation = _seconds(lambda: evaluator.metrics(state)) if evaluator else 0.0
     seconds = steps * step_seconds + -(-steps // every) * evaluation
     records = steps // log_every(spec)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 + _written_later(prepared)
@@ -37,6 +37,15 @@ def plan(spec: Spec) -> str:
         "time": f"{seconds:.1f} seconds",
     }
     return "\n".join(f"{name}: {value}" for name, value in lines.items())
+
+
+def _timed(stack: Stack, state: State, prepared: Prepared) -> tuple[float, float]:
+    """Seconds of one step and of one evaluation."""
+    val, scale = prepared.val, prepared.encoder.target_scale
+    evaluator = Evaluator(stack, val, scale) if val is not None else None
+    stack.advance(state, 1)  # warms up: first calls pay for caches and threads
+    step = _seconds(lambda: stack.advance(state, state.step + 1))
+    return step, _seconds(lambda: evaluator.metrics(state)) if evaluator else 0.0
 
 
 def _seconds(action: Callable[[], object]) -> float:

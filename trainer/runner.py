@@ -69,7 +69,7 @@ def run(
     Raises:
         SpecError: the spec is wrong.
         DataError: the data are wrong, or do not fit the model.
-        DeviceError: `device: gpu` where none can be used.
+        DeviceError: `device: gpu` where none can be used, or a GPU that is full.
         RunFolderError: `out` is a file or not empty.
         DiskError: the disk refused; what was written before stays.
     """
@@ -111,11 +111,12 @@ def _carry_out(
     device = devices.choose(spec.device)
     prepared = prepare(spec, data)
     terminal.summary([("data", data_line(prepared.summary))])
-    columns = build([spec], prepared, device)
-    state, stopping = initial_state(columns), early_stopping(columns)
+    with device.enough_memory():
+        columns = build([spec], prepared, device)
+        state, stopping = initial_state(columns), early_stopping(columns)
     folder = RunFolder.create(spec.name, out)
     terminal.attach(folder.log, folder.log_path)
-    with _closing(folder):
+    with _closing(folder), device.enough_memory():
         told = [
             ("device", f"{device.kind}: {device.name} ({device.reason})"),
             ("objective", objective_line(columns)),

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from trainer.data.frame import Frame, Labels, chunks
+from trainer.data.hints import show
 from trainer.data.rows import Array
+from trainer.errors import DataError
 
 
 class Digest:
@@ -19,13 +24,30 @@ class Digest:
         self._total = hashlib.sha256()
         self._files: dict[str, bytes] = {}
 
-    def file(self, path: str | Path) -> None:
-        """Take the bytes of a file."""
-        key = str(path)
-        if key not in self._files:
-            with open(path, "rb") as file:
-                self._files[key] = hashlib.file_digest(file, "sha256").digest()
-        self._total.update(self._files[key])
+    @contextlib.contextmanager
+    def reading(self, *paths: str | Path | None) -> Iterator[None]:
+        """Take the bytes of the files that are read in this block; None stands for no file.
+
+        Raises:
+            DataError: one is not what it was when the block began: whoever reads it again would
+                train on other rows.
+        """
+        given = [path for path in paths if path is not None]
+        before = [_state(path) for path in given]
+        yield
+        for path, state in zip(given, before, strict=True):
+            key = str(path)
+            try:
+                if key not in self._files:
+                    with open(path, "rb") as file:
+                        self._files[key] = hashlib.file_digest(file, "sha256").digest()
+            except OSError:
+                state = None
+            if state is None or _state(path) != state:
+                raise DataError(
+                    f"{show(path)}: changed while it was read; run again once it is written"
+                )
+            self._total.update(self._files[key])
 
     def text(self, text: str) -> None:
         """Take a description that determines the rows."""
@@ -46,6 +68,15 @@ class Digest:
     def hexdigest(self) -> str:
         """64 hexadecimal digits."""
         return self._total.hexdigest()
+
+
+def _state(path: str | Path) -> tuple[int, int, int] | None:
+    """What changes with a file's content; None without a file."""
+    try:
+        stat = os.stat(path)
+    except (OSError, ValueError):
+        return None
+    return stat.st_ino, stat.st_size, stat.st_mtime_ns
 
 
 def _update(digest: Any, array: Array) -> None:

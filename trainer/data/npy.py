@@ -13,7 +13,7 @@ import zipfile
 import zlib
 from dataclasses import dataclass
 from math import prod
-from typing import IO, Any
+from typing import IO, Any, Literal
 
 import numpy as np
 
@@ -57,20 +57,19 @@ def read_npy(path: str | os.PathLike[str]) -> Array:
     """
     file_path = readable_file(path, "an .npy file")
     where = show(file_path)
-    size = file_path.stat().st_size
-    with file_path.open("rb") as file:
-        header = _read_header(file, where)
-    _check_size(header, size, where)
-    if header.nbytes == 0:
-        return np.empty(header.shape, header.dtype)
-    return np.memmap(
-        file_path,
-        header.dtype,
-        "r",
-        header.offset,
-        header.shape,
-        "F" if header.order == "F" else "C",
-    )
+    try:
+        with file_path.open("rb") as file:  # the one that is read is the one that is mapped
+            size = os.fstat(file.fileno()).st_size
+            header = _read_header(file, where)
+            _check_size(header, size, where)
+            if header.nbytes == 0:
+                return np.empty(header.shape, header.dtype)
+            order: Literal["F", "C"] = "F" if header.order == "F" else "C"
+            return np.memmap(file, header.dtype, "r", header.offset, header.shape, order)
+    except (OSError, ValueError) as error:  # it has gone or shrunk since it was looked at
+        raise DataError(
+            f"{where}: cannot be read ({reason(error)}); write it again with numpy.save"
+        ) from None
 
 
 def read_npz(path: str | os.PathLike[str], names: list[str]) -> dict[str, Array]:

@@ -53,22 +53,19 @@ def read_source(source: Any, model: str, like: Like | None, digest: Digest) -> F
     if isinstance(source, schema.TableSource):
         target = (source.target,) if isinstance(source.target, str) else tuple(source.target)
         roles = Roles(target, source.columns, source.drop, source.categorical, source.weight)
-        frame = tables.read_table(source.table, roles, labels=labels, like=like)
-        digest.file(source.table)
-        return frame
+        with digest.reading(source.table):
+            return tables.read_table(source.table, roles, labels=labels, like=like)
     if isinstance(source, schema.NpySource):
         parts = (source.npy, source.target, source.weight)
-        frame = _read_npy(*parts, labels=labels)
-        for path in parts:
-            if path is not None:
-                digest.file(path)
+        with digest.reading(*parts):
+            frame = _read_npy(*parts, labels=labels)
     elif isinstance(source, schema.NpzSource):
-        frame = _read_npz(source.npz, source.features, source.target, source.weight, labels=labels)
-        digest.file(source.npz)
+        names = (source.features, source.target, source.weight)
+        with digest.reading(source.npz):
+            frame = _read_npz(source.npz, *names, labels=labels)
     elif isinstance(source, schema.LibsvmSource):
-        frame = libsvm.read_libsvm(source.libsvm, labels=labels, like=like)
-        digest.file(source.libsvm)
-        return frame
+        with digest.reading(source.libsvm):
+            return libsvm.read_libsvm(source.libsvm, labels=labels, like=like)
     elif isinstance(source, schema.SyntheticSource):
         made = source.synthetic
         frame = synthetic_frame(
@@ -166,9 +163,8 @@ def _read_bundled(name: str, model: str, like: Like | None, digest: Digest) -> F
     path = _FOLDER / f"{name}.parquet"
     roles = Roles(target=(target,))
     labels = model != "linear"
-    frame = tables.read_table(str(path), roles, labels=labels, like=like, where=name)
-    digest.file(path)
-    return frame
+    with digest.reading(path):
+        return tables.read_table(str(path), roles, labels=labels, like=like, where=name)
 
 
 def _read_npy(x_path: str, y_path: str, weight_path: str | None, *, labels: bool) -> Frame:

@@ -143,7 +143,8 @@ def initial_state(columns: Columns) -> State:
     weights, bias = np.zeros((features, outputs, count)), np.zeros((outputs, count))
     for k, spec in enumerate(columns.specs):
         if isinstance(spec.init, NormalInit):
-            weights[:, :, k] = spec.init.normal * normal_weights(spec.seed, features, outputs)
+            with np.errstate(over="ignore"):  # too large diverges at the first step, and says so
+                weights[:, :, k] = spec.init.normal * normal_weights(spec.seed, features, outputs)
         elif spec.init != "zeros":
             weights[:, :, k], bias[:, k] = _saved_weights(spec.init, columns.prepared)
     return stack.start(weights, bias)

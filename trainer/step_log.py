@@ -74,12 +74,14 @@ class StepLog:
         for name, array in [*values.items(), *([] if counts is None else [("counts", counts)])]:
             if array.shape != (n, columns):
                 raise ValueError(f"{name} has the shape {array.shape}, not {(n, columns)}")
+        with np.errstate(over="ignore"):  # a float64 that diverges is infinite here
+            shown = [np.asarray(values[name], np.float32).reshape(n * columns) for name in VALUES]
         arrays: list[npt.NDArray[Any]] = [
             np.repeat(np.asarray(step, np.int64), columns),
             np.repeat(np.asarray(epoch, np.int32), columns),
             np.tile(np.asarray(trial, np.int32), n),
             np.tile(np.asarray(repeat, np.int32), n),
-            *(np.asarray(values[name], np.float32).reshape(n * columns) for name in VALUES),
+            *shown,
         ]
         if counts is not None and not counts.all():
             arrays = [array[counts.reshape(n * columns)] for array in arrays]
@@ -159,10 +161,12 @@ def read_parquet(path: Path) -> pa.Table:
         # not read_table, which makes a column of a folder named a=1
         with pa.OSFile(os.fsencode(path)) as source, pq.ParquetFile(source) as file:
             return file.read()
-    except (OSError, pa.ArrowException) as error:
+    except (OSError, ValueError, pa.ArrowException) as error:  # ValueError: names out of UTF-8
         raise RunFolderError(f"{path}: cannot read: {first_line(error)}") from error
 
 
 def first_line(error: Exception) -> str:
-    """The first line of an exception's message: Arrow's go on for several."""
-    return (str(error).splitlines() or [type(error).__name__])[0]
+    """The first line of an exception's message: Arrow's go on for several, and quote raw bytes."""
+    line = (str(error).splitlines() or [type(error).__name__])[0]
+    line = "".join(c if c.isprintable() else repr(c)[1:-1] for c in line)
+    return line if len(line) <= 300 else f"{line[:299]}…"

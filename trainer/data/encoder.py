@@ -107,10 +107,10 @@ class Encoder:
             imputed += filled
             if self.unit:
                 _to_length_1(block)
-            else:
-                block -= self.mean
-                block /= self.scale
-            with np.errstate(over="ignore"):
+            with np.errstate(over="ignore"):  # what is too large is told below, with its place
+                if not self.unit:
+                    block -= self.mean
+                    block /= self.scale
                 X[part] = block
             if not np.isfinite(X[part]).all():
                 i, d = (int(k) for k in np.argwhere(~np.isfinite(X[part]))[0])

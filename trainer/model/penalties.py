@@ -25,7 +25,8 @@ def from_inverse_c(
 
     `weight_sum` is S, the sum of the raw row weights of the training rows (N without weights).
     """
-    return elastic_net(1.0 / (np.asarray(C) * weight_sum), l1_ratio)
+    with np.errstate(over="ignore"):  # C·S past float64: a is 0, as near as it can be
+        return elastic_net(1.0 / (np.asarray(C) * weight_sum), l1_ratio)
 
 
 def add_l2_gradient(xp: Any, grad: Array, weights: Array, l2: Array, free: Array) -> None:

@@ -6,6 +6,7 @@ model.json all the rest, with the sha256 of the former: a flipped bit would load
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
@@ -252,6 +253,8 @@ def _arrays(path: Path, sha256: Any) -> dict[str, Array]:
 
 def _read(path: Path) -> bytes:
     try:
+        if path.exists() and not path.is_file():  # a device or a pipe might never end
+            raise OSError(errno.EINVAL, "is no regular file")
         return path.read_bytes()
     except OSError as error:
         why = "no such file" if isinstance(error, FileNotFoundError) else error.strerror

@@ -273,8 +273,10 @@ class RunFolder:
     # Reading.
 
     def manifest(self) -> dict[str, Any]:
-        """manifest.json."""
-        return self._read_json(MANIFEST)
+        """manifest.json; it always has a `status`."""
+        record = self._read_json(MANIFEST)
+        self._check(isinstance(record.get("status"), str), MANIFEST, "it has no status")
+        return record
 
     def config(self) -> str:
         """config.yaml, the text of the resolved spec."""
@@ -283,7 +285,7 @@ class RunFolder:
     def steps(self) -> pa.Table:
         """The log of steps, `step_log.SCHEMA`: from Parquet, or the stream up to its last batch."""
         if (self.path / STEPS).exists():
-            return step_log.read_parquet(self.path / STEPS)
+            return step_log.read_parquet(self._present(STEPS))
         return step_log.read_stream(self._present(STEPS_STREAM))
 
     def history(self) -> pa.Table:
@@ -302,13 +304,20 @@ class RunFolder:
     def trials(self) -> list[dict[str, Any]]:
         """trials.csv, a dict per trial; an empty cell is None."""
         try:
-            return parse_csv(self._read_text(TRIALS), words=_TRIALS_WORDS)
+            rows = parse_csv(self._read_text(TRIALS), words=_TRIALS_WORDS)
         except ValueError as error:
             raise self._unreadable(TRIALS, error) from error
+        for row in rows:
+            self._check(isinstance(row.get("trial"), int), TRIALS, "it does not number the trials")
+        return rows
 
     def results(self) -> dict[str, Any]:
         """results.json."""
-        return self._read_json(RESULTS)
+        record = self._read_json(RESULTS)
+        best = record.get("best") or {"metrics": {}}
+        whole = isinstance(best, dict) and isinstance(best.get("metrics"), dict)
+        self._check(whole, RESULTS, "its best trial has no metrics")
+        return record
 
     def predictions(self) -> pa.Table:
         """predictions.parquet."""
@@ -364,9 +373,14 @@ class RunFolder:
             raise RunFolderError(f"{self.path / name}: cannot read: not a JSON object")
         return record
 
+    def _check(self, holds: bool, name: str, fault: str) -> None:
+        if not holds:
+            raise RunFolderError(f"{self.path / name}: cannot read: {fault}")
+
     def _unreadable(self, name: str, error: Exception) -> RunFolderError:
-        reason = os.strerror(error.errno) if isinstance(error, OSError) and error.errno else error
-        return RunFolderError(f"{self.path / name}: cannot read: {str(reason).splitlines()[0]}")
+        known = isinstance(error, OSError) and error.errno
+        reason = os.strerror(error.errno) if known else step_log.first_line(error)
+        return RunFolderError(f"{self.path / name}: cannot read: {reason}")
 
 
 def _now() -> str:

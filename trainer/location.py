@@ -92,9 +92,10 @@ def _no_folder(path: Path, error: OSError) -> Exception:
     """Why `path` cannot be made: the user's choice of a place, or the disk."""
     if error.errno in (errno.EEXIST, errno.ENOTDIR):
         blocked = next(
-            p for p in (path, *path.parents) if os.path.exists(p) and not os.path.isdir(p)
+            p for p in (path, *path.parents) if os.path.lexists(p) and not os.path.isdir(p)
         )
-        return RunFolderError(f"{blocked}: a file; a run folder must be a new or an empty folder")
+        what = "a file" if os.path.exists(blocked) else "a link to nothing"
+        return RunFolderError(f"{blocked}: {what}; a run folder must be a new or an empty folder")
     if error.errno in (errno.ENAMETOOLONG, errno.ELOOP):
         return RunFolderError(f"{path}: {os.strerror(error.errno)}; name another folder")
     return DiskError(f"{disk_error(path, error)} (--out DIR says where)")

@@ -24,7 +24,7 @@ def data_line(summary: Summary) -> str:
     total = sum(summary.rows.values())
     columns = f"{summary.columns} columns"
     if summary.expansions:
-        parts = ", ".join(f"{name} → {n}" for name, n in summary.expansions.items())
+        parts = ", ".join(f"{_short(name)} → {n}" for name, n in summary.expansions.items())
         columns += f" ({summary.features} features; one-hot: {parts})"
     split = ", ".join(f"{n:,} {name}" for name, n in summary.rows.items())
     text = f"{summary.source}: {total:,} rows x {columns}; {split}"
@@ -36,15 +36,23 @@ def data_line(summary: Summary) -> str:
         text += f"; {n:,} missing values of {name} filled in"
     for name, columns_unseen in summary.unseen.items():
         for column, n in columns_unseen.items():
-            text += f"; {n:,} rows of {name} have a {column} that training does not: all zeros"
+            text += (
+                f"; {n:,} rows of {name} have a {_short(column)} that training does not: all zeros"
+            )
     return text
 
 
 def _classes(counts: dict[str, int]) -> str:
     if len(counts) <= 5:
-        return "training classes " + ", ".join(f"{label}: {n:,}" for label, n in counts.items())
+        shown = ", ".join(f"{_short(label)}: {n:,}" for label, n in counts.items())
+        return f"training classes {shown}"
     least, most = min(counts.values()), max(counts.values())
     return f"{len(counts)} classes of {least:,} to {most:,} training rows"
+
+
+def _short(name: str) -> str:
+    """A label or a column's name as one word among others; they may be of any length."""
+    return name if len(name) <= 40 else f"{name[:39]}…"
 
 
 def objective_line(columns: Columns) -> str:

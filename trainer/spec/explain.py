@@ -15,6 +15,8 @@ from trainer.spec.takes import Block, Expected
 from trainer.spec.tree import LARGEST_INTEGER, Path
 from trainer.spec.write import flow
 
+_SHORT = 60  # characters of a text that a proposal repeats
+_LONGEST_PATH = 300
 _NOT_YET = "which this version does not have yet"
 _SOURCE_OF_SUFFIX = (
     ((".csv", ".csv.gz", ".tsv", ".parquet"), "{{table: {}, target: y}}"),
@@ -64,7 +66,7 @@ def wrong(
     if kind == "too_short":
         return f"expected at least one item, got none; for example {_example(field)}"
     if kind in ("tuple_type", "list_type"):
-        one = isinstance(value, (str, int, float))
+        one = isinstance(value, (int, float)) or (isinstance(value, str) and len(value) <= _SHORT)
         return (
             f"expected a list, got {got}; for example {flow([value]) if one else _example(field)}"
         )
@@ -131,7 +133,7 @@ def _meant_by_text(path: Path, text: str, takes: str, choices: tuple[str, ...]) 
         return f"write {words.SWITCHES[text.lower()]}"
     if word := words.VALUES.get(str(path[-1]), {}).get(text):
         return f"did you mean {word}" + ("?" if word in choices else f", {_NOT_YET}?")
-    if "{table:" in takes:
+    if "{table:" in takes and len(text) <= _LONGEST_PATH:
         for suffixes, source in _SOURCE_OF_SUFFIX:
             if text.lower().endswith(suffixes):
                 return f"write {source.format(flow(text))}"

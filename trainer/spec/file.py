@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 from pathlib import Path
 
 from trainer.errors import Fault, SpecError, UserError
@@ -20,6 +21,8 @@ def read_text(path: str | os.PathLike[str]) -> str:
     """
     shown = printable(os.fspath(path)) or "''"
     try:
+        if _is_named_pipe(path):
+            raise UserError(f"{shown}: a named pipe, not a config file; give a .yaml file")
         with open(path, "rb") as file:
             data = file.read(MAX_CHARACTERS + 1)  # never all of a device or of a data file
     except FileNotFoundError:
@@ -34,6 +37,16 @@ def read_text(path: str | os.PathLike[str]) -> str:
         reason = getattr(error, "strerror", None) or str(error)
         raise UserError(f"{shown}: cannot be read: {reason}; check the path") from None
     return decode(data, shown)
+
+
+def _is_named_pipe(path: str | os.PathLike[str]) -> bool:
+    """Whether opening a path would wait for whoever writes to it: not so the shell's `<(...)`.
+
+    The latter, /dev/fd/63, leads to `pipe:[12345]`, which is no path.
+    """
+    return os.path.exists(path) and (
+        stat.S_ISFIFO(os.stat(path).st_mode) and os.path.exists(os.path.realpath(path))
+    )
 
 
 def decode(data: bytes, file: str) -> str:

@@ -140,10 +140,3 @@ def test_a_gpu_that_is_full_is_explained_in_one_line(kind):
             "device: the double has not enough memory (Out of memory allocating 5 bytes);"
             " device: cpu takes the machine's own"
         )
-
-
-def test_free_memory_is_read_or_assumed(monkeypatch):
-    assert device("cpu").free_memory() > 2**20
-    assert device("gpu").free_memory() == 2**30
-    monkeypatch.setattr(builtins, "open", raising(OSError("no /proc here")))
-    assert device("cpu").free_memory() == 4 * 2**30

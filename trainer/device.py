@@ -56,12 +56,6 @@ class Device:
                 " takes the machine's own"
             ) from error
 
-    def free_memory(self) -> int:
-        """Bytes that can still be allocated on the device."""
-        if self.kind == "gpu":
-            return int(self.xp.cuda.runtime.memGetInfo()[0])
-        return _free_host_memory()
-
 
 def choose(wanted: str) -> Device:
     """Choose the device.
@@ -130,12 +124,3 @@ def from_cupy(cupy: Any, name: str) -> Device:
 
 def _first_line(error: Exception) -> str:
     return (str(error).strip().splitlines() or [type(error).__name__])[0]
-
-
-def _free_host_memory() -> int:
-    try:
-        with open("/proc/meminfo", encoding="ascii") as file:
-            values = dict(line.split(":") for line in file)
-        return int(values["MemAvailable"].split()[0]) * 1024
-    except (OSError, KeyError, ValueError):
-        return 4 * 2**30  # not Linux: a figure most machines have

@@ -3,6 +3,7 @@
 The files of configs/ are held to what the README says of them.
 """
 
+import html
 import importlib
 import importlib.util
 import json
@@ -12,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from browser import needs_chromium
 from safetensors.numpy import load_file
 
 import trainer
@@ -26,6 +28,7 @@ ROOT = Path(__file__).parents[1]
 README = ROOT / "README.md"
 MATHEMATICS = ROOT / "docs" / "mathematics.md"
 RUN_FOLDER = ROOT / "docs" / "run_folder.md"
+PICTURES = ROOT / "docs" / "pictures"
 PAGES = [*sorted(ROOT.glob("*.md")), *sorted(ROOT.glob("docs/*.md"))]
 CONFIGS = ["linear.yaml", "logistic.yaml", "sigmoid_squared_error.yaml", "softmax.yaml"]
 SETUP = ["pip install -e . && python scripts/run.py configs/softmax.yaml"]
@@ -109,13 +112,69 @@ def test_every_command_of_the_readme_runs(visitor):
     assert len((folder / "predictions.csv").read_text().splitlines()) == 1798
 
 
+def words_of(svg: bytes):
+    parts = re.findall(r"<text[^>]*>(.*?)</text>", svg.decode(), re.DOTALL)
+    return " ".join(html.unescape(" ".join(parts)).split())
+
+
 def test_a_run_says_what_the_readme_shows(visitor):
     folder, _ = visitor
     (log,) = folder.glob("runs/softmax/*/run.log")
-    said = [line.split(None, 3)[3] for line in log.read_text().splitlines()]
-    shown = [line.split(None, 1) for line in blocks(README, "text")[0].splitlines()]
-    assert [what for what, _ in shown] == ["data", "objective", "metrics"]
-    assert [text for what, text in shown if what != "metrics" and text not in said] == []
+    lines = (line.split(None, 2)[2] for line in log.read_text().splitlines())
+    said = {line.split()[0]: " ".join(line.split()) for line in lines}
+    for theme in ("light", "dark"):
+        shown = words_of((PICTURES / f"terminal-{theme}.svg").read_bytes())
+        assert shown.startswith("$ " + SETUP[0].partition(" && ")[2])
+        same = ("config", "data", "objective")  # on every machine; the other lines are there too
+        assert [what for what in same if said[what] not in shown] == []
+        labels = [what for what in said if what.isalpha()]  # progress begins with its percentage
+        assert [what for what in labels if f" {what} " not in shown] == []
+        assert len(labels) >= 8
+
+
+# --- the pictures ---------------------------------------------------------------------------------
+
+
+def script(name: str):
+    path = ROOT / "scripts" / f"{name}.py"
+    spec = importlib.util.spec_from_file_location(name, path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_the_readme_shows_each_picture_light_dark_and_in_words():
+    text = README.read_text(encoding="utf-8")
+    form = r'srcset="F(\w+)-dark\.(\w+)">\n  <img src="F(.+)" width="100%" alt="(.{60,})">'
+    shown = re.findall(form.replace("F", "docs/pictures/"), text)
+    assert [light for *_, light, _ in shown] == [f"{n}-light.{kind}" for n, kind, *_ in shown]
+    names = {f"{name}-{theme}.{kind}" for name, kind, *_ in shown for theme in ("light", "dark")}
+    assert names == {path.name for path in PICTURES.iterdir()}
+    assert len(names) == text.count("docs/pictures/") == 6
+
+
+@pytest.mark.parametrize("picture", sorted(PICTURES.iterdir()), ids=lambda path: path.name)
+def test_a_picture_is_small_and_asks_nobody_for_anything(picture):
+    data = picture.read_bytes()
+    assert 4_000 < len(data) < 200_000
+    if picture.suffix == ".svg":
+        assert b"url(http" not in data
+        assert b"<text" in data
+        assert {b"/home/you/trainer"} == set(re.findall(rb"(?<![\w.])/\w+/\w+/\w+", data))
+    else:
+        assert data[:4] + data[8:12] == b"RIFFWEBP"
+
+
+@needs_chromium
+@pytest.mark.slow
+def test_the_pictures_are_those_that_the_script_draws():
+    drawn = dict(script("pictures").pictures())
+    assert drawn.keys() == {path.name for path in PICTURES.iterdir()}
+    assert max(map(len, drawn.values())) < 200_000
+    for theme in ("light", "dark"):  # to the line that tells of the machine
+        name = f"terminal-{theme}.svg"
+        now, then = (words_of(data) for data in (drawn[name], (PICTURES / name).read_bytes()))
+        assert now.split(" device ")[0] == then.split(" device ")[0], "scripts/pictures.py"
 
 
 @pytest.mark.parametrize("page", [README, RUN_FOLDER], ids=lambda page: page.name)
@@ -169,11 +228,7 @@ def test_no_page_names_a_line_of_a_file():
 
 
 def configuration():
-    path = ROOT / "scripts" / "configuration.py"
-    spec = importlib.util.spec_from_file_location("configuration", path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return script("configuration")
 
 
 def test_the_tables_of_the_keys_are_current():
@@ -186,7 +241,12 @@ def test_every_block_of_the_schema_has_its_table():
     page = configuration().PAGE.read_text(encoding="utf-8")
     shown = set(re.findall(r"<!-- keys of (\w+)", page))
     shared = {"FirstOrder"}  # whose keys are in Sgd's table
-    named = {"NamedNpy", "NamedNpz", "NamedLibsvm", "NamedSynthetic"}  # the same key beyond their source's
+    named = {
+        "NamedNpy",
+        "NamedNpz",
+        "NamedLibsvm",
+        "NamedSynthetic",
+    }  # the same key beyond their source's
     all_blocks = {
         name
         for name, kind in vars(schema).items()

@@ -69,7 +69,8 @@ def write_all(folder: RunFolder) -> None:
     log_steps(folder)
     folder.append_history([history_row(1, train_loss=0.5, val_loss=0.25)])
     folder.write_trials([trial_row(**{"penalty.l2": 1e-4, "penalty.C": None})])
-    folder.write_results({"metric": "val_loss", "counts": {"finished": 1}, "best": {"trial": 0}})
+    best = {"trial": 0, "metrics": {"val_loss": 0.1}}
+    folder.write_results({"metric": "val_loss", "counts": {"finished": 1}, "best": best})
     folder.write_predictions(pa.table({"split": ["val"], "row": [3], "prediction": [0.5]}))
     folder.write_weights(np.ones((4, 2, 3)), np.ones((2, 3)), np.arange(3), np.zeros(3))
     folder.write_gradients(12, {"error": np.ones((5, 2, 3), np.float32)})
@@ -565,7 +566,7 @@ def test_a_run_can_be_copied_and_its_first_place_forgotten(folder, tmp_path):
     run = load_run(tmp_path / "b=2" / "copy")
     assert run.folder == tmp_path / "b=2" / "copy"
     assert run.status == "finished"
-    assert run.best == {"trial": 0}
+    assert run.best == {"trial": 0, "metrics": {"val_loss": 0.1}}
     assert run.results["counts"] == {"finished": 1}
     assert run.trials[0]["penalty.l2"] == 1e-4
     assert run.history().num_rows == 1

@@ -85,7 +85,7 @@ def _equivalent(columns: Columns) -> str:
 
 def inverse_c(columns: Columns) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
     """scikit-learn's C of each column: 1/((l2 + l1)·S); infinite without a penalty."""
-    with np.errstate(divide="ignore"):
+    with np.errstate(divide="ignore", over="ignore"):
         return np.asarray(1.0 / ((columns.l2 + columns.l1) * columns.s.sum()))
 
 

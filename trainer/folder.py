@@ -294,6 +294,7 @@ class RunFolder:
 
         text = self._read_text(HISTORY)
         names = text.partition("\n")[0].split(",")
+        self._check(len(set(names)) == len(names), HISTORY, "two columns have one name")
         types = {name: _HISTORY_TYPES.get(name, pa.float64()) for name in names}
         options = csv.ConvertOptions(column_types=types, null_values=[""])
         try:
@@ -378,8 +379,10 @@ class RunFolder:
             raise RunFolderError(f"{self.path / name}: cannot read: {fault}")
 
     def _unreadable(self, name: str, error: Exception) -> RunFolderError:
-        known = isinstance(error, OSError) and error.errno
-        reason = os.strerror(error.errno) if known else step_log.first_line(error)
+        if isinstance(error, OSError) and error.errno is not None:
+            reason = os.strerror(error.errno)
+        else:
+            reason = step_log.first_line(error)
         return RunFolderError(f"{self.path / name}: cannot read: {reason}")
 
 

@@ -15,6 +15,7 @@ from trainer.data.sources import read_for_predict
 from trainer.errors import UserError
 from trainer.files import replacing
 from trainer.fitted import FittedModel
+from trainer.location import named_file
 from trainer.model import MODELS, Scratch
 from trainer.model.metrics import Targets
 from trainer.model.step import error
@@ -78,11 +79,9 @@ def predict_file(
         UserError: `out` has another ending.
         DiskError: the disk refused.
     """
-    target = None if out is None else Path(out)
+    target = None if out is None else named_file(out, "predictions.csv")
     if target is not None and target.suffix not in (".csv", ".parquet"):
-        raise UserError(f"--out: {target}: expected a file that ends in .csv or .parquet")
-    if target is not None and not target.absolute().parent.is_dir():
-        raise UserError(f"--out: {target}: {target.absolute().parent} is no folder; make it first")
+        raise UserError(f"--out: {out}: expected a file that ends in .csv or .parquet")
     model = FittedModel.load(run)
     frame, known, y = read_for_predict(data, model.encoder, model.model)
     z, unseen = model.scores_and_unseen(frame)
@@ -114,13 +113,13 @@ def score(model: FittedModel, z: Numbers, y: Array, w: Numbers) -> dict[str, flo
         z = (z - encoder.target_mean) / encoder.target_scale
     full = np.eye(outputs)[y] if y.ndim == 1 else y.astype(np.float64)
     z3 = z[:, :, None].copy()  # (N, C, 1): the loss overwrites it
-    sums = row.metrics.sums(np, z3, full, w)
-    found = row.metrics.finish(sums, Targets(y, w, encoder.target_scale, outputs), z3.copy())
     loss = np.empty((len(z), 1))
     scratch = Scratch(np.empty_like(z3), np.empty((len(z), 1, 1)), np.empty((len(z), 1, 1)))
-    with np.errstate(over="ignore"):
+    with np.errstate(over="ignore", invalid="ignore"):  # a metric may be infinite, or be none
+        sums = row.metrics.sums(np, z3, full, w)
+        found = row.metrics.finish(sums, Targets(y, w, encoder.target_scale, outputs), z3.copy())
         error(row, np, z3, full[:, :, None], np.empty_like(z3), loss, scratch)
-    values = {"loss": w @ loss / w.sum(), **found}
+        values = {"loss": w @ loss / w.sum(), **found}
     return {name: float(value[0]) for name, value in values.items()}
 
 

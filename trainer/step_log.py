@@ -160,9 +160,12 @@ def read_parquet(path: Path) -> pa.Table:
     try:
         # not read_table, which makes a column of a folder named a=1
         with pa.OSFile(os.fsencode(path)) as source, pq.ParquetFile(source) as file:
-            return file.read()
+            table = file.read()
     except (OSError, ValueError, pa.ArrowException) as error:  # ValueError: names out of UTF-8
         raise RunFolderError(f"{path}: cannot read: {first_line(error)}") from error
+    if len(set(table.column_names)) < table.num_columns:
+        raise RunFolderError(f"{path}: cannot read: two columns have one name")
+    return table
 
 
 def first_line(error: Exception) -> str:

@@ -6,6 +6,7 @@ and, under `unit`, is brought to length 1 first. Statistics are float64 and of t
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -19,6 +20,8 @@ from trainer.data.hints import quote
 from trainer.data.rows import Array, FloatArray, Label
 from trainer.data.targets import Target
 from trainer.errors import DataError
+
+_INDEXED = re.compile(r"x[0-9]{1,18}")  # a column of LIBSVM text
 
 
 @dataclass(frozen=True)
@@ -225,6 +228,7 @@ class Encoder:
         Raises:
             KeyError, TypeError, ValueError: fields that are missing or of another kind.
         """
+        _check_fields(fields, model)
         classes = fields["classes"]
         target = Target(
             fields["target"],
@@ -245,6 +249,33 @@ class Encoder:
             target,
             dict(fields["keys"]),
         )
+
+
+def _check_fields(fields: Mapping[str, Any], model: str) -> None:
+    """Refuse what `to_json` cannot have written: it would fail later, far from the file."""
+    names = ("columns", "features", "outputs", "target_columns")
+    columns, categories, impute = fields["columns"], fields["categories"], fields["impute"]
+    kinds = {"linear": ("numbers",), "logistic": ("labels", "multilabel")}
+    kinds["softmax"] = ("labels", "distribution")
+    texts = (
+        *(fields[name] for name in names),
+        *categories.values(),
+        tuple(fields["keys"].values()),
+    )
+    checks = {
+        "model": fields["target"] in kinds.get(model, ()),
+        "texts": all(isinstance(text, str) for part in texts for text in part),
+        "categories": all(name in columns and values for name, values in categories.items()),
+        "impute": not impute or len(impute) == len(columns),
+        "classes": fields["target"] in ("numbers", "multilabel") or len(fields["classes"]) > 1,
+        "keys": "libsvm" not in fields["keys"] or all(_INDEXED.fullmatch(name) for name in columns),
+    }
+    for name, holds in checks.items():
+        if not holds:
+            raise ValueError(f"its {name} do not fit")
+    for i, name in enumerate(columns):
+        if impute and name in categories and impute[i] not in categories[name]:
+            raise ValueError("its impute does not fit")
 
 
 def _to_length_1(block: NDArray[np.float64]) -> None:

@@ -7,9 +7,9 @@ import os
 from importlib.resources import files
 from pathlib import Path
 
-from trainer.errors import UserError
 from trainer.explain.samples import PICTURES, tables
 from trainer.files import write_atomic
+from trainer.location import named_file
 
 
 def page() -> str:
@@ -42,11 +42,6 @@ def write_page(out: str | os.PathLike[str] = "explain.html") -> Path:
         UserError: `out` is a folder, or lies in none.
         DiskError: the disk refused.
     """
-    path = Path(out)
-    if os.path.isdir(path):  # not Path.is_dir: that raises for a name too long
-        raise UserError(f"--out: {path}: is a folder; name a file, such as {path / 'explain.html'}")
-    parent = path.absolute().parent
-    if not os.path.isdir(parent):
-        raise UserError(f"--out: {path}: {parent} is no folder; make it first")
+    path = named_file(out, "explain.html")
     write_atomic(path, page().encode())
-    return path.absolute()
+    return path

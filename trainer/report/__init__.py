@@ -14,6 +14,7 @@ from pathlib import Path
 from trainer.errors import UserError
 from trainer.files import write_atomic
 from trainer.folder import RunFolder
+from trainer.location import named_file
 
 __all__ = ["write_compare", "write_report"]
 
@@ -55,12 +56,8 @@ def write_compare(folders: Sequence[str | os.PathLike[str]], out: str | os.PathL
     from trainer.report.compare import compare_page
     from trainer.report.material import read_material
 
-    path = Path(os.path.abspath(out))
     if len(folders) < 2:
         raise UserError("compare: one run; two run folders or more are right")
-    if path.is_dir():
-        raise UserError(f"--out: {path}: a folder; name a file in it, such as compare.html")
-    if not path.parent.is_dir():
-        raise UserError(f"--out: {path}: {path.parent} is no folder; make it first")
+    path = named_file(out, "compare.html")
     write_atomic(path, compare_page([read_material(folder) for folder in folders]))
     return path

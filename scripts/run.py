@@ -9,7 +9,11 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from trainer.cli import main
-
 if __name__ == "__main__":
-    sys.exit(main(["run", *sys.argv[1:]]))
+    try:
+        from trainer.cli import main
+
+        code = main(["run", *sys.argv[1:]])
+    except KeyboardInterrupt:  # before anything was there to listen to it
+        code = 130
+    sys.exit(code)

@@ -6,6 +6,7 @@ import signal
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet
 import pytest
 from double import Cupy
 from safetensors.numpy import load_file
@@ -245,6 +246,93 @@ def test_a_taken_folder_shows_before_the_data_are_read(tmp_path):
         run({"model": "linear", "data": {"train": {"npy": "no", "target": "no"}}}, tmp_path / "r")
 
 
+def test_one_batch_by_chance_is_no_warning(tmp_path):
+    """A heavy tail makes later batches worse than the first, and the model no worse."""
+    rng = np.random.default_rng(3)
+    X, noise = rng.normal(size=(100, 5)), rng.standard_t(2, size=100)
+    y = X.sum(axis=1) + 3 * noise
+    for seed in range(5):
+        spec = {"model": "linear", "seed": seed, "optimizer": {"lr": 0.005, "batch_size": 8}}
+        done = run(spec, out=tmp_path / str(seed), data={"train": (X, y)})
+        assert "warning" not in (done.folder / "run.log").read_text()
+
+
+def test_a_metric_that_is_no_number_leaves_the_last_evaluation(tmp_path):
+    X, z = make()
+    y = (z[:, 0] > 0).astype(int)
+    spec = {"model": "logistic", "early_stopping": {"metric": "val_auc", "patience": 3}}
+    data = {"train": (X, y), "val": (X[y == 1], y[y == 1])}
+    done = run(spec, out=tmp_path / "r", data=data)
+    (trial,) = done.trials
+    assert trial["reason"] == "val_auc was no number in 3 evaluations"
+    assert trial["best_epoch"] == trial["epochs"] == 3
+    assert trial["val_loss"] == done.history()["val_loss"].to_pylist()[-1]
+
+
+def test_predict_scores_with_the_loss_of_the_run(tmp_path):
+    from trainer.predict import predict_file
+
+    X, z = make()
+    table = pa.table({**{f"f{i}": X[:, i] for i in range(5)}, "y": (z[:, 0] > 0).astype(int)})
+    pa.parquet.write_table(table, tmp_path / "t.parquet")
+    source = {"table": str(tmp_path / "t.parquet"), "target": "y"}
+    spec = {"model": "logistic", "loss": "squared_error", "data": {"train": source, "val": source}}
+    done = run(spec, out=tmp_path / "r")
+    _, told = predict_file(done.folder, source["table"], tmp_path / "p.csv")
+    loss = float(told.split(",")[0].removeprefix("loss "))
+    assert loss == pytest.approx(done.best["metrics"]["val_loss"], rel=1e-4)
+
+
+def test_the_batch_size_as_written_scales_lr(tmp_path):
+    X, z = make()
+    optimizer = {"lr": 0.01, "batch_size": 1000, "base_batch_size": 100, "steps": 2}
+    spec = {"model": "linear", "optimizer": optimizer}
+    done = run(spec, out=tmp_path / "r", data={"train": (X, z)})
+    assert done.steps()["lr"].to_pylist() == pytest.approx([0.1, 0.1])
+
+
+@pytest.mark.parametrize(
+    ("keys", "match"),
+    [
+        ({"penalty": {"l2": 1e300}}, "penalty: 1e.300 is past float32"),
+        ({"init": {"normal": 1e300}}, "init.normal: 1e.300 is past float32"),
+    ],
+)
+def test_numbers_past_the_precision_are_refused(keys, match, tmp_path):
+    with pytest.raises(trainer.DataError, match=match):
+        run(small(**keys), out=tmp_path / "r")
+
+
+def test_weights_that_add_up_to_infinity_are_refused(tmp_path):
+    X, z = make()
+    data = {"train": (X, z), "weight": np.full(len(X), 1e308)}
+    with pytest.raises(trainer.DataError, match="row weights add up past"):
+        run({"model": "linear"}, out=tmp_path / "r", data=data)
+
+
+@pytest.mark.parametrize("spec", [None, 5, [], {"model": "logistic", "data": "x"}])
+def test_what_is_no_spec_is_a_spec_error(spec, tmp_path):
+    X, z = make()
+    with pytest.raises(trainer.SpecError):
+        run(spec, out=tmp_path / "r", data={"train": (X, z)})
+
+
+def test_nesterovs_bound_is_its_own(tmp_path):
+    """lr below the bound that is printed stays finite, above it diverges."""
+    X, z = make()
+    optimizer = {"lr": 100, "nesterov": True, "batch_size": "full", "steps": 400}
+    spec = {"model": "linear", "penalty": {"l2": 0}, "optimizer": optimizer, "precision": "float64"}
+    data = {"train": (X, z)}
+    done = run(spec, out=tmp_path / "r", data=data)
+    assert done.status == "diverged" or done.trials[0]["train_loss"] > 1e6
+    bound = float((done.folder / "run.log").read_text().split("λmax) = ")[1].split(",")[0])
+    for k, (factor, rises) in enumerate([(0.98, False), (1.1, True)]):
+        optimizer = {**optimizer, "lr": factor * bound}
+        again = run({**spec, "optimizer": optimizer}, out=tmp_path / str(k), data=data)
+        loss = again.steps()["loss"].to_pylist()
+        assert (not loss[-1] < loss[0]) == rises
+
+
 def test_several_targets_labels_and_distributions(tmp_path):
     X, z = make(200)
     soft = np.exp(z) / np.exp(z).sum(axis=1, keepdims=True)
@@ -358,6 +446,9 @@ def test_divergence_is_an_outcome(tmp_path):
     assert done.best is None
     assert done.results["counts"] == {"diverged": 1}
     assert not (done.folder / "model.safetensors").exists()
+    assert trial["val_r2"] is None
+    assert done.history().num_rows == 0
+    assert "val_r2" in done.history().column_names
     steps = done.steps().to_pydict()
     last_finite = [loss for loss in steps["loss"] if np.isfinite(loss)][-1]
     assert f"not finite at step {steps['step'][-1]}" in trial["reason"]

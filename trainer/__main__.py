@@ -2,6 +2,10 @@
 
 import sys
 
-from trainer.cli import main
+try:
+    from trainer.cli import main
 
-sys.exit(main())
+    code = main()
+except KeyboardInterrupt:  # before anything was there to listen to it
+    code = 130
+sys.exit(code)

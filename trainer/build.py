@@ -65,13 +65,33 @@ def build(specs: Sequence[Spec], prepared: Prepared, device: Device) -> Columns:
     """
     spec, train = specs[0], prepared.train
     s = row_weights(train.y, train.weight, spec.class_weight, prepared.encoder.classes)
-    penalties = [strengths(one.penalty, s.sum()) for one in specs]
+    with np.errstate(over="ignore"):  # `_check_sizes` refuses what overflows
+        penalties = [strengths(one.penalty, s.sum()) for one in specs]
     l2, l1 = np.array(penalties).T  # (K,) each
+    _check_sizes(specs, s, train.weight, max(l2.max(), l1.max()))
     outputs = len(prepared.encoder.outputs)
     rows = RowSet(device, train.X, train.y, s / s.sum(), train.weight / train.weight.sum(), outputs)
     settings = _settings(specs, len(train), l2, l1)
     model = MODELS[spec.model, spec.loss]
     return Columns(specs, prepared, s, l2, l1, Stack(device, model, rows, outputs, settings))
+
+
+def _check_sizes(specs: Sequence[Spec], s: Numbers, weight: Numbers, strongest: float) -> None:
+    """Refuse numbers that would be infinite in the run's arithmetic."""
+    with np.errstate(over="ignore"):
+        totals = s.sum(), weight.sum()
+    if not np.isfinite(totals).all():
+        raise DataError(
+            "the row weights add up past what float64 can hold; divide them by the largest"
+        )
+    largest = float(np.finfo(specs[0].precision).max)
+    normal = [one.init.normal for one in specs if isinstance(one.init, NormalInit)]
+    for key, value in (("penalty", strongest), ("init.normal", max(normal, default=0.0))):
+        if value > largest:
+            raise DataError(
+                f"{key}: {value:.6g} is past {specs[0].precision}'s largest number {largest:.3g};"
+                " a smaller one is right"
+            )
 
 
 def strengths(penalty: Penalty, weight_sum: float) -> tuple[float, float]:
@@ -88,10 +108,11 @@ def strengths(penalty: Penalty, weight_sum: float) -> tuple[float, float]:
 def _settings(specs: Sequence[Spec], rows: int, l2: Numbers, l1: Numbers) -> Settings:
     optimizers = [spec.optimizer for spec in specs]
     first = optimizers[0]
-    size = rows if first.batch_size == "full" else min(first.batch_size, rows)
     unit = steps_per_unit(specs[0], rows)
+    written = rows if first.batch_size == "full" else first.batch_size
     lr = [
-        o.lr if o.base_batch_size == "none" else o.lr * size / o.base_batch_size for o in optimizers
+        o.lr if o.base_batch_size == "none" else o.lr * written / o.base_batch_size
+        for o in optimizers
     ]
     schedule = Schedule(
         name=first.schedule.name,

@@ -86,6 +86,12 @@ def _command(argv: Sequence[str]) -> int:
             terminal.error("interrupted")
             return interrupt.exit_code
         except Exception as error:
+            if interrupt.signum is not None:  # which a library met on its way and renamed
+                terminal.error("interrupted")
+                return interrupt.exit_code
+            if isinstance(error, FileNotFoundError) and not _has_current_folder():
+                terminal.error("the current folder is gone; change to one that is there")
+                return 2
             terminal.error(_our_fault(error, terminal))
             return 1
 
@@ -257,6 +263,14 @@ class _Version(argparse.Action):
 
         print(trainer.__version__)
         parser.exit()
+
+
+def _has_current_folder() -> bool:
+    try:
+        os.getcwd()
+    except FileNotFoundError:
+        return False
+    return True
 
 
 def _emit(text: str) -> None:

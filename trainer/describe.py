@@ -10,6 +10,7 @@ from trainer.model.curvature import largest_curvature
 from trainer.spec import Spec
 from trainer.spec.schema import Sgd
 
+_TAME_LR = 0.01  # what any of the optimizers survives on scaled features
 _LOSSES = {
     ("linear", "auto"): "½(ŷ − y)²",
     ("linear", "squared_error"): "½(ŷ − y)²",
@@ -19,17 +20,19 @@ _LOSSES = {
 }
 
 
-def data_line(summary: Summary) -> str:
+def data_line(summary: Summary, spec: Spec) -> str:
     """Rows x columns, the split, class counts and one-hot expansions."""
     total = sum(summary.rows.values())
-    columns = f"{summary.columns} columns"
+    columns = f"{summary.columns:,} columns"
     if summary.expansions:
         parts = ", ".join(f"{_short(name)} → {n}" for name, n in summary.expansions.items())
         columns += f" ({summary.features} features; one-hot: {parts})"
     split = ", ".join(f"{n:,} {name}" for name, n in summary.rows.items())
     text = f"{summary.source}: {total:,} rows x {columns}; {split}"
     if counts := summary.class_counts.get("train"):
-        text += f"; {_classes(counts)}"
+        text += f"; {_classes(counts, spec.model == 'logistic')}"
+    elif summary.outputs > 1:
+        text += f"; {summary.outputs:,} outputs"
     for name, n in summary.dropped.items():
         text += f"; {n:,} rows of {name} dropped for missing values"
     for name, n in summary.imputed.items():
@@ -42,10 +45,10 @@ def data_line(summary: Summary) -> str:
     return text
 
 
-def _classes(counts: dict[str, int]) -> str:
+def _classes(counts: dict[str, int], binary: bool) -> str:
     if len(counts) <= 5:
-        shown = ", ".join(f"{_short(label)}: {n:,}" for label, n in counts.items())
-        return f"training classes {shown}"
+        parts = ", ".join(f"{_short(label)}: {n:,}" for label, n in counts.items())
+        return f"training classes {parts}{' (positive)' if binary else ''}"
     least, most = min(counts.values()), max(counts.values())
     return f"{len(counts)} classes of {least:,} to {most:,} training rows"
 
@@ -91,27 +94,42 @@ def inverse_c(columns: Columns) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
 
 def mend_divergence(columns: Columns) -> str:
     """A copyable override for a run that diverged, and for constant-lr sgd the bound it broke."""
-    spec = columns.spec
-    lr = columns.stack.settings.schedule.lr[0]
+    spec, lr = columns.spec, float(columns.stack.settings.schedule.lr[0])
     if not isinstance(spec.optimizer, Sgd) or spec.optimizer.schedule.name != "constant":
-        return f"try optimizer.lr={_rounded_down(spec.optimizer.lr / 10)}"
-    bound = step_bound(columns)
-    goal = min(lr / 3, bound / 2) * spec.optimizer.lr / lr
+        return f"try optimizer.lr={_rounded_down(min(spec.optimizer.lr / 10, _TAME_LR))}"
+    curvature = data_curvature(columns)
+    momentum, nesterov = spec.optimizer.momentum, spec.optimizer.nesterov
+    numerator, words = 2 * (1 + momentum), "2(1 + momentum)/λmax"
+    if nesterov:
+        numerator /= 1 + 2 * momentum
+        words = "2(1 + momentum)/((1 + 2·momentum)·λmax)"
+    l2 = float(columns.l2[0])
+    bound = numerator / (curvature + l2)
+    if not 0 < bound < np.inf:
+        return f"try optimizer.lr={_rounded_down(min(spec.optimizer.lr / 10, _TAME_LR))}"
+    if l2 > curvature and bound < lr < numerator / curvature:
+        return (
+            f"try penalty.l2={_rounded_down(numerator / lr / 10)}: with lr {lr:g} the penalty"
+            f" alone is too strong, full-batch sgd needs lr below {words} = {bound:.3g}"
+        )
+    goal = _rounded_down(min(lr / 3, bound / 2) * spec.optimizer.lr / lr)
+    if lr < bound:
+        return f"try optimizer.lr={goal}: small batches need less than full-batch sgd"
     return (
-        f"try optimizer.lr={_rounded_down(goal)}: on this data full-batch sgd with momentum"
-        f" {spec.optimizer.momentum:g} needs lr below 2(1 + momentum)/λmax = {bound:.3g},"
-        f" and small batches less"
+        f"try optimizer.lr={goal}: on this data full-batch sgd with momentum"
+        f" {momentum:g} needs lr below {words} = {bound:.3g}, and small batches less"
     )
 
 
-def step_bound(columns: Columns) -> float:
-    """2(1 + momentum)/λmax: the lr below which heavy-ball descent is stable (Polyak 1964)."""
-    stack, spec = columns.stack, columns.spec
-    curvature = largest_curvature(
-        columns.prepared.train.X, columns.s / columns.s.sum(), spec.bias, stack.model.curvature
-    )
-    momentum = getattr(spec.optimizer, "momentum", 0.0)
-    return float(2 * (1 + momentum) / (curvature + columns.l2[0]))
+def data_curvature(columns: Columns) -> float:
+    """λmax of the data term's Hessian, or above it where that depends on the weights."""
+    with np.errstate(all="ignore"):
+        return largest_curvature(
+            columns.prepared.train.X,
+            columns.s / columns.s.sum(),
+            columns.spec.bias,
+            columns.stack.model.curvature,
+        )
 
 
 def _rounded_down(value: float) -> str:
@@ -123,6 +141,7 @@ def _rounded_down(value: float) -> str:
 def spec_line(spec: Spec) -> str:
     """Name, model and optimizer in one line."""
     o = spec.optimizer
-    length = f"{o.steps:,} steps" if o.steps else f"{o.epochs:,} epochs"
+    count, unit = (o.steps, "step") if o.steps else (o.epochs or 0, "epoch")
+    length = f"{count:,} {unit}{'' if count == 1 else 's'}"
     size = "full batch" if o.batch_size == "full" else f"batches of {o.batch_size:,}"
     return f"{spec.name}: {spec.model}, {o.name} with lr {o.lr:g}, {length}, {size}"

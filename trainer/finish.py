@@ -20,6 +20,7 @@ from trainer.train.fit import Fit
 from trainer.train.state import State
 
 Numbers = np.ndarray[Any, np.dtype[np.float64]]
+_BLOWN_UP = 10  # times the first batch's loss, which is one batch's and so may be far off by chance
 
 
 def finish(
@@ -40,7 +41,7 @@ def finish(
         folder.update_manifest(reason=reason)
         terminal.summary([("diverged", reason)])
         return "diverged"
-    if outcome["train_loss"] > first_loss[winner]:
+    if outcome["train_loss"] > _BLOWN_UP * first_loss[winner]:
         rose = f"the training loss went up, {first_loss[winner]:.4g} → {outcome['train_loss']:.4g}"
         warning = f"{rose}; {mend_divergence(columns)}"
         folder.update_manifest(warning=warning)
@@ -60,7 +61,8 @@ def _write_model(folder: RunFolder, columns: Columns, done: Fit, k: int) -> dict
     """Write the model of column k and its predictions on val and test; return its test metrics."""
     prepared, to_host = columns.prepared, columns.stack.device.to_host
     weights, bias = to_host(done.state.weights)[:, :, k], to_host(done.state.bias)[:, k]
-    model = FittedModel(columns.spec.model, weights, bias, prepared.encoder)
+    spec = columns.spec
+    model = FittedModel(spec.model, weights, bias, prepared.encoder, spec.loss)
     model.save(folder.path)
     held = [rows for rows in (prepared.val, *prepared.tests) if rows is not None]
     folder.write_predictions(stacked([prediction_table(model, rows) for rows in held]))

@@ -45,6 +45,8 @@ class FittedModel:
     bias: FloatArray
     """(C,)."""
     encoder: Encoder
+    loss: str = "auto"
+    """auto or squared_error, as the spec had it."""
 
     def scores(self, X: Any) -> NDArray[np.float64]:
         """Scores z of raw rows, (N, C); of a linear model in the target's own units.
@@ -186,6 +188,7 @@ class FittedModel:
         fields = {
             "format_version": FORMAT_VERSION,
             "model": self.model,
+            "loss": self.loss,
             "sha256": hashlib.sha256(arrays).hexdigest(),
             **self.encoder.to_json(),
         }
@@ -200,12 +203,14 @@ class FittedModel:
         Raises:
             RunFolderError: one is missing, damaged, of another format or not of the other.
         """
-        path = Path(folder)
+        path = Path(os.path.abspath(folder))
         fields = _fields(path / FIELDS)
         arrays = _arrays(path / ARRAYS, fields.get("sha256"))
         try:
             weights, bias = arrays["weights"], arrays["bias"]
-            model = fields["model"]
+            model, loss = fields["model"], fields["loss"]
+            if loss not in ("auto", "squared_error"):
+                raise ValueError("its loss is none")
             encoder = Encoder.from_json(
                 fields, model, arrays["feature_mean"], arrays["feature_scale"]
             )
@@ -216,7 +221,7 @@ class FittedModel:
                 raise ValueError("shapes differ")
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise _damaged(path / FIELDS, error) from None
-        return cls(model, weights, bias, encoder)
+        return cls(model, weights, bias, encoder, loss)
 
 
 def _fields(path: Path) -> Mapping[str, Any]:

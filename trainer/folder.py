@@ -177,6 +177,13 @@ class RunFolder:
         self._end_stream()
         step_log.stream_to_parquet(self.path / STEPS_STREAM, self.path / STEPS)
 
+    def start_history(self, metrics: Sequence[str]) -> None:
+        """Write history.csv with its header: a run that diverges at once has no more of it."""
+        self._history_columns = (*_HISTORY_TYPES, *metrics)
+        self._history_text = [csv_header(self._history_columns)]
+        self._history_pending = True
+        self.flush()
+
     def append_history(self, rows: Sequence[Mapping[str, Any]]) -> None:
         """Add rows (a column of the stack at an evaluation each) to history.csv.
 

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM: the first asks a training to finish its step, the second kills."""
+"""Ctrl-C, SIGTERM, a closed terminal: the first asks for the end of the step, the second kills."""
 
 from __future__ import annotations
 
@@ -10,12 +10,14 @@ import time
 from types import FrameType, TracebackType
 from typing import Any
 
+_ALWAYS = (signal.SIGINT, signal.SIGTERM)
+_HEARD = (*_ALWAYS, *((signal.SIGHUP,) if hasattr(signal, "SIGHUP") else ()))  # not under nohup
 _ECHO = 0.1  # seconds: a wrapper that forwards Ctrl-C delivers the same one twice
 _SHOW_CURSOR = b"\x1b[?25h\r\n"
 
 
 class Interrupt:
-    """Listens to both signals inside its `with` block; called, it gives the one that came.
+    """Listens to them inside its `with` block; called, it gives the one that came.
 
     A training calls it after each step, and stops if it gives a signal. Until the first such call
     nobody would notice, so a signal raises KeyboardInterrupt where the program stands; from then
@@ -50,8 +52,9 @@ class Interrupt:
 
     def __enter__(self) -> Interrupt:
         with contextlib.suppress(ValueError):  # only the main thread may listen
-            for signum in (signal.SIGINT, signal.SIGTERM):
-                self._before[signum] = signal.signal(signum, self._on_signal)
+            for signum in _HEARD:
+                if signum in _ALWAYS or signal.getsignal(signum) is not signal.SIG_IGN:
+                    self._before[signum] = signal.signal(signum, self._on_signal)
         return self
 
     def __exit__(

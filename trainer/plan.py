@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 
 from trainer import device as devices
-from trainer.build import build, initial_state, log_every, steps_per_unit
+from trainer.build import Columns, build, initial_state, log_every, steps_per_unit
 from trainer.data import Prepared, prepare
 from trainer.spec import Spec
 from trainer.train.evaluate import Evaluator
@@ -33,10 +33,22 @@ def plan(spec: Spec) -> str:
         "stacks": f"1 of {stack.columns} column",
         "steps": f"{steps:,} in {-(-steps // stack.steps_per_epoch):,} epochs",
         "peak memory": f"{-(-peak // 2**20):.0f} MiB",
-        "log": f"{records * 44:,} bytes",
+        "log": f"{records * 44:,} bytes" + _snapshots(columns, steps),
         "time": f"{seconds:.1f} seconds",
     }
     return "\n".join(f"{name}: {value}" for name, value in lines.items())
+
+
+def _snapshots(columns: Columns, steps: int) -> str:
+    """What log.gradients adds: a file a snapshot."""
+    every, stack = columns.spec.log.gradients, columns.stack
+    if every == "none":
+        return ""
+    D, C, K = stack.shape
+    numbers = C * K * (2 * stack.batches.size + 2 * D + 1)  # error, dz, dJ/dW, W, b
+    each = numbers * stack.dtype.itemsize + 8 * stack.batches.size
+    count = steps // every
+    return f", and {count:,} files of gradients, {count * each:,} bytes"
 
 
 def _timed(stack: Stack, state: State, prepared: Prepared) -> tuple[float, float]:

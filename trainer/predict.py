@@ -107,7 +107,7 @@ def score(model: FittedModel, z: Numbers, y: Array, w: Numbers) -> dict[str, flo
         y: (N, C) targets as `Target.encode` gives them, or (N,) class codes.
         w: (N,) row weights.
     """
-    row = MODELS[model.model, "auto"]
+    row = MODELS[model.model, model.loss]
     encoder, outputs = model.encoder, z.shape[1]
     if model.model == "linear":
         z = (z - encoder.target_mean) / encoder.target_scale

@@ -31,6 +31,12 @@ def ranking_metric(columns: Columns) -> str:
     return "train_loss" if columns.prepared.val is None else "val_loss"
 
 
+def metric_names(columns: Columns) -> list[str]:
+    """The names of an evaluation's metrics, as history.csv and trials.csv have them."""
+    held = ["loss", *columns.stack.model.metrics.names(columns.stack.shape[1])]
+    return ["train_loss", *(f"val_{name}" for name in held if columns.prepared.val is not None)]
+
+
 def trial_rows(columns: Columns, fit: Fit) -> list[Row]:
     """The rows of trials.csv, in the order of rank; each trial here is one column."""
     metric = ranking_metric(columns)
@@ -45,7 +51,10 @@ def trial_rows(columns: Columns, fit: Fit) -> list[Row]:
 def _trial_row(columns: Columns, fit: Fit, k: int, rank: int | None) -> Row:
     outcome, per_epoch = fit.outcomes[k], columns.stack.steps_per_epoch
     assert outcome is not None
-    metrics = {name: float(value[k]) for name, value in fit.metrics.items()}
+    read = fit.step[k] > 0  # not so for a column that diverged before its first evaluation
+    metrics = {
+        name: float(fit.metrics[name][k]) if read else None for name in metric_names(columns)
+    }
     C = float(inverse_c(columns)[k])
     best = int(fit.step[k])
     return {

@@ -27,6 +27,7 @@ from trainer.folder import RunFolder
 from trainer.interrupt import Interrupt
 from trainer.location import check_free
 from trainer.report import write_report
+from trainer.results import metric_names
 from trainer.runs import Run
 from trainer.spec import Spec, load_spec
 from trainer.terminal import Terminal
@@ -91,10 +92,17 @@ def as_spec(spec: SpecLike, data: Mapping[str, Any] | None = None) -> Spec:
     """
     if data is None:
         return spec if isinstance(spec, Spec) else load_spec(spec)
+    text = None
     if not isinstance(spec, Mapping):
-        spec = as_spec(spec).tree()
+        spec = as_spec(spec)
+        text, spec = spec.source_text, spec.tree()
+    block = spec.get("data", {})
+    if not isinstance(block, Mapping):
+        return load_spec(spec)  # which says what is wrong with it
     held = {name: "arrays" if name in data else "none" for name in ("val", "test")}
-    return load_spec({**spec, "data": {**spec.get("data", {}), "train": "arrays", **held}})
+    named = load_spec({**spec, "data": {**block, "train": "arrays", **held}})
+    named._source_text = text
+    return named
 
 
 def _carry_out(
@@ -105,15 +113,16 @@ def _carry_out(
     command: str | None,
     should_stop: Callable[[], int | None],
 ) -> Run:
-    terminal.summary([("config", spec_line(spec))])
     if out is not None:
         check_free(out)  # before the data are read, which may take minutes
     device = devices.choose(spec.device)
+    terminal.summary([("config", spec_line(spec))])
     prepared = prepare(spec, data)
-    terminal.summary([("data", data_line(prepared.summary))])
+    terminal.summary([("data", data_line(prepared.summary, spec))])
     with device.enough_memory():
         columns = build([spec], prepared, device)
         state, stopping = initial_state(columns), early_stopping(columns)
+    should_stop()  # from here on a signal is noted, and what the folder holds is whole
     folder = RunFolder.create(spec.name, out)
     terminal.attach(folder.log, folder.log_path)
     with _closing(folder), device.enough_memory():
@@ -135,9 +144,15 @@ def _carry_out(
 
 
 def _draw(folder: RunFolder, terminal: Terminal) -> None:
-    """Draw report.html; the run is whole without it, so that a failure is a line and no more."""
+    """Draw report.html; the run is whole without it, so that a fault of ours is a line, no more.
+
+    Raises:
+        DiskError: the disk refused the page; all else is written.
+    """
     try:
         page = write_report(folder.path)
+    except DiskError:
+        raise
     except Exception as error:
         what = (str(error).splitlines() or [type(error).__name__])[0]
         again = f"python -m trainer report {shlex.quote(str(folder.path))}"
@@ -173,6 +188,7 @@ def _write_start(
     config = spec.to_yaml()
     folder.write_input(spec.source_text if spec.source_text is not None else config)
     folder.write_config(config)
+    folder.start_history(metric_names(columns))
     folder.update_manifest(
         command=command,
         notes=spec.notes,

@@ -1,7 +1,7 @@
 """Seeded corruptions of configs, overrides, data and run folders: only codes 0, 2 and 3.
 
-200 cases run with every suite; 2,000 are marked slow. No traceback, no hang, nothing written outside
-the run folder. What the campaign found has a named test beside the code it was found in.
+200 cases run with every suite; 2,000 are marked slow. No traceback, no hang, nothing written
+outside the run folder. What the campaign found has a named test beside the code it was found in.
 """
 
 import pytest

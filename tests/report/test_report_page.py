@@ -311,9 +311,23 @@ def test_no_report_of_no_run(tmp_path):
 # --- at the end of a run --------------------------------------------------------------------------
 
 
+def test_a_disk_too_full_for_the_report_is_said_and_costs_no_run(monkeypatch, tmp_path):
+    def refuse(folder):
+        raise DiskError("full")
+
+    monkeypatch.setattr("trainer.runner.write_report", refuse)
+    spec = {"model": "softmax", "data": {"train": "digits"}, "optimizer": {"epochs": 1}}
+    with pytest.raises(DiskError, match="full"):
+        trainer.run(spec, out=tmp_path / "r")
+    assert trainer.load_run(tmp_path / "r").status == "finished"
+
+
 @pytest.mark.parametrize(
     ("error", "traceback"),
-    [(ValueError("a fault\nof two lines"), True), (DiskError("full"), False)],
+    [
+        (ValueError("a fault\nof two lines"), True),
+        (RunFolderError("its steps: cannot read"), False),
+    ],
 )
 def test_a_report_that_fails_costs_no_run(monkeypatch, tmp_path, capsys, error, traceback):
     def refuse(folder):

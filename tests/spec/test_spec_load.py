@@ -373,6 +373,6 @@ data:
 
 
 def test_only_text_paths_and_mappings_are_sources():
-    with pytest.raises(TypeError):
+    with pytest.raises(SpecError, match="expected the path of a YAML file or a mapping, got 3"):
         load_spec(3)
     assert isinstance(load_spec(SMALL), Spec)

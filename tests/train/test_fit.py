@@ -207,10 +207,11 @@ def test_an_interruption_finishes_the_step_and_evaluates_what_is_kept(at):
     assert (script.weights[-1] == host(done.state.weights)).all()
 
 
-def test_a_stop_before_any_evaluation_keeps_the_weights_there_are():
+def test_a_metric_that_is_never_a_number_leaves_the_last_evaluation():
     done, heard, script = scripted([[np.nan]] * 3, stopping(patience=[2]))
     assert done.outcomes[0].status == "early_stopped"
-    assert done.step.tolist() == [0]  # nan was never the best: nothing to restore
+    assert done.outcomes[0].reason.endswith("was no number in 2 evaluations")
+    assert done.step.tolist() == [2]
     assert (host(done.state.weights) == script.weights[-1]).all()
     assert len(heard.evaluations) == 2
 

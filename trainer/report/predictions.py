@@ -194,7 +194,8 @@ def _roc_chart(ranked: dict[str, scores.Ranking], picked: str) -> Chart:
         for i, (name, r) in enumerate(ranked.items())
     ]
     note = (
-        "Positives found against false alarms, for every threshold. Guessing gives the dotted line."
+        "Positives found against false alarms, for every threshold; each row counts once."
+        " Guessing gives the dotted line."
     )
     return _square_chart(
         "ROC",

@@ -134,6 +134,9 @@ def _sentence(told: str) -> str:
 
 
 def _interrupted(material: Material) -> str:
+    trial = material.best_row
+    if (trial.get("best_epoch") or 0) < (trial.get("epochs") or 0):
+        return "Stopped before its end: the model and the numbers are those of its best evaluation."
     if material.model is not None:
         return "Stopped before its end: the model and the numbers are those of its last step."
     return "Stopped before its end, and without a model."

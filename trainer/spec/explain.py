@@ -29,6 +29,8 @@ _SOURCE_OF_SUFFIX = (
 def unknown(path: Path, form: str, cure: str) -> str:
     """Explain a key that its block, in the form given, does not have; `cure` drops it."""
     key, here = path[-1], _keys(path[:-1], form)
+    if key in words.LATER:
+        return f"a key {_NOT_YET}; {cure}"
     if forms := owners(path):
         belongs = f"{key} belongs to {words.one_of(forms, 'and')}, not {form}"
         return f"{belongs}; {_our_word(path, here) or cure}"

@@ -38,6 +38,9 @@ def load_spec(
         SpecError: all faults, each with the file, line and column, key, and what would be right.
         UserError: the file is missing or cannot be read.
     """
+    if not isinstance(source, (str, os.PathLike, Mapping)):
+        what = f"expected the path of a YAML file or a mapping, got {words.show(source)}"
+        raise SpecError([Fault("", 0, 0, "spec", what)])
     if isinstance(source, Mapping):
         tree = from_mapping(source, os.getcwd())
         text = None

@@ -71,8 +71,8 @@ class TableSource(Block):
         description="The feature columns; by default all but the target and the weight.",
         examples=[["x1", "x2"]],
     )
-    drop: Annotated[tuple[Name, ...], Field(strict=False)] = Field(
-        (), description="Columns to leave out.", examples=[["id"]]
+    drop: Annotated[tuple[Text, ...], Field(strict=False)] = Field(
+        (), description="Columns to leave out; '' is one without a name.", examples=[["id"]]
     )
     categorical: Annotated[tuple[Name, ...], Field(strict=False)] = Field(
         (),
@@ -297,7 +297,9 @@ class Schedule(Block):
     warmup: FromZero = Field(
         0.0, description="Epochs (steps with steps:) over which lr rises from 0."
     )
-    final: Share = Field(0.0, description="cosine: the last lr as a factor of lr.")
+    final: Share = Field(
+        0.0, description="cosine: what lr falls to, as a factor of lr, reached as the run ends."
+    )
     milestones: Annotated[tuple[Positive, ...], Field(strict=False)] = Field(
         (),
         description="step: the epochs (steps with steps:) after which lr is multiplied by gamma.",

@@ -33,6 +33,9 @@ KEYS: dict[str, tuple[str, ...]] = {
     "lambda": ("penalty.l2",),
 }
 
+# Keys that are to come: told apart from misspellings.
+LATER = ("sweep", "repeat", "select", "vars", "group")
+
 # The same for the values of some keys.
 VALUES: dict[str, dict[str, str]] = {
     "metric": {

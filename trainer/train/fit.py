@@ -177,6 +177,8 @@ class _Run:
         better, stop = due, np.zeros_like(due)
         if self.stopping:
             better, stop = self.stopping.update(metrics[self.stopping.metric], due)
+            # while the metric has never been a number the latest evaluation counts
+            better = better | (due & ~np.isfinite(self.stopping.best))
             if self.stopping.restore_best:
                 self._keep(better)
             else:
@@ -187,7 +189,8 @@ class _Run:
         for k in np.flatnonzero(stop & ~ended & may_stop).tolist():
             assert self.stopping is not None
             name, patience = self.stopping.metric, self.stopping.patience[k]
-            reason = f"{name} did not improve in {patience:g} evaluations"
+            happened = "did not improve" if np.isfinite(self.stopping.best[k]) else "was no number"
+            reason = f"{name} {happened} in {patience:g} evaluations"
             self._end_one(k, "early_stopped", reason, step)
 
     def _note_metrics(self, metrics: dict[str, Numbers], columns: Flags) -> None:

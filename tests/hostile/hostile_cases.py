@@ -90,11 +90,6 @@ def _override(rng: Random, folder: Path, good: Scene, runs: list[Path]) -> Case:
 # ---------------------------------------------------------------- places
 
 
-def _loop(path: Path) -> None:
-    path.symlink_to(path.with_name("loop"))
-    path.with_name("loop").symlink_to(path)
-
-
 def _become(path: Path, what: str) -> None:
     """Put something that is no file where a file is."""
     if path.is_dir() and not path.is_symlink():
@@ -102,7 +97,7 @@ def _become(path: Path, what: str) -> None:
     else:
         path.unlink(missing_ok=True)
     {
-        "loop": lambda: _loop(path),
+        "loop": lambda: path.symlink_to(path.name),
         "dangling": lambda: path.symlink_to("nowhere"),
         "folder": lambda: path.mkdir(),
         "pipe": lambda: os.mkfifo(path),

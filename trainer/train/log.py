@@ -33,18 +33,28 @@ class Log:
         self.loss += free[0]
 
     def add_error(
-        self, device: Device, error: Array, dz: Array, free: Array, ones: Array, row: Array
+        self,
+        device: Device,
+        error: Array,
+        dz: Array,
+        free: Array,
+        wide: Array,
+        ones: Array,
+        row: Array,
     ) -> None:
         """Add the squares of ŷ − y and dL/dz (b, C, K), and take the largest of (ŷ − y)².
 
         Sums are products with `ones` (1, b·C): quicker and more exact than NumPy's over an axis.
+        The largest is taken over rows first, into `wide` (C, K), as long stretches of memory are
+        compared quicker than short ones.
         """
         if not self.full:
             return
         xp = device.xp
         columns = row.shape[-1]
         xp.multiply(error, error, out=free)
-        xp.max(free, axis=(0, 1), out=row[0])
+        xp.max(free, axis=0, out=wide)
+        xp.max(wide, axis=0, out=row[0])
         xp.maximum(self.error_max, row[0], out=self.error_max)
         device.matmul(ones, free.reshape(-1, columns), out=row)
         self.error_squares += row[0]

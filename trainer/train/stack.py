@@ -308,7 +308,8 @@ class Stack:
             order = self.batches.host_order[chunk.rows]
             snapshot.add(error=device.to_host(b.error), dz=device.to_host(dz), rows=order)
         log.add_loss(device, chunk.r, b.loss, self._total)
-        log.add_error(device, b.error, dz, b.z, b.ones, self._total)
+        wide = self._free["bias"]
+        log.add_error(device, b.error, dz, b.z, wide, b.ones, self._total)
         dz *= chunk.q
         rows_of_ones = b.ones[:, : len(b.loss)]
         gradient(device, chunk.X, dz, rows_of_ones, into["weights"], into["bias"])

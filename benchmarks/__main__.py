@@ -59,7 +59,9 @@ def _contenders(problem: Problem, lr: Array, l2: Array, device: str) -> dict[str
     }
     if K == 1:
         found["NumPy loop"] = plain.Bare(problem, lr, l2)
-    elif K <= LOOP_LIMIT:
+    elif device == "cpu":
+        found["ours, half of K on each of two threads"] = ours.Halves(problem, lr, l2)
+    if 1 < K <= LOOP_LIMIT:
         found["ours, one fit after another"] = ours.Loop(problem, lr, l2)
     return found | _torch(problem, lr, l2) | _jax(problem, lr, l2) | _sklearn(problem, lr, l2)
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import tempfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from benchmarks.problems import MOMENTUM, Array, Problem
 from trainer.device import Device, choose
@@ -50,6 +52,19 @@ class Stacked:
                     log.append(records.step[due], records.epoch[due], values, *_ids(self.columns))
             log.close()
         return self.device.to_host(state.weights)
+
+
+class Halves:
+    """The K columns in two stacks, each on a thread of its own with one BLAS thread."""
+
+    def __init__(self, problem: Problem, lr: Array, l2: Array) -> None:
+        halves = np.array_split(np.arange(len(lr)), 2)
+        self.stacks = [Stacked(problem, lr[half], l2[half]) for half in halves]
+
+    def run(self) -> Array:
+        """Train from zero; return the weights (D, C, K)."""
+        with threadpool_limits(1, "blas"), ThreadPoolExecutor(2) as pool:
+            return np.concatenate(list(pool.map(Stacked.run, self.stacks)), axis=2)
 
 
 class Loop:

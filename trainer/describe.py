@@ -8,7 +8,7 @@ from trainer.build import Columns
 from trainer.data import Summary
 from trainer.model.curvature import largest_curvature
 from trainer.spec import Spec
-from trainer.spec.schema import Sgd
+from trainer.spec.schema import L2L1, Sgd
 
 _TAME_LR = 0.01  # what any of the optimizers survives on scaled features
 _LOSSES = {
@@ -105,14 +105,17 @@ def mend_divergence(columns: Columns) -> str:
         words = "2(1 + momentum)/((1 + 2·momentum)·λmax)"
     l2 = float(columns.l2[0])
     bound = numerator / (curvature + l2)
-    if not 0 < bound < np.inf:
+    if not (0 < bound < np.inf and lr < np.inf):
         return f"try optimizer.lr={_rounded_down(min(spec.optimizer.lr / 10, _TAME_LR))}"
     if l2 > curvature and bound < lr < numerator / curvature:
+        weaker = _rounded_down(numerator / lr / 10)
+        of_l2 = isinstance(spec.penalty, L2L1)
+        cure = f"penalty.l2={weaker}" if of_l2 else f"'penalty={{l2: {weaker}}}'"
         return (
-            f"try penalty.l2={_rounded_down(numerator / lr / 10)}: with lr {lr:g} the penalty"
+            f"try {cure}: with lr {lr:g} the penalty"
             f" alone is too strong, full-batch sgd needs lr below {words} = {bound:.3g}"
         )
-    goal = _rounded_down(min(lr / 3, bound / 2) * spec.optimizer.lr / lr)
+    goal = _rounded_down(min(lr / 3, bound / 2) * (spec.optimizer.lr / lr))
     if lr < bound:
         return f"try optimizer.lr={goal}: small batches need less than full-batch sgd"
     return (

@@ -26,7 +26,8 @@ def from_inverse_c(
     `weight_sum` is S, the sum of the raw row weights of the training rows (N without weights).
     """
     with np.errstate(over="ignore"):  # C·S past float64: a is 0, as near as it can be
-        return elastic_net(1.0 / (np.asarray(C) * weight_sum), l1_ratio)
+        a = 1.0 / (np.asarray(C) * weight_sum)
+    return elastic_net(np.minimum(a, np.finfo(np.float64).max), l1_ratio)  # 0 · inf is NaN
 
 
 def add_l2_gradient(xp: Any, grad: Array, weights: Array, l2: Array, free: Array) -> None:

@@ -136,7 +136,7 @@ def _report(args: argparse.Namespace, terminal: Terminal, interrupt: Interrupt) 
             raise UserError("--out: the report of one run is drawn into its folder; name two runs")
         page = write_report(args.runs[0])
     else:
-        page = write_compare(args.runs, args.out or "compare.html")
+        page = write_compare(args.runs, "compare.html" if args.out is None else args.out)
     _emit(str(page))
     return 0
 

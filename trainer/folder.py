@@ -245,6 +245,8 @@ class RunFolder:
 
     def write_report(self, page: bytes) -> Path:
         """The page drawn from this folder; its path. A folder opened to be read takes it too."""
+        if os.path.isdir(self.path / REPORT):
+            raise RunFolderError(f"{self.path / REPORT}: a folder is in the page's way; move it")
         write_atomic(self.path / REPORT, page)
         return self.path / REPORT
 

@@ -41,7 +41,7 @@ def make(rng: Random, folder: Path, runs: list[Path]) -> Case:
     """
     files, config = scene(rng)
     if rng.random() < 0.1:
-        config["optimizer"]["lr"] = 1e30  # diverges, unless something else is wrong first
+        config["optimizer"]["lr"] = 1e300  # diverges, unless something else is wrong first
     write(folder, files, flow(config).encode())
     kinds, weights = zip(*_KINDS.items(), strict=True)
     (kind,) = rng.choices(kinds, [weight for weight, _ in weights])

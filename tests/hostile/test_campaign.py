@@ -1,8 +1,8 @@
 """Seeded corruptions of configs, overrides, data and run folders: only codes 0, 2 and 3.
 
 200 cases are quick, 2,000 are marked slow. No traceback, no warning, no hang, nothing written
-outside the run folder. What they found is in test_found.py. A case that breaks a promise is made again by
-`python tests/hostile/hostile_campaign.py FOLDER SEED NUMBER NUMBER+1`.
+outside the run folder. What they found is in test_found.py. A case that breaks a promise is made
+again by `python tests/hostile/hostile_campaign.py FOLDER SEED NUMBER NUMBER+1`.
 """
 
 import pytest

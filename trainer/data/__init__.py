@@ -1,11 +1,30 @@
 """Rows: read, split, encoded, scaled, and the order in which batches visit them.
 
-`prepare` is the way in; `batches.shuffle` gives the order of an epoch, `row_weights` the weights.
+`prepare` is the way in to a plain run. With repeats, `read` reads the sources once, `parts` says
+which rows each fold or draw has, `prepare_part` encodes them, `prepare_refit` a last fit's.
+`batches.shuffle` gives the order of an epoch, `row_weights` the weights.
 """
 
 from trainer.data.batches import shuffle
 from trainer.data.encoder import Encoder
-from trainer.data.prepare import prepare
+from trainer.data.gather import Source, read
+from trainer.data.part import Part
+from trainer.data.parts import parts
+from trainer.data.prepare import prepare, prepare_part, prepare_refit
 from trainer.data.rows import Prepared, Rows, Summary, row_weights
 
-__all__ = ["Encoder", "Prepared", "Rows", "Summary", "prepare", "row_weights", "shuffle"]
+__all__ = [
+    "Encoder",
+    "Part",
+    "Prepared",
+    "Rows",
+    "Source",
+    "Summary",
+    "parts",
+    "prepare",
+    "prepare_part",
+    "prepare_refit",
+    "read",
+    "row_weights",
+    "shuffle",
+]

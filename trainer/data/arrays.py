@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from trainer.data.batches import uniform
-from trainer.data.frame import Frame, Like, allocate, chunks, labels_of
+from trainer.data.frame import Frame, Like, allocate, chunks, group_codes, labels_of
 from trainer.data.hints import reason
 from trainer.data.rows import Array
 from trainer.errors import DataError
@@ -110,6 +111,20 @@ def with_target(
         weight_where=weight_where,
         place=frame.place,
     )
+
+
+def with_group(frame: Frame, group: Array, where: str) -> Frame:
+    """The frame with the group of each row.
+
+    Raises:
+        DataError: another shape than (rows,), or no kind of group.
+    """
+    _check_rows(group, where, frame)
+    if group.ndim == 2 and group.shape[1] == 1:
+        group = group[:, 0]
+    if group.ndim != 1:
+        raise DataError(f"{where}: {_shape(group)}; groups are one a row: shape ({frame.rows},)")
+    return replace(frame, group=group_codes(group, where, frame.place), group_where=where)
 
 
 def synthetic_frame(

@@ -9,8 +9,9 @@ from functools import cache
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from trainer.data.frame import Column, Labels, labels_of, row_number
+from trainer.data.frame import Column, Labels, group_codes, labels_of, row_number
 from trainer.data.hints import quote
 from trainer.data.rows import Array, Label, label_text
 from trainer.errors import DataError
@@ -88,6 +89,16 @@ class ColumnReader:
     def text(self, column: Any, name: str) -> Labels:
         """Sorted distinct texts and a code a row; numbers as `label_text` writes them."""
         return self._encoded(column, name, label_text)
+
+    def groups(self, column: Any, name: str) -> NDArray[np.int32]:
+        """(N,) codes of the rows' groups, −1 where missing."""
+        import pyarrow as pa
+        import pyarrow.types as types
+
+        if types.is_floating(column.type) or types.is_decimal(column.type):
+            values = column.cast(pa.float64()).to_numpy()
+            return group_codes(values, f"{self.where}: column {quote(name)}", self.place)
+        return self.text(column, name).codes
 
     def labels(self, column: Any, name: str) -> Labels:
         """Labels of a target: whole numbers where all are, else text or booleans."""

@@ -57,7 +57,7 @@ class Digest:
         """Take the values of a frame in memory."""
         part = hashlib.sha256()
         columns = frame.features if isinstance(frame.features, tuple) else (frame.features,)
-        for column in (*columns, frame.target, frame.weight):
+        for column in (*columns, frame.target, frame.weight, frame.group):
             if isinstance(column, Labels):
                 part.update(repr(column.values).encode())
                 _update(part, column.codes)

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trainer.data.encoder import Encoder, take
-from trainer.data.frame import Frame, Labels, chunks
+from trainer.data.frame import Frame, Labels, Stacked, chunks
 from trainer.data.hints import quote
 from trainer.data.rows import Array, FloatArray, label_text
 from trainer.data.targets import Target, out_of_range
@@ -101,11 +101,11 @@ def _fill_ins(frame: Frame, rows: Array) -> tuple[float | str, ...]:
     return tuple(values)
 
 
-def _matrix_means(frame: Frame, matrix: Array, rows: Array) -> tuple[float | str, ...]:
+def _matrix_means(frame: Frame, matrix: Array | Stacked, rows: Array) -> tuple[float | str, ...]:
     D = matrix.shape[1]
     sums, counts = np.zeros(D), np.zeros(D)
     for part in chunks(len(rows), D):
-        block = matrix[take(rows[part])].astype(np.float64)
+        block = matrix[take(rows[part])].astype(np.float64, order="C")
         present = np.isfinite(block)
         sums += block.sum(axis=0, where=present)
         counts += present.sum(axis=0)

@@ -36,6 +36,30 @@ def row_number(row: int) -> str:
     return f"row {row}"
 
 
+class Stacked:
+    """One matrix above another, without a copy: rows are put together as they are asked for."""
+
+    def __init__(self, above: Array, below: Array) -> None:
+        """Take two matrices of the same number of columns."""
+        self.above, self.below = above, below
+        self.dtype: np.dtype[Any] = np.result_type(above.dtype, below.dtype)
+        self.shape: tuple[int, int] = (len(above) + len(below), above.shape[1])
+
+    def __getitem__(self, rows: slice | Array) -> Array:
+        """Rows of both: a slice without a step, or ascending row numbers."""
+        n = len(self.above)
+        if isinstance(rows, slice):
+            start, stop, _ = rows.indices(self.shape[0])
+            top = self.above[start : min(stop, n)]
+            low = self.below[max(start - n, 0) : max(stop - n, 0)]
+        else:
+            cut = int(np.searchsorted(rows, n))
+            top, low = self.above[rows[:cut]], self.below[rows[cut:] - n]
+        if not len(low):
+            return top
+        return np.concatenate([top, low]) if len(top) else low
+
+
 @dataclass(frozen=True)
 class Frame:
     """N rows of one source."""
@@ -44,7 +68,7 @@ class Frame:
     """What messages call it: a path, a bundled name, `data['train'] X`."""
     names: tuple[str, ...]
     """Of the feature columns."""
-    features: Array | tuple[Column, ...]
+    features: Array | Stacked | tuple[Column, ...]
     """(N, columns) numbers, perhaps memory-mapped; or a column a name."""
     rows: int
     target: Array | Labels | None = None
@@ -57,6 +81,11 @@ class Frame:
     """(N,) numbers."""
     weight_where: str = ""
     weight_name: str = ""
+    """Of its column, in a table."""
+    group: NDArray[np.int32] | None = None
+    """(N,) codes: rows that stay together in every split; −1 where it is missing."""
+    group_where: str = ""
+    group_name: str = ""
     """Of its column, in a table."""
     place: Callable[[int], str] = row_number
     """How messages call a row: `row 3`, for text files `row 3 (line 5)`."""
@@ -169,6 +198,34 @@ def labels_of(values: Array, where: str, place: Callable[[int], str] = row_numbe
         )
     distinct, codes = np.unique(values, return_inverse=True)
     return Labels(tuple(distinct.tolist()), codes.astype(np.int32).reshape(-1))
+
+
+def group_codes(
+    values: Array, where: str, place: Callable[[int], str] = row_number
+) -> NDArray[np.int32]:
+    """Number the groups of the rows: (N,) codes, −1 where the group is missing.
+
+    Args:
+        values: (N,) of text, whole numbers (also as floats) or booleans.
+        where: for messages.
+        place: how they call a row.
+
+    Raises:
+        DataError: numbers with fractions, Inf, another dtype.
+    """
+    kind = values.dtype.kind
+    if kind not in "biufUS":
+        raise DataError(f"{where}: {values.dtype} is no kind of group; text and whole numbers are")
+    codes = np.full(values.shape, -1, dtype=np.int32)
+    present = ~np.isnan(values) if kind == "f" else np.ones(values.shape, dtype=bool)
+    odd = present & (np.floor(values) != values) | np.isinf(values) if kind == "f" else ~present
+    if odd.any():
+        row = int(np.flatnonzero(odd)[0])
+        raise DataError(
+            f"{where}: {place(row)}: {values[row]} is no group; text and whole numbers are"
+        )
+    codes[present] = np.unique(values[present], return_inverse=True)[1].reshape(-1)
+    return codes
 
 
 def _whole_labels(values: Array, where: str, place: Callable[[int], str]) -> Labels:

@@ -1,12 +1,12 @@
-"""All the sources of a run: the spec's files, or what Python passes in."""
+"""All the sources of a run, read once: the spec's files, or what Python passes in."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from trainer.data.arrays import host_array, with_target
+from trainer.data.arrays import host_array, with_group, with_target
 from trainer.data.digest import Digest
 from trainer.data.frame import Frame, Like
 from trainer.data.hints import nearest
@@ -17,27 +17,38 @@ if TYPE_CHECKING:
     from trainer.spec.schema import Spec
 
 
-@dataclass(frozen=True)
-class Sources:
-    """What was read: the training source, and those of the splits that have their own."""
+@dataclass(frozen=True, eq=False)
+class Source:
+    """What was read, good for every spec that names the same sources and the same model."""
 
-    train: Frame
+    frame: Frame
+    """The training source."""
     held: Mapping[str, Frame]
-    """By name of the split: "val", "test" or a test source's own name."""
-    val_fraction: float
-    """Share of the training source for validation, 0 for none."""
-    test_fraction: float
+    """Those of the splits that have their own: "val", "test" or a test source's own name."""
     keys: Mapping[str, str]
     """Names to read another file by, see `Encoder.keys`."""
     digest: str
+    """sha256 (hex) over the bytes of all."""
+    passed: bool
+    """Whether Python passed arrays: then no fraction of train is val or test."""
+    memo: dict[Hashable, Any] = field(default_factory=dict, repr=False)
+    """What has been found about the rows already, see `trainer.data.apart`."""
 
 
-def read_files(spec: Spec) -> Sources:
-    """Read the sources that a spec names.
+def read(spec: Spec, arrays: Mapping[str, Any] | None = None) -> Source:
+    """Read what a run needs, each file once.
+
+    Args:
+        spec: the run; its model says whether a target is labels.
+        arrays: as in `prepare`.
 
     Raises:
-        DataError: whatever is wrong with them.
+        DataError: whatever is wrong with the sources.
     """
+    return _read_files(spec) if arrays is None else _read_passed(arrays, spec.model)
+
+
+def _read_files(spec: Spec) -> Source:
     data, model, digest = spec.data, spec.model, Digest()
     train = read_source(data.train, model, None, digest)
     wanted: dict[str, Any] = {}
@@ -49,25 +60,14 @@ def read_files(spec: Spec) -> Sources:
         wanted["test"] = data.test
     keys = _keys(data.train)
     like = Like(train.names, train.text, "libsvm" in keys)
-    return Sources(
-        train,
-        {name: read_source(source, model, like, digest) for name, source in wanted.items()},
-        data.val if isinstance(data.val, float) else 0.0,
-        data.test if isinstance(data.test, float) else 0.0,
-        keys,
-        digest.hexdigest(),
-    )
+    held = {name: read_source(source, model, like, digest) for name, source in wanted.items()}
+    return Source(train, held, keys, digest.hexdigest(), passed=False)
 
 
-def read_passed(arrays: Mapping[str, Any], model: str) -> Sources:
-    """Read what Python passes in: {"train": (X, y), "val": …, "test": …, "weight": …}.
-
-    Raises:
-        DataError: whatever is wrong with it.
-    """
+def _read_passed(arrays: Mapping[str, Any], model: str) -> Source:
     _check_keys(arrays)
     digest = Digest()
-    train = _read_pair(arrays["train"], arrays.get("weight"), "'train'", model, None, digest)
+    train = _read_train(arrays, model, digest)
     like = Like(train.names, train.text)
     test = arrays.get("test")
     pairs = {} if arrays.get("val") is None else {"val": ("'val'", arrays["val"])}
@@ -78,16 +78,22 @@ def read_passed(arrays: Mapping[str, Any], model: str) -> Sources:
             pairs[str(name)] = (f"'test'][{name!r}", pair)
     elif test is not None:
         pairs["test"] = ("'test'", test)
-    held = {
-        name: _read_pair(pair, None, key, model, like, digest)
-        for name, (key, pair) in pairs.items()
-    }
-    return Sources(train, held, 0.0, 0.0, {}, digest.hexdigest())
+    held = {name: _read_pair(pair, None, key, model, like) for name, (key, pair) in pairs.items()}
+    for frame in held.values():
+        digest.frame(frame)
+    return Source(train, held, {}, digest.hexdigest(), passed=True)
 
 
-def _read_pair(
-    pair: Any, weight: Any, key: str, model: str, like: Like | None, digest: Digest
-) -> Frame:
+def _read_train(arrays: Mapping[str, Any], model: str, digest: Digest) -> Frame:
+    frame = _read_pair(arrays["train"], arrays.get("weight"), "'train'", model, None)
+    if arrays.get("group") is not None:
+        where = "data['group']"
+        frame = with_group(frame, host_array(arrays["group"], where), where)
+    digest.frame(frame)
+    return frame
+
+
+def _read_pair(pair: Any, weight: Any, key: str, model: str, like: Like | None) -> Frame:
     if not isinstance(pair, tuple | list) or len(pair) != 2:
         raise DataError(f"data[{key}]: is a {type(pair).__name__}; a pair (X, y) is right")
     X, y = pair
@@ -95,7 +101,7 @@ def _read_pair(
     y = host_array(y, y_where)
     frame = features_frame(X, like, x_where)
     s = None if weight is None else host_array(weight, "data['weight']")
-    frame = with_target(
+    return with_target(
         frame,
         y,
         s,
@@ -103,12 +109,10 @@ def _read_pair(
         weight_where="data['weight']",
         labels=model != "linear",
     )
-    digest.frame(frame)
-    return frame
 
 
 def _check_keys(arrays: Mapping[str, Any]) -> None:
-    known = ["train", "val", "test", "weight"]
+    known = ["train", "val", "test", "weight", "group"]
     for key in arrays:
         if key not in known:
             raise DataError(f"data[{key!r}]: is not read; {nearest(str(key), known)}")

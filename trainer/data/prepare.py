@@ -1,30 +1,43 @@
-"""From a spec to the rows of every split: read, part, encode, scale."""
+"""From sources and row numbers to the rows of every split: fit, encode, scale.
+
+One path for all: a plain run is the part of the whole split, a fold or a draw a part of fewer rows,
+a refit a part without validation.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
+from trainer.data.apart import set_apart, usable
 from trainer.data.encoder import Encoder
 from trainer.data.fit import fit_encoder
-from trainer.data.frame import Frame, Labels, chunks, read_weight
-from trainer.data.gather import read_files, read_passed
+from trainer.data.frame import Frame, read_weight
+from trainer.data.gather import Source, read
 from trainer.data.hints import quote
+from trainer.data.join import join
+from trainer.data.part import Part, plain_part
 from trainer.data.rows import IntArray, Prepared, Rows, label_text, row_weights
-from trainer.data.split import split
 from trainer.data.summary import Held, summarize
-from trainer.data.targets import fit_target, missing_targets, scaled_target
+from trainer.data.targets import Target, fit_target, scaled_target
 from trainer.errors import DataError
 
 if TYPE_CHECKING:
     from trainer.spec.schema import Spec
 
 
+class _Split(NamedTuple):
+    """Some rows of a frame, (n,) ascending."""
+
+    name: str
+    frame: Frame
+    rows: IntArray
+
+
 def prepare(spec: Spec, arrays: Mapping[str, Any] | None = None) -> Prepared:
-    """Read, split, encode and scale the rows of a run.
+    """Read, split, encode and scale the rows of a plain run.
 
     Classes are those of the whole training source; categories, fill-in values, means and σ those
     of its training rows alone.
@@ -32,114 +45,119 @@ def prepare(spec: Spec, arrays: Mapping[str, Any] | None = None) -> Prepared:
     Args:
         spec: the run.
         arrays: rows passed in from Python in place of the spec's sources: {"train": (X, y),
-            "val": (X, y), "test": (X, y) or {name: (X, y)}, "weight": (N,) of train}.
-            Without "val" there is no validation.
+            "val": (X, y), "test": (X, y) or {name: (X, y)}, "weight": (N,) and "group": (N,) of
+            train}. Without "val" there is no validation.
 
     Raises:
         DataError: anything wrong with the data, in one line.
     """
-    sources = read_files(spec) if arrays is None else read_passed(arrays, spec.model)
-    frame, missing = sources.train, spec.data.missing
-    usable = _usable_rows(frame, missing)
-    target = fit_target(frame, spec.model, usable)
-    parts = split(
-        len(usable),
-        sources.val_fraction,
-        sources.test_fraction,
-        seed=spec.data.seed,
-        codes=_stratify_codes(spec, frame, usable, target.kind),
-        where=frame.where,
-    )
-    train_rows, val_rows, test_rows = (usable[part] for part in parts)
+    source = read(spec, arrays)
+    return prepare_part(source, spec, plain_part(source, spec))
+
+
+def prepare_part(source: Source, spec: Spec, part: Part) -> Prepared:
+    """Encode and scale the rows of one part, by what its own training rows say.
+
+    Raises:
+        DataError: anything wrong with the data, in one line; it names the part.
+    """
+    apart, frame = set_apart(source, spec), source.frame
+    val: list[_Split] = []
+    if part.val is not None:
+        val = [_Split("val", frame, part.val)]
+    elif part.drawn is not None:
+        val = [_Split("val", source.held["val"], part.drawn)]
+    elif "val" in source.held:
+        val = [_whole("val", source, spec)]
+    elif len(apart.val):
+        val = [_Split("val", frame, apart.val)]
+    train = _Split("train", frame, part.train)
+    try:
+        return _prepared(source, spec, apart.target, [train, *val, *_tests(source, spec)])
+    except DataError as error:
+        if not part.name:
+            raise
+        raise DataError(f"{error} (in {part.name})") from None
+
+
+def prepare_refit(source: Source, spec: Spec, rows: Literal["train", "train+val"]) -> Prepared:
+    """The rows of a last fit, without validation.
+
+    Args:
+        source: what `read` returned.
+        spec: the run.
+        rows: "train": all that are for training in a plain run, with folds those that all folds
+            are made of. "train+val": those of val too, a fraction's in their place, those of a
+            source of its own behind.
+
+    Raises:
+        DataError: anything wrong with the data, in one line.
+    """
+    apart, frame = set_apart(source, spec), source.frame
+    target, train = apart.target, _Split("train", frame, apart.train)
+    if rows == "train+val" and len(apart.val):
+        train = _Split("train", frame, np.union1d(apart.train, apart.val))
+    elif rows == "train+val" and "val" in source.held:
+        own = _whole("val", source, spec)
+        joined = join(frame, own.frame)
+        below = frame.rows + own.rows
+        train = _Split("train", joined, np.concatenate([apart.train, below]))
+        target = fit_target(joined, spec.model, np.concatenate([apart.usable, below]))
+    return _prepared(source, spec, target, [train, *_tests(source, spec)])
+
+
+def _tests(source: Source, spec: Spec) -> list[_Split]:
+    apart = set_apart(source, spec)
+    own = [_whole(name, source, spec) for name in source.held if name != "val"]
+    return [_Split("test", source.frame, apart.test), *own] if len(apart.test) else own
+
+
+def _whole(name: str, source: Source, spec: Spec) -> _Split:
+    frame = source.held[name]
+    return _Split(name, frame, usable(source, frame, spec.data.missing))
+
+
+def _prepared(source: Source, spec: Spec, target: Target, splits: Sequence[_Split]) -> Prepared:
+    """Fit the encoder to the first split, the training rows, and encode all."""
+    _, frame, rows = splits[0]
     if spec.data.scale_target == "standard":
-        target = scaled_target(target, frame, train_rows)
+        target = scaled_target(target, frame, rows)
     encoder = fit_encoder(
         frame,
-        train_rows,
+        rows,
         target,
         scale=spec.data.scale,
-        impute=missing == "mean",
+        impute=spec.data.missing == "mean",
         max_categories=spec.data.max_categories,
-        keys=sources.keys,
+        keys=source.keys,
     )
-    wanted = [("train", frame, train_rows), ("val", frame, val_rows), ("test", frame, test_rows)]
-    wanted += [(name, f, _usable_rows(f, missing)) for name, f in sources.held.items()]
-    held = [
-        _encoded(encoder, name, f, rows, np.dtype(spec.precision))
-        for name, f, rows in wanted
-        if len(rows)
-    ]
-    splits = {part.rows.name: part.rows for part in held}
-    train, val = splits.pop("train"), splits.pop("val", None)
+    held = [_encoded(encoder, split, np.dtype(spec.precision)) for split in splits]
+    by_name = {part.rows.name: part.rows for part in held}
+    train, val = by_name.pop("train"), by_name.pop("val", None)
     _check_training(train, encoder, spec.class_weight, frame)
     return Prepared(
         train=train,
         val=val,
-        tests=tuple(splits.values()),
+        tests=tuple(by_name.values()),
         encoder=encoder,
-        digest=sources.digest,
-        summary=summarize(encoder, held),
+        digest=source.digest,
+        summary=summarize(frame.where, encoder, held, _dropped(source, spec, splits)),
     )
 
 
-def _usable_rows(frame: Frame, missing: str) -> IntArray:
-    """Rows that are kept, ascending: all, or under `missing: drop` those without a gap."""
-    lost = missing_targets(frame)
-    if missing != "drop":
-        if lost.any():
-            row = int(np.flatnonzero(lost)[0])
-            raise DataError(
-                f"{frame.target_where}: {frame.place(row)}, target {_target_name(frame)}: is"
-                " missing or NaN; give a value, or set data.missing to drop"
-            )
-        return np.arange(frame.rows)
-    kept = np.flatnonzero(~(lost | _missing_features(frame)))
-    if not len(kept):
-        raise DataError(
-            f"{frame.where}: every row has a missing value, so data.missing: drop leaves none;"
-            " leave out the columns that are empty"
-        )
-    return kept
+def _dropped(source: Source, spec: Spec, splits: Sequence[_Split]) -> dict[str, int]:
+    names = [split.name for split in splits]
+    names += ["val"] * (splits[0].frame is not source.frame)  # val's rows are among train's
+    frames = [source.frame, *(frame for name, frame in source.held.items() if name in names)]
+    return {f.where: f.rows - len(usable(source, f, spec.data.missing)) for f in frames}
 
 
-def _target_name(frame: Frame) -> str:
-    return ", ".join(repr(name) for name in frame.target_names[:3])
-
-
-def _missing_features(frame: Frame) -> NDArray[np.bool_]:
-    missing = np.zeros(frame.rows, dtype=bool)
-    if not isinstance(frame.features, tuple):
-        if frame.features.dtype.kind == "f":
-            for part in chunks(frame.rows, frame.features.shape[1]):
-                missing[part] = np.isnan(frame.features[part]).any(axis=1)
-        return missing
-    for column in frame.features:
-        if isinstance(column, Labels):
-            missing |= column.codes < 0
-        elif column.dtype.kind == "f":
-            missing |= np.isnan(column)
-    return missing
-
-
-def _stratify_codes(
-    spec: Spec, frame: Frame, rows: IntArray, kind: str
-) -> NDArray[np.int32] | None:
-    if spec.data.stratify is True and kind != "labels":
-        raise DataError(
-            f"{frame.target_where}: data.stratify: true needs one label a row; auto is right"
-        )
-    if spec.data.stratify is False or not isinstance(frame.target, Labels):
-        return None
-    return frame.target.codes[rows]
-
-
-def _encoded(
-    encoder: Encoder, name: str, frame: Frame, rows: IntArray, dtype: np.dtype[Any]
-) -> Held:
+def _encoded(encoder: Encoder, split: _Split, dtype: np.dtype[Any]) -> Held:
+    name, frame, rows = split
     y = encoder.target.encode(frame, rows, dtype)
     weight = read_weight(frame, rows, name)
     encoded = encoder.transform(frame, dtype, rows)
-    return Held(frame, Rows(name, encoded.X, y, weight, rows.astype(np.int64)), encoded)
+    return Held(Rows(name, encoded.X, y, weight, rows.astype(np.int64)), encoded)
 
 
 def _check_training(train: Rows, encoder: Encoder, class_weight: Any, frame: Frame) -> None:

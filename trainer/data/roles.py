@@ -19,6 +19,7 @@ class Roles:
     drop: tuple[str, ...] = ()
     categorical: tuple[str, ...] = ()
     weight: str | None = None
+    group: str | None = None
 
 
 def feature_names(
@@ -34,6 +35,7 @@ def feature_names(
     for key, listed in (
         ("target", roles.target),
         ("weight", (roles.weight,) if roles.weight else ()),
+        ("group", (roles.group,) if roles.group else ()),
         *(
             ()
             if like
@@ -65,12 +67,13 @@ def feature_names(
 
 def _chosen(names: Sequence[str], roles: Roles, where: str) -> tuple[str, ...]:
     reserved = dict.fromkeys(roles.target, "target")
-    if roles.weight:
-        if roles.weight in reserved:
+    for key, name in (("weight", roles.weight), ("group", roles.group)):
+        if name in reserved:
             raise DataError(
-                f"{where}: weight: {quote(roles.weight)} is the target; another column is right"
+                f"{where}: {key}: {quote(name)} is the {reserved[name]}; another column is right"
             )
-        reserved[roles.weight] = "weight"
+        if name:
+            reserved[name] = key
     for key, listed in (
         ("columns", roles.columns or ()),
         ("drop", roles.drop),
@@ -103,10 +106,9 @@ def _chosen(names: Sequence[str], roles: Roles, where: str) -> tuple[str, ...]:
 
 
 def wanted_names(features: Sequence[str], roles: Roles) -> list[str]:
-    """Names of all columns to read: features, target, weight."""
-    return list(
-        dict.fromkeys([*features, *roles.target, *([roles.weight] if roles.weight else [])])
-    )
+    """Names of all columns to read: features, target, weight, group."""
+    others = [name for name in (roles.weight, roles.group) if name]
+    return list(dict.fromkeys([*features, *roles.target, *others]))
 
 
 def check_nameless(names: Sequence[str], roles: Roles, where: str) -> None:

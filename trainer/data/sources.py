@@ -13,6 +13,7 @@ from trainer.data.arrays import (
     check_width,
     host_array,
     synthetic_frame,
+    with_group,
 )
 from trainer.data.digest import Digest
 from trainer.data.encoder import Encoder
@@ -39,7 +40,8 @@ def read_source(source: Any, model: str, like: Like | None, digest: Digest) -> F
     Args:
         source: a bundled name or one of the spec's source blocks.
         model: linear, logistic or softmax: whether a single target is a number or a label.
-        like: the training source's columns, None for the training source itself.
+        like: the training source's columns, None for the training source itself: there alone
+            groups are read.
         digest: takes the bytes read.
 
     Raises:
@@ -50,19 +52,25 @@ def read_source(source: Any, model: str, like: Like | None, digest: Digest) -> F
     labels = model != "linear"
     if isinstance(source, str):
         return _read_bundled(source, model, like, digest)
+    group = getattr(source, "group", None) if like is None else None
     if isinstance(source, schema.TableSource):
         target = (source.target,) if isinstance(source.target, str) else tuple(source.target)
-        roles = Roles(target, source.columns, source.drop, source.categorical, source.weight)
+        roles = Roles(target, source.columns, source.drop, source.categorical, source.weight, group)
         with digest.reading(source.table):
             return tables.read_table(source.table, roles, labels=labels, like=like)
     if isinstance(source, schema.NpySource):
         parts = (source.npy, source.target, source.weight)
-        with digest.reading(*parts):
+        with digest.reading(*parts, group):
             frame = _read_npy(*parts, labels=labels)
+            if group is not None:
+                frame = with_group(frame, npy.read_npy(group), show(group))
     elif isinstance(source, schema.NpzSource):
         names = (source.features, source.target, source.weight)
         with digest.reading(source.npz):
             frame = _read_npz(source.npz, *names, labels=labels)
+            if group is not None:
+                where = f"{show(source.npz)}: {group}"
+                frame = with_group(frame, npy.read_npz(source.npz, [group])[group], where)
     elif isinstance(source, schema.LibsvmSource):
         with digest.reading(source.libsvm):
             return libsvm.read_libsvm(source.libsvm, labels=labels, like=like)

@@ -176,6 +176,9 @@ def _frame(
     if roles.weight:
         hint = "a weight is a number from 0 up"
         weight = reader.numbers(columns.pop(roles.weight), roles.weight, hint)
+    group = None
+    if roles.group:
+        group = reader.groups(columns.pop(roles.group), roles.group)
     texts = like.text if like else frozenset(roles.categorical)
     converted: list[Column] = []
     for name in features:
@@ -198,5 +201,8 @@ def _frame(
         weight=weight,
         weight_where=reader.where,
         weight_name=roles.weight or "",
+        group=group,
+        group_where=reader.where,
+        group_name=roles.group or "",
         place=reader.place,
     )

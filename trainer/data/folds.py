@@ -1,0 +1,126 @@
+"""Which fold a row or a group falls into, and which rows a few-shot draw takes: numbers alone.
+
+All of it depends on a seed and a stream of its own (`trainer.data.batches`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from trainer.data.batches import shuffle
+from trainer.data.rows import FloatArray, IntArray
+
+# Streams count up from here; each has 2^56 before the next, and no epoch comes near.
+FOLDS = 0xFD << 56
+"""Of `data.seed`: plus the number of the time, from 0."""
+DRAWS = 0xFC << 56
+"""Of `seed`: plus the number of the draw, from 0."""
+VAL_DRAWS = 0xFB << 56
+"""The same, for the rows of val."""
+
+
+def fold_of_rows(
+    n: int, folds: int, *, seed: int, stream: int, codes: NDArray[np.integer] | None
+) -> IntArray:
+    """Deal n rows to folds in a random order, class by class where there are codes.
+
+    One deal goes on from class to class, so that fold sizes differ by at most 1, and so do the
+    counts of each class.
+
+    Args:
+        n: rows.
+        folds: number of folds.
+        seed: `data.seed`.
+        stream: `FOLDS` plus the time.
+        codes: (n,) class codes from 0, or None.
+
+    Returns:
+        (n,) the fold of each row, from 0.
+    """
+    order = shuffle(seed, stream, n)
+    if codes is not None:
+        order = order[np.argsort(codes[order], kind="stable")]
+    fold = np.empty(n, dtype=np.int64)
+    fold[order] = np.arange(n) % folds
+    return fold
+
+
+def fold_of_groups(
+    groups: NDArray[np.integer],
+    shares: Sequence[float],
+    *,
+    seed: int,
+    stream: int,
+    codes: NDArray[np.integer] | None,
+) -> IntArray:
+    """Give whole groups to folds, large ones first, each to where the shares suffer least.
+
+    The cost is Σ_f Σ_c load_fc² / share_f, with load_fc the fraction of class c (and of all rows)
+    that fold f has: least where each fold has its share of every class. Groups of a size, to
+    within a factor of 2, come in random order, or else every time would give the same folds.
+    Each fold gets one group at least.
+
+    Args:
+        groups: (n,) codes of the rows' groups; as many distinct ones as folds, or more.
+        shares: of the rows, one a fold.
+        seed: `data.seed`.
+        stream: as in `fold_of_rows`.
+        codes: (n,) class codes from 0, or None.
+
+    Returns:
+        (n,) the fold of each row, from 0.
+    """
+    n, share = len(groups), np.asarray(shares, dtype=np.float64)
+    distinct, group = np.unique(groups, return_inverse=True)
+    sizes = np.bincount(group)
+    order = shuffle(seed, stream, len(distinct))
+    magnitude = np.frexp(sizes[order].astype(np.float64))[1]
+    order = order[np.argsort(-magnitude, kind="stable")]
+    by_group = np.split(np.argsort(group, kind="stable"), np.cumsum(sizes)[:-1])
+    if codes is None:
+        codes = np.zeros(n, dtype=np.int64)
+    per_row = np.append(1 / np.maximum(np.bincount(codes), 1), 1 / n)  # (C + 1,): classes, all
+    load = np.zeros((len(share), len(per_row)))
+    fold_of_group = np.empty(len(distinct), dtype=np.int64)
+    is_empty = np.ones(len(share), dtype=bool)
+    for left, code in zip(range(len(order), 0, -1), order, strict=True):
+        counts = np.bincount(codes[by_group[code]], minlength=len(per_row))
+        counts[-1] = sizes[code]
+        fold = _least_costly(load, counts * per_row, share, is_empty, left)
+        fold_of_group[code] = fold
+        load[fold] += counts * per_row
+        is_empty[fold] = False
+    return fold_of_group[group]
+
+
+def _least_costly(
+    load: FloatArray, added: FloatArray, share: FloatArray, is_empty: NDArray[np.bool_], left: int
+) -> int:
+    """The fold where a group costs least; only empty ones, once no more groups are left."""
+    cost = ((2 * load + added) * added).sum(axis=1) / share
+    cost = np.round(cost / cost.min(), 9)  # ties stay ties, however a sum is rounded
+    if left <= np.count_nonzero(is_empty):
+        cost[~is_empty] = np.inf
+    return int(np.argmin(cost))
+
+
+def draw(codes: NDArray[np.integer], k: int, *, seed: int, stream: int) -> IntArray:
+    """Draw k rows of each class without replacement; a smaller k draws some of the same rows.
+
+    Args:
+        codes: (n,) class codes from 0, k of each that occurs at least.
+        k: rows of a class.
+        seed: the run's seed.
+        stream: `DRAWS` or `VAL_DRAWS` plus the draw.
+
+    Returns:
+        Ascending positions among the n rows.
+    """
+    order = shuffle(seed, stream, len(codes))
+    order = order[np.argsort(codes[order], kind="stable")]
+    counts = np.bincount(codes)
+    rank = np.arange(len(codes)) - np.repeat(np.cumsum(counts) - counts, counts)
+    return np.sort(order[rank < k])

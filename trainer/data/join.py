@@ -1,0 +1,98 @@
+"""Two sources as one, for the refit on train and val: rows of the second follow the first's."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from trainer.data.frame import Column, Frame, Labels, Stacked
+from trainer.data.rows import Array, Label, label_text
+from trainer.errors import DataError
+
+
+def join(first: Frame, second: Frame) -> Frame:
+    """The rows of both; matrices stay where they are, perhaps in their files.
+
+    Args:
+        first: the training source.
+        second: a source read to match it.
+
+    Raises:
+        DataError: targets that differ in kind or number.
+    """
+
+    def place(row: int) -> str:
+        if row < first.rows:
+            return first.place(row)
+        return f"{second.place(row - first.rows)} of {second.where}"
+
+    return replace(
+        first,
+        features=_features(first, second),
+        rows=first.rows + second.rows,
+        target=_target(first, second),
+        weight=_weight(first, second),
+        group=None,
+        place=place,
+    )
+
+
+def _features(first: Frame, second: Frame) -> Array | Stacked | tuple[Column, ...]:
+    if isinstance(first.features, np.ndarray) and isinstance(second.features, np.ndarray):
+        return Stacked(first.features, second.features)
+    pairs = zip(_columns(first), _columns(second), strict=True)
+    return tuple(_column(above, below) for above, below in pairs)
+
+
+def _columns(frame: Frame) -> tuple[Column, ...]:
+    """The columns of a frame; a matrix in files may match a table of numbers."""
+    if isinstance(frame.features, tuple):
+        return frame.features
+    whole = frame.features[:]
+    return tuple(whole[:, d] for d in range(whole.shape[1]))
+
+
+def _column(above: Column, below: Column) -> Column:
+    if isinstance(above, Labels) and isinstance(below, Labels):
+        return _labels(above, below)
+    assert not isinstance(above, Labels)
+    assert not isinstance(below, Labels)
+    return np.concatenate([above, below])
+
+
+def _labels(above: Labels, below: Labels) -> Labels:
+    """Sorted values of both; those that are written alike are one, as the first has it."""
+    known: dict[str, Label] = {label_text(value): value for value in below.values}
+    known |= {label_text(value): value for value in above.values}
+    values = sorted(known.values(), key=lambda value: (isinstance(value, str), value))
+    position = {label_text(value): code for code, value in enumerate(values)}
+    codes: list[NDArray[np.int32]] = []
+    for part in (above, below):
+        renumbered = [position[label_text(value)] for value in part.values]
+        codes.append(np.array([*renumbered, -1], dtype=np.int32)[part.codes])
+    return Labels(tuple(values), np.concatenate(codes))
+
+
+def _target(first: Frame, second: Frame) -> Array | Labels | None:
+    if isinstance(first.target, Labels) and isinstance(second.target, Labels):
+        return _labels(first.target, second.target)
+    if (
+        isinstance(first.target, np.ndarray)
+        and isinstance(second.target, np.ndarray)
+        and first.target.shape[1] == second.target.shape[1]
+    ):
+        return np.concatenate([first.target, second.target])
+    raise DataError(
+        f"{second.target_where}: its target is of another kind or width than the training"
+        " source's; both must have the same"
+    )
+
+
+def _weight(first: Frame, second: Frame) -> Array | None:
+    """Weights of both, 1 for the rows of one that has none."""
+    if first.weight is None and second.weight is None:
+        return None
+    parts = [np.ones(f.rows) if f.weight is None else f.weight for f in (first, second)]
+    return np.concatenate(parts)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 
-from trainer.data import Prepared, prepare
+from trainer.data import Encoder, Prepared, Rows, prepare
 from trainer.spec.schema import Spec
 
 
@@ -45,3 +46,50 @@ def write(folder: Path, name: str, content: str | bytes | np.ndarray) -> str:
     else:
         path.write_text(content, encoding="utf-8", newline="")
     return str(path)
+
+
+def spec_of(
+    model: str,
+    train: Any,
+    *,
+    repeat: dict[str, Any] | None = None,
+    class_weight: Any = "none",
+    precision: str = "float64",
+    seed: int = 0,
+    **data: Any,
+) -> Spec:
+    fields = {
+        "model": model,
+        "precision": precision,
+        "class_weight": class_weight,
+        "seed": seed,
+        "data": {"train": train, "val": "none", **data},
+    }
+    group = train.pop("group", None) if isinstance(train, dict) else None
+    spec = Spec.model_validate(fields)
+    if group is not None:
+        object.__setattr__(spec.data.train, "group", group)
+    if repeat is not None:
+        shot = repeat.get("few_shot")
+        shot = shot and SimpleNamespace(**{"tries": 10, "val_k": "none", **shot})
+        made = SimpleNamespace(**{"folds": None, "times": 1, **repeat, "few_shot": shot})
+        object.__setattr__(spec, "repeat", made)
+    return spec
+
+
+def same_rows(a: Rows | None, b: Rows | None) -> bool:
+    """Whether two splits hold the same bits, wherever their rows are from."""
+    if a is None or b is None:
+        return a is b
+    pairs = [(a.X, b.X), (a.y, b.y), (a.weight, b.weight)]
+    return a.name == b.name and all(
+        x.dtype == y.dtype and x.shape == y.shape and x.tobytes() == y.tobytes() for x, y in pairs
+    )
+
+
+def same_encoder(a: Encoder, b: Encoder) -> bool:
+    return (
+        a.to_json() == b.to_json()
+        and a.mean.tobytes() == b.mean.tobytes()
+        and a.scale.tobytes() == b.scale.tobytes()
+    )

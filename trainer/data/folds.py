@@ -74,9 +74,9 @@ def fold_of_groups(
         (n,) the fold of each row, from 0.
     """
     n, share = len(groups), np.asarray(shares, dtype=np.float64)
-    distinct, group = np.unique(groups, return_inverse=True)
+    group = _by_appearance(groups)
     sizes = np.bincount(group)
-    order = shuffle(seed, stream, len(distinct))
+    order = shuffle(seed, stream, len(sizes))
     magnitude = np.frexp(sizes[order].astype(np.float64))[1]
     order = order[np.argsort(-magnitude, kind="stable")]
     by_group = np.split(np.argsort(group, kind="stable"), np.cumsum(sizes)[:-1])
@@ -84,7 +84,7 @@ def fold_of_groups(
         codes = np.zeros(n, dtype=np.int64)
     per_row = np.append(1 / np.maximum(np.bincount(codes), 1), 1 / n)  # (C + 1,): classes, all
     load = np.zeros((len(share), len(per_row)))
-    fold_of_group = np.empty(len(distinct), dtype=np.int64)
+    fold_of_group = np.empty(len(sizes), dtype=np.int64)
     is_empty = np.ones(len(share), dtype=bool)
     for left, code in zip(range(len(order), 0, -1), order, strict=True):
         counts = np.bincount(codes[by_group[code]], minlength=len(per_row))
@@ -94,6 +94,14 @@ def fold_of_groups(
         load[fold] += counts * per_row
         is_empty[fold] = False
     return fold_of_group[group]
+
+
+def _by_appearance(groups: NDArray[np.integer]) -> IntArray:
+    """Number groups by the row they first appear in, so that their names count for nothing."""
+    _, first, group = np.unique(groups, return_index=True, return_inverse=True)
+    rank = np.empty(len(first), dtype=np.int64)
+    rank[np.argsort(first)] = np.arange(len(first))
+    return rank[group]
 
 
 def _least_costly(

@@ -65,10 +65,12 @@ def spec_of(
         "seed": seed,
         "data": {"train": train, "val": "none", **data},
     }
-    group = train.pop("group", None) if isinstance(train, dict) else None
+    mappings = {key: value for key, value in fields["data"].items() if isinstance(value, dict)}
+    groups = {key: value.pop("group", None) for key, value in mappings.items()}
     spec = Spec.model_validate(fields)
-    if group is not None:
-        object.__setattr__(spec.data.train, "group", group)
+    for key, group in groups.items():
+        if group is not None:
+            object.__setattr__(getattr(spec.data, key), "group", group)
     if repeat is not None:
         shot = repeat.get("few_shot")
         shot = shot and SimpleNamespace(**{"tries": 10, "val_k": "none", **shot})

@@ -109,6 +109,9 @@ def test_every_fold_has_a_group_even_where_one_group_is_nearly_all() -> None:
     groups = np.array([0] * 50 + [1, 2, 3])
     fold = fold_of_groups(groups, [0.97, 0.01, 0.01, 0.01], seed=0, stream=FOLDS, codes=None)
     assert sorted([*fold[-3:].tolist(), int(fold[0])]) == [0, 1, 2, 3]
+    halves = np.repeat([0, 1], 10)  # where the shares alone would give both to the first fold
+    fold = fold_of_groups(halves, [0.9, 0.1], seed=0, stream=SPLIT, codes=None)
+    assert np.bincount(fold).tolist() == [10, 10]
 
 
 def test_groups_of_distinct_sizes_are_dealt_anew_each_time() -> None:

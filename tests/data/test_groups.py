@@ -102,7 +102,7 @@ def test_a_source_of_its_own_needs_no_group(tmp_path: Path) -> None:
     pq.write_table(pa.table({"x": X[:, 0], "g": NUMBERS, "y": Y}), tmp_path / "a.parquet")
     pq.write_table(pa.table({"x": X[:9, 0], "y": Y[:9]}), tmp_path / "b.parquet")
     train = {"table": str(tmp_path / "a.parquet"), "target": "y", "group": "g"}
-    val = {"table": str(tmp_path / "b.parquet"), "target": "y"}
+    val = {"table": str(tmp_path / "b.parquet"), "target": "y", "group": "g"}  # as from train
     p = prepare(spec_of("logistic", train, val=val))
     assert p.encoder.columns == ("x",)
     assert p.val is not None

@@ -79,7 +79,12 @@ def test_a_fold_of_a_matrix_is_the_plain_run_on_its_rows(
         assert part.val is not None
         rows, held = part.train, part.val
         plain = prepare(
-            spec, {"train": (X[rows], y[rows]), "val": (X[held], y[held]), "weight": w[rows]}
+            spec,
+            {
+                "train": (np.ascontiguousarray(X[rows]), y[rows]),
+                "val": (X[held], y[held]),
+                "weight": w[rows],
+            },
         )
         assert same_rows(fold.train, plain.train)
         assert same_encoder(fold.encoder, plain.encoder)

@@ -13,6 +13,7 @@ from data_helpers import same_encoder, same_rows, spec_of, write
 
 from trainer.data import Prepared, parts, prepare, prepare_refit, read
 from trainer.data.frame import Stacked
+from trainer.errors import DataError
 
 rng = np.random.default_rng(0)
 
@@ -132,6 +133,29 @@ def test_libsvm_and_python_sources_are_joined(tmp_path: Path) -> None:
     assert same_rows(refit.train, expected.train)
 
 
+def test_classes_are_those_of_both_as_the_training_source_writes_them() -> None:
+    X = np.eye(5)
+    spec = spec_of("softmax", "arrays")
+    arrays = {"train": (X, [0, 3, 3, 0, 0]), "val": (X[:3], np.array(["3", "11", "0"]))}
+    refit = prepare_refit(read(spec, arrays), spec, "train+val")
+    assert refit.encoder.classes == [0, 3, "11"]
+    assert refit.train.y.tolist() == [0, 1, 1, 0, 0, 1, 2, 0]
+
+
+def test_targets_that_differ_in_kind_are_not_joined() -> None:
+    X, spec = np.eye(4), spec_of("logistic", "arrays")
+    arrays = {"train": (X, [0, 1, 1, 0]), "val": (X, X[:, :2])}
+    with pytest.raises(DataError, match=r"^data\['val'\] y: its target is of another kind or"):
+        prepare_refit(read(spec, arrays), spec, "train+val")
+
+
+def test_a_fault_of_the_joined_rows_names_its_source() -> None:
+    spec = spec_of("linear", "arrays")
+    arrays = {"train": (np.eye(4), np.ones(4)), "val": (np.full((4, 4), np.inf), np.ones(4))}
+    with pytest.raises(DataError, match=r"X: row 0 of data\['val'\] X, column 'x0': is infinite"):
+        prepare_refit(read(spec, arrays), spec, "train+val")
+
+
 def test_targets_of_several_columns_are_joined_and_scaled() -> None:
     X, y = rng.normal(size=(30, 2)), rng.normal(5, 2, (30, 3))
     spec = spec_of("linear", "arrays", scale_target="standard")
@@ -153,3 +177,15 @@ def test_stacked_rows_are_those_of_the_concatenation() -> None:
     for _ in range(50):
         rows = np.flatnonzero(rng.random(12) < 0.4)
         assert np.array_equal(stacked[rows], whole[rows])
+
+
+def test_the_order_of_a_matrix_in_memory_does_not_count() -> None:
+    X = rng.normal(3, 7, (3000, 400)).astype(np.float32)
+    X[3, 5] = np.nan
+    y = rng.normal(2, 3, (3000, 3))
+    spec = spec_of("linear", "arrays", scale="standard", scale_target="standard", missing="mean")
+    rows, columns = (
+        prepare(spec, {"train": (np.asarray(X, order=order), np.asarray(y, order=order))})
+        for order in ("C", "F")
+    )
+    assert same(rows, columns)

@@ -134,6 +134,31 @@ def test_val_rows_are_drawn_from_a_val_of_its_own() -> None:
         assert same_encoder(prepared.encoder, alone.encoder)
 
 
+@pytest.mark.parametrize("scale", ["none", "unit", "standard"])
+def test_draws_that_are_not_scaled_hold_one_val_and_test(scale: str) -> None:
+    train = (rng.normal(size=(40, 3)), np.arange(40) % 2)
+    val, test = (rng.normal(size=(30, 3)), np.arange(30) % 2), (np.eye(3), [0, 1, 1])
+    arrays = {"train": train, "val": val, "test": test}
+    spec = spec_of("logistic", "arrays", scale=scale, repeat={"few_shot": {"k": 2, "tries": 3}})
+    source = read(spec, arrays)
+    draws = [prepare_part(source, spec, part) for part in parts(source, spec)]
+    for draw in draws:
+        assert draw.val is not None
+        rows = draw.train.index
+        alone = prepare(spec, arrays | {"train": tuple(a[rows] for a in train)})
+        assert same_rows(draw.train, alone.train)
+        assert same_rows(draw.val, alone.val)
+        assert same_rows(draw.tests[0], alone.tests[0])
+        assert draw.summary.rows == alone.summary.rows
+    copies = {(id(draw.val), id(draw.tests[0])) for draw in draws}
+    assert len(copies) == (3 if scale == "standard" else 1)
+    other = spec_of("logistic", "arrays", scale="unit", precision="float32")
+    assert prepare_part(source, other, parts(source, other)[0]).tests[0].X.dtype == np.float32
+    assert sum(rows is not None for rows in source.memo.get("shared", {}).values()) == (
+        0 if scale == "standard" else 5
+    )
+
+
 BAD: list[tuple[str, str, Any, dict[str, Any], str]] = [
     (
         "a class with fewer rows than k",

@@ -181,7 +181,7 @@ def test_stacked_rows_are_those_of_the_concatenation() -> None:
 
 def test_the_order_of_a_matrix_in_memory_does_not_count() -> None:
     X = rng.normal(3, 7, (3000, 400)).astype(np.float32)
-    X[3, 5] = np.nan
+    X[3] = np.nan
     y = rng.normal(2, 3, (3000, 3))
     spec = spec_of("linear", "arrays", scale="standard", scale_target="standard", missing="mean")
     rows, columns = (

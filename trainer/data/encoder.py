@@ -135,6 +135,7 @@ class Encoder:
             if isinstance(frame.features, tuple):
                 yield (part, *self._columns_block(frame, rows[part], unseen))
             else:
+                # A matrix of the other order would be summed in another order: other last bits.
                 block = frame.features[take(rows[part])].astype(np.float64, order="C")
                 yield part, block, self._settle(frame, rows[part], block, range(block.shape[1]))
 

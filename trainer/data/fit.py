@@ -105,7 +105,7 @@ def _matrix_means(frame: Frame, matrix: Array | Stacked, rows: Array) -> tuple[f
     D = matrix.shape[1]
     sums, counts = np.zeros(D), np.zeros(D)
     for part in chunks(len(rows), D):
-        block = matrix[take(rows[part])].astype(np.float64, order="C")
+        block = matrix[take(rows[part])].astype(np.float64)
         present = np.isfinite(block)
         sums += block.sum(axis=0, where=present)
         counts += present.sum(axis=0)

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from weakref import WeakValueDictionary
 
 import numpy as np
 
 from trainer.data.apart import set_apart, usable
-from trainer.data.encoder import Encoder
+from trainer.data.encoder import Encoded, Encoder
 from trainer.data.fit import fit_encoder
 from trainer.data.frame import Frame, read_weight
 from trainer.data.gather import Source, read
@@ -131,7 +132,7 @@ def _prepared(source: Source, spec: Spec, target: Target, splits: Sequence[_Spli
         max_categories=spec.data.max_categories,
         keys=source.keys,
     )
-    held = [_encoded(encoder, split, np.dtype(spec.precision)) for split in splits]
+    held = [_shared(source, spec, encoder, split) for split in splits]
     by_name = {part.rows.name: part.rows for part in held}
     train, val = by_name.pop("train"), by_name.pop("val", None)
     _check_training(train, encoder, spec.class_weight, frame)
@@ -150,6 +151,26 @@ def _dropped(source: Source, spec: Spec, splits: Sequence[_Split]) -> dict[str, 
     names += ["val"] * (splits[0].frame is not source.frame)  # val's rows are among train's
     frames = [source.frame, *(frame for name, frame in source.held.items() if name in names)]
     return {f.where: f.rows - len(usable(source, f, spec.data.missing)) for f in frames}
+
+
+def _shared(source: Source, spec: Spec, encoder: Encoder, split: _Split) -> Held:
+    """The split encoded; one copy for all parts where nothing was learnt from their rows.
+
+    So fifty draws that are not scaled hold val and test once between them.
+    """
+    dtype, data = np.dtype(spec.precision), spec.data
+    learnt = data.scale == "standard" or data.scale_target == "standard"
+    if learnt or encoder.categories or encoder.impute:
+        return _encoded(encoder, split, dtype)
+    held = source.memo.setdefault("shared", WeakValueDictionary())
+    target = encoder.target.classes
+    key = (split.name, id(split.frame), split.rows.tobytes(), dtype, encoder.unit, target)
+    rows = held.get(key)
+    if rows is None:
+        made = _encoded(encoder, split, dtype)
+        held[key] = made.rows
+        return made
+    return Held(rows, Encoded(rows.X, {}, 0))
 
 
 def _encoded(encoder: Encoder, split: _Split, dtype: np.dtype[Any]) -> Held:

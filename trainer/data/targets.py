@@ -165,7 +165,7 @@ def read_numbers(frame: Frame, rows: Array) -> NDArray[np.float64]:
             f"{frame.target_where}: holds labels, the training source numbers;"
             " both must hold the same"
         )
-    return frame.target[rows].astype(np.float64, order="C")
+    return frame.target[rows].astype(np.float64)
 
 
 def _plain(

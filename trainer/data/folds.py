@@ -89,9 +89,10 @@ def fold_of_groups(
     for left, code in zip(range(len(order), 0, -1), order, strict=True):
         counts = np.bincount(codes[by_group[code]], minlength=len(per_row))
         counts[-1] = sizes[code]
-        fold = _least_costly(load, counts * per_row, share, is_empty, left)
+        added = counts * per_row
+        fold = _least_costly(load, added, share, is_empty, left)
         fold_of_group[code] = fold
-        load[fold] += counts * per_row
+        load[fold] += added
         is_empty[fold] = False
     return fold_of_group[group]
 
@@ -108,11 +109,10 @@ def _least_costly(
     load: FloatArray, added: FloatArray, share: FloatArray, is_empty: NDArray[np.bool_], left: int
 ) -> int:
     """The fold where a group costs least; only empty ones, once no more groups are left."""
-    cost = ((2 * load + added) * added).sum(axis=1) / share
-    cost = np.round(cost / cost.min(), 9)  # ties stay ties, however a sum is rounded
+    cost = (2 * (load @ added) + added @ added) / share
     if left <= np.count_nonzero(is_empty):
         cost[~is_empty] = np.inf
-    return int(np.argmin(cost))
+    return int(np.argmax(cost <= cost.min() * (1 + 1e-9)))  # ties stay ties, however rounded
 
 
 def draw(codes: NDArray[np.integer], k: int, *, seed: int, stream: int) -> IntArray:

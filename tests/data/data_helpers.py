@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -65,18 +64,7 @@ def spec_of(
         "seed": seed,
         "data": {"train": train, "val": "none", **data},
     }
-    mappings = {key: value for key, value in fields["data"].items() if isinstance(value, dict)}
-    groups = {key: value.pop("group", None) for key, value in mappings.items()}
-    spec = Spec.model_validate(fields)
-    for key, group in groups.items():
-        if group is not None:
-            object.__setattr__(getattr(spec.data, key), "group", group)
-    if repeat is not None:
-        shot = repeat.get("few_shot")
-        shot = shot and SimpleNamespace(**{"tries": 10, "val_k": "none", **shot})
-        made = SimpleNamespace(**{"folds": None, "times": 1, **repeat, "few_shot": shot})
-        object.__setattr__(spec, "repeat", made)
-    return spec
+    return Spec.model_validate(fields if repeat is None else fields | {"repeat": repeat})
 
 
 def same_rows(a: Rows | None, b: Rows | None) -> bool:

@@ -81,7 +81,7 @@ def test_val_and_test_fractions_take_whole_groups_too() -> None:
         target = (features[:, 0] > 0).astype(int)
         np.savez(f"{folder}/a.npz", X=features, y=target, g=groups)
         train = {"npz": f"{folder}/a.npz", "features": "X", "target": "y", "group": "g"}
-        p = prepare(spec_of("logistic", dict(train), val=0.2, test=0.1))
+        p = prepare(spec_of("logistic", train, val=0.2, test=0.1))
         assert p.val is not None
         splits = [p.train, p.val, p.tests[0]]
         index = np.concatenate([s.index for s in splits])
@@ -90,9 +90,9 @@ def test_val_and_test_fractions_take_whole_groups_too() -> None:
         assert not held[0] & held[1]
         assert not (held[0] | held[1]) & held[2]
         np.testing.assert_allclose([len(s) / 400 for s in splits], [0.7, 0.2, 0.1], atol=0.03)
-        without = prepare(spec_of("logistic", dict(train), val="none", test=0.1))
+        without = prepare(spec_of("logistic", train, val="none", test=0.1))
         assert np.array_equal(without.tests[0].index, p.tests[0].index)
-        spec = spec_of("logistic", dict(train), val="none", test=0.1, repeat={"folds": 3})
+        spec = spec_of("logistic", train, val="none", test=0.1, repeat={"folds": 3})
         source = read(spec)
         for part in parts(source, spec):
             assert not set(groups[part.train]) & held[2]

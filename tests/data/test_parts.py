@@ -235,7 +235,7 @@ def test_held_out_parts_cover_each_row_once_and_test_rows_are_set_apart_first() 
 def test_folds_depend_on_data_seed_and_are_pinned() -> None:
     def first(seed: int) -> list[int]:
         spec = spec_of("linear", "arrays", seed=9, repeat={"folds": 4})
-        object.__setattr__(spec.data, "seed", seed)
+        spec = spec.model_copy(update={"data": spec.data.model_copy(update={"seed": seed})})
         part = parts(read(spec, {"train": (np.eye(12), np.arange(12))}), spec)[0]
         assert part.val is not None
         return part.val.tolist()
@@ -278,11 +278,11 @@ def test_one_source_serves_specs_with_other_settings_and_is_read_once(
     monkeypatch.setattr(
         sources_module.npy, "read_npy", lambda path: opened.append(path) or real(path)
     )
-    source = read(spec_of("linear", dict(train), missing="mean"))
+    source = read(spec_of("linear", train, missing="mean"))
     assert len(opened) == 2
     for settings in ({"missing": "drop"}, {"missing": "mean", "val": 0.2}, {"missing": "mean"}):
         for scale in ("none", "standard"):
-            spec = spec_of("linear", dict(train), scale=scale, **settings)
+            spec = spec_of("linear", train, scale=scale, **settings)
             ours = prepare_part(source, spec, parts(source, spec)[0])
             assert len(opened) == 2
             theirs = prepare(spec)

@@ -50,8 +50,8 @@ def test_with_groups_too(tmp_path: Path) -> None:
     np.savez(tmp_path / "a.npz", X=rng.normal(size=(200, 3)), y=np.arange(200) % 2,
              g=rng.integers(0, 30, 200))  # fmt: skip
     train = {"npz": str(tmp_path / "a.npz"), "features": "X", "target": "y", "group": "g"}
-    spec = spec_of("logistic", dict(train), val=0.2, test=0.2)
-    without = spec_of("logistic", dict(train), test=0.2)
+    spec = spec_of("logistic", train, val=0.2, test=0.2)
+    without = spec_of("logistic", train, test=0.2)
     assert same(prepare_refit(read(spec), spec, "train+val"), prepare(without))
 
 

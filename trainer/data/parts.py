@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from trainer.data.cross_validation import fold_parts
 from trainer.data.few_shot import draw_parts
@@ -23,7 +23,7 @@ def parts(source: Source, spec: Spec) -> tuple[Part, ...]:
     Raises:
         DataError: too few rows, groups or rows of a class; no classes to draw from.
     """
-    repeat: Any = getattr(spec, "repeat", None)
+    repeat = spec.repeat
     if repeat is not None and repeat.folds is not None:
         return tuple(fold_parts(source, spec, repeat.folds, repeat.times))
     if repeat is not None and repeat.few_shot is not None:

@@ -96,6 +96,7 @@ def _stack(problem: Problem, lr: Array, l2: Array, log_every: int, device: Devic
         final=np.zeros(K),
         gamma=np.ones(K),
         milestones=np.zeros(0),
+        length=np.full(K, float(problem.steps)),
     )
     hyper = {"l2": l2.astype(float), "l1": np.zeros(K), "momentum": np.full(K, MOMENTUM)}
     every = log_every or problem.steps + 1

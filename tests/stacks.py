@@ -12,9 +12,14 @@ from trainer import device as devices
 from trainer.device import Device
 from trainer.model import MODELS
 from trainer.optim.schedules import Schedule
+from trainer.sweep.clock import Clock, Member, Rules
+from trainer.sweep.rungs import never_stopping
+from trainer.sweep.workers import Workers
 from trainer.train.chunks import RowSet
+from trainer.train.evaluate import Evaluator, Held
 from trainer.train.stack import Records, Settings, Snapshot, Stack
 from trainer.train.state import State
+from trainer.train.training import Reading, Stretch, Training
 
 WANTED = os.environ.get("STACKED_TRAINER_TEST_DEVICE", "cpu")  # or gpu, or double
 
@@ -116,6 +121,7 @@ def make_stack(
     plan = Schedule(
         name=schedule,
         milestones=np.array(milestones, float),
+        length=each["steps"],
         **{name: each[name] for name in SCHEDULE},
     )
     hyper = {name: each[name] for name in HYPER}
@@ -160,6 +166,36 @@ def joined(records: list[Records], name: str) -> np.ndarray:
     return np.concatenate([one.values[name] for one in records])
 
 
+def fit(stack, state, evaluate, every, stopping, heard, gradients_every=0) -> Any:
+    """Train one stack by the clock, each column a trial of its own; `heard` is a Recorder.
+
+    `evaluate` is the `Held` rows of val, or a function of the state that gives all K columns'.
+    """
+    K = stack.columns
+    rule = stopping or never_stopping(K)
+
+    def evaluator(current: Stack) -> Any:
+        if isinstance(evaluate, Held):
+            read = Evaluator(current, evaluate)
+            return lambda at: {f"val_{n}": v for n, v in read.metrics(at).items()}
+        columns = training.columns  # after a compaction fewer than K
+        return lambda at: {name: value[columns] for name, value in evaluate(at).items()}
+
+    training = Training(
+        K,
+        lambda columns: stack if len(columns) == K else stack.take(columns),
+        lambda _: state,
+        evaluator,
+        lambda _: every,
+        rule.restore_best,
+        gradients_every,
+    )
+    member = Member(training, np.arange(K), np.zeros(K, int))
+    with Workers(1) as workers:
+        Clock([member], Rules("train_loss", 1.0, rule), heard, workers).run()
+    return training.result
+
+
 @dataclass
 class Recorder:
     """An observer that keeps what it hears, and interrupts `state` after the step `stop_at`."""
@@ -168,35 +204,52 @@ class Recorder:
     stop_at: int = 0
 
     def __post_init__(self) -> None:
-        self.records: list[Records] = []
-        self.counts: list[np.ndarray] = []
-        self.snapshots: list[Snapshot] = []
+        self.stretches: list[Stretch] = []
         self.evaluations: list[tuple[int, dict[str, np.ndarray], np.ndarray]] = []
+        self._columns: list[np.ndarray] = []  # of each evaluation: a compacted stack has fewer
 
-    def on_records(self, records: Records, counts: np.ndarray) -> None:
-        self.records.append(records)
-        self.counts.append(counts)
+    def on_stretch(self, stack: int, stretch: Stretch) -> None:
+        self.stretches.append(stretch)
+        for snapshot in stretch.snapshots:
+            self.on_snapshot(snapshot)
 
     def on_snapshot(self, snapshot: Snapshot) -> None:
-        self.snapshots.append(snapshot)
+        pass
 
-    def on_evaluation(self, step: int, metrics: dict[str, np.ndarray], columns: np.ndarray) -> None:
-        self.evaluations.append((step, metrics, columns))
+    def on_reading(self, stack: int, columns: np.ndarray, reading: Reading) -> None:
+        self.evaluations.append((reading.step, reading.metrics, reading.due))
+        self._columns.append(columns)
+
+    def on_round(self) -> None:
+        pass
 
     def should_stop(self) -> bool:
         return self.state is not None and self.state.step >= self.stop_at
 
+    @property
+    def records(self) -> list[Records]:
+        return [stretch.records for stretch in self.stretches]
+
+    @property
+    def snapshots(self) -> list[Snapshot]:
+        return [snapshot for stretch in self.stretches for snapshot in stretch.snapshots]
+
     def history(self, k: int) -> list[tuple[int, dict[str, float]]]:
         """The evaluations of one column."""
         return [
-            (step, {name: float(value[k]) for name, value in metrics.items()})
-            for step, metrics, columns in self.evaluations
-            if columns[k]
+            (step, {name: float(value[list(columns).index(k)]) for name, value in metrics.items()})
+            for (step, metrics, due), columns in zip(self.evaluations, self._columns, strict=True)
+            if k in columns[due]
         ]
 
     def log(self, k: int) -> dict[str, np.ndarray]:
         """The rows of one column in the log of steps."""
-        rows = np.concatenate(self.counts)[:, k]
-        step = np.concatenate([one.step for one in self.records])
-        values = {name: joined(self.records, name)[rows, k] for name in self.records[0].values}
-        return {"step": step[rows], **values}
+        parts: dict[str, list[np.ndarray]] = {}
+        for stretch in self.stretches:
+            if k in stretch.columns:
+                at = list(stretch.columns).index(k)
+                rows = stretch.counts[:, at]
+                parts.setdefault("step", []).append(stretch.records.step[rows])
+                for name, value in stretch.records.values.items():
+                    parts.setdefault(name, []).append(value[rows, at])
+        return {name: np.concatenate(found) for name, found in parts.items()}

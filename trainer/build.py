@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass, replace
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -12,19 +13,81 @@ from trainer.data import Prepared, row_weights
 from trainer.device import Device
 from trainer.errors import DataError
 from trainer.fitted import FittedModel
-from trainer.model import MODELS
+from trainer.model import MODELS, Model, Scratch
 from trainer.model.penalties import elastic_net, from_inverse_c
+from trainer.model.step import error
 from trainer.optim.schedules import Schedule
 from trainer.spec import Spec
 from trainer.spec.schema import Alpha, InverseC, NormalInit, Penalty
 from trainer.train.chunks import RowSet
-from trainer.train.outcomes import EarlyStopping
+from trainer.train.evaluate import Held
 from trainer.train.stack import Settings, Stack
 from trainer.train.state import State, normal_weights
 
 Numbers = np.ndarray[Any, np.dtype[np.float64]]
 _HYPER = ("momentum", "beta1", "beta2", "eps", "weight_decay")
+_ROWS = 65_536  # of a chunk
 MINIMIZED = ("loss", "rmse")  # every other metric is better when larger
+
+
+@dataclass(frozen=True)
+class Ground:
+    """The rows of one part on a device, for any number of stacks to be trained and scored on.
+
+    Attributes:
+        device: where they are.
+        prepared: the same on the host.
+        s: (N,) raw row weights of the objective (the `weight` column times class weights).
+        rows: the training rows.
+        held: val, or None.
+    """
+
+    device: Device
+    prepared: Prepared
+    s: Numbers
+    rows: RowSet
+    held: Held | None
+
+    def weighted(self, class_weight: Any) -> Ground:
+        """The same rows with other class weights; X is shared.
+
+        Raises:
+            DataError: class weights that do not fit the labels.
+        """
+        s = _raw_weights(self.prepared, class_weight)
+        rows = self.rows.weighted(self.device, _shares(s))
+        return replace(self, s=s, rows=rows)
+
+    @property
+    def bytes(self) -> int:
+        """Of X, by far the most of it."""
+        parts = (self.rows, self.held.rows if self.held else None)
+        return sum(part.X.nbytes for part in parts if part is not None)
+
+
+def lay(prepared: Prepared, class_weight: Any, device: Device) -> Ground:
+    """Put the rows of one part on a device.
+
+    Raises:
+        DataError: class weights that do not fit the labels.
+    """
+    train, encoder = prepared.train, prepared.encoder
+    s = _raw_weights(prepared, class_weight)
+    outputs = len(encoder.outputs)
+    rows = RowSet(device, train.X, train.y, _shares(s), _shares(train.weight), outputs)
+    held = Held(device, prepared.val, encoder.target_scale) if prepared.val is not None else None
+    return Ground(device, prepared, s, rows, held)
+
+
+def _raw_weights(prepared: Prepared, class_weight: Any) -> Numbers:
+    train = prepared.train
+    return row_weights(train.y, train.weight, class_weight, prepared.encoder.classes)
+
+
+def _shares(weights: Numbers) -> Numbers:
+    with np.errstate(over="ignore", invalid="ignore"):  # `_check_sizes` refuses what overflows
+        shares: Numbers = weights / weights.sum()
+    return shares
 
 
 @dataclass(frozen=True)
@@ -33,47 +96,71 @@ class Columns:
 
     Attributes:
         specs: one a column; they differ only in numbers.
-        prepared: the rows.
-        s: (N,) raw row weights of the objective (the `weight` column times class weights).
+        ground: their rows.
         l2, l1: (K,) penalties of the objective.
-        stack: ready to train.
+        settings: theirs.
     """
 
     specs: Sequence[Spec]
-    prepared: Prepared
-    s: Numbers
+    ground: Ground
     l2: Numbers
     l1: Numbers
-    stack: Stack
+    settings: Settings
 
     @property
     def spec(self) -> Spec:
         """The spec of the first column, for all that the columns share."""
         return self.specs[0]
 
+    @property
+    def prepared(self) -> Prepared:
+        """Their rows on the host."""
+        return self.ground.prepared
 
-def build(specs: Sequence[Spec], prepared: Prepared, device: Device) -> Columns:
-    """Put one column a spec into a stack.
+    @property
+    def s(self) -> Numbers:
+        """(N,) raw row weights of the objective."""
+        return self.ground.s
+
+    @property
+    def model(self) -> Model:
+        """The row of the model table."""
+        return MODELS[self.spec.model, self.spec.loss]
+
+    @property
+    def outputs(self) -> int:
+        """C."""
+        return len(self.prepared.encoder.outputs)
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Steps in an epoch."""
+        size = self.settings.batch_size
+        return 1 if size is None else -(-len(self.ground.rows) // size)
+
+    def stack(self, columns: Any = slice(None)) -> Stack:
+        """A stack of some of the columns, ready to train."""
+        settings, ground = self.settings.take(columns), self.ground
+        return Stack(ground.device, self.model, ground.rows, self.outputs, settings)
+
+
+def build(specs: Sequence[Spec], ground: Ground, log_every: int) -> Columns:
+    """Put one column a spec onto the same rows.
 
     Args:
         specs: K specs that differ only in numbers that a (K,) array can hold.
-        prepared: their rows.
-        device: where to train.
+        ground: their rows.
+        log_every: steps between full records of the step log.
 
     Raises:
-        DataError: class weights that do not fit the labels.
+        DataError: numbers that the run's precision cannot hold.
     """
-    spec, train = specs[0], prepared.train
-    s = row_weights(train.y, train.weight, spec.class_weight, prepared.encoder.classes)
+    s, train = ground.s, ground.prepared.train
     with np.errstate(over="ignore"):  # `_check_sizes` refuses what overflows
         penalties = [strengths(one.penalty, s.sum()) for one in specs]
     l2, l1 = np.array(penalties).T  # (K,) each
     _check_sizes(specs, s, train.weight, max(l2.max(), l1.max()))
-    outputs = len(prepared.encoder.outputs)
-    rows = RowSet(device, train.X, train.y, s / s.sum(), train.weight / train.weight.sum(), outputs)
-    settings = _settings(specs, len(train), l2, l1)
-    model = MODELS[spec.model, spec.loss]
-    return Columns(specs, prepared, s, l2, l1, Stack(device, model, rows, outputs, settings))
+    return Columns(specs, ground, l2, l1, _settings(specs, len(train), l2, l1, log_every))
 
 
 def _check_sizes(specs: Sequence[Spec], s: Numbers, weight: Numbers, strongest: float) -> None:
@@ -105,10 +192,14 @@ def strengths(penalty: Penalty, weight_sum: float) -> tuple[float, float]:
     return penalty.l2, penalty.l1
 
 
-def _settings(specs: Sequence[Spec], rows: int, l2: Numbers, l1: Numbers) -> Settings:
+def _settings(
+    specs: Sequence[Spec], rows: int, l2: Numbers, l1: Numbers, log_every: int
+) -> Settings:
     optimizers = [spec.optimizer for spec in specs]
     first = optimizers[0]
-    unit = steps_per_unit(specs[0], rows)
+    unit = np.array([steps_per_unit(spec, rows) for spec in specs])  # (K,)
+    budget = np.array([float(o.steps or o.epochs or 0) for o in optimizers])
+    length = np.array([float(o.schedule.length or 0) for o in optimizers])
     written = rows if first.batch_size == "full" else first.batch_size
     lr = [
         o.lr if o.base_batch_size == "none" else o.lr * written / o.base_batch_size
@@ -117,11 +208,12 @@ def _settings(specs: Sequence[Spec], rows: int, l2: Numbers, l1: Numbers) -> Set
     schedule = Schedule(
         name=first.schedule.name,
         lr=np.array(lr),
-        steps=np.array([float((o.steps or o.epochs or 0) * unit) for o in optimizers]),
-        warmup=np.array([o.schedule.warmup * unit for o in optimizers]),
+        steps=budget * unit,
+        warmup=np.array([o.schedule.warmup for o in optimizers]) * unit,
         final=np.array([o.schedule.final for o in optimizers]),
         gamma=np.array([o.schedule.gamma for o in optimizers]),
-        milestones=np.array(first.schedule.milestones) * unit,
+        milestones=np.array(first.schedule.milestones) * unit[0],
+        length=np.where(length > 0, length, budget) * unit,
     )
     hyper = {
         name: np.array([getattr(o, name) for o in optimizers], dtype=np.float64)
@@ -137,13 +229,29 @@ def _settings(specs: Sequence[Spec], rows: int, l2: Numbers, l1: Numbers) -> Set
         bias=specs[0].bias,
         batch_size=None if first.batch_size == "full" else first.batch_size,
         seed=specs[0].seed,
-        log_every=log_every(specs[0]),
+        log_every=log_every,
     )
 
 
-def log_every(spec: Spec) -> int:
-    """Steps between records of the step log; `auto` is every step."""
-    return 1 if spec.log.every == "auto" else spec.log.every
+def stack_key(spec: Spec) -> Hashable:
+    """What columns of one stack have in common; all else of a spec is a number a column.
+
+    Rows are not in it: a stack has one row set.
+    """
+    o = spec.optimizer
+    shuffled = o.batch_size != "full"
+    return (
+        spec.loss,
+        str(spec.class_weight),
+        spec.bias,
+        o.name,
+        getattr(o, "nesterov", False),
+        o.batch_size,
+        spec.seed if shuffled else None,
+        o.schedule.name,
+        o.schedule.milestones,
+        o.steps is None,
+    )
 
 
 def steps_per_unit(spec: Spec, rows: int) -> int:
@@ -152,20 +260,20 @@ def steps_per_unit(spec: Spec, rows: int) -> int:
     return 1 if spec.optimizer.steps else -(-rows // (rows if size == "full" else size))
 
 
-def initial_state(columns: Columns) -> State:
+def initial_state(columns: Columns, stack: Stack) -> State:
     """Weights (D, C, K) and bias (C, K) before the first step, by `init`.
 
     Raises:
         DataError: `init` names a run whose model has other features or outputs.
         RunFolderError: `init` names no run folder.
     """
-    stack = columns.stack
     features, outputs, count = stack.shape
     weights, bias = np.zeros((features, outputs, count)), np.zeros((outputs, count))
+    normal = cache(normal_weights)
     for k, spec in enumerate(columns.specs):
         if isinstance(spec.init, NormalInit):
             with np.errstate(over="ignore"):  # too large diverges at the first step, and says so
-                weights[:, :, k] = spec.init.normal * normal_weights(spec.seed, features, outputs)
+                weights[:, :, k] = spec.init.normal * normal(spec.seed, features, outputs)
         elif spec.init != "zeros":
             weights[:, :, k], bias[:, k] = _saved_weights(spec.init, columns.prepared)
     return stack.start(weights, bias)
@@ -198,31 +306,37 @@ def _short(value: object) -> str:
     return str(value)
 
 
-def early_stopping(columns: Columns) -> EarlyStopping | None:
-    """The early stopping of K columns, or None.
+def metric_names(model: str, outputs: int, held: bool) -> list[str]:
+    """The names of an evaluation's metrics, as history.csv and trials.csv have them."""
+    names = ["loss", *MODELS[model, "auto"].metrics.names(outputs)]
+    return ["train_loss", *(f"val_{name}" for name in names if held)]
 
-    Raises:
-        DataError: its metric is one that these targets do not have, such as top5 of three classes.
+
+def largest_l1(ground: Ground, spec: Spec) -> float:
+    """The least l1 at which all weights are 0: the largest |∂J/∂w| there, the bias at its best.
+
+    Friedman, Hastie & Tibshirani 2010, §2.5, for any of the models.
     """
-    rules = [spec.early_stopping for spec in columns.specs]
-    given = [rule for rule in rules if rule is not None]
-    if not given:
-        return None
-    first = given[0]
-    names = ["loss", *columns.stack.model.metrics.names(columns.stack.shape[1])]
-    known = ["train_loss", *(f"val_{name}" for name in names)]
-    if first.metric not in known:
-        raise DataError(
-            f"early_stopping.metric: {first.metric} is not measured for this target with"
-            f" {columns.stack.shape[1]} outputs; {', '.join(known)} are"
-        )
-    return EarlyStopping(
-        metric=first.metric,
-        sign=1.0 if minimized(first.metric) else -1.0,
-        patience=np.array([rule.patience if rule else np.inf for rule in rules]),
-        min_delta=np.array([rule.min_delta if rule else 0.0 for rule in rules]),
-        restore_best=first.restore_best,
-    )
+    model, train, s = MODELS[spec.model, spec.loss], ground.prepared.train, ground.s
+    outputs = len(ground.prepared.encoder.outputs)
+    y = np.eye(outputs)[train.y] if train.y.ndim == 1 else train.y.astype(np.float64)  # (N, C)
+    p = s / s.sum()
+    z = np.zeros((1, outputs, 1))
+    if spec.bias:
+        with np.errstate(divide="ignore"):
+            mean = p @ y
+            link = {"linear": mean, "logistic": np.log(mean) - np.log1p(-mean)}
+            z[0, :, 0] = link.get(spec.model, np.log(mean))
+    slope = np.zeros((train.X.shape[1], outputs))
+    for start in range(0, len(y), _ROWS):
+        part = slice(start, start + _ROWS)
+        n = len(y[part])
+        scores = np.repeat(z, n, axis=0)
+        out, loss = np.empty_like(scores), np.empty((n, 1))
+        scratch = Scratch(np.empty_like(scores), np.empty((n, 1, 1)), np.empty((n, 1, 1)))
+        dz = error(model, np, scores, y[part, :, None], out, loss, scratch)  # (n, C, 1)
+        slope += train.X[part].astype(np.float64).T @ (dz[:, :, 0] * p[part, None])  # (D, C)
+    return float(np.abs(slope).max())
 
 
 def minimized(metric: str) -> bool:

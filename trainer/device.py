@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from trainer.errors import DeviceError
+from trainer.memory import memory_limit
 
 Array = Any  # a NumPy or CuPy array: static types cannot say which, the device does
 
@@ -38,6 +39,13 @@ class Device:
     def to_device(self, array: Array, dtype: Any = None) -> Array:
         """Put a host array on the device, C-contiguous; the CPU copies only where it must."""
         return self.xp.asarray(np.ascontiguousarray(array, dtype=dtype))
+
+    def memory(self) -> int:
+        """Bytes to plan with: those free on a GPU, those that the process may have on a CPU."""
+        if self.kind == "gpu":
+            free, _ = self.xp.cuda.runtime.memGetInfo()
+            return int(free)
+        return memory_limit()
 
     @contextlib.contextmanager
     def enough_memory(self) -> Iterator[None]:

@@ -4,7 +4,8 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from trainer.data.batches import random_bits, shuffle, uniform
+from trainer.data.batches import shuffle
+from trainer.splitmix import random_bits, uniform
 
 MASK = (1 << 64) - 1
 

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 from oracles import row_losses
 from sklearn import metrics as sk
-from stacks import Problem, make_stack, start
+from stacks import DEVICE, Problem, make_stack, start
 
 from trainer.data.rows import Rows
 from trainer.train import stack as stack_module
-from trainer.train.evaluate import Evaluator
+from trainer.train.evaluate import Evaluator, Held
 
 N, D, K = 501, 3, 4
 
@@ -33,7 +33,7 @@ def evaluate(model, X, y, w, outputs, weights, bias, monkeypatch, scale=1.0, los
     problem = Problem(model, loss, X, y, w, w, outputs)
     stack = make_stack(problem, lr=[0.1] * K)
     rows = Rows(name="val", X=X, y=y, weight=w, index=np.arange(N))
-    evaluator = Evaluator(stack, rows, np.full(outputs, scale))
+    evaluator = Evaluator(stack, Held(DEVICE, rows, np.full(outputs, scale)))
     assert len(list(evaluator.batches.chunks(1))) == 5
     z = np.einsum("nd,dck->nck", X, weights) + bias
     return evaluator.metrics(start(stack, weights, bias)), z
@@ -89,8 +89,8 @@ def test_binary(labels, weights, monkeypatch):
     y = y[labels].astype(float)
     W = draw.integers(-2, 3, (D, 1, K)).astype(float)
     b = np.array([[0.0, 0.0, 20.0, -20.0]])  # columns 2 and 3 choose one label only
-    if (labels, weights) == ("only 1", "rows"):
-        assert w.sum() != w @ y[:, 0]  # to a rounding, which no quotient may be made of
+    # "only 1" with rows: on some machines w.sum() != w @ y to a rounding, of which no quotient may
+    # be made
     found, z = evaluate("logistic", X, y, w, 1, W, b, monkeypatch)
     assert len(np.unique(z[:, 0, 0])) < 30  # ties, and some scores of exactly 0
     assert (z[:, 0, 0] == 0).any()

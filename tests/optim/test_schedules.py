@@ -18,6 +18,7 @@ MILESTONES = (7.0, 20.0, 21.0)
 
 def schedule(name, columns=COLUMNS, milestones=MILESTONES):
     values = {key: np.array(value, float) for key, value in columns.items()}
+    values.setdefault("length", values["steps"])
     return Schedule(name=name, milestones=np.array(milestones, float), **values)
 
 
@@ -41,6 +42,16 @@ def test_cosine_starts_at_lr_and_would_end_at_final_one_step_after_the_last():
     assert rates[8] == 0  # past the budget
     longer = schedule("cosine", one | {"steps": [9], "warmup": [1]})
     np.testing.assert_allclose(longer.table(2, 9)[:, 0], rates[:8], rtol=1e-15)
+
+
+def test_cosine_may_be_spread_over_more_steps_than_are_trained():
+    """So that a refit stops at its best epoch on the schedule that found it."""
+    whole = {"lr": [2], "steps": [40], "warmup": [3], "final": [0.25], "gamma": [1]}
+    rates = schedule("cosine", whole).table(1, 40)
+    short = schedule("cosine", whole | {"steps": [15], "length": [40]}).table(1, 40)
+    assert (short[:15] == rates[:15]).all()
+    assert (short[15:] == 0).all()
+    assert (schedule("cosine", whole | {"steps": [15]}).table(1, 15) != rates[:15]).any()
 
 
 @pytest.mark.parametrize("warmup", [0.5, 1.5, 2.5, 7.1])

@@ -69,7 +69,14 @@ CASES = [
     ({"data": {"train": TABLE, "test": [{"table": "b.csv"}]}}, False),
     ({"data": {"train": TABLE, "val": 1}}, False),
     ({"init": {"normal": 0.1}}, True),
-    ({"sweep": "none"}, False),
+    ({"sweep": "none"}, True),
+    ({"sweep": {"parameters": {"optimizer.lr": [0.1]}}}, True),
+    ({"sweep": {"method": "bayes"}}, False),
+    ({"repeat": {"folds": 5}}, True),
+    ({"repeat": {"folds": 1}}, False),
+    ({"repeat": {"few_shot": {"k": [1, 2]}}, "optimizer": {"batch_size": "full"}}, True),
+    ({"select": {"rule": "two_std_err"}}, False),
+    ({"vars": {"layer": 0}}, True),
     ({"log": {"every": 10, "gradients": "none"}}, True),
     ({"bias": "yes"}, False),
     ({"seed": -1}, False),
@@ -88,7 +95,7 @@ def test_it_agrees_with_load_spec(change, right):
 
 
 def test_the_table_of_cases_is_whole():
-    assert len(CASES) == 26
+    assert len(CASES) == 33
 
 
 def test_the_configs_are_found():

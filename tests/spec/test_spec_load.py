@@ -210,7 +210,7 @@ def test_steps_replace_epochs_by_none(tmp_path):
          " quotes make it text: '695e0514'"),
         ("log={every: 1, every: 2}", "log.every: written twice; keep one"),
         ("notes=a: b", "notes: expected text, got a mapping; quotes make it text"),
-        ("optimizer.lr=0.1,0.2", "optimizer.lr: expected a number above 0, got '0.1,0.2';"
+        ("optimizer.lr=0.1,-2", "optimizer.lr: expected a number above 0, got -2;"
          " for example 0.1"),
     ],
 )  # fmt: skip

@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 from oracles import gradients, objective, prediction, row_losses
-from stacks import LOSSES, Recorder, host, initial, joined, make_problem, make_stack, start
+from stacks import LOSSES, Recorder, fit, host, initial, joined, make_problem, make_stack, start
 
 from trainer.data.batches import shuffle
+from trainer.sweep.rungs import EarlyStopping
 from trainer.train import stack as stack_module
-from trainer.train.fit import fit
-from trainer.train.outcomes import EarlyStopping, Outcome
+from trainer.train.outcomes import Outcome
 from trainer.train.stack import Stack
 
 
@@ -24,15 +24,16 @@ class Script:
 
 
 def stopping(metric="val_loss", sign=1.0, patience=(2,), min_delta=(0,), restore_best=True):
+    K = len(patience)
     arrays = np.array(patience, float), np.array(min_delta, float)
-    return EarlyStopping(metric, sign, *arrays, restore_best)
+    return EarlyStopping([metric] * K, np.full(K, sign), *arrays, np.full(K, restore_best))
 
 
 def scripted(values, rule, columns=1, every=1, **settings):
     """Fit linear columns on scripted metrics (one row an evaluation, one number a column)."""
     problem = make_problem("linear")
     stack = make_stack(problem, lr=[0.05] * columns, **{"steps": 12, **settings})
-    script, heard = Script(stack, values, rule.metric if rule else "val_loss"), Recorder()
+    script, heard = Script(stack, values, rule.metric[0] if rule else "val_loss"), Recorder()
     done = fit(stack, start(stack, *initial(problem, columns)), script, every, rule, heard)
     return done, heard, script
 
@@ -63,7 +64,7 @@ def test_early_stopping(what, restore):
     kept = best if restore else made
     assert done.step.tolist() == [kept]
     assert done.metrics["val_x"][0] == pytest.approx(values[kept - 1], nan_ok=True)
-    assert (host(done.state.weights) == script.weights[kept - 1]).all()
+    assert (done.weights == script.weights[kept - 1]).all()
     assert (script.weights[best - 1] != script.weights[made - 1]).any()
 
 
@@ -90,11 +91,21 @@ def test_columns_stop_one_by_one_and_keep_still():
     assert [outcome.step for outcome in done.outcomes] == [6, 3, 4]
     assert done.step.tolist() == [6, 1, 2]
     for k in range(3):
-        kept = script.weights[int(done.step[k]) - 1]
-        assert (host(done.state.weights)[..., k] == kept[..., k]).all()
-    assert (script.weights[5][..., 1] == script.weights[2][..., 1]).all()  # stopped after step 3
+        kept = script.weights[int(done.step[k]) - 1]  # the first is in its place ever after
+        assert (done.weights[..., k] == kept[..., k]).all()
+    # two of three alive are fewer than three quarters: the stack goes on without the second
+    assert [w.shape[-1] for w in script.weights] == [3, 3, 3, 2, 1, 1]
     assert [len(heard.history(k)) for k in range(3)] == [6, 3, 4]
     assert [len(heard.log(k)["step"]) for k in range(3)] == [6, 3, 4]
+
+
+def test_a_stopped_column_keeps_still_while_enough_others_train():
+    values = [[9, 1, 9, 9], [8, 2, 8, 8], [7, 3, 7, 7], [6, 0, 6, 6]]
+    done, _, script = scripted(values, stopping(patience=[2] * 4, min_delta=[0] * 4), 4, steps=4)
+    assert [outcome.step for outcome in done.outcomes] == [4, 3, 4, 4]
+    assert [w.shape[-1] for w in script.weights] == [4] * 4
+    assert (script.weights[3][..., 1] == script.weights[2][..., 1]).all()
+    assert (script.weights[3][..., 0] != script.weights[2][..., 0]).all()
 
 
 @pytest.mark.parametrize(("every", "steps"), [(1, 4), (3, 9), (4, 10), (7, 5)])
@@ -108,7 +119,7 @@ def test_an_evaluation_comes_every_so_many_steps_and_at_the_end_of_each_budget(e
             "finished", f"trained for its {budgets[k]} steps", budgets[k]
         )
     assert done.step.tolist() == budgets
-    assert done.state.step == steps
+    assert heard.evaluations[-1][0] == steps
 
 
 def test_train_loss_is_the_mean_over_the_last_epochs_batches():
@@ -169,7 +180,7 @@ def test_all_columns_diverging_end_the_run():
     stack = make_stack(problem, lr=[1e200, 1e150], steps=1000)
     done = fit(stack, start(stack), Script(stack, []), 1000, None, Recorder())
     assert {outcome.status for outcome in done.outcomes} == {"diverged"}
-    assert done.state.step < 1000
+    assert max(outcome.step for outcome in done.outcomes) < 1000
 
 
 def test_a_diverged_column_keeps_its_best_weights_where_they_are_restored():
@@ -178,8 +189,8 @@ def test_a_diverged_column_keeps_its_best_weights_where_they_are_restored():
     script = Script(stack, [[3], [2]] + [[1]] * 48)
     done = fit(stack, start(stack), script, 1, stopping(patience=[50]), Recorder())
     assert done.outcomes[0].status == "diverged"
-    assert np.isfinite(host(done.state.weights)).all()
-    assert (host(done.state.weights) == script.weights[int(done.step[0]) - 1]).all()
+    assert np.isfinite(done.weights).all()
+    assert (done.weights == script.weights[int(done.step[0]) - 1]).all()
 
 
 def test_a_rate_that_overflows_float32_is_an_outcome_and_not_a_warning():
@@ -196,7 +207,7 @@ def test_an_interruption_finishes_the_step_and_evaluates_what_is_kept(at):
     state = start(stack)
     heard, script = Recorder(state, at), Script(stack, [[1.0, 2.0]] * 12)
     done = fit(stack, state, script, 4, None, heard)
-    assert done.state.step == at
+    assert state.step == at
     assert sum(len(one.step) for one in heard.records) == at
     interrupted = Outcome("interrupted", f"interrupted after step {at}", at)
     finished = Outcome("finished", "trained for its 5 steps", 5)
@@ -204,7 +215,7 @@ def test_an_interruption_finishes_the_step_and_evaluates_what_is_kept(at):
     for k in range(2):
         assert heard.history(k)[-1][0] == at  # each column's last metrics are of its last weights
     assert done.step.tolist() == [at, at]
-    assert (script.weights[-1] == host(done.state.weights)).all()
+    assert (script.weights[-1] == done.weights).all()
 
 
 def test_a_metric_that_is_never_a_number_leaves_the_last_evaluation():
@@ -212,7 +223,7 @@ def test_a_metric_that_is_never_a_number_leaves_the_last_evaluation():
     assert done.outcomes[0].status == "early_stopped"
     assert done.outcomes[0].reason.endswith("was no number in 2 evaluations")
     assert done.step.tolist() == [2]
-    assert (host(done.state.weights) == script.weights[-1]).all()
+    assert (done.weights == script.weights[-1]).all()
     assert len(heard.evaluations) == 2
 
 

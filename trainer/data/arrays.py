@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from trainer.data.batches import uniform
+from trainer.splitmix import uniform
 from trainer.data.frame import Frame, Like, allocate, chunks, group_codes, labels_of
 from trainer.data.hints import reason
 from trainer.data.rows import Array

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trainer.data.hints import quote
-from trainer.data.memory import memory_limit, shown_size
+from trainer.memory import memory_limit, shown_size
 from trainer.data.rows import Array, FloatArray, IntArray, Label
 from trainer.errors import DataError
 

@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 from trainer.data.arrays import with_target
 from trainer.data.frame import Frame, Like, allocate
 from trainer.data.hints import quote, readable_file, reason, show
-from trainer.data.memory import memory_limit, shown_size
+from trainer.memory import memory_limit, shown_size
 from trainer.data.rows import FloatArray, IntArray
 from trainer.errors import DataError
 

@@ -7,7 +7,7 @@ still.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -28,6 +28,8 @@ class Schedule:
         final: (K,) what cosine ends at, as a fraction of lr.
         gamma: (K,) what lr is multiplied by at each milestone of "step".
         milestones: (M,) steps after which that happens.
+        length: (K,) steps that cosine is spread over: those of the budget, or more where a column
+            stops early on the schedule of a longer run.
     """
 
     name: str
@@ -37,6 +39,12 @@ class Schedule:
     final: Numbers
     gamma: Numbers
     milestones: Numbers
+    length: Numbers
+
+    def take(self, columns: Any) -> Schedule:
+        """The schedule of some of the columns."""
+        of_columns = ("lr", "steps", "warmup", "final", "gamma", "length")
+        return replace(self, **{name: getattr(self, name)[columns] for name in of_columns})
 
     def table(self, first: int, last: int) -> Numbers:
         """Learning rates of the steps first … last (counted from 1, both in), shape (steps, K).
@@ -57,7 +65,7 @@ def _constant(schedule: Schedule, before: Numbers) -> Numbers:
 
 
 def _cosine(schedule: Schedule, before: Numbers) -> Numbers:
-    length = np.maximum(schedule.steps - schedule.warmup, 1)
+    length = np.maximum(schedule.length - schedule.warmup, 1)
     progress = np.clip((before - schedule.warmup) / length, 0, 1)
     factor: Numbers = schedule.final + (1 - schedule.final) * 0.5 * (1 + np.cos(np.pi * progress))
     return factor

@@ -29,13 +29,31 @@ _SOURCE_OF_SUFFIX = (
 def unknown(path: Path, form: str, cure: str) -> str:
     """Explain a key that its block, in the form given, does not have; `cure` drops it."""
     key, here = path[-1], _keys(path[:-1], form)
-    if key in words.LATER:
-        return f"a key {_NOT_YET}; {cure}"
     if forms := owners(path):
         belongs = f"{key} belongs to {words.one_of(forms, 'and')}, not {form}"
         return f"{belongs}; {_our_word(path, here) or cure}"
     meant = (_our_word(path, here) or _near(path, here)) if isinstance(key, str) else None
     return f"unknown key; {meant or 'the keys here are ' + words.one_of(here, 'and')}"
+
+
+def unknown_path(key: str) -> str:
+    """Explain a swept key that the schema does not have."""
+    last = key.rpartition(".")[2]
+    if last in words.KEYS:
+        ours = [word for word in words.KEYS[last] if word in known_paths()]
+        if ours:
+            return f"no such key; did you mean {words.one_of(ours, 'and')}?"
+    same = [known for known in known_paths() if known.rpartition(".")[2] == last]
+    if 0 < len(same) <= 3:
+        return f"no such key; did you mean {words.one_of(same)}?"
+    meant = words.nearest(key, known_paths()) or _nearest_last(last)
+    return f"no such key; {f'did you mean {meant}?' if meant else 'for example optimizer.lr'}"
+
+
+def _nearest_last(last: str) -> str | None:
+    by_last = {known.rpartition(".")[2]: known for known in reversed(known_paths())}
+    meant = words.nearest(last, list(by_last))
+    return by_last[meant] if meant else None
 
 
 def missing(path: Path, form: str) -> str:
@@ -72,6 +90,8 @@ def wrong(
         return (
             f"expected a list, got {got}; for example {flow([value]) if one else _example(field)}"
         )
+    if isinstance(value, str) and (why := words.REFUSED.get(str(path[-1]), {}).get(value)):
+        return f"{words.show(value)} is not to be had: {why}"
     takes = context.get("expected") or _takes(field)
     choices = context.get("choices", ())
     right = _meant(path, value, takes, choices)
@@ -103,7 +123,7 @@ def _our_word(path: Path, here: list[str]) -> str | None:
         meant += " (numpy's logspace takes exponents)"
     return (
         f"{meant}?"
-        if {*_all_paths(), *here}.issuperset(words.KEYS[key])
+        if {*known_paths(), *here}.issuperset(words.KEYS[key])
         else f"{meant}, {_NOT_YET}?"
     )
 
@@ -111,7 +131,7 @@ def _our_word(path: Path, here: list[str]) -> str | None:
 def _near(path: Path, here: list[str]) -> str | None:
     """Propose the same key elsewhere, or the nearest spelling here."""
     *above, key = path
-    elsewhere = [known for known in _all_paths() if known.rpartition(".")[2] == key]
+    elsewhere = [known for known in known_paths() if known.rpartition(".")[2] == key]
     if 0 < len(elsewhere) <= 3:
         return f"did you mean {words.one_of(elsewhere)}?"
     nearest = words.nearest(key, here)
@@ -210,10 +230,10 @@ def _example(field: FieldInfo | None) -> str:
 
 
 @cache
-def _all_paths(path: Path = ()) -> list[str]:
+def known_paths(path: Path = ()) -> list[str]:
     """Return the dotted paths of all keys of the schema."""
     paths: dict[str, None] = {}
     for key in (key for block in _blocks(path) for key in block.model_fields):
         paths[words.dotted((*path, key))] = None
-        paths |= dict.fromkeys(_all_paths((*path, key)))
+        paths |= dict.fromkeys(known_paths((*path, key)))
     return list(paths)

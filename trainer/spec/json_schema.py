@@ -27,10 +27,11 @@ class _Generator(GenerateJsonSchema):
         default = json_schema.get("default", "required")
         if default is None:
             return {**json_schema, "default": "none"}
-        if isinstance(default, dict):
-            written = {key: value for key, value in default.items() if value is not None}
-            return {**json_schema, "default": written}
-        return json_schema
+        return (
+            {**json_schema, "default": _present(default)}
+            if "default" in json_schema
+            else json_schema
+        )
 
     def tagged_union_schema(self, schema: core_schema.TaggedUnionSchema) -> JsonSchemaValue:
         """Let forms overlap: a block without keys fits several, and means the first."""
@@ -40,6 +41,13 @@ class _Generator(GenerateJsonSchema):
     def field_title_should_be_set(self, schema: Any) -> bool:
         """Leave titles out: they would repeat the key."""
         return False
+
+
+def _present(default: Any) -> Any:
+    """A default without what is absent in it."""
+    if not isinstance(default, dict):
+        return default
+    return {key: _present(value) for key, value in default.items() if value is not None}
 
 
 def config_schema() -> dict[str, Any]:

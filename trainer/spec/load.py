@@ -10,13 +10,13 @@ from typing import Any
 
 from trainer.errors import Fault, SpecError
 from trainer.spec import words
+from trainer.spec.expand import expand, written
 from trainer.spec.file import read_text
 from trainer.spec.plain import from_mapping
 from trainer.spec.read import read_yaml
 from trainer.spec.scalars import Refused, resolve
-from trainer.spec.schema import SOURCES, Spec
+from trainer.spec.schema import Spec
 from trainer.spec.tree import Path, Place, Tree
-from trainer.spec.validate import validate
 
 
 def load_spec(
@@ -29,10 +29,14 @@ def load_spec(
     out are taken from train, if both are of one kind (not `target` and `weight` of .npy files:
     they hold one row per row of their own X).
 
+    A sweep is expanded: `Spec.trials` has a spec for each of its trials, and the spec itself is
+    that of the first, with what belongs to the whole run.
+
     Args:
         source: the path of a YAML file, or a mapping.
         overrides: `key=value` with a dotted key and a value in YAML, set in this order; the last
-            wins. A mapping as the value replaces the whole block.
+            wins. A mapping as the value replaces the whole block. `key=a,b` makes an axis of a
+            sweep, and a value for a swept key takes its axis away.
 
     Raises:
         SpecError: all faults, each with the file, line and column, key, and what would be right.
@@ -51,12 +55,14 @@ def load_spec(
         tree = read_yaml(text, words.printable(file), folder)
         _check_top(tree, words.printable(file))
         tree.value.setdefault("name", _name(file))
-    for override in overrides:
-        _override(tree, override)
-    _make_paths_absolute(tree)
-    _inherit(tree)
-    spec = validate(tree)
+    notes = [note for override in overrides for note in _override(tree, override)]
+    spec, expansion = expand(tree)
     spec._source_text = text
+    spec._trials = tuple(expansion.trials)
+    spec._axes = expansion.axes
+    spec._expansion_notes = (*notes, *expansion.notes)
+    if spec.sweep is not None or tree.value.get("vars"):
+        spec._written = written(tree, spec, expansion.axes)
     return spec
 
 
@@ -83,27 +89,113 @@ def _name(file: str) -> str:
 # ---------------------------------------------------------------- overrides
 
 
-def _override(tree: Tree, override: str) -> None:
-    """Set `key=value` in a tree."""
+def _override(tree: Tree, override: str) -> list[str]:
+    """Set `key=value` in a tree; return what is to be said of it."""
     shown = words.printable(override)
     shown = shown if len(shown) <= 100 else shown[:97] + "..."
     key, equals, text = override.partition("=")
-    keys = tuple(_key(part) for part in key.strip().split("."))
+    key = key.strip()
+    keys = _split(key)
     if not equals or "" in keys:
         what = "not an override; write key=value, for example optimizer.lr=0.1"
         tree.faults.append(Fault(shown, 0, 0, "(override)", what))
-        return
+        return []
+    is_axis = _has_comma(text)
+    if is_axis:
+        keys, text = (*_AXES, key), f"[{text}]"
     read = read_yaml(text, shown, os.getcwd(), at=keys, position=False)
     tree.faults += read.faults
     tree.reported |= read.reported | ({keys} if read.value is None and read.faults else set())
+    if is_axis:
+        return _add_axis(tree, key, read, shown)
+    notes = _without_axis(tree, key)
     block = _block(tree, keys, shown)
     if block is None:
-        return
+        return notes
     block[keys[-1]] = read.value
+    _take_places(tree, read, keys, shown)
+    return notes
+
+
+_AXES = ("sweep", "parameters")
+
+
+def _split(key: str) -> Path:
+    """The path of an override; an axis of sweep.parameters is one dotted key."""
+    start = ".".join(_AXES) + "."
+    if key.startswith(start) and len(key) > len(start):
+        return (*_AXES, key[len(start) :])
+    return tuple(_key(part) for part in key.split("."))
+
+
+def _has_comma(text: str) -> bool:
+    """Whether a value has a comma outside brackets and quotes: then it is several."""
+    depth, quote = 0, ""
+    for letter in text:
+        if quote:
+            quote = "" if letter == quote else quote
+        elif letter in "\"'":
+            quote = letter
+        elif letter in "[{":
+            depth += 1
+        elif letter in "]}":
+            depth -= 1
+        elif letter == "," and depth == 0:
+            return True
+    return False
+
+
+def _take_places(tree: Tree, read: Tree, keys: Path, shown: str) -> None:
     for path in [path for path in tree.places if path[: len(keys)] == keys]:
         del tree.places[path]
     tree.places |= read.places
     tree.places.setdefault(keys, Place(shown, os.getcwd(), text=""))
+
+
+def _add_axis(tree: Tree, key: str, read: Tree, shown: str) -> list[str]:
+    """Make `key` an axis of every block of the sweep, in the place of one it has."""
+    sweep = tree.value.get("sweep", "none")
+    if not isinstance(sweep, dict):
+        sweep = {}
+        tree.places[("sweep",)] = Place(shown, os.getcwd())
+    sweep = tree.value["sweep"] = dict(sweep)
+    blocks = sweep.get("parameters", "none")
+    if not isinstance(blocks, dict | list):
+        blocks = {}
+        tree.places[_AXES] = Place(shown, os.getcwd())
+    sweep["parameters"] = blocks
+    for i, block in enumerate(blocks if isinstance(blocks, list) else [blocks]):
+        if isinstance(block, dict):
+            block[key] = list(read.value) if isinstance(read.value, list) else read.value
+            at = (*_AXES, i, key) if isinstance(blocks, list) else (*_AXES, key)
+            moved = {(*at, *path[3:]): place for path, place in read.places.items()}
+            _take_places(tree, Tree(places=moved), at, shown)
+    return []
+
+
+def _without_axis(tree: Tree, key: str) -> list[str]:
+    """Take away the axis of a key that is set; say so."""
+    sweep = tree.value.get("sweep")
+    if not isinstance(sweep, dict):
+        return []
+    written = sweep.get("parameters")
+    blocks = written if isinstance(written, list) else [written]
+    rows = sweep.get("zip")
+    zipped = rows if isinstance(rows, list) else []
+    found = False
+    for block in [*blocks, *zipped]:
+        if isinstance(block, dict) and key in block:
+            del block[key]
+            found = True
+    if not found:
+        return []
+    sweep["zip"] = [together for together in zipped if together != {}]
+    if not sweep["zip"]:
+        del sweep["zip"]
+    if "zip" not in sweep and not any(blocks):
+        del tree.value["sweep"]
+        return [f"{key} is set, so its axis is gone, and with it the sweep"]
+    return [f"{key} is set, so its axis is gone"]
 
 
 def _key(part: str) -> Any:
@@ -132,54 +224,3 @@ def _block(tree: Tree, keys: Path, shown: str) -> dict[Any, Any] | None:
         block[key] = inner
         block = inner
     return block
-
-
-# ---------------------------------------------------------------- paths, and keys taken from train
-
-
-def _sources(tree: Tree) -> list[tuple[Path, dict[Any, Any]]]:
-    """Return the sources that are mappings, train first."""
-    data = tree.value.get("data")
-    if not isinstance(data, dict):
-        return []
-    found: list[tuple[Path, Any]] = [
-        (("data", key), data.get(key)) for key in ("train", "val", "test")
-    ]
-    several = data.get("test")
-    if isinstance(several, list):
-        found += [(("data", "test", i), item) for i, item in enumerate(several)]
-    return [(path, source) for path, source in found if isinstance(source, dict)]
-
-
-def _make_paths_absolute(tree: Tree) -> None:
-    for path, source in _sources(tree):
-        keys = ("npy", "target", "weight") if "npy" in source else ("table", "npz", "libsvm")
-        for key in keys:
-            _make_absolute(tree, source, (*path, key))
-    _make_absolute(tree, tree.value, ("init",))
-
-
-def _make_absolute(tree: Tree, block: dict[Any, Any], path: Path) -> None:
-    value = block.get(path[-1])
-    if isinstance(value, str) and value not in ("", "none", "zeros") and "\x00" not in value:
-        folder = tree.places[path].folder
-        block[path[-1]] = os.path.abspath(os.path.join(folder, os.path.expanduser(value)))
-
-
-def _inherit(tree: Tree) -> None:
-    """Give the sources of val and test the keys of train that they leave out."""
-    sources = _sources(tree)
-    if not sources or sources[0][0] != ("data", "train"):
-        return
-    train = sources[0][1]
-    kind = next((kind for kind in SOURCES if kind in train), None)
-    if kind is None or kind == "synthetic":
-        return
-    keys = [key for key in train if not (kind == "npy" and key in ("target", "weight"))]
-    for path, source in sources[1:]:
-        if any(other in source for other in SOURCES if other != kind):
-            continue
-        for key in keys:
-            if key not in source:
-                source[key] = train[key]
-                tree.inherited.add((*path, key))  # a fault of it is train's, and said there

@@ -27,6 +27,8 @@ def broken_rules(spec: Spec) -> Iterator[Broken]:
     yield from _optimizer(spec)
     yield from _schedule(spec.optimizer.schedule)
     yield from _early_stopping(spec)
+    yield from _repeat(spec)
+    yield from _select(spec)
 
 
 def _model(spec: Spec) -> Iterator[Broken]:
@@ -139,13 +141,86 @@ def _early_stopping(spec: Spec) -> Iterator[Broken]:
     if spec.early_stopping is None:
         return
     metric = spec.early_stopping.metric
-    known = ("train_loss", *(f"val_{name}" for name in METRICS[spec.model]))
+    if what := metric_fault(spec, metric):
+        reads = ("data.val",) if metric in _known(spec) else ("model",) * _has_another(metric)
+        yield Broken("early_stopping.metric", what, reads)
+
+
+def metric_fault(spec: Spec, metric: str) -> str | None:
+    """What is wrong with a metric that a spec does not have; None if it has it."""
+    known = _known(spec)
     if metric not in known:
         meant = VALUES["metric"].get(metric) or nearest(metric, known)
         meant = f"did you mean {meant}?" if meant in known else f"write {one_of(known)}"
-        what = f"{spec.model} has no metric {show(metric)}; {meant}"
-        has_another = any(metric == f"val_{name}" for names in METRICS.values() for name in names)
-        yield Broken("early_stopping.metric", what, ("model",) if has_another else ())
-    elif spec.data.val == "none" and metric != "train_loss":
-        what = f"{metric} needs validation rows; set data.val, or write train_loss"
-        yield Broken("early_stopping.metric", what, ("data.val",))
+        return f"{spec.model} has no metric {show(metric)}; {meant}"
+    folds = spec.repeat is not None and spec.repeat.folds is not None
+    if spec.data.val == "none" and not folds and metric != "train_loss":
+        return f"{metric} needs validation rows; set data.val, or write train_loss"
+    return None
+
+
+def _known(spec: Spec) -> tuple[str, ...]:
+    return ("train_loss", *(f"val_{name}" for name in METRICS[spec.model]))
+
+
+def _has_another(metric: str) -> bool:
+    return any(metric == f"val_{name}" for names in METRICS.values() for name in names)
+
+
+def _repeat(spec: Spec) -> Iterator[Broken]:
+    repeat, full = spec.repeat, spec.optimizer.batch_size == "full"
+    if repeat is None:
+        return
+    if repeat.folds is not None and spec.data.val not in ("none", "arrays"):
+        what = "what a fold holds out is val; remove data.val, or repeat.folds"
+        yield Broken("data.val", what, ("repeat.folds",))
+    if repeat.folds is None and repeat.times > 1:
+        what = "is how often folds are drawn; write folds: 5 too, or remove it"
+        yield Broken("repeat.times", what, ("repeat.folds",))
+    if repeat.seeds > 1 and full and spec.init == "zeros" and repeat.few_shot is None:
+        what = "a full batch from zeros comes out the same for every seed; write seeds: 1"
+        yield Broken("repeat.seeds", what, ("optimizer.batch_size", "init", "repeat.few_shot"))
+    shot = repeat.few_shot
+    if shot is None:
+        return
+    if repeat.folds is not None:
+        what = "a run has folds or few_shot, not both; remove one"
+        yield Broken("repeat.few_shot", what, ("repeat.folds",))
+    if not full:
+        what = "few_shot trains on all its rows at once; write batch_size: full"
+        yield Broken("optimizer.batch_size", what, ("repeat.few_shot",))
+    if spec.model == "linear":
+        yield Broken("repeat.few_shot", "linear has no classes to draw from; remove it", ("model",))
+    if shot.val_k != "none" and spec.data.val == "none":
+        what = "draws from val, and there is none; set data.val, or write none"
+        yield Broken("repeat.few_shot.val_k", what, ("data.val",))
+
+
+def _select(spec: Spec) -> Iterator[Broken]:
+    select, repeat = spec.select, spec.repeat
+    repeats = repeat is not None and (
+        repeat.folds is not None or repeat.few_shot is not None or repeat.seeds > 1
+    )
+    if select.rule == "one_std_err" and not repeats:
+        what = "a standard error takes repeats; write repeat: {folds: 5}, or rule: best"
+        yield Broken("select.rule", what, ("repeat",))
+    if select.refit == "train+val" and spec.data.val == "none":
+        folds = repeat is not None and repeat.folds is not None
+        right = "train is all rows with folds" if folds else "set data.val, or write none"
+        yield Broken("select.refit", f"there is no val to add; {right}", ("data.val",))
+    if (
+        select.refit in ("train", "train+val")
+        and repeat is not None
+        and repeat.few_shot is not None
+    ):
+        what = "few_shot is about few rows; write none"
+        yield Broken("select.refit", what, ("repeat.few_shot",))
+    if spec.sweep is not None and spec.sweep.metric is not None:
+        metric = spec.sweep.metric
+        own = "minimize" if metric.name.rpartition("_")[2] in ("loss", "rmse") else "maximize"
+        if metric.goal is not None and metric.goal != own:
+            what = f"{metric.name} is better when {'small' if own == 'minimize' else 'large'}"
+            yield Broken("sweep.metric.goal", f"{what}; write {own}, or remove it")
+    if spec.sweep is not None and spec.sweep.method == "grid" and spec.sweep.num_trials is not None:
+        what = "a grid has as many trials as it has combinations; remove it, or write random"
+        yield Broken("sweep.num_trials", what, ("sweep.method",))

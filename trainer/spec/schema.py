@@ -10,9 +10,10 @@ that a fault is reported once, for the form that was meant.
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+import copy
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from annotated_types import Gt, Lt, MaxLen, MinLen
+from annotated_types import Ge, Gt, Le, Lt, MaxLen, MinLen
 from pydantic import Discriminator, Field, PrivateAttr, Tag, model_validator
 
 from trainer.spec.takes import (
@@ -40,6 +41,9 @@ from trainer.spec.takes import (
 from trainer.spec.words import nearest, one_of
 from trainer.spec.write import to_yaml
 
+if TYPE_CHECKING:
+    from trainer.spec.expand import Trial
+
 BUNDLED = ("diamonds", "breast_cancer", "digits")
 OPTIMIZERS = ("sgd", "adam", "adamw")
 SOURCES = ("table", "npy", "npz", "libsvm", "synthetic")
@@ -49,6 +53,13 @@ METRICS: dict[str, tuple[str, ...]] = {
     "linear": ("loss", "r2", "rmse"),
     "logistic": ("loss", "accuracy", "balanced_accuracy", "auc", "average_precision", "f1", "map"),
     "softmax": ("loss", "accuracy", "balanced_accuracy", "top5"),
+}
+
+_METRIC_NAMES: dict[str, Any] = {
+    "enum": [
+        "train_loss",
+        *dict.fromkeys(f"val_{name}" for names in METRICS.values() for name in names),
+    ]
 }
 
 # ---------------------------------------------------------------- data
@@ -82,6 +93,11 @@ class TableSource(Block):
     weight: OptionalName = Field(
         None, description="The column that holds row weights.", examples=["w"]
     )
+    group: OptionalName = Field(
+        None,
+        description="The column that says which rows belong together: no split or fold parts them.",
+        examples=["patient"],
+    )
 
 
 class NpySource(Block):
@@ -92,6 +108,11 @@ class NpySource(Block):
     target: PathText = Field(description="Path of y, (N,) or (N, C).", examples=["y.npy"])
     weight: OptionalPath = Field(
         None, description="Path of the row weights, (N,).", examples=["w.npy"]
+    )
+    group: OptionalPath = Field(
+        None,
+        description="Path of the groups, (N,): no split or fold parts the rows of one.",
+        examples=["g.npy"],
     )
 
 
@@ -104,6 +125,11 @@ class NpzSource(Block):
     target: Name = Field(description="Name of the array y, (N,) or (N, C).", examples=["y"])
     weight: OptionalName = Field(
         None, description="Name of the array of row weights, (N,).", examples=["w"]
+    )
+    group: OptionalName = Field(
+        None,
+        description="Name of the array of groups, (N,): no split or fold parts the rows of one.",
+        examples=["g"],
     )
 
 
@@ -234,7 +260,7 @@ class Data(Block):
     max_categories: Count = Field(
         100, description="A text column with more distinct values is an error."
     )
-    seed: Seed = Field(0, description="Seed of the split, and of nothing else.")
+    seed: Seed = Field(0, description="Seed of the split and of the folds, and of nothing else.")
 
 
 # ---------------------------------------------------------------- penalty
@@ -306,6 +332,12 @@ class Schedule(Block):
         examples=[[10, 20]],
     )
     gamma: Positive = Field(0.1, description="step: the factor at each milestone.")
+    length: OptionalCount = Field(
+        None,
+        description="cosine: the epochs (steps with steps:) it is spread over, where the run stops"
+        " before its end; none: those of the run.",
+        examples=[30],
+    )
 
 
 class FirstOrder(Block):
@@ -390,6 +422,120 @@ Optimizer = Annotated[
     Discriminator(_optimizer_form),
 ]
 
+# ---------------------------------------------------------------- sweeps
+
+
+class SweepMetric(Block):
+    """What trials are ranked by."""
+
+    name: Text = Field(
+        "val_loss",
+        description="The metric; it says itself whether low or high is good.",
+        examples=["val_accuracy"],
+        json_schema_extra=_METRIC_NAMES,
+    )
+    goal: Annotated[
+        Literal["minimize", "maximize"] | None, Absent, Expected("minimize or maximize")
+    ] = Field(None, description="By default the metric's own.", examples=["minimize"])
+
+
+class EarlyTerminate(Block):
+    """Synchronous halving: after min_iter, min_iter·eta, … evaluations the best 1/eta stay."""
+
+    type: Annotated[Literal["hyperband"], Expected()] = Field(
+        "hyperband", description="hyperband: one bracket of it, with all trials in step."
+    )
+    min_iter: Count = Field(3, description="Evaluations before the first halving.")
+    eta: Annotated[int, Ge(2), Le(1000), Expected("a whole number from 2 to 1000")] = Field(
+        3, description="What the number of trials is divided by at each halving."
+    )
+
+
+# Axes and settings are read by trainer.spec.axes and trainer.spec.expand, which know the file.
+Anything = Annotated[Any, Expected("a mapping of dotted keys to their values")]
+
+
+class Sweep(Block):
+    """Many trials in one run."""
+
+    method: Annotated[
+        Literal["grid", "random"],
+        Expected("grid or random", choices=("grid", "random")),
+    ] = Field("grid", description="grid: every combination; random: num_trials draws.")
+    metric: SweepMetric | None = Field(
+        None,
+        description="What trials are ranked by; by default val_loss, train_loss without val.",
+        examples=[{"name": "val_loss"}],
+    )
+    parameters: Anything = Field(
+        None,
+        description="{dotted key: values}, or a list of such blocks, whose trials are added up.",
+        examples=[{"optimizer.lr": [0.01, 0.1]}],
+    )
+    zip: Anything = Field(
+        None,
+        description="Settings that go together, crossed with the rest.",
+        examples=[[{"optimizer.name": "sgd", "optimizer.lr": 0.1}]],
+    )
+    num_trials: OptionalCount = Field(None, description="Draws of method random.", examples=[64])
+    early_terminate: Annotated[EarlyTerminate | None, Absent] = Field(
+        None,
+        description="Drop trials that fall behind; none, the default, trains all to their ends.",
+        examples=[{"type": "hyperband"}],
+    )
+
+
+class FewShot(Block):
+    """k rows of each class, drawn several times."""
+
+    k: Annotated[
+        Annotated[Count, Tag("<word>")]
+        | Annotated[Annotated[tuple[Count, ...], MinLen(1), Field(strict=False)], Tag("<list>")],
+        Discriminator(word_or_list),
+    ] = Field(description="Rows of each class; of several each is a trial.", examples=[[1, 2, 4]])
+    tries: Count = Field(10, description="Draws, over which metrics are averaged.")
+    val_k: Annotated[
+        Literal["none"] | Count, Expected("a whole number from 1, or none", choices=("none",))
+    ] = Field("none", description="Rows of each class drawn from val, in place of all of it.")
+
+
+class Repeat(Block):
+    """What each trial is averaged over, and never selected over."""
+
+    folds: Annotated[int | None, Ge(2), Absent, Expected("a whole number from 2", ("none",))] = (
+        Field(None, description="Cross-validation: the part held out is val.", examples=[5])
+    )
+    times: Count = Field(1, description="How many times the folds are drawn anew.")
+    few_shot: Annotated[FewShot | None, Absent] = Field(
+        None,
+        description="Draws of a few rows a class, in place of folds; full batch.",
+        examples=[{"k": [1, 2, 4]}],
+    )
+    seeds: Count = Field(1, description="The run again with seed, seed + 1, ….")
+
+
+class Select(Block):
+    """Which trial is chosen, and whether it is trained again on more rows."""
+
+    rule: Annotated[Literal["best", "one_std_err"], Expected()] = Field(
+        "best",
+        description="one_std_err: the strongest penalty within one standard error of the best.",
+    )
+    per: Annotated[tuple[Name, ...], Field(strict=False)] = Field(
+        (),
+        description="Swept keys whose every value gets a winner of its own.",
+        examples=[["vars.layer"]],
+    )
+    refit: Annotated[
+        Literal["auto", "none", "train", "train+val"],
+        Expected(choices=("auto", "none", "train", "train+val")),
+    ] = Field(
+        "auto",
+        description="Train the chosen trial again on all training rows, or those of val too;"
+        " auto: train with folds, else none.",
+    )
+
+
 # ---------------------------------------------------------------- the rest, and the whole
 
 
@@ -407,12 +553,7 @@ class EarlyStopping(Block):
     metric: Text = Field(
         "val_loss",
         description="The metric watched; it says itself whether low or high is good.",
-        json_schema_extra={
-            "enum": [
-                "train_loss",
-                *dict.fromkeys(f"val_{name}" for names in METRICS.values() for name in names),
-            ]
-        },
+        json_schema_extra=_METRIC_NAMES,
     )
     patience: Count = Field(5, description="Evaluations without an improvement before the stop.")
     min_delta: FromZero = Field(0.0, description="The least change that counts as an improvement.")
@@ -424,7 +565,11 @@ class Log(Block):
 
     every: Annotated[
         Literal["auto"] | Count, Expected("a whole number from 1, or auto", choices=("auto",))
-    ] = Field("auto", description="Steps between records of the step log; auto: 1.")
+    ] = Field(
+        "auto",
+        description="Steps between records of the step log; auto: 1, in a sweep what keeps it under"
+        " 10 million rows.",
+    )
     gradients: Annotated[
         Literal["none"] | Count, Expected("a whole number from 1, or none", choices=("none",))
     ] = Field("none", description="Every how many steps ŷ − y and dJ/dW are saved whole, or none.")
@@ -456,6 +601,9 @@ Init = Annotated[
     Annotated[InitWord, Tag("<word>")] | Annotated[NormalInit, Tag("<mapping>")],
     Discriminator(word_or_mapping),
 ]
+Scalar = Annotated[bool | int | float | str, Expected("text, a number, true or false")]
+VariableName = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
+Variables = dict[VariableName, Scalar]
 # A folder is named after it: no separators, no control characters, not "." or "..".
 RunName = Annotated[
     str,
@@ -513,6 +661,35 @@ class Spec(Block):
         "float32", description="Precision of the training."
     )
     log: Log = Field(Log(), description="What the run folder keeps.", examples=[{"every": 1}])
+    vars: Variables = Field(
+        {},
+        description="Words for ${name} in any text of the file; sweep one as vars.name.",
+        examples=[{"layer": 0}],
+    )
+    sweep: Annotated[Sweep | None, Absent] = Field(
+        None,
+        description="Many trials in one run; none, the default, trains one.",
+        examples=[{"parameters": {"optimizer.lr": [0.01, 0.1]}}],
+    )
+    repeat: Annotated[Repeat | None, Absent] = Field(
+        None,
+        description="Folds, draws or seeds that each trial is averaged over; none: one fit each.",
+        examples=[{"folds": 5}],
+    )
+    select: Select = Field(
+        Select(), description="How the chosen trial is found.", examples=[{"rule": "one_std_err"}]
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _folds_are_val(cls, value: Any) -> Any:
+        """Leave the default of data.val out where folds are given: what a fold holds out is val."""
+        if not isinstance(value, dict) or not isinstance(value.get("repeat"), dict):
+            return value
+        data = value.get("data")
+        if value["repeat"].get("folds", "none") != "none" and isinstance(data, dict):
+            return {**value, "data": {"val": "none", **data}}
+        return value
 
     @model_validator(mode="before")
     @classmethod
@@ -526,6 +703,31 @@ class Spec(Block):
         return value
 
     _source_text: str | None = PrivateAttr(None)
+    _trials: tuple[Trial, ...] = PrivateAttr(())
+    _axes: dict[str, tuple[Any, ...]] = PrivateAttr(default_factory=dict)
+    _expansion_notes: tuple[str, ...] = PrivateAttr(())
+    _written: dict[str, Any] | None = PrivateAttr(None)
+
+    @property
+    def trials(self) -> tuple[Trial, ...]:
+        """Every trial of the sweep with its own spec; of a plain run the one."""
+        from trainer.spec.expand import Trial
+
+        return self._trials or (Trial(0, {}, self),)
+
+    @property
+    def axes(self) -> dict[str, tuple[Any, ...]]:
+        """The swept keys, each with its distinct values in order of appearance."""
+        return self._axes
+
+    @property
+    def expansion_notes(self) -> tuple[str, ...]:
+        """What was left out or changed on the way to the trials, a sentence each."""
+        return self._expansion_notes
+
+    def tree(self) -> dict[str, Any]:
+        """Return the spec as dicts, tuples and scalars, a sweep as it was written."""
+        return copy.deepcopy(self._written) if self._written is not None else super().tree()
 
     @property
     def source_text(self) -> str | None:

@@ -35,7 +35,7 @@ def validate(tree: Tree) -> Spec:
         path = _parse(rule.key)
         reads = [path, *map(_parse, rule.reads)]
         if path not in tree.inherited and not any(_touches(read, bad) for read in reads):
-            faults.append(_fault(tree, path, rule.what))
+            faults.append(fault_at(tree, path, rule.what))
     if faults or spec is None:
         raise SpecError(faults)
     return spec
@@ -75,7 +75,7 @@ def _touches(path: Path, bad: set[Path]) -> bool:
     return any(path[: len(other)] == other[: len(path)] for other in bad)
 
 
-def _fault(tree: Tree, path: Path, what: str, at_key: bool = False) -> Fault:
+def fault_at(tree: Tree, path: Path, what: str, at_key: bool = False) -> Fault:
     """Return a fault at the value of a path or at its key; if unwritten, at the key around it."""
     written = path
     while written and written not in tree.places:
@@ -98,14 +98,14 @@ def _findings(tree: Tree, error: ValidationError) -> Iterator[Fault]:
         if kind in ("extra_forbidden", "invalid_key"):
             if not _name_is_unknown(tree, path):
                 what = explain.unknown(path, form, _cure(tree, path))
-                yield _fault(tree, path, what, at_key=True)
+                yield fault_at(tree, path, what, at_key=True)
         elif kind == "missing":
-            yield _fault(tree, path, explain.missing(path, form))
+            yield fault_at(tree, path, explain.missing(path, form))
         elif kind != "too_short" or not value:  # else too short only for want of valid items
             place = tree.places.get(path)
             written = place.text if place else None
             what = explain.wrong(path, form, kind, value, written, found.get("ctx", {}))
-            yield _fault(tree, path, what)
+            yield fault_at(tree, path, what)
 
 
 def _locate(value: Any, loc: tuple[int | str, ...], kind: str) -> tuple[Path, str, Any]:

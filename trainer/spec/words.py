@@ -33,8 +33,12 @@ KEYS: dict[str, tuple[str, ...]] = {
     "lambda": ("penalty.l2",),
 }
 
-# Keys that are to come: told apart from misspellings.
-LATER = ("sweep", "repeat", "select", "vars", "group")
+# Words that are refused with the reason.
+REFUSED: dict[str, dict[str, str]] = {
+    "method": {
+        "bayes": "all trials train at once, so none can learn from another; write grid or random",
+    },
+}
 
 # The same for the values of some keys.
 VALUES: dict[str, dict[str, str]] = {

@@ -8,6 +8,7 @@ of one step.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from copy import copy
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -61,6 +62,12 @@ class RowSet:
 
     def __len__(self) -> int:
         return int(self.X.shape[0])
+
+    def weighted(self, device: Device, q: Array) -> RowSet:
+        """The same rows with other weights (N,) of the objective; all else is shared."""
+        other = copy(self)
+        other.q = device.to_device(q[:, None, None], self.X.dtype)
+        return other
 
 
 @dataclass

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from trainer.data.rows import Rows
+from trainer.device import Device
 from trainer.model.metrics import Targets
 from trainer.model.step import error, scores
 from trainer.train.chunks import FullBatch, RowSet
@@ -17,23 +18,30 @@ Array = Any
 Numbers = np.ndarray[Any, np.dtype[np.float64]]
 
 
-class Evaluator:
-    """The rows of one split on a stack's device, ready to be scored."""
+class Held:
+    """The rows of one split on a device, for any number of stacks to be scored on."""
 
-    def __init__(self, stack: Stack, rows: Rows, target_scale: Numbers) -> None:
+    def __init__(self, device: Device, rows: Rows, target_scale: Numbers) -> None:
         """Copy a split to the device.
 
         Args:
-            stack: whose model, buffers and device are used.
+            device: where to.
             rows: the split.
             target_scale: (C,) σ of the targets in the user's units, for rmse.
         """
-        self.stack = stack
+        outputs = len(target_scale)
         w = rows.weight  # raw: sums of ones are exact in float32, so an accuracy of 1 is 1
-        on_device = RowSet(stack.device, rows.X, rows.y, w, w, stack.shape[1])
-        chunk_rows = min(len(on_device), stack.chunk_rows)
-        self.batches = FullBatch(stack.device, on_device, chunk_rows)
-        self.targets = Targets(rows.y, w, target_scale, stack.shape[1])
+        self.rows = RowSet(device, rows.X, rows.y, w, w, outputs)
+        self.targets = Targets(rows.y, w, target_scale, outputs)
+
+
+class Evaluator:
+    """Scores one stack on held rows, in the stack's own buffers."""
+
+    def __init__(self, stack: Stack, held: Held) -> None:
+        self.stack, self.targets = stack, held.targets
+        chunk_rows = min(len(held.rows), stack.chunk_rows)
+        self.batches = FullBatch(stack.device, held.rows, chunk_rows)
 
     def metrics(self, state: State) -> dict[str, Numbers]:
         """Read `loss` (the data term alone) and the model's metrics, each (K,)."""

@@ -11,7 +11,7 @@ Shapes: N rows, B of a batch, D features, C outputs, K columns.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -58,6 +58,11 @@ class Settings:
     batch_size: int | None
     seed: int
     log_every: int = 1
+
+    def take(self, columns: Any) -> Settings:
+        """The settings of some of the columns."""
+        hyper = {name: value[columns] for name, value in self.hyper.items()}
+        return replace(self, schedule=self.schedule.take(columns), hyper=hyper)
 
 
 @dataclass(frozen=True)
@@ -113,6 +118,43 @@ class Buffers:
         return view
 
 
+def stack_bytes(
+    shape: tuple[int, int, int],
+    rows: int,
+    batch: int | None,
+    itemsize: int,
+    slots: int,
+    restores: bool = False,
+) -> int:
+    """Bytes that a stack takes beside its rows, from what `Stack` and its evaluations allocate.
+
+    Args:
+        shape: (D, C, K).
+        rows: N.
+        batch: rows of a batch; None for all.
+        itemsize: bytes of a number.
+        slots: arrays the optimizer keeps beside each parameter.
+        restores: whether the best weights are kept beside the last ones.
+    """
+    D, C, K = shape
+    fits = max(1, _CHUNK_BYTES // (itemsize * C * K))
+    size = min(batch or rows, rows)
+    chunk = max(min(size, fits), min(fits, _EVALUATION_ROWS))
+    weights = (D + 1) * C * K
+    stretch = int(np.clip(_STRETCH_FLOP / (4.0 * size * D * C * K), 1, _MAX_STRETCH))
+    numbers = (
+        weights * (1 + slots + 2 + restores)  # parameters and their slots, two gradients, the best
+        + chunk * C * K * (3 + 3)  # z, ŷ − y, scratch; as much again comes and goes at evaluations
+        + chunk * (4 * K + C)
+        + stretch * K * (5 + 8 * C)  # the ring and the tables of coefficients
+    )
+    if batch is not None:
+        numbers += min(size, fits) * (D + C) + 2 * rows
+    logged = stretch * K * (5 + 7 + 6) * 8  # in float64 on the host
+    order = 0 if batch is None else 4 * 8 * rows
+    return int(numbers * itemsize + logged + order)
+
+
 class Stack:
     """K columns over one set of training rows."""
 
@@ -162,6 +204,11 @@ class Stack:
         self._prox = soft_threshold if np.any(hyper["l1"] > 0) else None
         free = {name: np.zeros(columns) for name in _PENALTIES}
         self._hyper = {"weights": hyper, "bias": {**hyper, **free}}  # the bias is never penalised
+
+    def take(self, columns: Any) -> Stack:
+        """A stack of some of the columns, on the same rows."""
+        settings = self.settings.take(columns)
+        return Stack(self.device, self.model, self.rows, self.shape[1], settings)
 
     @cached_property
     def stretch(self) -> int:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
-from trainer.data.batches import uniform
+from trainer.splitmix import uniform
 
 Array = Any
 Numbers = np.ndarray[Any, np.dtype[np.float64]]
@@ -28,6 +29,11 @@ class State:
     step: int
     arrays: dict[str, Array] = field(default_factory=dict)
     live: np.ndarray[Any, np.dtype[np.bool_]] = field(default_factory=lambda: np.ones(1, bool))
+
+    def moved(self, move: Callable[[Array], Array]) -> State:
+        """The state with each array moved: to the host, to a device, to some of its columns."""
+        arrays = {name: move(array) for name, array in self.arrays.items()}
+        return State(self.step, arrays, self.live)
 
     @property
     def weights(self) -> Array:

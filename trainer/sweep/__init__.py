@@ -1,0 +1,1 @@
+"""Many stacks: which columns go where, when trials are judged, which one is chosen."""

@@ -1,0 +1,91 @@
+"""How many columns a stack may have, and how many stacks may be on the device at once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from trainer.build import Ground
+from trainer.device import Device
+from trainer.optim.first_order import OPTIMIZERS
+from trainer.spec import Spec
+from trainer.sweep.layout import Planned, cut
+from trainer.sweep.workers import cores
+from trainer.train.stack import stack_bytes
+
+_SHARE = 0.5  # of the memory there is; the rest is for rows, tables and others
+_WORTH_A_THREAD = 16  # C·K of each piece: narrower ones lose more than a second core gives
+
+
+@dataclass(frozen=True)
+class Arrangement:
+    """Stacks that fit.
+
+    Attributes:
+        stacks: cut so that each has room.
+        workers: how many train side by side.
+        room: how many may be on the device at once.
+        bytes: of the largest of them.
+    """
+
+    stacks: list[Planned]
+    workers: int
+    room: int
+    bytes: int
+
+
+def arrange(planned: Sequence[Planned], ground: Ground, restores: bool) -> Arrangement:
+    """Cut stacks by memory, and on a CPU so that every core has one.
+
+    Args:
+        planned: the stacks.
+        ground: the rows of one of them; the others' are taken to be as large.
+        restores: whether best weights are kept.
+    """
+    device = ground.device
+    workers = cores() if device.kind == "cpu" else 1
+    budget = _SHARE * device.memory()
+    most = budget / workers
+    stacks = [piece for one in planned for piece in _fitting(one, ground, restores, most)]
+    if len(stacks) % workers:
+        stacks = [piece for one in stacks for piece in _shared_out(one, ground, workers)]
+    bytes_of = [needed(one.spec, len(one.columns), ground, restores) for one in stacks]
+    largest = max(bytes_of)
+    room = max(workers, int(budget // largest))
+    return Arrangement(stacks, min(workers, len(stacks)), room, largest)
+
+
+def needed(spec: Spec, columns: int, ground: Ground, restores: bool) -> int:
+    """Bytes of a stack of so many columns like this one."""
+    o = spec.optimizer
+    X = ground.rows.X
+    shape = (int(X.shape[1]), len(ground.prepared.encoder.outputs), columns)
+    name = "nesterov" if getattr(o, "nesterov", False) else o.name
+    batch = None if o.batch_size == "full" else o.batch_size
+    slots = len(OPTIMIZERS[name].slots)
+    return stack_bytes(shape, len(ground.rows), batch, X.dtype.itemsize, slots, restores)
+
+
+def _fitting(one: Planned, ground: Ground, restores: bool, most: float) -> list[Planned]:
+    """A stack in as many pieces as it takes for each to need at most `most` bytes."""
+    pieces, columns = 1, len(one.columns)
+    while pieces < columns:
+        widest = int(np.ceil(columns / pieces))
+        if needed(one.spec, widest, ground, restores) <= most:
+            break
+        pieces *= 2
+    return cut(one, min(pieces, columns))
+
+
+def _shared_out(one: Planned, ground: Ground, workers: int) -> list[Planned]:
+    """A stack in a piece a core, where the pieces are wide enough to be worth it."""
+    outputs = len(ground.prepared.encoder.outputs)
+    worth = outputs * len(one.columns) >= _WORTH_A_THREAD * workers
+    return cut(one, workers) if worth else [one]
+
+
+def rows_share(device: Device) -> float:
+    """Bytes that rows kept for later may take."""
+    return _SHARE / 2 * device.memory()

@@ -1,0 +1,153 @@
+"""A run before it trains: its trials, their columns in stacks, the rules they are judged by."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from trainer.build import Columns, build, metric_names, minimized, steps_per_unit
+from trainer.device import Device
+from trainer.errors import DataError
+from trainer.spec import Spec
+from trainer.spec.expand import Trial
+from trainer.sweep.clock import Rules
+from trainer.sweep.crew import Crew, enlist
+from trainer.sweep.layout import (
+    Column,
+    Grounds,
+    RowsOf,
+    Sources,
+    early_stopping,
+    lay_out,
+    stacks_of,
+    with_lambda_max,
+)
+from trainer.sweep.memory import Arrangement, arrange, rows_share
+from trainer.sweep.rungs import Halving
+
+_MOST_RECORDS = 10_000_000  # of a sweep's step log
+
+
+@dataclass
+class Sweep:
+    """All that a run needs to train. A plain run is a sweep of one trial and one repeat.
+
+    Attributes:
+        spec: as it was loaded.
+        trials: each with its own spec.
+        repeats: R, columns a trial.
+        sources: of the rows.
+        grounds: rows on the device.
+        first: the first stack's columns, for what all share.
+        rules: how trials are judged.
+        arrangement: the stacks.
+        crew: the same as members of the clock.
+        log_every: steps between records of the step log.
+    """
+
+    spec: Spec
+    trials: Sequence[Trial]
+    repeats: int
+    sources: Sources
+    grounds: Grounds
+    first: Columns
+    rules: Rules
+    arrangement: Arrangement
+    crew: Crew
+    log_every: int
+
+    @property
+    def is_sweep(self) -> bool:
+        """Whether there is more than one column."""
+        return len(self.trials) * self.repeats > 1
+
+    @property
+    def metrics(self) -> list[str]:
+        """The names of an evaluation's metrics."""
+        prepared = self.first.prepared
+        outputs = len(prepared.encoder.outputs)
+        return metric_names(self.spec.model, outputs, prepared.val is not None)
+
+
+def set_up(spec: Spec, arrays: Mapping[str, Any] | None, device: Device) -> Sweep:
+    """Read the data and arrange the columns of every trial.
+
+    Raises:
+        DataError: anything wrong with the data, or a metric that the targets do not have.
+        DeviceError: a GPU that is full.
+    """
+    sources = Sources(arrays)
+    trials = with_lambda_max(spec.trials, sources, device)
+    columns = lay_out(trials, sources)
+    planned = stacks_of(columns)
+    grounds = Grounds(device, rows_share(device))
+    ground = grounds.of(planned[0].rows, planned[0].spec)
+    log_every = _log_every(spec, columns, len(ground.rows))
+    first = build([column.spec for column in planned[0].columns], ground, log_every)
+    rules = _rules(spec, trials, ground.prepared.val is not None)
+    for trial in trials:
+        _check_metrics(trial.spec, rules.metric, len(ground.prepared.encoder.outputs))
+    arrangement = arrange(planned, ground, bool(rules.stopping.restore_best.any()))
+    crew = enlist(arrangement, grounds, rules, log_every)
+    repeats = 1 + max(column.repeat for _, column in columns)
+    return Sweep(
+        spec, trials, repeats, sources, grounds, first, rules, arrangement, crew, log_every
+    )
+
+
+def _rules(spec: Spec, trials: Sequence[Trial], held: bool) -> Rules:
+    wanted = spec.sweep.metric if spec.sweep else None
+    metric = wanted.name if wanted else "val_loss" if held else "train_loss"
+    stopping = early_stopping([trial.spec for trial in trials])
+    halving = None
+    if spec.sweep is not None and spec.sweep.early_terminate is not None:
+        rule = spec.sweep.early_terminate
+        halving = Halving(rule.min_iter, rule.eta, _groups(spec, trials))
+    return Rules(metric, 1.0 if minimized(metric) else -1.0, stopping, halving)
+
+
+def _groups(spec: Spec, trials: Sequence[Trial]) -> np.ndarray[Any, np.dtype[np.int64]]:
+    """Which trials compete: those with the same values of `select.per`, and of few_shot.k."""
+    paths = [*spec.select.per, "repeat.few_shot.k"]
+    keys = [tuple(str(trial.settings.get(path)) for path in paths) for trial in trials]
+    number = {key: i for i, key in enumerate(dict.fromkeys(keys))}
+    return np.array([number[key] for key in keys])
+
+
+def _check_metrics(spec: Spec, metric: str, outputs: int) -> None:
+    """Refuse a metric that these targets do not have, such as top5 of three classes."""
+    known = metric_names(spec.model, outputs, held=True)
+    stopping = spec.early_stopping
+    wanted = {"sweep.metric.name": metric}
+    if stopping is not None:
+        wanted["early_stopping.metric"] = stopping.metric
+    for key, name in wanted.items():
+        if name not in known:
+            raise DataError(
+                f"{key}: {name} is not measured for this target with {outputs} outputs;"
+                f" {', '.join(known)} are"
+            )
+
+
+def _log_every(spec: Spec, columns: Sequence[tuple[RowsOf, Column]], rows: int) -> int:
+    """Steps between records: 1, or what keeps the log of a sweep under ten million rows."""
+    if spec.log.every != "auto":
+        return spec.log.every
+    steps = sum(
+        (o.steps or (o.epochs or 0) * steps_per_unit(column.spec, rows))
+        for _, column in columns
+        for o in [column.spec.optimizer]
+    )
+    every = 1
+    while steps / every > _MOST_RECORDS and len(columns) > 1:
+        every = _rounder(every)
+    return every
+
+
+def _rounder(every: int) -> int:
+    """1, 2, 5, 10, 20, …: the next."""
+    digits = str(every)
+    return {"1": 2, "2": 5, "5": 10}[digits[0]] * 10 ** (len(digits) - 1)

@@ -1,0 +1,353 @@
+"""One stack in training: from pause to pause, until each of its columns has an outcome.
+
+A `Training` knows nothing of trials: whoever holds several decides, between evaluations, which
+evaluation of a column counts and which columns end (`trainer.sweep.clock`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from trainer.train.outcomes import Outcome
+from trainer.train.stack import PARAMETERS, Records, Snapshot, Stack
+from trainer.train.state import State
+
+Array = Any
+Numbers = np.ndarray[Any, np.dtype[np.float64]]
+Indices = np.ndarray[Any, np.dtype[np.int64]]
+Flags = np.ndarray[Any, np.dtype[np.bool_]]
+Evaluate = Callable[[State], dict[str, Numbers]]
+_CROWDED = 0.75  # of a stack's width: with fewer columns alive the others leave it
+
+
+@dataclass(frozen=True)
+class Reading:
+    """One evaluation of a stack.
+
+    Attributes:
+        number: of the evaluation, from 1, as each column counts its own.
+        step: after which step.
+        metrics: by name, each (K,).
+        due: (K,) the columns it is for.
+    """
+
+    number: int
+    step: int
+    metrics: dict[str, Numbers]
+    due: Flags
+
+
+@dataclass(frozen=True)
+class Stretch:
+    """What a stack did between two pauses.
+
+    Attributes:
+        columns: (K,) which of the columns the stack began with are in it still.
+        records: the log of its steps.
+        counts: (S, K), False after a column's end.
+        snapshots: the full arrays of some steps.
+        reading: the evaluation at its end, or None.
+    """
+
+    columns: Indices
+    records: Records
+    counts: Flags
+    snapshots: list[Snapshot]
+    reading: Reading | None
+
+
+@dataclass
+class Fit:
+    """What came of the K columns that a stack began with.
+
+    Attributes:
+        outcomes: one a column; None while it trains.
+        weights, bias: (D, C, K) and (C, K) on the host, of columns that have left the device: the
+            ones of the evaluation that counts, or of the last step; None before any has.
+        metrics: (K,) values of the evaluation that counts, by name.
+        step: (K,) the step of that evaluation; 0 where there was none.
+        grad_norm: (K,) ‖dJ/dW‖ of the last step.
+        first_loss, finite_loss: (K,) the first loss, and the last finite one.
+    """
+
+    outcomes: list[Outcome | None]
+    weights: Numbers | None = None
+    bias: Numbers | None = None
+    metrics: dict[str, Numbers] = field(default_factory=dict)
+    step: Numbers = field(default_factory=lambda: np.zeros(0))
+    grad_norm: Numbers = field(default_factory=lambda: np.zeros(0))
+    first_loss: Numbers = field(default_factory=lambda: np.zeros(0))
+    finite_loss: Numbers = field(default_factory=lambda: np.zeros(0))
+
+
+class Training:
+    """K columns of one stack, trained to the end of their budgets with evaluations on the way.
+
+    A column is evaluated at every multiple of `every` steps and at the end of its own budget.
+    Between two pauses a stack may be parked: its arrays wait on the host, its buffers are gone.
+
+    Attributes:
+        columns: (K,) which of the columns it began with are in the stack still.
+        state: of those.
+        every: steps between evaluations, once begun.
+        result: of all.
+        unseen: (K,) columns with an evaluation that `count` has not been asked about.
+    """
+
+    stack: Stack
+    state: State
+
+    def __init__(
+        self,
+        count: int,
+        make: Callable[[Indices], Stack],
+        start: Callable[[Stack], State],
+        evaluator: Callable[[Stack], Evaluate],
+        every: Callable[[Stack], int],
+        restore: Flags | None = None,
+        gradients_every: int = 0,
+    ) -> None:
+        """Say what is to be trained; nothing is on the device before `resume`.
+
+        Args:
+            count: K.
+            make: builds the stack of some of the columns.
+            start: their state before the first step.
+            evaluator: makes what reads the metrics of a state; `train_loss` is added here.
+            every: says how many steps are between evaluations.
+            restore: (K,) columns that end with the weights of the evaluation that counts.
+            gradients_every: steps between snapshots; 0 for none.
+        """
+        self.columns, self.every = np.arange(count), 0
+        self.begun = self.open = False
+        self._make, self._start, self._evaluator, self._every = make, start, evaluator, every
+        self._gradients_every = gradients_every
+        self._restore = np.zeros(count, bool) if restore is None else restore
+        self._best: dict[str, Array] = {}
+        self._recent: list[Numbers] = []  # losses (S, K) of the last epoch's steps, and some more
+        self._latest: dict[str, Numbers] = {}  # (K,) of each column's last evaluation
+        self._evaluated = np.zeros(count, int)  # the step of it
+        self.unseen = np.zeros(count, bool)
+        self.result = Fit(
+            [None] * count,
+            step=np.zeros(count),
+            grad_norm=np.full(count, np.nan),
+            first_loss=np.full(count, np.nan),
+            finite_loss=np.full(count, np.nan),
+        )
+
+    def resume(self) -> None:
+        """Have the stack on the device: at its start, or where it was parked."""
+        if self.open:
+            return
+        self.stack = self._make(self.columns)
+        self._evaluate = self._evaluator(self.stack)
+        if not self.begun:
+            self.begun, self.every = True, self._every(self.stack)
+            self._steps_per_epoch = self.stack.steps_per_epoch
+            self.state = self._start(self.stack)
+            restores = bool(self._restore.any())
+            self._best = {n: self.state.arrays[n].copy() for n in PARAMETERS if restores}
+        else:
+            self._move(self.stack.device.to_device)
+        self.open = True
+
+    def park(self) -> None:
+        """Let the stack wait on the host."""
+        if self.open:
+            self._move(self.stack.device.to_host)
+            del self.stack, self._evaluate
+            self.open = False
+
+    def _move(self, move: Callable[[Array], Array]) -> None:
+        self.state = self.state.moved(move)
+        self._best = {name: move(array) for name, array in self._best.items()}
+
+    # --- the clock's questions ---
+
+    @property
+    def live(self) -> Flags:
+        """(K,) columns that still train, or are to."""
+        return np.array([outcome is None for outcome in self.result.outcomes])
+
+    def reached(self, number: int) -> bool:
+        """Whether every column has had its evaluation of this number, or has ended."""
+        return self.ended or (self.begun and self.state.step >= number * self.every)
+
+    @property
+    def ended(self) -> bool:
+        """Whether every column has an outcome."""
+        return None not in self.result.outcomes
+
+    def latest(self, name: str) -> Numbers:
+        """(K,) a metric of each column's last evaluation; NaN without one."""
+        return self._latest.get(name, np.full(len(self.result.outcomes), np.nan))
+
+    # --- the clock's orders ---
+
+    def advance(self, should_stop: Callable[[], object] = lambda: False) -> Stretch:
+        """Run to the next pause: an evaluation, a snapshot to hand over, or the stack's own."""
+        state, snapshots = self.state, []
+        columns = self.columns
+
+        def snapshot(step: int) -> Snapshot | None:
+            if not self._gradients_every or step % self._gradients_every:
+                return None
+            snapshots.append(Snapshot(step))
+            return snapshots[-1]
+
+        live = state.live.copy()
+        records = self.stack.advance(state, self._next_pause(), snapshot, should_stop)
+        finite = np.isfinite(records.values["loss"])
+        unbroken = np.logical_and.accumulate(finite, axis=0)  # (S, K)
+        # the step a column breaks at is still its own; what it computes afterwards is not
+        counts = live & np.vstack([np.ones_like(live), unbroken[:-1]])
+        self._recent.append(records.values["loss"])
+        self._note(records, counts & finite)
+        for at in np.flatnonzero(live & ~unbroken[-1]).tolist():
+            self._diverge(at, int(records.step[unbroken[:, at].sum()]))
+        due = state.live & ((state.step % self.every == 0) | (state.step == self._budget))
+        reading = self._read(due) if due.any() else None
+        return Stretch(columns, records, counts, snapshots, reading)
+
+    def count(self, better: Flags) -> None:
+        """Let the last evaluation of these columns (K,) be the one that counts."""
+        self.unseen[:] = False
+        for name, value in self._latest.items():
+            kept = self.result.metrics.setdefault(name, np.full(value.shape, np.nan))
+            kept[better] = value[better]
+        self.result.step[better] = self._evaluated[better]
+        if self._best and better[self.columns].any():
+            where = self._placed(better[self.columns])
+            for name, best in self._best.items():
+                self._xp.copyto(best, self.state.arrays[name], where=where)
+
+    def end(self, columns: Flags, status: str, reason: Callable[[int, int], str]) -> None:
+        """End these columns (K,) where they still train; `reason(column, step)` says why."""
+        step = self.state.step if self.begun else 0
+        for k in np.flatnonzero(columns & self.live).tolist():
+            self.result.outcomes[k] = Outcome(status, reason(k, step), step)
+        if self.begun:
+            self.state.live &= self.live[self.columns]
+
+    def read_late(self) -> Reading | None:
+        """Evaluate what has trained since its last evaluation: metrics of the weights there are."""
+        if not self.open:
+            return None
+        late = self.state.live & (self._evaluated[self.columns] < self.state.step)
+        return self._read(late) if late.any() else None
+
+    def compact(self) -> None:
+        """Let ended columns leave, at the end of an epoch and where enough of them have ended."""
+        live, whole = self.state.live, self.state.step % self._steps_per_epoch == 0
+        if not live.any() or not whole or live.sum() >= _CROWDED * len(live):
+            return
+        self._store(~live)
+        keep = np.flatnonzero(live)
+        self.columns = self.columns[keep]
+        self._recent = [losses[:, keep] for losses in self._recent]
+        where = self._placed(keep)
+        self._move(lambda array: self._xp.take(array, where, axis=-1))
+        self.state.live = live[keep]
+        if self.open:
+            self.stack = self.stack.take(keep)
+            self._evaluate = self._evaluator(self.stack)
+
+    def close(self) -> None:
+        """Bring the weights of all columns to the host; let the stack go, for good."""
+        if self.begun and self.state.arrays:
+            self._store(np.ones(len(self.columns), bool))
+            self.park()
+            self.state.arrays, self._best = {}, {}
+
+    # --- how ---
+
+    @property
+    def _budget(self) -> Numbers:
+        return self.stack.settings.schedule.steps
+
+    def _next_pause(self) -> int:
+        """The next step with an evaluation, the end of a budget, or a snapshot to hand over."""
+        step, budget = self.state.step, self._budget[self.state.live]
+        pauses = [budget[budget > step].min(), (step // self.every + 1) * self.every]
+        if self._gradients_every:
+            pauses.append((step // self._gradients_every + 1) * self._gradients_every)
+        return int(min(pauses))
+
+    def _note(self, records: Records, counts: Flags) -> None:
+        """Keep the first, the last finite loss and the last gradient norm of each column."""
+        loss, norms = records.values["loss"], records.values["grad_norm"]
+        if records.step[0] == 1:
+            self.result.first_loss[self.columns] = loss[0]
+        some = counts.any(axis=0)
+        last = len(loss) - 1 - counts[::-1].argmax(axis=0)  # (K,)
+        self.result.finite_loss[self.columns[some]] = loss[last[some], np.flatnonzero(some)]
+        read = counts & ~np.isnan(norms)  # not every step has one
+        some = read.any(axis=0)
+        last = len(loss) - 1 - read[::-1].argmax(axis=0)
+        self.result.grad_norm[self.columns[some]] = norms[last[some], np.flatnonzero(some)]
+
+    def _read(self, due: Flags) -> Reading:
+        """Evaluate; columns that are not finite diverge, those at the end of a budget finish."""
+        state, step = self.state, self.state.step
+        # an epoch's steps, whenever other columns were evaluated
+        recent = np.concatenate(self._recent)[-self._steps_per_epoch :]
+        self._recent = [recent]
+        metrics = {"train_loss": recent.mean(axis=0)} | self._evaluate(state)
+        finite = self._finite_weights()
+        for at in np.flatnonzero(due & ~finite).tolist():
+            self._diverge(at, step)
+        due = due & finite
+        where = self.columns[due]
+        for name, value in metrics.items():
+            everyone = np.full(len(self.result.outcomes), np.nan)
+            self._latest.setdefault(name, everyone)[where] = value[due]
+        self._evaluated[where] = step
+        self.unseen[where] = True
+        for at in np.flatnonzero(due & (step >= self._budget)).tolist():
+            self._end_one(at, "finished", f"trained for its {step} steps", step)
+        return Reading(-(-step // self.every), step, metrics, due)
+
+    def _finite_weights(self) -> Flags:
+        xp, state = self.stack.device.xp, self.state
+        finite = xp.isfinite(state.weights).all(axis=(0, 1)) & xp.isfinite(state.bias).all(axis=0)
+        return np.asarray(self.stack.device.to_host(finite))
+
+    def _diverge(self, at: int, step: int) -> None:
+        last = self.result.finite_loss[self.columns[at]]
+        told = f"; its last finite loss was {last:.6g}" if np.isfinite(last) else ""
+        self._end_one(at, "diverged", f"loss or weights not finite at step {step}{told}", step)
+
+    def _end_one(self, at: int, status: str, reason: str, step: int) -> None:
+        self.result.outcomes[int(self.columns[at])] = Outcome(status, reason, step)
+        self.state.live[at] = False
+
+    def _store(self, leaving: Flags) -> None:
+        """Bring the weights of these columns of the stack to the host."""
+        where = self.columns[leaving]
+        restored = (self._restore & (self.result.step > 0))[where]
+        for name in PARAMETERS:
+            now = self._to_host(self.state.arrays[name])[..., leaving]
+            if self._best:
+                now = np.where(restored, self._to_host(self._best[name])[..., leaving], now)
+            whole = getattr(self.result, name)
+            if whole is None:
+                whole = np.zeros((*now.shape[:-1], len(self.result.outcomes)), now.dtype)
+                setattr(self.result, name, whole)
+            whole[..., where] = now
+
+    # A parked stack's arrays are on the host.
+
+    @property
+    def _xp(self) -> Any:
+        return self.stack.device.xp if self.open else np
+
+    def _to_host(self, array: Array) -> Array:
+        return self.stack.device.to_host(array) if self.open else array
+
+    def _placed(self, array: Array) -> Array:
+        return self.stack.device.to_device(array) if self.open else array

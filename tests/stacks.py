@@ -220,7 +220,7 @@ class Recorder:
         self.evaluations.append((reading.step, reading.metrics, reading.due))
         self._columns.append(columns)
 
-    def on_round(self) -> None:
+    def on_round(self, clock: Clock) -> None:
         pass
 
     def should_stop(self) -> bool:

@@ -58,14 +58,19 @@ def _short(name: str) -> str:
     return name if len(name) <= 40 else f"{name[:39]}…"
 
 
-def objective_line(columns: Columns) -> str:
-    """The objective of the first column with its numbers, and scikit-learn's C for the penalty."""
+def objective_line(columns: Columns, several: bool = False) -> str:
+    """The objective of the first column with its numbers, and scikit-learn's C for the penalty.
+
+    Of several trials, whose numbers may differ, the penalty is named and not counted out.
+    """
     spec, l2, l1 = columns.spec, columns.l2[0], columns.l1[0]
     text = f"J = mean {_LOSSES[spec.model, spec.loss]}"
     if spec.class_weight != "none":
         text = text.replace("mean", "class-weighted mean")
     elif not (columns.s == columns.s[0]).all():
         text = text.replace("mean", "weighted mean")
+    if several:
+        return f"{text} + l2/2·‖W‖² + l1·‖W‖₁, each trial with its own l2 and l1"
     if l2:
         text += f" + {l2:.4g}/2·‖W‖²"
     if l1:
@@ -94,7 +99,7 @@ def inverse_c(columns: Columns) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
 
 def mend_divergence(columns: Columns) -> str:
     """A copyable override for a run that diverged, and for constant-lr sgd the bound it broke."""
-    spec, lr = columns.spec, float(columns.stack.settings.schedule.lr[0])
+    spec, lr = columns.spec, float(columns.settings.schedule.lr[0])
     if not isinstance(spec.optimizer, Sgd) or spec.optimizer.schedule.name != "constant":
         return f"try optimizer.lr={_rounded_down(min(spec.optimizer.lr / 10, _TAME_LR))}"
     curvature = data_curvature(columns)
@@ -131,7 +136,7 @@ def data_curvature(columns: Columns) -> float:
             columns.prepared.train.X,
             columns.s / columns.s.sum(),
             columns.spec.bias,
-            columns.stack.model.curvature,
+            columns.model.curvature,
         )
 
 
@@ -142,7 +147,10 @@ def _rounded_down(value: float) -> str:
 
 
 def spec_line(spec: Spec) -> str:
-    """Name, model and optimizer in one line."""
+    """Name, model and optimizer in one line; of a sweep what is swept."""
+    if len(spec.trials) > 1:
+        axes = ", ".join(f"{path} ({len(values):,})" for path, values in spec.axes.items())
+        return f"{spec.name}: {spec.model}, {len(spec.trials):,} trials of {axes}"
     o = spec.optimizer
     count, unit = (o.steps, "step") if o.steps else (o.epochs or 0, "epoch")
     length = f"{count:,} {unit}{'' if count == 1 else 's'}"

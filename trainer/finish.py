@@ -1,96 +1,149 @@
-"""The end of a run: its tables, its model, its predictions and its last words."""
+"""The end of a run: its tables, the choice and its refit, the model, its predictions."""
 
 from __future__ import annotations
 
-import shlex
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
-from trainer.build import Columns
-from trainer.data import Prepared
 from trainer.describe import mend_divergence
-from trainer.fitted import FittedModel
 from trainer.folder import RunFolder
-from trainer.predict import prediction_table, stacked
-from trainer.results import results, trial_rows
-from trainer.terminal import Terminal, Verbatim
-from trainer.train.evaluate import Evaluator
-from trainer.train.fit import Fit
-from trainer.train.state import State
+from trainer.last_words import commands, run_words, sweep_words
+from trainer.predict import prediction_table, row_scores, score, stacked
+from trainer.results import best_yaml, group_rows, refit_spec, repeat_rows, results, trial_rows
+from trainer.sweep.clock import Clock
+from trainer.sweep.model import Model, first_models, refit_models, refit_of
+from trainer.sweep.outcome import trial_results
+from trainer.sweep.select import Chosen, TrialResult, choose, rank
+from trainer.sweep.sweep import Sweep
+from trainer.terminal import Terminal
+from trainer.watch import Silent
 
-Numbers = np.ndarray[Any, np.dtype[np.float64]]
 _BLOWN_UP = 10  # times the first batch's loss, which is one batch's and so may be far off by chance
 
 
 def finish(
-    folder: RunFolder, columns: Columns, done: Fit, first_loss: Numbers, terminal: Terminal
+    folder: RunFolder,
+    sweep: Sweep,
+    clock: Clock,
+    terminal: Terminal,
+    should_stop: Callable[[], int | None],
 ) -> str:
-    """Write the tables, and the model if there is one; return the status of the run."""
-    trials = trial_rows(columns, done)
-    folder.write_trials(trials)
-    if columns.spec.log.weights == "all":
-        _write_all_weights(folder, columns, done)
-    winner = next((row["trial"] for row in trials if row["rank"] == 1), None)
-    test_metrics = {} if winner is None else _write_model(folder, columns, done, winner)
-    folder.write_results(results(columns, trials, test_metrics))
-    outcome = trials[0]
-    status = outcome["status"]
-    if winner is None:
-        reason = f"{outcome['reason']}; {mend_divergence(columns)}"
-        folder.update_manifest(reason=reason)
-        terminal.summary([("diverged", reason)])
-        return "diverged"
-    if outcome["train_loss"] > _BLOWN_UP * first_loss[winner]:
-        rose = f"the training loss went up, {first_loss[winner]:.4g} → {outcome['train_loss']:.4g}"
-        warning = f"{rose}; {mend_divergence(columns)}"
-        folder.update_manifest(warning=warning)
-        terminal.summary([("warning", warning)])
-    _say_end(terminal, folder, outcome, test_metrics)
-    return "interrupted" if status == "interrupted" else "finished"
+    """Write the tables, and the models if there are any; return the status of the run."""
+    trials, spec, metric = trial_results(sweep), sweep.spec, sweep.rules.metric
+    ranked = rank(trials, metric)
+    folder.write_trials(trial_rows(ranked, sweep.metrics))
+    if sweep.repeats > 1:
+        folder.write_repeats(repeat_rows(ranked, sweep.metrics))
+    if spec.log.weights == "all":
+        _write_all_weights(folder, sweep)
+    chosen = choose(trials, spec, metric)
+    models = _models(sweep, chosen, Silent(should_stop), terminal)
+    tests = {trial: _test_metrics(model) for trial, model in models.items()}
+    if chosen.groups:
+        folder.write_groups(group_rows(chosen, sweep.metrics, tests))
+    model = models.get(chosen.best.number) if chosen.best else None
+    refit = _refit(chosen, model)
+    told = results(chosen, ranked, spec, sweep.repeats, tests, refit, clock.rungs)
+    folder.write_results(told)
+    if chosen.best is None or model is None:
+        return _end_without_model(folder, sweep, ranked, terminal)
+    _write_model(folder, model)
+    _warn(folder, sweep, chosen.best, terminal)
+    if sweep.is_sweep:
+        folder.write_best(best_yaml(chosen.best, model.refit))
+        terminal.summary(sweep_words(chosen, ranked, told, tests))
+    else:
+        terminal.summary(run_words(chosen.best, tests[chosen.best.number]))
+    terminal.summary(commands(folder.path))
+    interrupted = any(trial.status == "interrupted" for trial in trials)
+    return "interrupted" if interrupted else "finished"
 
 
-def _write_all_weights(folder: RunFolder, columns: Columns, done: Fit) -> None:
-    count = len(columns.specs)
-    to_host = columns.stack.device.to_host
-    trial, repeat = np.arange(count, dtype=np.int32), np.zeros(count, dtype=np.int32)
-    folder.write_weights(to_host(done.state.weights), to_host(done.state.bias), trial, repeat)
+def _models(sweep: Sweep, chosen: Chosen, observer: Silent, terminal: Terminal) -> dict[int, Model]:
+    """The models of the chosen trial and of the groups' winners, by trial."""
+    winners = {group.trial.number: group.trial for group in chosen.groups}
+    if chosen.best is not None:
+        winners[chosen.best.number] = chosen.best
+    models = first_models(sweep, winners)
+    rows = refit_of(sweep.spec)
+    again = {n: refit_spec(trial, rows) for n, trial in winners.items() if rows and trial.best_step}
+    if rows is None or not again or observer.should_stop():
+        return models
+    refitted = refit_models(sweep, again, rows, observer)
+    if lost := sorted(again.keys() - refitted.keys()):
+        which = ", ".join(map(str, lost))
+        terminal.summary([("warning", f"the refit of trial {which} came to no model; see its own")])
+    return models | refitted
 
 
-def _write_model(folder: RunFolder, columns: Columns, done: Fit, k: int) -> dict[str, float]:
-    """Write the model of column k and its predictions on val and test; return its test metrics."""
-    prepared, to_host = columns.prepared, columns.stack.device.to_host
-    weights, bias = to_host(done.state.weights)[:, :, k], to_host(done.state.bias)[:, k]
-    spec = columns.spec
-    model = FittedModel(spec.model, weights, bias, prepared.encoder, spec.loss)
-    model.save(folder.path)
+def _refit(chosen: Chosen, model: Model | None) -> dict[str, Any] | None:
+    if model is None or model.refit is None or chosen.best is None:
+        return None
+    return {"rows": model.refit, "epochs": chosen.best.best_epoch}
+
+
+def _end_without_model(
+    folder: RunFolder, sweep: Sweep, ranked: Sequence[TrialResult], terminal: Terminal
+) -> str:
+    """Say why no trial has a model; return the status of the run."""
+    if any(trial.status == "interrupted" for trial in ranked):
+        return "interrupted"
+    first = ranked[0]
+    reason = f"{first.reason}; {mend_divergence(sweep.first)}"
+    if len(ranked) > 1:
+        reason = f"all {len(ranked):,} trials; trial {first.number}: {reason}"
+    folder.update_manifest(reason=reason)
+    terminal.summary([("diverged", reason)])
+    return "diverged"
+
+
+def _write_all_weights(folder: RunFolder, sweep: Sweep) -> None:
+    """The weights of every column that has trained."""
+    there = [m for m in sweep.crew.members if m.training.result.weights is not None]
+    weights = [np.asarray(member.training.result.weights) for member in there]
+    bias = [np.asarray(member.training.result.bias) for member in there]
+    if len({array.shape[:2] for array in weights}) != 1:  # other features in other trials
+        return
+    folder.write_weights(
+        np.concatenate(weights, axis=2),  # (D, C, K)
+        np.concatenate(bias, axis=1),  # (C, K)
+        np.concatenate([member.trial for member in there]).astype(np.int32),
+        np.concatenate([member.repeat for member in there]).astype(np.int32),
+    )
+
+
+def _write_model(folder: RunFolder, model: Model) -> None:
+    """Write a model and its predictions on val and test."""
+    model.fitted.save(folder.path)
+    prepared = model.prepared
     held = [rows for rows in (prepared.val, *prepared.tests) if rows is not None]
-    folder.write_predictions(stacked([prediction_table(model, rows) for rows in held]))
-    return _test_metrics(columns, prepared, done.state, k)
+    folder.write_predictions(stacked([prediction_table(model.fitted, rows) for rows in held]))
 
 
-def _test_metrics(columns: Columns, prepared: Prepared, state: State, k: int) -> dict[str, float]:
-    found = {}
-    for rows in prepared.tests:
+def _test_metrics(model: Model) -> dict[str, float]:
+    found: dict[str, float] = {}
+    for rows in model.prepared.tests:
         prefix = "test" if rows.name == "test" else f"test_{rows.name}"
-        evaluator = Evaluator(columns.stack, rows, prepared.encoder.target_scale)
-        for name, value in evaluator.metrics(state).items():
-            found[f"{prefix}_{name}"] = float(value[k])
+        read = score(model.fitted, row_scores(model.fitted, rows), rows.y, rows.weight)
+        found |= {f"{prefix}_{name}": value for name, value in read.items()}
     return found
 
 
-def _say_end(
-    terminal: Terminal, folder: RunFolder, outcome: dict[str, Any], test_metrics: dict[str, float]
-) -> None:
-    shown = {name: outcome[name] for name in outcome if f"{name}_std" in outcome} | test_metrics
-    numbers = ", ".join(f"{name} {value:.4g}" for name, value in shown.items())
-    status = outcome["status"].replace("_", " ")
-    epoch = f"epoch {outcome['best_epoch']} of {outcome['epochs']}"
-    quoted = shlex.quote(str(folder.path))
-    terminal.summary(
-        [
-            ("outcome", f"{status}: {outcome['reason']}; {epoch} counts"),
-            ("metrics", numbers),
-            ("predict", Verbatim(f"python -m trainer predict {quoted} DATA")),
-        ]
-    )
+def _warn(folder: RunFolder, sweep: Sweep, best: TrialResult, terminal: Terminal) -> None:
+    """Say where the chosen trial's training loss went up."""
+    first, last = _first_losses(sweep, best.number), best.metrics.get("train_loss", np.nan)
+    if last > _BLOWN_UP * max(first, default=np.inf):
+        rose = f"the training loss went up, {max(first):.4g} → {last:.4g}"
+        warning = rose if sweep.is_sweep else f"{rose}; {mend_divergence(sweep.first)}"
+        folder.update_manifest(warning=warning)
+        terminal.summary([("warning", warning)])
+
+
+def _first_losses(sweep: Sweep, trial: int) -> list[float]:
+    return [
+        loss
+        for member in sweep.crew.members
+        for loss in member.training.result.first_loss[member.trial == trial].tolist()
+    ]

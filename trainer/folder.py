@@ -41,10 +41,14 @@ STEPS_STREAM = "steps.arrows"
 STEPS = "steps.parquet"
 HISTORY = "history.csv"
 TRIALS = "trials.csv"
+REPEATS = "repeats.csv"
+GROUPS = "groups.csv"
 RESULTS = "results.json"
+BEST = "best.yaml"
 PREDICTIONS = "predictions.parquet"
 WEIGHTS = "weights.safetensors"
 GRADIENTS = "gradients/step-{step}.safetensors"
+GRADIENTS_OF_STACK = "gradients/step-{step}-stack-{stack}.safetensors"
 REPORT = "report.html"
 
 _RUNNING = "running"
@@ -56,6 +60,7 @@ _HISTORY_TYPES = {
     "step": pa.int64(),
 }  # all else are metrics, float64
 _TRIALS_WORDS = frozenset({"status", "reason"})
+_PENALTIES = frozenset({"penalty.l2", "penalty.l1", "penalty.C"})
 
 
 class RunFolder:
@@ -201,15 +206,35 @@ class RunFolder:
     def flush(self) -> None:
         """Write what waits."""
         if self._history_pending:
+            started = time.monotonic()
             write_atomic(self.path / HISTORY, _bytes("".join(self._history_text)))
             self._history_pending = False
-            self._history_due = time.monotonic() + _HISTORY_EVERY
+            now = time.monotonic()
+            # a long table is written anew less often: at most a twentieth of the time goes there
+            self._history_due = now + max(_HISTORY_EVERY, 20 * (now - started))
 
     def write_trials(self, rows: Sequence[Mapping[str, Any]]) -> None:
-        """The table of trials, in the order given; all rows have the columns of the first."""
-        columns = tuple(rows[0]) if rows else ("trial", "rank", "status", "reason")
-        text = csv_header(columns) + csv_lines(rows, columns)
-        write_atomic(self.path / TRIALS, _bytes(text))
+        """The table of trials, in the order given; columns in the order of appearance."""
+        self._write_table(TRIALS, rows, ("trial", "rank", "status", "reason"))
+
+    def write_repeats(self, rows: Sequence[Mapping[str, Any]]) -> None:
+        """The table of columns: those of a trial by repeat."""
+        self._write_table(REPEATS, rows, ("trial", "repeat"))
+
+    def write_groups(self, rows: Sequence[Mapping[str, Any]]) -> None:
+        """The winners by the values of `select.per`."""
+        self._write_table(GROUPS, rows, ("trial",))
+
+    def _write_table(
+        self, name: str, rows: Sequence[Mapping[str, Any]], least: Sequence[str]
+    ) -> None:
+        columns = tuple(dict.fromkeys(key for row in rows for key in row)) or tuple(least)
+        whole = [{column: row.get(column) for column in columns} for row in rows]
+        write_atomic(self.path / name, _bytes(csv_header(columns) + csv_lines(whole, columns)))
+
+    def write_best(self, text: str) -> None:
+        """The chosen trial as a config."""
+        write_atomic(self.path / BEST, _bytes(text))
 
     def write_results(self, results: Mapping[str, Any]) -> None:
         """The outcome: `metric`, `counts`, `best`, `runner_up`, `groups`."""
@@ -234,9 +259,18 @@ class RunFolder:
         arrays = {"weights": weights, "bias": bias, "trial": trial, "repeat": repeat}
         self._write_arrays(self.path / WEIGHTS, arrays)
 
-    def write_gradients(self, step: int, arrays: Mapping[str, npt.NDArray[Any]]) -> None:
-        """One step in full: see CONTRACT's `gradients/` for the arrays and their shapes."""
-        path = self.path / GRADIENTS.format(step=step)
+    def write_gradients(
+        self, step: int, arrays: Mapping[str, npt.NDArray[Any]], stack: int | None = None
+    ) -> None:
+        """One step in full: error, dz (B, C, K), grad_weights, weights (D, C, K), bias, rows.
+
+        Args:
+            step: from 1.
+            arrays: by name.
+            stack: from 0, where there are several.
+        """
+        name = GRADIENTS if stack is None else GRADIENTS_OF_STACK
+        path = self.path / name.format(step=step, stack=stack)
         try:
             path.parent.mkdir(exist_ok=True)
         except OSError as error:
@@ -313,12 +347,28 @@ class RunFolder:
 
     def trials(self) -> list[dict[str, Any]]:
         """trials.csv, a dict per trial; an empty cell is None."""
+        return self._read_table(TRIALS)
+
+    def repeats(self) -> list[dict[str, Any]]:
+        """repeats.csv, a dict per column; empty for a run without repeats."""
+        return self._read_table(REPEATS) if (self.path / REPEATS).exists() else []
+
+    def groups(self) -> list[dict[str, Any]]:
+        """groups.csv, a dict per value of `select.per`; empty without them."""
+        return self._read_table(GROUPS) if (self.path / GROUPS).exists() else []
+
+    def _read_table(self, name: str) -> list[dict[str, Any]]:
+        text = self._read_text(name)
+        swept = [c for c in text.partition("\n")[0].split(",") if "." in c]
+        words = _TRIALS_WORDS | {column for column in swept if column not in _PENALTIES}
         try:
-            rows = parse_csv(self._read_text(TRIALS), words=_TRIALS_WORDS)
+            rows = parse_csv(text, words=words)
         except ValueError as error:
-            raise self._unreadable(TRIALS, error) from error
+            raise self._unreadable(name, error) from error
         for row in rows:
-            self._check(isinstance(row.get("trial"), int), TRIALS, "it does not number the trials")
+            self._check(isinstance(row.get("trial"), int), name, "it does not number the trials")
+            for column in words & row.keys() - _TRIALS_WORDS:
+                row[column] = _value(row[column])
         return rows
 
     def results(self) -> dict[str, Any]:
@@ -393,6 +443,16 @@ class RunFolder:
         else:
             reason = step_log.first_line(error)
         return RunFolderError(f"{self.path / name}: cannot read: {reason}")
+
+
+def _value(text: Any) -> Any:
+    """A swept value: a number, true or false where it is one, else its text."""
+    if text in ("true", "false"):
+        return text == "true"
+    for read in (int, float):
+        with contextlib.suppress(TypeError, ValueError):
+            return read(text)
+    return text
 
 
 def _now() -> str:

@@ -1,63 +1,82 @@
-"""What a run would take, from its shapes and one timed step."""
+"""What a run would take, from its shapes and one timed step of each kind of stack."""
 
 from __future__ import annotations
 
 import resource
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from trainer import device as devices
-from trainer.build import Columns, build, initial_state, log_every, steps_per_unit
-from trainer.data import Prepared, prepare
+from trainer.build import build, initial_state, steps_per_unit
 from trainer.spec import Spec
+from trainer.sweep.layout import Planned
+from trainer.sweep.sweep import Sweep, set_up
 from trainer.train.evaluate import Evaluator
-from trainer.train.stack import Stack
-from trainer.train.state import State
+
+_RECORD = 44  # bytes of a row of the step log
+_REPORT = 48 * 2**20  # what drawing the page takes: Plotly, its script twice over, the charts
 
 
 def plan(spec: Spec) -> str:
     """Say how many stacks and steps, how much memory, log and time a run would take."""
-    prepared = prepare(spec)
     device = devices.choose(spec.device)
     with device.enough_memory():
-        columns = build([spec], prepared, device)
-        stack, state = columns.stack, initial_state(columns)
-        step_seconds, evaluation = _timed(stack, state, prepared)
-    steps = int(stack.settings.schedule.steps.max())
-    every = spec.log.eval_every * steps_per_unit(spec, len(stack.rows))
-    seconds = steps * step_seconds + -(-steps // every) * evaluation
-    records = steps // log_every(spec)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 + _written_later(prepared)
+        sweep = set_up(spec, None, device)
+        costs = [_cost(sweep, one) for one in sweep.arrangement.stacks]
+    stacks = sweep.arrangement.stacks
+    columns = sum(len(one.columns) for one in stacks)
+    steps = sum(cost.steps for cost in costs)
     lines = {
-        "trials": "1 x 1 repeat",
-        "stacks": f"1 of {stack.columns} column",
-        "steps": f"{steps:,} in {-(-steps // stack.steps_per_epoch):,} epochs",
-        "peak memory": f"{-(-peak // 2**20):.0f} MiB",
-        "log": f"{records * 44:,} bytes" + _snapshots(columns, steps),
-        "time": f"{seconds:.1f} seconds",
+        "trials": f"{_counted(len(sweep.trials), 'trial')} x {_counted(sweep.repeats, 'repeat')}",
+        "stacks": f"{_counted(len(stacks), 'stack')} of {_widths(stacks)},"
+        f" {_counted(columns, 'column')} in all",
+        "steps": f"{steps:,} of stacks in {max(cost.epochs for cost in costs):,} epochs",
+        "peak memory": f"{-(-_peak(sweep) // 2**20):.0f} MiB",
+        "log": f"{sum(cost.log for cost in costs):,} bytes" + _snapshots(sweep, costs),
+        "time": f"{_seconds_of(sweep, costs):.1f} seconds",
     }
     return "\n".join(f"{name}: {value}" for name, value in lines.items())
 
 
-def _snapshots(columns: Columns, steps: int) -> str:
-    """What log.gradients adds: a file a snapshot."""
-    every, stack = columns.spec.log.gradients, columns.stack
-    if every == "none":
-        return ""
-    D, C, K = stack.shape
-    numbers = C * K * (2 * stack.batches.size + 2 * D + 1)  # error, dz, dJ/dW, W, b
-    each = numbers * stack.dtype.itemsize + 8 * stack.batches.size
-    count = steps // every
-    return f", and {count:,} files of gradients, {count * each:,} bytes"
+@dataclass(frozen=True)
+class Cost:
+    """Of one stack: its steps and epochs, seconds, rows of the log in bytes, files of gradients."""
+
+    steps: int
+    epochs: int
+    seconds: float
+    log: int
+    files: int
+    file_bytes: int
 
 
-def _timed(stack: Stack, state: State, prepared: Prepared) -> tuple[float, float]:
-    """Seconds of one step and of one evaluation."""
-    val, scale = prepared.val, prepared.encoder.target_scale
-    evaluator = Evaluator(stack, val, scale) if val is not None else None
+def _cost(sweep: Sweep, planned: Planned) -> Cost:
+    """Build a stack and time one step and one evaluation of it."""
+    spec = planned.spec
+    ground = sweep.grounds.of(planned.rows, spec)
+    columns = build([column.spec for column in planned.columns], ground, sweep.log_every)
+    stack = columns.stack()
+    state = initial_state(columns, stack)
+    evaluator = Evaluator(stack, ground.held) if ground.held else None
     stack.advance(state, 1)  # warms up: first calls pay for caches and threads
     step = _seconds(lambda: stack.advance(state, state.step + 1))
-    return step, _seconds(lambda: evaluator.metrics(state)) if evaluator else 0.0
+    evaluation = _seconds(lambda: evaluator.metrics(state)) if evaluator else 0.0
+    budget = stack.settings.schedule.steps
+    steps = int(budget.max())
+    every = spec.log.eval_every * steps_per_unit(spec, len(stack.rows))
+    gradients = spec.log.gradients
+    files = 0 if gradients == "none" else steps // gradients
+    D, C, K = stack.shape
+    numbers = C * K * (2 * stack.batches.size + 2 * D + 1)  # error, dz, dJ/dW, W, b
+    return Cost(
+        steps=steps,
+        epochs=-(-steps // stack.steps_per_epoch),
+        seconds=steps * step + -(-steps // every) * evaluation,
+        log=int((budget // sweep.log_every).sum()) * _RECORD,
+        files=files,
+        file_bytes=files * (numbers * stack.dtype.itemsize + 8 * stack.batches.size),
+    )
 
 
 def _seconds(action: Callable[[], object]) -> float:
@@ -66,7 +85,43 @@ def _seconds(action: Callable[[], object]) -> float:
     return time.perf_counter() - start
 
 
-def _written_later(prepared: Prepared) -> int:
+def _seconds_of(sweep: Sweep, costs: list[Cost]) -> float:
+    """Of all stacks, side by side; a refit is one column and little beside them."""
+    return sum(cost.seconds for cost in costs) / sweep.arrangement.workers
+
+
+def _peak(sweep: Sweep) -> int:
+    """Bytes at the run's peak: those of now, with one stack built, and what comes to it."""
+    now = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    arrangement, ground = sweep.arrangement, sweep.first.ground
+    at_once = min(arrangement.at_once(sweep.in_step), len(arrangement.stacks))
+    others = (at_once - 1) * arrangement.bytes
+    rows = (len({one.rows.key for one in arrangement.stacks[:at_once]}) - 1) * ground.bytes
+    D, C = int(ground.rows.X.shape[1]), len(ground.prepared.encoder.outputs)
+    columns = sum(len(one.columns) for one in arrangement.stacks)
+    results = columns * (D + 1) * C * ground.rows.X.dtype.itemsize
+    return int(now + others + rows + results + _written_later(sweep) + _REPORT)
+
+
+def _written_later(sweep: Sweep) -> int:
     """Bytes of the predictions that the end of a run makes: scores, probabilities and the table."""
+    prepared = sweep.first.prepared
     held = [rows for rows in (prepared.val, *prepared.tests) if rows is not None]
     return sum(len(rows) for rows in held) * (len(prepared.encoder.outputs) + 2) * 8 * 3
+
+
+def _snapshots(sweep: Sweep, costs: list[Cost]) -> str:
+    """What log.gradients adds: a file a snapshot and stack."""
+    count = sum(cost.files for cost in costs)
+    total = sum(cost.file_bytes for cost in costs)
+    return f", and {count:,} files of gradients, {total:,} bytes" if count else ""
+
+
+def _widths(stacks: list[Planned]) -> str:
+    widths = sorted({len(one.columns) for one in stacks})
+    few, most = widths[0], widths[-1]
+    return _counted(few, "column") if few == most else f"{few:,} to {most:,} columns"
+
+
+def _counted(number: int, of: str) -> str:
+    return f"{number:,} {of}{'' if number == 1 else 's'}"

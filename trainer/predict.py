@@ -25,20 +25,25 @@ Numbers = np.ndarray[Any, np.dtype[np.float64]]
 _CHUNK = 65_536  # rows
 
 
+def row_scores(model: FittedModel, rows: Rows) -> Numbers:
+    """Scores (N, C) of encoded rows, in the target's units."""
+    parts = [
+        rows.X[i : i + _CHUNK] @ model.weights + model.bias for i in range(0, len(rows), _CHUNK)
+    ]
+    return _in_units(model, np.concatenate(parts).astype(np.float64))
+
+
 def prediction_table(model: FittedModel, rows: Rows) -> pa.Table:
     """The rows of predictions.parquet for one split.
 
     Columns: split, row, target, prediction, and p_<class> where there are classes. With several
     targets, target_<name> and prediction_<name> stand in their place.
     """
-    z = np.concatenate(
-        [rows.X[i : i + _CHUNK] @ model.weights + model.bias for i in range(0, len(rows), _CHUNK)]
-    ).astype(np.float64)  # (N, C)
     columns: dict[str, Any] = {
         "split": pa.array([rows.name] * len(rows), pa.string()),
         "row": rows.index,
         **_named("target", model, _words(model, rows.y)),
-        **predictions(model, _in_units(model, z)),
+        **predictions(model, row_scores(model, rows)),
     }
     return pa.table(columns)
 

@@ -9,17 +9,7 @@ import traceback
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-import numpy as np
-
 from trainer import device as devices
-from trainer.build import (
-    Columns,
-    build,
-    early_stopping,
-    initial_state,
-    steps_per_unit,
-)
-from trainer.data import prepare
 from trainer.describe import data_line, objective_line, spec_line
 from trainer.errors import DiskError, TrainerError
 from trainer.finish import finish
@@ -27,17 +17,13 @@ from trainer.folder import RunFolder
 from trainer.interrupt import Interrupt
 from trainer.location import check_free
 from trainer.report import write_report
-from trainer.results import metric_names
 from trainer.runs import Run
 from trainer.spec import Spec, load_spec
+from trainer.sweep.clock import Clock
+from trainer.sweep.sweep import Sweep, set_up, sweep_line, train
 from trainer.terminal import Terminal
-from trainer.train.evaluate import Evaluator
-from trainer.train.fit import Fit, fit
-from trainer.train.outcomes import EarlyStopping
-from trainer.train.state import State
-from trainer.watch import Watch
+from trainer.watch import RunWatch, SweepWatch
 
-Numbers = np.ndarray[Any, np.dtype[np.float64]]
 SpecLike = Spec | Mapping[str, Any] | str | os.PathLike[str]
 
 
@@ -116,28 +102,24 @@ def _carry_out(
     if out is not None:
         check_free(out)  # before the data are read, which may take minutes
     device = devices.choose(spec.device)
-    terminal.summary([("config", spec_line(spec))])
-    prepared = prepare(spec, data)
-    terminal.summary([("data", data_line(prepared.summary, spec))])
+    terminal.summary([("config", spec_line(spec)), *(("sweep", n) for n in spec.expansion_notes)])
     with device.enough_memory():
-        columns = build([spec], prepared, device)
-        state, stopping = initial_state(columns), early_stopping(columns)
+        sweep = set_up(spec, data, device)
+    prepared = sweep.first.prepared
+    terminal.summary([("data", data_line(prepared.summary, spec))])
     should_stop()  # from here on a signal is noted, and what the folder holds is whole
     folder = RunFolder.create(spec.name, out)
     terminal.attach(folder.log, folder.log_path)
     with _closing(folder), device.enough_memory():
-        told = [
+        told: list[tuple[str, object]] = [
             ("device", f"{device.kind}: {device.name} ({device.reason})"),
-            ("objective", objective_line(columns)),
-            ("folder", folder.path),
+            ("objective", objective_line(sweep.first, len(sweep.trials) > 1)),
         ]
-        terminal.summary(told)
-        _write_start(folder, spec, columns, device, command)
-        total = int(columns.stack.settings.schedule.steps.max())
-        with terminal.progress(total, -(-total // columns.stack.steps_per_epoch)) as progress:
-            watch = Watch(columns, folder, progress, should_stop)
-            done = _train(columns, state, stopping, watch)
-        status = finish(folder, columns, done, watch.first_loss, terminal)
+        told += [("sweep", sweep_line(sweep))] if sweep.is_sweep else []
+        terminal.summary([*told, ("folder", folder.path)])
+        _write_start(folder, spec, sweep, command)
+        clock = _train(sweep, folder, terminal, should_stop)
+        status = finish(folder, sweep, clock, terminal, should_stop)
         folder.close(status)
     _draw(folder, terminal)
     return Run(folder.path)
@@ -177,18 +159,12 @@ def _closing(folder: RunFolder) -> Iterator[None]:
         raise
 
 
-def _write_start(
-    folder: RunFolder,
-    spec: Spec,
-    columns: Columns,
-    device: devices.Device,
-    command: str | None,
-) -> None:
-    prepared = columns.prepared
+def _write_start(folder: RunFolder, spec: Spec, sweep: Sweep, command: str | None) -> None:
+    prepared, device = sweep.first.prepared, sweep.first.ground.device
     config = spec.to_yaml()
     folder.write_input(spec.source_text if spec.source_text is not None else config)
     folder.write_config(config)
-    folder.start_history(metric_names(columns))
+    folder.start_history(sweep.metrics)
     folder.update_manifest(
         command=command,
         notes=spec.notes,
@@ -204,16 +180,14 @@ def _write_start(
     )
 
 
-def _train(columns: Columns, state: State, stopping: EarlyStopping | None, watch: Watch) -> Fit:
-    spec, stack = columns.spec, columns.stack
-    scale = columns.prepared.encoder.target_scale
-    val = columns.prepared.val
-    evaluator = Evaluator(stack, val, scale) if val is not None else None
-
-    def evaluate(at: State) -> dict[str, Numbers]:
-        read = evaluator.metrics(at) if evaluator else {}
-        return {f"val_{name}": value for name, value in read.items()}
-
-    every = spec.log.eval_every * steps_per_unit(spec, len(stack.rows))
-    gradients = 0 if spec.log.gradients == "none" else spec.log.gradients
-    return fit(stack, state, evaluate, every, stopping, watch, gradients)
+def _train(
+    sweep: Sweep, folder: RunFolder, terminal: Terminal, should_stop: Callable[[], int | None]
+) -> Clock:
+    """Train all stacks, with one column as a run shows itself, with more as a sweep does."""
+    if not sweep.is_sweep:
+        steps, per_epoch = int(sweep.first.settings.schedule.steps[0]), sweep.first.steps_per_epoch
+        with terminal.progress(steps, -(-steps // per_epoch)) as progress:
+            return train(sweep, RunWatch(sweep, folder, should_stop, progress))
+    columns = len(sweep.trials) * sweep.repeats
+    with terminal.sweep_progress(columns, sweep.rules.metric) as progress:
+        return train(sweep, SweepWatch(sweep, folder, should_stop, progress))

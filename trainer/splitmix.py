@@ -1,8 +1,8 @@
 """Random bits that are the same on every machine, device and NumPy version.
 
-They depend on (seed, stream) alone. NumPy promises no fixed stream for Generator's methods (NEP 19),
-so they come from splitmix64 (Steele, Lea, Flood 2014, "Fast splittable pseudorandom number
-generators"), integer arithmetic only.
+They depend on (seed, stream) alone. NumPy promises no fixed stream for Generator's methods
+(NEP 19), so they come from splitmix64 (Steele, Lea, Flood 2014, "Fast splittable pseudorandom
+number generators"), integer arithmetic only.
 """
 
 from __future__ import annotations

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions, RenderResult
     from rich.live import Live
 
+    from trainer.sweep_progress import SweepProgress
+
 _REDRAW_EVERY = 0.1  # seconds
 _LINE_GAP = 2.0  # seconds between two lines of progress, at least,
 _LINE_EVERY = 30.0  # and at most; between them a line for each tenth of the steps
@@ -127,7 +129,25 @@ class Terminal:
             progress.live = live
             yield progress
 
-    def _live(self, progress: Progress) -> Live:
+    @contextlib.contextmanager
+    def sweep_progress(self, total: float, metric: str) -> Iterator[SweepProgress]:
+        """Show how far a sweep is, as long as the block lasts.
+
+        Args:
+            total: of what `SweepProgress.update` is told.
+            metric: what trials are ranked by.
+        """
+        from trainer.sweep_progress import SweepProgress
+
+        progress = SweepProgress(self, total, metric)
+        if self.quiet or not self._in_place:
+            yield progress
+            return
+        with self._live(progress) as live:
+            progress.live = live
+            yield progress
+
+    def _live(self, progress: Progress | SweepProgress) -> Live:
         from rich.live import Live
 
         return Live(

@@ -15,7 +15,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.datasets import dump_svmlight_file, load_svmlight_file
 
-from trainer.data import libsvm, memory
+from trainer import memory
+from trainer.data import libsvm
 from trainer.data.frame import Labels
 from trainer.data.libsvm import read_libsvm
 from trainer.errors import DataError

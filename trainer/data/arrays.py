@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from trainer.splitmix import uniform
 from trainer.data.frame import Frame, Like, allocate, chunks, group_codes, labels_of
 from trainer.data.hints import reason
 from trainer.data.rows import Array
 from trainer.errors import DataError
+from trainer.splitmix import uniform
 
 _KINDS = {
     "U": "text",

@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trainer.data.hints import quote
-from trainer.memory import memory_limit, shown_size
 from trainer.data.rows import Array, FloatArray, IntArray, Label
 from trainer.errors import DataError
+from trainer.memory import memory_limit, shown_size
 
 
 @dataclass(frozen=True)

@@ -26,9 +26,9 @@ from numpy.typing import NDArray
 from trainer.data.arrays import with_target
 from trainer.data.frame import Frame, Like, allocate
 from trainer.data.hints import quote, readable_file, reason, show
-from trainer.memory import memory_limit, shown_size
 from trainer.data.rows import FloatArray, IntArray
 from trainer.errors import DataError
+from trainer.memory import memory_limit, shown_size
 
 SUFFIXES = (".libsvm", ".svm", ".svmlight", ".txt")
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Protocol
 
 import numpy as np
@@ -53,7 +54,7 @@ class Observer(Protocol):
     def on_reading(self, stack: int, columns: Indices, reading: Reading) -> None:
         """Take one evaluation of these columns (K,) of a stack."""
 
-    def on_round(self) -> None:
+    def on_round(self, clock: Clock) -> None:
         """Show how far the sweep is."""
 
     def should_stop(self) -> bool:
@@ -145,7 +146,7 @@ class Clock:
         stop = self.observer.should_stop
         for training in trainings:
             training.resume()
-        stretches = self.workers.run([lambda t=t: t.advance(stop) for t in trainings])
+        stretches = self.workers.run([partial(training.advance, stop) for training in trainings])
         for i, stretch in zip(behind, stretches, strict=True):
             self.observer.on_stretch(i, stretch)
             if stretch.reading is not None:
@@ -157,7 +158,7 @@ class Clock:
                     self.members[i].training.park()
             if not self._behind(party):
                 self._decide(party)
-        self.observer.on_round()
+        self.observer.on_round(self)
 
     def _behind(self, party: Party) -> list[int]:
         at = party.evaluation

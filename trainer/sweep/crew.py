@@ -103,7 +103,7 @@ def _evaluate(evaluator: Evaluator | None) -> Evaluate:
     return evaluate
 
 
-def train(crew: Crew, rules: Rules, observer: Observer, arrangement: Arrangement) -> Clock:
+def run(crew: Crew, rules: Rules, observer: Observer, arrangement: Arrangement) -> Clock:
     """Train all members to their ends."""
     with Workers(arrangement.workers) as workers:
         clock = Clock(crew.members, rules, observer, workers, arrangement.room)

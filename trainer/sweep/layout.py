@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -60,7 +61,7 @@ class Grounds:
 
     device: Device
     room: float = np.inf
-    _held: dict[Hashable, Ground] = field(default_factory=dict)
+    _held: dict[tuple[Hashable, str], Ground] = field(default_factory=dict)
 
     def of(self, rows: RowsOf, spec: Spec) -> Ground:
         """The rows of one part, with the weights that a spec gives them."""
@@ -69,7 +70,7 @@ class Grounds:
         if ground is None:
             ground = self._lay(rows, spec)
         self._held[key] = ground  # the last used is the last to go
-        while len(self._held) > 1 and sum(map(_bytes, self._held.values())) > self.room:
+        while len(self._held) > 1 and sum(g.bytes for g in self._held.values()) > self.room:
             del self._held[next(iter(self._held))]
         return ground
 
@@ -78,14 +79,6 @@ class Grounds:
             if key == rows.key:  # one copy of X for all class weights
                 return other.weighted(spec.class_weight)
         return lay(rows.prepare(), spec.class_weight, self.device)
-
-    def drop(self) -> None:
-        """Let all rows go."""
-        self._held.clear()
-
-
-def _bytes(ground: Ground) -> int:
-    return ground.bytes
 
 
 @dataclass
@@ -185,11 +178,7 @@ def stacks_of(columns: Sequence[tuple[RowsOf, Column]]) -> list[Planned]:
 def cut(planned: Planned, pieces: int) -> list[Planned]:
     """A stack in so many pieces, as equal as can be."""
     bounds = np.linspace(0, len(planned.columns), pieces + 1).round().astype(int)
-    return [
-        replace(planned, columns=planned.columns[a:b])
-        for a, b in zip(bounds[:-1], bounds[1:], strict=True)
-        if b > a
-    ]
+    return [replace(planned, columns=planned.columns[a:b]) for a, b in pairwise(bounds) if b > a]
 
 
 def early_stopping(specs: Sequence[Spec]) -> EarlyStopping:

@@ -16,7 +16,7 @@ from trainer.sweep.workers import cores
 from trainer.train.stack import stack_bytes
 
 _SHARE = 0.5  # of the memory there is; the rest is for rows, tables and others
-_WORTH_A_THREAD = 16  # C·K of each piece: narrower ones lose more than a second core gives
+_WORTH_A_THREAD = 1 << 15  # scores of a piece's batch: with fewer, cores wait for Python
 
 
 @dataclass(frozen=True)
@@ -35,6 +35,10 @@ class Arrangement:
     room: int
     bytes: int
 
+    def at_once(self, in_step: bool) -> int:
+        """How many stacks are on the device together: all that fit where they keep in step."""
+        return min(self.room, len(self.stacks) if in_step else self.workers, len(self.stacks))
+
 
 def arrange(planned: Sequence[Planned], ground: Ground, restores: bool) -> Arrangement:
     """Cut stacks by memory, and on a CPU so that every core has one.
@@ -49,7 +53,7 @@ def arrange(planned: Sequence[Planned], ground: Ground, restores: bool) -> Arran
     budget = _SHARE * device.memory()
     most = budget / workers
     stacks = [piece for one in planned for piece in _fitting(one, ground, restores, most)]
-    if len(stacks) % workers:
+    if len(stacks) < workers:
         stacks = [piece for one in stacks for piece in _shared_out(one, ground, workers)]
     bytes_of = [needed(one.spec, len(one.columns), ground, restores) for one in stacks]
     largest = max(bytes_of)
@@ -81,8 +85,10 @@ def _fitting(one: Planned, ground: Ground, restores: bool, most: float) -> list[
 
 def _shared_out(one: Planned, ground: Ground, workers: int) -> list[Planned]:
     """A stack in a piece a core, where the pieces are wide enough to be worth it."""
-    outputs = len(ground.prepared.encoder.outputs)
-    worth = outputs * len(one.columns) >= _WORTH_A_THREAD * workers
+    size, rows = one.spec.optimizer.batch_size, len(ground.rows)
+    batch = rows if size == "full" else min(size, rows)
+    scores = batch * len(ground.prepared.encoder.outputs) * len(one.columns)
+    worth = scores >= _WORTH_A_THREAD * workers
     return cut(one, workers) if worth else [one]
 
 

@@ -13,8 +13,8 @@ from trainer.device import Device
 from trainer.errors import DataError
 from trainer.spec import Spec
 from trainer.spec.expand import Trial
-from trainer.sweep.clock import Rules
-from trainer.sweep.crew import Crew, enlist
+from trainer.sweep.clock import Clock, Observer, Rules
+from trainer.sweep.crew import Crew, enlist, run
 from trainer.sweep.layout import (
     Column,
     Grounds,
@@ -65,6 +65,12 @@ class Sweep:
         return len(self.trials) * self.repeats > 1
 
     @property
+    def in_step(self) -> bool:
+        """Whether stacks wait for each other at evaluations."""
+        stops = bool(self.rules.stopping.watched.any()) and self.repeats > 1
+        return self.rules.halving is not None or stops
+
+    @property
     def metrics(self) -> list[str]:
         """The names of an evaluation's metrics."""
         prepared = self.first.prepared
@@ -96,6 +102,25 @@ def set_up(spec: Spec, arrays: Mapping[str, Any] | None, device: Device) -> Swee
     return Sweep(
         spec, trials, repeats, sources, grounds, first, rules, arrangement, crew, log_every
     )
+
+
+def train(sweep: Sweep, observer: Observer) -> Clock:
+    """Train all stacks of a sweep to their ends."""
+    return run(sweep.crew, sweep.rules, observer, sweep.arrangement)
+
+
+def sweep_line(sweep: Sweep) -> str:
+    """Trials, repeats, columns and stacks in a line."""
+    trials, stacks = len(sweep.trials), len(sweep.arrangement.stacks)
+    columns = trials * sweep.repeats
+    text = f"{_counted(trials, 'trial')} x {_counted(sweep.repeats, 'repeat')} ="
+    text += f" {_counted(columns, 'column')} in {_counted(stacks, 'stack')}"
+    every = sweep.log_every
+    return text if every == 1 else f"{text}; every {every}th step is logged"
+
+
+def _counted(number: int, of: str) -> str:
+    return f"{number:,} {of}{'' if number == 1 else 's'}"
 
 
 def _rules(spec: Spec, trials: Sequence[Trial], held: bool) -> Rules:
@@ -150,4 +175,4 @@ def _log_every(spec: Spec, columns: Sequence[tuple[RowsOf, Column]], rows: int) 
 def _rounder(every: int) -> int:
     """1, 2, 5, 10, 20, …: the next."""
     digits = str(every)
-    return {"1": 2, "2": 5, "5": 10}[digits[0]] * 10 ** (len(digits) - 1)
+    return {"1": 2, "2": 5, "5": 10}[digits[0]] * int(10 ** (len(digits) - 1))

@@ -183,6 +183,11 @@ class Training:
         """Whether every column has an outcome."""
         return None not in self.result.outcomes
 
+    @property
+    def evaluations(self) -> Indices:
+        """(K,) how many evaluations each column has had."""
+        return -(-self._evaluated // max(self.every, 1))
+
     def latest(self, name: str) -> Numbers:
         """(K,) a metric of each column's last evaluation; NaN without one."""
         return self._latest.get(name, np.full(len(self.result.outcomes), np.nan))

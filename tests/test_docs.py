@@ -30,7 +30,19 @@ MATHEMATICS = ROOT / "docs" / "mathematics.md"
 RUN_FOLDER = ROOT / "docs" / "run_folder.md"
 PICTURES = ROOT / "docs" / "pictures"
 PAGES = [*sorted(ROOT.glob("*.md")), *sorted(ROOT.glob("docs/*.md"))]
-CONFIGS = ["linear.yaml", "logistic.yaml", "sigmoid_squared_error.yaml", "softmax.yaml"]
+CONFIGS = [
+    "layer_sweep.yaml",
+    "linear.yaml",
+    "logistic.yaml",
+    "probes/clip_benchmark.yaml",
+    "probes/dinov2_linear.yaml",
+    "probes/ibot_linear.yaml",
+    "sigmoid_squared_error.yaml",
+    "softmax.yaml",
+    "sweep_linear.yaml",
+    "sweep_logistic.yaml",
+    "sweep_softmax.yaml",
+]
 SETUP = ["pip install -e . && python scripts/run.py configs/softmax.yaml"]
 SETUP += ['pip install -e ".[test]" && pytest']
 
@@ -75,7 +87,7 @@ def test_every_yaml_block_is_a_config(tmp_path):
             file.write_text(text, encoding="utf-8")
             load_spec(file)
             found[page.name] = found.get(page.name, 0) + 1
-    assert found == {"README.md": 2, "configuration.md": 3}
+    assert found == {"README.md": 3, "configuration.md": 5}
 
 
 def test_the_readme_has_the_two_commands_each_on_a_line_of_its_own():
@@ -253,7 +265,7 @@ def test_every_block_of_the_schema_has_its_table():
         if isinstance(kind, type) and issubclass(kind, Block) and name[0] != "_"
     }
     assert all_blocks - shown == {"Block", *shared, *named}
-    assert len(shown) == 19
+    assert len(shown) == 25
 
 
 # --- docs/run_folder.md ---------------------------------------------------------------------------
@@ -268,13 +280,26 @@ def full_run(tmp_path_factory):
     return trainer.run(spec, out=tmp_path_factory.mktemp("full") / "run")
 
 
-def test_every_file_of_a_run_is_described_and_the_other_way_round(full_run):
+@pytest.fixture(scope="module")
+def full_sweep(tmp_path_factory):
+    """A sweep that leaves every file that only sweeps do."""
+    spec = {"model": "softmax", "data": {"train": "digits", "test": 0.1}, "device": "cpu"}
+    spec |= {"optimizer": {"steps": 10}, "log": {"gradients": 10}, "repeat": {"folds": 2}}
+    spec |= {"sweep": {"parameters": {"optimizer.lr": [0.1, 0.2]}}}
+    spec |= {"select": {"per": ["optimizer.lr"]}}
+    return trainer.run(spec, out=tmp_path_factory.mktemp("full") / "sweep")
+
+
+def test_every_file_of_a_run_is_described_and_the_other_way_round(full_run, full_sweep):
     table = RUN_FOLDER.read_text().split("| file | what |")[1].split("\n\n")[0]
     described = {name for line in table.splitlines()[2:] for name in in_code(line.split("|")[1])}
-    files = [path for path in full_run.folder.rglob("*") if path.is_file()]
-    left = {re.sub(r"step-\d+", "step-<N>", str(f.relative_to(full_run.folder))) for f in files}
+    left = set()
+    for run in (full_run, full_sweep):
+        files = [path for path in run.folder.rglob("*") if path.is_file()]
+        named = {re.sub(r"step-\d+", "step-<N>", str(f.relative_to(run.folder))) for f in files}
+        left |= {re.sub(r"stack-\d+", "stack-<M>", name) for name in named}
     assert left == described
-    assert len(left) == 14
+    assert len(left) == 18
 
 
 def first_cells(text: str):
@@ -306,13 +331,15 @@ def config(name: str, *overrides: str):
 
 
 def test_the_configs_are_found():
-    assert sorted(path.name for path in (ROOT / "configs").iterdir()) == CONFIGS
+    found = (ROOT / "configs").rglob("*.yaml")
+    assert sorted(str(path.relative_to(ROOT / "configs")) for path in found) == CONFIGS
 
 
 @pytest.mark.parametrize("name", CONFIGS)
 def test_a_config_opens_with_its_schema_and_its_command(name):
     lines = (ROOT / "configs" / name).read_text(encoding="utf-8").splitlines()
-    assert lines[0] == "# yaml-language-server: $schema=../schema/config.json"
+    up = "../" * (name.count("/") + 1)
+    assert lines[0] == f"# yaml-language-server: $schema={up}schema/config.json"
     assert lines[1] == f"# python scripts/run.py configs/{name}"
     assert max(map(len, lines)) <= 100
 

@@ -523,7 +523,7 @@ def test_bad_data_leaves_no_folder(tmp_path):
     assert not (tmp_path / "r").exists()
 
 
-@pytest.mark.parametrize("part", ["runner.build", "plan.build", "runner.fit"])
+@pytest.mark.parametrize("part", ["sweep.sweep.build", "plan.build", "runner.train"])
 def test_a_full_gpu_is_one_line(part, tmp_path, monkeypatch):
     def full(*args):
         raise MemoryError("Out of memory allocating 5 bytes")
@@ -533,8 +533,8 @@ def test_a_full_gpu_is_one_line(part, tmp_path, monkeypatch):
     monkeypatch.setattr(f"trainer.{part}", full)
     with pytest.raises(trainer.UserError, match=r"^device: the double has not enough memory \(Out"):
         plan(load_spec(small())) if part == "plan.build" else run(small(), out=tmp_path / "r")
-    assert (tmp_path / "r").exists() == (part == "runner.fit")
-    if part == "runner.fit":
+    assert (tmp_path / "r").exists() == (part == "runner.train")
+    if part == "runner.train":
         manifest = json.loads((tmp_path / "r" / "manifest.json").read_text())
         assert manifest["status"] == "failed"
         assert "not enough memory" in manifest["reason"]

@@ -279,6 +279,17 @@ def initial_state(columns: Columns, stack: Stack) -> State:
     return stack.start(weights, bias)
 
 
+def check_init(spec: Spec, prepared: Prepared) -> None:
+    """Refuse a saved model that does not fit, before anything is built.
+
+    Raises:
+        DataError: it has other features or outputs.
+        RunFolderError: `init` names no run folder.
+    """
+    if isinstance(spec.init, str) and spec.init != "zeros":
+        _saved_weights(spec.init, prepared)
+
+
 def _saved_weights(folder: str, prepared: Prepared) -> tuple[Numbers, Numbers]:
     """Weights (D, C) and bias (C,) of a saved model, in the coordinates of these rows' scaling."""
     saved, encoder = FittedModel.load(folder), prepared.encoder

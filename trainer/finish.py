@@ -53,10 +53,9 @@ def finish(
     _warn(folder, sweep, chosen.best, terminal)
     if sweep.is_sweep:
         folder.write_best(best_yaml(chosen.best, model.refit))
-        terminal.summary(sweep_words(chosen, ranked, told, tests))
+        terminal.summary([*sweep_words(chosen, ranked, told, tests), *commands(folder.path)])
     else:
-        terminal.summary(run_words(chosen.best, tests[chosen.best.number]))
-    terminal.summary(commands(folder.path))
+        terminal.summary(run_words(folder.path, chosen.best, tests[chosen.best.number]))
     interrupted = any(trial.status == "interrupted" for trial in trials)
     return "interrupted" if interrupted else "finished"
 

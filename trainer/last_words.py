@@ -41,14 +41,16 @@ def metric_text(trial: TrialResult, name: str) -> str:
     return f"{text} ± {trial.stds[name]:.2g}" if name in trial.stds else text
 
 
-def run_words(trial: TrialResult, tests: Mapping[str, float]) -> list[Line]:
+def run_words(folder: Path, trial: TrialResult, tests: Mapping[str, float]) -> list[Line]:
     """Of a run with one column: how it ended and its metrics."""
+    quoted = shlex.quote(str(folder))
     status = trial.status.replace("_", " ")
     epoch = f"epoch {trial.best_epoch} of {trial.epochs}"
     numbers = {**trial.metrics, **tests}
     return [
         ("outcome", f"{status}: {trial.reason}; {epoch} counts"),
         ("metrics", ", ".join(f"{name} {value:.4g}" for name, value in numbers.items())),
+        ("predict", Verbatim(f"python -m trainer predict {quoted} DATA")),
     ]
 
 
@@ -98,6 +100,7 @@ def commands(folder: Path) -> list[Line]:
     """What a user would type next."""
     quoted = shlex.quote(str(folder))
     return [
+        ("folder", folder),
         ("predict", Verbatim(f"python -m trainer predict {quoted} DATA")),
         ("redraw", Verbatim(f"python -m trainer report {quoted}")),
     ]

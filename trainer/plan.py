@@ -28,10 +28,9 @@ def plan(spec: Spec) -> str:
     columns = sum(len(one.columns) for one in stacks)
     steps = sum(cost.steps for cost in costs)
     lines = {
-        "trials": f"{_counted(len(sweep.trials), 'trial')} x {_counted(sweep.repeats, 'repeat')}",
-        "stacks": f"{_counted(len(stacks), 'stack')} of {_widths(stacks)},"
-        f" {_counted(columns, 'column')} in all",
-        "steps": f"{steps:,} of stacks in {max(cost.epochs for cost in costs):,} epochs",
+        "trials": f"{len(sweep.trials):,} x {_counted(sweep.repeats, 'repeat')}",
+        "stacks": f"{len(stacks):,} of {_widths(stacks)}, {_counted(columns, 'column')} in all",
+        "steps": f"{steps:,} in {max(cost.epochs for cost in costs):,} epochs",
         "peak memory": f"{-(-_peak(sweep) // 2**20):.0f} MiB",
         "log": f"{sum(cost.log for cost in costs):,} bytes" + _snapshots(sweep, costs),
         "time": f"{_seconds_of(sweep, costs):.1f} seconds",

@@ -12,7 +12,7 @@ from trainer.spec.read import read_yaml
 
 ROOT = Path(__file__).parents[2]
 SMALL = {"model": "softmax", "data": {"train": "digits"}}
-CONFIGS = sorted(ROOT.glob("configs/*.yaml"))
+CONFIGS = sorted(ROOT.glob("configs/**/*.yaml"))
 
 
 def accepts(config):
@@ -99,13 +99,14 @@ def test_the_table_of_cases_is_whole():
 
 
 def test_the_configs_are_found():
-    assert len(CONFIGS) >= 4
+    assert len(CONFIGS) == 11
 
 
 @pytest.mark.parametrize("config", CONFIGS, ids=lambda path: path.name)
 def test_every_config_is_right_and_names_the_schema(config):
     text = config.read_text(encoding="utf-8")
-    assert text.startswith("# yaml-language-server: $schema=../schema/config.json\n")
+    up = "../" * len(config.relative_to(ROOT).parent.parts)
+    assert text.startswith(f"# yaml-language-server: $schema={up}schema/config.json\n")
     assert accepts(read_yaml(text, config.name, "").value)
     load_spec(config)
 

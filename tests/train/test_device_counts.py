@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from double import Cupy
-from stacks import CPU, LOSSES, Recorder, fit, initial, joined, make_problem, make_stack, start
+from stacks import CPU, LOSSES, Recorder, fit, initial, make_problem, make_stack, start
 
 from trainer import device as devices
 from trainer.data.rows import Rows

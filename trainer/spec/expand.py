@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from itertools import chain, product
 from typing import Any, NamedTuple
 
@@ -17,53 +17,19 @@ from trainer.spec.explain import known_paths, owners, unknown_path
 from trainer.spec.paths import absolute, inherit, is_path_key, make_paths_absolute
 from trainer.spec.rules import broken_rules, metric_fault
 from trainer.spec.scalars import Refused, resolve
-from trainer.spec.schema import Alpha, Spec
+from trainer.spec.schema import Spec
 from trainer.spec.tree import Path, Place, Tree
+from trainer.spec.trial import SHOTS, Trial
 from trainer.spec.validate import fault_at, validate
 from trainer.spec.variables import Missing, has_references, substitute
 from trainer.spec.words import one_of, show
 
 MOST_TRIALS = 100_000
-SHOTS = "repeat.few_shot.k"
 RANDOM_SEARCH = (1 << 64) - 3
 """The stream of random search."""
 
 _WHOLE_RUN = ("name", "notes", "device", "log", "sweep", "select", "repeat", "vars")
 _MOST_FAULTS = 50
-
-
-@dataclass(frozen=True)
-class Trial:
-    """One point of a sweep.
-
-    Attributes:
-        number: from 0, in order of expansion.
-        settings: swept key -> value, in the order of the axes; empty in a plain run.
-        spec: what a plain run of it would be; `repeat` stays, with one k of few_shot.
-        fractions: keys given by a path -> fraction of lambda_max. Until `with_lambda_max` the
-            settings and the spec hold the fraction in place of the value.
-    """
-
-    number: int
-    settings: Mapping[str, Any]
-    spec: Spec
-    fractions: Mapping[str, float] = field(default_factory=dict)
-
-    def with_lambda_max(self, lambda_max: float) -> Trial:
-        """The trial with its penalties in place of fractions.
-
-        Args:
-            lambda_max: the least l1 at which all weights are 0.
-        """
-        penalty, settings = self.spec.penalty, dict(self.settings)
-        for key, fraction in self.fractions.items():
-            value = fraction * lambda_max
-            if isinstance(penalty, Alpha):
-                value /= penalty.l1_ratio or 1.0
-            settings[key] = value
-            penalty = penalty.model_copy(update={key.rpartition(".")[2]: value})
-        spec = self.spec.model_copy(update={"penalty": penalty})
-        return replace(self, settings=settings, spec=spec)
 
 
 class Setting(NamedTuple):

@@ -16,7 +16,7 @@ from trainer.spec.plain import from_mapping
 from trainer.spec.read import read_yaml
 from trainer.spec.scalars import Refused, resolve
 from trainer.spec.schema import Spec
-from trainer.spec.tree import Path, Place, Tree
+from trainer.spec.tree import MAX_DEPTH, Path, Place, Tree
 
 
 def load_spec(
@@ -98,6 +98,10 @@ def _override(tree: Tree, override: str) -> list[str]:
     keys = _split(key)
     if not equals or "" in keys:
         what = "not an override; write key=value, for example optimizer.lr=0.1"
+        tree.faults.append(Fault(shown, 0, 0, "(override)", what))
+        return []
+    if len(keys) > MAX_DEPTH:
+        what = f"nested over {MAX_DEPTH} levels deep; the deepest key is at level 4"
         tree.faults.append(Fault(shown, 0, 0, "(override)", what))
         return []
     is_axis = _has_comma(text)

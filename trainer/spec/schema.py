@@ -11,7 +11,7 @@ that a fault is reported once, for the form that was meant.
 from __future__ import annotations
 
 import copy
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Any, Literal
 
 from annotated_types import Ge, Gt, Le, Lt, MaxLen, MinLen
 from pydantic import Discriminator, Field, PrivateAttr, Tag, model_validator
@@ -38,11 +38,9 @@ from trainer.spec.takes import (
     word_or_list,
     word_or_mapping,
 )
+from trainer.spec.trial import Trial
 from trainer.spec.words import nearest, one_of
 from trainer.spec.write import to_yaml
-
-if TYPE_CHECKING:
-    from trainer.spec.expand import Trial
 
 BUNDLED = ("diamonds", "breast_cancer", "digits")
 OPTIMIZERS = ("sgd", "adam", "adamw")
@@ -711,8 +709,6 @@ class Spec(Block):
     @property
     def trials(self) -> tuple[Trial, ...]:
         """Every trial of the sweep with its own spec; of a plain run the one."""
-        from trainer.spec.expand import Trial
-
         return self._trials or (Trial(0, {}, self),)
 
     @property

@@ -14,7 +14,7 @@ from trainer.build import Ground, largest_l1, lay, minimized, stack_key
 from trainer.data import Prepared, Source, parts, prepare_part, prepare_refit, read
 from trainer.device import Device
 from trainer.spec import Spec
-from trainer.spec.expand import Trial
+from trainer.spec.trial import Trial
 from trainer.sweep.rungs import EarlyStopping
 
 Numbers = np.ndarray[Any, np.dtype[np.float64]]

@@ -12,7 +12,7 @@ import numpy as np
 
 from trainer.build import minimized
 from trainer.spec import Spec
-from trainer.spec.expand import SHOTS
+from trainer.spec.trial import SHOTS
 
 _FEWEST = 3  # values of an axis whose ends are edges
 _CAPPED = ("l1_ratio", "momentum", "beta1", "beta2", "seed")  # their ends are no edges

@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from trainer.build import Columns, build, metric_names, minimized, steps_per_unit
+from trainer.build import Columns, build, check_init, metric_names, minimized, steps_per_unit
 from trainer.device import Device
 from trainer.errors import DataError
 from trainer.spec import Spec
-from trainer.spec.expand import Trial
+from trainer.spec.trial import Trial
 from trainer.sweep.clock import Clock, Observer, Rules
 from trainer.sweep.crew import Crew, enlist, run
 from trainer.sweep.layout import (
@@ -96,6 +96,8 @@ def set_up(spec: Spec, arrays: Mapping[str, Any] | None, device: Device) -> Swee
     rules = _rules(spec, trials, ground.prepared.val is not None)
     for trial in trials:
         _check_metrics(trial.spec, rules.metric, len(ground.prepared.encoder.outputs))
+    for init in {str(trial.spec.init): trial.spec for trial in trials}.values():
+        check_init(init, ground.prepared)
     arrangement = arrange(planned, ground, bool(rules.stopping.restore_best.any()))
     crew = enlist(arrangement, grounds, rules, log_every)
     repeats = 1 + max(column.repeat for _, column in columns)

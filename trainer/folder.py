@@ -325,11 +325,15 @@ class RunFolder:
         """config.yaml, the text of the resolved spec."""
         return self._read_text(CONFIG)
 
-    def steps(self) -> pa.Table:
-        """The log of steps, `step_log.SCHEMA`: from Parquet, or the stream up to its last batch."""
+    def steps(self, trial: int | None = None) -> pa.Table:
+        """The log of steps, `step_log.SCHEMA`: from Parquet, or the stream up to its last batch.
+
+        Args:
+            trial: the rows of this one alone; all by default.
+        """
         if (self.path / STEPS).exists():
-            return step_log.read_parquet(self._present(STEPS))
-        return step_log.read_stream(self._present(STEPS_STREAM))
+            return step_log.read_parquet(self._present(STEPS), trial)
+        return step_log.read_stream(self._present(STEPS_STREAM), trial)
 
     def history(self) -> pa.Table:
         """history.csv: trial, repeat, epoch i32, step i64, metrics f64; an empty cell is null."""
@@ -378,6 +382,22 @@ class RunFolder:
         whole = isinstance(best, dict) and isinstance(best.get("metrics"), dict)
         self._check(whole, RESULTS, "its best trial has no metrics")
         return record
+
+    def weights(self) -> dict[str, npt.NDArray[Any]]:
+        """weights.safetensors: weights (D, C, K), bias (C, K), trial (K,), repeat (K,).
+
+        Empty where `log.weights: all` was not asked for.
+        """
+        from safetensors import SafetensorError
+        from safetensors.numpy import load_file
+
+        if not (self.path / WEIGHTS).exists():
+            return {}
+        try:
+            arrays: dict[str, npt.NDArray[Any]] = load_file(self.path / WEIGHTS)
+        except (OSError, SafetensorError, ValueError) as error:
+            raise self._unreadable(WEIGHTS, error) from error
+        return arrays
 
     def predictions(self) -> pa.Table:
         """predictions.parquet."""

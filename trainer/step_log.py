@@ -112,8 +112,12 @@ class StepLog:
             raise self._refusal from error
 
 
-def read_stream(path: Path) -> pa.Table:
+def read_stream(path: Path, trial: int | None = None) -> pa.Table:
     """Read a stream up to its last whole record batch: running, closed or cut short alike.
+
+    Args:
+        path: the file.
+        trial: read the rows of this one alone.
 
     Raises:
         RunFolderError: the file cannot be read.
@@ -126,7 +130,7 @@ def read_stream(path: Path) -> pa.Table:
             stream = pa.ipc.open_stream(pa.memory_map(os.fsencode(path)))
             schema = stream.schema
             while True:
-                batches.append(stream.read_next_batch())
+                batches.append(_of_trial(stream.read_next_batch(), trial))
     except OSError as error:
         if error.errno:  # without one it is Arrow's word for a batch that is cut short
             raise RunFolderError(f"{path}: cannot read: {os.strerror(error.errno)}") from error
@@ -149,8 +153,21 @@ def stream_to_parquet(stream: Path, parquet: Path) -> None:
         raise disk_error(stream, error) from error
 
 
-def read_parquet(path: Path) -> pa.Table:
+def _of_trial(rows: pa.RecordBatch, trial: int | None) -> pa.RecordBatch:
+    """The rows of one trial, or all."""
+    import pyarrow.compute as pc
+
+    if trial is None or "trial" not in rows.schema.names:
+        return rows
+    return rows.filter(pc.equal(rows["trial"], trial))
+
+
+def read_parquet(path: Path, trial: int | None = None) -> pa.Table:
     """Read a Parquet file.
+
+    Args:
+        path: the file.
+        trial: read the rows of this one alone, so that a large log does not fill the memory.
 
     Raises:
         RunFolderError: the file cannot be read, or is not Parquet.
@@ -160,7 +177,11 @@ def read_parquet(path: Path) -> pa.Table:
     try:
         # not read_table, which makes a column of a folder named a=1
         with pa.OSFile(os.fsencode(path)) as source, pq.ParquetFile(source) as file:
-            table = file.read()
+            if trial is None:
+                table = file.read()
+            else:
+                batches = (_of_trial(rows, trial) for rows in file.iter_batches())
+                table = pa.Table.from_batches(batches, schema=file.schema_arrow)
     except (OSError, ValueError, pa.ArrowException) as error:  # ValueError: names out of UTF-8
         raise RunFolderError(f"{path}: cannot read: {first_line(error)}") from error
     if len(set(table.column_names)) < table.num_columns:

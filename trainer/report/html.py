@@ -97,7 +97,7 @@ def chart(drawing: Chart) -> str:
 <p class="note">{esc(drawing.note)} <span class="view-note">{esc(first.note)}</span></p>
 {_legend(first.series)}</figcaption>
 <div class="plot" {shape}><div role="img" aria-label="{esc(drawing.title)}"></div></div>
-<script type="application/json">{_json(data)}</script>
+<script type="application/json">{embedded(data)}</script>
 </figure>"""
 
 
@@ -158,7 +158,7 @@ def _legend(series: Sequence[Series]) -> str:
     return f'<ul class="legend">{"".join(items)}</ul>\n'
 
 
-def _json(value: Any) -> str:
+def embedded(value: Any) -> str:
     """JSON that cannot end the script element it stands in."""
     return json.dumps(value, separators=(",", ":"), allow_nan=False).replace("<", "\\u003c")
 

@@ -29,10 +29,13 @@ class Material:
         folder: the run folder.
         manifest: manifest.json.
         config_text: config.yaml as it is.
-        steps, history, predictions: tables with rows in them.
+        steps: of the best trial, where there is one; else of all.
+        history, predictions: tables with rows in them.
         trials: rows of trials.csv, best first.
+        repeats, groups: rows of repeats.csv and groups.csv.
         results: results.json.
         model: the chosen model.
+        weights: of all columns, by name, or empty.
         unread: a sentence for each file that is there and cannot be read, or that a finished run
             should have.
     """
@@ -43,9 +46,12 @@ class Material:
     steps: pa.Table | None
     history: pa.Table | None
     trials: list[dict[str, Any]]
+    repeats: list[dict[str, Any]]
+    groups: list[dict[str, Any]]
     results: Mapping[str, Any]
     predictions: pa.Table | None
     model: FittedModel | None
+    weights: Mapping[str, Any]
     unread: tuple[str, ...]
 
     @cached_property
@@ -89,7 +95,20 @@ class Material:
     @property
     def best_row(self) -> Mapping[str, Any]:
         """The best trial's row of trials.csv, else the first; empty without trials."""
-        return self.trials[0] if self.trials else {}
+        chosen = self.best.get("trial")
+        first = self.trials[0] if self.trials else {}
+        return next((row for row in self.trials if row["trial"] == chosen), first)
+
+    @property
+    def best_first(self) -> list[dict[str, Any]]:
+        """Rows of trials.csv, the chosen trial's first."""
+        best = self.best_row
+        return [dict(best), *(row for row in self.trials if row is not best)] if best else []
+
+    @property
+    def is_sweep(self) -> bool:
+        """Whether there is more than one column."""
+        return len(self.trials) > 1 or len(self.repeats) > 1
 
     @property
     def metrics(self) -> dict[str, dict[str, float]]:
@@ -132,7 +151,8 @@ def read_material(folder: str | os.PathLike[str]) -> Material:
             return nothing
 
     def steps() -> pa.Table:
-        return _having(files.steps(), SCHEMA.names, STEPS)
+        of = best.get("trial") if len(trials) > 1 and isinstance(best, Mapping) else None
+        return _having(files.steps(of), SCHEMA.names, STEPS)
 
     def history() -> pa.Table:
         return _having(files.history(), ("trial", "repeat", "epoch", "step"), HISTORY)
@@ -140,16 +160,22 @@ def read_material(folder: str | os.PathLike[str]) -> Material:
     def predictions() -> pa.Table:
         return _having(files.predictions(), ("split", "row"), PREDICTIONS)
 
+    trials: list[dict[str, Any]] = read(files.trials, [])
+    results: dict[str, Any] = read(files.results, {})
+    best = results.get("best") or {}
     return Material(
         folder=files.path,
         manifest=manifest,
         config_text=read(files.config, ""),
         steps=_with_rows(read(steps, None)),
         history=_with_rows(read(history, None)),
-        trials=read(files.trials, []),
-        results=read(files.results, {}),
+        trials=trials,
+        repeats=read(files.repeats, []),
+        groups=read(files.groups, []),
+        results=results,
         predictions=_with_rows(read(predictions, None)),
         model=read(files.model, None),
+        weights=read(files.weights, {}),
         unread=tuple(unread),
     )
 

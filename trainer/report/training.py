@@ -70,10 +70,10 @@ def columns(table: pa.Table | None, trials: Sequence[dict[str, Any]] = ()) -> li
 
 def step_charts(material: Material) -> list[Chart]:
     """Loss, error and dL/dz, gradient norm and lr against the step."""
-    found = columns(material.steps, material.trials)
+    found = columns(material.steps, material.best_first)
     if not found:
         return []
-    evaluated = columns(material.history, material.trials)
+    evaluated = columns(material.history, material.best_first)
     return [
         _loss_chart(material, found, evaluated),
         _error_chart(material, found),
@@ -230,7 +230,7 @@ def counted_axis(unit: str, last: int) -> dict[str, Any]:
 
 def epoch_charts(material: Material) -> list[Chart]:
     """The validation metrics against the epoch: shares of 1 together, each other on its own."""
-    found = columns(material.history, material.trials)
+    found = columns(material.history, material.best_first)
     if not found:
         return []
     first = found[0]

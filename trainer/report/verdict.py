@@ -193,7 +193,10 @@ def subtitle(material: Material) -> list[str]:
         rows = counted(material.splits["train"], "training row")
         found.append(f"{rows} × {counted(data['features'], 'feature')}")
     if isinstance(optimizer, Mapping):
-        found.append(f"{text(optimizer.get('name'))}, lr {text(optimizer.get('lr'))}")
+        name, lr = optimizer.get("name"), optimizer.get("lr")
+        found.append(f"{text(name)}, lr {text(lr)}" if name and lr else text(name or ""))
+    if len(material.trials) > 1:
+        found.append(counted(len(material.trials), "trial"))
     seconds = manifest_seconds(material)
     return [*found, seconds] if seconds else found
 

@@ -99,6 +99,80 @@
 
   for (const figure of document.querySelectorAll("figure.chart")) new Chart(figure);
 
+  // The rows of a table that is sorted, filtered and shown a few rows at a time
+  class Trials {
+    constructor(card) {
+      const { rows, numbers } = JSON.parse(card.querySelector("script").textContent);
+      Object.assign(this, { rows, numbers, by: 0, down: false, most: 25 });
+      this.heads = [...card.querySelectorAll("th")];
+      this.names = this.heads.map(head => head.textContent.toLowerCase());
+      this.body = card.querySelector("tbody");
+      this.search = card.querySelector("input");
+      this.shown = card.querySelector(".shown");
+      this.more = card.querySelector(".more");
+      for (const [i, head] of this.heads.entries())
+        head.querySelector("button").addEventListener("click", () => this.sort(i));
+      this.search.addEventListener("input", () => this.draw(25));
+      this.more.querySelector("button").addEventListener("click", () => this.draw(this.most + 200));
+      this.draw(25);
+    }
+
+    sort(i) {
+      this.down = i === this.by && !this.down;
+      this.by = i;
+      for (const [j, head] of this.heads.entries())
+        head.setAttribute("aria-sort", j !== i ? "none" : this.down ? "descending" : "ascending");
+      this.draw(this.most);
+    }
+
+    // "lr>0.1" compares a column, any other word must occur in the row
+    tests() {
+      return this.search.value.toLowerCase().split(/\s+/).filter(Boolean).map(word => {
+        const found = /^(.+?)(<=|>=|<|>|=)(.+)$/.exec(word);
+        const i = found ? this.names.indexOf(found[1]) : -1;
+        if (i < 0) return row => row.some(cell => String(cell).toLowerCase().includes(word));
+        const [, , sign, text] = found;
+        const right = this.numbers[i] ? Number(text) : text;
+        return row => {
+          const left = this.numbers[i] ? row[i] : String(row[i]).toLowerCase();
+          if (left === null) return false;
+          if (sign === "=") return left === right;
+          return sign[0] === "<" ? left < right || (sign[1] && left === right)
+            : left > right || (sign[1] && left === right);
+        };
+      });
+    }
+
+    draw(most) {
+      this.most = most;
+      const tests = this.tests();
+      const { by, down } = this;
+      const found = this.rows.filter(row => tests.every(test => test(row)));
+      found.sort((a, b) => {
+        const [x, y] = [a[by], b[by]];
+        if (x === null || y === null) return (x === null) - (y === null); // the empty ones last
+        const order = x < y ? -1 : x > y ? 1 : 0;
+        return down ? -order : order;
+      });
+      this.body.replaceChildren(...found.slice(0, most).map(row => this.line(row)));
+      this.shown.textContent = `${Math.min(most, found.length)} of ${this.rows.length} shown.`;
+      this.more.hidden = found.length <= most;
+    }
+
+    line(row) {
+      const line = document.createElement("tr");
+      for (const [i, cell] of row.entries()) {
+        const box = document.createElement(i ? "td" : "th");
+        if (!i) box.scope = "row";
+        box.textContent = cell === null ? "–" : String(cell);
+        line.append(box);
+      }
+      return line;
+    }
+  }
+
+  for (const card of document.querySelectorAll(".trials")) new Trials(card);
+
   for (const tabs of document.querySelectorAll(".tabs")) {
     const buttons = [...tabs.querySelectorAll("button")];
     const choose = chosen => {

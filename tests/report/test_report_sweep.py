@@ -1,0 +1,238 @@
+"""The page of a sweep, of every kind: what it says, what it draws, that it fits every window."""
+
+import json
+import re
+import time
+
+import numpy as np
+import pytest
+from browser import open_page
+from report_helpers import charts_of, page_of, words_of
+from sweep_runs import make_large, make_sweeps
+
+KINDS = {
+    "two trials": ["Validation loss by lr", "Learning curves"],
+    "64 trials": [
+        "Validation loss by lr",
+        "Validation loss by l2",
+        "Validation loss over two axes",
+    ],
+    "folds": ["Validation loss by lr", "Validation loss over two axes", "All axes"],
+    "halving": ["Validation loss by lr", "Learning curves"],
+    "words": ["Validation loss by scale", "Validation loss by name", "All axes"],
+    "random": ["Validation loss by momentum", "Validation loss by bias", "All axes"],
+    "winners": ["Validation loss by lr", "Validation loss by batch_size"],
+    "path": ["Validation loss by l1", "Coefficient path"],
+    "few shots": ["Validation loss by l2", "Validation loss by k"],
+    "diverged": [],
+    "interrupted": ["Validation loss by lr"],
+}
+
+
+@pytest.fixture(scope="module")
+def sweeps(tmp_path_factory):
+    return make_sweeps(tmp_path_factory.mktemp("sweeps"))
+
+
+@pytest.fixture(scope="module")
+def large(tmp_path_factory):
+    return make_large(tmp_path_factory.mktemp("large") / "run")
+
+
+def test_every_kind_is_there(sweeps):
+    assert sweeps.keys() == KINDS.keys()
+    assert len(KINDS) == 11
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_page_has_the_charts_of_its_kind(sweeps, kind):
+    titles = [chart["title"] for chart in charts_of(page_of(sweeps[kind]))]
+    assert [title for title in KINDS[kind] if title not in titles] == []
+
+
+def test_the_verdict_comes_first(sweeps):
+    words = words_of(page_of(sweeps["folds"]))
+    best, other = sweeps["folds"].results["best"], sweeps["folds"].results["runner_up"]
+    assert f"Winner trial {best['trial']}" in words
+    assert f"trial {other['trial']} (" in words
+    assert "standard errors over the repeats" in words
+    assert "one standard error of the best" in words
+    assert "trained again on all training rows" in words
+    assert words.index("Winner") < words.index("Settings tried")
+
+
+def test_the_edge_of_the_grid_is_pointed_out(sweeps, tmp_path):
+    edges = [e["advice"] for run in sweeps.values() for e in run.results["edges"]]
+    assert edges
+    run = next(run for run in sweeps.values() if run.results["edges"])
+    assert run.results["edges"][0]["advice"] in words_of(page_of(run))
+
+
+def data_of(text, title):
+    (chart,) = [chart for chart in charts_of(text) if chart["title"] == title]
+    return chart
+
+
+def test_the_line_along_an_axis_is_the_best_of_each_value(sweeps):
+    run = sweeps["64 trials"]
+    text = page_of(run)
+    chart = data_of(text, "Validation loss by lr")
+    drawn = next(t for t in chart["views"][0]["data"] if t["mode"] == "lines+markers")
+    best = {}
+    for row in run.trials:
+        lr = row["optimizer.lr"]
+        best[lr] = min(best.get(lr, np.inf), row["val_loss"])
+    assert drawn["x"] == pytest.approx(sorted(best), rel=1e-4)
+    assert drawn["y"] == pytest.approx([best[lr] for lr in sorted(best)], rel=1e-4)
+
+
+def test_a_0_on_a_log_axis_has_a_place_of_its_own(sweeps):
+    chart = data_of(page_of(sweeps["64 trials"]), "Validation loss by l2")
+    axis = chart["views"][0]["layout"]["xaxis"]
+    assert axis["type"] == "log"
+    assert axis["ticktext"][0] == "0"
+    drawn = next(t for t in chart["views"][0]["data"] if t["mode"] == "lines+markers")
+    assert drawn["x"][0] == pytest.approx(axis["tickvals"][0], rel=1e-4)
+    assert 0 < drawn["x"][0] < drawn["x"][1]
+
+
+def test_the_heat_map_has_the_best_of_each_pair(sweeps):
+    run = sweeps["folds"]
+    (view,) = data_of(page_of(run), "Validation loss over two axes")["views"]
+    cells = np.array(view["data"][0]["z"], float)
+    assert sorted(cells.shape) == [8, 8]
+    assert cells.min() == pytest.approx(min(row["val_loss"] for row in run.trials), rel=1e-3)
+    values = sorted(row["val_loss"] for row in run.trials)
+    assert sorted(cells.ravel()) == pytest.approx(values, rel=1e-3)
+
+
+def test_a_value_with_winners_of_its_own_has_a_line_each(sweeps):
+    chart = data_of(page_of(sweeps["winners"]), "Validation loss by lr")
+    names = [t["name"] for t in chart["views"][0]["data"] if t["mode"] == "lines+markers"]
+    assert names == ["batch_size 20", "batch_size 60", "batch_size 180"]
+
+
+def test_the_coefficient_path_is_of_the_weights(sweeps):
+    run = sweeps["path"]
+    (view,) = data_of(page_of(run), "Coefficient path")["views"]
+    from safetensors.numpy import load_file
+
+    arrays = load_file(run.folder / "weights.safetensors")
+    order = np.argsort(
+        [
+            run.trials[[t["trial"] for t in run.trials].index(i)]["penalty.l1"]
+            for i in arrays["trial"]
+        ]
+    )
+    largest = np.abs(arrays["weights"][:, 0, :]).max(axis=1).argmax()
+    right = arrays["weights"][largest, 0, order]
+    assert view["data"][0]["y"] == pytest.approx(right.tolist(), rel=1e-3, abs=1e-6)
+    assert right[-1] == 0  # at lambda_max
+
+
+def test_halving_tells_what_it_dropped(sweeps):
+    words = words_of(page_of(sweeps["halving"]))
+    assert "What halving dropped" in words
+    assert "22 of 64" in words
+
+
+def rows_of(text):
+    found = re.search(
+        r'<div class="card wide trials">.*?<script type="application/json">(.*?)</script>',
+        text,
+        re.S,
+    )
+    return json.loads(found[1])["rows"]
+
+
+def test_the_table_has_every_trial(sweeps):
+    for kind, run in sweeps.items():
+        rows = rows_of(page_of(run))
+        assert [row[1] for row in rows] == [t["trial"] for t in run.trials], kind
+
+
+def test_learning_curves_are_few(large):
+    chart = data_of(page_of(large), "Learning curves")
+    traces = chart["views"][0]["data"]
+    assert len(traces) == 22
+    assert all(len(trace["x"]) <= 200 for trace in traces)
+
+
+def test_two_thousand_trials_are_quick_and_small(large):
+    started = time.monotonic()
+    path = large.report()
+    assert time.monotonic() - started < 30  # 1.6 s on two cores
+    assert path.stat().st_size < 7_000_000
+
+
+BROWSED = [*KINDS, "2,000 trials"]
+
+
+@pytest.mark.parametrize("kind", BROWSED)
+def test_every_page_fits_both_windows_in_light_and_dark(sweeps, large, kind):
+    run = large if kind == "2,000 trials" else sweeps[kind]
+    for width, dark in ((1400, False), (400, True)):
+        page = open_page(run.folder / "report.html", width, dark)
+        try:
+            page.settle()
+            assert page.errors == []
+            assert page.requests == []
+            assert page.overflow() == []
+            drawn = page.evaluate("document.querySelectorAll('figure.chart .drawn').length")
+            assert drawn == page.evaluate("document.querySelectorAll('figure.chart').length")
+        finally:
+            page.close()
+
+
+def test_the_table_sorts_filters_and_shows_more(large):
+    page = open_page(large.folder / "report.html", 1400)
+    try:
+        count = "document.querySelectorAll('.trials tbody tr').length"
+        assert page.evaluate(count) == 25
+        page.click(".trials .more button")
+        assert page.evaluate(count) == 225
+        heads = page.evaluate(
+            "[...document.querySelectorAll('.trials th[scope=col]')].map(h => h.textContent)"
+        )
+        at = heads.index("lr")
+        first = f"Number(document.querySelector('.trials tbody tr').children[{at}].textContent)"
+        page.click(f".trials th:nth-child({at + 1}) button")
+        assert page.evaluate(first) == pytest.approx(1e-3)
+        sort = f"document.querySelectorAll('.trials th[scope=col]')[{at}].getAttribute('aria-sort')"
+        assert page.evaluate(sort) == "ascending"
+        page.click(f".trials th:nth-child({at + 1}) button")
+        assert page.evaluate(first) == pytest.approx(1)
+        assert page.evaluate(sort) == "descending"
+        page.evaluate(
+            "(() => { const i = document.querySelector('.trials input'); i.value = 'lr<0.0011';"
+            " i.dispatchEvent(new Event('input')); })()"
+        )
+        shown = page.evaluate("document.querySelector('.trials .shown').textContent")
+        assert shown.startswith("25 of 2000")
+        page.click(".trials .more button")
+        assert page.evaluate(count) == 40  # one value of lr, forty of l2
+        assert page.errors == []
+    finally:
+        page.close()
+
+
+def test_the_switch_shows_all_trials(sweeps):
+    page = open_page(sweeps["random"].folder / "report.html", 1400)
+    try:
+        choice = "[...document.querySelectorAll('figure.chart')].find(f => f.querySelector('h3').textContent === 'All axes').querySelector('select')"
+        options = page.evaluate(f"[...{choice}.options].map(o => o.textContent)")
+        assert [re.sub(r" \(.*", "", option) for option in options] == ["the best tenth", "all"]
+        page.evaluate(
+            f"(() => {{ const s = {choice}; s.selectedIndex = 1; s.dispatchEvent(new Event('change')); }})()"
+        )
+        page.settle()
+        assert page.errors == []
+    finally:
+        page.close()
+
+
+def test_compare_takes_the_best_trial_of_a_sweep(sweeps, tmp_path):
+    from trainer.report import write_compare
+
+    page = write_compare([sweeps["64 trials"].folder, sweeps["folds"].folder], tmp_path / "c.html")
+    assert page.stat().st_size > 10_000

@@ -46,7 +46,7 @@ def test_every_kind_is_there(sweeps):
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_page_has_the_charts_of_its_kind(sweeps, kind):
-    titles = [chart["title"] for chart in charts_of(page_of(sweeps[kind]))]
+    titles = charts_of(page_of(sweeps[kind])).keys()
     assert [title for title in KINDS[kind] if title not in titles] == []
 
 
@@ -69,8 +69,7 @@ def test_the_edge_of_the_grid_is_pointed_out(sweeps, tmp_path):
 
 
 def data_of(text, title):
-    (chart,) = [chart for chart in charts_of(text) if chart["title"] == title]
-    return chart
+    return charts_of(text)[title]
 
 
 def test_the_line_along_an_axis_is_the_best_of_each_value(sweeps):
@@ -118,16 +117,12 @@ def test_the_coefficient_path_is_of_the_weights(sweeps):
     from safetensors.numpy import load_file
 
     arrays = load_file(run.folder / "weights.safetensors")
-    order = np.argsort(
-        [
-            run.trials[[t["trial"] for t in run.trials].index(i)]["penalty.l1"]
-            for i in arrays["trial"]
-        ]
-    )
+    l1 = {row["trial"]: row["penalty.l1"] for row in run.trials}
+    order = np.argsort([l1[trial] for trial in arrays["trial"].tolist()])
     largest = np.abs(arrays["weights"][:, 0, :]).max(axis=1).argmax()
     right = arrays["weights"][largest, 0, order]
     assert view["data"][0]["y"] == pytest.approx(right.tolist(), rel=1e-3, abs=1e-6)
-    assert right[-1] == 0  # at lambda_max
+    assert abs(right[-1]) < 1e-5  # at lambda_max
 
 
 def test_halving_tells_what_it_dropped(sweeps):
@@ -137,11 +132,8 @@ def test_halving_tells_what_it_dropped(sweeps):
 
 
 def rows_of(text):
-    found = re.search(
-        r'<div class="card wide trials">.*?<script type="application/json">(.*?)</script>',
-        text,
-        re.S,
-    )
+    card = text[text.index('<div class="card wide trials">') :]
+    found = re.search(r'<script type="application/json">(.*?)</script>', card, re.DOTALL)
     return json.loads(found[1])["rows"]
 
 
@@ -165,23 +157,25 @@ def test_two_thousand_trials_are_quick_and_small(large):
     assert path.stat().st_size < 7_000_000
 
 
-BROWSED = [*KINDS, "2,000 trials"]
+BROWSED = ["two trials", "64 trials", "folds", "random", "path", "diverged", "2,000 trials"]
 
 
 @pytest.mark.parametrize("kind", BROWSED)
 def test_every_page_fits_both_windows_in_light_and_dark(sweeps, large, kind):
     run = large if kind == "2,000 trials" else sweeps[kind]
-    for width, dark in ((1400, False), (400, True)):
-        page = open_page(run.folder / "report.html", width, dark)
-        try:
+    page = open_page(run.folder / "report.html", 1400)
+    try:
+        for width, dark in ((1400, False), (400, True)):
+            page.resize(width)
+            page.scheme(dark)
             page.settle()
             assert page.errors == []
             assert page.requests == []
             assert page.overflow() == []
             drawn = page.evaluate("document.querySelectorAll('figure.chart .drawn').length")
             assert drawn == page.evaluate("document.querySelectorAll('figure.chart').length")
-        finally:
-            page.close()
+    finally:
+        page.close()
 
 
 def test_the_table_sorts_filters_and_shows_more(large):
@@ -219,12 +213,14 @@ def test_the_table_sorts_filters_and_shows_more(large):
 def test_the_switch_shows_all_trials(sweeps):
     page = open_page(sweeps["random"].folder / "report.html", 1400)
     try:
-        choice = "[...document.querySelectorAll('figure.chart')].find(f => f.querySelector('h3').textContent === 'All axes').querySelector('select')"
+        choice = (
+            "[...document.querySelectorAll('figure.chart')]"
+            ".find(f => f.querySelector('h3').textContent === 'All axes').querySelector('select')"
+        )
         options = page.evaluate(f"[...{choice}.options].map(o => o.textContent)")
         assert [re.sub(r" \(.*", "", option) for option in options] == ["the best tenth", "all"]
-        page.evaluate(
-            f"(() => {{ const s = {choice}; s.selectedIndex = 1; s.dispatchEvent(new Event('change')); }})()"
-        )
+        change = "s.selectedIndex = 1; s.dispatchEvent(new Event('change'));"
+        page.evaluate(f"(() => {{ const s = {choice}; {change} }})()")
         page.settle()
         assert page.errors == []
     finally:

@@ -189,7 +189,7 @@ def heat_map(sweep: SweepView) -> Chart | None:
         return None
     rows = max(len(view.layout["yaxis"]["tickvals"]) for view in views)
     best = "smaller" if sweep.minimize else "larger"
-    note = f"Of each pair of values the best trial; the darker the better ({best})."
+    note = f"Of each pair of values the best trial; the bluer the better ({best})."
     height = 90 + min(max(22 * rows, 160), 22 * _MOST_CELLS)
     title = f"{sweep.name.capitalize()} over two axes"
     return Chart(title, note, tuple(views), height=height, wide=True, choice="axes")
@@ -298,7 +298,7 @@ def parallel(sweep: SweepView) -> Chart | None:
     views = [_lines(sweep, tenth, "the best tenth"), _lines(sweep, known, "all")]
     if len(tenth) == len(known):
         views = views[1:]
-    note = "A line is a trial, through its value on each axis; the darker the better."
+    note = "A line is a trial, through its value on each axis; the bluer the better."
     return Chart("All axes", note, tuple(views), height=340, wide=True, choice="trials")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -18,7 +19,11 @@ def trial_table(sweep: SweepView) -> str:
     columns = _columns(sweep)
     heads = [_head(sweep, name) for name in columns]
     rows = [[_cell(row, name) for name in columns] for row in sweep.rows]
-    data = {"rows": rows, "numbers": [_is_number(rows, i) for i in range(len(columns))]}
+    data = {
+        "rows": rows,
+        "numbers": [_is_number(rows, i) for i in range(len(columns))],
+        "best": sweep.material.best.get("trial"),
+    }
     top = "".join(
         f'<th scope="col" aria-sort="{"ascending" if i == 0 else "none"}">'
         f"<button>{esc(head)}</button></th>"
@@ -72,7 +77,7 @@ def _head(sweep: SweepView, name: str) -> str:
 def _cell(row: Mapping[str, Any], name: str) -> Any:
     value = row.get(name)
     if isinstance(value, float):
-        return float(f"{value:.5g}")
+        return float(f"{value:.5g}") if math.isfinite(value) else None
     return value.replace("_", " ") if name == "status" and isinstance(value, str) else value
 
 

@@ -102,8 +102,8 @@
   // The rows of a table that is sorted, filtered and shown a few rows at a time
   class Trials {
     constructor(card) {
-      const { rows, numbers } = JSON.parse(card.querySelector("script").textContent);
-      Object.assign(this, { rows, numbers, by: 0, down: false, most: 25 });
+      const { rows, numbers, best } = JSON.parse(card.querySelector("script").textContent);
+      Object.assign(this, { rows, numbers, best, by: 0, down: false, most: 25 });
       this.heads = [...card.querySelectorAll("th")];
       this.names = this.heads.map(head => head.textContent.toLowerCase());
       this.body = card.querySelector("tbody");
@@ -159,12 +159,19 @@
       this.more.hidden = found.length <= most;
     }
 
+    text(cell) {
+      if (typeof cell !== "number") return cell === null ? "–" : String(cell);
+      const small = cell && Math.abs(cell) < 1e-3;
+      return small ? String(Number(cell.toPrecision(4)).toExponential()) : String(cell);
+    }
+
     line(row) {
       const line = document.createElement("tr");
+      if (row[1] === this.best) line.className = "best";
       for (const [i, cell] of row.entries()) {
         const box = document.createElement(i ? "td" : "th");
         if (!i) box.scope = "row";
-        box.textContent = cell === null ? "–" : String(cell);
+        box.textContent = this.text(cell);
         line.append(box);
       }
       return line;

@@ -41,14 +41,14 @@ class Scan:
                 return (params, velocity), None
 
             (params, _), _ = jax.lax.scan(step, (zeros, zeros), order)
-            return params[0]
+            return params
 
-        many = jax.vmap(fit, in_axes=(0, 0, None, None, None), out_axes=2)
+        many = jax.vmap(fit, in_axes=(0, 0, None, None, None), out_axes=(2, 1))
         self.fit = jax.jit(many)
 
     def run(self) -> Array:
         """Train all from zero; return the weights (D, C, K)."""
-        return np.asarray(self.fit(self.lr, self.l2, self.X, self.y, self.order))
+        return np.asarray(self.fit(self.lr, self.l2, self.X, self.y, self.order)[0])
 
 
 class Loop(Scan):
@@ -60,4 +60,4 @@ class Loop(Scan):
             self.fit(self.lr[k : k + 1], self.l2[k : k + 1], self.X, self.y, self.order)
             for k in range(len(self.lr))
         ]
-        return np.concatenate([np.asarray(fit) for fit in fits], axis=2)
+        return np.concatenate([np.asarray(weights) for weights, _ in fits], axis=2)

@@ -53,7 +53,8 @@ def settings(K: int) -> tuple[Array, Array]:
     return lr.astype(np.float32), l2.astype(np.float32)
 
 
-def _synthetic(name: str, rows: int, columns: int, outputs: int, batch: int, steps: int) -> Problem:
+def synthetic(name: str, rows: int, columns: int, outputs: int, batch: int, steps: int) -> Problem:
+    """Gaussian rows with noisy linear labels."""
     rng = np.random.default_rng(0)
     X = rng.standard_normal((rows, columns), dtype=np.float32)
     z = X @ rng.standard_normal((columns, outputs), dtype=np.float32) / np.sqrt(columns)
@@ -75,7 +76,7 @@ def problems(quick: bool) -> dict[str, Problem]:
     """The three problems of the table."""
     part = 10 if quick else 1
     return {
-        "mnist": _synthetic("60000x784x10", 60_000 // part, 784, 10, 256, 60 // part),
-        "higgs": _synthetic("200000x28 binary", 200_000 // part, 28, 1, 256, 400 // part),
+        "mnist": synthetic("60000x784x10", 60_000 // part, 784, 10, 256, 60 // part),
+        "higgs": synthetic("200000x28 binary", 200_000 // part, 28, 1, 256, 400 // part),
         "digits": _digits(140 // part),
     }

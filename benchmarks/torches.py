@@ -11,14 +11,16 @@ from torch.nn import functional
 from benchmarks.problems import MOMENTUM, Array, Problem
 
 
-def _tensors(problem: Problem) -> tuple[Any, Any, Any]:
+def tensors(problem: Problem) -> tuple[Any, Any, Any]:
+    """Rows, targets and the order of batches."""
     y = torch.from_numpy(problem.y)
     if problem.outputs == 1:
         y = y[:, None].float()
     return torch.from_numpy(problem.X), y, torch.from_numpy(problem.order())
 
 
-def _loss(z: Any, y: Any) -> Any:
+def loss(z: Any, y: Any) -> Any:
+    """Mean cross-entropy of the scores."""
     if y.ndim == 1:
         return functional.cross_entropy(z, y)
     return functional.binary_cross_entropy_with_logits(z, y)
@@ -31,19 +33,20 @@ class Eager:
 
     def __init__(self, problem: Problem, lr: Array, l2: Array) -> None:
         self.problem, self.lr, self.l2 = problem, lr, l2
-        self.X, self.y, self.order = _tensors(problem)
+        self.X, self.y, self.order = tensors(problem)
         self._forward = torch.compile(self._mean_loss) if self.compiled else self._mean_loss
 
     @staticmethod
     def _mean_loss(X: Any, y: Any, W: Any, b: Any) -> Any:
-        return _loss(torch.addmm(b, X, W), y)
+        return loss(torch.addmm(b, X, W), y)
 
     def run(self) -> Array:
         """Train all from zero; return the weights (D, C, K)."""
         fits = zip(self.lr.tolist(), self.l2.tolist(), strict=True)
-        return np.stack([self._fit(lr, l2) for lr, l2 in fits], axis=2)
+        return np.stack([self.fit(lr, l2)[0].numpy() for lr, l2 in fits], axis=2)
 
-    def _fit(self, lr: float, l2: float) -> Array:
+    def fit(self, lr: float, l2: float) -> tuple[Any, Any]:
+        """Train one from zero; return its weights (D, C) and bias (C,)."""
         D, C = self.problem.X.shape[1], self.problem.outputs
         W, b = torch.zeros(D, C, requires_grad=True), torch.zeros(C, requires_grad=True)
         groups = [{"params": [W], "weight_decay": l2}, {"params": [b]}]
@@ -52,8 +55,7 @@ class Eager:
             optimizer.zero_grad()
             self._forward(self.X[rows], self.y[rows], W, b).backward()
             optimizer.step()
-        weights: Array = W.detach().numpy()
-        return weights
+        return W.detach(), b.detach()
 
 
 class Compiled(Eager):
@@ -67,17 +69,22 @@ class Vmap:
 
     def __init__(self, problem: Problem, lr: Array, l2: Array) -> None:
         self.problem = problem
-        self.X, self.y, self.order = _tensors(problem)
+        self.X, self.y, self.order = tensors(problem)
         self.lr, self.l2 = torch.from_numpy(lr), torch.from_numpy(l2)
 
         def objective(params: Any, X: Any, y: Any, l2: Any) -> Any:
             W, b = params
-            return _loss(torch.addmm(b, X, W), y) + l2 / 2 * (W * W).sum()
+            return loss(torch.addmm(b, X, W), y) + l2 / 2 * (W * W).sum()
 
         self.grad = torch.func.vmap(torch.func.grad(objective), in_dims=(0, None, None, 0))
 
     def run(self) -> Array:
         """Train all from zero; return the weights (D, C, K)."""
+        weights: Array = self.fit()[0].permute(1, 2, 0).numpy()
+        return weights
+
+    def fit(self) -> tuple[Any, Any]:
+        """Train all from zero; return the weights (K, D, C) and the bias (K, C)."""
         K, D, C = len(self.lr), self.problem.X.shape[1], self.problem.outputs
         W, b = torch.zeros(K, D, C), torch.zeros(K, C)
         V, v = torch.zeros_like(W), torch.zeros_like(b)
@@ -88,5 +95,4 @@ class Vmap:
             v.mul_(MOMENTUM).add_(g)
             W.sub_(lr_W * V)
             b.sub_(lr_b * v)
-        weights: Array = W.permute(1, 2, 0).numpy()
-        return weights
+        return W, b

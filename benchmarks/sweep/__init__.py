@@ -1,0 +1,1 @@
+"""Whole sweeps beside the loops and stacks that others would write: `scripts/bench --sweep`."""

@@ -1,0 +1,66 @@
+"""Who is timed: each with its module, its class, whether it loops, and a fit's rough seconds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Any
+
+from benchmarks.sweep.cases import Case
+from benchmarks.sweep.work import FLOPS, STEP_SECONDS, Work, looped, stacked
+
+
+@dataclass(frozen=True)
+class Contender:
+    """One way to carry out a sweep.
+
+    Attributes:
+        name: as the table calls it.
+        module: of benchmarks.sweep.
+        kind: the class there: made with a `Work`, its `run()` returns the trials' val loss (K,).
+        fit_seconds: of one fit, about, for the choice of the part that is run; None for a stack.
+        same: whether it takes the same steps as ours.
+        least: fits it is at least timed on.
+    """
+
+    name: str
+    module: str
+    kind: str
+    fit_seconds: Callable[[Case], float] | None = None
+    same: bool = True
+    least: int = 1
+
+    def make(self, work: Work) -> Any:
+        """The contender, ready to run.
+
+        Raises:
+            ImportError: its library is not there.
+        """
+        return getattr(import_module(f"benchmarks.sweep.{self.module}"), self.kind)(work)
+
+    def work(self, case: Case, K: int, seconds: float) -> Work:
+        """What it is timed on."""
+        if self.fit_seconds is None:
+            return stacked(case, K, seconds)
+        return looped(case, K, seconds, self.fit_seconds(case), self.least)
+
+
+def _of_steps(start: float, step: float) -> Callable[[Case], float]:
+    return lambda case: start + case.fit_steps * (step + case.flop / FLOPS)
+
+
+def _of_rows(case: Case) -> float:
+    a_row = case.outputs * (1e-7 + 1.5e-9 * int(case.X.shape[1]))
+    return 0.005 + case.epochs * case.train_rows * a_row / 2  # two processes
+
+
+CONTENDERS = (
+    Contender("ours, trained", "ours", "Trained"),
+    Contender("ours, whole run with report", "ours", "Whole"),
+    Contender("ours, single runs in a loop", "ours", "Loop", _of_steps(0.02, STEP_SECONDS)),
+    Contender("JAX vmap+scan", "jaxes", "Scan"),
+    Contender("torch.func.vmap", "torches", "Vmap"),
+    Contender("torch loop", "torches", "Loop", _of_steps(0.001, 2e-4)),
+    Contender("scikit-learn GridSearchCV", "sklearns", "Search", _of_rows, same=False, least=2),
+)

@@ -1,0 +1,74 @@
+"""What part of a sweep a contender is timed on, so that all of them fit in some minutes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from benchmarks.problems import Array
+from benchmarks.sweep.cases import BATCH, EPOCHS, UNIT, Case, grid
+
+FLOPS = 5e10  # a second: what these products reach on two cores, for the choice of a part only
+STEP_SECONDS = 2e-4  # of one step whatever its size
+
+
+@dataclass(frozen=True)
+class Work:
+    """Trials of a case that a contender carries out in one run.
+
+    Attributes:
+        case: cut to the rows, folds and epochs that are run.
+        lr: (k,) learning rates of the trials that are run.
+        l2: (k,) their penalties.
+        times: how often this makes the whole sweep.
+        words: what is run, where it is not all.
+    """
+
+    case: Case
+    lr: Array
+    l2: Array
+    times: float = 1.0
+    words: str = ""
+
+
+def stacked(case: Case, K: int, seconds: float) -> Work:
+    """All trials on all folds, of as many rows as a stack does in this time."""
+    lr, l2 = grid(K)
+    whole = case.folds * case.fit_steps * (STEP_SECONDS + case.flop * K / FLOPS)
+    N = len(case.X)
+    rows = min(N, max(2 * UNIT, int(N * seconds / whole) // UNIT * UNIT))
+    if rows >= N:
+        return Work(case, lr, l2)
+    return Work(case.first(rows), lr, l2, N / rows, f"{rows:,} rows")
+
+
+def looped(case: Case, K: int, seconds: float, fit_seconds: float, least: int = 1) -> Work:
+    """As many whole fits as a loop does in this time: of fewer trials, then folds, then epochs.
+
+    Args:
+        case: the whole of it.
+        K: trials.
+        seconds: that the work may take, about.
+        fit_seconds: of one fit, about.
+        least: fits that it is at least, where each has a process.
+    """
+    lr, l2 = grid(K)
+    trials = min(K, max(least, int(seconds / fit_seconds / case.folds)))
+    if trials == K:
+        return Work(case, lr, l2)
+    folds = min(case.folds, max(1, int(seconds / fit_seconds / trials)))
+    epochs = EPOCHS if trials * folds * fit_seconds <= 2 * seconds else 1
+    apart = [i * K // trials for i in range(trials)]  # spread over the grid
+    times = K / trials * case.folds / folds * EPOCHS / epochs
+    words = f"{trials} trial{'s'[: trials > 1]}"
+    words += f", {folds} of {case.folds} folds" if folds < case.folds else ""
+    words += f", {epochs} of {EPOCHS} epochs" if epochs < EPOCHS else ""
+    cut = replace(case, only=folds if case.folds > 1 else None, epochs=epochs)
+    return Work(cut, lr[apart], l2[apart], times, words)
+
+
+def few_steps(case: Case, K: int, looped: bool, steps: int = 8) -> Work:
+    """What memory is measured on: all rows, all columns of a stack, a few steps."""
+    lr, l2 = grid(K)
+    k = min(2, K) if looped else K
+    steps = min(steps, case.train_rows // BATCH)
+    return Work(replace(case, steps=steps), lr[:k], l2[:k])

@@ -416,7 +416,7 @@ def test_the_end_of_a_run(folder, status, form):
 
 def test_a_run_is_not_finished_before_all_is_written(folder, monkeypatch):
     log_steps(folder)
-    monkeypatch.setattr(pq, "write_table", raising(errno.ENOSPC))
+    monkeypatch.setattr(pq.ParquetWriter, "write_table", raising(errno.ENOSPC))
     with pytest.raises(DiskError, match=r"steps\.parquet: cannot write: No space left"):
         folder.close("finished")
     assert folder.manifest()["status"] == "failed"

@@ -158,7 +158,7 @@ def test_a_refused_conversion_keeps_the_stream(tmp_path, monkeypatch):
     def refuse(*_: object, **__: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(pq, "write_table", refuse)
+    monkeypatch.setattr(pq.ParquetWriter, "write_table", refuse)
     with pytest.raises(DiskError, match="No space left"):
         stream_to_parquet(tmp_path / "s", tmp_path / "p")
     assert read_stream(tmp_path / "s").num_rows == 12

@@ -7,6 +7,8 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import numpy as np
+
 from trainer import device as devices
 from trainer.build import build, initial_state, steps_per_unit
 from trainer.spec import Spec
@@ -15,7 +17,9 @@ from trainer.sweep.sweep import Sweep, set_up
 from trainer.train.evaluate import Evaluator
 
 _RECORD = 44  # bytes of a row of the step log
-_REPORT = 48 * 2**20  # what drawing the page takes: Plotly, its script twice over, the charts
+_EVALUATION = 1000  # bytes of a row of history.csv, as text and as the report reads it
+_ROW_GROUPS = 128 * 2**20  # what the step log's move to Parquet takes at most
+_REPORT = 64 * 2**20  # what drawing the page takes: Plotly, its script twice over, the charts
 
 
 def plan(spec: Spec) -> str:
@@ -31,7 +35,7 @@ def plan(spec: Spec) -> str:
         "trials": f"{len(sweep.trials):,} x {_counted(sweep.repeats, 'repeat')}",
         "stacks": f"{len(stacks):,} of {_widths(stacks)}, {_counted(columns, 'column')} in all",
         "steps": f"{steps:,} in {max(cost.epochs for cost in costs):,} epochs",
-        "peak memory": f"{-(-_peak(sweep) // 2**20):.0f} MiB",
+        "peak memory": f"{-(-_peak(sweep, costs) // 2**20):.0f} MiB",
         "log": f"{sum(cost.log for cost in costs):,} bytes" + _snapshots(sweep, costs),
         "time": f"{_seconds_of(sweep, costs):.1f} seconds",
     }
@@ -40,7 +44,7 @@ def plan(spec: Spec) -> str:
 
 @dataclass(frozen=True)
 class Cost:
-    """Of one stack: its steps and epochs, seconds, rows of the log in bytes, files of gradients."""
+    """Of one stack: its steps and epochs, seconds, bytes of its log, files, evaluations."""
 
     steps: int
     epochs: int
@@ -48,6 +52,7 @@ class Cost:
     log: int
     files: int
     file_bytes: int
+    evaluations: int
 
 
 def _cost(sweep: Sweep, planned: Planned) -> Cost:
@@ -74,6 +79,7 @@ def _cost(sweep: Sweep, planned: Planned) -> Cost:
         seconds=steps * step + -(-steps // every) * evaluation,
         log=int((budget // sweep.log_every).sum()) * _RECORD,
         files=files,
+        evaluations=int(np.ceil(budget / every).sum()),
         file_bytes=files * (numbers * stack.dtype.itemsize + 8 * stack.batches.size),
     )
 
@@ -89,17 +95,20 @@ def _seconds_of(sweep: Sweep, costs: list[Cost]) -> float:
     return sum(cost.seconds for cost in costs) / sweep.arrangement.workers
 
 
-def _peak(sweep: Sweep) -> int:
+def _peak(sweep: Sweep, costs: list[Cost]) -> int:
     """Bytes at the run's peak: those of now, with one stack built, and what comes to it."""
     now = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
     arrangement, ground = sweep.arrangement, sweep.first.ground
-    at_once = min(arrangement.at_once(sweep.in_step), len(arrangement.stacks))
+    at_once = arrangement.at_once(sweep.in_step)
     others = (at_once - 1) * arrangement.bytes
-    rows = (len({one.rows.key for one in arrangement.stacks[:at_once]}) - 1) * ground.bytes
+    held = len({one.rows.key for one in arrangement.stacks[: at_once + 1]})  # the next is made
+    rows = (held - 1) * min(ground.bytes, int(sweep.grounds.room))
     D, C = int(ground.rows.X.shape[1]), len(ground.prepared.encoder.outputs)
     columns = sum(len(one.columns) for one in arrangement.stacks)
     results = columns * (D + 1) * C * ground.rows.X.dtype.itemsize
-    return int(now + others + rows + results + _written_later(sweep) + _REPORT)
+    tables = sum(cost.evaluations for cost in costs) * _EVALUATION
+    tables += min(2 * sum(cost.log for cost in costs), _ROW_GROUPS)
+    return int(now + others + rows + results + tables + _written_later(sweep) + _REPORT)
 
 
 def _written_later(sweep: Sweep) -> int:

@@ -122,19 +122,25 @@ def read_stream(path: Path, trial: int | None = None) -> pa.Table:
     Raises:
         RunFolderError: the file cannot be read.
     """
-    schema, batches = SCHEMA, []
+    batches = [_of_trial(batch, trial) for batch in _batches(path)]
+    schema = batches[0].schema if batches else SCHEMA
+    return pa.Table.from_batches(batches, schema=schema)
+
+
+def _batches(path: Path) -> Iterator[pa.RecordBatch]:
+    """The whole record batches of a stream, one after another."""
     try:
-        if path.stat().st_size == 0:  # no batch yet; an empty file cannot be mapped
-            return schema.empty_table()
-        with contextlib.suppress(pa.ArrowInvalid, StopIteration):  # cut short, or at its end
-            stream = pa.ipc.open_stream(pa.memory_map(os.fsencode(path)))
-            schema = stream.schema
+        if path.stat().st_size == 0:  # no batch yet
+            return
+        # it ends at its end, or where it was cut short
+        ended = contextlib.suppress(pa.ArrowInvalid, StopIteration)
+        with pa.OSFile(os.fsencode(path)) as file, ended:
+            stream = pa.ipc.open_stream(file)
             while True:
-                batches.append(_of_trial(stream.read_next_batch(), trial))
+                yield stream.read_next_batch()
     except OSError as error:
         if error.errno:  # without one it is Arrow's word for a batch that is cut short
             raise RunFolderError(f"{path}: cannot read: {os.strerror(error.errno)}") from error
-    return pa.Table.from_batches(batches, schema=schema)
 
 
 def stream_to_parquet(stream: Path, parquet: Path) -> None:
@@ -145,12 +151,30 @@ def stream_to_parquet(stream: Path, parquet: Path) -> None:
     """
     import pyarrow.parquet as pq
 
-    with replacing(parquet) as beside, pa.OSFile(os.fsencode(beside), "wb") as sink:
-        pq.write_table(read_stream(stream), sink, row_group_size=_ROW_GROUP)
+    with (
+        replacing(parquet) as beside,
+        pa.OSFile(os.fsencode(beside), "wb") as sink,
+        pq.ParquetWriter(sink, SCHEMA) as writer,
+    ):
+        for table in _row_groups(stream):
+            writer.write_table(table, row_group_size=_ROW_GROUP)
     try:
         stream.unlink()
     except OSError as error:
         raise disk_error(stream, error) from error
+
+
+def _row_groups(path: Path) -> Iterator[pa.Table]:
+    """A stream in pieces of about a row group: it may be larger than the memory."""
+    batches: list[pa.RecordBatch] = []
+    rows = 0
+    for batch in _batches(path):
+        batches.append(batch)
+        rows += batch.num_rows
+        if rows >= _ROW_GROUP:
+            yield pa.Table.from_batches(batches, schema=SCHEMA)
+            batches, rows = [], 0
+    yield pa.Table.from_batches(batches, schema=SCHEMA)
 
 
 def _of_trial(rows: pa.RecordBatch, trial: int | None) -> pa.RecordBatch:

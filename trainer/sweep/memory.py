@@ -69,7 +69,8 @@ def needed(spec: Spec, columns: int, ground: Ground, restores: bool) -> int:
     name = "nesterov" if getattr(o, "nesterov", False) else o.name
     batch = None if o.batch_size == "full" else o.batch_size
     slots = len(OPTIMIZERS[name].slots)
-    return stack_bytes(shape, len(ground.rows), batch, X.dtype.itemsize, slots, restores)
+    held = len(ground.held.rows) if ground.held else 0
+    return stack_bytes(shape, len(ground.rows), batch, X.dtype.itemsize, slots, restores, held)
 
 
 def _fitting(one: Planned, ground: Ground, restores: bool, most: float) -> list[Planned]:

@@ -92,6 +92,7 @@ def set_up(spec: Spec, arrays: Mapping[str, Any] | None, device: Device) -> Swee
     grounds = Grounds(device, rows_share(device))
     ground = grounds.of(planned[0].rows, planned[0].spec)
     log_every = _log_every(spec, columns, len(ground.rows))
+    repeats = 1 + max(column.repeat for _, column in columns)
     first = build([column.spec for column in planned[0].columns], ground, log_every)
     rules = _rules(spec, trials, ground.prepared.val is not None)
     for trial in trials:
@@ -99,8 +100,10 @@ def set_up(spec: Spec, arrays: Mapping[str, Any] | None, device: Device) -> Swee
     for init in {str(trial.spec.init): trial.spec for trial in trials}.values():
         check_init(init, ground.prepared)
     arrangement = arrange(planned, ground, bool(rules.stopping.restore_best.any()))
+    if rules.halving is None and not (rules.stopping.watched.any() and repeats > 1):
+        # stacks go one after another, and rows that no stack is on need not wait for others
+        grounds.room = arrangement.workers * ground.bytes
     crew = enlist(arrangement, grounds, rules, log_every)
-    repeats = 1 + max(column.repeat for _, column in columns)
     return Sweep(
         spec, trials, repeats, sources, grounds, first, rules, arrangement, crew, log_every
     )

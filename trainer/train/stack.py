@@ -125,6 +125,7 @@ def stack_bytes(
     itemsize: int,
     slots: int,
     restores: bool = False,
+    held: int = 0,
 ) -> int:
     """Bytes that a stack takes beside its rows, from what `Stack` and its evaluations allocate.
 
@@ -135,11 +136,12 @@ def stack_bytes(
         itemsize: bytes of a number.
         slots: arrays the optimizer keeps beside each parameter.
         restores: whether the best weights are kept beside the last ones.
+        held: rows that it is evaluated on.
     """
     D, C, K = shape
     fits = max(1, _CHUNK_BYTES // (itemsize * C * K))
     size = min(batch or rows, rows)
-    chunk = max(min(size, fits), min(fits, _EVALUATION_ROWS))
+    chunk = max(min(size, fits), min(fits, _EVALUATION_ROWS, rows, held))
     weights = (D + 1) * C * K
     stretch = int(np.clip(_STRETCH_FLOP / (4.0 * size * D * C * K), 1, _MAX_STRETCH))
     numbers = (
@@ -190,7 +192,7 @@ class Stack:
     def _allocate(self) -> None:
         xp, dtype = self.device.xp, self.dtype
         _, outputs, columns = self.shape
-        rows = max(self.batches.chunk_rows, min(self._fits, _EVALUATION_ROWS))
+        rows = max(self.batches.chunk_rows, min(self._fits, _EVALUATION_ROWS, len(self.rows)))
         self._buffers = Buffers(xp, rows, outputs, columns, dtype)
         self._views: dict[int, Buffers] = {}
         shapes = {"weights": self.shape, "bias": self.shape[1:]}

@@ -32,7 +32,7 @@ def test_all_batches_of_the_whole_and_of_its_parts_are_whole(name, folds):
         work = stacked(whole, K, 0.4)
         assert work.case.train_rows % BATCH == 0
         assert work.times == pytest.approx(len(whole.X) / len(work.case.X) * 3 / work.case.epochs)
-        one = stacked(whole, K, 0.01, apart=True)
+        one = stacked(whole, K, 0.001, apart=True)
         assert one.case.only == 1
         assert one.times / (3 / one.case.epochs) == folds * len(whole.X) / len(one.case.X)
         assert len(work.lr) == K

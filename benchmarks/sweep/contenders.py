@@ -22,6 +22,7 @@ class Contender:
         fit_seconds: of one fit, about, for the choice of the part that is run; None for a stack.
         same: whether it takes the same steps as ours.
         least: fits it is at least timed on.
+        once: whether it is run once only, for it takes long.
     """
 
     name: str
@@ -30,6 +31,7 @@ class Contender:
     fit_seconds: Callable[[Case], float] | None = None
     same: bool = True
     least: int = 1
+    once: bool = False
 
     def make(self, work: Work) -> Any:
         """The contender, ready to run.
@@ -42,7 +44,7 @@ class Contender:
     def work(self, case: Case, K: int, seconds: float) -> Work:
         """What it is timed on."""
         if self.fit_seconds is None:
-            return stacked(case, K, seconds)
+            return stacked(case, K, seconds, apart=self.module != "ours")
         return looped(case, K, seconds, self.fit_seconds(case), self.least)
 
 
@@ -57,7 +59,7 @@ def _of_rows(case: Case) -> float:
 
 CONTENDERS = (
     Contender("ours, trained", "ours", "Trained"),
-    Contender("ours, whole run with report", "ours", "Whole"),
+    Contender("ours, whole run with report", "ours", "Whole", once=True),
     Contender("ours, single runs in a loop", "ours", "Loop", _of_steps(0.02, STEP_SECONDS)),
     Contender("JAX vmap+scan", "jaxes", "Scan"),
     Contender("torch.func.vmap", "torches", "Vmap"),

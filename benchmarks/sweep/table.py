@@ -15,8 +15,8 @@ from benchmarks.sweep.timing import Timing
 
 _CAPTION = """# Sweeps of K trials
 
-Measured by `scripts/bench --sweep` on {machine}: {rounds} rounds, all contenders in turn in one
-process. K trials are a grid of learning rates and penalties l2: SGD with momentum, {epochs} epochs
+Measured by `scripts/bench --sweep` on {machine}: up to {rounds} rounds (fewer where
+they take long), all contenders in turn in one process. K trials are a grid of learning rates and penalties l2: SGD with momentum, {epochs} epochs
 in batches of {batch}, the val loss of each trial at the end. Held out is the last fifth of the
 rows, or each of 5 folds in turn; all have the same rows in float32.
 
@@ -27,7 +27,8 @@ rows, or each of 5 folds in turn; all have the same rows in float32.
   the least and the most; above 1 it is slower.
 - **ours, trained** reads the arrays, makes the folds, trains with every step's numbers computed and
   scores (`trainer.sweep.sweep.set_up` and `train`), but writes nothing. **ours, whole run with
-  report** is `trainer.run` as anyone calls it: the same and the step log, tables, model and report.
+  report** is `trainer.run` as anyone calls it: the same and the step log, tables, model and report;
+  it is run once.
 - **JAX** and **torch.func.vmap** train all trials of a fold at once, fold after fold. Compilation
   is not in the time: each contender has run once before. **torch loop** is one fit after another.
 - **scikit-learn GridSearchCV** has two processes (n_jobs=2) and `SGDClassifier` with as many epochs
@@ -35,8 +36,8 @@ rows, or each of 5 folds in turn; all have the same rows in float32.
   momentum, so that only its time is compared.
 - **difference** is the largest one of a trial's val loss from ours, checked on few rows, K = 16.
 - **peak** is the resident memory, in MiB, of a process of its own with its libraries and all rows,
-  over some steps of all K. A loop's does not depend on K; that of peers, who go fold after fold, not
-  on the folds. GridSearchCV's adds its two processes.
+  over some steps of all K. A loop's does not depend on K; that of peers, who go fold after fold,
+  not on the folds. GridSearchCV's adds its two processes.
 """
 _NOTHING = "–"
 

@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -14,6 +15,7 @@ from benchmarks.sweep.cases import UNIT, Case, grid
 from benchmarks.sweep.contenders import CONTENDERS, Contender
 from benchmarks.sweep.work import Work
 
+CELL_SECONDS = 6.0  # after which no further round begins
 TOLERANCE = 1e-3  # of the val loss
 
 
@@ -75,13 +77,19 @@ def in_turn(
     """
     works = [contender.work(case, K, seconds) for contender in contenders]
     made = [c.make(work) for c, work in zip(contenders, works, strict=True)]
-    for one in made:
-        one.run()
-    taken = np.zeros((len(made), rounds))
-    for r in range(rounds):
-        for i, one in enumerate(made):
-            start = time.perf_counter()
-            one.run()
-            taken[i, r] = (time.perf_counter() - start) * works[i].times
-    rows = zip(contenders, taken, works, strict=True)
-    return [Timing(contender.name, row, work.words) for contender, row, work in rows]
+    again = [i for i, contender in enumerate(contenders) if not contender.once]
+    for i in again:
+        made[i].run()
+    first = [_seconds(one) for one in made]
+    taken = [first]
+    start = time.perf_counter()
+    while len(taken) < rounds and time.perf_counter() - start < CELL_SECONDS:
+        taken.append([_seconds(one) if i in again else first[i] for i, one in enumerate(made)])
+    rows = zip(contenders, np.array(taken).T, works, strict=True)
+    return [Timing(contender.name, row * work.times, work.words) for contender, row, work in rows]
+
+
+def _seconds(contender: Any) -> float:
+    start = time.perf_counter()
+    contender.run()
+    return time.perf_counter() - start

@@ -8,6 +8,7 @@ from benchmarks.problems import Array
 from benchmarks.sweep.cases import BATCH, EPOCHS, UNIT, Case, grid
 
 FLOPS = 5e10  # a second: what these products reach on two cores, for the choice of a part only
+PASSES = 500  # products in the time of the passes over one score
 STEP_SECONDS = 2e-4  # of one step whatever its size
 
 
@@ -30,15 +31,30 @@ class Work:
     words: str = ""
 
 
-def stacked(case: Case, K: int, seconds: float) -> Work:
-    """All trials on all folds, of as many rows as a stack does in this time."""
+def stacked(case: Case, K: int, seconds: float, apart: bool = False) -> Work:
+    """All trials, of as many rows as a stack does in this time; at worst of one epoch.
+
+    Args:
+        case: the whole of it.
+        K: trials.
+        seconds: that the work may take, about.
+        apart: whether folds are trained one after another: where time is short, one is enough.
+    """
     lr, l2 = grid(K)
-    whole = case.folds * case.fit_steps * (STEP_SECONDS + case.flop * K / FLOPS)
+    whole = (
+        case.folds
+        * case.fit_steps
+        * (STEP_SECONDS + (case.flop + case.outputs * BATCH * PASSES) * K / FLOPS)
+    )
     N = len(case.X)
     rows = min(N, max(2 * UNIT, int(N * seconds / whole) // UNIT * UNIT))
     if rows >= N:
         return Work(case, lr, l2)
-    return Work(case.first(rows), lr, l2, N / rows, f"{rows:,} rows")
+    epochs = EPOCHS if whole * rows / N <= 2 * seconds else 1
+    folds = 1 if apart else case.folds
+    cut = replace(case.first(rows), epochs=epochs, only=folds if apart else None)
+    words = f"{rows:,} rows" + _of_all(folds, case.folds, epochs)
+    return Work(cut, lr, l2, N / rows * case.folds / folds * EPOCHS / epochs, words)
 
 
 def looped(case: Case, K: int, seconds: float, fit_seconds: float, least: int = 1) -> Work:
@@ -60,10 +76,14 @@ def looped(case: Case, K: int, seconds: float, fit_seconds: float, least: int = 
     apart = [i * K // trials for i in range(trials)]  # spread over the grid
     times = K / trials * case.folds / folds * EPOCHS / epochs
     words = f"{trials} trial{'s'[: trials > 1]}"
-    words += f", {folds} of {case.folds} folds" if folds < case.folds else ""
-    words += f", {epochs} of {EPOCHS} epochs" if epochs < EPOCHS else ""
+    words += _of_all(folds, case.folds, epochs)
     cut = replace(case, only=folds if case.folds > 1 else None, epochs=epochs)
     return Work(cut, lr[apart], l2[apart], times, words)
+
+
+def _of_all(folds: int, all_folds: int, epochs: int) -> str:
+    words = f", {folds} of {all_folds} folds" if folds < all_folds else ""
+    return words + (f", {epochs} of {EPOCHS} epochs" if epochs < EPOCHS else "")
 
 
 def few_steps(case: Case, K: int, looped: bool, steps: int = 8) -> Work:

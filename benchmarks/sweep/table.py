@@ -15,10 +15,11 @@ from benchmarks.sweep.timing import Timing
 
 _CAPTION = """# Sweeps of K trials
 
-Measured by `scripts/bench --sweep` on {machine}: up to {rounds} rounds (fewer where
-they take long), all contenders in turn in one process. K trials are a grid of learning rates and penalties l2: SGD with momentum, {epochs} epochs
-in batches of {batch}, the val loss of each trial at the end. Held out is the last fifth of the
-rows, or each of 5 folds in turn; all have the same rows in float32.
+Measured by `scripts/bench --sweep` on {machine}: up to {rounds} rounds (fewer where they take
+long), all contenders in turn in one process. K trials are a grid of learning rates and penalties
+l2: SGD with momentum, {epochs} epochs in batches of {batch}, the val loss of each trial at the end.
+Held out is the last fifth of the rows, or each of 5 folds in turn; all have the same rows in
+float32.
 
 - **seconds** are those of the whole sweep, the median of the rounds; below, in brackets, is what
   was run where that is less than all: the time is scaled up from it. So is ours, with its fixed

@@ -19,7 +19,7 @@ from trainer.train.evaluate import Evaluator
 _RECORD = 44  # bytes of a row of the step log
 _EVALUATION = 1000  # bytes of a row of history.csv, as text and as the report reads it
 _ROW_GROUPS = 128 * 2**20  # what the step log's move to Parquet takes at most
-_REPORT = 64 * 2**20  # what drawing the page takes: Plotly, its script twice over, the charts
+_REPORT = 80 * 2**20  # what drawing the page takes: Plotly, its script twice over, the charts
 
 
 def plan(spec: Spec) -> str:
@@ -101,7 +101,7 @@ def _peak(sweep: Sweep, costs: list[Cost]) -> int:
     arrangement, ground = sweep.arrangement, sweep.first.ground
     at_once = arrangement.at_once(sweep.in_step)
     others = (at_once - 1) * arrangement.bytes
-    held = len({one.rows.key for one in arrangement.stacks[: at_once + 1]})  # the next is made
+    held = len({one.rows.key for one in arrangement.stacks[:at_once]})
     rows = (held - 1) * min(ground.bytes, int(sweep.grounds.room))
     D, C = int(ground.rows.X.shape[1]), len(ground.prepared.encoder.outputs)
     columns = sum(len(one.columns) for one in arrangement.stacks)

@@ -120,6 +120,7 @@ class _Sweep:
     def __init__(self, tree: Tree) -> None:
         self.tree = tree
         sweep = tree.value.get("sweep", "none")
+        self.written = isinstance(sweep, dict)
         self.sweep: dict[Any, Any] = sweep if isinstance(sweep, dict) else {}
         self.random = self.sweep.get("method") == "random"
 
@@ -128,7 +129,7 @@ class _Sweep:
         blocks, together, shots = self._blocks(), self._zip(), self._shots()
         for axes in blocks:
             self._check_twice(axes, together)
-        if not (blocks or together) and self.sweep:
+        if self.written and not (blocks or together or shots) and not self.tree.faults:
             self._fault(("sweep",), "no axes; for example parameters: {optimizer.lr: [0.01, 0.1]}")
         if self.tree.faults:
             return

@@ -12,6 +12,7 @@ import numpy as np
 
 from trainer.build import Ground, largest_l1, lay, minimized, stack_key
 from trainer.data import Prepared, Source, parts, prepare_part, prepare_refit, read
+from trainer.data.apart import set_apart
 from trainer.device import Device
 from trainer.spec import Spec
 from trainer.spec.trial import Trial
@@ -139,6 +140,11 @@ def _rows_of(spec: Spec, sources: Sources) -> list[RowsOf]:
         RowsOf((block, part.key), partial(prepare_part, source, spec, part))
         for part in parts(source, spec)
     ]
+
+
+def outputs_of(spec: Spec, sources: Sources) -> int:
+    """C of a spec's target."""
+    return len(set_apart(sources.of(spec), spec).target.outputs)
 
 
 def refit_rows(spec: Spec, sources: Sources, rows: str) -> RowsOf:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,8 +20,10 @@ from trainer.sweep.layout import (
     Grounds,
     RowsOf,
     Sources,
+    block_key,
     early_stopping,
     lay_out,
+    outputs_of,
     stacks_of,
     with_lambda_max,
 )
@@ -46,6 +48,7 @@ class Sweep:
         arrangement: the stacks.
         crew: the same as members of the clock.
         log_every: steps between records of the step log.
+        metrics: the names of an evaluation's metrics; trials on other targets may have a few each.
     """
 
     spec: Spec
@@ -58,6 +61,7 @@ class Sweep:
     arrangement: Arrangement
     crew: Crew
     log_every: int
+    metrics: Sequence[str]
 
     @property
     def is_sweep(self) -> bool:
@@ -69,13 +73,6 @@ class Sweep:
         """Whether stacks wait for each other at evaluations."""
         stops = bool(self.rules.stopping.watched.any()) and self.repeats > 1
         return self.rules.halving is not None or stops
-
-    @property
-    def metrics(self) -> list[str]:
-        """The names of an evaluation's metrics."""
-        prepared = self.first.prepared
-        outputs = len(prepared.encoder.outputs)
-        return metric_names(self.spec.model, outputs, prepared.val is not None)
 
 
 def set_up(spec: Spec, arrays: Mapping[str, Any] | None, device: Device) -> Sweep:
@@ -95,8 +92,7 @@ def set_up(spec: Spec, arrays: Mapping[str, Any] | None, device: Device) -> Swee
     repeats = 1 + max(column.repeat for _, column in columns)
     first = build([column.spec for column in planned[0].columns], ground, log_every)
     rules = _rules(spec, trials, ground.prepared.val is not None)
-    for trial in trials:
-        _check_metrics(trial.spec, rules.metric, len(ground.prepared.encoder.outputs))
+    metrics = _metrics(trials, rules.metric, sources)
     for init in {str(trial.spec.init): trial.spec for trial in trials}.values():
         check_init(init, ground.prepared)
     arrangement = arrange(planned, ground, bool(rules.stopping.restore_best.any()))
@@ -105,7 +101,7 @@ def set_up(spec: Spec, arrays: Mapping[str, Any] | None, device: Device) -> Swee
         grounds.room = arrangement.workers * ground.bytes
     crew = enlist(arrangement, grounds, rules, log_every)
     return Sweep(
-        spec, trials, repeats, sources, grounds, first, rules, arrangement, crew, log_every
+        spec, trials, repeats, sources, grounds, first, rules, arrangement, crew, log_every, metrics
     )
 
 
@@ -147,19 +143,29 @@ def _groups(spec: Spec, trials: Sequence[Trial]) -> np.ndarray[Any, np.dtype[np.
     return np.array([number[key] for key in keys])
 
 
-def _check_metrics(spec: Spec, metric: str, outputs: int) -> None:
-    """Refuse a metric that these targets do not have, such as top5 of three classes."""
-    known = metric_names(spec.model, outputs, held=True)
-    stopping = spec.early_stopping
-    wanted = {"sweep.metric.name": metric}
-    if stopping is not None:
-        wanted["early_stopping.metric"] = stopping.metric
-    for key, name in wanted.items():
-        if name not in known:
-            raise DataError(
-                f"{key}: {name} is not measured for this target with {outputs} outputs;"
-                f" {', '.join(known)} are"
-            )
+def _metrics(trials: Sequence[Trial], ranking: str, sources: Sources) -> list[str]:
+    """The metrics of all trials.
+
+    Raises:
+        DataError: one is asked for that a target does not have, such as top5 of three classes.
+    """
+    found: dict[str, None] = {}
+    outputs: dict[Hashable, int] = {}
+    for trial in trials:
+        spec, block = trial.spec, block_key(trial.spec)
+        if block not in outputs:
+            outputs[block] = outputs_of(spec, sources)
+        folds = spec.repeat is not None and spec.repeat.folds is not None
+        known = metric_names(spec.model, outputs[block], held=spec.data.val != "none" or folds)
+        found |= dict.fromkeys(known)
+        stopping = spec.early_stopping.metric if spec.early_stopping else ranking
+        for key, name in (("sweep.metric.name", ranking), ("early_stopping.metric", stopping)):
+            if name not in known:
+                raise DataError(
+                    f"{key}: {name} is not measured for this target with {outputs[block]} outputs;"
+                    f" {', '.join(known)} are"
+                )
+    return list(found)
 
 
 def _log_every(spec: Spec, columns: Sequence[tuple[RowsOf, Column]], rows: int) -> int:

@@ -124,26 +124,35 @@ def ranking(scores: Numbers, y: Numbers, w: Numbers) -> tuple[Numbers, Numbers]:
         Two arrays (C, K); NaN where one of the two labels does not occur. Tied scores are one
         threshold, as in scikit-learn (Fawcett 2006, algorithm 2).
     """
-    outputs, columns = scores.shape[1:]
-    area, precision = np.full((2, outputs, columns), np.nan)
-    for c in range(outputs):
-        for k in range(columns):
-            area[c, k], precision[c, k] = _rank_one(scores[:, c, k], y[:, c], w)
+    found = [_rank(scores[:, c].T, y[:, c], w) for c in range(scores.shape[1])]
+    area, precision = (np.stack(part) for part in zip(*found, strict=True))
     return area, precision
 
 
-def _rank_one(score: Numbers, y: Numbers, w: Numbers) -> tuple[float, float]:
-    order = np.argsort(-score, kind="stable")
-    score, positive = score[order], (w * y)[order]
+def _rank(score: Numbers, y: Numbers, w: Numbers) -> tuple[Numbers, Numbers]:
+    """The two areas of one output; score is (K, N), each result (K,)."""
+    K, N = score.shape
+    order = np.argsort(-score, axis=1, kind="stable")
+    score = np.take_along_axis(score, order, axis=1)
+    positive = (w * y)[order]  # (K, N), as are the next
     negative = w[order] - positive
-    ends = np.append(np.flatnonzero(np.diff(score)), len(score) - 1)  # last row of each threshold
-    hits, alarms = np.cumsum(positive)[ends], np.cumsum(negative)[ends]
-    if not (hits[-1] > 0 and alarms[-1] > 0 and np.isfinite(score[-1])):
-        return float("nan"), float("nan")
-    steps = np.diff(hits, prepend=0.0)
-    precision = hits / np.where(hits + alarms > 0, hits + alarms, 1)
-    area = np.trapezoid(np.append(0.0, hits), np.append(0.0, alarms)) / (hits[-1] * alarms[-1])
-    return float(area), float(steps @ precision / hits[-1])
+    last = np.ones((K, N), bool)  # the last row of each threshold: equal scores are one
+    last[:, :-1] = score[:, 1:] != score[:, :-1]
+    ends = np.flatnonzero(last)
+    column = ends // N
+    hits, alarms = (np.cumsum(part, axis=1).reshape(-1)[ends] for part in (positive, negative))
+    new = np.diff(column, prepend=-1) > 0
+    hits_before, alarms_before = (
+        np.where(new, 0.0, np.concatenate([[0.0], part[:-1]])) for part in (hits, alarms)
+    )
+    area = np.bincount(column, (alarms - alarms_before) * (hits + hits_before) / 2, K)
+    share = hits / np.where(hits + alarms > 0, hits + alarms, 1)
+    precision = np.bincount(column, (hits - hits_before) * share, K)
+    all_hits, all_alarms = hits[np.append(new[1:], True)], alarms[np.append(new[1:], True)]
+    known = (all_hits > 0) & (all_alarms > 0) & np.isfinite(score[:, -1])
+    with np.errstate(divide="ignore", invalid="ignore"):
+        found = area / (all_hits * all_alarms), precision / all_hits
+    return np.where(known, found[0], np.nan), np.where(known, found[1], np.nan)
 
 
 # --- softmax --------------------------------------------------------------------------------------

@@ -14,6 +14,7 @@ import pyarrow as pa
 from trainer.errors import RunFolderError
 from trainer.fitted import FittedModel
 from trainer.folder import HISTORY, PREDICTIONS, STEPS, RunFolder
+from trainer.report.unfinished import last_values, rows_so_far, settings_of
 from trainer.report.words import METRICS, text
 from trainer.spec.read import read_yaml
 from trainer.step_log import SCHEMA
@@ -29,9 +30,11 @@ class Material:
         folder: the run folder.
         manifest: manifest.json.
         config_text: config.yaml as it is.
-        steps: of the best trial, where there is one; else of all.
+        steps: of the chosen trial alone, in a sweep.
         history, predictions: tables with rows in them.
-        trials: rows of trials.csv, best first.
+        trials: rows of trials.csv, best first; of a sweep without it what history.csv tells.
+        swept: {swept path: its values} of a sweep without tables; else empty.
+        chosen: the trial whose training is drawn: the best; without one the best so far.
         repeats, groups: rows of repeats.csv and groups.csv.
         results: results.json.
         model: the chosen model.
@@ -46,6 +49,8 @@ class Material:
     steps: pa.Table | None
     history: pa.Table | None
     trials: list[dict[str, Any]]
+    swept: Mapping[str, Sequence[Any]]
+    chosen: int | None
     repeats: list[dict[str, Any]]
     groups: list[dict[str, Any]]
     results: Mapping[str, Any]
@@ -94,10 +99,9 @@ class Material:
 
     @property
     def best_row(self) -> Mapping[str, Any]:
-        """The best trial's row of trials.csv, else the first; empty without trials."""
-        chosen = self.best.get("trial")
+        """The chosen trial's row of trials.csv, else the first; empty without trials."""
         first = self.trials[0] if self.trials else {}
-        return next((row for row in self.trials if row["trial"] == chosen), first)
+        return next((row for row in self.trials if row["trial"] == self.chosen), first)
 
     @property
     def best_first(self) -> list[dict[str, Any]]:
@@ -109,6 +113,11 @@ class Material:
     def is_sweep(self) -> bool:
         """Whether there is more than one column."""
         return len(self.trials) > 1 or len(self.repeats) > 1
+
+    @property
+    def ranked_by(self) -> tuple[str, bool]:
+        """(the metric that trials are ranked by, whether less is better)."""
+        return _ranked_by(self.results, self.config, self.history)
 
     @property
     def metrics(self) -> dict[str, dict[str, float]]:
@@ -151,8 +160,8 @@ def read_material(folder: str | os.PathLike[str]) -> Material:
             return nothing
 
     def steps() -> pa.Table:
-        of = best.get("trial") if len(trials) > 1 and isinstance(best, Mapping) else None
-        return _having(files.steps(of), SCHEMA.names, STEPS)
+        # of all trials of a sweep they may be more than the memory holds
+        return _having(files.steps(chosen if len(trials) > 1 else None), SCHEMA.names, STEPS)
 
     def history() -> pa.Table:
         return _having(files.history(), ("trial", "repeat", "epoch", "step"), HISTORY)
@@ -162,14 +171,21 @@ def read_material(folder: str | os.PathLike[str]) -> Material:
 
     trials: list[dict[str, Any]] = read(files.trials, [])
     results: dict[str, Any] = read(files.results, {})
-    best = results.get("best") or {}
+    config_text = read(files.config, "")
+    evaluations = _with_rows(read(history, None))
+    swept: dict[str, list[Any]] = {}
+    if not trials and evaluations is not None:
+        swept, trials = _so_far(files.path, evaluations, str(manifest.get("status")))
+    chosen = _chosen(results, trials, evaluations)
     return Material(
         folder=files.path,
         manifest=manifest,
-        config_text=read(files.config, ""),
+        config_text=config_text,
         steps=_with_rows(read(steps, None)),
-        history=_with_rows(read(history, None)),
+        history=evaluations,
         trials=trials,
+        swept=swept,
+        chosen=chosen,
         repeats=read(files.repeats, []),
         groups=read(files.groups, []),
         results=results,
@@ -178,6 +194,50 @@ def read_material(folder: str | os.PathLike[str]) -> Material:
         weights=read(files.weights, {}),
         unread=tuple(unread),
     )
+
+
+def _so_far(
+    folder: Path, history: pa.Table, status: str
+) -> tuple[dict[str, list[Any]], list[dict[str, Any]]]:
+    """(swept values, rows of trials) of a sweep that has not written its tables."""
+    names = [n for n in history.column_names if n.startswith("val_") or n == "train_loss"]
+    rows = rows_so_far(history, names, status)
+    if len(rows) < 2:
+        return {}, []
+    swept, settings = settings_of(folder)
+    return swept, [row | settings.get(row["trial"], {}) for row in rows]
+
+
+def _chosen(
+    results: Mapping[str, Any], trials: Sequence[Mapping[str, Any]], history: pa.Table | None
+) -> int | None:
+    """The best trial; without one that which history.csv has ahead, else the first."""
+    if best := results.get("best"):
+        return int(best["trial"]) if isinstance(best.get("trial"), int) else None
+    if len(trials) < 2:
+        return None
+    diverged = {row["trial"] for row in trials if row.get("status") == "diverged"}
+    name, minimize = _ranked_by(results, {}, history)
+    last = last_values(history, name) if history is not None else {}
+    alive = {trial: value for trial, value in last.items() if trial not in diverged}
+    first: int = trials[0]["trial"]
+    return (min if minimize else max)(alive, key=alive.__getitem__) if alive else first
+
+
+def _ranked_by(
+    results: Mapping[str, Any], config: Mapping[str, Any], history: pa.Table | None
+) -> tuple[str, bool]:
+    """(metric, whether less is better), from the first of these that says it."""
+    sweep = config.get("sweep")
+    written = sweep.get("metric") if isinstance(sweep, Mapping) else None
+    for found in (results.get("metric"), written):
+        if isinstance(found, Mapping) and found.get("name"):
+            name = str(found["name"])
+            break
+    else:
+        known = history.column_names if history is not None else []
+        name = "val_loss" if "val_loss" in known or not known else "train_loss"
+    return name, not METRICS.get(name.partition("_")[2], ("", False, False))[2]
 
 
 def _having(table: pa.Table, names: Sequence[str], file: str) -> pa.Table:

@@ -16,7 +16,12 @@ from trainer.sweep.workers import cores
 from trainer.train.stack import stack_bytes
 
 _SHARE = 0.5  # of the memory there is; the rest is for rows, tables and others
-_WORTH_A_THREAD = 1 << 15  # scores of a piece's batch: with fewer, cores wait for Python
+# A stack on a thread of its own has one thread of the matrix library. With fewer scores in a batch
+# cores wait for Python; and OpenBLAS multiplies small matrices, up to this many products of two
+# numbers, two to three times slower on one thread, unless they are so flat that it hardly counts.
+_SCORES = 1 << 15
+_PRODUCTS = 1 << 26
+_FLAT = 64  # features
 
 
 @dataclass(frozen=True)
@@ -49,16 +54,34 @@ def arrange(planned: Sequence[Planned], ground: Ground, restores: bool) -> Arran
         restores: whether best weights are kept.
     """
     device = ground.device
-    workers = cores() if device.kind == "cpu" else 1
+    count = cores() if device.kind == "cpu" else 1
     budget = _SHARE * device.memory()
-    most = budget / workers
+    most = budget / count
     stacks = [piece for one in planned for piece in _fitting(one, ground, restores, most)]
-    if len(stacks) < workers:
-        stacks = [piece for one in stacks for piece in _shared_out(one, ground, workers)]
-    bytes_of = [needed(one.spec, len(one.columns), ground, restores) for one in stacks]
-    largest = max(bytes_of)
+    pieces = _pieces(stacks, ground, count)
+    stacks = [piece for one in stacks for piece in cut(one, max(pieces, 1))]
+    workers = min(count if pieces else 1, len(stacks))
+    largest = max(needed(one.spec, len(one.columns), ground, restores) for one in stacks)
     room = max(workers, int(budget // largest))
-    return Arrangement(stacks, min(workers, len(stacks)), room, largest)
+    return Arrangement(stacks, workers, room, largest)
+
+
+def _pieces(stacks: Sequence[Planned], ground: Ground, count: int) -> int:
+    """In how many pieces each stack is best cut for `count` threads; 0 where one is better."""
+    if count == 1:
+        return 0
+    wanted = range(-(-count // len(stacks)), 0, -1)
+    return next((n for n in wanted if all(_gains(one, ground, n) for one in stacks)), 0)
+
+
+def _gains(one: Planned, ground: Ground, pieces: int) -> bool:
+    """Whether a piece of a stack is better off on a thread of its own."""
+    size, rows = one.spec.optimizer.batch_size, len(ground.rows)
+    batch = rows if size == "full" else min(size, rows)
+    columns = len(one.columns) // pieces
+    scores = batch * len(ground.prepared.encoder.outputs) * columns
+    features = int(ground.rows.X.shape[1])
+    return scores >= _SCORES and (features <= _FLAT or scores * features >= _PRODUCTS)
 
 
 def needed(spec: Spec, columns: int, ground: Ground, restores: bool) -> int:
@@ -82,15 +105,6 @@ def _fitting(one: Planned, ground: Ground, restores: bool, most: float) -> list[
             break
         pieces *= 2
     return cut(one, min(pieces, columns))
-
-
-def _shared_out(one: Planned, ground: Ground, workers: int) -> list[Planned]:
-    """A stack in a piece a core, where the pieces are wide enough to be worth it."""
-    size, rows = one.spec.optimizer.batch_size, len(ground.rows)
-    batch = rows if size == "full" else min(size, rows)
-    scores = batch * len(ground.prepared.encoder.outputs) * len(one.columns)
-    worth = scores >= _WORTH_A_THREAD * workers
-    return cut(one, workers) if worth else [one]
 
 
 def rows_share(device: Device) -> float:

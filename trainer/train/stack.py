@@ -32,7 +32,7 @@ Numbers = np.ndarray[Any, np.dtype[np.float64]]
 PARAMETERS = ("weights", "bias")
 _PENALTIES = ("l2", "l1", "weight_decay")
 _CHUNK_BYTES = 16 * 2**20  # of one (b, C, K) buffer
-_EVALUATION_ROWS = 4096  # rows of a chunk at evaluations, whatever the batch
+_EVALUATION_ROWS = 1024, 4096  # of a chunk at evaluations, least and most
 _STRETCH_FLOP = 2e10  # about a second of a slow machine: what a crash may lose of the step log
 _MAX_STRETCH = 256
 
@@ -118,6 +118,12 @@ class Buffers:
         return view
 
 
+def _evaluation_rows(rows: int) -> int:
+    """Rows of a chunk at evaluations: about as many as there are to train on."""
+    least, most = _EVALUATION_ROWS
+    return max(least, min(most, rows))
+
+
 def stack_bytes(
     shape: tuple[int, int, int],
     rows: int,
@@ -141,7 +147,7 @@ def stack_bytes(
     D, C, K = shape
     fits = max(1, _CHUNK_BYTES // (itemsize * C * K))
     size = min(batch or rows, rows)
-    chunk = max(min(size, fits), min(fits, _EVALUATION_ROWS, rows, held))
+    chunk = max(min(size, fits), min(fits, _evaluation_rows(rows), held))
     weights = (D + 1) * C * K
     stretch = int(np.clip(_STRETCH_FLOP / (4.0 * size * D * C * K), 1, _MAX_STRETCH))
     numbers = (
@@ -192,7 +198,7 @@ class Stack:
     def _allocate(self) -> None:
         xp, dtype = self.device.xp, self.dtype
         _, outputs, columns = self.shape
-        rows = max(self.batches.chunk_rows, min(self._fits, _EVALUATION_ROWS, len(self.rows)))
+        rows = max(self.batches.chunk_rows, min(self._fits, _evaluation_rows(len(self.rows))))
         self._buffers = Buffers(xp, rows, outputs, columns, dtype)
         self._views: dict[int, Buffers] = {}
         shapes = {"weights": self.shape, "bias": self.shape[1:]}

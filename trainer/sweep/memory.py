@@ -22,6 +22,8 @@ _SHARE = 0.5  # of the memory there is; the rest is for rows, tables and others
 _SCORES = 1 << 15
 _PRODUCTS = 1 << 26
 _FLAT = 64  # features
+# Passes over a batch's scores are twice as fast where they stay in the cache.
+_CACHED = 3 << 19  # bytes of one (B, C, K) array
 
 
 @dataclass(frozen=True)
@@ -58,6 +60,8 @@ def arrange(planned: Sequence[Planned], ground: Ground, restores: bool) -> Arran
     budget = _SHARE * device.memory()
     most = budget / count
     stacks = [piece for one in planned for piece in _fitting(one, ground, restores, most)]
+    if device.kind == "cpu":
+        stacks = [piece for one in stacks for piece in _cached(one, ground)]
     pieces = _pieces(stacks, ground, count)
     stacks = [piece for one in stacks for piece in cut(one, max(pieces, 1))]
     workers = min(count if pieces else 1, len(stacks))
@@ -74,12 +78,24 @@ def _pieces(stacks: Sequence[Planned], ground: Ground, count: int) -> int:
     return next((n for n in wanted if all(_gains(one, ground, n) for one in stacks)), 0)
 
 
+def _cached(one: Planned, ground: Ground) -> list[Planned]:
+    """A stack in pieces whose scores of a batch stay in the cache; full batches go by chunks."""
+    if one.spec.optimizer.batch_size == "full":
+        return [one]
+    size = _batch(one, ground) * ground.rows.X.dtype.itemsize
+    outputs = len(ground.prepared.encoder.outputs)
+    return cut(one, -(-size * outputs * len(one.columns) // _CACHED))
+
+
+def _batch(one: Planned, ground: Ground) -> int:
+    size, rows = one.spec.optimizer.batch_size, len(ground.rows)
+    return rows if size == "full" else min(size, rows)
+
+
 def _gains(one: Planned, ground: Ground, pieces: int) -> bool:
     """Whether a piece of a stack is better off on a thread of its own."""
-    size, rows = one.spec.optimizer.batch_size, len(ground.rows)
-    batch = rows if size == "full" else min(size, rows)
     columns = len(one.columns) // pieces
-    scores = batch * len(ground.prepared.encoder.outputs) * columns
+    scores = _batch(one, ground) * len(ground.prepared.encoder.outputs) * columns
     features = int(ground.rows.X.shape[1])
     return scores >= _SCORES and (features <= _FLAT or scores * features >= _PRODUCTS)
 

@@ -121,11 +121,12 @@ def picture(measured: Sequence[Measured], path: Path) -> None:
     matplotlib.use("Agg")
     from matplotlib import pyplot
 
-    size = (3 * len(measured) + 1, 6.4)
-    figure, axes = pyplot.subplots(2, len(measured), figsize=size, squeeze=False, sharey="row")
+    lines = 2 if any(one.peaks for one in measured) else 1
+    size = (3 * len(measured) + 1, 1 + 2.7 * lines)
+    figure, axes = pyplot.subplots(lines, len(measured), figsize=size, squeeze=False, sharey="row")
     for column, one in enumerate(measured):
         names = [timing.name for timing in next(iter(one.timings.values()))]
-        for line, of in enumerate((_time_points(one), _peak_points(one))):
+        for line, of in enumerate((_time_points(one), _peak_points(one))[:lines]):
             for i, name in enumerate(names):
                 points = of(name)
                 bold = 2.5 if i == 0 else 1
@@ -135,7 +136,8 @@ def picture(measured: Sequence[Measured], path: Path) -> None:
             axes[line][column].set(xscale="log", yscale="log", xlabel="K")
         axes[0][column].set_title(one.title.replace(", ", "\n"), fontsize=9)
     axes[0][0].set_ylabel("seconds of the sweep")
-    axes[1][0].set_ylabel("peak MiB")
+    if lines == 2:
+        axes[1][0].set_ylabel("peak MiB")
     handles, labels = axes[0][0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="lower center", ncol=4, fontsize=8)
     figure.tight_layout(rect=(0, 0.08, 1, 1))

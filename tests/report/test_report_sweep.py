@@ -12,20 +12,16 @@ from sweep_runs import make_large, make_sweeps
 
 KINDS = {
     "two trials": ["Validation loss by lr", "Learning curves"],
-    "64 trials": [
-        "Validation loss by lr",
-        "Validation loss by l2",
-        "Validation loss over two axes",
-    ],
-    "folds": ["Validation loss by lr", "Validation loss over two axes", "All axes"],
+    "64 trials": ["Validation loss by lr", "Validation loss by l2", "Validation loss over"],
+    "folds": ["Validation loss by lr: chosen", "Validation loss over", "Every axis at once"],
     "halving": ["Validation loss by lr", "Learning curves"],
-    "words": ["Validation loss by scale", "Validation loss by name", "All axes"],
-    "random": ["Validation loss by momentum", "Validation loss by bias", "All axes"],
-    "winners": ["Validation loss by lr", "Validation loss by batch_size"],
+    "words": ["Validation loss by scale", "Validation loss by optimizer", "Every axis at once"],
+    "random": ["Validation loss by momentum", "Validation loss by bias", "Every axis at once"],
+    "winners": ["Validation loss by lr, for each batch_size", "Validation loss by batch_size"],
     "path": ["Validation loss by l1", "Coefficient path"],
-    "few shots": ["Validation loss by l2", "Validation loss by k"],
-    "diverged": [],
-    "interrupted": ["Validation loss by lr"],
+    "few shots": ["Validation loss by l2, for each k", "Validation loss by k"],
+    "diverged": ["Loss"],
+    "interrupted": ["Validation loss by lr: best", "Learning curves"],
 }
 
 
@@ -46,8 +42,9 @@ def test_every_kind_is_there(sweeps):
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_page_has_the_charts_of_its_kind(sweeps, kind):
-    titles = charts_of(page_of(sweeps[kind])).keys()
-    assert [title for title in KINDS[kind] if title not in titles] == []
+    titles = list(charts_of(page_of(sweeps[kind])))
+    missing = [t for t in KINDS[kind] if not any(title.startswith(t) for title in titles)]
+    assert missing == []
 
 
 def test_the_verdict_comes_first(sweeps):
@@ -56,7 +53,7 @@ def test_the_verdict_comes_first(sweeps):
     assert f"Winner trial {best['trial']}" in words
     assert f"trial {other['trial']} (" in words
     assert "standard errors over the repeats" in words
-    assert "one standard error of the best" in words
+    assert "within one standard error of the lowest validation loss, mean over 4 repeats" in words
     assert "trained again on all training rows" in words
     assert words.index("Winner") < words.index("Settings tried")
 
@@ -69,7 +66,8 @@ def test_the_edge_of_the_grid_is_pointed_out(sweeps, tmp_path):
 
 
 def data_of(text, title):
-    return charts_of(text)[title]
+    """The first chart whose title starts so."""
+    return next(chart for name, chart in charts_of(text).items() if name.startswith(title))
 
 
 def test_the_line_along_an_axis_is_the_best_of_each_value(sweeps):
@@ -97,7 +95,7 @@ def test_a_0_on_a_log_axis_has_a_place_of_its_own(sweeps):
 
 def test_the_heat_map_has_the_best_of_each_pair(sweeps):
     run = sweeps["folds"]
-    (view,) = data_of(page_of(run), "Validation loss over two axes")["views"]
+    (view,) = data_of(page_of(run), "Validation loss over")["views"]
     cells = np.array(view["data"][0]["z"], float)
     assert sorted(cells.shape) == [8, 8]
     assert cells.min() == pytest.approx(min(row["val_loss"] for row in run.trials), rel=1e-3)
@@ -140,7 +138,10 @@ def rows_of(text):
 def test_the_table_has_every_trial(sweeps):
     for kind, run in sweeps.items():
         rows = rows_of(page_of(run))
-        assert [row[1] for row in rows] == [t["trial"] for t in run.trials], kind
+        shown, right = [row[1] for row in rows], [t["trial"] for t in run.trials]
+        if kind == "interrupted":  # that which is ahead comes first
+            shown, right = sorted(shown), sorted(right)
+        assert shown == right, kind
 
 
 def test_learning_curves_are_few(large):
@@ -202,7 +203,7 @@ def test_the_table_sorts_filters_and_shows_more(large):
             " i.dispatchEvent(new Event('input')); })()"
         )
         shown = page.evaluate("document.querySelector('.trials .shown').textContent")
-        assert shown.startswith("25 of 2000")
+        assert shown == "25 of 40 that match, of 2000 shown."
         page.click(".trials .more button")
         assert page.evaluate(count) == 40  # one value of lr, forty of l2
         assert page.errors == []
@@ -215,7 +216,8 @@ def test_the_switch_shows_all_trials(sweeps):
     try:
         choice = (
             "[...document.querySelectorAll('figure.chart')]"
-            ".find(f => f.querySelector('h3').textContent === 'All axes').querySelector('select')"
+            ".find(f => f.querySelector('h3').textContent === 'Every axis at once')"
+            ".querySelector('select')"
         )
         options = page.evaluate(f"[...{choice}.options].map(o => o.textContent)")
         assert [re.sub(r" \(.*", "", option) for option in options] == ["the best tenth", "all"]

@@ -41,7 +41,7 @@ def along_axes(sweep: SweepView) -> list[Chart]:
 def _along(sweep: SweepView, axis: Axis, per: tuple[Axis, ...]) -> Chart:
     x = sweep.column(axis)
     series = [*_dots(sweep, x)]
-    groups = [("best at each value", np.zeros(len(x), np.intp))]
+    groups = [(f"best of each {_whose(axis)}", np.zeros(len(x), np.intp))]
     if per:
         groups = _groups(sweep, per)
     for i, (label, members) in enumerate(groups):
@@ -54,7 +54,7 @@ def _along(sweep: SweepView, axis: Axis, per: tuple[Axis, ...]) -> Chart:
         axis.name,
         sweep.name,
         x_axis=x_axis(axis),
-        y_axis=scale | _in_sight(sweep.value, scale["type"] == "log"),
+        y_axis=scale | _in_sight(sweep, scale["type"] == "log"),
         hovermode="closest",
         yaxis2={"overlaying": "y", "range": [0, 1], "visible": False, "fixedrange": True},
     )
@@ -77,9 +77,8 @@ def _title(sweep: SweepView, axis: Axis, per: tuple[Axis, ...]) -> str:
 
 
 def _note(sweep: SweepView, axis: Axis) -> str:
-    whose = "stretch of values" if len(axis.cells) < len(axis.values) else "value"
     spread = ", with the standard deviation over repeats" if np.isfinite(sweep.std).any() else ""
-    note = f"The line: the best trial of each {whose}{spread}. Dots: every trial."
+    note = f"The line: the best trial of each {_whose(axis)}{spread}. Dots: every trial."
     if len(sweep.rows) > _MOST_DOTS:
         note = note.replace("every trial", f"{_MOST_DOTS} trials")
     if sweep.halved.any():
@@ -87,6 +86,10 @@ def _note(sweep: SweepView, axis: Axis) -> str:
     if sweep.partial:
         note += " So far: the last evaluations, of the repeats that came to one."
     return note
+
+
+def _whose(axis: Axis) -> str:
+    return "stretch of values" if len(axis.cells) < len(axis.values) else "value"
 
 
 def _groups(sweep: SweepView, per: tuple[Axis, ...]) -> list[tuple[str, Indices]]:
@@ -171,15 +174,18 @@ def value_scale(sweep: SweepView, values: Numbers) -> dict[str, Any]:
     return scale
 
 
-def _in_sight(values: Numbers, log: bool) -> dict[str, Any]:
+def _in_sight(sweep: SweepView, log: bool) -> dict[str, Any]:
     """A range of y without what is far worse than most: one wild trial would hide the rest."""
-    known = values[np.isfinite(values)]
+    known = sweep.value[np.isfinite(sweep.value)]
     if len(known) < 4:
         return {}
     low, high = known.min(), known.max()
     near, far = np.quantile(known, [0.1, 0.9])
     reach = 3 * max(far - near, 1e-12)
     low, high = max(low, near - reach), min(high, far + reach)
+    if sweep.chosen is not None and np.isfinite(sweep.std[sweep.chosen]):
+        best, std = sweep.value[sweep.chosen], sweep.std[sweep.chosen]
+        low, high = min(low, max(best - std, best / 3 if log else -np.inf)), max(high, best + std)
     if log:
         low, high = np.log10(max(low, 1e-300)), np.log10(max(high, 1e-300))
     room = 0.06 * (high - low) or 0.1

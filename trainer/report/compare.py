@@ -170,7 +170,7 @@ def _best_columns(runs: Sequence[Material], part: str) -> dict[int, Column]:
     """{place of the run: the column of its best trial}."""
     found = {}
     for i, run in enumerate(runs[:MOST_CURVES]):
-        if of_run := columns(getattr(run, part), run.trials):
+        if of_run := columns(getattr(run, part), run.best_first):
             found[i] = of_run[0]
     return found
 

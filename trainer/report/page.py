@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from itertools import islice
 
 import trainer
 from trainer.errors import RunFolderError
-from trainer.report import axis_charts, coefficients, predictions, sweep_curves, training, verdict
+from trainer.report import coefficients, predictions, training, verdict
 from trainer.report.html import chart, document, esc, section, table, tabs
 from trainer.report.material import Material
 from trainer.report.outcome import Outcome, outcomes
 from trainer.report.scores import mistakes
-from trainer.report.sweep import SweepView, choice, view_sweep
-from trainer.report.trial_table import trial_table
+from trainer.report.sweep import SweepView, view_sweep
+from trainer.report.sweep_page import choice_list, sweep_sections
 from trainer.report.words import counted, number, percent, split_name
 
 _MOST_SPLITS = 8
@@ -25,7 +24,7 @@ def run_page(material: Material) -> bytes:
     parts = [
         _head(material, sweep),
         _notices(material),
-        *(_sweep(sweep) if sweep else ()),
+        *(sweep_sections(sweep) if sweep else ()),
         section(_of_winner("Training", sweep), *map(chart, training.step_charts(material))),
         section(_of_winner("Validation", sweep), *map(chart, training.epoch_charts(material))),
         _predictions(material),
@@ -35,33 +34,6 @@ def run_page(material: Material) -> bytes:
         f" {esc(material.folder.name)} alone.</footer>",
     ]
     return document(f"{material.name}: {material.status}", "\n".join(filter(None, parts)))
-
-
-def _sweep(sweep: SweepView) -> Iterator[str]:
-    """What was tried, and what it did."""
-    yield section("Settings tried", *map(chart, axis_charts.along_axes(sweep)))
-    wide = (axis_charts.heat_map(sweep), axis_charts.parallel(sweep))
-    yield section("Axes together", *(chart(drawing) for drawing in wide if drawing))
-    curves = (sweep_curves.learning_curves(sweep), sweep_curves.coefficient_path(sweep))
-    yield section("On the way", *(chart(drawing) for drawing in curves if drawing), _rungs(sweep))
-    yield section("Trials", trial_table(sweep))
-
-
-def _rungs(sweep: SweepView) -> str:
-    """What halving dropped when."""
-    rows = sweep_curves.halving_rows(sweep)
-    if not rows:
-        return ""
-    head = ["after evaluation", "went on", "best of those dropped"]
-    cells = [[esc(cell) for cell in row] for row in rows]
-    inner = table(head, cells, kind="words", label="What halving dropped")
-    return f'<div class="card wide"><h3>What halving dropped</h3>{inner}</div>'
-
-
-def _choice(sweep: SweepView) -> str:
-    """Which setting won, and by how much."""
-    told = "".join(f"<dt>{esc(name)}</dt><dd>{esc(value)}</dd>" for name, value in choice(sweep))
-    return f'<dl class="facts choice">{told}</dl>'
 
 
 def _head(material: Material, sweep: SweepView | None) -> str:
@@ -86,15 +58,15 @@ def _head(material: Material, sweep: SweepView | None) -> str:
 <p class="figure{grave}">{esc(found.figure)}</p>
 <p class="meaning">{esc(found.meaning)}</p>
 <p class="how">{esc(found.how)}</p>
-{_choice(sweep) if sweep else ""}
+{choice_list(sweep) if sweep else ""}
 </div>
 {numbers}
 </header>"""
 
 
 def _of_winner(title: str, sweep: SweepView | None) -> str:
-    best = sweep.material.best.get("trial") if sweep else None
-    return title if best is None else f"{title} of trial {best}"
+    chosen = sweep.material.chosen if sweep else None
+    return title if chosen is None else f"{title} of trial {chosen}"
 
 
 def _notices(material: Material) -> str:

@@ -135,7 +135,9 @@ def view_sweep(material: Material) -> SweepView | None:
         value = np.array([last.get(row["trial"], np.nan) for row in rows], np.float64)
         value[diverged] = np.nan
         order = np.argsort(value if minimize else -value, kind="stable")
-        rows, value, std = [rows[t] for t in order.tolist()], value[order], std[order]
+        value, std = value[order], std[order]
+        seen = {t: {name: float(v)} for t, v in zip(order.tolist(), value, strict=True)}
+        rows = [{**rows[t], **seen[t], "rank": None} for t in seen]
     axes = swept_axes(material, rows)
     return SweepView(material, rows, axes, name, minimize, value, std, partial)
 

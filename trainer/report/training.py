@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -119,7 +120,7 @@ def _family(found: list[Column], name: str, label: str) -> Iterator[Series]:
     for column in found[1:]:
         rest += curve(column, name, "others", "var(--faint)", alone=False).traces
     if rest:
-        yield Series("others", "var(--faint)", tuple(rest))
+        yield Series("other repeats", "var(--faint)", tuple(rest))
     yield curve(found[0], name, label, "var(--blue)")
 
 
@@ -142,7 +143,8 @@ def _loss_chart(material: Material, found: list[Column], evaluated: list[Column]
 def _best_mark(material: Material, column: Column) -> dict[str, Any]:
     """A line where the weights that count were reached, unless that is the end."""
     best, epochs = material.best_row.get("best_epoch"), material.best_row.get("epochs")
-    if not best or not epochs or best >= epochs:
+    lost = material.best_row.get("status") == "diverged"
+    if lost or not best or not epochs or best >= epochs:
         return {}
     inside = column["step"][column["epoch"] <= best]
     if not len(inside):
@@ -233,21 +235,38 @@ def epoch_charts(material: Material) -> list[Chart]:
     found = columns(material.history, material.best_first)
     if not found:
         return []
-    first = found[0]
+    repeats = [column for column in found if column.trial == found[0].trial]
+    first = _mean(repeats)
     names = [name for name in METRICS if f"val_{name}" in first.values]
     together = [name for name in names if METRICS[name][2] and name != "r2"]
     alone = [name for name in names if name not in together and name != "loss"]
     charts = []
     if together:
-        charts.append(_metric_chart(material, found, together, "Validation metrics"))
+        charts.append(_metric_chart(material, first, together, "Validation metrics"))
     charts += [
-        _metric_chart(material, found, [name], f"Validation {METRICS[name][0]}") for name in alone
+        _metric_chart(material, first, [name], f"Validation {METRICS[name][0]}") for name in alone
     ]
+    if len(repeats) > 1:
+        mean = f" Means over {len(repeats)} repeats."
+        charts = [replace(chart, note=chart.note + mean) for chart in charts]
     return charts
 
 
-def _metric_chart(material: Material, found: list[Column], names: list[str], title: str) -> Chart:
-    first = found[0]
+def _mean(repeats: Sequence[Column]) -> Column:
+    """The mean of the columns of one trial, over the evaluations that all of them have."""
+    first, *others = repeats
+    if not others:
+        return first
+    length = min(len(column["epoch"]) for column in repeats)
+    values = {name: value[:length] for name, value in first.values.items()}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # an evaluation that none has
+        for name in (name for name, value in values.items() if value.dtype.kind == "f"):
+            values[name] = np.nanmean([column[name][:length] for column in repeats], axis=0)
+    return Column(first.trial, first.repeat, values)
+
+
+def _metric_chart(material: Material, first: Column, names: list[str], title: str) -> Chart:
     unit = "step" if material.config.get("optimizer", {}).get("steps") else "epoch"
     x = first[unit]
     series = []

@@ -8,10 +8,9 @@ from typing import Any
 
 from trainer.report.html import embedded, esc
 from trainer.report.sweep import SweepView, metric_words
-from trainer.report.words import counted
+from trainer.report.words import text
 
-_FIXED = ("rank", "trial", "status")
-_LAST = ("epochs", "best_epoch")
+_LAST = ("epochs", "best_epoch", "status")
 
 
 def trial_table(sweep: SweepView) -> str:
@@ -22,19 +21,21 @@ def trial_table(sweep: SweepView) -> str:
     data = {
         "rows": rows,
         "numbers": [_is_number(rows, i) for i in range(len(columns))],
+        "names": [_written(name, head) for name, head in zip(columns, heads, strict=True)],
+        "reasons": [text(row.get("reason") or "") for row in sweep.rows],
         "best": sweep.material.best.get("trial"),
     }
     top = "".join(
         f'<th scope="col" aria-sort="{"ascending" if i == 0 else "none"}">'
-        f"<button>{esc(head)}</button></th>"
-        for i, head in enumerate(heads)
+        f'<button title="{esc(name)}">{esc(head)}</button></th>'
+        for i, (name, head) in enumerate(zip(columns, heads, strict=True))
     )
-    count = counted(len(rows), "trial")
+    example = esc(f"filter, such as {_written(columns[2], heads[2])[-1]}>0.1")
     return f"""<div class="card wide trials">
-<div class="title"><h3>{esc(count)}</h3>
-<input type="search" placeholder="filter, such as lr&gt;0.1" aria-label="filter trials"></div>
-<p class="note">A head sorts. Words must occur in a row; <code>lr&gt;0.1</code>, <code>l2=0</code>
- compare a column. <span class="shown" role="status"></span></p>
+<div class="title"><h3>All trials</h3>
+<input type="search" placeholder="{example}" aria-label="filter trials"></div>
+<p class="note">A head sorts. A word must occur in the row; <code>lr&gt;0.1</code>,
+ <code>status=diverged</code> compare a column. <span class="shown" role="status"></span></p>
 <div class="scroll" tabindex="0" role="region" aria-label="Trials"><table class="full sticky">
 <thead><tr>{top}</tr></thead><tbody></tbody></table></div>
 <p class="more"><button class="scale">show more</button></p>
@@ -44,19 +45,13 @@ def trial_table(sweep: SweepView) -> str:
 
 def _columns(sweep: SweepView) -> list[str]:
     first: Mapping[str, Any] = sweep.rows[0]
-    swept = [axis.path for axis in sweep.axes]
     metrics = [name for name in first if name.startswith("val_") and not name.endswith("_std")]
     metrics = sorted([*metrics, "train_loss"], key=lambda name: name != sweep.metric)
     deviation = f"{sweep.metric}_std"
-    shown = [metrics[0], deviation, *metrics[1:]]
-    repeated = any(row.get(deviation) is not None for row in sweep.rows)
-    return [
-        *_FIXED[:2],
-        *swept,
-        *(name for name in shown if name in first and (name != deviation or repeated)),
-        *(name for name in _LAST if name in first),
-        _FIXED[2],
-    ]
+    if any(row.get(deviation) is not None for row in sweep.rows):
+        metrics.insert(1, deviation)
+    shown = (name for name in (*metrics, *_LAST) if name in first)
+    return ["rank", "trial", *(axis.path for axis in sweep.axes), *shown]
 
 
 def _head(sweep: SweepView, name: str) -> str:
@@ -65,20 +60,25 @@ def _head(sweep: SweepView, name: str) -> str:
         return names[name]
     if name.endswith("_std"):
         return "± over repeats"
-    if name.startswith(("val_", "train_")):
-        return (
-            metric_words(name).replace("validation ", "")
-            if name != "train_loss"
-            else "training loss"
-        )
+    if name == "train_loss":
+        return "training loss"
+    if name.startswith("val_"):
+        return metric_words(name).removeprefix("validation ")
     return name.replace("_", " ")
+
+
+def _written(name: str, head: str) -> list[str]:
+    """How a filter may call a column: as the file has it, as the table has it."""
+    return [name.lower(), head.lower().replace(" ", "_")]
 
 
 def _cell(row: Mapping[str, Any], name: str) -> Any:
     value = row.get(name)
     if isinstance(value, float):
         return float(f"{value:.5g}") if math.isfinite(value) else None
-    return value.replace("_", " ") if name == "status" and isinstance(value, str) else value
+    if name == "status" and isinstance(value, str):
+        return value.replace("_", " ")
+    return value if value is None or isinstance(value, int | float) else text(value)
 
 
 def _is_number(rows: list[list[Any]], i: int) -> bool:

@@ -43,9 +43,7 @@ def verdict(material: Material) -> Verdict:
     name = next((n for n in (*_FIRST.get(material.kind, ()), "loss") if n in values), None)
     if name is None:
         return Verdict("No result", "The folder has no metrics (yet).", _end(material))
-    rows = counted(material.splits[split], f"{split_name(split)} row")
-    if split not in ("train", "val", "test"):
-        rows = f"{counted(material.splits[split], 'test row')} ({text(split)})"
+    rows = _rows(material, split)
     shown = metric(name, values[name])
     meaning = _MEANING[name].format(rows=rows)
     if name == "r2":
@@ -56,6 +54,24 @@ def verdict(material: Material) -> Verdict:
     elif name == "accuracy" and _labels_of_a_row(material) > 1:
         meaning = f"of {rows} have all {_labels_of_a_row(material)} labels right."
     return Verdict(shown, meaning, _end(material))
+
+
+def _rows(material: Material, split: str) -> str:
+    """Which rows a metric is of."""
+    if split not in ("train", "val", "test"):
+        return f"{counted(material.splits[split], 'test row')} ({text(split)})"
+    rows = counted(material.splits[split], f"{split_name(split)} row")
+    repeats = material.results.get("repeats") or 1
+    if split == "test" or repeats < 2:
+        return rows
+    if split == "val" and _folds(material):  # each repeat holds out others
+        rows = "the held-out rows"
+    return f"{rows} (mean of {repeats} repeats)"
+
+
+def _folds(material: Material) -> bool:
+    repeat = material.config.get("repeat")
+    return isinstance(repeat, Mapping) and bool(repeat.get("folds"))
 
 
 def _labels_of_a_row(material: Material) -> int:
@@ -78,7 +94,7 @@ def _end(material: Material) -> str:
     if ended and sentence and not told:
         sentence = f"{ended}: {sentence}"
     best, epochs = row.get("best_epoch"), row.get("epochs")
-    if best and epochs:
+    if best and epochs and (material.best or not material.is_sweep):
         last = best >= epochs
         where = f"the last of {counted(epochs, 'epoch')}" if last else f"epoch {best} of {epochs}"
         sentence += (
@@ -155,10 +171,17 @@ def metrics_table(material: Material) -> tuple[list[str], list[tuple[str, list[s
     splits = list(found)
     names = [name for name in METRICS if any(name in values for values in found.values())]
     rows = [
-        (METRICS[name][0], [metric(name, found[split].get(name)) for split in splits])
+        (METRICS[name][0], [_spread(material, split, name) for split in splits])
         for name in sorted(names, key=lambda name: name != "loss")
     ]
     return splits, rows
+
+
+def _spread(material: Material, split: str, name: str) -> str:
+    """A metric, with its standard deviation over repeats where it has one."""
+    shown = metric(name, material.metrics[split].get(name))
+    std = (material.best.get("std") or {}).get(f"{split}_{name}")
+    return shown if std is None else f"{shown} ± {metric(name, std)}"
 
 
 def facts(material: Material) -> list[tuple[str, str]]:
@@ -189,7 +212,9 @@ def subtitle(material: Material) -> list[str]:
     """The run in a few words: data, size, optimizer, time."""
     data, optimizer = material.data, material.config.get("optimizer")
     found = [text(data["source"]).rsplit("/", 1)[-1]] if data.get("source") else []
-    if "train" in material.splits and data.get("features"):
+    repeat = material.config.get("repeat")
+    drawn = isinstance(repeat, Mapping) and repeat.get("few_shot")  # each repeat its own few
+    if "train" in material.splits and data.get("features") and not drawn:
         rows = counted(material.splits["train"], "training row")
         found.append(f"{rows} × {counted(data['features'], 'feature')}")
     if isinstance(optimizer, Mapping):

@@ -102,10 +102,11 @@
   // The rows of a table that is sorted, filtered and shown a few rows at a time
   class Trials {
     constructor(card) {
-      const { rows, numbers, best } = JSON.parse(card.querySelector("script").textContent);
-      Object.assign(this, { rows, numbers, best, by: 0, down: false, most: 25 });
+      const { rows, numbers, names, reasons, best } =
+        JSON.parse(card.querySelector("script").textContent);
+      Object.assign(this, { rows, numbers, names, best, by: 0, down: false, most: 25 });
+      this.reasons = new Map(rows.map((row, i) => [row, reasons[i]]));
       this.heads = [...card.querySelectorAll("th")];
-      this.names = this.heads.map(head => head.textContent.toLowerCase());
       this.body = card.querySelector("tbody");
       this.search = card.querySelector("input");
       this.shown = card.querySelector(".shown");
@@ -129,7 +130,7 @@
     tests() {
       return this.search.value.toLowerCase().split(/\s+/).filter(Boolean).map(word => {
         const found = /^(.+?)(<=|>=|<|>|=)(.+)$/.exec(word);
-        const i = found ? this.names.indexOf(found[1]) : -1;
+        const i = found ? this.names.findIndex(names => names.includes(found[1])) : -1;
         if (i < 0) return row => row.some(cell => String(cell).toLowerCase().includes(word));
         const [, , sign, text] = found;
         const right = this.numbers[i] ? Number(text) : text;
@@ -155,7 +156,9 @@
         return down ? -order : order;
       });
       this.body.replaceChildren(...found.slice(0, most).map(row => this.line(row)));
-      this.shown.textContent = `${Math.min(most, found.length)} of ${this.rows.length} shown.`;
+      const [shown, all] = [Math.min(most, found.length), found.length];
+      const matching = all < this.rows.length ? ` that match, of ${this.rows.length}` : "";
+      this.shown.textContent = `${shown} of ${all}${matching} shown.`;
       this.more.hidden = found.length <= most;
     }
 
@@ -168,6 +171,7 @@
     line(row) {
       const line = document.createElement("tr");
       if (row[1] === this.best) line.className = "best";
+      line.title = this.reasons.get(row);
       for (const [i, cell] of row.entries()) {
         const box = document.createElement(i ? "td" : "th");
         if (!i) box.scope = "row";

@@ -15,7 +15,6 @@ from trainer.errors import DataError
 from trainer.fitted import FittedModel
 from trainer.model import MODELS, Model, Scratch
 from trainer.model.penalties import elastic_net, from_inverse_c
-from trainer.model.step import error
 from trainer.optim.schedules import Schedule
 from trainer.spec import Spec
 from trainer.spec.schema import Alpha, InverseC, NormalInit, Penalty
@@ -323,6 +322,11 @@ def metric_names(model: str, outputs: int, held: bool) -> list[str]:
     return ["train_loss", *(f"val_{name}" for name in names if held)]
 
 
+def _scratch(rows: int, outputs: int) -> Scratch:
+    row = (rows, 1, 1)
+    return Scratch(np.empty((rows, outputs, 1)), np.empty(row), np.empty(row))
+
+
 def largest_l1(ground: Ground, spec: Spec) -> float:
     """The least l1 at which all weights are 0: the largest |∂J/∂w| there, the bias at its best.
 
@@ -332,20 +336,18 @@ def largest_l1(ground: Ground, spec: Spec) -> float:
     outputs = len(ground.prepared.encoder.outputs)
     y = np.eye(outputs)[train.y] if train.y.ndim == 1 else train.y.astype(np.float64)  # (N, C)
     p = s / s.sum()
-    z = np.zeros((1, outputs, 1))
-    if spec.bias:
-        with np.errstate(divide="ignore"):
-            mean = p @ y
-            link = {"linear": mean, "logistic": np.log(mean) - np.log1p(-mean)}
-            z[0, :, 0] = link.get(spec.model, np.log(mean))
+    start = p @ y  # (C,): with the bias at its best ŷ is the mean of y, whatever the model
+    if not spec.bias:
+        z, scratch = np.zeros((1, outputs, 1)), _scratch(1, outputs)
+        start = np.empty((1, outputs, 1))
+        model.activation(np, z, start, scratch)
+        start = start[0, :, 0]
     slope = np.zeros((train.X.shape[1], outputs))
-    for start in range(0, len(y), _ROWS):
-        part = slice(start, start + _ROWS)
-        n = len(y[part])
-        scores = np.repeat(z, n, axis=0)
-        out, loss = np.empty_like(scores), np.empty((n, 1))
-        scratch = Scratch(np.empty_like(scores), np.empty((n, 1, 1)), np.empty((n, 1, 1)))
-        dz = error(model, np, scores, y[part, :, None], out, loss, scratch)  # (n, C, 1)
+    for first in range(0, len(y), _ROWS):
+        part = slice(first, first + _ROWS)
+        target = y[part, :, None]
+        off = start[None, :, None] - target  # (n, C, 1)
+        dz = model.dz(np, off, target, np.empty_like(off), _scratch(len(off), outputs))
         slope += train.X[part].astype(np.float64).T @ (dz[:, :, 0] * p[part, None])  # (D, C)
     return float(np.abs(slope).max())
 

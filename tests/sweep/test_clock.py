@@ -2,12 +2,14 @@
 
 import numpy as np
 import pytest
-from stacks import DEVICE, Recorder, host, initial, make_problem, make_stack, start
+from stacks import DEVICE, Recorder, fit, host, initial, make_problem, make_stack, start
 
+from trainer.data.rows import Rows
 from trainer.sweep.clock import Clock, Member, Rules
 from trainer.sweep.rungs import EarlyStopping, Halving, never_stopping
 from trainer.sweep.workers import Workers
 from trainer.train import training as training_module
+from trainer.train.evaluate import Held
 from trainer.train.training import Training
 
 
@@ -285,3 +287,27 @@ def test_weights_of_a_column_are_those_of_the_stack_it_was_in():
     while state.step < 12:
         stack.advance(state, 12)
     assert (one.training.result.weights == host(state.weights)).all()
+
+
+def rows_of(problem):
+    n = np.arange(20)
+    return Rows(name="val", X=problem.X[:20], y=problem.y[:20], weight=np.ones(20), index=n)
+
+
+def test_one_column_going_to_nan_leaves_255_others_to_the_bit():
+    problem = make_problem("softmax", rows=64, features=8)
+    ends = []
+    for lr in (0.05, 1e300):
+        rates = np.full(256, 0.1)
+        rates[100] = lr
+        stack = make_stack(problem, lr=rates, steps=24, batch_size=16, momentum=0.9)
+        heard = Recorder()
+        held = Held(DEVICE, rows_of(problem), np.ones(3))
+        done = fit(stack, start(stack, *initial(problem, 256)), held, 4, None, heard)
+        ends.append((done, heard))
+    (calm, a), (broken, b) = ends
+    assert broken.outcomes[100].status == "diverged"
+    others = np.arange(256) != 100
+    assert calm.weights[..., others].tobytes() == broken.weights[..., others].tobytes()
+    for k in (0, 99, 101, 255):
+        assert a.history(k) == b.history(k)

@@ -1,0 +1,186 @@
+"""Which columns share a stack, how stacks are cut, where a path of penalties begins."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from stacks import CPU, DEVICE
+
+import trainer
+from trainer.build import largest_l1, lay
+from trainer.data import prepare
+from trainer.optim.first_order import OPTIMIZERS
+from trainer.plan import plan
+from trainer.spec import load_spec
+from trainer.sweep import memory
+from trainer.sweep.layout import Sources, lay_out, stacks_of
+from trainer.sweep.sweep import set_up
+from trainer.train.stack import stack_bytes
+
+BASE = {"model": "softmax", "data": {"train": "digits"}}
+
+
+def planned(parameters, **keys):
+    spec = load_spec({**BASE, "sweep": {"parameters": parameters}, **keys})
+    return [len(one.columns) for one in stacks_of(lay_out(spec.trials, Sources()))]
+
+
+TOGETHER = {
+    "optimizer.lr": [0.1, 0.2],
+    "optimizer.momentum": [0.1, 0.9],
+    "penalty.l2": [0, 1],
+    "penalty.l1": [0, 0.1],
+    "optimizer.epochs": [2, 3],
+    "optimizer.schedule.warmup": [0, 1],
+    "early_stopping.patience": [1, 2],
+    "early_stopping.restore_best": [True, False],
+    "init.normal": [0.1, 0.2],
+}
+APART = {
+    "optimizer.name": ["sgd", "adam"],
+    "optimizer.nesterov": [True, False],
+    "optimizer.batch_size": [32, "full"],
+    "optimizer.schedule.name": ["constant", "cosine"],
+    "seed": [0, 1],
+    "bias": [True, False],
+    "class_weight": ["none", "balanced"],
+    "precision": ["float32", "float64"],
+    "data.scale": ["none", "standard"],
+    "data.seed": [0, 1],
+}
+
+
+@pytest.mark.parametrize("key", TOGETHER)
+def test_trials_that_differ_in_numbers_share_a_stack(key):
+    assert planned({key: TOGETHER[key]}) == [2]
+
+
+@pytest.mark.parametrize("key", APART)
+def test_other_trials_start_another(key):
+    assert planned({key: APART[key]}) == [1, 1]
+
+
+def test_the_tables_are_whole():
+    assert (len(TOGETHER), len(APART)) == (9, 10)
+
+
+def test_a_fold_and_a_seed_have_stacks_of_their_own():
+    keys = {"repeat": {"folds": 3, "seeds": 2}}
+    assert planned({"optimizer.lr": [0.1, 0.2]}, **keys) == [2] * 6
+    full = {"optimizer": {"batch_size": "full"}, "init": {"normal": 0.1}}
+    assert planned({"optimizer.lr": [0.1, 0.2]}, **keys, **full) == [4] * 3  # the order is none
+
+
+def test_sources_are_read_once(monkeypatch):
+    from trainer.sweep import layout
+
+    read, calls = layout.read, []
+    monkeypatch.setattr(layout, "read", lambda *args: calls.append(1) or read(*args))
+    spec = load_spec({**BASE, "sweep": {"parameters": {"data.scale": ["none", "unit"]}}})
+    lay_out(spec.trials, Sources())
+    assert len(calls) == 1
+
+
+def test_stacks_are_cut_by_memory(monkeypatch):
+    lr = {"linspace": {"start": 0.01, "stop": 0.1, "num": 64}}
+    spec = load_spec({**BASE, "sweep": {"parameters": {"optimizer.lr": lr}}})
+    whole = set_up(spec, None, CPU).arrangement
+    monkeypatch.setattr(type(CPU), "memory", lambda self: 8 * 2**20)
+    cut = set_up(spec, None, CPU).arrangement
+    assert sum(len(one.columns) for one in cut.stacks) == 64
+    assert len(cut.stacks) > len(whole.stacks)
+    assert cut.bytes <= 4 * 2**20
+    assert [c.trial for one in cut.stacks for c in one.columns] == list(range(64))
+
+
+@pytest.mark.skipif(DEVICE.kind == "gpu", reason="counts NumPy's arrays")
+@pytest.mark.parametrize("name", ["sgd", "adam"])
+@pytest.mark.parametrize("batch", [32, "full"])
+def test_the_bytes_of_a_stack_are_those_it_allocates(name, batch):
+    optimizer = {"name": name, "batch_size": batch}
+    lr = {"linspace": {"start": 0.01, "stop": 0.1, "num": 16}}
+    keys = {"optimizer": optimizer, "sweep": {"parameters": {"optimizer.lr": lr}}}
+    columns = set_up(load_spec({**BASE, **keys}), None, CPU).first
+    stack = columns.stack()
+    held = [v for v in vars(stack).values() if isinstance(v, np.ndarray)]
+    held += [v for v in vars(stack.batches).values() if isinstance(v, np.ndarray)]
+    b = stack._buffers
+    held += [b.z, b.error, b.loss, b.ones, *b.scratch, *stack._grad.values(), *stack._free.values()]
+    slots = len(OPTIMIZERS[name].slots)
+    state = (1 + slots) * sum(g.nbytes for g in stack._grad.values())
+    counted = sum(array.nbytes for array in held) + state
+    size = None if batch == "full" else batch
+    rows = len(stack.rows)
+    estimate = stack_bytes(stack.shape, rows, size, 4, slots, held=10**6)
+    assert counted <= estimate <= 2.5 * counted
+
+
+@pytest.mark.parametrize("bias", [True, False])
+@pytest.mark.parametrize(
+    ("model", "data"),
+    [("linear", "diamonds"), ("logistic", "breast_cancer"), ("softmax", "digits")],
+)
+def test_a_path_begins_where_all_weights_become_0(model, data, bias, tmp_path):
+    base = {"model": model, "data": {"train": data, "val": "none"}, "precision": "float64"}
+    base |= {"bias": bias, "device": "cpu"}
+    spec = load_spec(base)
+    prepared = prepare(spec)
+    y = prepared.train.y
+    y = np.eye(10)[y] if y.ndim == 1 else y
+    start = y.mean(axis=0) if bias else {"linear": 0.0, "logistic": 0.5, "softmax": 0.1}[model]
+    slope = prepared.train.X.T @ (start - y) / len(y)
+    found = largest_l1(lay(prepared, "none", CPU), spec)
+    assert found == pytest.approx(np.abs(slope).max(), rel=1e-10)
+    if model == "linear":
+        return  # diamonds are many
+    full = {"batch_size": "full", "epochs": 400, "lr": 0.5, "momentum": 0.9}
+    run = trainer.run(
+        {
+            **base,
+            "optimizer": full,
+            "log": {"weights": "all"},
+            "sweep": {"parameters": {"penalty.l1": [1.001 * found, 0.9 * found]}},
+        },
+        out=tmp_path / "r",
+    )
+    from safetensors.numpy import load_file
+
+    weights = load_file(run.folder / "weights.safetensors")["weights"]
+    assert (weights[:, :, 0] == 0).all()
+    assert (weights[:, :, 1] != 0).any()
+
+
+def test_memory_stays_under_the_plans_figure(tmp_path):
+    """A process of its own, whose peak is its own."""
+    config = Path(trainer.__file__).parents[1] / "configs" / "softmax.yaml"
+    axis = "{geomspace: {start: 1e-3, stop: 0.3, num: 16}}"
+    sweep = f"sweep={{parameters: {{optimizer.lr: {axis}, penalty.l2: {axis}}}}}"
+    arguments = [sweep, "early_stopping=none", "optimizer.epochs=6", "device=cpu"]
+    planned = plan(load_spec(config, arguments))
+    (line,) = (line for line in planned.splitlines() if line.startswith("peak memory: "))
+    code = (
+        "import resource, sys\nfrom trainer.cli import main\nmain(sys.argv[1:])\n"
+        "print('peak', resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)"
+    )
+    command = ["run", str(config), *arguments, "--quiet", "--out", str(tmp_path / "r")]
+    done = subprocess.run(
+        [sys.executable, "-c", code, *command], capture_output=True, text=True, check=True
+    )
+    measured = int(re.search(r"peak (\d+)", done.stdout)[1])
+    # the plan was made in this process, which holds what other tests have left
+    assert int(line.split()[2]) >= measured
+    assert "256 x 1 repeat" in planned
+
+
+def test_threads_are_for_stacks_that_gain(monkeypatch):
+    monkeypatch.setattr(memory, "cores", lambda: 4)
+    lr = {"linspace": {"start": 0.01, "stop": 0.1, "num": 256}}
+    wide = load_spec({**BASE, "sweep": {"parameters": {"optimizer.lr": lr}}})
+    arrangement = set_up(wide, None, CPU).arrangement
+    assert arrangement.workers == 4
+    assert [len(one.columns) for one in arrangement.stacks] == [64] * 4
+    alone = set_up(load_spec(BASE), None, CPU).arrangement
+    assert (alone.workers, len(alone.stacks)) == (1, 1)

@@ -90,10 +90,3 @@ def make_sweeps(folder):
             repeat={"folds": 3},
         ),
     }
-
-
-def make_large(out):
-    """Two thousand trials."""
-    lr = {"geomspace": {"start": 1e-3, "stop": 1, "num": 50}}
-    l2 = {"geomspace": {"start": 1e-6, "stop": 1, "num": 40}}
-    return sweep(out, {"optimizer.lr": lr, "penalty.l2": l2}, "logistic")

@@ -2,6 +2,7 @@
 
 import pytest
 from browser import needs_chromium, open_page
+from page_faults import DRAWN, faults
 from report_helpers import charts_of, page_of
 
 from trainer.report import write_compare
@@ -21,42 +22,6 @@ KINDS = [
     "interrupted",
     "hostile",
 ]
-_DRAWN = """
-[...document.querySelectorAll('figure.chart .plot > div')]
-  .every(e => e.classList.contains('drawn') || !e.offsetWidth)
-"""
-# Letters that leave their chart, ticks that run into each other, charts without anything in them.
-_FAULTS = """
-(() => {
-  const found = [];
-  for (const figure of document.querySelectorAll('figure.chart')) {
-    const plot = figure.querySelector('.plot > div');
-    if (!plot.offsetWidth) continue;
-    const title = figure.querySelector('h3').textContent;
-    const frame = plot.getBoundingClientRect();
-    if (!plot.querySelector('.trace, .heatmaplayer image, .barlayer path'))
-      found.push(`${title}: nothing drawn`);
-    for (const letters of plot.querySelectorAll('svg text')) {
-      const box = letters.getBoundingClientRect();
-      if (!box.width || !letters.textContent) continue;
-      if (box.left < frame.left - 1 || box.right > frame.right + 1
-          || box.top < frame.top - 1 || box.bottom > frame.bottom + 1)
-        found.push(`${title}: "${letters.textContent}" is clipped`);
-    }
-    for (const kind of ['.xtick', '.ytick', '.y2tick']) {
-      const boxes = [...plot.querySelectorAll(`${kind} text`)].map(e => [
-        e.textContent, e.getBoundingClientRect(), /rotate\\((?!0)/.test(e.getAttribute('transform'))
-      ]);
-      for (const [i, [a, one, turned]] of boxes.entries())
-        for (const [b, two] of boxes.slice(i + 1))
-          if (!turned && one.left < two.right && two.left < one.right
-              && one.top + 2 < two.bottom && two.top + 2 < one.bottom)
-            found.push(`${title}: ${kind} "${a}" and "${b}" overlap`);
-    }
-  }
-  return found;
-})()
-"""
 # The colour of the first curve, and what the page's variable says it should be.
 _BLUES = """
 (() => {
@@ -66,12 +31,6 @@ _BLUES = """
   return [`rgb(${r}, ${g}, ${b})`, strokes.map(e => getComputedStyle(e).stroke)];
 })()
 """
-
-
-def faults(page):
-    page.wait_for(_DRAWN)
-    page.settle()
-    return page.errors + page.requests + page.overflow() + page.evaluate(_FAULTS)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -99,7 +58,7 @@ def test_every_page_fits_both_windows_in_light_and_dark(runs, kind):
 
 def test_no_script_of_a_stranger_runs(runs):
     with open_page(runs["hostile"].folder / "report.html", width=1400) as page:
-        page.wait_for(_DRAWN)
+        page.wait_for(DRAWN)
         assert page.evaluate("document.querySelectorAll('main img, main b b').length") == 0
         ticks = page.evaluate(
             "[...document.querySelectorAll('.xtick text')].map(e => e.textContent)"
@@ -112,7 +71,7 @@ def test_no_script_of_a_stranger_runs(runs):
 
 def test_controls(runs):
     with open_page(runs["multi-target"].folder / "report.html", width=1400) as page:
-        page.wait_for(_DRAWN)
+        page.wait_for(DRAWN)
         first = "document.querySelector('figure.chart .plot > div')"
         kind = f"{first}._fullLayout.yaxis.type"
         before = page.evaluate(kind)
@@ -140,7 +99,7 @@ def test_controls(runs):
 
 def test_tabs_show_one_split_at_a_time(runs):
     with open_page(runs["interrupted"].folder / "report.html", width=400) as page:
-        page.wait_for(_DRAWN)
+        page.wait_for(DRAWN)
         shown = "[...document.querySelectorAll('[role=tabpanel]')].map(e => e.offsetWidth > 0)"
         assert page.evaluate(shown) == [True, False]
         page.click("[role=tab]:nth-child(2)")

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from trainer.report.sweep import SweepView, metric_words, settings_words
-from trainer.report.words import METRICS, counted, metric, number, text
+from trainer.report.words import METRICS, counted, deviation, metric, number, text
 
 _TIE = 2.0  # standard errors
 _ROWS = {"train": "all training rows", "train+val": "training and validation rows"}
@@ -76,7 +76,8 @@ def _with_spread(sweep: SweepView, best: Mapping[str, Any]) -> str:
     shown = sweep.shown(value)
     if std is None:
         return shown
-    return f"{shown} ± {sweep.shown(std)} (standard deviation over {sweep.repeats} repeats)"
+    spread = deviation(sweep.metric.partition("_")[2], float(std))
+    return f"{shown} ± {spread} (standard deviation over {sweep.repeats} repeats)"
 
 
 def _lead(sweep: SweepView) -> str:
@@ -135,7 +136,7 @@ def _spread(row: Mapping[str, Any], name: str) -> str:
     kind = next((m for m in sorted(METRICS, key=len, reverse=True) if name.endswith(f"_{m}")), "")
     value, std = row.get(name), row.get(f"{name}_std")
     shown = metric(kind, value)
-    return shown if std is None or value is None else f"{shown} ± {metric(kind, std)}"
+    return shown if std is None or value is None else f"{shown} ± {deviation(kind, std)}"
 
 
 def halving_rows(sweep: SweepView) -> list[list[str]]:

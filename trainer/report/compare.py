@@ -60,9 +60,9 @@ def labels(runs: Sequence[Material]) -> list[str]:
 def differing(runs: Sequence[Material]) -> dict[str, list[Any]]:
     """{dotted key: its value in each run} of the keys of config.yaml that are not all equal.
 
-    A key that a run does not have has None there.
+    A key that a run does not have has None there. A sweep has its best trial's values.
     """
-    flat = [_flat(run.config) for run in runs]
+    flat = [_keys(run) for run in runs]
     keys = dict.fromkeys(key for of_run in flat for key in of_run)
     found = {key: [of_run.get(key, _ABSENT) for of_run in flat] for key in keys}
     return {
@@ -70,6 +70,17 @@ def differing(runs: Sequence[Material]) -> dict[str, list[Any]]:
         for key, values in found.items()
         if any(repr(value) != repr(values[0]) for value in values)
     }
+
+
+def _keys(run: Material) -> dict[str, Any]:
+    """config.yaml by dotted keys; a sweep's as its best trial has them."""
+    flat = _flat(run.config)
+    if not run.is_sweep:
+        return flat
+    settings = run.best.get("settings") or {}
+    flat = {key: value for key, value in flat.items() if key.split(".")[0] != "sweep"}
+    trials = {"sweep": counted(len(run.trials), "trial")} if len(run.trials) > 1 else {}
+    return flat | dict(settings) | trials
 
 
 def _flat(tree: Mapping[Any, Any], before: str = "") -> dict[str, Any]:

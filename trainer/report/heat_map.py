@@ -29,7 +29,7 @@ def heat_map(sweep: SweepView) -> Chart | None:
     views = [_view(sweep, *pair) for pair in pairs]
     rows = max(len(trace["z"]) for view in views for trace in view.series[0].traces)
     better = "smaller" if sweep.minimize else "larger"
-    note = f"The best trial of each pair of values; the darker blue the better ({better})."
+    note = f"The best trial of each pair of values; the bluer the better ({better})."
     if sweep.material.best:
         note += " Framed: the chosen one."
     if sweep.diverged.any():

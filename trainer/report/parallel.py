@@ -30,7 +30,7 @@ def parallel(sweep: SweepView) -> Chart | None:
     views = [_lines(sweep, known, "all")]
     if len(tenth) < len(known):
         views.insert(0, _lines(sweep, tenth, "the best tenth"))
-    note = "A line is a trial, through its value on each axis; the darker blue the better."
+    note = "A line is a trial, through its value on each axis; the bluer the better."
     title = "Every axis at once"
     return Chart(title, note, tuple(views), height=340, wide=True, choice="trials")
 
@@ -84,7 +84,7 @@ def _plan(names: list[str], ticks: list[tuple[int, float, str]]) -> dict[str, An
             "tickvals": list(range(len(names))),
             "ticktext": names,
             "side": "top",
-            "range": [-0.25, len(names) - 0.55],
+            "range": [-0.25, len(names) - 0.7],
             "fixedrange": True,
         },
         y_axis={"visible": False, "range": [-0.06, 1.06], "fixedrange": True},
@@ -99,8 +99,8 @@ def _plan(names: list[str], ticks: list[tuple[int, float, str]]) -> dict[str, An
                 "y": height,
                 "text": escaped(text),
                 "showarrow": False,
-                "xanchor": "left",
-                "xshift": 4,
+                "xanchor": "left" if i < len(names) - 1 else "right",  # there is no room behind
+                "xshift": 4 if i < len(names) - 1 else -4,
                 "font": {"size": 11, "color": "var(--soft)"},
                 "bgcolor": "var(--card)/0.8",
             }

@@ -45,7 +45,10 @@ class SweepView:
     @cached_property
     def repeats(self) -> int:
         """Of each trial."""
-        return int(self.material.results.get("repeats") or 1)
+        if found := self.material.results.get("repeats"):
+            return int(found)
+        history = self.material.history
+        return 1 if history is None else int(history["repeat"].to_numpy().max()) + 1
 
     @cached_property
     def per(self) -> tuple[Axis, ...]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from trainer.report.material import Material
-from trainer.report.words import METRICS, counted, metric, number, split_name, text
+from trainer.report.words import METRICS, counted, deviation, metric, number, split_name, text
 
 _FIRST = {"linear": ("r2",), "logistic": ("accuracy",), "softmax": ("accuracy",)}
 _MEANING = {
@@ -181,7 +181,7 @@ def _spread(material: Material, split: str, name: str) -> str:
     """A metric, with its standard deviation over repeats where it has one."""
     shown = metric(name, material.metrics[split].get(name))
     std = (material.best.get("std") or {}).get(f"{split}_{name}")
-    return shown if std is None else f"{shown} ± {metric(name, std)}"
+    return shown if std is None else f"{shown} ± {deviation(name, std)}"
 
 
 def facts(material: Material) -> list[tuple[str, str]]:

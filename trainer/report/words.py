@@ -54,6 +54,13 @@ def metric(name: str, value: Any) -> str:
     return number(value)
 
 
+def deviation(name: str, value: Any) -> str:
+    """A standard deviation of a metric: two digits say enough."""
+    if isinstance(value, float) and METRICS.get(name, ("", False, True))[1]:
+        return percent(value)
+    return number(value, 2)
+
+
 def counted(n: int, word: str, words: str | None = None) -> str:
     """`1 row`, `2 rows`, `1,200 rows`."""
     return f"{n:,} {word if n == 1 else words or word + 's'}"

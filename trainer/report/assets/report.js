@@ -73,6 +73,9 @@
       if (layout.yaxis.type === "log") layout.yaxis.dtick = layout.yaxis.logdtick;
       delete layout.yaxis.logdtick;
       for (const i of this.hidden) data[i].visible = false;
+      for (const trace of data) // numbers that small could not be read: crosses alone
+        if (trace.texttemplate && (this.width - 150) / trace.z[0].length < 36)
+          trace.text = trace.text.map(row => row.map(text => (text === "×" ? text : "")));
       Plotly.react(this.plot, data, layout, config).then(() => this.plot.classList.add("drawn"));
     }
 

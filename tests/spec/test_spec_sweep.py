@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from trainer.errors import SpecError
 from trainer.spec import load_spec
-from trainer.spec.expand import MOST_TRIALS, RANDOM_SEARCH
+from trainer.spec.grid import MOST_TRIALS, RANDOM_SEARCH
 from trainer.splitmix import uniform
 
 BASE = {"model": "softmax", "data": {"train": "digits"}}

@@ -5,7 +5,11 @@ plain    a mapping to such a tree    load            overrides, paths, keys take
 schema   keys, defaults, bounds      takes           what a key takes, in types and in words
 rules    keys that must agree        validate        a tree to a Spec, or to all its faults
 explain  a fault in plain words      words           other tools' words, near spellings
-write    a Spec back to YAML         json_schema     schema/config.json, for editors
+axes     a swept key to its values   grid            a sweep to rows of settings
+expand   rows to trials, each a Spec trial           one of them
+paths    made absolute, inherited    variables       ${name}
+write    a Spec back to YAML         written         a sweep back to its file
+json_schema   schema/config.json, for editors
 """
 
 from trainer.spec.file import read_text

@@ -10,13 +10,14 @@ from typing import Any
 
 from trainer.errors import Fault, SpecError
 from trainer.spec import words
-from trainer.spec.expand import expand, written
+from trainer.spec.expand import expand
 from trainer.spec.file import read_text
 from trainer.spec.plain import from_mapping
 from trainer.spec.read import read_yaml
 from trainer.spec.scalars import Refused, resolve
 from trainer.spec.schema import Spec
 from trainer.spec.tree import MAX_DEPTH, Path, Place, Tree
+from trainer.spec.written import written
 
 
 def load_spec(

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import math
 import re
+from typing import Any
 
-from trainer.spec.tree import LARGEST_INTEGER
+from trainer.spec.tree import LARGEST_INTEGER, Path
 
 _NULL = {"", "~", "null", "Null", "NULL"}
 _TRUE = {"true", "True", "TRUE"}
@@ -58,3 +59,16 @@ def _integer(text: str, digits: str, base: int) -> int:
 
 def _quotes(text: str) -> str:
     return "quotes make it text" + (f": '{text}'" if len(text) <= 40 else "")
+
+
+def key_path(key: str) -> Path:
+    """The path of a dotted key; a label may be a number."""
+    return tuple(_label(part) if i else part for i, part in enumerate(key.split(".")))
+
+
+def _label(part: str) -> Any:
+    try:
+        read = resolve(part)
+    except Refused:
+        return part
+    return part if read is None else read

@@ -93,8 +93,10 @@ def set_up(spec: Spec, arrays: Mapping[str, Any] | None, device: Device) -> Swee
     first = build([column.spec for column in planned[0].columns], ground, log_every)
     rules = _rules(spec, trials, ground.prepared.val is not None)
     metrics = _metrics(trials, rules.metric, sources)
-    for init in {str(trial.spec.init): trial.spec for trial in trials}.values():
-        check_init(init, ground.prepared)
+    block = block_key(trials[0].spec)
+    same = [trial.spec for trial in trials if block_key(trial.spec) == block]
+    for one in {str(one.init): one for one in same}.values():
+        check_init(one, ground.prepared)
     arrangement = arrange(planned, ground, bool(rules.stopping.restore_best.any()))
     if rules.halving is None and not (rules.stopping.watched.any() and repeats > 1):
         # stacks go one after another, and rows that no stack is on need not wait for others

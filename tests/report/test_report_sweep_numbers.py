@@ -6,19 +6,21 @@ import time
 import numpy as np
 import pytest
 from report_helpers import charts_of, words_of
+from safetensors.numpy import save_file
 from sweep_folders import write_large, write_sweep
 
 from trainer.report import write_compare, write_report
 from trainer.report.axes import x_axis
 from trainer.report.axis_charts import along_axes
 from trainer.report.choice import choice, halving_rows, winners
+from trainer.report.coefficient_path import coefficient_path
 from trainer.report.heat_map import heat_map
 from trainer.report.material import read_material
 from trainer.report.parallel import parallel
 from trainer.report.sweep import view_sweep
 from trainer.report.sweep_curves import learning_curves
 
-LR, L2 = "optimizer.lr", "penalty.l2"
+LR, L1, L2 = "optimizer.lr", "penalty.l1", "penalty.l2"
 
 
 def view(folder):
@@ -164,7 +166,7 @@ def test_the_best_tenth_or_all(tmp_path):
     lr, l2 = np.geomspace(1e-3, 1, 20).tolist(), np.geomspace(1e-6, 1, 10).tolist()
     chart = parallel(view(grid(tmp_path / "run", lr, l2, lambda a, b: a + b)))
     tenth, whole = chart.views
-    assert [tenth.name, whole.name] == ["the best tenth (20 trials)", "all (200 trials)"]
+    assert [tenth.name, whole.name] == ["the best tenth: 20", "all 200"]
     count = sum(trace["y"].count(None) for trace in traces(chart, 0))  # a gap behind each line
     assert count == 20
     assert sum(trace["y"].count(None) for trace in traces(chart, 1)) == 200
@@ -188,6 +190,23 @@ def test_learning_curves_are_means_and_the_rest_a_band(tmp_path):
     right = np.quantile(at_end, [0.1, 0.9])
     assert [low["y"][-1], high["y"][-1]] == pytest.approx(right.tolist(), rel=1e-4)
     assert chart.title == "Learning curves: the winner was at its best at the end"
+
+
+def test_the_coefficient_path_differs_in_the_penalty_alone(tmp_path):
+    l1 = [0.4, 0.1, 0.0, 0.2]
+    rows = [({L1: b, LR: a}, a + b, {"trial": int(10 * b + 100 * a)}) for a in (0.1, 1) for b in l1]
+    folder = write_sweep(tmp_path / "run", rows, {L1: l1, LR: [0.1, 1]})
+    trial = np.array([row[2]["trial"] for row in rows] * 2)
+    repeat = np.repeat([0, 1], len(rows))
+    weights = np.stack([1.0 * trial + 1000 * repeat, np.where(trial % 10 > 1, 0, 2.0)])
+    arrays = {"weights": weights[:, None, :], "trial": trial, "repeat": repeat}
+    save_file(arrays, folder / "weights.safetensors")
+    chart = coefficient_path(view(folder))
+    first, second = traces(chart)
+    assert first["y"] == [10, 11, 12, 14]  # lr 0.1, the first repeat, from weak to strong
+    assert second["y"] == [2, 2, 0, 0]
+    assert chart.title == "Coefficient path: from 0 to 1 of 2 weights exactly 0"
+    assert chart.views[0].layout["shapes"][0]["x0"] == pytest.approx(0.4)
 
 
 def test_what_halving_dropped_the_best_first(tmp_path):

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from trainer.report.axes import Axis, Numbers
 from trainer.report.chart import Chart, Series, View, escaped, layout, line
 from trainer.report.sweep import SweepView
-from trainer.report.words import counted, short
+from trainer.report.words import short
 
 _LEAST_TENTH = 10  # trials that a "best tenth" has at least
 _MOST_LINES = 2000
@@ -29,7 +29,7 @@ def parallel(sweep: SweepView) -> Chart | None:
     tenth = known[: max(len(known) // 10, min(_LEAST_TENTH, len(known)))]
     views = [_lines(sweep, known, "all")]
     if len(tenth) < len(known):
-        views.insert(0, _lines(sweep, tenth, "the best tenth"))
+        views.insert(0, _lines(sweep, tenth, "the best tenth:"))
     note = "A line is a trial, through its value on each axis; the bluer the better."
     title = "Every axis at once"
     return Chart(title, note, tuple(views), height=340, wide=True, choice="trials")
@@ -37,7 +37,7 @@ def parallel(sweep: SweepView) -> Chart | None:
 
 def _lines(sweep: SweepView, trials: NDArray[np.intp], name: str) -> View:
     """Trials as lines, in shades by their rank, the best on top."""
-    told = counted(len(trials), "trial")
+    told = f"{len(trials):,}"
     if len(trials) > _MOST_LINES:
         trials = trials[np.linspace(0, len(trials) - 1, _MOST_LINES).astype(int)]
         told = f"{_MOST_LINES:,} of {told}"
@@ -53,7 +53,7 @@ def _lines(sweep: SweepView, trials: NDArray[np.intp], name: str) -> View:
     ticks += [(len(scales), 1.0, sweep.shown(best)), (len(scales), 0.0, sweep.shown(worst))]
     names = [*(escaped(short(scale.axis.name, 16)) for scale in scales), escaped(sweep.name)]
     series = (Series("", "var(--blue)", tuple(traces)),)
-    return View(f"{name} ({told})", series, _plan(names, ticks))
+    return View(f"{name} {told}", series, _plan(names, ticks))
 
 
 def _traces(points: Numbers) -> list[dict[str, Any]]:
@@ -84,11 +84,12 @@ def _plan(names: list[str], ticks: list[tuple[int, float, str]]) -> dict[str, An
             "tickvals": list(range(len(names))),
             "ticktext": names,
             "side": "top",
-            "range": [-0.25, len(names) - 0.7],
+            "range": [-0.1, len(names) - 0.99],
             "fixedrange": True,
         },
         y_axis={"visible": False, "range": [-0.06, 1.06], "fixedrange": True},
         hovermode=False,
+        margin={"l": 20, "r": 50, "t": 8, "b": 6},  # for the last axis' labels
         shapes=[
             {"type": "line", "x0": i, "x1": i, "y0": 0, "y1": 1, "layer": "below", "line": rule}
             for i in range(len(names))
@@ -99,8 +100,8 @@ def _plan(names: list[str], ticks: list[tuple[int, float, str]]) -> dict[str, An
                 "y": height,
                 "text": escaped(text),
                 "showarrow": False,
-                "xanchor": "left" if i < len(names) - 1 else "right",  # there is no room behind
-                "xshift": 4 if i < len(names) - 1 else -4,
+                "xanchor": "left",
+                "xshift": 4,
                 "font": {"size": 11, "color": "var(--soft)"},
                 "bgcolor": "var(--card)/0.8",
             }

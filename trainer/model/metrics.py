@@ -112,6 +112,9 @@ def _binary_finish(sums: Sums, targets: Targets, scores: Numbers | None) -> dict
     }
 
 
+_SORTED = 1 << 20  # scores
+
+
 def ranking(scores: Numbers, y: Numbers, w: Numbers) -> tuple[Numbers, Numbers]:
     """Area under the ROC curve and average precision of each output and column.
 
@@ -124,8 +127,13 @@ def ranking(scores: Numbers, y: Numbers, w: Numbers) -> tuple[Numbers, Numbers]:
         Two arrays (C, K); NaN where one of the two labels does not occur. Tied scores are one
         threshold, as in scikit-learn (Fawcett 2006, algorithm 2).
     """
-    found = [_rank(scores[:, c].T, y[:, c], w) for c in range(scores.shape[1])]
-    area, precision = (np.stack(part) for part in zip(*found, strict=True))
+    N, outputs, columns = scores.shape
+    area, precision = np.empty((2, outputs, columns))
+    some = max(1, _SORTED // max(N, 1))  # columns at once: sorted copies of all would fill memory
+    for c in range(outputs):
+        for first in range(0, columns, some):
+            part = slice(first, first + some)
+            area[c, part], precision[c, part] = _rank(scores[:, c, part].T, y[:, c], w)
     return area, precision
 
 

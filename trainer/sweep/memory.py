@@ -9,6 +9,7 @@ import numpy as np
 
 from trainer.build import Ground
 from trainer.device import Device
+from trainer.model import MODELS
 from trainer.optim.first_order import OPTIMIZERS
 from trainer.spec import Spec
 from trainer.sweep.layout import Planned, cut
@@ -109,7 +110,14 @@ def needed(spec: Spec, columns: int, ground: Ground, restores: bool) -> int:
     batch = None if o.batch_size == "full" else o.batch_size
     slots = len(OPTIMIZERS[name].slots)
     held = len(ground.held.rows) if ground.held else 0
-    return stack_bytes(shape, len(ground.rows), batch, X.dtype.itemsize, slots, restores, held)
+    size = X.dtype.itemsize
+    # areas under curves want all scores at once, in chunks and then in one
+    scores = (
+        2 * size * held * shape[1] * columns
+        if MODELS[spec.model, spec.loss].metrics.needs_scores
+        else 0
+    )
+    return scores + stack_bytes(shape, len(ground.rows), batch, size, slots, restores, held)
 
 
 def _fitting(one: Planned, ground: Ground, restores: bool, most: float) -> list[Planned]:

@@ -1,8 +1,11 @@
 """Pages from run folders: one of a run, one that compares several.
 
-`write_report` and `write_compare` are the way in. Within: `material` reads a folder; `verdict`,
-`training`, `predictions` and `coefficients` say and draw what is in it, on the numbers of `thin`
-and `scores`; `chart` holds the look of a chart and `html` that of the page, with assets/.
+`write_report` and `write_compare` are the way in. Within: `material` reads a folder, `unfinished`
+one without tables; `verdict`, `training`, `predictions` and `coefficients` say and draw what is in
+it, on the numbers of `thin` and `scores`; `chart` holds the look of a chart and `html` that of the
+page, with assets/. What only a sweep has is put together in `sweep_page`: `sweep` and `axes` hold
+its trials as columns and its keys as axes, for `choice`, `axis_charts`, `heat_map`, `parallel`,
+`sweep_curves`, `coefficient_path` and `trial_table`.
 """
 
 from __future__ import annotations

@@ -40,7 +40,7 @@ def along_axes(sweep: SweepView) -> list[Chart]:
 
 def _along(sweep: SweepView, axis: Axis, per: tuple[Axis, ...]) -> Chart:
     x = sweep.column(axis)
-    series = [*_dots(sweep, x)]
+    series: list[Series] = []
     groups = [(f"best of each {_whose(axis)}", np.zeros(len(x), np.intp))]
     if per:
         groups = _groups(sweep, per)
@@ -48,6 +48,9 @@ def _along(sweep: SweepView, axis: Axis, per: tuple[Axis, ...]) -> Chart:
         trace = _envelope(sweep, axis, np.where(members == 0, axis.cell(x), -1), label, i)
         if trace is not None:
             series.append(Series(label, colour(i), (trace,), dash(i)))
+    joined = sum(len(trace["x"]) for each in series for trace in each.traces)
+    dots = _dots(sweep, x) if joined < np.isfinite(sweep.value).sum() else []
+    series = [*dots, *series]
     series += _lost(sweep, x)
     scale = value_scale(sweep, sweep.value)
     plan = layout(
@@ -59,7 +62,7 @@ def _along(sweep: SweepView, axis: Axis, per: tuple[Axis, ...]) -> Chart:
         yaxis2={"overlaying": "y", "range": [0, 1], "visible": False, "fixedrange": True},
     )
     known = sweep.value[np.isfinite(sweep.value)]
-    title, note = _title(sweep, axis, per), _note(sweep, axis)
+    title, note = _title(sweep, axis, per), _note(sweep, axis, bool(dots))
     view = View("", tuple(series), plan)
     return Chart(title, note, (view,), height=300, log=bool((known > 0).all()))
 
@@ -76,11 +79,12 @@ def _title(sweep: SweepView, axis: Axis, per: tuple[Axis, ...]) -> str:
     return f"{title}: {word} at {axis.label(sweep.rows[sweep.chosen].get(axis.path))}"
 
 
-def _note(sweep: SweepView, axis: Axis) -> str:
+def _note(sweep: SweepView, axis: Axis, dots: bool) -> str:
     spread = ", with the standard deviation over repeats" if np.isfinite(sweep.std).any() else ""
-    note = f"The line: the best trial of each {_whose(axis)}{spread}. Dots: every trial."
-    if len(sweep.rows) > _MOST_DOTS:
-        note = note.replace("every trial", f"{_MOST_DOTS} trials")
+    note = f"The line: the best trial of each {_whose(axis)}{spread}."
+    if dots:
+        every = len(sweep.rows) <= _MOST_DOTS
+        note += " Dots: every trial." if every else f" Dots: {_MOST_DOTS} trials."
     if sweep.halved.any():
         note += " Those halved away stand where they stopped."
     if sweep.partial:
@@ -166,9 +170,11 @@ def _envelope(sweep: SweepView, axis: Axis, cells: Indices, label: str, i: int) 
 
 
 def value_scale(sweep: SweepView, values: Numbers) -> dict[str, Any]:
-    """The y axis of the metric: log for losses that are several times as large as the best."""
+    """The y axis of the metric: log only for losses, some several times as large as the best."""
     known = values[np.isfinite(values)]
     scale = y_scale(known) if len(known) else {"type": "linear"}
+    if not sweep.minimize:
+        scale |= {"type": "linear"} | ({"tickformat": ".3~%"} if sweep.is_share else {})
     if sweep.minimize and len(known) and known.min() > 0 and known.max() > 4 * known.min():
         scale |= {"type": "log", "tickformat": "~g"}
     return scale

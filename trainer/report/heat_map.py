@@ -81,7 +81,8 @@ def _view(sweep: SweepView, a: Axis, b: Axis) -> View:
         "customdata": [
             [escaped(sweep.label(t)) if t >= 0 else "" for t in row] for row in best.tolist()
         ],
-        "hovertemplate": "%{z:.4~g}<br>%{customdata}<extra></extra>",
+        "hovertemplate": ("%{z:.4~%}" if sweep.is_share else "%{z:.4~g}")
+        + "<br>%{customdata}<extra></extra>",
     }
     t = sweep.chosen
     inside = t is not None and i[t] >= 0 and j[t] >= 0
@@ -117,7 +118,7 @@ def _cells(sweep: SweepView, z: Numbers) -> Trace:
             "outlinewidth": 0,
             "nticks": 5,
             "tickfont": {"color": "var(--soft)"},
-            "tickformat": "~g",
+            "tickformat": ".3~%" if sweep.is_share else "~g",
         },
         "xgap": 1,
         "ygap": 1,
@@ -133,11 +134,15 @@ def _texts(sweep: SweepView, z: Numbers, cell: Any) -> list[list[str]]:
     written = z.size <= _MOST_WRITTEN and z.shape[1] <= 12
     return [
         [
-            "×" if gone else f"{value:.3g}" if written and np.isfinite(value) else ""
+            "×" if gone else _few(sweep, value) if written and np.isfinite(value) else ""
             for value, gone in zip(row, gone_row, strict=True)
         ]
         for row, gone_row in zip(z.tolist(), lost, strict=True)
     ]
+
+
+def _few(sweep: SweepView, value: float) -> str:
+    return sweep.shown(value) if sweep.is_share else f"{value:.3g}"
 
 
 def _frame(i: int, j: int) -> dict[str, Any]:

@@ -52,6 +52,7 @@ def _lines(sweep: SweepView, trials: NDArray[np.intp], name: str) -> View:
     ticks = [(i, h, text) for i, scale in enumerate(scales) for h, text in scale.ticks()]
     ticks += [(len(scales), 1.0, sweep.shown(best)), (len(scales), 0.0, sweep.shown(worst))]
     names = [*(escaped(short(scale.axis.name, 16)) for scale in scales), escaped(sweep.name)]
+    names[-1] = names[-1].replace(" ", "<br>")  # plotly.js leaves out what has no room
     series = (Series("", "var(--blue)", tuple(traces)),)
     return View(f"{name} {told}", series, _plan(names, ticks))
 

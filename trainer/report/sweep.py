@@ -68,6 +68,11 @@ class SweepView:
         return self.name[:1].upper() + self.name[1:]
 
     @cached_property
+    def is_share(self) -> bool:
+        """Whether the metric is a share of 1, read in percent."""
+        return METRICS.get(self.metric.partition("_")[2], ("", False, True))[1]
+
+    @cached_property
     def diverged(self) -> Flags:
         """(T,) trials whose weights ran away."""
         return np.array([row.get("status") == "diverged" for row in self.rows], bool)

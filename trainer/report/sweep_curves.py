@@ -30,10 +30,10 @@ def learning_curves(sweep: SweepView) -> Chart | None:
     at = history[unit].to_numpy().astype(np.int64)
     value = history[sweep.metric].to_numpy(zero_copy_only=False).astype(np.float64)
     able = (rank >= 0) & np.isfinite(value) & ~sweep.diverged[rank]
-    rank, at, value = rank[able], at[able], value[able]
+    rank, at, value = _means(rank[able], at[able], value[able])
     order = _shown_first(sweep)
     shown = order[: min(_IN_COLOUR, len(order))]
-    curves = {t: _mean_at(at[rank == t], value[rank == t]) for t in shown if (rank == t).any()}
+    curves = {t: (at[rank == t], value[rank == t]) for t in shown if (rank == t).any()}
     if not curves:
         return None
     rest = ~np.isin(rank, shown)
@@ -99,10 +99,13 @@ def _in_colour(
     return found
 
 
-def _mean_at(at: NDArray[np.int64], value: Numbers) -> tuple[NDArray[np.int64], Numbers]:
-    """The mean of the values at each place."""
-    x, inverse = np.unique(at, return_inverse=True)
-    return x, np.bincount(inverse, value) / np.bincount(inverse)
+def _means(
+    trial: NDArray[np.intp], at: NDArray[np.int64], value: Numbers
+) -> tuple[NDArray[np.int64], NDArray[np.int64], Numbers]:
+    """(trial, evaluation, mean over its repeats), those of a trial in order."""
+    last = int(at.max(initial=0)) + 1
+    cell, which = np.unique(trial * last + at, return_inverse=True)
+    return cell // last, cell % last, np.bincount(which, value) / np.bincount(which)
 
 
 def _band(at: NDArray[np.int64], value: Numbers) -> list[Series]:

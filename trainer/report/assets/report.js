@@ -74,7 +74,7 @@
       delete layout.yaxis.logdtick;
       for (const i of this.hidden) data[i].visible = false;
       for (const trace of data) // numbers that small could not be read: crosses alone
-        if (trace.texttemplate && (this.width - 150) / trace.z[0].length < 36)
+        if (trace.texttemplate && (this.width - 150) / trace.z[0].length < 48)
           trace.text = trace.text.map(row => row.map(text => (text === "×" ? text : "")));
       Plotly.react(this.plot, data, layout, config).then(() => this.plot.classList.add("drawn"));
     }

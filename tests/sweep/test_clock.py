@@ -297,7 +297,7 @@ def rows_of(problem):
 def test_one_column_going_to_nan_leaves_255_others_to_the_bit():
     problem = make_problem("softmax", rows=64, features=8)
     ends = []
-    for lr in (0.05, 1e300):
+    for lr in (0.05, 1e308):
         rates = np.full(256, 0.1)
         rates[100] = lr
         stack = make_stack(problem, lr=rates, steps=24, batch_size=16, momentum=0.9)

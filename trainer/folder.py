@@ -200,7 +200,7 @@ class RunFolder:
             self._history_columns = tuple(rows[0])
             self._history_text.append(csv_header(self._history_columns))
         columns = self._history_columns
-        if rows[0].keys() != set(columns):  # a trial on another target has not all metrics
+        if rows[0].keys() < set(columns):  # a trial on another target has not all metrics
             rows = [{column: row.get(column) for column in columns} for row in rows]
         self._history_text.append(csv_lines(rows, columns))
         self._history_pending = True

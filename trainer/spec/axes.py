@@ -190,7 +190,7 @@ def _fields(
     defaults = defaults or {}
     example = "{" + ", ".join(f"{n}: {_SHOWN[n]}" for n in names) + "}"
     if not isinstance(written, Mapping):
-        raise Wrong(at, f"expected {example}, got {show(written)}")
+        raise Wrong(at, f"expected a mapping of numbers, got {show(written)}; {example}")
     for name in written:
         if name not in names:
             meant = nearest(str(name), names)
@@ -212,7 +212,7 @@ _SHOWN = {"start": "1e-4", "stop": "1", "num": "9", "ratio": "1e-3", "min": "1e-
 
 def _check_count(num: Any, at: Path) -> None:
     if not isinstance(num, int) or num < 1:
-        raise Wrong(at, f"expected a whole number from 1, got {show(num)}")
+        raise Wrong(at, f"expected a whole number from 1, got {show(num)}; for example 9")
     if num > MOST_VALUES:
         raise Wrong(at, f"{num:,} values; {MOST_VALUES:,} trials are the most of a sweep")
 
@@ -234,6 +234,6 @@ def _drawn(key: str, written: Mapping[Any, Any], at: Path, random: bool) -> Axis
         what = f"expected a number above 0, got {show(low)}; bounds are values, not exponents"
         raise Wrong((*at, "min"), f"{what}; plus: [0] adds a 0")
     if name == "int_uniform" and not (float(low).is_integer() and float(high).is_integer()):
-        raise Wrong((*at, "min"), "int_uniform goes from a whole number to another")
+        raise Wrong((*at, "min"), "int_uniform goes between whole numbers; for example 1 and 10")
     plus, _ = _plus(written, at)
     return Axis(key, (), (at,), draw=Distribution(str(name), low, high, plus))

@@ -140,7 +140,8 @@ class Grid:
         rows = []
         for i, together in enumerate(written):
             if not isinstance(together, dict) or not together:
-                self._fault((*at, i), f"expected settings that go together, got {show(together)}")
+                what = f"expected settings that go together, got {show(together)}; {{bias: true}}"
+                self._fault((*at, i), what)
                 continue
             row = [self._zipped(key, value, (*at, i, key)) for key, value in together.items()]
             rows.append(tuple(setting for setting in row if setting is not None))
@@ -180,7 +181,7 @@ class Grid:
     def _why_not(self, key: Any, written: Any) -> str | None:
         """Why a key cannot be swept, or None."""
         if not isinstance(key, str):
-            return f"expected a dotted key such as optimizer.lr, got {show(key)}"
+            return f"expected a dotted key, got {show(key)}; for example optimizer.lr"
         root, _, rest = key.partition(".")
         if root == "vars" and rest:
             known = self.tree.value.get("vars")
@@ -189,7 +190,7 @@ class Grid:
             return f"vars has no {show(rest)}; write vars: {{{rest}: …}} with its usual value"
         if root in _WHOLE_RUN and key != SHOTS:
             what = f"{root} belongs to the whole run and cannot be swept"
-            return f"{what}; few_shot.k takes a list" if root == "repeat" else what
+            return f"{what}; {'few_shot.k takes a list' if root == 'repeat' else 'remove it'}"
         if key == SHOTS or (root == "class_weight" and rest) or key in known_paths():
             if isinstance(written, dict) and _is_block_of(key, written):
                 inner = next(iter(written))

@@ -219,6 +219,8 @@ def refit_spec(trial: TrialResult, rows: str) -> Spec:
 def best_yaml(trial: TrialResult, refit: str | None) -> str:
     """The chosen trial as a config that trains its model.
 
+    Without a refit folds have none to train: it is then the refit that they did not get.
+
     Args:
         trial: the chosen one.
         refit: the rows its model was trained on again, or None.
@@ -227,6 +229,8 @@ def best_yaml(trial: TrialResult, refit: str | None) -> str:
     if refit is not None and (refit == "train" or not _has_own_val(spec)):
         return refit_spec(trial, refit).to_yaml()
     repeat = spec.repeat
+    if refit is None and repeat is not None and repeat.folds is not None:
+        return refit_spec(trial, "train").to_yaml()
     few_shot = repeat.few_shot if repeat is not None else None
     if repeat is not None and few_shot is not None:
         few_shot = few_shot.model_copy(update={"tries": 1})

@@ -80,6 +80,12 @@ def test_the_margin_is_in_paired_standard_errors():
     assert alone.standard_errors is None
 
 
+def test_numbers_past_the_largest_are_no_fault():
+    inf = float("inf")
+    chosen = choose([trial(0, [inf, 1.0]), trial(1, [0.1, 0.2])], spec_of(), "val_loss")
+    assert (chosen.best.number, chosen.margin, chosen.standard_errors) == (1, inf, None)
+
+
 def test_one_standard_error_takes_the_strongest_penalty():
     spec = spec_of(repeat={"folds": 4}, select={"rule": "one_std_err"})
     best = [0.1, 0.2, 0.1, 0.2]  # mean 0.15, standard error 0.0289
@@ -116,31 +122,75 @@ def test_every_value_of_per_has_its_winner():
 
 
 EDGES = [
-    ([1e-3, 1e-2, 1e-1], 1e-3, "low"),
-    ([1e-3, 1e-2, 1e-1], 1e-2, None),
-    ([1e-3, 1e-2, 1e-1], 1e-1, "high"),
-    ([0, 1e-3, 1e-2, 1e-1], 0, None),  # a 0 beside a range is no end of it
-    ([0, 1e-3, 1e-2, 1e-1], 1e-3, "low"),
-    ([1e-3, 1e-1], 1e-3, None),  # two values have no inside
+    ("penalty.l2", [1e-3, 1e-2, 1e-1], 1e-3, "low"),
+    ("penalty.l2", [1e-3, 1e-2, 1e-1], 1e-2, None),
+    ("penalty.l2", [1e-3, 1e-2, 1e-1], 1e-1, "high"),
+    ("penalty.l2", [0, 1e-3, 1e-2, 1e-1], 0, None),  # a 0 beside a range is no end of it
+    ("penalty.l2", [0, 1e-3, 1e-2, 1e-1], 1e-3, "low"),
+    ("penalty.l2", [1e-3, 1e-1], 1e-3, None),  # two values have no inside
+    ("optimizer.schedule.final", [0, 0.1, 0.2, 0.3], 0.1, None),  # even steps: 0 is one of them,
+    ("optimizer.schedule.final", [0, 0.1, 0.2, 0.3], 0, None),  # and nothing is below it
+    ("optimizer.momentum", [0.5, 0.9, 0.99], 0.5, "low"),
+    ("optimizer.momentum", [0.5, 0.9, 0.99], 0.99, None),  # 1 is no momentum
+    ("seed", [0, 1, 2], 2, None),
+    ("optimizer.batch_size", ["full", 64, 128, 256], 64, None),
 ]
 
 
-@pytest.mark.parametrize(("values", "best", "side"), EDGES)
-def test_a_winner_at_the_end_of_an_axis_is_told(values, best, side):
-    spec = spec_of({"penalty.l2": values})
-    trials = [
-        trial(i, [0.1 if value == best else 0.5], settings={"penalty.l2": value})
-        for i, value in enumerate(values)
-    ]
-    edges = choose(trials, spec, "val_loss").edges
-    assert [edge.side for edge in edges] == ([side] if side else [])
+@pytest.mark.parametrize(("path", "values", "best", "side"), EDGES)
+def test_a_winner_at_the_end_of_an_axis_is_told(path, values, best, side):
+    schedule = {"schedule": {"name": "cosine"}}
+    edges = edges_of(spec_of({path: values}, optimizer=schedule), values.index(best))
+    assert [(edge.side, edge.value) for edge in edges] == ([(side, best)] if side else [])
     for edge in edges:
         way = {"low": "downward", "high": "upward"}[side]
-        assert edge.advice == f"at the edge of the grid: widen penalty.l2 {way}"
+        assert edge.advice == f"at the edge of the grid: widen {path} {way}"
 
 
 def test_the_table_of_edges_is_whole():
-    assert len(EDGES) == 6
+    assert len(EDGES) == 12
+
+
+def edges_of(spec, winner, lambda_max=None):
+    """The edges of a grid where the trial of this number is the best."""
+    known = [t.with_lambda_max(lambda_max) if lambda_max else t for t in spec.trials]
+    assert winner < len(known)
+    trials = [
+        trial(t.number, [0.1 if t.number == winner else 0.5], settings=t.settings, spec=t.spec)
+        for t in known
+    ]
+    return choose(trials, spec, "val_loss").edges
+
+
+def test_a_path_of_penalties_may_end_too_early_but_begins_where_all_weights_are_0():
+    spec = spec_of({"penalty.l1": {"path": {"num": 5, "ratio": 1e-3}}})
+    found = [[edge.side for edge in edges_of(spec, i, lambda_max=0.37)] for i in range(5)]
+    assert found == [[], [], [], [], ["low"]]
+    assert edges_of(spec, 4, lambda_max=0.37)[0].value == pytest.approx(0.37e-3)
+
+
+def test_each_block_of_a_union_has_its_own_ends():
+    blocks = [
+        {"optimizer.name": ["sgd"], "optimizer.lr": [0.01, 0.1, 1]},
+        {"optimizer.name": ["adam"], "optimizer.lr": [1e-4, 1e-3, 1e-2]},
+    ]
+    found = [[edge.side for edge in edges_of(spec_of(blocks), i)] for i in range(6)]
+    assert found == [["low"], [], ["high"], ["low"], [], ["high"]]
+
+
+def test_settings_that_go_together_are_no_axis():
+    zipped = [{"optimizer.name": "sgd", "optimizer.lr": lr} for lr in (0.1, 0.5)]
+    zipped.append({"optimizer.name": "adam", "optimizer.lr": 1e-3})
+    sweep = {"parameters": {"penalty.l2": [1e-3, 1e-2, 1e-1]}, "zip": zipped}
+    spec = load_spec({**BASE, "sweep": sweep})
+    found = {edge.path for i in range(9) for edge in edges_of(spec, i)}
+    assert found == {"penalty.l2"}
+
+
+def test_a_random_search_has_no_edges():
+    drawn = {"optimizer.lr": {"distribution": "log_uniform", "min": 1e-3, "max": 1}}
+    spec = load_spec({**BASE, "sweep": {"method": "random", "num_trials": 5, "parameters": drawn}})
+    assert [edges_of(spec, i) for i in range(5)] == [[]] * 5
 
 
 def test_all_diverged_is_no_choice():
@@ -163,6 +213,17 @@ def test_a_refit_is_a_plain_run_for_the_best_epochs():
     refit = refit_spec(trial(0, [0.1], spec=steps), "train+val")
     assert (refit.optimizer.steps, refit.optimizer.schedule.length) == (70, 90)
     assert refit.data.val == "none"
+
+
+@pytest.mark.parametrize("stopping", ["none", {"metric": "val_loss", "patience": 2}], ids=str)
+def test_best_yaml_of_folds_without_a_refit_can_be_run(stopping, tmp_path):
+    select = {"refit": "none"}
+    spec = spec_of(repeat={"folds": 3}, select=select, early_stopping=stopping)
+    file = tmp_path / "best.yaml"
+    file.write_text(best_yaml(trial(0, [0.1, 0.2, 0.3], spec=spec), None))
+    again = load_spec(file)
+    assert (again.repeat, again.early_stopping, again.data.val) == (None, None, "none")
+    assert again.optimizer.epochs == 7
 
 
 def test_best_yaml_of_a_val_of_its_own_says_what_to_add(tmp_path):

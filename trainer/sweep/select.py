@@ -15,7 +15,9 @@ from trainer.spec import Spec
 from trainer.spec.trial import SHOTS
 
 _FEWEST = 3  # values of an axis whose ends are edges
-_CAPPED = ("l1_ratio", "momentum", "beta1", "beta2", "seed")  # their ends are no edges
+_WIDE = 10  # a 0 beside values that differ by this factor is no end of theirs
+_BELOW_ONE = ("l1_ratio", "momentum", "beta1", "beta2")  # nothing to widen upward
+_LABELS = ("seed",)  # no number is better for being near another
 
 
 @dataclass(frozen=True)
@@ -93,7 +95,8 @@ class TrialResult:
         """Standard deviations over the columns (ddof 1); empty with one column."""
         if len(self.columns) < 2:
             return {}
-        return {name: float(np.std(self.of_repeats(name), ddof=1)) for name in self.metrics}
+        with np.errstate(invalid="ignore"):  # of infinite losses
+            return {name: float(np.std(self.of_repeats(name), ddof=1)) for name in self.metrics}
 
     def of_repeats(self, name: str) -> np.ndarray[Any, np.dtype[np.float64]]:
         """(R,) a metric of each column."""
@@ -230,7 +233,7 @@ def choose(trials: Sequence[TrialResult], spec: Spec, metric: str) -> Chosen:
         margin,
         errors,
         _groups(trials, spec, metric),
-        _edges(best, spec),
+        _edges(best, trials, spec),
         within,
     )
 
@@ -267,8 +270,9 @@ def _margin(
     margin = sign * (other.metrics[metric] - best.metrics[metric])
     if len(best.columns) < 2 or len(best.columns) != len(other.columns):
         return margin, None
-    differences = other.of_repeats(metric) - best.of_repeats(metric)
-    error = float(differences.std(ddof=1)) / math.sqrt(len(differences))
+    with np.errstate(invalid="ignore"):  # of infinite losses
+        differences = other.of_repeats(metric) - best.of_repeats(metric)
+        error = float(differences.std(ddof=1)) / math.sqrt(len(differences))
     return margin, margin / error if error > 0 else None
 
 
@@ -293,22 +297,45 @@ def _groups(trials: Sequence[TrialResult], spec: Spec, metric: str) -> list[Grou
     return found
 
 
-def _edges(best: TrialResult, spec: Spec) -> list[Edge]:
-    """Axes of numbers at whose end the best trial is; a 0 beside a range is no end of it."""
+def _edges(best: TrialResult, trials: Sequence[TrialResult], spec: Spec) -> list[Edge]:
+    """Axes of numbers at whose end the best trial is."""
     if spec.sweep is None or spec.sweep.method != "grid":
         return []
+    # a path of penalties begins where all weights are 0
+    begins = spec.trials[best.number].fractions if best.number < len(spec.trials) else {}
     found = []
-    for path, values in spec.axes.items():
-        numbers = [v for v in values if isinstance(v, int | float) and not isinstance(v, bool)]
-        value = best.settings.get(path)
-        if len(numbers) < len(values) or path in per_paths(spec) or path.startswith("vars."):
+    for path, value in best.settings.items():
+        last = path.rpartition(".")[2]
+        if path in per_paths(spec) or path.startswith("vars.") or last in _LABELS:
             continue
-        ends = sorted(v for v in numbers if v != 0 or min(numbers) < 0)
-        if len(ends) < _FEWEST or not isinstance(value, int | float):
-            continue
-        capped = path.rpartition(".")[2] in _CAPPED
-        if value == ends[0] and not capped:
-            found.append(Edge(path, "low", value))
-        elif value == ends[-1] and not capped:
-            found.append(Edge(path, "high", value))
+        side = _side(value, _beside(best, trials, path))
+        if side == "low" or (side == "high" and last not in _BELOW_ONE and path not in begins):
+            found.append(Edge(path, side, value))
     return found
+
+
+def _beside(best: TrialResult, trials: Sequence[TrialResult], path: str) -> list[Any]:
+    """The values of a path, all else as in the best trial.
+
+    So a block of a union has its own ends, and settings that go together (zip) have none.
+    """
+    rest = {**best.settings, path: None}
+    return [
+        trial.settings[path]
+        for trial in trials
+        if path in trial.settings and {**trial.settings, path: None} == rest
+    ]
+
+
+def _side(value: Any, values: Sequence[Any]) -> str | None:
+    """At which end of the values one is: low, high or None."""
+    if any(isinstance(v, bool) or not isinstance(v, int | float) for v in values):
+        return None
+    ends = sorted(set(values))
+    if len(ends) > 1 and ends[0] == 0 and ends[-1] >= _WIDE * ends[1]:
+        ends = ends[1:]
+    if len(ends) < _FEWEST:
+        return None
+    if value == ends[0]:
+        return "low" if value != 0 else None  # nothing goes below 0
+    return "high" if value == ends[-1] else None

@@ -330,6 +330,23 @@ def test_history_is_written_whole_and_at_most_every_two_seconds(folder, monkeypa
     assert folder.history()["epoch"].to_pylist() == list(range(1, 101))
 
 
+def test_a_long_history_is_written_anew_less_often(folder, monkeypatch):
+    clock, writes = [100.0], []
+
+    def slow(path, data):
+        writes.append(clock[0])
+        clock[0] += 0.5
+
+    monkeypatch.setattr(folder_module.time, "monotonic", lambda: clock[0])
+    monkeypatch.setattr(folder_module, "write_atomic", slow)
+    for epoch in range(1, 1001):
+        clock[0] += 0.1
+        folder.append_history([history_row(epoch, train_loss=0.5)])
+    gaps = np.diff(writes)
+    assert len(gaps) == 9
+    assert gaps.min() >= 20 * 0.5
+
+
 def test_history_that_waits_goes_out_with_the_steps(folder, monkeypatch):
     clock = [100.0]
     monkeypatch.setattr(folder_module.time, "monotonic", lambda: clock[0])
@@ -359,6 +376,27 @@ def test_trials_come_back_as_they_were(folder):
     assert (folder.path / "trials.csv").read_text().splitlines()[0] == (
         "trial,rank,status,reason,penalty.l2,penalty.C,epochs,val_loss"
     )
+
+
+@pytest.mark.parametrize("write", ["trials", "repeats", "groups"])
+def test_swept_values_come_back_as_they_were(folder, write):
+    swept = {
+        "optimizer.lr": [0.1, 1, 1e-05, 0],
+        "optimizer.batch_size": ["full", 64, 128, 256],
+        "optimizer.nesterov": [True, False, True, None],
+        "data.train.npz": ["010", "1_000", "a,b.npz", '"x"\n'],
+        "vars.name": ["nan ", "1e5", "none", "+1"],
+    }
+    assert {len(values) for values in swept.values()} == {4}
+    rows = [
+        trial_row() | {"trial": i, "repeat": 0} | {path: swept[path][i] for path in swept}
+        for i in range(4)
+    ]
+    getattr(folder, f"write_{write}")(rows)
+    again = getattr(folder, write)()
+    assert again == rows
+    kinds = [[type(value) for value in row.values()] for row in (*again, *rows)]
+    assert kinds[:4] == kinds[4:]
 
 
 def test_a_reason_is_text_whatever_it_looks_like(folder):

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from trainer.tables import csv_header, csv_lines, json_text, parse_csv
+from trainer.tables import csv_header, csv_lines, json_text, number, parse_csv
 
 
 def written(rows: list[dict]) -> str:
@@ -81,6 +81,42 @@ def test_what_only_resembles_a_number_stays_text(cell):
 def test_any_text_comes_back(text):
     rows = [{"status": text, "trial": 1}]
     assert parse_csv(written(rows), words=frozenset({"status"})) == rows
+
+
+VALUES = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(),
+    st.floats(),
+    st.floats(width=32).map(np.float32),
+    st.text(max_size=3),
+    st.lists(st.integers(), max_size=2),
+)
+
+
+@given(st.lists(st.lists(VALUES, min_size=3, max_size=3), max_size=5))
+@example([[1.0, 1, True], [math.nan, 2, False]])
+@example([[1.0, 1, 1], [-math.inf, True, 1.0]])
+def test_a_column_of_one_kind_is_written_as_its_cells_alone(table):
+    columns = ["a", "b", "c"]
+    rows = [dict(zip(columns, line, strict=True)) for line in table]
+    alone = [[csv_lines([{"x": value}], ["x"])[:-1] for value in line] for line in table]
+    assert csv_lines(rows, columns) == "".join(",".join(line) + "\n" for line in alone)
+
+
+@given(st.one_of(st.integers(), st.floats()))
+def test_a_number_is_read_as_it_was_written(value):
+    again = number(csv_lines([{"x": value}], ["x"])[:-1])
+    assert type(again) is type(value)
+    assert repr(again) == repr(value)
+
+
+NO_NUMBERS = ["1_000", " 1", "010", "1.50", "1e5", "1E-05", "+1", "Inf", "infinity", "695e0514", ""]
+
+
+@pytest.mark.parametrize("cell", [*NO_NUMBERS, "9" * 5000])
+def test_other_spellings_of_a_number_are_text(cell):
+    assert number(cell) is None
 
 
 def test_lists_and_mappings_are_json():

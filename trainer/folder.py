@@ -26,7 +26,7 @@ from trainer.errors import DiskError, RunFolderError
 from trainer.files import disk_error, write_atomic
 from trainer.location import default_folder, named_folder, why_no_run_folder
 from trainer.provenance import git_commit, versions
-from trainer.tables import csv_header, csv_lines, json_text, parse_csv
+from trainer.tables import csv_header, csv_lines, json_text, number, parse_csv
 
 if TYPE_CHECKING:
     from trainer.fitted import FittedModel
@@ -468,14 +468,12 @@ class RunFolder:
         return RunFolderError(f"{self.path / name}: cannot read: {reason}")
 
 
-def _value(text: Any) -> Any:
-    """A swept value: a number, true or false where it is one, else its text."""
-    if text in ("true", "false"):
-        return text == "true"
-    for read in (int, float):
-        with contextlib.suppress(TypeError, ValueError):
-            return read(text)
-    return text
+def _value(cell: Any) -> Any:
+    """A swept value: a number, true or false where that was written, else text; None stays."""
+    if cell in ("true", "false"):
+        return cell == "true"
+    found = number(cell) if isinstance(cell, str) else None
+    return cell if found is None else found
 
 
 def _now() -> str:

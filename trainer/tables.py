@@ -19,6 +19,7 @@ import numpy as np
 
 _INTEGER = re.compile(r"[+-]?[0-9]+")
 _NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:e[+-]?[0-9]+)?|nan|[+-]?inf", re.I)
+_LONGEST = 4000  # digits: Python reads no longer integer
 _TRUTH = {"true": True, "false": False}
 
 
@@ -28,10 +29,12 @@ def csv_lines(rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> str:
     Raises:
         ValueError: a row has other columns.
     """
+    names = set(columns)
     for row in rows:
-        if row.keys() != set(columns):
+        if row.keys() != names:
             raise ValueError(f"a row has the columns {list(row)}, not {list(columns)}")
-    return "".join(",".join(_cell(row[name]) for name in columns) + "\n" for row in rows)
+    cells = (_cells([row[name] for row in rows]) for name in columns)
+    return "".join([",".join(line) + "\n" for line in zip(*cells, strict=True)])
 
 
 def csv_header(columns: Sequence[str]) -> str:
@@ -62,9 +65,26 @@ def parse_csv(text: str, words: frozenset[str] = frozenset()) -> list[dict[str, 
     return [dict(zip(header, row, strict=True)) for row in zip(*columns, strict=True)]
 
 
+def number(cell: str) -> int | float | None:
+    """The number that `csv_lines` wrote as this cell, or None: other spellings are text."""
+    if _INTEGER.fullmatch(cell):
+        value: int | float = int(cell) if len(cell) < _LONGEST else math.nan
+    elif _NUMBER.fullmatch(cell):
+        value = float(cell)
+    else:
+        return None
+    return value if repr(value) == cell else None
+
+
 def json_text(record: Mapping[str, Any]) -> str:
     """The record as indented JSON: non-ASCII as it is, NaN and infinity as null."""
     return json.dumps(_plain(record), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def _cells(values: Sequence[Any]) -> list[str]:
+    """The cells of one column; a sweep's history has ten thousand in one, all of a kind."""
+    plain = set(map(type, values)) in ({float}, {int})
+    return list(map(repr if plain else _cell, values))
 
 
 def _cell(value: Any) -> str:

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import math
+import os
+import re
 import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from trainer.sweep.select import Chosen, TrialResult, ranks
-from trainer.terminal import Verbatim
+from trainer.terminal import Verbatim, printable
 
 _SHOWN = 10  # rows of the table
+_GROUPS = 20  # lines of groups
+_LONG = 24  # letters of a text from which on its shared parts are left out
 _TIE = 2.0  # standard errors: less is no difference to speak of
 _SHORT = {"repeat.few_shot.k": "k", "optimizer.name": "optimizer"}
 
@@ -29,16 +34,50 @@ def settings_text(settings: Mapping[str, Any]) -> str:
 
 
 def value_text(value: Any) -> str:
-    """A swept value, numbers with four significant digits."""
+    """A swept value, numbers with four significant digits, in one line."""
     if isinstance(value, bool):
         return str(value).lower()
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
+    if isinstance(value, float):
+        return number_text(value)
+    return printable(str(value)).replace("\n", "\\n")
+
+
+def number_text(value: float, digits: int = 4) -> str:
+    """A number with so many significant digits, its exponent as people write it: 1e-5."""
+    return re.sub(r"e([+-])0*", lambda found: "e" + found[1].strip("+"), f"{value:.{digits}g}")
 
 
 def metric_text(trial: TrialResult, name: str) -> str:
     """A metric of a trial, with its standard deviation over repeats."""
-    text = f"{trial.metrics[name]:.4g}"
-    return f"{text} ± {trial.stds[name]:.2g}" if name in trial.stds else text
+    text, deviation = number_text(trial.metrics[name]), trial.stds.get(name, math.nan)
+    return f"{text} ± {number_text(deviation, 2)}" if math.isfinite(deviation) else text
+
+
+class _Brief:
+    """Settings in a few words, of long texts (paths of files) only what tells them apart."""
+
+    def __init__(self, axes: Mapping[str, Sequence[Any]]) -> None:
+        self._shared = {path: _shared(values) for path, values in axes.items()}
+
+    def __call__(self, settings: Mapping[str, Any]) -> str:
+        return settings_text({path: self._value(path, v) for path, v in settings.items()})
+
+    def _value(self, path: str, value: Any) -> Any:
+        before, after = self._shared.get(path, (0, 0))
+        if not isinstance(value, str) or len(value) <= _LONG or not before + after:
+            return value
+        inner = value[before : len(value) - after]
+        return "…" * (before > 0) + inner + "…" * (after > 0)
+
+
+def _shared(values: Sequence[Any]) -> tuple[int, int]:
+    """How many letters of texts are the same at both ends, up to a folder's name."""
+    if len(values) < 2 or not all(isinstance(value, str) for value in values):
+        return 0, 0
+    before = os.path.commonprefix(list(values)).rfind("/") + 1
+    tails = [value[before:][::-1] for value in values]
+    after = os.path.commonprefix(tails).rfind("/") + 1
+    return max(before - 1, 0), max(after - 1, 0)  # a slash stays at each
 
 
 def run_words(folder: Path, trial: TrialResult, tests: Mapping[str, float]) -> list[Line]:
@@ -49,7 +88,7 @@ def run_words(folder: Path, trial: TrialResult, tests: Mapping[str, float]) -> l
     numbers = {**trial.metrics, **tests}
     return [
         ("outcome", f"{status}: {trial.reason}; {epoch} counts"),
-        ("metrics", ", ".join(f"{name} {value:.4g}" for name, value in numbers.items())),
+        ("metrics", _metrics(numbers)),
         ("predict", Verbatim(f"python -m trainer predict {quoted} DATA")),
     ]
 
@@ -70,29 +109,24 @@ def sweep_words(
     """
     best = chosen.best
     assert best is not None
-    repeats = results["repeats"]
-    lines: list[Line] = [("ranking", _table(ranked, chosen.metric))]
+    repeats, brief = results["repeats"], _Brief(results["axes"])
+    lines: list[Line] = [("ranking", _table(ranked, chosen.metric, brief))]
     lines.append(("outcomes", _counts(results["counts"])))
     won = f"trial {best.number}: {settings_text(best.settings)}"
     lines.append(("winner", f"{won}; {chosen.metric} {metric_text(best, chosen.metric)}"))
-    if (lead := _lead(chosen)) is not None:
+    if (lead := _lead(chosen, brief)) is not None:
         lines.append(("lead", lead))
     if chosen.within is not None:
-        of = f"{chosen.within} trial{'s are' if chosen.within != 1 else ' is'}"
-        rule = f"{of} within one standard error of the best; of these it has the strongest penalty"
-        lines.append(("rule", rule))
+        lines.append(("rule", _rule(chosen.within)))
     if chosen.groups:
-        lines.append(("groups", _groups(chosen, tests)))
+        lines.append(("groups", _groups(chosen, tests, brief)))
     lines += [("edge", edge.advice) for edge in chosen.edges]
     if results["best"]["refit"]:
-        refit = results["best"]["refit"]
-        rows = {"train": "all training rows", "train+val": "training and validation rows"}
-        told = f"trained again on {rows[refit['rows']]} for {refit['epochs']} epochs: the model"
-        lines.append(("refit", told))
+        lines.append(("refit", _refit(best, results["best"]["refit"])))
     elif repeats > 1:
         lines.append(("model", "that of the winner's first repeat"))
     if found := tests.get(best.number):
-        lines.append(("test", ", ".join(f"{name} {value:.4g}" for name, value in found.items())))
+        lines.append(("test", _metrics(found)))
     return lines
 
 
@@ -106,7 +140,11 @@ def commands(folder: Path) -> list[Line]:
     ]
 
 
-def _table(ranked: Sequence[TrialResult], metric: str) -> Verbatim:
+def _metrics(numbers: Mapping[str, float]) -> str:
+    return ", ".join(f"{name} {number_text(value)}" for name, value in numbers.items())
+
+
+def _table(ranked: Sequence[TrialResult], metric: str, brief: _Brief) -> Verbatim:
     """Rank, trial, metric and settings of the best, in columns."""
     places = ranks(ranked)
     rows = [("rank", "trial", metric, "settings", "")]
@@ -114,7 +152,7 @@ def _table(ranked: Sequence[TrialResult], metric: str) -> Verbatim:
         value = metric_text(trial, metric) if metric in trial.metrics else "none"
         status = "" if trial.status == "finished" else trial.status.replace("_", " ")
         place = str(places.get(trial.number, "–"))
-        rows.append((place, str(trial.number), value, settings_text(trial.settings), status))
+        rows.append((place, str(trial.number), value, brief(trial.settings), status))
     widths = [max(len(row[i]) for row in rows) for i in range(5)]
     lines = [
         "  ".join(
@@ -123,42 +161,62 @@ def _table(ranked: Sequence[TrialResult], metric: str) -> Verbatim:
         ).rstrip()
         for row in rows
     ]
-    if len(ranked) > _SHOWN:
-        lines.append(f"… {len(ranked) - _SHOWN:,} more in trials.csv")
-    return Verbatim("\n".join(["", *lines]))
+    return _listed(lines, len(ranked) - _SHOWN, "trials.csv")
+
+
+def _listed(lines: Sequence[str], left: int, file: str) -> Verbatim:
+    """Lines under their label, and where those are that are left out."""
+    more = [f"… {left:,} more in {file}"] if left > 0 else []
+    return Verbatim("\n".join(["", *lines, *more]))
 
 
 def _counts(counts: Mapping[str, int]) -> str:
     return ", ".join(f"{n:,} {status.replace('_', ' ')}" for status, n in counts.items())
 
 
-def _lead(chosen: Chosen) -> str | None:
+def _lead(chosen: Chosen, brief: _Brief) -> str | None:
     """How far the runner-up is behind."""
-    other, margin = chosen.runner_up, chosen.margin
-    if other is None or margin is None:
+    best, other, margin = chosen.best, chosen.runner_up, chosen.margin
+    if best is None or other is None or margin is None:
         return None
-    name = f"trial {other.number} ({settings_text(other.settings)})"
-    if margin < 0:
-        told = f"{-margin:.2g} of {chosen.metric} behind {name}, the best by that alone"
-    elif margin == 0:
+    name = f"trial {other.number} ({brief(other.settings)})"
+    if margin == 0:
         return f"none: {name} has the same {chosen.metric}"
-    else:
-        told = f"{margin:.2g} of {chosen.metric} ahead of {name}"
-    errors = chosen.standard_errors
-    if errors is None:
+    told = f"{number_text(abs(margin), 2)} of {chosen.metric}"
+    told += f" ahead of {name}" if margin > 0 else f" behind {name}, the best by that alone"
+    if len(best.columns) < 2:
         return told if margin < 0 else f"{told}; one value each, so chance may be all of it"
-    told += f", {abs(errors):.1f} standard errors over the repeats"
+    errors = chosen.standard_errors
+    if errors is None:  # the same difference in every repeat, or an infinite one
+        return told
+    told += f", {abs(errors):,.1f} standard errors over the repeats"
     return f"{told}: a tie by these" if abs(errors) < _TIE else told
 
 
-def _groups(chosen: Chosen, tests: Mapping[int, Mapping[str, float]]) -> Verbatim:
+def _rule(within: int) -> str:
+    if within == 1:
+        return "no other trial is within one standard error of the best"
+    near = f"{within:,} trials are within one standard error of the best"
+    return f"{near}; of these it has the strongest penalty"
+
+
+def _groups(chosen: Chosen, tests: Mapping[int, Mapping[str, float]], brief: _Brief) -> Verbatim:
     """A line a value of the `select.per` paths."""
-    lines = [""]
-    for group in chosen.groups:
+    lines = []
+    for group in chosen.groups[:_GROUPS]:
         trial = group.trial
         rest = {p: v for p, v in trial.settings.items() if p not in group.per}
-        test = ", ".join(f"{n} {v:.4g}" for n, v in tests.get(trial.number, {}).items())
-        found = f"{settings_text(group.per)}: {chosen.metric} {metric_text(trial, chosen.metric)}"
-        at = f" at {settings_text(rest)}" if rest else ""
+        test = _metrics(tests.get(trial.number, {}))
+        found = f"{brief(group.per)}: {chosen.metric} {metric_text(trial, chosen.metric)}"
+        at = f" at {brief(rest)}" if rest else ""
         lines.append(f"{found}{at} (trial {trial.number})" + (f"; {test}" if test else ""))
-    return Verbatim("\n".join(lines))
+    return _listed(lines, len(chosen.groups) - _GROUPS, "groups.csv")
+
+
+def _refit(best: TrialResult, refit: Mapping[str, Any]) -> str:
+    """On what and for how long the model was trained again."""
+    rows = {"train": "all training rows", "train+val": "training and validation rows"}
+    number, unit = refit["epochs"], "epoch"
+    if best.spec.optimizer.steps:  # of which more rows make fewer epochs
+        number, unit = best.best_step, "step"
+    return f"trained again on {rows[refit['rows']]} for {number:,} {unit}{'s' * (number != 1)}"

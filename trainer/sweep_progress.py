@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
@@ -82,7 +83,8 @@ class SweepProgress:
 
     def _value(self, i: int) -> str:
         _, mean, deviation = self._top[i]
-        return f"{mean:.4g}" + ("" if deviation is None else f" ± {deviation:.2g}")
+        known = deviation is not None and math.isfinite(deviation)
+        return f"{mean:.4g}" + (f" ± {deviation:.2g}" if known else "")
 
     def _left(self) -> str:
         if self._fraction <= 0:

@@ -113,6 +113,20 @@ def squared_error_on_sigmoid_dz(
     return dz
 
 
+# --- the variance of y given ŷ: dŷ/dz, the loss's own second derivative --------------------------
+
+
+def unit_variance(xp: Any, predicted: Array, out: Array) -> None:
+    """dŷ/dz = 1."""
+    out.fill(1)
+
+
+def binomial_variance(xp: Any, predicted: Array, out: Array) -> None:
+    """dŷ_c/dz_c = ŷ_c·(1 − ŷ_c); of softmax ∂ŷ_a/∂z_b = −ŷ_a·ŷ_b for b ≠ a as well."""
+    xp.subtract(1, predicted, out=out)
+    out *= predicted
+
+
 @dataclass(frozen=True)
 class Model:
     """One row of the table.
@@ -123,6 +137,9 @@ class Model:
         dz: `(xp, error, y, free, scratch)`: returns dL/dz (B, C, K); `free` may be overwritten.
         metrics: how scores become validation metrics.
         curvature: the largest second derivative of the loss by z.
+        variance: `(xp, ŷ, out)`: out ← ∂²L/∂z_c² (B, C, K); None where the loss is not convex.
+        coupled: whether ∂²L/∂z_a∂z_b = −ŷ_a·ŷ_b for b ≠ a; else it is 0.
+        quadratic: whether the variance is the same for every ŷ.
     """
 
     activation: Callable[[Any, Array, Array, Scratch], None]
@@ -130,14 +147,33 @@ class Model:
     dz: Callable[[Any, Array, Array, Array, Scratch], Array]
     metrics: metrics.Metrics
     curvature: float
+    variance: Callable[[Any, Array, Array], None] | None = None
+    coupled: bool = False
+    quadratic: bool = False
 
 
 # by (model, loss) as a spec names them; "auto" is the model's own loss
 MODELS: dict[tuple[str, str], Model] = {
-    ("linear", "auto"): Model(identity, squared_error, error_is_dz, metrics.REGRESSION, 1.0),
-    ("logistic", "auto"): Model(sigmoid, binary_cross_entropy, error_is_dz, metrics.BINARY, 0.25),
+    ("linear", "auto"): Model(
+        identity,
+        squared_error,
+        error_is_dz,
+        metrics.REGRESSION,
+        1.0,
+        unit_variance,
+        quadratic=True,
+    ),
+    ("logistic", "auto"): Model(
+        sigmoid, binary_cross_entropy, error_is_dz, metrics.BINARY, 0.25, binomial_variance
+    ),
     ("softmax", "auto"): Model(
-        softmax, categorical_cross_entropy, error_is_dz, metrics.CLASSES, 0.5
+        softmax,
+        categorical_cross_entropy,
+        error_is_dz,
+        metrics.CLASSES,
+        0.5,
+        binomial_variance,
+        coupled=True,
     ),
     ("logistic", "squared_error"): Model(
         sigmoid, squared_error, squared_error_on_sigmoid_dz, metrics.BINARY, 0.0771

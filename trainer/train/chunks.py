@@ -63,6 +63,20 @@ class RowSet:
     def __len__(self) -> int:
         return int(self.X.shape[0])
 
+    def turned(self, device: Device, X: Array, q: Array, r: Array) -> RowSet:
+        """The same rows in other coordinates X (N, r), all in X's precision.
+
+        Args:
+            device: where they are.
+            X: (N, r), on the device.
+            q, r: (N,) row weights of the objective and of the logged loss, on the host.
+        """
+        other = copy(self)
+        other.X, other.y = X, device.xp.asarray(self.y, dtype=X.dtype)
+        other.q = device.to_device(q[:, None, None], X.dtype)
+        other.r = device.to_device(r[None, :], X.dtype)
+        return other
+
     def weighted(self, device: Device, q: Array) -> RowSet:
         """The same rows with other weights (N,) of the objective; all else is shared."""
         other = copy(self)

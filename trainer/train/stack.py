@@ -70,11 +70,13 @@ class Records:
     """The log of a stretch of S steps: `step` and `epoch` (S,), each value (S, K).
 
     Loss and lr are of every step, the other values NaN between the steps of `Settings.log_every`.
+    `takes` (S, K) says which columns moved at a step; None: all.
     """
 
     step: np.ndarray[Any, np.dtype[np.int64]]
     epoch: np.ndarray[Any, np.dtype[np.int32]]
     values: dict[str, Numbers]
+    takes: np.ndarray[Any, np.dtype[np.bool_]] | None = None
 
 
 class Snapshot:

@@ -24,16 +24,18 @@ class State:
         arrays: by name: "weights" (D, C, K), "bias" (C, K), and one "<parameter>.<slot>" of the
             same shape for each array the optimizer keeps.
         live: (K,) on the host: False for a column that has been stopped and no longer moves.
+        numbers: by name, (K,) on the host: what a solver knows of each column.
     """
 
     step: int
     arrays: dict[str, Array] = field(default_factory=dict)
     live: np.ndarray[Any, np.dtype[np.bool_]] = field(default_factory=lambda: np.ones(1, bool))
+    numbers: dict[str, Numbers] = field(default_factory=dict)
 
     def moved(self, move: Callable[[Array], Array]) -> State:
         """The state with each array moved: to the host, to a device, to some of its columns."""
         arrays = {name: move(array) for name, array in self.arrays.items()}
-        return State(self.step, arrays, self.live)
+        return State(self.step, arrays, self.live, self.numbers)
 
     @property
     def weights(self) -> Array:

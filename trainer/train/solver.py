@@ -1,0 +1,524 @@
+"""A stack that goes to the optimum: L-BFGS, Newton or the closed form, every column at its own pace.
+
+A round evaluates J and its gradient once for all columns, each at its own trial point. A column
+whose point is good enough takes it and gets a new direction; any other shortens its step and tries
+again in the next round. So a column waits for no other and knows of no other; one that has
+converged is frozen. What is decided, a number or two a column, is decided on the host: one fetch
+follows each pass over the rows.
+
+The methods differ in nothing but the direction −H·g:
+    exact    H = 1/(λ + l2) in the basis of `trainer.optim.basis`: a squared loss is done in one
+    lbfgs    H from the last pairs of steps, upon H₀ = 1/(γ·λ + l2) in the same basis
+    newton   H the inverse of the Hessian, a batch of (P, P) a round
+
+Shapes: r directions of the basis, P = r + 1 with a bias, C outputs, K columns, m pairs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from trainer.device import Device
+from trainer.model import Model
+from trainer.optim.active_set import minimize
+from trainer.optim.basis import Basis
+from trainer.optim.lbfgs import direction, dot
+from trainer.optim.orthants import orthant, project, pseudo_gradient
+from trainer.train.chunks import FullBatch, RowSet
+from trainer.train.log import Log
+from trainer.train.objective import Objective, Turned
+from trainer.train.outcomes import Outcome
+from trainer.train.stack import Buffers, Records, Snapshot
+from trainer.train.state import State
+
+Array = Any
+Numbers = np.ndarray[Any, np.dtype[np.float64]]
+Flags = np.ndarray[Any, np.dtype[np.bool_]]
+EPS = float(np.finfo(np.float64).eps)
+PAIRS = 10
+_DECREASE = 1e-4  # Armijo's share of the slope's promise (Nocedal & Wright 2006, §3.1)
+_FLAT = 16 * EPS  # of |J|: differences below it are rounding
+_STEEP = 0.9  # of the slope, that a flat step's end may have (Hager & Zhang 2005, approximate Wolfe)
+_SHORTEST, _LONGEST = 0.1, 0.5  # of the last trial step
+_TRIES = 40  # of a step in a row
+_STALLED = 12  # iterations in a row without a decrease of J or of the gradient
+_CROWDED = 0.75
+_NEAR = 0.8  # of l1: weights with slopes below it are not expected to leave 0
+
+
+@dataclass(frozen=True)
+class Method:
+    """How directions are made.
+
+    Attributes:
+        name: "exact", "lbfgs", "newton" or "lbfgs, then newton".
+        pairs: m; 0 for none.
+        hessian_from: the iteration from which columns have their own Hessian; None for never.
+        hessian_every: iterations for which one serves.
+    """
+
+    name: str
+    pairs: int = PAIRS
+    hessian_from: int | None = None
+    hessian_every: int = 1
+
+
+@dataclass(frozen=True)
+class SolverSettings:
+    """What K columns share, and (K,) arrays of what they do not.
+
+    Attributes:
+        method: how directions are made.
+        max_iter: (K,) most iterations.
+        tol: (K,) bound of max |dJ/dW|, the bias included.
+        l2, l1: (K,) penalties of the objective.
+        bias: whether there is one.
+        log_every: iterations between full records of the step log.
+    """
+
+    method: Method
+    max_iter: Numbers
+    tol: Numbers
+    l2: Numbers
+    l1: Numbers
+    bias: bool
+    log_every: int = 1
+
+    def take(self, columns: Any) -> SolverSettings:
+        """The settings of some of the columns."""
+        names = ("max_iter", "tol", "l2", "l1")
+        return replace(self, **{name: getattr(self, name)[columns] for name in names})
+
+
+class SolverStack:
+    """K columns over one set of training rows, each on its way to its optimum."""
+
+    steps_per_epoch = 1
+
+    def __init__(
+        self,
+        device: Device,
+        model: Model,
+        rows: RowSet,
+        turned: Turned,
+        outputs: int,
+        settings: SolverSettings,
+    ) -> None:
+        self.device, self.model, self.rows, self.settings = device, model, rows, settings
+        self.turned, self.columns = turned, len(settings.l2)
+        self.shape = (int(rows.X.shape[1]), outputs, self.columns)  # D, C, K
+        self.dtype = rows.X.dtype
+        self.objective = Objective(device, model, turned, outputs, settings.bias, settings.l2)
+        self.batches = FullBatch(device, rows, min(len(rows), self.objective.chunk_rows))
+        self.budget = settings.max_iter
+        self._l1 = device.to_device(settings.l1)
+        self._sparse = bool(np.any(settings.l1 > 0))
+        self._gradient = device.xp.empty(self.objective.shape)
+        self._buffers: Buffers | None = None
+        self._views: dict[int, Buffers] = {}
+
+    @property
+    def basis(self) -> Basis:
+        """The coordinates of w."""
+        return self.turned.basis
+
+    @property
+    def chunk_rows(self) -> int:
+        """Rows of a chunk at evaluations."""
+        return self.objective.chunk_rows
+
+    def buffers(self, rows: int) -> Buffers:
+        """Buffers for a chunk of held rows."""
+        if self._buffers is None:
+            _, outputs, columns = self.shape
+            self._buffers = Buffers(
+                self.device.xp, self.chunk_rows, outputs, columns, self.dtype
+            )
+        if rows not in self._views:
+            self._views[rows] = self._buffers.first(rows)
+        return self._views[rows]
+
+    def take(self, columns: Any) -> SolverStack:
+        """A stack of some of the columns, on the same rows."""
+        settings = self.settings.take(columns)
+        return SolverStack(
+            self.device, self.model, self.rows, self.turned, self.shape[1], settings
+        )
+
+    # --- state ---
+
+    def start(self, weights: Array, bias: Array) -> State:
+        """State before the first evaluation, at weights (D, C, K) and bias (C, K) of the host."""
+        xp, device, o = self.device.xp, self.device, self.objective
+        given = device.to_device(weights, np.float64)
+        inner = self.basis.inner(xp, given)  # (r, C, K)
+        w = xp.zeros(o.shape)
+        w[: o.inner] = inner
+        if o.bias:
+            w[o.inner] = device.to_device(bias, np.float64)
+            w[o.inner] += self.basis.shift(xp, self.basis.weights(xp, inner))
+        K, m = self.columns, self.settings.method.pairs
+        state = State(0, live=np.ones(K, bool))
+        state.arrays = {
+            "w": w,
+            "g": xp.zeros(o.shape),
+            "d": xp.zeros(o.shape),
+            "s": xp.zeros((m, *o.shape)),
+            "y": xp.zeros((m, *o.shape)),
+            "rho": xp.zeros((m, K)),
+        }
+        state.numbers = {
+            "value": np.full(K, np.inf),  # J, of which the start's is below
+            "slope": np.zeros(K),  # d·(dJ/dw), the one-sided derivative along the step
+            "length": np.zeros(K),  # of the step that is tried
+            "gamma": np.full(K, self.model.curvature),
+            "iterations": np.zeros(K),
+            "evaluations": np.zeros(K),
+            "tries": np.zeros(K),
+            "stalled": np.zeros(K),
+            "smallest": np.full(K, np.inf),  # ‖dJ/dw‖ so far
+            "loss": np.full(K, np.nan),
+            "gradient_max": np.full(K, np.inf),
+            "within": np.ones(K),  # with l1: whether the step must stay within its orthant
+            "used": np.zeros(K),  # the length of the step taken last
+            "lost": np.zeros(K),  # 1: no step decreases J, 2: not finite from the start
+        }
+        self._write(state)
+        return state
+
+    def _write(self, state: State) -> None:
+        """Weights and bias (D, C, K), (C, K) of the features as they are."""
+        xp, o, w = self.device.xp, self.objective, state.arrays["w"]
+        weights = self.basis.weights(xp, w[: o.inner])
+        state.arrays["weights"] = weights
+        zero = xp.zeros(self.shape[1:])
+        bias = w[o.inner] - self.basis.shift(xp, weights) if o.bias else zero
+        state.arrays["bias"] = bias
+
+    # --- rounds ---
+
+    def advance(
+        self,
+        state: State,
+        until: int,
+        snapshots: Callable[[int], Snapshot | None] = lambda step: None,
+        should_stop: Callable[[], object] = lambda: False,
+    ) -> Records:
+        """Go on until every column is settled, or enough of them to leave; or `should_stop()`."""
+        first, records, taken = state.step + 1, [], []
+        enough = _CROWDED * state.live.sum()
+        with np.errstate(all="ignore"):
+            while True:
+                state.step += 1
+                record, counts = self._round(state)
+                records.append(record)
+                taken.append(counts)
+                alive = (state.live & ~self.settled(state)).sum()
+                if alive == 0 or alive < enough or should_stop():
+                    break
+            self._write(state)
+        step = np.arange(first, state.step + 1, dtype=np.int64)
+        values = {name: np.array([one[name] for one in records]) for name in records[0]}
+        return Records(step, step.astype(np.int32), values, np.array(taken))
+
+    def settled(self, state: State) -> Flags:
+        """(K,) columns that have come to an end of their own."""
+        n = state.numbers
+        converged = n["gradient_max"] <= self.settings.tol
+        over = n["iterations"] >= self.settings.max_iter
+        flags: Flags = (n["evaluations"] > 0) & (converged | over | (n["lost"] > 0))
+        return flags
+
+    def _round(self, state: State) -> tuple[dict[str, Numbers], Flags]:
+        """One evaluation of every column: what it logs (K,), and which columns took their point."""
+        xp, device, o, n, a = (
+            self.device.xp, self.device, self.objective, state.numbers, state.arrays
+        )  # fmt: skip
+        moving = state.live & ~self.settled(state)
+        length = device.to_device(np.where(moving, n["length"], 0.0))
+        trial = a["w"] + length * a["d"]
+        if self._sparse:
+            signs = orthant(xp, a["w"][: o.inner], a["g"][: o.inner], self._l1)
+            within = device.to_device((n["evaluations"] > 0) & (n["within"] > 0))
+            kept = xp.where(within, project(xp, trial[: o.inner], signs), trial[: o.inner])
+            trial[: o.inner] = kept
+        full = state.step % self.settings.log_every == 0
+        sums = o.value(trial, self._gradient, full)
+        step = trial - a["w"]
+        after = self._steepest(trial, self._gradient)
+        extra = [
+            sums[0] + self._penalty(trial),
+            dot(xp, a["g"], step) + self._l1_norm(trial) - self._l1_norm(a["w"]),
+            dot(xp, after, step),
+            dot(xp, after, after),
+        ]
+        found = device.to_host(xp.concatenate([xp.stack(extra), sums]))  # device -> host
+        value, promised, end, squares, logged = *found[:4], found[4:]
+        n["evaluations"] += moving
+        takes = moving & self._good(n, value, promised, end)
+        self._refuse(n, moving & ~takes, value, promised)
+        self._take(state, takes, trial, step, value, np.sqrt(squares))
+        n["loss"][takes] = logged[1][takes]
+        size = len(self.rows) * self.shape[1]
+        values = Log.values(logged[None, 1:], np.array([[size]]))
+        record = {name: value[0] for name, value in values.items()}
+        record["lr"] = np.where(takes, np.where(n["iterations"] > 0, n["used"], 0.0), 0.0)
+        record["loss"] = n["loss"].copy()
+        return record, takes
+
+    def _penalty(self, w: Array) -> Array:
+        """l2/2·‖W‖² + l1·‖W‖₁ (K,)."""
+        return self.objective.penalty(w) + self._l1_norm(w)
+
+    def _l1_norm(self, w: Array) -> Array | float:
+        """l1·‖W‖₁ (K,)."""
+        if not self._sparse:
+            return 0.0
+        xp, r = self.device.xp, self.objective.inner
+        return self._l1 * xp.absolute(w[:r]).sum(axis=(0, 1))
+
+    def _steepest(self, w: Array, g: Array) -> Array:
+        """dJ/dw, with l1 its subgradient of least norm."""
+        if not self._sparse:
+            return g
+        xp, r = self.device.xp, self.objective.inner
+        inner = pseudo_gradient(xp, w[:r], g[:r], self._l1)
+        return xp.concatenate([inner, g[r:]])
+
+    def _good(self, n: dict[str, Numbers], value: Numbers, promised: Numbers, end: Numbers) -> Flags:
+        """(K,) whether a trial point is far enough below: Armijo's rule, by slopes where J is flat."""
+        first = n["evaluations"] == 1
+        falls = value <= n["value"] + _DECREASE * promised
+        flat = np.abs(value - n["value"]) <= _FLAT * np.abs(n["value"])
+        level = flat & (np.abs(end) <= _STEEP * np.abs(promised))
+        good: Flags = np.isfinite(value) & (first | ((falls | level) & (promised < 0)))
+        return good
+
+    def _refuse(
+        self, n: dict[str, Numbers], refused: Flags, value: Numbers, promised: Numbers
+    ) -> None:
+        """Shorten steps: to the least of the parabola through both ends, within limits."""
+        rise = value - n["value"] - promised
+        best = np.where(np.isfinite(rise) & (rise > 0), -promised / (2 * rise), _SHORTEST)
+        factor = np.clip(best, _SHORTEST, _LONGEST)
+        n["length"][refused] *= factor[refused]
+        n["tries"][refused] += 1
+        lost = refused & ((n["tries"] > _TRIES) | (n["evaluations"] == 1))
+        n["lost"][lost] = np.where(n["evaluations"] == 1, 2.0, 1.0)[lost]
+
+    def _take(
+        self, state: State, takes: Flags, trial: Array, step: Array, value: Numbers, norm: Numbers
+    ) -> None:
+        """Move the columns to their trial points; remember the pairs; find new directions."""
+        xp, device, a, n = self.device.xp, self.device, state.arrays, state.numbers
+        mask = device.to_device(takes)
+        moved = takes & (n["evaluations"] > 1)
+        self._remember(state, moved, step)
+        xp.copyto(a["w"], trial, where=mask)
+        xp.copyto(a["g"], self._gradient, where=mask)
+        n["iterations"] += moved
+        n["used"] = n["length"].copy()
+        drop = n["value"] - value
+        better = (drop > _FLAT * np.abs(value)) | (norm < 0.9 * n["smallest"])
+        n["stalled"] = np.where(takes, np.where(better, 0, n["stalled"] + 1), n["stalled"])
+        n["lost"][takes & (n["stalled"] >= _STALLED)] = 1
+        n["smallest"][takes] = np.minimum(n["smallest"], norm)[takes]
+        n["value"][takes] = value[takes]
+        n["tries"][takes] = 0
+        n["length"][takes] = 1
+        self._check(state, takes, norm)
+        if (takes & ~self.settled(state)).any():
+            self._aim(state, takes & ~self.settled(state))
+
+    def _check(self, state: State, takes: Flags, norm: Numbers) -> None:
+        """Read max |dJ/dw| of the features as they are, where it may be below tol."""
+        features, outputs, _ = self.shape
+        close = takes & (norm <= self.settings.tol * np.sqrt((features + 1) * outputs))
+        state.numbers["gradient_max"][takes] = norm[takes]  # which is not less
+        if close.any():
+            found = self.device.to_host(self._largest(state))
+            state.numbers["gradient_max"][close] = found[close]
+
+    def _largest(self, state: State) -> Array:
+        """(K,) max |dJ/dW| and |dJ/db| of the features as they are, with l1 of the subgradient."""
+        xp, o = self.device.xp, self.objective
+        steepest = self._steepest(state.arrays["w"], state.arrays["g"])
+        outer = self.basis.weights(xp, steepest[: o.inner])
+        if not o.bias:
+            return xp.absolute(outer).max(axis=(0, 1), initial=0.0)
+        row = steepest[o.inner]
+        if not self._sparse:
+            outer += self.basis.mean[:, None, None] * row
+        largest = xp.absolute(outer).max(axis=(0, 1), initial=0.0)
+        return xp.maximum(largest, xp.absolute(row).max(axis=0))
+
+    # --- directions ---
+
+    def _remember(self, state: State, moved: Flags, step: Array) -> None:
+        """Write the pairs of this round, zeros for columns without one; and γ."""
+        m = self.settings.method.pairs
+        if not m:
+            return
+        xp, device, a, o = self.device.xp, self.device, state.arrays, self.objective
+        slot = state.step % m
+        mask = device.to_device(moved)
+        s = xp.where(mask, step, 0.0)
+        y = xp.where(mask, self._gradient - a["g"], 0.0)
+        curved = y.copy()  # of the data term alone
+        curved[: o.inner] -= o.l2 * s[: o.inner]
+        scaled = dot(xp, curved, curved / self._spectrum()[:, None, None])
+        sy, sc, yy = dot(xp, s, y), dot(xp, s, curved), dot(xp, y, y)
+        found = device.to_host(xp.stack([sy, sc, scaled, dot(xp, s, s), yy]))  # device -> host
+        sy_, sc_, scaled_, ss_, yy_ = found
+        counts = moved & (sy_ > EPS * np.sqrt(ss_ * yy_))
+        rho = np.where(counts, 1 / np.where(counts, sy_, 1), 0.0)
+        gamma = np.where(counts & (sc_ > 0), scaled_ / np.where(sc_ > 0, sc_, 1), 0.0)
+        usable = np.isfinite(gamma) & (gamma > 0)
+        state.numbers["gamma"] = np.where(usable, gamma, state.numbers["gamma"])
+        a["s"][slot], a["y"][slot] = s, y
+        a["rho"][slot] = device.to_device(rho)
+
+    def _spectrum(self) -> Array:
+        """(P,) λ of the weights, and 1 of the bias; nowhere 0."""
+        xp, o = self.device.xp, self.objective
+        spectrum = self.basis.spectrum
+        least = spectrum.max(initial=0.0) * EPS if len(spectrum) else 0.0
+        spectrum = xp.maximum(spectrum, least + np.finfo(np.float64).tiny)
+        return xp.concatenate([spectrum, xp.ones(1)]) if o.bias else spectrum
+
+    def _scale(self, gamma: Numbers) -> Array:
+        """H₀ (P, 1, K) = 1/(γ·λ + l2), of the bias 1/γ."""
+        xp, o = self.device.xp, self.objective
+        l2 = xp.broadcast_to(o.l2, (o.inner, self.columns))
+        if o.bias:
+            l2 = xp.concatenate([l2, xp.zeros((1, self.columns))])
+        return 1 / (self._spectrum()[:, None] * self.device.to_device(gamma) + l2)[:, None, :]
+
+    def _aim(self, state: State, takes: Flags) -> None:
+        """Give new directions to columns that took their points."""
+        xp, device, a, n = self.device.xp, self.device, state.arrays, state.numbers
+        method = self.settings.method
+        steepest = self._steepest(a["w"], a["g"])
+        own = np.zeros_like(takes)
+        if method.hessian_from is not None:
+            age = n["iterations"] - method.hessian_from
+            own = takes & (age >= 0)
+            if method.pairs:
+                self._invert(state, own & (age % method.hessian_every == 0))
+        new = xp.zeros(self.objective.shape)
+        if method.pairs or not own.any():
+            scale = self._scale(n["gamma"])
+
+            def apply(q: Array) -> Array:
+                scaled = q * scale
+                if own.any():
+                    xp.copyto(scaled, self._apply(a["h"], q), where=device.to_device(own))
+                return scaled
+
+            count = min(method.pairs, state.step - 1)
+            new = direction(xp, steepest, apply, a["s"], a["y"], a["rho"], state.step, count)
+            if self._sparse:
+                new = self._aligned(new, steepest)
+                n["within"][takes] = 1
+            if method.pairs:
+                down = device.to_host(dot(xp, new, steepest)) < 0  # device -> host
+                upward = device.to_device(takes & ~down)
+                xp.copyto(new, -steepest * scale, where=upward)
+                a["rho"] *= ~upward
+        elif self._sparse:
+            self._sparse_newton(state, own, new)
+        else:
+            self._newton(state, own, steepest, new)
+        xp.copyto(a["d"], new, where=device.to_device(takes))
+
+    def _groups(self, which: Flags) -> Iterator[Array]:
+        """Column numbers, as many at a time as Hessians have room for, on the device."""
+        every, size = np.flatnonzero(which), self.objective.at_once()
+        for first in range(0, len(every), size):
+            yield self.device.to_device(every[first : first + size])
+
+    def _invert(self, state: State, which: Flags) -> None:
+        """Give columns the inverse Hessian of where they are, and forget their pairs."""
+        xp, a, o = self.device.xp, state.arrays, self.objective
+        if not which.any():
+            return
+        if "h" not in a:
+            a["h"] = xp.zeros((o.order, o.order, o.blocks, self.columns))
+        for columns in self._groups(which):
+            w = xp.take(a["w"], columns, axis=-1)  # (P, C, k)
+            a["h"][..., columns] = o.inverses(w, xp.take(o.l2, columns))
+        a["rho"] *= ~self.device.to_device(which)
+
+    def _apply(self, h: Array, q: Array) -> Array:
+        """H⁻¹·q (P, C, K) for inverses (Q, Q, blocks, K)."""
+        xp, o = self.device.xp, self.objective
+        right = q.reshape(o.order, o.blocks, self.columns)
+        return xp.einsum("abck,bck->ack", h, right).reshape(q.shape)
+
+    def _aligned(self, new: Array, steepest: Array) -> Array:
+        """A direction that is downhill in every weight: elsewhere 0 (Andrew & Gao 2007, §3.2)."""
+        r = self.objective.inner
+        new[:r] = self.device.xp.where(new[:r] * steepest[:r] < 0, new[:r], 0.0)
+        return new
+
+    def _newton(self, state: State, which: Flags, steepest: Array, new: Array) -> None:
+        """−H⁻¹·g of some columns, a few at a time, into `new`."""
+        xp, o, a = self.device.xp, self.objective, state.arrays
+        for columns in self._groups(which):
+            w = xp.take(a["w"], columns, axis=-1)  # (P, C, k)
+            g = xp.take(steepest, columns, axis=-1)
+            new[..., columns] = o.newton(w, g, xp.take(o.l2, columns))
+
+    def _sparse_newton(self, state: State, which: Flags, new: Array) -> None:
+        """Steps to the minimiser of the second-order model with l1 (Lee, Sun & Saunders 2014).
+
+        Columns go from strong penalties to weak ones, where the signs of one are the guess for
+        the next; what is found is exact, and so the same without it.
+        """
+        o, l1 = self.objective, self.settings.l1
+        guess: dict[int, Array] = {}
+        for k in sorted(np.flatnonzero(which).tolist(), key=lambda k: -l1[k]):
+            for block in range(o.blocks):
+                self._minimize(state, k, block, guess, new)
+            state.numbers["within"][k] = 0
+
+    def _minimize(
+        self, state: State, k: int, block: int, guess: dict[int, Array], new: Array
+    ) -> None:
+        """One column's step, of one output where outputs are not coupled."""
+        xp, a, o, C = self.device.xp, state.arrays, self.objective, self.shape[1]
+        l1, l2 = float(self.settings.l1[k]), float(self.settings.l2[k])
+        w, g = a["w"][..., k].reshape(-1), a["g"][..., k].reshape(-1)  # (P·C,)
+        weights = xp.arange(len(w)) < o.inner * C
+        works = xp.ones(len(w), bool) if o.model.coupled else xp.arange(len(w)) % C == block
+        if not o.model.quadratic:
+            works &= (w != 0) | (xp.absolute(g) > _NEAR * l1) | ~weights
+        elements = xp.flatnonzero(works)
+        M = o.curvature(a["w"][..., k], elements, l2)
+        start, slope = w[elements], g[elements]
+        penalties = xp.where(weights[elements], l1, 0.0)
+        signs = orthant(xp, start, slope, penalties) * (penalties > 0)
+        if o.model.quadratic:
+            signs = guess.get(block, signs)
+        found = minimize(xp, M, M @ start - slope, penalties, signs)
+        guess[block] = found.signs
+        step = xp.zeros(len(w))
+        step[elements] = found.x - start
+        new[..., k] += step.reshape(-1, C)
+
+    # --- ends ---
+
+    def ending(self, state: State, at: int) -> Outcome:
+        """How column `at`, which is settled, has ended."""
+        n = {name: float(value[at]) for name, value in state.numbers.items()}
+        count, reached = int(n["iterations"]), n["gradient_max"]
+        tol = float(self.settings.tol[at])
+        if n["lost"] == 2:
+            return Outcome("diverged", "the loss of the first weights is not finite", 0)
+        if reached <= tol:
+            return Outcome("converged", f"max |dJ/dW| {reached:.2g} after {count} iterations", count)
+        return Outcome("not_converged", f"max |dJ/dW| {reached:.2g} after {count}", count)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
-from dataclasses import dataclass, replace
-from functools import cache
+from dataclasses import dataclass, field, replace
+from functools import cache, partial
 from typing import Any
 
 import numpy as np
@@ -15,16 +15,23 @@ from trainer.errors import DataError
 from trainer.fitted import FittedModel
 from trainer.model import MODELS, Model, Scratch
 from trainer.model.penalties import elastic_net, from_inverse_c
+from trainer.optim.basis import MOST_DIRECTIONS, uncorrelated
+from trainer.optim.basis import as_they_are as features_as_they_are
 from trainer.optim.schedules import Schedule
 from trainer.spec import Spec
-from trainer.spec.schema import Alpha, InverseC, NormalInit, Penalty
+from trainer.spec.rules import has_l1
+from trainer.spec.schema import Alpha, FirstOrder, InverseC, NormalInit, Penalty, Solver
 from trainer.train.chunks import RowSet
 from trainer.train.evaluate import Held
+from trainer.train.method import Size, choose_method
+from trainer.train.objective import Turned
+from trainer.train.solver import SolverSettings, SolverStack
 from trainer.train.stack import Settings, Stack
 from trainer.train.state import State, normal_weights
 
 Numbers = np.ndarray[Any, np.dtype[np.float64]]
 _HYPER = ("momentum", "beta1", "beta2", "eps", "weight_decay")
+AnyStack = Stack | SolverStack
 _ROWS = 65_536  # of a chunk
 MINIMIZED = ("loss", "rmse")  # every other metric is better when larger
 
@@ -46,6 +53,26 @@ class Ground:
     s: Numbers
     rows: RowSet
     held: Held | None
+    _turned: dict[Hashable, Turned] = field(default_factory=dict, compare=False, repr=False)
+
+    def turned(self, bias: bool, as_they_are: bool, whole: bool) -> Turned:
+        """The training rows in a solver's coordinates, made once.
+
+        Args:
+            bias: whether there is one.
+            as_they_are: whether features stay as they are, as a penalty with l1 needs them.
+            whole: whether to find the coordinates at any cost.
+        """
+        key = bias, as_they_are, whole
+        if key not in self._turned:
+            train, p = self.prepared.train, _shares(self.s)
+            X = self.device.xp.array(self.rows.X, dtype=np.float64)
+            most = None if whole else MOST_DIRECTIONS
+            turn = partial(uncorrelated, most=most) if not as_they_are else features_as_they_are
+            basis, X = turn(self.device.xp, X, self.device.to_device(p), bias)
+            rows = self.rows.turned(self.device, X, p, _shares(train.weight))
+            self._turned[key] = Turned(rows, basis)
+        return self._turned[key]
 
     def weighted(self, class_weight: Any) -> Ground:
         """The same rows with other class weights; X is shared.
@@ -55,7 +82,7 @@ class Ground:
         """
         s = _raw_weights(self.prepared, class_weight)
         rows = self.rows.weighted(self.device, _shares(s))
-        return replace(self, s=s, rows=rows)
+        return replace(self, s=s, rows=rows, _turned={})
 
     @property
     def bytes(self) -> int:
@@ -104,7 +131,7 @@ class Columns:
     ground: Ground
     l2: Numbers
     l1: Numbers
-    settings: Settings
+    settings: Settings | SolverSettings
 
     @property
     def spec(self) -> Spec:
@@ -134,13 +161,25 @@ class Columns:
     @property
     def steps_per_epoch(self) -> int:
         """Steps in an epoch."""
-        size = self.settings.batch_size
-        return 1 if size is None else -(-len(self.ground.rows) // size)
+        size = self.spec.optimizer.batch_size
+        return 1 if size == "full" else -(-len(self.ground.rows) // size)
 
-    def stack(self, columns: Any = slice(None)) -> Stack:
+    @property
+    def budget(self) -> Numbers:
+        """(K,) most steps."""
+        if isinstance(self.settings, SolverSettings):
+            return self.settings.max_iter
+        return self.settings.schedule.steps
+
+    def stack(self, columns: Any = slice(None)) -> AnyStack:
         """A stack of some of the columns, ready to train."""
         settings, ground = self.settings.take(columns), self.ground
-        return Stack(ground.device, self.model, ground.rows, self.outputs, settings)
+        device, rows = ground.device, ground.rows
+        if isinstance(settings, Settings):
+            return Stack(device, self.model, rows, self.outputs, settings)
+        sparse, exact = bool(np.any(self.l1 > 0)), settings.method.name == "exact"
+        turned = ground.turned(settings.bias, as_they_are=sparse, whole=exact)
+        return SolverStack(device, self.model, rows, turned, self.outputs, settings)
 
 
 def build(specs: Sequence[Spec], ground: Ground, log_every: int) -> Columns:
@@ -159,6 +198,9 @@ def build(specs: Sequence[Spec], ground: Ground, log_every: int) -> Columns:
         penalties = [strengths(one.penalty, s.sum()) for one in specs]
     l2, l1 = np.array(penalties).T  # (K,) each
     _check_sizes(specs, s, train.weight, max(l2.max(), l1.max()))
+    if isinstance(specs[0].optimizer, Solver):
+        solver = _solver_settings(specs, ground, l2, l1, log_every)
+        return Columns(specs, ground, l2, l1, solver)
     return Columns(specs, ground, l2, l1, _settings(specs, len(train), l2, l1, log_every))
 
 
@@ -194,7 +236,7 @@ def strengths(penalty: Penalty, weight_sum: float) -> tuple[float, float]:
 def _settings(
     specs: Sequence[Spec], rows: int, l2: Numbers, l1: Numbers, log_every: int
 ) -> Settings:
-    optimizers = [spec.optimizer for spec in specs]
+    optimizers = [spec.optimizer for spec in specs if isinstance(spec.optimizer, FirstOrder)]
     first = optimizers[0]
     unit = np.array([steps_per_unit(spec, rows) for spec in specs])  # (K,)
     budget = np.array([float(o.steps or o.epochs or 0) for o in optimizers])
@@ -232,6 +274,25 @@ def _settings(
     )
 
 
+def _solver_settings(
+    specs: Sequence[Spec], ground: Ground, l2: Numbers, l1: Numbers, log_every: int
+) -> SolverSettings:
+    optimizers = [spec.optimizer for spec in specs if isinstance(spec.optimizer, Solver)]
+    first = specs[0]
+    rows, features = map(int, ground.rows.X.shape)
+    size = Size(rows, features, len(ground.prepared.encoder.outputs))
+    model = MODELS[first.model, first.loss]
+    return SolverSettings(
+        method=choose_method(optimizers[0].name, model, size, bool(np.any(l1 > 0))),
+        max_iter=np.array([float(o.max_iter) for o in optimizers]),
+        tol=np.array([o.tol for o in optimizers]),
+        l2=l2,
+        l1=l1,
+        bias=first.bias,
+        log_every=log_every,
+    )
+
+
 def stack_key(spec: Spec) -> Hashable:
     """What columns of one stack have in common; all else of a spec is a number a column.
 
@@ -247,8 +308,9 @@ def stack_key(spec: Spec) -> Hashable:
         getattr(o, "nesterov", False),
         o.batch_size,
         spec.seed if shuffled else None,
-        o.schedule.name,
-        o.schedule.milestones,
+        (o.schedule.name, o.schedule.milestones)
+        if isinstance(o, FirstOrder)
+        else has_l1(spec.penalty),
         o.steps is None,
     )
 
@@ -259,7 +321,7 @@ def steps_per_unit(spec: Spec, rows: int) -> int:
     return 1 if spec.optimizer.steps else -(-rows // (rows if size == "full" else size))
 
 
-def initial_state(columns: Columns, stack: Stack) -> State:
+def initial_state(columns: Columns, stack: AnyStack) -> State:
     """Weights (D, C, K) and bias (C, K) before the first step, by `init`.
 
     Raises:

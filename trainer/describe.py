@@ -8,7 +8,8 @@ from trainer.build import Columns
 from trainer.data import Summary
 from trainer.model.curvature import largest_curvature
 from trainer.spec import Spec
-from trainer.spec.schema import L2L1, Sgd
+from trainer.spec.schema import L2L1, Sgd, Solver
+from trainer.train.stack import Settings
 
 _TAME_LR = 0.01  # what any of the optimizers survives on scaled features
 _LOSSES = {
@@ -99,7 +100,10 @@ def inverse_c(columns: Columns) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
 
 def mend_divergence(columns: Columns) -> str:
     """A copyable override for a run that diverged, and for constant-lr sgd the bound it broke."""
-    spec, lr = columns.spec, float(columns.settings.schedule.lr[0])
+    spec = columns.spec
+    if not isinstance(columns.settings, Settings) or isinstance(spec.optimizer, Solver):
+        return "no solver gets anywhere from such first weights; init: zeros, or scaled features"
+    lr = float(columns.settings.schedule.lr[0])
     if not isinstance(spec.optimizer, Sgd) or spec.optimizer.schedule.name != "constant":
         return f"try optimizer.lr={_rounded_down(min(spec.optimizer.lr / 10, _TAME_LR))}"
     curvature = data_curvature(columns)
@@ -152,6 +156,9 @@ def spec_line(spec: Spec) -> str:
         axes = ", ".join(f"{path} ({len(values):,})" for path, values in spec.axes.items())
         return f"{spec.name}: {spec.model}, {len(spec.trials):,} trials of {axes}"
     o = spec.optimizer
+    if isinstance(o, Solver):
+        most = f"at most {o.max_iter:,} iterations"
+        return f"{spec.name}: {spec.model}, {o.name} to max|dJ/dW| {o.tol:g}, {most}"
     count, unit = (o.steps, "step") if o.steps else (o.epochs or 0, "epoch")
     length = f"{count:,} {unit}{'' if count == 1 else 's'}"
     size = "full batch" if o.batch_size == "full" else f"batches of {o.batch_size:,}"

@@ -67,7 +67,11 @@ def _models(sweep: Sweep, chosen: Chosen, observer: Silent, terminal: Terminal) 
         winners[chosen.best.number] = chosen.best
     models = first_models(sweep, winners)
     rows = refit_of(sweep.spec)
-    again = {n: refit_spec(trial, rows) for n, trial in winners.items() if rows and trial.best_step}
+    again = {
+        n: refit_spec(trial, rows)
+        for n, trial in winners.items()
+        if rows and trial.best_step is not None
+    }
     if rows is None or not again or observer.should_stop():
         return models
     refitted = refit_models(sweep, again, rows, observer)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 import re
 import shlex
 from collections.abc import Mapping, Sequence
@@ -74,10 +73,17 @@ def _shared(values: Sequence[Any]) -> tuple[int, int]:
     """How many letters of texts are the same at both ends, up to a folder's name."""
     if len(values) < 2 or not all(isinstance(value, str) for value in values):
         return 0, 0
-    before = os.path.commonprefix(list(values)).rfind("/") + 1
-    tails = [value[before:][::-1] for value in values]
-    after = os.path.commonprefix(tails).rfind("/") + 1
-    return max(before - 1, 0), max(after - 1, 0)  # a slash stays at each
+    before, after = _alike(values), _alike([value[::-1] for value in values])
+    shortest = min(map(len, values))
+    return before, max(min(after, shortest - before), 0)
+
+
+def _alike(values: Sequence[str]) -> int:
+    """How many first letters are the same, up to a slash, which stays."""
+    least, most = min(values), max(values)
+    pairs = enumerate(zip(least, most, strict=False))
+    count = next((i for i, (a, b) in pairs if a != b), len(least))
+    return max(least[:count].rfind("/"), 0)
 
 
 def run_words(folder: Path, trial: TrialResult, tests: Mapping[str, float]) -> list[Line]:

@@ -12,6 +12,7 @@ import numpy as np
 from trainer import device as devices
 from trainer.build import build, initial_state, steps_per_unit
 from trainer.spec import Spec
+from trainer.spec.schema import Solver
 from trainer.sweep.layout import Planned
 from trainer.sweep.sweep import Sweep, set_up
 from trainer.train.evaluate import Evaluator
@@ -66,9 +67,11 @@ def _cost(sweep: Sweep, planned: Planned) -> Cost:
     stack.advance(state, 1)  # warms up: first calls pay for caches and threads
     step = _seconds(lambda: stack.advance(state, state.step + 1))
     evaluation = _seconds(lambda: evaluator.metrics(state)) if evaluator else 0.0
-    budget = stack.settings.schedule.steps
+    budget = columns.budget
     steps = int(budget.max())
     every = spec.log.eval_every * steps_per_unit(spec, len(stack.rows))
+    if isinstance(spec.optimizer, Solver):
+        every = steps  # one evaluation, at the end
     gradients = spec.log.gradients
     files = 0 if gradients == "none" else steps // gradients
     D, C, K = stack.shape

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -10,7 +11,7 @@ import numpy as np
 
 from trainer.build import minimized
 from trainer.spec import Spec
-from trainer.spec.schema import Select
+from trainer.spec.schema import Select, Solver
 from trainer.sweep.rungs import Rung
 from trainer.sweep.select import Chosen, ColumnResult, TrialResult, ranks
 
@@ -20,11 +21,12 @@ _OWN = ("penalty.l2", "penalty.l1", "penalty.C")  # columns that are there wheth
 
 
 def history_rows(
-    step: int, epoch: int, metrics: Mapping[str, Any], columns: Any, trial: Any, repeat: Any
+    step: Any, epoch: Any, metrics: Mapping[str, Any], columns: Any, trial: Any, repeat: Any
 ) -> list[Row]:
     """One row a column that takes part in an evaluation."""
     return [
-        {"trial": int(trial[k]), "repeat": int(repeat[k]), "epoch": epoch, "step": step}
+        {"trial": int(trial[k]), "repeat": int(repeat[k])}
+        | {"epoch": int(epoch[k]), "step": int(step[k])}
         | {name: float(value[k]) for name, value in metrics.items()}
         for k in np.flatnonzero(columns).tolist()
     ]
@@ -84,7 +86,15 @@ def _numbers(of: TrialResult | ColumnResult) -> Row:
         "epochs": of.epochs,
         "best_epoch": of.best_epoch,
         "grad_norm": of.grad_norm,
+        **{name: _whole(value) for name, value in of.facts.items()},
     }
+
+
+def _whole(value: float) -> float | int | None:
+    """Counts as whole numbers; None for what is not known."""
+    if not math.isfinite(value):
+        return None
+    return int(value) if value >= 1 and value == int(value) else value
 
 
 def group_rows(chosen: Chosen, names: Sequence[str], tests: Mapping[int, Metrics]) -> list[Row]:
@@ -196,24 +206,19 @@ def refit_spec(trial: TrialResult, rows: str) -> Spec:
         rows: "train", or "train+val", which a config can say where val is a fraction of train.
     """
     spec = trial.spec
+    data = spec.data
+    if rows == "train+val":
+        data = data.model_copy(update={"val": "none"})
+    plain = {"data": data, "early_stopping": None, "repeat": None, "select": Select()}
     o = spec.optimizer
+    if isinstance(o, Solver):
+        return spec.model_copy(update=plain)
     cosine = o.schedule.name == "cosine"
     length = (o.schedule.length or o.steps or o.epochs) if cosine else None
     schedule = o.schedule.model_copy(update={"length": length})
     until = {"steps": trial.best_step} if o.steps else {"epochs": trial.best_epoch}
     optimizer = o.model_copy(update={"schedule": schedule, **until})
-    data = spec.data
-    if rows == "train+val":
-        data = data.model_copy(update={"val": "none"})
-    return spec.model_copy(
-        update={
-            "data": data,
-            "optimizer": optimizer,
-            "early_stopping": None,
-            "repeat": None,
-            "select": Select(),
-        }
-    )
+    return spec.model_copy(update={**plain, "optimizer": optimizer})
 
 
 def best_yaml(trial: TrialResult, refit: str | None) -> str:

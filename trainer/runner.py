@@ -185,7 +185,7 @@ def _train(
 ) -> Clock:
     """Train all stacks, with one column as a run shows itself, with more as a sweep does."""
     if not sweep.is_sweep:
-        steps, per_epoch = int(sweep.first.settings.schedule.steps[0]), sweep.first.steps_per_epoch
+        steps, per_epoch = int(sweep.first.budget[0]), sweep.first.steps_per_epoch
         with terminal.progress(steps, -(-steps // per_epoch)) as progress:
             return train(sweep, RunWatch(sweep, folder, should_stop, progress))
     columns = len(sweep.trials) * sweep.repeats

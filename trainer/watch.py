@@ -102,7 +102,7 @@ class RunWatch(Watch):
         super().on_reading(stack, columns, reading)
         others = (n for n in reading.metrics if n not in ("train_loss", "val_loss"))
         name = next(others, "train_loss")
-        self._at = reading.step, float(reading.metrics["train_loss"][0])
+        self._at = int(reading.step[0]), float(reading.metrics["train_loss"][0])
         self._show(name, float(reading.metrics[name][0]))
 
     def _show(self, name: str | None, value: float | None) -> None:
@@ -137,7 +137,7 @@ class SweepWatch(Watch):
             live = training.live
             done += len(live) - live.sum()
             if training.open:
-                budget = training.stack.settings.schedule.steps[training.state.live]
+                budget = training.stack.budget[training.state.live]
                 done += float(np.minimum(training.state.step / budget, 1).sum())
         return done
 

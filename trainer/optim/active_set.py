@@ -81,7 +81,10 @@ def minimize_from_afar(
     """Minimise q by way of stronger penalties, each from the signs of the one before.
 
     Args:
-        xp, M, c, l1: as in `minimize`.
+        xp: NumPy or CuPy.
+        M: as in `minimize`.
+        c: as in `minimize`.
+        l1: as in `minimize`.
         signs: (n,) those of the minimiser for the penalty start·l1.
         start: above 1; how much stronger that one is.
     """

@@ -58,7 +58,9 @@ class Basis:
         return (self.mean[None, :] @ flat).reshape(weights.shape[1:])
 
 
-def uncorrelated(xp: Any, X: Array, p: Array, bias: bool) -> tuple[Basis, Array]:
+def uncorrelated(
+    xp: Any, X: Array, p: Array, bias: bool, most: int | None = MOST_DIRECTIONS
+) -> tuple[Basis, Array]:
     """Turn rows into coordinates without correlation.
 
     Args:
@@ -66,12 +68,13 @@ def uncorrelated(xp: Any, X: Array, p: Array, bias: bool) -> tuple[Basis, Array]
         X: (N, D) of float64; overwritten.
         p: (N,) row weights that sum to 1.
         bias: whether there is a bias, which takes up the mean.
+        most: directions from which on the features stay as they are; None for any number.
 
     Returns:
         The basis and the rows in it, (N, r).
     """
     mean = _centre(xp, X, p, bias)
-    if min(X.shape) > MOST_DIRECTIONS:
+    if most is not None and min(X.shape) > most:
         return Basis(mean, None, _spectrum(xp, X, p), 0), X
     directions = _directions(xp, X, p)
     turned = X @ directions  # (N, r)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -15,7 +15,7 @@ from trainer.spec.grid import Grid, Settings
 from trainer.spec.paths import absolute, inherit, make_paths_absolute
 from trainer.spec.rules import broken_rules, metric_fault
 from trainer.spec.scalars import key_path
-from trainer.spec.schema import Spec
+from trainer.spec.schema import Solver, Spec
 from trainer.spec.tree import Place, Tree
 from trainer.spec.trial import Trial
 from trainer.spec.validate import fault_at, validate
@@ -177,7 +177,7 @@ class _Trials:
             spec = Spec.model_validate(value)
         except ValidationError:
             return None
-        if any(True for _ in broken_rules(spec)) or self._metric_fault(spec):
+        if any(True for _ in broken_rules(spec)) or any(self._sweep_faults(spec)):
             return None
         return spec
 
@@ -207,18 +207,27 @@ class _Trials:
         make_paths_absolute(tree)
         inherit(tree)
         spec = validate(tree)
-        if what := self._metric_fault(spec):
-            raise SpecError([fault_at(base, ("sweep", "metric", "name"), what)])
+        if faults := [
+            fault_at(base, ("sweep", *at), what) for at, what in self._sweep_faults(spec)
+        ]:
+            raise SpecError(faults)
         if first:
             self.shared = spec
             spec = spec.model_copy(update={"sweep": None, "vars": {}})
         return spec
 
-    def _metric_fault(self, spec: Spec) -> str | None:
+    def _sweep_faults(self, spec: Spec) -> Iterator[tuple[tuple[str, ...], str]]:
+        """What of the sweep's own block does not go with a trial: where, and why."""
         sweep = self.tree.value.get("sweep")
-        metric = sweep.get("metric") if isinstance(sweep, dict) else None
+        sweep = sweep if isinstance(sweep, dict) else {}
+        metric = sweep.get("metric")
         name = metric.get("name", "val_loss") if isinstance(metric, dict) else None
-        return metric_fault(spec, name) if isinstance(name, str) else None
+        what = metric_fault(spec, name) if isinstance(name, str) else None
+        if what is not None:
+            yield ("metric", "name"), what
+        if isinstance(spec.optimizer, Solver) and sweep.get("early_terminate", "none") != "none":
+            what = f"{spec.optimizer.name} has one evaluation, at its end; remove it"
+            yield ("early_terminate",), what
 
 
 def _set(value: dict[Any, Any], key: str, item: Any) -> None:

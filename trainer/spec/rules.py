@@ -6,7 +6,18 @@ from collections.abc import Iterator
 from itertools import pairwise
 from typing import Any, NamedTuple
 
-from trainer.spec.schema import L2L1, METRICS, AdamW, Schedule, Sgd, Spec, TableSource
+from trainer.spec.schema import (
+    L2L1,
+    METRICS,
+    AdamW,
+    InverseC,
+    Penalty,
+    Schedule,
+    Sgd,
+    Solver,
+    Spec,
+    TableSource,
+)
 from trainer.spec.words import VALUES, nearest, one_of, show
 from trainer.spec.write import flow
 
@@ -25,7 +36,7 @@ def broken_rules(spec: Spec) -> Iterator[Broken]:
     yield from _data(spec)
     yield from _tables(spec)
     yield from _optimizer(spec)
-    yield from _schedule(spec.optimizer.schedule)
+    yield from _solver(spec)
     yield from _early_stopping(spec)
     yield from _repeat(spec)
     yield from _select(spec)
@@ -99,6 +110,9 @@ def _columns(path: str, source: TableSource) -> Iterator[Broken]:
 
 def _optimizer(spec: Spec) -> Iterator[Broken]:
     optimizer, penalty = spec.optimizer, spec.penalty
+    if isinstance(optimizer, Solver):
+        return
+    yield from _schedule(optimizer.schedule)
     if optimizer.epochs is not None and optimizer.steps is not None:
         yield Broken(
             "optimizer.steps",
@@ -118,6 +132,36 @@ def _optimizer(spec: Spec) -> Iterator[Broken]:
             if getattr(penalty, key, 0) > 0:
                 cure = cure if key != "C" else cure.replace("write 0", "remove it")
                 yield Broken(f"penalty.{key}", f"adamw takes no penalty; {cure}", reads)
+
+
+def _solver(spec: Spec) -> Iterator[Broken]:
+    optimizer = spec.optimizer
+    if not isinstance(optimizer, Solver):
+        return
+    name, reads = optimizer.name, ("optimizer.name",)
+    if name == "exact" and spec.model != "linear":
+        what = f"exact is for linear; {spec.model} takes lbfgs, newton or auto"
+        yield Broken("optimizer.name", what, ("model",))
+    elif name == "exact" and has_l1(spec.penalty):
+        what = "exact is for l2 alone; with l1 write newton, lbfgs or auto"
+        yield Broken("optimizer.name", what, ("penalty",))
+    if name == "newton" and spec.model == "logistic" and spec.loss == "squared_error":
+        what = "newton needs a convex loss, which squared_error on a sigmoid is not; write lbfgs"
+        yield Broken("optimizer.name", what, ("loss", "model"))
+    if spec.early_stopping is not None:
+        what = f"{name} goes to the optimum, of which there is one evaluation; remove it"
+        yield Broken("early_stopping", what, reads)
+    if spec.log.gradients != "none":
+        what = f"{name} does not save its gradients; write none, or take sgd, adam or adamw"
+        yield Broken("log.gradients", what, reads)
+
+
+def has_l1(penalty: Penalty) -> bool:
+    """Whether a penalty is not smooth."""
+    if isinstance(penalty, L2L1):
+        return penalty.l1 > 0
+    strength = penalty.C if isinstance(penalty, InverseC) else penalty.alpha
+    return penalty.l1_ratio > 0 and strength > 0
 
 
 def _schedule(schedule: Schedule) -> Iterator[Broken]:
@@ -187,7 +231,7 @@ def _repeat(spec: Spec) -> Iterator[Broken]:
         what = "a run has folds or few_shot, not both; remove one"
         yield Broken("repeat.few_shot", what, ("repeat.folds",))
     if not full:
-        what = "few_shot trains on all its rows at once; write batch_size: full"
+        what = "few_shot trains on all its rows at once; write batch_size: full, or name: lbfgs"
         yield Broken("optimizer.batch_size", what, ("repeat.few_shot",))
     if spec.model == "linear":
         yield Broken("repeat.few_shot", "linear has no classes to draw from; remove it", ("model",))

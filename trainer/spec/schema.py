@@ -43,7 +43,9 @@ from trainer.spec.words import nearest, one_of
 from trainer.spec.write import to_yaml
 
 BUNDLED = ("diamonds", "breast_cancer", "digits")
-OPTIMIZERS = ("sgd", "adam", "adamw")
+FIRST_ORDER = ("sgd", "adam", "adamw")
+SOLVERS = ("lbfgs", "newton", "exact", "auto")
+OPTIMIZERS = (*FIRST_ORDER, *SOLVERS)
 SOURCES = ("table", "npy", "npz", "libsvm", "synthetic")
 
 # The metrics of each model, with val_ or test_ before them; the training rows have train_loss.
@@ -338,6 +340,12 @@ class Schedule(Block):
     )
 
 
+_NAMED = Expected(one_of(OPTIMIZERS), choices=OPTIMIZERS)
+_NAME = (
+    "sgd, adam or adamw; to the optimum: lbfgs, newton, exact, or auto, which takes one of these."
+)
+
+
 class FirstOrder(Block):
     """What sgd, adam and adamw share."""
 
@@ -368,14 +376,11 @@ class FirstOrder(Block):
         return value
 
 
-_NAMED = Expected(one_of(OPTIMIZERS), choices=OPTIMIZERS)
-
-
 class Sgd(FirstOrder):
     """Stochastic gradient descent with momentum."""
 
     form = "sgd"
-    name: Annotated[Literal["sgd"], _NAMED] = Field("sgd", description="sgd, adam or adamw.")
+    name: Annotated[Literal["sgd"], _NAMED] = Field("sgd", description=_NAME)
     momentum: Decay = Field(0.9, description="Momentum; 0 for none.")
     nesterov: Switch = Field(False, description="Nesterov's form of momentum.")
 
@@ -384,7 +389,7 @@ class Adam(FirstOrder):
     """Adam (Kingma and Ba 2015)."""
 
     form = "adam"
-    name: Annotated[Literal["adam"], _NAMED] = Field(description="sgd, adam or adamw.")
+    name: Annotated[Literal["adam"], _NAMED] = Field(description=_NAME)
     beta1: Decay = Field(0.9, description="Decay of the mean of gradients.")
     beta2: Decay = Field(0.999, description="Decay of the mean of squared gradients.")
     eps: Positive = Field(1e-8, description="Added to the root of the mean square.")
@@ -394,13 +399,68 @@ class AdamW(FirstOrder):
     """Adam with decoupled weight decay (Loshchilov and Hutter 2019)."""
 
     form = "adamw"
-    name: Annotated[Literal["adamw"], _NAMED] = Field(description="sgd, adam or adamw.")
+    name: Annotated[Literal["adamw"], _NAMED] = Field(description=_NAME)
     beta1: Decay = Field(0.9, description="Decay of the mean of gradients.")
     beta2: Decay = Field(0.999, description="Decay of the mean of squared gradients.")
     eps: Positive = Field(1e-8, description="Added to the root of the mean square.")
     weight_decay: FromZero = Field(
         0.01, description="Decoupled decay: outside the objective, and not on the bias."
     )
+
+
+class Solver(Block):
+    """What goes to the optimum, with all rows at every iteration."""
+
+    name: Any
+    max_iter: Count = Field(1000, description="Most iterations.")
+    tol: Positive = Field(
+        1e-6, description="Where it stops: the largest |dJ/dW|, of scaled features."
+    )
+
+    # What a first-order optimizer would have for the same: steps of a full batch.
+
+    @property
+    def steps(self) -> int:
+        """Most iterations."""
+        return self.max_iter
+
+    @property
+    def epochs(self) -> None:
+        """Iterations are counted in steps."""
+        return None
+
+    @property
+    def batch_size(self) -> Literal["full"]:
+        """All rows."""
+        return "full"
+
+
+class Lbfgs(Solver):
+    """Limited-memory BFGS: any size."""
+
+    form = "lbfgs"
+    name: Annotated[Literal["lbfgs"], _NAMED] = Field(description=_NAME)
+
+
+class Newton(Solver):
+    """Newton's method: few features, few classes; with l1 on the weights that are not 0."""
+
+    form = "newton"
+    name: Annotated[Literal["newton"], _NAMED] = Field(description=_NAME)
+
+
+class Exact(Solver):
+    """Ridge regression in closed form."""
+
+    form = "exact"
+    name: Annotated[Literal["exact"], _NAMED] = Field(description=_NAME)
+
+
+class Auto(Solver):
+    """The solver that suits the model and its size; the manifest says which and why."""
+
+    form = "auto"
+    name: Annotated[Literal["auto"], _NAMED] = Field(description=_NAME)
 
 
 def _optimizer_form(value: Any) -> str:
@@ -416,7 +476,11 @@ def _optimizer_form(value: Any) -> str:
 Optimizer = Annotated[
     Annotated[Sgd, Tag("<sgd>")]
     | Annotated[Adam, Tag("<adam>")]
-    | Annotated[AdamW, Tag("<adamw>")],
+    | Annotated[AdamW, Tag("<adamw>")]
+    | Annotated[Lbfgs, Tag("<lbfgs>")]
+    | Annotated[Newton, Tag("<newton>")]
+    | Annotated[Exact, Tag("<exact>")]
+    | Annotated[Auto, Tag("<auto>")],
     Discriminator(_optimizer_form),
 ]
 

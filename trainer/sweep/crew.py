@@ -9,16 +9,19 @@ from typing import Any
 import numpy as np
 
 from trainer.build import Columns, build, initial_state, steps_per_unit
+from trainer.spec.schema import Solver
 from trainer.sweep.clock import Clock, Member, Observer, Rules
 from trainer.sweep.layout import Grounds, Planned
 from trainer.sweep.memory import Arrangement
 from trainer.sweep.workers import Workers
 from trainer.train.evaluate import Evaluator
-from trainer.train.stack import Stack
 from trainer.train.state import State
-from trainer.train.training import Evaluate, Flags, Indices, Training
+from trainer.train.training import AnyStack, Evaluate, Flags, Indices, Training
 
 Numbers = np.ndarray[Any, np.dtype[np.float64]]
+
+
+_AT_THE_END = 1 << 40  # steps between evaluations: a solver has one, of the optimum
 
 
 @dataclass(frozen=True)
@@ -74,20 +77,22 @@ def _training(crew: Crew, i: int, grounds: Grounds, restore: Flags, log_every: i
         specs = [column.spec for column in planned.columns]
         return build(specs, grounds.of(planned.rows, spec), log_every)
 
-    def make(which: Indices) -> Stack:
+    def make(which: Indices) -> AnyStack:
         built = columns()
         index = built.prepared.train.index
         S = float(built.s.sum())
         crew.facts[i] = Facts(built.l2, built.l1, S, built.steps_per_epoch, index)
         return built.stack(which)
 
-    def start(stack: Stack) -> State:
+    def start(stack: AnyStack) -> State:
         return initial_state(columns(), stack)
 
-    def every(stack: Stack) -> int:
+    def every(stack: AnyStack) -> int:
+        if isinstance(spec.optimizer, Solver):
+            return _AT_THE_END
         return spec.log.eval_every * steps_per_unit(spec, len(stack.rows))
 
-    def evaluator(stack: Stack) -> Evaluate:
+    def evaluator(stack: AnyStack) -> Evaluate:
         held = grounds.of(planned.rows, spec).held
         return _evaluate(Evaluator(stack, held) if held else None)
 

@@ -12,8 +12,12 @@ from trainer.device import Device
 from trainer.model import MODELS
 from trainer.optim.first_order import OPTIMIZERS
 from trainer.spec import Spec
+from trainer.spec.rules import has_l1
+from trainer.spec.schema import Solver
 from trainer.sweep.layout import Planned, cut
 from trainer.sweep.workers import cores
+from trainer.train.method import Size, choose_method
+from trainer.train.solver import solver_bytes
 from trainer.train.stack import stack_bytes
 
 _SHARE = 0.5  # of the memory there is; the rest is for rows, tables and others
@@ -105,6 +109,8 @@ def needed(spec: Spec, columns: int, ground: Ground, restores: bool) -> int:
     """Bytes of a stack of so many columns like this one."""
     o = spec.optimizer
     X = ground.rows.X
+    if isinstance(o, Solver):
+        return _solver_needs(spec, columns, ground)
     shape = (int(X.shape[1]), len(ground.prepared.encoder.outputs), columns)
     name = "nesterov" if getattr(o, "nesterov", False) else o.name
     batch = None if o.batch_size == "full" else o.batch_size
@@ -118,6 +124,15 @@ def needed(spec: Spec, columns: int, ground: Ground, restores: bool) -> int:
         else 0
     )
     return scores + stack_bytes(shape, len(ground.rows), batch, size, slots, restores, held)
+
+
+def _solver_needs(spec: Spec, columns: int, ground: Ground) -> int:
+    """Bytes of a stack of so many columns that go to their optimum."""
+    model, sparse = MODELS[spec.model, spec.loss], has_l1(spec.penalty)
+    rows, features = map(int, ground.rows.X.shape)
+    size = Size(rows, features, len(ground.prepared.encoder.outputs))
+    method = choose_method(spec.optimizer.name, model, size, sparse)
+    return solver_bytes(size, columns, model, method, sparse)
 
 
 def _fitting(one: Planned, ground: Ground, restores: bool, most: float) -> list[Planned]:

@@ -36,7 +36,7 @@ def _column(sweep: Sweep, stack: int, k: int) -> ColumnResult:
     outcome = fit.outcomes[k]
     assert outcome is not None
     best = int(fit.step[k])
-    read = best > 0  # not so for a column that diverged before its first evaluation
+    read = bool(fit.read[k])  # not so for a column that diverged before its first evaluation
     per_epoch = facts.steps_per_epoch if facts else 1
     return ColumnResult(
         trial=int(member.trial[k]),
@@ -51,6 +51,7 @@ def _column(sweep: Sweep, stack: int, k: int) -> ColumnResult:
         best_epoch=-(-best // per_epoch) if read else None,
         best_step=best if read else None,
         grad_norm=float(fit.grad_norm[k]),
+        facts={n: float(v[k]) for n, v in fit.facts.items()},
         metrics={n: float(v[k]) for n, v in fit.metrics.items()} if read else {},
     )
 

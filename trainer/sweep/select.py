@@ -40,6 +40,8 @@ class ColumnResult:
     best_epoch: int | None
     best_step: int | None
     grad_norm: float
+    facts: Mapping[str, float] = field(default_factory=dict)
+    """What a solver knows of it: iterations, evaluations, gradient_max and gap."""
     metrics: Mapping[str, float] = field(default_factory=dict)
 
 
@@ -132,6 +134,12 @@ class TrialResult:
     def best_step(self) -> int | None:
         """The step of the evaluation that counts."""
         return _common(column.best_step for column in self.columns)
+
+    @cached_property
+    def facts(self) -> dict[str, float]:
+        """Those of the worst of its columns; empty without a solver."""
+        names = self.columns[0].facts
+        return {name: max(c.facts.get(name, math.nan) for c in self.columns) for name in names}
 
     @property
     def grad_norm(self) -> float:

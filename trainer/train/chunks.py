@@ -69,7 +69,8 @@ class RowSet:
         Args:
             device: where they are.
             X: (N, r), on the device.
-            q, r: (N,) row weights of the objective and of the logged loss, on the host.
+            q: (N,) row weights of the objective, on the host.
+            r: (N,) those of the logged loss.
         """
         other = copy(self)
         other.X, other.y = X, device.xp.asarray(self.y, dtype=X.dtype)

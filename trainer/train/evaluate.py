@@ -11,6 +11,7 @@ from trainer.device import Device
 from trainer.model.metrics import Targets
 from trainer.model.step import error, scores
 from trainer.train.chunks import FullBatch, RowSet
+from trainer.train.solver import SolverStack
 from trainer.train.stack import Stack
 from trainer.train.state import State
 
@@ -38,7 +39,7 @@ class Held:
 class Evaluator:
     """Scores one stack on held rows, in the stack's own buffers."""
 
-    def __init__(self, stack: Stack, held: Held) -> None:
+    def __init__(self, stack: Stack | SolverStack, held: Held) -> None:
         self.stack, self.targets = stack, held.targets
         chunk_rows = min(len(held.rows), stack.chunk_rows)
         self.batches = FullBatch(stack.device, held.rows, chunk_rows)
@@ -47,12 +48,13 @@ class Evaluator:
         """Read `loss` (the data term alone) and the model's metrics, each (K,)."""
         stack, metrics = self.stack, self.stack.model.metrics
         xp, to_host = stack.device.xp, stack.device.to_host
+        weights, bias = (xp.asarray(one, stack.dtype) for one in (state.weights, state.bias))
         sums: dict[str, Numbers] = {}
         all_scores: list[Array] = []
         with np.errstate(all="ignore"):
             for chunk in self.batches.chunks(1):
                 b = stack.buffers(chunk.rows.stop - chunk.rows.start)
-                scores(stack.device, chunk.X, state.weights, state.bias, b.z)
+                scores(stack.device, chunk.X, weights, bias, b.z)
                 part = metrics.sums(xp, b.z, chunk.y[:, :, 0], chunk.r[0])
                 if metrics.needs_scores:
                     all_scores.append(np.array(to_host(b.z)))

@@ -24,14 +24,14 @@ from trainer.train.stack import Buffers
 
 Array = Any
 Numbers = np.ndarray[Any, np.dtype[np.float64]]
-_CACHED = 1 << 20  # bytes of one (b, C, K) array: passes over it stay in the cache
-_FEWEST = 256  # rows of a chunk, or products are all overhead
+MOST_CACHED = 1 << 20  # bytes of one (b, C, K) array: passes over it stay in the cache
+FEWEST_ROWS = 256  # rows of a chunk, or products are all overhead
 _PAIRS = 96  # parameters up to which products of features are made once for all columns
 _ROWS = 4096  # of a chunk where products of features are made
 _RIDGE = 4 * float(np.finfo(np.float64).eps)  # of the largest curvature, a parameter
 _TINY = float(np.finfo(np.float64).tiny)
 _PRODUCTS = 256 * 2**20  # bytes of products of features that are kept
-_HESSIANS = 256 * 2**20  # bytes of those that are worked on together
+MOST_HESSIANS = 256 * 2**20  # bytes of those that are worked on together
 NAMES = ("mean", *Log.names)  # of the sums of one evaluation
 
 
@@ -62,7 +62,7 @@ class Objective:
         self.l2 = device.to_device(l2)
         xp = device.xp
         row = 8 * max(outputs * self.columns, self.inner)  # the second product finds X in the cache
-        size = min(len(self.rows), max(_FEWEST, _CACHED // row))
+        size = min(len(self.rows), max(FEWEST_ROWS, MOST_CACHED // row))
         self.chunk_rows = size
         self._buffers = Buffers(xp, size, outputs, self.columns, np.float64)
         self._batches = FullBatch(device, self.rows, size)
@@ -115,6 +115,18 @@ class Objective:
 
     # --- second derivatives ---
 
+    def bias_curvature(self, w: Array) -> Array:
+        """Σ_rows p·∂²L/∂z_c² (C, K): the curvature of J along each bias."""
+        xp, r, variance = self.device.xp, self.inner, self.model.variance
+        assert variance is not None
+        total = xp.zeros((self.outputs, self.columns))
+        for chunk, b in self._chunks():
+            scores(self.device, chunk.X, w[:r], self._offset(w), b.z)
+            self.model.activation(xp, b.z, b.error, b.scratch)
+            variance(xp, b.error, b.z)
+            total += xp.einsum("nck,n->ck", b.z, chunk.q[:, 0, 0])
+        return total
+
     @property
     def order(self) -> int:
         """Q, parameters of one Hessian: P·C where outputs are coupled, else P an output."""
@@ -124,7 +136,7 @@ class Objective:
     def at_once(self) -> int:
         """How many columns' Hessians are worked on together."""
         blocks = 1 if self.model.coupled else self.outputs
-        return max(1, _HESSIANS // (8 * self.order**2 * blocks))
+        return max(1, MOST_HESSIANS // (8 * self.order**2 * blocks))
 
     def hessians(self, w: Array, l2: Array) -> Array:
         """∂²J/∂w² of k columns.
@@ -177,8 +189,8 @@ class Objective:
         return h.reshape(n, -1)
 
     def _add_products(self, chunk: Chunk, h: Array, out: Array) -> None:
-        """Add Xᵀ·diag(h_j)·X for each j, the ones of the bias as one feature more: out (j, P, P)."""
-        xp, P = self.device.xp, self.shape[0]
+        """Add Xᵀ·diag(h_j)·X for each j to out (j, P, P); the bias is a feature of ones."""
+        P = self.shape[0]
         if P <= _PAIRS:
             upper = np.triu_indices(P)
             out[:, upper[0], upper[1]] += h.T @ self._products(chunk)  # (j, P·(P + 1)/2)
@@ -229,7 +241,8 @@ class Objective:
         """−H⁻¹·g of k columns.
 
         Args:
-            w, gradient: (P, C, k).
+            w: (P, C, k).
+            gradient: (P, C, k).
             l2: (k,).
         """
         xp, (P, C, _) = self.device.xp, self.shape

@@ -1,4 +1,4 @@
-"""A stack that goes to the optimum: L-BFGS, Newton or the closed form, every column at its own pace.
+"""A stack that goes to the optimum: by L-BFGS, Newton or in closed form, each column at its pace.
 
 A round evaluates J and its gradient once for all columns, each at its own trial point. A column
 whose point is good enough takes it and gets a new direction; any other shortens its step and tries
@@ -26,11 +26,19 @@ from trainer.device import Device
 from trainer.model import Model
 from trainer.optim.active_set import minimize
 from trainer.optim.basis import Basis
+from trainer.optim.gaps import quadratic_gap, sparse_gap
 from trainer.optim.lbfgs import direction, dot
 from trainer.optim.orthants import orthant, project, pseudo_gradient
 from trainer.train.chunks import FullBatch, RowSet
 from trainer.train.log import Log
-from trainer.train.objective import Objective, Turned
+from trainer.train.method import Method, Size
+from trainer.train.objective import (
+    FEWEST_ROWS,
+    MOST_CACHED,
+    MOST_HESSIANS,
+    Objective,
+    Turned,
+)
 from trainer.train.outcomes import Outcome
 from trainer.train.stack import Buffers, Records, Snapshot
 from trainer.train.state import State
@@ -39,32 +47,17 @@ Array = Any
 Numbers = np.ndarray[Any, np.dtype[np.float64]]
 Flags = np.ndarray[Any, np.dtype[np.bool_]]
 EPS = float(np.finfo(np.float64).eps)
-PAIRS = 10
 _DECREASE = 1e-4  # Armijo's share of the slope's promise (Nocedal & Wright 2006, §3.1)
 _FLAT = 16 * EPS  # of |J|: differences below it are rounding
-_STEEP = 0.9  # of the slope, that a flat step's end may have (Hager & Zhang 2005, approximate Wolfe)
+_STEEP = (
+    0.9  # of the slope, that a flat step's end may have (Hager & Zhang 2005, approximate Wolfe)
+)
 _SHORTEST, _LONGEST = 0.1, 0.5  # of the last trial step
+FACTS = ("iterations", "evaluations", "gradient_max", "gap")
 _TRIES = 40  # of a step in a row
 _STALLED = 12  # iterations in a row without a decrease of J or of the gradient
 _CROWDED = 0.75
 _NEAR = 0.8  # of l1: weights with slopes below it are not expected to leave 0
-
-
-@dataclass(frozen=True)
-class Method:
-    """How directions are made.
-
-    Attributes:
-        name: "exact", "lbfgs", "newton" or "lbfgs, then newton".
-        pairs: m; 0 for none.
-        hessian_from: the iteration from which columns have their own Hessian; None for never.
-        hessian_every: iterations for which one serves.
-    """
-
-    name: str
-    pairs: int = PAIRS
-    hessian_from: int | None = None
-    hessian_every: int = 1
 
 
 @dataclass(frozen=True)
@@ -114,7 +107,7 @@ class SolverStack:
         self.dtype = rows.X.dtype
         self.objective = Objective(device, model, turned, outputs, settings.bias, settings.l2)
         self.batches = FullBatch(device, rows, min(len(rows), self.objective.chunk_rows))
-        self.budget = settings.max_iter
+        self.budget = np.full(self.columns, float(1 << 60))  # of rounds: iterations are counted
         self._l1 = device.to_device(settings.l1)
         self._sparse = bool(np.any(settings.l1 > 0))
         self._gradient = device.xp.empty(self.objective.shape)
@@ -135,9 +128,7 @@ class SolverStack:
         """Buffers for a chunk of held rows."""
         if self._buffers is None:
             _, outputs, columns = self.shape
-            self._buffers = Buffers(
-                self.device.xp, self.chunk_rows, outputs, columns, self.dtype
-            )
+            self._buffers = Buffers(self.device.xp, self.chunk_rows, outputs, columns, self.dtype)
         if rows not in self._views:
             self._views[rows] = self._buffers.first(rows)
         return self._views[rows]
@@ -145,9 +136,7 @@ class SolverStack:
     def take(self, columns: Any) -> SolverStack:
         """A stack of some of the columns, on the same rows."""
         settings = self.settings.take(columns)
-        return SolverStack(
-            self.device, self.model, self.rows, self.turned, self.shape[1], settings
-        )
+        return SolverStack(self.device, self.model, self.rows, self.turned, self.shape[1], settings)
 
     # --- state ---
 
@@ -182,6 +171,8 @@ class SolverStack:
             "stalled": np.zeros(K),
             "smallest": np.full(K, np.inf),  # ‖dJ/dw‖ so far
             "loss": np.full(K, np.nan),
+            "data": np.full(K, np.nan),  # the data term of J: with class weights
+            "gap": np.full(K, np.nan),
             "gradient_max": np.full(K, np.inf),
             "within": np.ones(K),  # with l1: whether the step must stay within its orthant
             "used": np.zeros(K),  # the length of the step taken last
@@ -218,7 +209,7 @@ class SolverStack:
                 records.append(record)
                 taken.append(counts)
                 alive = (state.live & ~self.settled(state)).sum()
-                if alive == 0 or alive < enough or should_stop():
+                if alive == 0 or alive < enough or state.step >= until or should_stop():
                     break
             self._write(state)
         step = np.arange(first, state.step + 1, dtype=np.int64)
@@ -262,7 +253,7 @@ class SolverStack:
         takes = moving & self._good(n, value, promised, end)
         self._refuse(n, moving & ~takes, value, promised)
         self._take(state, takes, trial, step, value, np.sqrt(squares))
-        n["loss"][takes] = logged[1][takes]
+        n["loss"][takes], n["data"][takes] = logged[1][takes], logged[0][takes]
         size = len(self.rows) * self.shape[1]
         values = Log.values(logged[None, 1:], np.array([[size]]))
         record = {name: value[0] for name, value in values.items()}
@@ -289,8 +280,10 @@ class SolverStack:
         inner = pseudo_gradient(xp, w[:r], g[:r], self._l1)
         return xp.concatenate([inner, g[r:]])
 
-    def _good(self, n: dict[str, Numbers], value: Numbers, promised: Numbers, end: Numbers) -> Flags:
-        """(K,) whether a trial point is far enough below: Armijo's rule, by slopes where J is flat."""
+    def _good(
+        self, n: dict[str, Numbers], value: Numbers, promised: Numbers, end: Numbers
+    ) -> Flags:
+        """(K,) whether a point is far enough below: Armijo's rule, by slopes where J is flat."""
         first = n["evaluations"] == 1
         falls = value <= n["value"] + _DECREASE * promised
         flat = np.abs(value - n["value"]) <= _FLAT * np.abs(n["value"])
@@ -512,13 +505,123 @@ class SolverStack:
 
     # --- ends ---
 
+    def taken(self, state: State) -> Numbers:
+        """(K,) iterations of each column."""
+        return state.numbers["iterations"]
+
+    def facts(self, state: State) -> dict[str, Numbers]:
+        """What is known of the columns, each (K,): see `FACTS`."""
+        self._certify(state, self.settled(state))
+        return {name: state.numbers[name] for name in FACTS}
+
     def ending(self, state: State, at: int) -> Outcome:
-        """How column `at`, which is settled, has ended."""
+        """How column `at`, which has settled, has ended."""
         n = {name: float(value[at]) for name, value in state.numbers.items()}
-        count, reached = int(n["iterations"]), n["gradient_max"]
-        tol = float(self.settings.tol[at])
-        if n["lost"] == 2:
-            return Outcome("diverged", "the loss of the first weights is not finite", 0)
-        if reached <= tol:
-            return Outcome("converged", f"max |dJ/dW| {reached:.2g} after {count} iterations", count)
-        return Outcome("not_converged", f"max |dJ/dW| {reached:.2g} after {count}", count)
+        tol, count = float(self.settings.tol[at]), int(n["iterations"])
+        if n["gradient_max"] <= tol:
+            told = f"converged in {_counted(count)}: {_reached(n)}, tol {tol:.3g}"
+            return Outcome("converged", told + self._remark, count)
+        if n["lost"]:
+            told = (
+                f"stopped after {_counted(count)}, as no step lowers J in float64: {_reached(n)},"
+                f" tol {tol:.3g}; optimizer.tol={_above(n['gradient_max'])} is within reach"
+            )
+            return Outcome("not_converged", told + self._remark, count)
+        more = f"optimizer.max_iter={10 * max(count, 1)}"
+        told = (
+            f"not at its optimum after {_counted(count)}: {_reached(n)}, tol {tol:.3g}; {more}, a"
+            " larger optimizer.tol or a stronger penalty"
+        )
+        return Outcome("not_converged", told + self._remark, count)
+
+    @property
+    def _remark(self) -> str:
+        return "; " + self.settings.method.remark if self.settings.method.remark else ""
+
+    def _certify(self, state: State, which: Flags) -> None:
+        """Bound J − J* from above where that can be had, and read max |dJ/dW| exactly."""
+        if not which.any():
+            return
+        n, device = state.numbers, self.device
+        with np.errstate(all="ignore"):
+            largest = device.to_host(self._largest(state))
+            gap = device.to_host(self._gap(state))
+        n["gradient_max"][which] = largest[which]
+        # J itself is known to rounding alone
+        rounding = _FLAT * np.abs(n["value"])
+        n["gap"][which] = np.where(np.isfinite(gap), gap + rounding, np.nan)[which]
+
+    def _gap(self, state: State) -> Array:
+        """(K,) an upper bound of J − J*; infinite where there is none."""
+        o, a = self.objective, state.arrays
+        xp, r = self.device.xp, o.inner
+        if self.model.variance is None:
+            return xp.full(self.columns, np.inf)
+        w, g = a["w"][:r], a["g"][:r]
+        slack, bias_gap = self._bias_slack(a)
+        if not self._sparse:
+            curved = self.basis.spectrum if self._whole else xp.zeros(r)
+            return quadratic_gap(xp, g, curved[:, None] + o.l2, slack) + bias_gap
+        loss = self.device.to_device(state.numbers["data"])
+        return sparse_gap(xp, w, g, o.l2, self._l1, loss, slack) + bias_gap
+
+    @property
+    def _whole(self) -> bool:
+        """Whether λ is the whole curvature of the data term."""
+        return self.model.quadratic and self.basis.directions is not None
+
+    def _bias_slack(self, a: dict[str, Array]) -> tuple[Array | float, Array | float]:
+        """What a bias off its own optimum may add to ‖dJ/dW‖, and to J − J*, each (K,)."""
+        o, xp = self.objective, self.device.xp
+        if not o.bias:
+            return 0.0, 0.0
+        row = a["g"][o.inner]  # (C, K)
+        curvature = xp.maximum(o.bias_curvature(a["w"]), np.finfo(np.float64).tiny)  # (C, K)
+        coupling = o.outputs if self.model.coupled else 1  # the least of softmax's, from its own
+        squares = coupling * (row * row / curvature).sum(axis=0)
+        largest = self.basis.spectrum.max() if len(self.basis.spectrum) else 0.0
+        if self._whole:
+            return 0.0, 0.5 * squares
+        return xp.sqrt(self.model.curvature * largest * squares), squares
+
+
+def _counted(count: int) -> str:
+    return f"{count:,} iteration{'' if count == 1 else 's'}"
+
+
+def _reached(n: dict[str, float]) -> str:
+    bound = f", J at most {n['gap']:.2g} above its least" if np.isfinite(n["gap"]) else ""
+    return f"max|dJ/dW| {n['gradient_max']:.2g}{bound}"
+
+
+def _above(value: float) -> str:
+    """A number of one digit, not below this one."""
+    if not 0 < value < np.inf:
+        return "1e-6"
+    exponent = np.floor(np.log10(value))
+    return f"{np.ceil(value / 10.0**exponent) * 10.0**exponent:.0e}".replace("e-0", "e-")
+
+
+def solver_bytes(size: Size, columns: int, model: Model, method: Method, sparse: bool) -> int:
+    """Bytes that a stack of so many columns takes, its rows in float64 included.
+
+    Args:
+        size: N, D, C.
+        columns: K.
+        model: the row of the model table.
+        method: how directions are made.
+        sparse: whether there is l1.
+    """
+    N, D, C = size
+    parameters = (D + 1) * C * columns
+    chunk = max(MOST_CACHED, 8 * FEWEST_ROWS * C * columns)
+    numbers = parameters * (14 + 2 * method.pairs) + N * D
+    own = method.hessian_from is not None
+    if own and not sparse:
+        order = (D + 1) * C if model.coupled else D + 1
+        blocks = columns if model.coupled else columns * C
+        kept = blocks * order**2 if method.pairs else 0
+        numbers += kept + 3 * min(blocks * order**2, MOST_HESSIANS // 8)
+    elif own:
+        numbers += 3 * (D + 1) ** 2
+    return 8 * numbers + 6 * chunk

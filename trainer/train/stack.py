@@ -25,6 +25,7 @@ from trainer.optim.first_order import OPTIMIZERS
 from trainer.optim.schedules import Schedule
 from trainer.train.chunks import Batches, Chunk, FullBatch, MiniBatches, RowSet
 from trainer.train.log import Log
+from trainer.train.outcomes import Outcome
 from trainer.train.state import State
 
 Array = Any
@@ -230,6 +231,27 @@ class Stack:
     def steps_per_epoch(self) -> int:
         """Steps in an epoch."""
         return self.batches.steps_per_epoch
+
+    @property
+    def budget(self) -> Numbers:
+        """(K,) most steps."""
+        return self.settings.schedule.steps
+
+    def settled(self, state: State) -> np.ndarray[Any, np.dtype[np.bool_]]:
+        """(K,) columns at the end of their budgets."""
+        return np.asarray(state.step >= self.budget)
+
+    def taken(self, state: State) -> Numbers:
+        """(K,) steps of each column."""
+        return np.full(self.columns, float(state.step))
+
+    def ending(self, state: State, at: int) -> Outcome:
+        """How column `at`, which has settled, has ended."""
+        return Outcome("finished", f"trained for its {state.step} steps", state.step)
+
+    def facts(self, state: State) -> dict[str, Numbers]:
+        """What is known of the columns at an evaluation, each (K,): nothing more."""
+        return {}
 
     def buffers(self, rows: int) -> Buffers:
         """Return the stack's buffers for a chunk of `rows` rows."""

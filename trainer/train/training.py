@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from trainer.train.outcomes import Outcome
+from trainer.train.solver import SolverStack
 from trainer.train.stack import PARAMETERS, Records, Snapshot, Stack
 from trainer.train.state import State
 
@@ -21,6 +22,7 @@ Numbers = np.ndarray[Any, np.dtype[np.float64]]
 Indices = np.ndarray[Any, np.dtype[np.int64]]
 Flags = np.ndarray[Any, np.dtype[np.bool_]]
 Evaluate = Callable[[State], dict[str, Numbers]]
+AnyStack = Stack | SolverStack
 _CROWDED = 0.75  # of a stack's width: with fewer columns alive the others leave it
 
 
@@ -30,13 +32,13 @@ class Reading:
 
     Attributes:
         number: of the evaluation, from 1, as each column counts its own.
-        step: after which step.
+        step: (K,) after how many of each column's steps.
         metrics: by name, each (K,).
         due: (K,) the columns it is for.
     """
 
     number: int
-    step: int
+    step: Indices
     metrics: dict[str, Numbers]
     due: Flags
 
@@ -69,7 +71,9 @@ class Fit:
         weights, bias: (D, C, K) and (C, K) on the host, of columns that have left the device: the
             ones of the evaluation that counts, or of the last step; None before any has.
         metrics: (K,) values of the evaluation that counts, by name.
-        step: (K,) the step of that evaluation; 0 where there was none.
+        step: (K,) the step of that evaluation.
+        read: (K,) whether there was one.
+        facts: (K,) by name, what a solver knows of that point.
         grad_norm: (K,) ‖dJ/dW‖ of the last step.
         first_loss, finite_loss: (K,) the first loss, and the last finite one.
     """
@@ -79,6 +83,8 @@ class Fit:
     bias: Numbers | None = None
     metrics: dict[str, Numbers] = field(default_factory=dict)
     step: Numbers = field(default_factory=lambda: np.zeros(0))
+    read: Flags = field(default_factory=lambda: np.zeros(0, bool))
+    facts: dict[str, Numbers] = field(default_factory=dict)
     grad_norm: Numbers = field(default_factory=lambda: np.zeros(0))
     first_loss: Numbers = field(default_factory=lambda: np.zeros(0))
     finite_loss: Numbers = field(default_factory=lambda: np.zeros(0))
@@ -98,16 +104,16 @@ class Training:
         unseen: (K,) columns with an evaluation that `count` has not been asked about.
     """
 
-    stack: Stack
+    stack: AnyStack
     state: State
 
     def __init__(
         self,
         count: int,
-        make: Callable[[Indices], Stack],
-        start: Callable[[Stack], State],
-        evaluator: Callable[[Stack], Evaluate],
-        every: Callable[[Stack], int],
+        make: Callable[[Indices], AnyStack],
+        start: Callable[[AnyStack], State],
+        evaluator: Callable[[AnyStack], Evaluate],
+        every: Callable[[AnyStack], int],
         restore: Flags | None = None,
         gradients_every: int = 0,
     ) -> None:
@@ -130,11 +136,12 @@ class Training:
         self._best: dict[str, Array] = {}
         self._recent: list[Numbers] = []  # losses (S, K) of the last epoch's steps, and some more
         self._latest: dict[str, Numbers] = {}  # (K,) of each column's last evaluation
-        self._evaluated = np.zeros(count, int)  # the step of it
+        self._evaluated = np.full(count, -1)  # the step of it; -1 without one
         self.unseen = np.zeros(count, bool)
         self.result = Fit(
             [None] * count,
             step=np.zeros(count),
+            read=np.zeros(count, bool),
             grad_norm=np.full(count, np.nan),
             first_loss=np.full(count, np.nan),
             finite_loss=np.full(count, np.nan),
@@ -186,7 +193,8 @@ class Training:
     @property
     def evaluations(self) -> Indices:
         """(K,) how many evaluations each column has had."""
-        return -(-self._evaluated // max(self.every, 1))
+        counted = -(-np.maximum(self._evaluated, 0) // max(self.every, 1))
+        return np.maximum(counted, self._evaluated >= 0)
 
     def latest(self, name: str) -> Numbers:
         """(K,) a metric of each column's last evaluation; NaN without one."""
@@ -207,15 +215,16 @@ class Training:
 
         live = state.live.copy()
         records = self.stack.advance(state, self._next_pause(), snapshot, should_stop)
+        takes = np.ones_like(live) if records.takes is None else records.takes
         finite = np.isfinite(records.values["loss"])
         unbroken = np.logical_and.accumulate(finite, axis=0)  # (S, K)
         # the step a column breaks at is still its own; what it computes afterwards is not
-        counts = live & np.vstack([np.ones_like(live), unbroken[:-1]])
+        counts = live & takes & np.vstack([np.ones_like(live), unbroken[:-1]])
         self._recent.append(records.values["loss"])
         self._note(records, counts & finite)
         for at in np.flatnonzero(live & ~unbroken[-1]).tolist():
             self._diverge(at, int(records.step[unbroken[:, at].sum()]))
-        due = state.live & ((state.step % self.every == 0) | (state.step == self._budget))
+        due = state.live & ((state.step % self.every == 0) | self.stack.settled(state))
         reading = self._read(due) if due.any() else None
         return Stretch(columns, records, counts, snapshots, reading)
 
@@ -226,6 +235,7 @@ class Training:
             kept = self.result.metrics.setdefault(name, np.full(value.shape, np.nan))
             kept[better] = value[better]
         self.result.step[better] = self._evaluated[better]
+        self.result.read |= better
         if self._best and better[self.columns].any():
             where = self._placed(better[self.columns])
             for name, best in self._best.items():
@@ -233,8 +243,13 @@ class Training:
 
     def end(self, columns: Flags, status: str, reason: Callable[[int, int], str]) -> None:
         """End these columns (K,) where they still train; `reason(column, step)` says why."""
-        step = self.state.step if self.begun else 0
+        steps = np.zeros(len(self.result.outcomes), int)
+        if self.open:
+            steps[self.columns] = self.stack.taken(self.state)
+        elif self.begun:
+            steps[self.columns] = self.state.step
         for k in np.flatnonzero(columns & self.live).tolist():
+            step = int(steps[k])
             self.result.outcomes[k] = Outcome(status, reason(k, step), step)
         if self.begun:
             self.state.live &= self.live[self.columns]
@@ -243,7 +258,8 @@ class Training:
         """Evaluate what has trained since its last evaluation: metrics of the weights there are."""
         if not self.open:
             return None
-        late = self.state.live & (self._evaluated[self.columns] < self.state.step)
+        late = self.state.live & (self._evaluated[self.columns] < self.stack.taken(self.state))
+        late &= self.state.step > 0
         return self._read(late) if late.any() else None
 
     def compact(self) -> None:
@@ -258,6 +274,7 @@ class Training:
         where = self._placed(keep)
         self._move(lambda array: self._xp.take(array, where, axis=-1))
         self.state.live = live[keep]
+        self.state.numbers = {n: value[keep] for n, value in self.state.numbers.items()}
         if self.open:
             self.stack = self.stack.take(keep)
             self._evaluate = self._evaluator(self.stack)
@@ -273,7 +290,7 @@ class Training:
 
     @property
     def _budget(self) -> Numbers:
-        return self.stack.settings.schedule.steps
+        return self.stack.budget
 
     def _next_pause(self) -> int:
         """The next step with an evaluation, the end of a budget, or a snapshot to hand over."""
@@ -299,6 +316,7 @@ class Training:
     def _read(self, due: Flags) -> Reading:
         """Evaluate; columns that are not finite diverge, those at the end of a budget finish."""
         state, step = self.state, self.state.step
+        taken = self.stack.taken(state).astype(np.int64)  # (K,)
         # an epoch's steps, whenever other columns were evaluated
         recent = np.concatenate(self._recent)[-self._steps_per_epoch :]
         self._recent = [recent]
@@ -311,11 +329,14 @@ class Training:
         for name, value in metrics.items():
             everyone = np.full(len(self.result.outcomes), np.nan)
             self._latest.setdefault(name, everyone)[where] = value[due]
-        self._evaluated[where] = step
+        for name, value in self.stack.facts(state).items():
+            everyone = np.full(len(self.result.outcomes), np.nan)
+            self.result.facts.setdefault(name, everyone)[where] = value[due]
+        self._evaluated[where] = taken[due]
         self.unseen[where] = True
-        for at in np.flatnonzero(due & (step >= self._budget)).tolist():
-            self._end_one(at, "finished", f"trained for its {step} steps", step)
-        return Reading(-(-step // self.every), step, metrics, due)
+        for at in np.flatnonzero(due & self.stack.settled(state)).tolist():
+            self._end_as(at, self.stack.ending(state, at))
+        return Reading(-(-step // self.every), taken, metrics, due)
 
     def _finite_weights(self) -> Flags:
         xp, state = self.stack.device.xp, self.state
@@ -325,16 +346,17 @@ class Training:
     def _diverge(self, at: int, step: int) -> None:
         last = self.result.finite_loss[self.columns[at]]
         told = f"; its last finite loss was {last:.6g}" if np.isfinite(last) else ""
-        self._end_one(at, "diverged", f"loss or weights not finite at step {step}{told}", step)
+        reason = f"loss or weights not finite at step {step}{told}"
+        self._end_as(at, Outcome("diverged", reason, step))
 
-    def _end_one(self, at: int, status: str, reason: str, step: int) -> None:
-        self.result.outcomes[int(self.columns[at])] = Outcome(status, reason, step)
+    def _end_as(self, at: int, outcome: Outcome) -> None:
+        self.result.outcomes[int(self.columns[at])] = outcome
         self.state.live[at] = False
 
     def _store(self, leaving: Flags) -> None:
         """Bring the weights of these columns of the stack to the host."""
         where = self.columns[leaving]
-        restored = (self._restore & (self.result.step > 0))[where]
+        restored = (self._restore & self.result.read)[where]
         for name in PARAMETERS:
             now = self._to_host(self.state.arrays[name])[..., leaving]
             if self._best:

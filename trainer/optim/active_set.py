@@ -19,6 +19,8 @@ import numpy as np
 Array = Any
 _GUESSES = 60
 _ALL_AT_ONCE = 10  # guesses after which only the worst element changes: no guess comes twice
+_STAGE = 0.6  # of a penalty to the next
+_SWEEPS = 200
 _RIDGE = 4 * float(np.finfo(np.float64).eps)  # of the largest curvature, an element
 _ROUNDING = 64 * float(np.finfo(np.float64).eps)  # of l1: no slope is known better
 
@@ -75,24 +77,46 @@ def minimize(xp: Any, M: Array, c: Array, l1: Array, signs: Array) -> Minimum:
     return Minimum(x, signs, exact=False)
 
 
-def minimize_from_afar(
-    xp: Any, M: Array, c: Array, l1: Array, signs: Array, start: float
-) -> Minimum:
+def minimize_from_afar(xp: Any, M: Array, c: Array, l1: Array, start: Array) -> Minimum:
     """Minimise q by way of stronger penalties, each from the signs of the one before.
+
+    Where that fails too (systems that are singular, as with one column twice) by coordinate
+    descent, which lowers q whatever M is (Friedman, Hastie & Tibshirani 2010, §2).
 
     Args:
         xp: NumPy or CuPy.
         M: as in `minimize`.
         c: as in `minimize`.
         l1: as in `minimize`.
-        signs: (n,) those of the minimiser for the penalty start·l1.
-        start: above 1; how much stronger that one is.
+        start: (n,) a point to descend from.
     """
-    found, factor = Minimum(c, signs, False), start
+    found = Minimum(start, xp.zeros_like(c), exact=False)
+    penalised = l1 > 0
+    factor = float((xp.absolute(c) * penalised).max() / l1.max()) if bool(penalised.any()) else 1.0
     while factor > 1:
         factor = max(factor * _STAGE, 1.0)
         found = minimize(xp, M, c, factor * l1, found.signs)
-    return found
+    return found if found.exact else _descend(xp, M, c, l1, start)
 
 
-_STAGE = 0.6
+def _descend(xp: Any, M: Array, c: Array, l1: Array, start: Array) -> Minimum:
+    """Some rounds of coordinate descent from a point."""
+    x = start.copy()
+    slope = M @ x - c  # (n,)
+    diagonal = xp.einsum("nn->n", M)
+    moves = [j for j, curvature in enumerate(diagonal.tolist()) if curvature > 0]
+    largest = float(diagonal.max(initial=0.0))
+    for _ in range(_SWEEPS):
+        farthest = 0.0
+        for j in moves:
+            curvature, before = float(diagonal[j]), float(x[j])
+            aim = before - float(slope[j]) / curvature
+            limit = float(l1[j]) / curvature
+            after = np.sign(aim) * max(abs(aim) - limit, 0.0)
+            if after != before:
+                x[j] = after
+                slope += (after - before) * M[:, j]
+                farthest = max(farthest, abs(after - before) * (curvature * largest) ** 0.5)
+        if farthest <= _ROUNDING * float(xp.absolute(c).max(initial=0.0)):
+            break
+    return Minimum(x, xp.sign(x), exact=False)

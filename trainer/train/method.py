@@ -11,6 +11,7 @@ PAIRS = 10  # of L-BFGS: 5 to 40 take about the same time on digits and on embed
 _FEW = 64  # parameters of a Hessian: then Newton's method is quicker than L-BFGS
 _MANY = 1024  # parameters of a Hessian: with more even stragglers are left to L-BFGS
 _WORKING = 4096  # features up to which l1 goes by second derivatives
+_SLOW = 50  # iterations of L-BFGS with l1, whose last digits take it hundreds
 _STRAGGLES = 200  # iterations of L-BFGS after which a column is a straggler
 
 
@@ -54,6 +55,9 @@ def choose_method(name: str, model: Model, size: Size, l1: bool) -> Method:
     """
     if name == "auto":
         return _suited(model, size, l1)
+    if name == "lbfgs" and l1 and size.features <= _WORKING and model.variance is not None:
+        told = f"asked for; with l1 it ends by second derivatives after {_SLOW} iterations"
+        return Method("lbfgs, then newton", PAIRS, _SLOW, reason=told)
     return replace(_METHODS[name], reason="asked for")
 
 

@@ -115,6 +115,30 @@ class Objective:
 
     # --- second derivatives ---
 
+    def bias_step(self, w: Array, row: Array) -> Array:
+        """−H⁻¹·g of the bias alone (C, K), for dJ/db = row (C, K)."""
+        xp, C = self.device.xp, self.outputs
+        curvature = self.bias_curvature(w)  # (C, K)
+        if not self.model.coupled:
+            return -row / xp.maximum(curvature, _TINY)
+        second = self._mixed_bias_curvature(w)  # (K, C, C)
+        diagonal = xp.arange(C)
+        second[:, diagonal, diagonal] += curvature.T * (1 + _RIDGE * C) + _TINY
+        return -xp.linalg.solve(second, row.T[:, :, None])[:, :, 0].T
+
+    def _mixed_bias_curvature(self, w: Array) -> Array:
+        """−Σ_rows p·ŷ_a·ŷ_b for b ≠ a, and 0 for b = a: (K, C, C)."""
+        xp, r = self.device.xp, self.inner
+        total = xp.zeros((self.columns, self.outputs, self.outputs))
+        for chunk, b in self._chunks():
+            scores(self.device, chunk.X, w[:r], self._offset(w), b.z)
+            self.model.activation(xp, b.z, b.error, b.scratch)
+            share = xp.ascontiguousarray(b.error.transpose(2, 0, 1))  # (K, n, C)
+            total -= (share * chunk.q[:, 0]).transpose(0, 2, 1) @ share
+        diagonal = xp.arange(self.outputs)
+        total[:, diagonal, diagonal] = 0
+        return total
+
     def bias_curvature(self, w: Array) -> Array:
         """Σ_rows p·∂²L/∂z_c² (C, K): the curvature of J along each bias."""
         xp, r, variance = self.device.xp, self.inner, self.model.variance

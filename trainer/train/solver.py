@@ -24,7 +24,7 @@ import numpy as np
 
 from trainer.device import Device
 from trainer.model import Model
-from trainer.optim.active_set import minimize
+from trainer.optim.active_set import minimize, minimize_from_afar
 from trainer.optim.basis import Basis
 from trainer.optim.gaps import quadratic_gap, sparse_gap
 from trainer.optim.lbfgs import direction, dot
@@ -54,6 +54,8 @@ _STEEP = (
 )
 _SHORTEST, _LONGEST = 0.1, 0.5  # of the last trial step
 FACTS = ("iterations", "evaluations", "gradient_max", "gap")
+_LOOSE = 1.5  # times what a bound were with the bias at its optimum: then it is brought there
+_BIAS_STEPS = 2  # of Newton's method
 _TRIES = 40  # of a step in a row
 _STALLED = 12  # iterations in a row without a decrease of J or of the gradient
 _CROWDED = 0.75
@@ -244,13 +246,14 @@ class SolverStack:
         extra = [
             sums[0] + self._penalty(trial),
             dot(xp, a["g"], step) + self._l1_norm(trial) - self._l1_norm(a["w"]),
+            dot(xp, self._steepest(a["w"], a["g"]), step),
             dot(xp, after, step),
             dot(xp, after, after),
         ]
         found = device.to_host(xp.concatenate([xp.stack(extra), sums]))  # device -> host
-        value, promised, end, squares, logged = *found[:4], found[4:]
+        value, promised, begin, end, squares, logged = *found[:5], found[5:]
         n["evaluations"] += moving
-        takes = moving & self._good(n, value, promised, end)
+        takes = moving & self._good(n, value, promised, begin, end)
         self._refuse(n, moving & ~takes, value, promised)
         self._take(state, takes, trial, step, value, np.sqrt(squares))
         n["loss"][takes], n["data"][takes] = logged[1][takes], logged[0][takes]
@@ -281,14 +284,23 @@ class SolverStack:
         return xp.concatenate([inner, g[r:]])
 
     def _good(
-        self, n: dict[str, Numbers], value: Numbers, promised: Numbers, end: Numbers
+        self,
+        n: dict[str, Numbers],
+        value: Numbers,
+        promised: Numbers,
+        begin: Numbers,
+        end: Numbers,
     ) -> Flags:
-        """(K,) whether a point is far enough below: Armijo's rule, by slopes where J is flat."""
+        """(K,) whether a point is far enough below: Armijo's rule, by slopes where J is flat.
+
+        Where J changes by rounding alone its slopes along the step still tell: `begin` must fall,
+        and `end` be flatter.
+        """
         first = n["evaluations"] == 1
-        falls = value <= n["value"] + _DECREASE * promised
+        falls = (value <= n["value"] + _DECREASE * promised) & (promised < 0)
         flat = np.abs(value - n["value"]) <= _FLAT * np.abs(n["value"])
-        level = flat & (np.abs(end) <= _STEEP * np.abs(promised))
-        good: Flags = np.isfinite(value) & (first | ((falls | level) & (promised < 0)))
+        level = flat & (np.abs(end) <= _STEEP * np.abs(begin)) & (begin < 0)
+        good: Flags = np.isfinite(value) & (first | falls | level)
         return good
 
     def _refuse(
@@ -400,15 +412,15 @@ class SolverStack:
         if method.hessian_from is not None:
             age = n["iterations"] - method.hessian_from
             own = takes & (age >= 0)
-            if method.pairs:
+            if method.pairs and not self._sparse:
                 self._invert(state, own & (age % method.hessian_every == 0))
         new = xp.zeros(self.objective.shape)
-        if method.pairs or not own.any():
+        if (takes & ~own).any() or (method.pairs and not self._sparse):
             scale = self._scale(n["gamma"])
 
             def apply(q: Array) -> Array:
                 scaled = q * scale
-                if own.any():
+                if "h" in a and own.any():
                     xp.copyto(scaled, self._apply(a["h"], q), where=device.to_device(own))
                 return scaled
 
@@ -422,9 +434,9 @@ class SolverStack:
                 upward = device.to_device(takes & ~down)
                 xp.copyto(new, -steepest * scale, where=upward)
                 a["rho"] *= ~upward
-        elif self._sparse:
+        if own.any() and self._sparse:
             self._sparse_newton(state, own, new)
-        else:
+        elif own.any() and not method.pairs:
             self._newton(state, own, steepest, new)
         xp.copyto(a["d"], new, where=device.to_device(takes))
 
@@ -475,6 +487,7 @@ class SolverStack:
         o, l1 = self.objective, self.settings.l1
         guess: dict[int, Array] = {}
         for k in sorted(np.flatnonzero(which).tolist(), key=lambda k: -l1[k]):
+            new[..., k] = 0
             for block in range(o.blocks):
                 self._minimize(state, k, block, guess, new)
             state.numbers["within"][k] = 0
@@ -497,7 +510,10 @@ class SolverStack:
         signs = orthant(xp, start, slope, penalties) * (penalties > 0)
         if o.model.quadratic:
             signs = guess.get(block, signs)
-        found = minimize(xp, M, M @ start - slope, penalties, signs)
+        target = M @ start - slope
+        found = minimize(xp, M, target, penalties, signs)
+        if not found.exact:
+            found = minimize_from_afar(xp, M, target, penalties, start)
         guess[block] = found.signs
         step = xp.zeros(len(w))
         step[elements] = found.x - start
@@ -519,7 +535,7 @@ class SolverStack:
         n = {name: float(value[at]) for name, value in state.numbers.items()}
         tol, count = float(self.settings.tol[at]), int(n["iterations"])
         if n["gradient_max"] <= tol:
-            told = f"converged in {_counted(count)}: {_reached(n)}, tol {tol:.3g}"
+            told = f"{_reached(n)}, tol {tol:.3g}, after {_counted(count)}"
             return Outcome("converged", told + self._remark, count)
         if n["lost"]:
             told = (
@@ -544,26 +560,66 @@ class SolverStack:
             return
         n, device = state.numbers, self.device
         with np.errstate(all="ignore"):
+            gap = device.to_host(self._gap(state, slack=True))
+            if self.objective.bias:
+                loose = gap > _LOOSE * device.to_host(self._gap(state, slack=False))
+                self._settle_bias(state, which & loose)
+                self._write(state)
             largest = device.to_host(self._largest(state))
-            gap = device.to_host(self._gap(state))
+            gap = device.to_host(self._gap(state, slack=True))
         n["gradient_max"][which] = largest[which]
         # J itself is known to rounding alone
         rounding = _FLAT * np.abs(n["value"])
         n["gap"][which] = np.where(np.isfinite(gap), gap + rounding, np.nan)[which]
 
-    def _gap(self, state: State) -> Array:
-        """(K,) an upper bound of J − J*; infinite where there is none."""
+    def _settle_bias(self, state: State, which: Flags) -> None:
+        """Bring the biases of some columns to their own optima, which bounds take for granted.
+
+        A column keeps its point where J or the largest slope would be worse by it.
+        """
+        xp, device, a, n = self.device.xp, self.device, state.arrays, state.numbers
+        where = np.flatnonzero(which)
+        if not len(where):
+            return
+        columns = device.to_device(where)
+        part = self.take(where)
+        o, r = part.objective, self.objective.inner
+        inner = State(0, {name: xp.take(a[name], columns, axis=-1) for name in ("w", "g")})
+        w, g = inner.arrays["w"], inner.arrays["g"]
+        bound = np.maximum(device.to_host(part._largest(inner)), self.settings.tol[where])
+        for _ in range(_BIAS_STEPS):
+            trial = inner.moved(lambda array: array.copy())
+            trial.arrays["w"][r] += o.bias_step(w, g[r])
+            sums = o.value(trial.arrays["w"], trial.arrays["g"], full=False)
+            value = device.to_host(sums[0] + part._penalty(trial.arrays["w"]))  # device -> host
+            logged, largest = device.to_host(sums), device.to_host(part._largest(trial))
+            better = (largest <= bound) & (value <= n["value"][where] * (1 + _FLAT))
+            for name in ("w", "g"):
+                xp.copyto(inner.arrays[name], trial.arrays[name], where=device.to_device(better))
+            n["value"][where[better]] = value[better]
+            n["data"][where[better]], n["loss"][where[better]] = (
+                logged[0][better],
+                logged[1][better],
+            )
+        for name in ("w", "g"):
+            a[name][..., columns] = inner.arrays[name]
+
+    def _gap(self, state: State, slack: bool) -> Array:
+        """(K,) an upper bound of J − J*; infinite or NaN where there is none.
+
+        With `slack` the biases are not taken to be at their own optima.
+        """
         o, a = self.objective, state.arrays
         xp, r = self.device.xp, o.inner
         if self.model.variance is None:
             return xp.full(self.columns, np.inf)
         w, g = a["w"][:r], a["g"][:r]
-        slack, bias_gap = self._bias_slack(a)
+        off, bias_gap = self._bias_slack(a) if slack else (0.0, 0.0)
         if not self._sparse:
             curved = self.basis.spectrum if self._whole else xp.zeros(r)
-            return quadratic_gap(xp, g, curved[:, None] + o.l2, slack) + bias_gap
+            return quadratic_gap(xp, g, curved[:, None] + o.l2, off) + bias_gap
         loss = self.device.to_device(state.numbers["data"])
-        return sparse_gap(xp, w, g, o.l2, self._l1, loss, slack) + bias_gap
+        return sparse_gap(xp, w, g, o.l2, self._l1, loss, off) + bias_gap
 
     @property
     def _whole(self) -> bool:

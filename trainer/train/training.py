@@ -194,7 +194,8 @@ class Training:
     def evaluations(self) -> Indices:
         """(K,) how many evaluations each column has had."""
         counted = -(-np.maximum(self._evaluated, 0) // max(self.every, 1))
-        return np.maximum(counted, self._evaluated >= 0)
+        evaluations: Indices = np.maximum(counted, self._evaluated >= 0)
+        return evaluations
 
     def latest(self, name: str) -> Numbers:
         """(K,) a metric of each column's last evaluation; NaN without one."""

@@ -217,7 +217,8 @@ class Recorder:
         pass
 
     def on_reading(self, stack: int, columns: np.ndarray, reading: Reading) -> None:
-        self.evaluations.append((reading.step, reading.metrics, reading.due))
+        (step,) = set(reading.step.tolist())  # of first-order columns the same for all
+        self.evaluations.append((step, reading.metrics, reading.due))
         self._columns.append(columns)
 
     def on_round(self, clock: Clock) -> None:

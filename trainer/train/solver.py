@@ -30,12 +30,12 @@ from trainer.optim.gaps import quadratic_gap, sparse_gap
 from trainer.optim.lbfgs import direction, dot
 from trainer.optim.orthants import orthant, project, pseudo_gradient
 from trainer.train.chunks import FullBatch, RowSet
+from trainer.train.hessians import MOST_HESSIANS, Hessians
 from trainer.train.log import Log
 from trainer.train.method import Method, Size
 from trainer.train.objective import (
     FEWEST_ROWS,
     MOST_CACHED,
-    MOST_HESSIANS,
     Objective,
     Turned,
 )
@@ -102,12 +102,14 @@ class SolverStack:
         turned: Turned,
         outputs: int,
         settings: SolverSettings,
+        hessians: Hessians | None = None,
     ) -> None:
         self.device, self.model, self.rows, self.settings = device, model, rows, settings
         self.turned, self.columns = turned, len(settings.l2)
         self.shape = (int(rows.X.shape[1]), outputs, self.columns)  # D, C, K
         self.dtype = rows.X.dtype
         self.objective = Objective(device, model, turned, outputs, settings.bias, settings.l2)
+        self.hessians = hessians or Hessians(device, model, turned, outputs, settings.bias)
         self.batches = FullBatch(device, rows, min(len(rows), self.objective.chunk_rows))
         self.budget = np.full(self.columns, float(1 << 60))  # of rounds: iterations are counted
         self._l1 = device.to_device(settings.l1)
@@ -138,7 +140,15 @@ class SolverStack:
     def take(self, columns: Any) -> SolverStack:
         """A stack of some of the columns, on the same rows."""
         settings = self.settings.take(columns)
-        return SolverStack(self.device, self.model, self.rows, self.turned, self.shape[1], settings)
+        return SolverStack(
+            self.device,
+            self.model,
+            self.rows,
+            self.turned,
+            self.shape[1],
+            settings,
+            self.hessians,
+        )
 
     # --- state ---
 
@@ -350,16 +360,14 @@ class SolverStack:
 
     def _largest(self, state: State) -> Array:
         """(K,) max |dJ/dW| and |dJ/db| of the features as they are, with l1 of the subgradient."""
-        xp, o = self.device.xp, self.objective
-        steepest = self._steepest(state.arrays["w"], state.arrays["g"])
-        outer = self.basis.weights(xp, steepest[: o.inner])
-        if not o.bias:
-            return xp.absolute(outer).max(axis=(0, 1), initial=0.0)
-        row = steepest[o.inner]
-        if not self._sparse:
-            outer += self.basis.mean[:, None, None] * row
+        xp, o, w, g = self.device.xp, self.objective, state.arrays["w"], state.arrays["g"]
+        outer = self.basis.weights(xp, g[: o.inner])
+        if o.bias:  # of the rows before they were centred
+            outer += self.basis.mean[:, None, None] * g[o.inner]
+        if self._sparse:
+            outer = pseudo_gradient(xp, w[: o.inner], outer, self._l1)
         largest = xp.absolute(outer).max(axis=(0, 1), initial=0.0)
-        return xp.maximum(largest, xp.absolute(row).max(axis=0))
+        return xp.maximum(largest, xp.absolute(g[o.inner]).max(axis=0)) if o.bias else largest
 
     # --- directions ---
 
@@ -442,27 +450,26 @@ class SolverStack:
 
     def _groups(self, which: Flags) -> Iterator[Array]:
         """Column numbers, as many at a time as Hessians have room for, on the device."""
-        every, size = np.flatnonzero(which), self.objective.at_once()
+        every, size = np.flatnonzero(which), self.hessians.at_once()
         for first in range(0, len(every), size):
             yield self.device.to_device(every[first : first + size])
 
     def _invert(self, state: State, which: Flags) -> None:
         """Give columns the inverse Hessian of where they are, and forget their pairs."""
-        xp, a, o = self.device.xp, state.arrays, self.objective
+        xp, a, h = self.device.xp, state.arrays, self.hessians
         if not which.any():
             return
         if "h" not in a:
-            a["h"] = xp.zeros((o.order, o.order, o.blocks, self.columns))
+            a["h"] = xp.zeros((h.order, h.order, h.blocks, self.columns))
         for columns in self._groups(which):
             w = xp.take(a["w"], columns, axis=-1)  # (P, C, k)
-            a["h"][..., columns] = o.inverses(w, xp.take(o.l2, columns))
+            a["h"][..., columns] = h.inverses(w, xp.take(self.objective.l2, columns))
         a["rho"] *= ~self.device.to_device(which)
 
     def _apply(self, h: Array, q: Array) -> Array:
         """H⁻¹·q (P, C, K) for inverses (Q, Q, blocks, K)."""
-        xp, o = self.device.xp, self.objective
-        right = q.reshape(o.order, o.blocks, self.columns)
-        return xp.einsum("abck,bck->ack", h, right).reshape(q.shape)
+        right = q.reshape(self.hessians.order, self.hessians.blocks, self.columns)
+        return self.device.xp.einsum("abck,bck->ack", h, right).reshape(q.shape)
 
     def _aligned(self, new: Array, steepest: Array) -> Array:
         """A direction that is downhill in every weight: elsewhere 0 (Andrew & Gao 2007, §3.2)."""
@@ -476,7 +483,7 @@ class SolverStack:
         for columns in self._groups(which):
             w = xp.take(a["w"], columns, axis=-1)  # (P, C, k)
             g = xp.take(steepest, columns, axis=-1)
-            new[..., columns] = o.newton(w, g, xp.take(o.l2, columns))
+            new[..., columns] = self.hessians.step(w, g, xp.take(o.l2, columns))
 
     def _sparse_newton(self, state: State, which: Flags, new: Array) -> None:
         """Steps to the minimiser of the second-order model with l1 (Lee, Sun & Saunders 2014).
@@ -484,11 +491,11 @@ class SolverStack:
         Columns go from strong penalties to weak ones, where the signs of one are the guess for
         the next; what is found is exact, and so the same without it.
         """
-        o, l1 = self.objective, self.settings.l1
+        l1 = self.settings.l1
         guess: dict[int, Array] = {}
         for k in sorted(np.flatnonzero(which).tolist(), key=lambda k: -l1[k]):
             new[..., k] = 0
-            for block in range(o.blocks):
+            for block in range(self.hessians.blocks):
                 self._minimize(state, k, block, guess, new)
             state.numbers["within"][k] = 0
 
@@ -504,7 +511,7 @@ class SolverStack:
         if not o.model.quadratic:
             works &= (w != 0) | (xp.absolute(g) > _NEAR * l1) | ~weights
         elements = xp.flatnonzero(works)
-        M = o.curvature(a["w"][..., k], elements, l2)
+        M = self.hessians.part(a["w"][..., k], elements, l2)
         start, slope = w[elements], g[elements]
         penalties = xp.where(weights[elements], l1, 0.0)
         signs = orthant(xp, start, slope, penalties) * (penalties > 0)

@@ -24,6 +24,8 @@ UFUNCS = [
     "divide",
     "equal",
     "exp",
+    "floor_divide",
+    "fmin",
     "greater",
     "greater_equal",
     "invert",
@@ -43,6 +45,7 @@ UFUNCS = [
     "not_equal",
     "power",
     "reciprocal",
+    "remainder",
     "sign",
     "sqrt",
     "square",
@@ -54,6 +57,8 @@ OPERATORS = {
     "sub": "subtract",
     "mul": "multiply",
     "truediv": "divide",
+    "floordiv": "floor_divide",
+    "mod": "remainder",
     "pow": "power",
     "and": "bitwise_and",
     "or": "bitwise_or",
@@ -212,6 +217,17 @@ class ndarray:
     def max(self, axis: Any = None, out: Any = None, keepdims: bool = False) -> ndarray:
         return self._cupy.max(self, axis, out, keepdims)
 
+    def min(self, axis: Any = None, out: Any = None, keepdims: bool = False) -> ndarray:
+        return self._cupy.min(self, axis, out, keepdims)
+
+    def argmax(
+        self, axis: Any = None, out: Any = None, dtype: Any = None, keepdims: bool = False
+    ) -> ndarray:
+        return self._cupy.argmax(self, axis, dtype, out, keepdims)
+
+    def transpose(self, *axes: Any) -> ndarray:
+        return ndarray(self._cupy, self._held.transpose(*axes))
+
     def all(self, axis: Any = None, out: Any = None, keepdims: bool = False) -> ndarray:
         return self._cupy.all(self, axis, out, keepdims)
 
@@ -244,6 +260,34 @@ def _add_operators() -> None:
 _add_operators()
 
 
+class Linalg:
+    """cupy.linalg: what it finds singular or not finite comes back as NaN, and is no error."""
+
+    def __init__(self, cupy: Cupy) -> None:
+        self._cupy = cupy
+
+    def _done(self, function: Any, *arrays: Any, **keywords: Any) -> Any:
+        held = [self._cupy._held(array) for array in arrays]
+        found = function(*held, **keywords)
+        several = isinstance(found, tuple)
+        return tuple(map(self._cupy._new, found)) if several else self._cupy._new(found)
+
+    def eigh(self, a: Any, UPLO: str = "L") -> Any:
+        return self._done(np.linalg.eigh, a, UPLO=UPLO)
+
+    def qr(self, a: Any, mode: str = "reduced") -> Any:
+        return self._done(np.linalg.qr, a, mode=mode)
+
+    def svd(self, a: Any, full_matrices: bool = True, compute_uv: bool = True) -> Any:
+        return self._done(np.linalg.svd, a, full_matrices=full_matrices, compute_uv=compute_uv)
+
+    def solve(self, a: Any, b: Any) -> Any:
+        return self._done(np.linalg.solve, a, b)
+
+    def inv(self, a: Any) -> Any:
+        return self._done(np.linalg.inv, a)
+
+
 class Cupy:
     """The module: what is not here, the package may not use."""
 
@@ -256,6 +300,7 @@ class Cupy:
             setattr(self, name, Ufunc(self, getattr(np, name)))
         for alias, name in ALIASES.items():
             setattr(self, alias, getattr(self, name))
+        self.linalg = Linalg(self)
         self.cuda = SimpleNamespace(runtime=SimpleNamespace(memGetInfo=lambda: (2**30, 2**31)))
 
     def _new(self, held: Any) -> ndarray:
@@ -335,6 +380,68 @@ class Cupy:
     def ones(self, shape: Any, dtype: Any = float, order: str = "C") -> ndarray:
         return self._new(np.ones(shape, dtype))
 
+    def array(
+        self,
+        obj: Any,
+        dtype: Any = None,
+        copy: Any = True,
+        order: str = "K",
+        subok: bool = False,
+        ndmin: int = 0,
+        *,
+        blocking: bool = False,
+    ) -> ndarray:
+        if isinstance(obj, ndarray):
+            return self._new(np.array(obj._held, dtype=dtype))
+        return self.asarray(obj, dtype)
+
+    def zeros_like(
+        self, a: Any, dtype: Any = None, order: str = "K", subok: Any = None, shape: Any = None
+    ) -> ndarray:
+        return self._new(np.zeros_like(self._held(a), dtype=dtype))
+
+    def empty_like(
+        self,
+        prototype: Any,
+        dtype: Any = None,
+        order: str = "K",
+        subok: Any = None,
+        shape: Any = None,
+    ) -> ndarray:
+        held = self._held(prototype)
+        return self.empty(held.shape, held.dtype if dtype is None else dtype)
+
+    def full(self, shape: Any, fill_value: Any, dtype: Any = None, order: str = "C") -> ndarray:
+        return self._new(np.full(shape, self._operand(fill_value), dtype))
+
+    def ascontiguousarray(self, a: Any, dtype: Any = None) -> ndarray:
+        held = self._held(a)
+        if held.flags.c_contiguous and dtype in (None, held.dtype):
+            return a
+        return self._new(np.ascontiguousarray(held, dtype))
+
+    def concatenate(
+        self,
+        tup: Any,
+        axis: Any = 0,
+        out: Any = None,
+        *,
+        dtype: Any = None,
+        casting: str = "same_kind",
+    ) -> ndarray:
+        return self._new(np.concatenate([self._held(one) for one in tup], axis))
+
+    def stack(
+        self,
+        tup: Any,
+        axis: Any = 0,
+        out: Any = None,
+        *,
+        dtype: Any = None,
+        casting: str = "same_kind",
+    ) -> ndarray:
+        return self._new(np.stack([self._held(one) for one in tup], axis))
+
     def arange(self, start: Any, stop: Any = None, step: Any = 1, dtype: Any = None) -> ndarray:
         return self._new(np.arange(start, stop, step, dtype=dtype))
 
@@ -352,6 +459,9 @@ class Cupy:
 
     def max(self, a: Any, axis: Any = None, out: Any = None, keepdims: bool = False) -> ndarray:
         return self._reduced(np.max, a, out, axis=axis, keepdims=keepdims)
+
+    def min(self, a: Any, axis: Any = None, out: Any = None, keepdims: bool = False) -> ndarray:
+        return self._reduced(np.min, a, out, axis=axis, keepdims=keepdims)
 
     def all(self, a: Any, axis: Any = None, out: Any = None, keepdims: bool = False) -> ndarray:
         return self._reduced(np.all, a, out, axis=axis, keepdims=keepdims)
@@ -382,6 +492,17 @@ class Cupy:
         self.counts.allocations += not fits
         np.matmul(a, b, out=target)
         return out
+
+    def einsum(self, *operands: Any, **kwargs: Any) -> ndarray:
+        subscripts, *arrays = operands
+        return self._new(np.einsum(subscripts, *map(self._held, arrays), **kwargs))
+
+    def diagonal(self, a: Any, offset: int = 0, axis1: int = 0, axis2: int = 1) -> ndarray:
+        return ndarray(self, np.diagonal(self._held(a), offset, axis1, axis2))
+
+    def flatnonzero(self, a: Any) -> ndarray:
+        self.counts.syncs += 1  # how many there are
+        return self._new(np.flatnonzero(self._held(a)))
 
     def tensordot(self, a: Any, b: Any, axes: Any = 2) -> ndarray:
         return self._new(np.tensordot(self._held(a), self._held(b), axes))

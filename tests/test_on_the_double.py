@@ -16,6 +16,7 @@ TESTS = Path(__file__).parent
 SELECTION = [
     "test_on_the_double.py",
     "train/test_fit.py",
+    "train/test_solvers.py::test_a_stack_is_its_single_runs",
     "train/test_state.py",
     "sweep/test_clock.py",
     "model/test_extremes.py",

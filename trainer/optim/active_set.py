@@ -52,8 +52,8 @@ def minimize(xp: Any, M: Array, c: Array, l1: Array, signs: Array) -> Minimum:
     free = l1 == 0
     signs = signs.copy()
     x = xp.zeros_like(c)
-    diagonal = xp.einsum("nn->n", M)
-    ridge = _RIDGE * len(c) * float(diagonal.max(initial=0.0)) + float(np.finfo(np.float64).tiny)
+    largest = float(xp.diagonal(M).max()) if len(c) else 0.0
+    ridge = _RIDGE * len(c) * largest + float(np.finfo(np.float64).tiny)
     for guess in range(_GUESSES):
         active = xp.flatnonzero(free | (signs != 0))
         x[:] = 0
@@ -103,9 +103,9 @@ def _descend(xp: Any, M: Array, c: Array, l1: Array, start: Array) -> Minimum:
     """Some rounds of coordinate descent from a point."""
     x = start.copy()
     slope = M @ x - c  # (n,)
-    diagonal = xp.einsum("nn->n", M)
+    diagonal = xp.diagonal(M)
     moves = [j for j, curvature in enumerate(diagonal.tolist()) if curvature > 0]
-    largest = float(diagonal.max(initial=0.0))
+    largest = float(diagonal.max())
     for _ in range(_SWEEPS):
         farthest = 0.0
         for j in moves:
@@ -117,6 +117,6 @@ def _descend(xp: Any, M: Array, c: Array, l1: Array, start: Array) -> Minimum:
                 x[j] = after
                 slope += (after - before) * M[:, j]
                 farthest = max(farthest, abs(after - before) * (curvature * largest) ** 0.5)
-        if farthest <= _ROUNDING * float(xp.absolute(c).max(initial=0.0)):
+        if farthest <= _ROUNDING * float(xp.absolute(c).max()):
             break
     return Minimum(x, xp.sign(x), exact=False)

@@ -24,8 +24,10 @@ def quadratic_gap(xp: Any, gradient: Array, curvature: Array, slack: Array | flo
         curvature: (r, K) that of J at least; where it is 0 there is no bound.
         slack: (K,) by how much ‖dJ/dW‖ may differ at the bias's own optimum.
     """
+    if len(gradient) == 0:  # no direction has any rows
+        return xp.zeros(gradient.shape[-1])
     scaled = gradient / xp.sqrt(curvature)[:, None, :]
-    least = curvature.min(axis=0, initial=np.inf)
+    least = curvature.min(axis=0)
     norm = xp.sqrt(xp.einsum("rck,rck->k", scaled, scaled)) + slack / xp.sqrt(least)
     return 0.5 * norm * norm
 
@@ -59,7 +61,7 @@ def sparse_gap(
     over = xp.maximum(size - l1, 0)
     beyond = xp.sqrt(xp.einsum("rck,rck->k", over, over)) + slack
     by_l2 = meets + penalty + xp.where(l2 > 0, 0.5 * beyond * beyond / l2, np.inf)
-    largest = size.max(axis=(0, 1), initial=0.0) + slack
+    largest = size.max(axis=(0, 1)) + slack
     s = xp.minimum(1.0, l1 / xp.maximum(largest, np.finfo(np.float64).tiny))
     by_l1 = (1 - s) * loss + s * meets + penalty
     return xp.maximum(xp.fmin(by_l2, by_l1), 0.0) + slack * norm

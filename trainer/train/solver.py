@@ -366,7 +366,7 @@ class SolverStack:
             outer += self.basis.mean[:, None, None] * g[o.inner]
         if self._sparse:
             outer = pseudo_gradient(xp, w[: o.inner], outer, self._l1)
-        largest = xp.absolute(outer).max(axis=(0, 1), initial=0.0)
+        largest = xp.absolute(outer).max(axis=(0, 1))
         return xp.maximum(largest, xp.absolute(g[o.inner]).max(axis=0)) if o.bias else largest
 
     # --- directions ---
@@ -399,17 +399,15 @@ class SolverStack:
         """(P,) λ of the weights, and 1 of the bias; nowhere 0."""
         xp, o = self.device.xp, self.objective
         spectrum = self.basis.spectrum
-        least = spectrum.max(initial=0.0) * EPS if len(spectrum) else 0.0
+        least = spectrum.max() * EPS if len(spectrum) else 0.0
         spectrum = xp.maximum(spectrum, least + np.finfo(np.float64).tiny)
         return xp.concatenate([spectrum, xp.ones(1)]) if o.bias else spectrum
 
     def _scale(self, gamma: Numbers) -> Array:
         """H₀ (P, 1, K) = 1/(γ·λ + l2), of the bias 1/γ."""
-        xp, o = self.device.xp, self.objective
-        l2 = xp.broadcast_to(o.l2, (o.inner, self.columns))
-        if o.bias:
-            l2 = xp.concatenate([l2, xp.zeros((1, self.columns))])
-        return 1 / (self._spectrum()[:, None] * self.device.to_device(gamma) + l2)[:, None, :]
+        curvature = self._spectrum()[:, None] * self.device.to_device(gamma)  # (P, K)
+        curvature[: self.objective.inner] += self.objective.l2
+        return (1 / curvature)[:, None, :]
 
     def _aim(self, state: State, takes: Flags) -> None:
         """Give new directions to columns that took their points."""

@@ -1,6 +1,8 @@
-"""The benchmark of sweeps: what is run of each, that ours runs right, and its page."""
+"""The benchmarks of sweeps and solvers: what is run, that ours runs right, and their pages."""
 
 import sys
+import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +12,14 @@ import trainer
 
 sys.path.append(str(Path(trainer.__file__).parent.parent))
 
+from benchmarks.solvers import cases as solvers
+from benchmarks.solvers.command import PARTS, tasks
+from benchmarks.solvers.contenders import Contender, contenders
+from benchmarks.solvers.limits import OutOfTimeError, limited
+from benchmarks.solvers.table import page as solver_page
+from benchmarks.solvers.tasks import lasso, penalties, ridge, sparse
+from benchmarks.solvers.timing import Measured as Solved
+from benchmarks.solvers.timing import measure
 from benchmarks.sweep.cases import BATCH, SIZES, Case, case, grid
 from benchmarks.sweep.contenders import CONTENDERS
 from benchmarks.sweep.ours import Loop, Trained, Whole
@@ -86,3 +96,77 @@ def test_the_page_has_a_row_for_each_contender():
     cell = "6.00, **2.00** (2.00–2.00)<br>[250 rows]"
     assert f"| {names[1]} | {cell} | {cell} | 5e-01 |" in lines
     assert f"| {names[0]} | – | 1,234 |" in lines
+
+
+def two_classes(rows: int = 60) -> solvers.Case:
+    rng = np.random.default_rng(3)
+    X = rng.standard_normal((rows, 4))
+    y = (X[:, 0] + rng.standard_normal(rows) > 0).astype(np.int64)
+    return solvers.Case("tiny", "logistic", X, y, 1)
+
+
+def three_classes() -> solvers.Case:
+    one = two_classes()
+    return replace(one, model="softmax", y=one.y + (one.X[:, 1] > 1), outputs=3)
+
+
+TASKS = {
+    "logistic": penalties(two_classes(), 3, 1),
+    "one penalty, softmax": penalties(three_classes(), 1, 1),
+    "folds": penalties(three_classes(), 2, 5),
+    "ridge": ridge(two_classes(), 1, K=3),
+    "ridge, folds": ridge(two_classes(), 5, K=3),
+    "lasso": lasso(two_classes(), K=4, ratio=0.1),
+    "l1": sparse(two_classes(), K=3, ratio=0.1),
+}
+
+
+@pytest.mark.parametrize("name", TASKS)
+def test_solvers_reach_the_same_objective(name):
+    pytest.importorskip("sklearn")
+    task = TASKS[name]
+    who = [one for one in contenders(task) if not one.package and "GridSearch" not in one.name]
+    measured = measure(task, rounds=1, seconds=30, who=who)
+    slow = {"scikit-learn liblinear, cold", "scikit-learn saga, warm"}  # an intercept, the last bit
+    for result in measured.results:
+        if result.contender.checked and result.contender.name not in slow:
+            assert not result.words, result.contender.name
+            assert result.gap <= task.target
+            assert task.form != "l1" or result.support >= task.K - 1  # where all weights just are 0
+    assert len(measured.results) == len(who) >= 2
+    assert not measured.lowered
+    text = solver_page([measured], "here", ["a note"], (1, 30, 1e-11))
+    lines = [line for line in text.splitlines() if line.startswith(f"| {task.K} | ")]
+    assert len(lines) == len(who)
+    assert "\n- a note\n" in text
+
+
+def test_zero_weights_are_where_gaps_are_counted_from():
+    for task in TASKS.values():
+        if task.folds == 1:
+            shape = (4, task.case.outputs, task.K)
+            bias = np.full(shape[1:], task.case.y.mean() if task.case.model == "linear" else 0)
+            start = task.objective([(np.zeros(shape), bias)])
+            np.testing.assert_allclose(start, np.repeat(task.start, task.K, axis=1))
+
+
+def test_what_is_not_installed_or_fails_or_is_slow_is_said():
+    pytest.importorskip("sklearn")
+    task = TASKS["logistic"]
+    ours = contenders(task)[0]
+    absent = Contender("absent", "others.glum", package="no_such_package")
+    failing = Contender("failing", "sklearns.logistic", settings={"solver": "none such"})
+    results = measure(task, rounds=1, seconds=30, who=[ours, absent, failing]).results
+    assert results[1].words == "not installed"
+    assert results[2].words.startswith("InvalidParameterError at 1e-02: ")
+    assert not results[1].seconds
+    text = solver_page([Solved(task, results, {})], "here", [], (1, 30, 1e-11))
+    assert "| 3 | absent | – | not installed | – | – | – |" in text
+    with pytest.raises(OutOfTimeError), limited(0.01):
+        time.sleep(10)
+
+
+def test_a_part_has_its_tasks():
+    counts = {part: len(list(tasks(two_classes(), [part], [1, 2]))) for part in PARTS}
+    assert counts == {"l2": 2, "folds": 2, "ridge": 0, "lasso": 0, "l1": 0}
+    assert solvers.case("embeddings", None) is None

@@ -165,6 +165,13 @@ class Columns:
         return 1 if size == "full" else -(-len(self.ground.rows) // size)
 
     @property
+    def solver(self) -> tuple[str, str] | None:
+        """Which solver goes to the optimum and why; None for a first-order optimizer."""
+        if not isinstance(self.settings, SolverSettings):
+            return None
+        return self.settings.method.name, self.settings.method.reason
+
+    @property
     def budget(self) -> Numbers:
         """(K,) most steps."""
         if isinstance(self.settings, SolverSettings):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -34,6 +35,7 @@ def finish(
     trials, spec, metric = trial_results(sweep), sweep.spec, sweep.rules.metric
     ranked = rank(trials, metric)
     folder.write_trials(trial_rows(ranked, sweep.metrics))
+    _write_solvers(folder, sweep)
     if sweep.repeats > 1:
         folder.write_repeats(repeat_rows(ranked, sweep.metrics))
     if spec.log.weights == "all":
@@ -58,6 +60,17 @@ def finish(
         terminal.summary(run_words(folder.path, chosen.best, tests[chosen.best.number]))
     interrupted = any(trial.status == "interrupted" for trial in trials)
     return "interrupted" if interrupted else "finished"
+
+
+def _write_solvers(folder: RunFolder, sweep: Sweep) -> None:
+    """Say in the manifest which solvers there were and why, and for how many columns."""
+    counts: Counter[tuple[str, str]] = Counter()
+    for planned, facts in zip(sweep.crew.planned, sweep.crew.facts, strict=True):
+        if facts is not None and facts.solver is not None:
+            counts[facts.solver] += len(planned.columns)
+    if counts:
+        told = [{"name": n, "reason": r, "columns": c} for (n, r), c in counts.items()]
+        folder.update_manifest(solver=told)
 
 
 def _models(sweep: Sweep, chosen: Chosen, observer: Silent, terminal: Terminal) -> dict[int, Model]:

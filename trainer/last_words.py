@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from trainer.spec.schema import Solver
 from trainer.sweep.select import Chosen, TrialResult, ranks
 from trainer.terminal import Verbatim, printable
 
@@ -90,10 +91,12 @@ def run_words(folder: Path, trial: TrialResult, tests: Mapping[str, float]) -> l
     """Of a run with one column: how it ended and its metrics."""
     quoted = shlex.quote(str(folder))
     status = trial.status.replace("_", " ")
-    epoch = f"epoch {trial.best_epoch} of {trial.epochs}"
+    epoch = f"; epoch {trial.best_epoch} of {trial.epochs} counts"
+    if isinstance(trial.spec.optimizer, Solver):  # whose reason tells how far it went
+        epoch = ""
     numbers = {**trial.metrics, **tests}
     return [
-        ("outcome", f"{status}: {trial.reason}; {epoch} counts"),
+        ("outcome", f"{status}: {trial.reason}{epoch}"),
         ("metrics", _metrics(numbers)),
         ("predict", Verbatim(f"python -m trainer predict {quoted} DATA")),
     ]
@@ -222,6 +225,8 @@ def _groups(chosen: Chosen, tests: Mapping[int, Mapping[str, float]], brief: _Br
 def _refit(best: TrialResult, refit: Mapping[str, Any]) -> str:
     """On what and for how long the model was trained again."""
     rows = {"train": "all training rows", "train+val": "training and validation rows"}
+    if isinstance(best.spec.optimizer, Solver):
+        return f"trained again on {rows[refit['rows']]}"
     number, unit = refit["epochs"], "epoch"
     if best.spec.optimizer.steps:  # of which more rows make fewer epochs
         number, unit = best.best_step, "step"

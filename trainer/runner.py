@@ -115,6 +115,8 @@ def _carry_out(
             ("device", f"{device.kind}: {device.name} ({device.reason})"),
             ("objective", objective_line(sweep.first, len(sweep.trials) > 1)),
         ]
+        if sweep.first.solver is not None:
+            told.append(("solver", "{} in float64: {}".format(*sweep.first.solver)))
         told += [("sweep", sweep_line(sweep))] if sweep.is_sweep else []
         terminal.summary([*told, ("folder", folder.path)])
         _write_start(folder, spec, sweep, command)

@@ -33,9 +33,18 @@ LINES = [
     ("optimizer: sgd",
      "a.yaml:3:12: optimizer: expected a mapping of keys, got 'sgd'; for example {name: sgd}"),
     ("optimizer: {name: adm}",
-     "a.yaml:3:19: optimizer.name: expected sgd, adam or adamw, got 'adm'; did you mean adam?"),
+     "a.yaml:3:19: optimizer.name: expected sgd, adam, adamw, lbfgs, newton, exact or"
+     " auto, got 'adm'; did you mean adam?"),
+    ("optimizer: {name: liblinear, beta1: 0.5}",
+     "a.yaml:3:19: optimizer.name: expected sgd, adam, adamw, lbfgs, newton, exact or auto, got"
+     " 'liblinear'; for example sgd"),
     ("optimizer: {name: lbfgs, beta1: 0.5}",
-     "a.yaml:3:19: optimizer.name: expected sgd, adam or adamw, got 'lbfgs'; for example sgd"),
+     "a.yaml:3:26: optimizer.beta1: beta1 belongs to adam and adamw, not lbfgs; remove it"),
+    ("optimizer: {name: newton, lr: 0.1}",
+     "a.yaml:3:27: optimizer.lr: lr belongs to sgd, adam and adamw, not newton; remove it"),
+    ("optimizer: {name: adam, tol: 0.1}",
+     "a.yaml:3:25: optimizer.tol: tol belongs to lbfgs, newton, exact and auto, not adam; remove"
+     " it"),
     ("optimizer: {name: adam, momentum: 0.9}",
      "a.yaml:3:25: optimizer.momentum: momentum belongs to sgd, not adam; remove it"),
     ("optimizer: {beta1: 0.9}",
@@ -141,7 +150,7 @@ def test_a_fault_of_data_says_where_what_and_what_would_be_right(tmp_path, text,
 
 
 def test_the_tables_of_lines_are_whole():
-    assert (len(LINES), len(DATA_LINES)) == (35, 16)
+    assert (len(LINES), len(DATA_LINES)) == (38, 16)
 
 
 # Other tools' words: (the block, the word, its value, what is proposed).

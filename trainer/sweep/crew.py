@@ -32,6 +32,7 @@ class Facts:
         l2, l1: (K,) penalties of the objective.
         weight_sum: S of the rows, which scikit-learn's C is made of.
         steps_per_epoch: steps in an epoch.
+        solver: which it is and why, or None.
         index: (N,) each row's number in its source.
     """
 
@@ -39,6 +40,7 @@ class Facts:
     l1: Numbers
     weight_sum: float
     steps_per_epoch: int
+    solver: tuple[str, str] | None
     index: Indices
 
 
@@ -81,7 +83,7 @@ def _training(crew: Crew, i: int, grounds: Grounds, restore: Flags, log_every: i
         built = columns()
         index = built.prepared.train.index
         S = float(built.s.sum())
-        crew.facts[i] = Facts(built.l2, built.l1, S, built.steps_per_epoch, index)
+        crew.facts[i] = Facts(built.l2, built.l1, S, built.steps_per_epoch, built.solver, index)
         return built.stack(which)
 
     def start(stack: AnyStack) -> State:

@@ -46,6 +46,7 @@ from trainer.train.state import State
 Array = Any
 Numbers = np.ndarray[Any, np.dtype[np.float64]]
 Flags = np.ndarray[Any, np.dtype[np.bool_]]
+Indices = np.ndarray[Any, np.dtype[np.int64]]
 EPS = float(np.finfo(np.float64).eps)
 _DECREASE = 1e-4  # Armijo's share of the slope's promise (Nocedal & Wright 2006, §3.1)
 _FLAT = 16 * EPS  # of |J|: differences below it are rounding
@@ -565,49 +566,43 @@ class SolverStack:
             return
         n, device = state.numbers, self.device
         with np.errstate(all="ignore"):
-            gap = device.to_host(self._gap(state, slack=True))
-            if self.objective.bias:
-                loose = gap > _LOOSE * device.to_host(self._gap(state, slack=False))
-                self._settle_bias(state, which & loose)
-                self._write(state)
             largest = device.to_host(self._largest(state))
-            gap = device.to_host(self._gap(state, slack=True))
+            gap = np.array(device.to_host(self._gap(state, slack=True)))
+            if self.objective.bias:
+                loose = which & (gap > _LOOSE * device.to_host(self._gap(state, slack=False)))
+                self._tighten(state, np.flatnonzero(loose), gap)
         n["gradient_max"][which] = largest[which]
         # J itself is known to rounding alone
         rounding = _FLAT * np.abs(n["value"])
         n["gap"][which] = np.where(np.isfinite(gap), gap + rounding, np.nan)[which]
 
-    def _settle_bias(self, state: State, which: Flags) -> None:
-        """Bring the biases of some columns to their own optima, which bounds take for granted.
+    def _tighten(self, state: State, where: Indices, gap: Numbers) -> None:
+        """Bound some columns by way of the bias's own optimum, which bounds take for granted.
 
-        A column keeps its point where J or the largest slope would be worse by it.
+        J − J* is what J loses on the way there, and what the bound says of it there.
         """
-        xp, device, a, n = self.device.xp, self.device, state.arrays, state.numbers
-        where = np.flatnonzero(which)
         if not len(where):
             return
-        columns = device.to_device(where)
-        part = self.take(where)
+        xp, device, n = self.device.xp, self.device, state.numbers
+        part, columns = self.take(where), device.to_device(where)
         o, r = part.objective, self.objective.inner
-        inner = State(0, {name: xp.take(a[name], columns, axis=-1) for name in ("w", "g")})
-        w, g = inner.arrays["w"], inner.arrays["g"]
-        bound = np.maximum(device.to_host(part._largest(inner)), self.settings.tol[where])
+        arrays = {name: xp.take(state.arrays[name], columns, axis=-1) for name in ("w", "g")}
+        inner = State(0, arrays, numbers={"data": n["data"][where]})
+        value = n["value"][where]
         for _ in range(_BIAS_STEPS):
-            trial = inner.moved(lambda array: array.copy())
-            trial.arrays["w"][r] += o.bias_step(w, g[r])
-            sums = o.value(trial.arrays["w"], trial.arrays["g"], full=False)
-            value = device.to_host(sums[0] + part._penalty(trial.arrays["w"]))  # device -> host
-            logged, largest = device.to_host(sums), device.to_host(part._largest(trial))
-            better = (largest <= bound) & (value <= n["value"][where] * (1 + _FLAT))
-            for name in ("w", "g"):
-                xp.copyto(inner.arrays[name], trial.arrays[name], where=device.to_device(better))
-            n["value"][where[better]] = value[better]
-            n["data"][where[better]], n["loss"][where[better]] = (
-                logged[0][better],
-                logged[1][better],
-            )
-        for name in ("w", "g"):
-            a[name][..., columns] = inner.arrays[name]
+            trial = arrays["w"].copy()
+            trial[r] += o.bias_step(arrays["w"], arrays["g"][r])
+            grad = xp.empty_like(trial)
+            sums = o.value(trial, grad, full=False)
+            found = device.to_host(sums[0] + part._penalty(trial))  # device -> host
+            better = found <= value * (1 + _FLAT)
+            for name, array in (("w", trial), ("g", grad)):
+                xp.copyto(arrays[name], array, where=device.to_device(better))
+            value = np.where(better, found, value)
+            data = device.to_host(sums)[0]
+            inner.numbers["data"] = np.where(better, data, inner.numbers["data"])
+        lost = np.maximum(n["value"][where] - value, 0)
+        gap[where] = np.fmin(gap[where], device.to_host(part._gap(inner, slack=True)) + lost)
 
     def _gap(self, state: State, slack: bool) -> Array:
         """(K,) an upper bound of J − J*; infinite or NaN where there is none.

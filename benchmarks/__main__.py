@@ -13,7 +13,8 @@ import numpy as np
 from benchmarks import ours, plain
 from benchmarks.measure import Timing, in_turn, peak_gflops
 from benchmarks.problems import Array, Problem, problems, settings
-from benchmarks.sweep import command
+from benchmarks.solvers import command as solvers
+from benchmarks.sweep import command as sweep
 from benchmarks.table import Measured, picture, table
 
 LOOP_LIMIT = 64  # beyond that a loop of single fits only takes longer
@@ -21,11 +22,13 @@ LOOP_LIMIT = 64  # beyond that a loop of single fits only takes longer
 
 def main() -> None:
     """Read the arguments, measure, write."""
-    if "--sweep" in sys.argv:
-        command.main([word for word in sys.argv[1:] if word != "--sweep"])
-        return
+    for flag, command in (("--sweep", sweep), ("--solvers", solvers)):
+        if flag in sys.argv:
+            command.main([word for word in sys.argv[1:] if word != flag])
+            return
     parser = argparse.ArgumentParser(prog="scripts/bench", description=__doc__)
     parser.add_argument("--sweep", action="store_true", help="whole sweeps; with --help of its own")
+    parser.add_argument("--solvers", action="store_true", help="to the optimum; the same")
     parser.add_argument("--problem", action="append", choices=["mnist", "higgs", "digits"])
     parser.add_argument("--columns", type=int, nargs="+", default=[1, 16, 64, 256], metavar="K")
     parser.add_argument("--rounds", type=int, default=7, help="measured runs of each contender")

@@ -1,0 +1,1 @@
+"""Time to the same objective beside other solvers: `scripts/bench --solvers`."""

@@ -33,7 +33,6 @@ class Method:
         hessian_from: the iteration from which columns have their own Hessian; None for never.
         hessian_every: iterations for which one serves.
         reason: why this one, for the manifest.
-        remark: what an outcome should say besides; may be empty.
     """
 
     name: str
@@ -41,7 +40,6 @@ class Method:
     hessian_from: int | None = None
     hessian_every: int = 1
     reason: str = ""
-    remark: str = ""
 
 
 def choose_method(name: str, model: Model, size: Size, l1: bool) -> Method:

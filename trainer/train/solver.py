@@ -445,6 +445,8 @@ class SolverStack:
             self._sparse_newton(state, own, new)
         elif own.any() and not method.pairs:
             self._newton(state, own, steepest, new)
+        if self.model.coupled and self.objective.bias:  # moved alike, biases change nothing
+            new[self.objective.inner] -= new[self.objective.inner].sum(axis=0) / self.shape[1]
         xp.copyto(a["d"], new, where=device.to_device(takes))
 
     def _groups(self, which: Flags) -> Iterator[Array]:
@@ -542,23 +544,26 @@ class SolverStack:
         tol, count = float(self.settings.tol[at]), int(n["iterations"])
         if n["gradient_max"] <= tol:
             told = f"{_reached(n)}, tol {tol:.3g}, after {_counted(count)}"
-            return Outcome("converged", told + self._remark, count)
+            return Outcome("converged", told + self._remark(at), count)
         if n["lost"]:
             told = (
                 f"stopped after {_counted(count)}, as no step lowers J in float64: {_reached(n)},"
                 f" tol {tol:.3g}; optimizer.tol={_above(n['gradient_max'])} is within reach"
             )
-            return Outcome("not_converged", told + self._remark, count)
+            return Outcome("not_converged", told + self._remark(at), count)
         more = f"optimizer.max_iter={10 * max(count, 1)}"
         told = (
             f"not at its optimum after {_counted(count)}: {_reached(n)}, tol {tol:.3g}; {more}, a"
             " larger optimizer.tol or a stronger penalty"
         )
-        return Outcome("not_converged", told + self._remark, count)
+        return Outcome("not_converged", told + self._remark(at), count)
 
-    @property
-    def _remark(self) -> str:
-        return "; " + self.settings.method.remark if self.settings.method.remark else ""
+    def _remark(self, at: int) -> str:
+        """What a column without a penalty has where its rows decide nothing."""
+        if not self.basis.dropped or self.settings.l2[at] > 0:
+            return ""
+        told = f"{self.basis.dropped} directions of {self.shape[0]} have no rows in them"
+        return f"; {told}: of all solutions it is the one of least norm"
 
     def _certify(self, state: State, which: Flags) -> None:
         """Bound J − J* from above where that can be had, and read max |dJ/dW| exactly."""

@@ -34,7 +34,7 @@ peer, ours, …) in one process. All have the same rows in float64, scaled befor
 - liblinear penalises its intercept, by little (intercept_scaling).
 """
 _PARTS = {
-    "l2": "penalties C = 1e-6 … 1e6",
+    "l2": "penalties C = 1e-6 … 1e6 (one: C = 1)",
     "ridge": "ridge, l2 = 100 … 1e-6",
     "lasso": "lasso path to 1e-3 of the strongest",
     "l1": "l1 path to 1e-3 of the strongest",

@@ -19,6 +19,7 @@ import numpy as np
 
 Array = Any
 MOST_DIRECTIONS = 2048  # a factorisation of more costs more than it saves
+_CONSTANT = 16 * float(np.finfo(np.float64).eps)  # of a feature's size
 _WELL_CONDITIONED = 1e-10  # of λmin/λmax: below it XᵀX has lost what X knows
 
 
@@ -92,17 +93,16 @@ def as_they_are(xp: Any, X: Array, p: Array, bias: bool) -> tuple[Basis, Array]:
 
 
 def _centre(xp: Any, X: Array, p: Array, bias: bool) -> Array:
-    mean = p @ X if bias else xp.zeros(X.shape[1])
-    if bias:
-        X -= mean
-        mean = mean + _again(p, X)
-    return mean
-
-
-def _again(p: Array, X: Array) -> Array:
+    """Subtract the weighted mean in place; what rounding leaves of a constant becomes 0."""
+    if not bias:
+        return xp.zeros(X.shape[1])
+    size = xp.absolute(X).max(axis=0)  # (D,)
+    mean = p @ X
+    X -= mean
     rest = p @ X  # of a mean large beside its deviations
     X -= rest
-    return rest
+    X *= xp.absolute(X).max(axis=0) > _CONSTANT * size
+    return mean + rest
 
 
 def _spectrum(xp: Any, X: Array, p: Array) -> Array:
@@ -115,8 +115,11 @@ def _directions(xp: Any, X: Array, p: Array) -> Array:
     root = X * xp.sqrt(p)[:, None]  # (N, D)
     if n > D:
         values, vectors = xp.linalg.eigh(root.T @ root)
-        if float(values[0]) > _WELL_CONDITIONED * float(values[-1]):
-            return vectors
+        largest = float(values[-1])
+        empty = int((values <= _WELL_CONDITIONED * largest).sum())  # the first, if any
+        least = n * np.finfo(np.float64).eps * largest**0.5
+        if not empty or float(xp.absolute(root @ vectors[:, :empty]).max()) * n**0.5 <= least:
+            return xp.ascontiguousarray(vectors[:, empty:])
         _, singular, right = xp.linalg.svd(xp.linalg.qr(root, mode="r"))
         vectors = right.T
     else:

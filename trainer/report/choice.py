@@ -53,7 +53,8 @@ def _rule(sweep: SweepView) -> str:
 def _model(sweep: SweepView, best: Mapping[str, Any]) -> Iterator[str]:
     if refit := best.get("refit"):
         where = _ROWS.get(refit.get("rows"), text(refit.get("rows")))
-        yield f"trained again on {where} for {counted(refit.get('epochs') or 0, 'epoch')}"
+        long = f" for {counted(refit.get('epochs') or 0, 'epoch')}"
+        yield f"trained again on {where}{'' if sweep.material.solved else long}"
     elif sweep.repeats > 1:
         yield "that of the winner's first repeat"
 

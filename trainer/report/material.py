@@ -104,6 +104,11 @@ class Material:
         return next((row for row in self.trials if row["trial"] == self.chosen), first)
 
     @property
+    def solved(self) -> bool:
+        """Whether the chosen trial went to its optimum: its steps are iterations of a solver."""
+        return self.best_row.get("iterations") is not None
+
+    @property
     def best_first(self) -> list[dict[str, Any]]:
         """Rows of trials.csv, the chosen trial's first."""
         best = self.best_row

@@ -23,6 +23,9 @@ def learning_curves(sweep: SweepView) -> Chart | None:
     history = sweep.material.history
     if history is None or sweep.metric not in history.column_names:
         return None
+    columns = set(zip(*(history[name].to_pylist() for name in ("trial", "repeat")), strict=True))
+    if len(columns) == history.num_rows:  # one evaluation each, as solvers have
+        return None
     unit = "step" if sweep.material.config.get("optimizer", {}).get("steps") else "epoch"
     place = {row["trial"]: i for i, row in enumerate(sweep.rows)}
     numbers, inverse = np.unique(history["trial"].to_numpy(), return_inverse=True)

@@ -75,16 +75,20 @@ def step_charts(material: Material) -> list[Chart]:
     if not found:
         return []
     evaluated = columns(material.history, material.best_first)
+    rate = ("Learning rate", "How far a step goes, as scheduled.")
+    if material.solved:
+        rate = ("Step length", "Of the step that the solver proposed: below 1 J would have risen.")
     return [
         _loss_chart(material, found, evaluated),
         _error_chart(material, found),
         _one_chart(
+            material,
             "Gradient norm",
             "‖dJ/dW‖, the slope of the objective: near 0 the weights have come to rest.",
             "grad_norm",
             found,
         ),
-        _one_chart("Learning rate", "How far a step goes, as scheduled.", "lr", found),
+        _one_chart(material, *rate, "lr", found),
     ]
 
 
@@ -128,6 +132,8 @@ def _loss_chart(material: Material, found: list[Column], evaluated: list[Column]
     series = list(_family(found, "loss", "batches of training rows"))
     curves = [column["loss"] for column in found]
     note = "The data term alone, without penalty; each step before its update."
+    if material.solved:
+        note = "The data term alone, without penalty, of the point each iteration reached."
     if evaluated and "val_loss" in evaluated[0].values:
         step, value = evaluated[0]["step"], evaluated[0]["val_loss"].astype(np.float64)
         curves.append(value)
@@ -136,7 +142,7 @@ def _loss_chart(material: Material, found: list[Column], evaluated: list[Column]
             trace |= {"mode": "lines+markers", "marker": {"size": 4}}
         series.append(Series("validation rows", "var(--vermillion)", (trace,)))
     marks = _best_mark(material, found[0])
-    view = View("", tuple(series), _by_step(found, y_scale(*curves), **marks))
+    view = View("", tuple(series), _by_step(material, found, y_scale(*curves), **marks))
     return Chart("Loss", note, (view,), log=above_0(*curves))
 
 
@@ -181,7 +187,7 @@ def _error_chart(material: Material, found: list[Column]) -> Chart:
         curve(first, "dz_rms", "dL/dz, rms", "var(--orange)", "dash", alone=False),
     )
     curves = [first[name] for name in ("error_max", "error_rms", "dz_rms")]
-    view = View("", series, _by_step(found, y_scale(*curves)))
+    view = View("", series, _by_step(material, found, y_scale(*curves)))
     note = error_note(material, first)
     return Chart("Error and dL/dz", note, (view,), log=above_0(*curves))
 
@@ -190,7 +196,8 @@ def error_note(material: Material, column: Column) -> str:
     """What the curves of ŷ − y and of dL/dz say about each other."""
     error, dz = column["error_rms"].astype(np.float64), column["dz_rms"].astype(np.float64)
     if np.array_equal(error, dz, equal_nan=True):
-        return "ŷ − y over the rows of a batch. It is also dL/dz, so those two curves are one."
+        rows = "all training rows" if material.solved else "the rows of a batch"
+        return f"ŷ − y over {rows}. It is also dL/dz, so those two curves are one."
     last = max(len(error) // 20, 1)
     with np.errstate(invalid="ignore", divide="ignore"):
         share = float(np.nanmean(dz[-last:]) / np.nanmean(error[-last:]))
@@ -205,19 +212,22 @@ def error_note(material: Material, column: Column) -> str:
     )
 
 
-def _one_chart(title: str, note: str, name: str, found: list[Column]) -> Chart:
+def _one_chart(material: Material, title: str, note: str, name: str, found: list[Column]) -> Chart:
     series = tuple(_family(found, name, title))
     curves = [column[name] for column in found]
     scale = y_scale(*curves)
     if name == "lr" and not spans_decades(np.array([curve.max() for curve in curves])):
         scale |= {"type": "linear", "rangemode": "tozero", "tickformat": ",~g"}  # it ends near 0
-    view = View("", series, _by_step(found, scale))
+    view = View("", series, _by_step(material, found, scale))
     return Chart(title, note, (view,), log=above_0(*curves))
 
 
-def _by_step(found: list[Column], scale: dict[str, Any], **more: Any) -> dict[str, Any]:
+def _by_step(
+    material: Material, found: list[Column], scale: dict[str, Any], **more: Any
+) -> dict[str, Any]:
     last = max(int(column["step"][-1]) for column in found)
-    return layout("step", x_axis=counted_axis("step", last), y_axis=scale, **more)
+    unit = "evaluation" if material.solved else "step"
+    return layout(unit, x_axis=counted_axis(unit, last), y_axis=scale, **more)
 
 
 def counted_axis(unit: str, last: int) -> dict[str, Any]:
@@ -237,6 +247,8 @@ def epoch_charts(material: Material) -> list[Chart]:
         return []
     repeats = [column for column in found if column.trial == found[0].trial]
     first = _mean(repeats)
+    if material.solved:  # one evaluation, which the verdict has: no curve
+        return []
     names = [name for name in METRICS if f"val_{name}" in first.values]
     together = [name for name in names if METRICS[name][2] and name != "r2"]
     alone = [name for name in names if name not in together and name != "loss"]

@@ -10,7 +10,10 @@ from trainer.report.html import embedded, esc
 from trainer.report.sweep import SweepView, metric_words
 from trainer.report.words import text
 
+_OF_SOLVERS = ("iterations", "gradient_max", "gap")
 _LAST = ("epochs", "best_epoch", "status")
+
+_HEADS = {"train_loss": "training loss", "gradient_max": "max|dJ/dW|", "gap": "J − J* at most"}
 
 
 def trial_table(sweep: SweepView) -> str:
@@ -50,7 +53,9 @@ def _columns(sweep: SweepView) -> list[str]:
     deviation = f"{sweep.metric}_std"
     if any(row.get(deviation) is not None for row in sweep.rows):
         metrics.insert(1, deviation)
-    shown = (name for name in (*metrics, *_LAST) if name in first)
+    solved = all(row.get("iterations") is not None for row in sweep.rows)
+    last = (*_OF_SOLVERS, "status") if solved else (*_LAST[:2], *_OF_SOLVERS, "status")
+    shown = (name for name in (*metrics, *last) if any(name in row for row in sweep.rows))
     return ["rank", "trial", *(axis.path for axis in sweep.axes), *shown]
 
 
@@ -60,8 +65,8 @@ def _head(sweep: SweepView, name: str) -> str:
         return names[name]
     if name.endswith("_std"):
         return "± over repeats"
-    if name == "train_loss":
-        return "training loss"
+    if name in _HEADS:
+        return _HEADS[name]
     if name.startswith("val_"):
         return metric_words(name).removeprefix("validation ")
     return name.replace("_", " ")

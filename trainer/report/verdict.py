@@ -94,6 +94,8 @@ def _end(material: Material) -> str:
     if ended and sentence and not told:
         sentence = f"{ended}: {sentence}"
     best, epochs = row.get("best_epoch"), row.get("epochs")
+    if material.solved:
+        best = None  # its reason has said how far it went
     if best and epochs and (material.best or not material.is_sweep):
         last = best >= epochs
         where = f"the last of {counted(epochs, 'epoch')}" if last else f"epoch {best} of {epochs}"

@@ -535,7 +535,7 @@ class SolverStack:
 
     def facts(self, state: State) -> dict[str, Numbers]:
         """What is known of the columns, each (K,): see `FACTS`."""
-        self._certify(state, self.settled(state))
+        self._certify(state, self.settled(state) & state.live)
         return {name: state.numbers[name] for name in FACTS}
 
     def ending(self, state: State, at: int) -> Outcome:

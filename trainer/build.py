@@ -15,8 +15,8 @@ from trainer.errors import DataError
 from trainer.fitted import FittedModel
 from trainer.model import MODELS, Model, Scratch
 from trainer.model.penalties import elastic_net, from_inverse_c
-from trainer.optim.basis import MOST_DIRECTIONS, uncorrelated
 from trainer.optim.basis import as_they_are as features_as_they_are
+from trainer.optim.basis import uncorrelated
 from trainer.optim.schedules import Schedule
 from trainer.spec import Spec
 from trainer.spec.rules import has_l1
@@ -55,20 +55,19 @@ class Ground:
     held: Held | None
     _turned: dict[Hashable, Turned] = field(default_factory=dict, compare=False, repr=False)
 
-    def turned(self, bias: bool, as_they_are: bool, whole: bool) -> Turned:
+    def turned(self, bias: bool, as_they_are: bool, exact: bool) -> Turned:
         """The training rows in a solver's coordinates, made once.
 
         Args:
             bias: whether there is one.
             as_they_are: whether features stay as they are, as a penalty with l1 needs them.
-            whole: whether to find the coordinates at any cost.
+            exact: whether λ must be exact, for a closed form.
         """
-        key = bias, as_they_are, whole
+        key = bias, as_they_are, exact
         if key not in self._turned:
             train, p = self.prepared.train, _shares(self.s)
             X = self.device.xp.array(self.rows.X, dtype=np.float64)
-            most = None if whole else MOST_DIRECTIONS
-            turn = partial(uncorrelated, most=most) if not as_they_are else features_as_they_are
+            turn = features_as_they_are if as_they_are else partial(uncorrelated, exact=exact)
             basis, X = turn(self.device.xp, X, self.device.to_device(p), bias)
             rows = self.rows.turned(self.device, X, p, _shares(train.weight))
             self._turned[key] = Turned(rows, basis)
@@ -185,7 +184,7 @@ class Columns:
         if isinstance(settings, Settings):
             return Stack(device, self.model, rows, self.outputs, settings)
         sparse, exact = bool(np.any(self.l1 > 0)), settings.method.name == "exact"
-        turned = ground.turned(settings.bias, as_they_are=sparse, whole=exact)
+        turned = ground.turned(settings.bias, as_they_are=sparse, exact=exact)
         return SolverStack(device, self.model, rows, turned, self.outputs, settings)
 
 

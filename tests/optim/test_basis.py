@@ -32,7 +32,7 @@ def test_the_directions_with_rows_in_them_are_kept(name, make, rank):
     X, p = make(rng), rng.uniform(0.5, 2, len(make(rng)))
     X = make(np.random.default_rng(1))
     p = p / p.sum()
-    basis, turned = uncorrelated(XP, XP.array(X), DEVICE.to_device(p), bias=True)
+    basis, turned = uncorrelated(XP, XP.array(X), DEVICE.to_device(p), bias=True, exact=True)
     turned = DEVICE.to_host(turned)
     assert turned.shape == (len(X), rank)
     assert basis.dropped == X.shape[1] - rank
@@ -71,5 +71,5 @@ def test_with_too_many_directions_features_stay_as_they_are():
     p = DEVICE.to_device(np.full(9, 1 / 9))
     basis, _ = uncorrelated(XP, XP.array(X), p, True, most=5)
     assert basis.directions is None
-    whole, _ = uncorrelated(XP, XP.array(X), p, True, most=None)
+    whole, _ = uncorrelated(XP, XP.array(X), p, True, exact=True)
     assert whole.directions is not None

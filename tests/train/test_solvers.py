@@ -26,12 +26,13 @@ def stack_of(problem, name, l2, l1, tol, max_iter=2000):
     l2, l1 = np.atleast_1d(np.asarray(l2, float)), np.atleast_1d(np.asarray(l1, float))
     sparse = bool((l1 > 0).any())
     model = MODELS[problem.model, "auto"]
-    rows = RowSet(DEVICE, X, y, p, p, C)
+    rows, size = RowSet(DEVICE, X, y, p, p, C), Size(len(X), D, C)
     turn = as_they_are if sparse else uncorrelated
+    exact = () if sparse else (choose_method(name, model, size, sparse).name == "exact",)
     inner = DEVICE.xp.array(rows.X, dtype=np.float64)
-    basis, inner = turn(DEVICE.xp, inner, DEVICE.to_device(p), problem.bias)
+    basis, inner = turn(DEVICE.xp, inner, DEVICE.to_device(p), problem.bias, *exact)
     settings = SolverSettings(
-        method=choose_method(name, model, Size(len(X), D, C), sparse),
+        method=choose_method(name, model, size, sparse),
         max_iter=np.full(len(l2), float(max_iter)),
         tol=np.broadcast_to(tol, l2.shape).astype(float),
         l2=l2,

@@ -19,7 +19,8 @@ import numpy as np
 
 Array = Any
 MOST_DIRECTIONS = 2048  # a factorisation of more costs more than it saves
-_CONSTANT = 16 * float(np.finfo(np.float64).eps)  # of a feature's size
+_EPS = float(np.finfo(np.float64).eps)
+_CONSTANT = 16 * _EPS  # of a feature's size
 _WELL_CONDITIONED = 1e-10  # of λmin/λmax: below it XᵀX has lost what X knows
 
 
@@ -60,7 +61,7 @@ class Basis:
 
 
 def uncorrelated(
-    xp: Any, X: Array, p: Array, bias: bool, most: int | None = MOST_DIRECTIONS
+    xp: Any, X: Array, p: Array, bias: bool, exact: bool = False, most: int = MOST_DIRECTIONS
 ) -> tuple[Basis, Array]:
     """Turn rows into coordinates without correlation.
 
@@ -69,18 +70,29 @@ def uncorrelated(
         X: (N, D) of float64; overwritten.
         p: (N,) row weights that sum to 1.
         bias: whether there is a bias, which takes up the mean.
-        most: directions from which on the features stay as they are; None for any number.
+        exact: whether λ must be the whole truth at any cost, also where XᵀX has lost it. Without,
+            directions of little spread may be mixed, as a guess of a Hessian may have them.
+        most: directions from which on the features stay as they are, unless `exact`.
 
     Returns:
         The basis and the rows in it, (N, r).
     """
     mean = _centre(xp, X, p, bias)
-    if most is not None and min(X.shape) > most:
+    n, D = X.shape
+    if min(n, D) > most and not exact:
         return Basis(mean, None, _spectrum(xp, X, p), 0), X
-    directions = _directions(xp, X, p)
+    root = X * xp.sqrt(p)[:, None]  # (N, D)
+    directions = _by_gram(xp, root) if n > D else None
+    if directions is None or (exact and _ill_conditioned(xp, root, directions)):
+        directions = _by_singular_values(xp, root)
     turned = X @ directions  # (N, r)
-    dropped = X.shape[1] - directions.shape[1]
-    return Basis(mean, directions, _spectrum(xp, turned, p), dropped), turned
+    spectrum = _spectrum(xp, turned, p)
+    largest = float(spectrum.max()) if len(spectrum) else 0.0
+    kept = xp.flatnonzero(spectrum > (max(n, D) * _EPS) ** 2 * largest)  # those with rows in them
+    if len(kept) < len(spectrum):
+        turned, spectrum = xp.take(turned, kept, axis=1), xp.take(spectrum, kept)
+        directions = xp.take(directions, kept, axis=1)
+    return Basis(mean, directions, spectrum, D - len(kept)), turned
 
 
 def as_they_are(xp: Any, X: Array, p: Array, bias: bool) -> tuple[Basis, Array]:
@@ -109,23 +121,23 @@ def _spectrum(xp: Any, X: Array, p: Array) -> Array:
     return xp.einsum("nd,nd,n->d", X, X, p)
 
 
-def _directions(xp: Any, X: Array, p: Array) -> Array:
-    """(D, r) the right singular vectors of √p·X whose singular values are not 0."""
-    n, D = X.shape
-    root = X * xp.sqrt(p)[:, None]  # (N, D)
-    if n > D:
-        values, vectors = xp.linalg.eigh(root.T @ root)
-        largest = float(values[-1])
-        empty = int((values <= _WELL_CONDITIONED * largest).sum())  # the first, if any
-        least = n * np.finfo(np.float64).eps * largest**0.5
-        if not empty or float(xp.absolute(root @ vectors[:, :empty]).max()) * n**0.5 <= least:
-            return xp.ascontiguousarray(vectors[:, empty:])
-        _, singular, right = xp.linalg.svd(xp.linalg.qr(root, mode="r"))
-        vectors = right.T
-    else:
-        left, triangle = xp.linalg.qr(root.T)  # (D, N) · (N, N)
-        turn, singular, _ = xp.linalg.svd(triangle)
-        vectors = left @ turn
-    least = max(n, D) * np.finfo(np.float64).eps * float(singular[0]) if len(singular) else 0.0
-    rank = int((singular > least).sum())
-    return xp.ascontiguousarray(vectors[:, :rank])
+def _by_gram(xp: Any, root: Array) -> Array:
+    """(D, D) the eigenvectors of XᵀX, those of the smallest eigenvalues first."""
+    return xp.linalg.eigh(root.T @ root)[1]
+
+
+def _ill_conditioned(xp: Any, root: Array, directions: Array) -> bool:
+    """Whether some direction's spread is too small for XᵀX to have told it, and not none."""
+    turned = root @ directions  # (N, D)
+    sizes = xp.einsum("nd,nd->d", turned, turned)
+    largest = float(sizes.max())
+    least = (len(root) * _EPS) ** 2 * largest
+    return bool(((sizes > least) & (sizes < _WELL_CONDITIONED * largest)).any())
+
+
+def _by_singular_values(xp: Any, root: Array) -> Array:
+    """(D, min(N, D)) the right singular vectors of X, by way of a triangle."""
+    if len(root) > root.shape[1]:
+        return xp.linalg.svd(xp.linalg.qr(root, mode="r"))[2].T
+    left, triangle = xp.linalg.qr(root.T)  # (D, N) · (N, N)
+    return left @ xp.linalg.svd(triangle)[0]

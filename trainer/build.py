@@ -32,6 +32,7 @@ from trainer.train.state import State, normal_weights
 Numbers = np.ndarray[Any, np.dtype[np.float64]]
 _HYPER = ("momentum", "beta1", "beta2", "eps", "weight_decay")
 AnyStack = Stack | SolverStack
+_HESSIAN_SHARE = 0.2  # of the memory there is
 _ROWS = 65_536  # of a chunk
 MINIMIZED = ("loss", "rmse")  # every other metric is better when larger
 
@@ -288,8 +289,15 @@ def _solver_settings(
     rows, features = map(int, ground.rows.X.shape)
     size = Size(rows, features, len(ground.prepared.encoder.outputs))
     model = MODELS[first.model, first.loss]
+    method = choose_method(optimizers[0].name, model, size, bool(np.any(l1 > 0)))
+    order = (features + 1) * (size.outputs if model.coupled else 1)
+    if optimizers[0].name == "newton" and 8.0 * order**2 > _HESSIAN_SHARE * ground.device.memory():
+        raise DataError(
+            f"optimizer.name: newton would hold Hessians of {order:,} x {order:,}, which is"
+            f" {8e-9 * order**2:.1f} GB each; lbfgs or auto is right"
+        )
     return SolverSettings(
-        method=choose_method(optimizers[0].name, model, size, bool(np.any(l1 > 0))),
+        method=method,
         max_iter=np.array([float(o.max_iter) for o in optimizers]),
         tol=np.array([o.tol for o in optimizers]),
         l2=l2,

@@ -32,13 +32,15 @@ def plan(spec: Spec) -> str:
     stacks = sweep.arrangement.stacks
     columns = sum(len(one.columns) for one in stacks)
     steps = sum(cost.steps for cost in costs)
+    # a solver stops where it has converged, most often long before
+    most = "at most " if any(isinstance(one.spec.optimizer, Solver) for one in stacks) else ""
     lines = {
         "trials": f"{len(sweep.trials):,} x {_counted(sweep.repeats, 'repeat')}",
         "stacks": f"{len(stacks):,} of {_widths(stacks)}, {_counted(columns, 'column')} in all",
-        "steps": f"{steps:,} in {max(cost.epochs for cost in costs):,} epochs",
+        "steps": f"{most}{steps:,} in {max(cost.epochs for cost in costs):,} epochs",
         "peak memory": f"{-(-_peak(sweep, costs) // 2**20):.0f} MiB",
         "log": f"{sum(cost.log for cost in costs):,} bytes" + _snapshots(sweep, costs),
-        "time": f"{_seconds_of(sweep, costs):.1f} seconds",
+        "time": f"{most}{_seconds_of(sweep, costs):.1f} seconds",
     }
     return "\n".join(f"{name}: {value}" for name, value in lines.items())
 

@@ -140,6 +140,11 @@ _OPTIMIZERS = (
     {"name": "adamw", "lr": 0.01, "weight_decay": 0.1, "base_batch_size": 16},
     {"name": "adam", "lr": 0.1, "schedule": {"name": "step", "milestones": [1], "gamma": 0.5}},
 )
+_SOLVERS = (
+    {"name": "auto", "max_iter": 20},
+    {"name": "lbfgs", "tol": 1e-3},
+    {"name": "newton", "max_iter": 3, "tol": 1e-9},
+)
 _PENALTIES = ({"l2": 1e-3, "l1": 1e-3}, {"C": 2.0, "l1_ratio": 0.5}, {"alpha": 0.01})
 
 
@@ -153,6 +158,10 @@ def scene(rng: Random) -> Scene:
     config["precision"] = rng.choice(("float32", "float64"))
     config["log"] = {"every": 1, "gradients": rng.choice(("none", 1)), "weights": "all"}
     config["init"] = rng.choice(("zeros", {"normal": 0.1}))
+    if rng.random() < 0.3:
+        config["optimizer"] = rng.choice(_SOLVERS)
+        config["log"]["gradients"] = "none"
+        config.pop("early_stopping", None)
     return files, deepcopy(config)  # to be broken in place
 
 

@@ -10,7 +10,7 @@ from trainer.model import Model
 PAIRS = 10  # of L-BFGS: 5 to 40 take about the same time on digits and on embeddings
 _FEW = 64  # parameters of a Hessian: then Newton's method is quicker than L-BFGS
 _MANY = 1024  # parameters of a Hessian: with more even stragglers are left to L-BFGS
-_WORKING = 4096  # features up to which l1 goes by second derivatives
+_WORKING = 4096  # weights up to which l1 goes by second derivatives
 _SLOW = 50  # iterations of L-BFGS with l1, whose last digits take it hundreds
 _STRAGGLES = 200  # iterations of L-BFGS after which a column is a straggler
 
@@ -53,7 +53,8 @@ def choose_method(name: str, model: Model, size: Size, l1: bool) -> Method:
     """
     if name == "auto":
         return _suited(model, size, l1)
-    if name == "lbfgs" and l1 and size.features <= _WORKING and model.variance is not None:
+    few = _weights(model, size) <= _WORKING
+    if name == "lbfgs" and l1 and few and model.variance is not None:
         told = f"asked for; with l1 it ends by second derivatives after {_SLOW} iterations"
         return Method("lbfgs, then newton", PAIRS, _SLOW, reason=told)
     return replace(_METHODS[name], reason="asked for")
@@ -66,6 +67,11 @@ _METHODS = {
 }
 
 
+def _weights(model: Model, size: Size) -> int:
+    """How many weights one Hessian would have."""
+    return size.features * (size.outputs if model.coupled else 1)
+
+
 def _suited(model: Model, size: Size, l1: bool) -> Method:
     lbfgs, newton, exact = (_METHODS[name] for name in ("lbfgs", "newton", "exact"))
     P = size.features + 1
@@ -73,8 +79,8 @@ def _suited(model: Model, size: Size, l1: bool) -> Method:
     if model.variance is None:
         return replace(lbfgs, reason="the loss is not convex")
     if l1:
-        if size.features > _WORKING:
-            told = f"with l1, {size.features:,} features are too many for second derivatives"
+        if _weights(model, size) > _WORKING:
+            told = f"with l1, {_weights(model, size):,} weights are too many for second derivatives"
             return replace(lbfgs, reason=told)
         return replace(newton, reason="with l1, second derivatives of the weights that are not 0")
     if model.quadratic:

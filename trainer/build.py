@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cache, partial
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -56,20 +56,24 @@ class Ground:
     held: Held | None
     _turned: dict[Hashable, Turned] = field(default_factory=dict, compare=False, repr=False)
 
-    def turned(self, bias: bool, as_they_are: bool, exact: bool) -> Turned:
-        """The training rows in a solver's coordinates, made once.
+    def turned(self, bias: bool, as_they_are: bool, exact: bool, least: float) -> Turned:
+        """The training rows and a solver's coordinates, made once.
 
         Args:
             bias: whether there is one.
             as_they_are: whether features stay as they are, as a penalty with l1 needs them.
             exact: whether λ must be exact, for a closed form.
+            least: the smallest l2 there is.
         """
-        key = bias, as_they_are, exact
+        key = bias, as_they_are, exact, least
         if key not in self._turned:
             train, p = self.prepared.train, _shares(self.s)
             X = self.device.xp.array(self.rows.X, dtype=np.float64)
-            turn = features_as_they_are if as_they_are else partial(uncorrelated, exact=exact)
-            basis, X = turn(self.device.xp, X, self.device.to_device(p), bias)
+            weights = self.device.to_device(p)
+            if as_they_are:
+                basis, X = features_as_they_are(self.device.xp, X, weights, bias)
+            else:
+                basis, X = uncorrelated(self.device.xp, X, weights, bias, exact, least)
             rows = self.rows.turned(self.device, X, p, _shares(train.weight))
             self._turned[key] = Turned(rows, basis)
         return self._turned[key]
@@ -185,7 +189,8 @@ class Columns:
         if isinstance(settings, Settings):
             return Stack(device, self.model, rows, self.outputs, settings)
         sparse, exact = bool(np.any(self.l1 > 0)), settings.method.name == "exact"
-        turned = ground.turned(settings.bias, as_they_are=sparse, exact=exact)
+        least = 0.0 if sparse else float(self.l2.min())
+        turned = ground.turned(settings.bias, as_they_are=sparse, exact=exact, least=least)
         return SolverStack(device, self.model, rows, turned, self.outputs, settings)
 
 

@@ -26,6 +26,9 @@ CASES = [
 ]
 
 
+TALL = ("tall", "far from 0")  # and well-conditioned: there rows stay as they are
+
+
 @pytest.mark.parametrize(("name", "make", "rank"), CASES, ids=[case[0] for case in CASES])
 def test_the_directions_with_rows_in_them_are_kept(name, make, rank):
     rng = np.random.default_rng(0)
@@ -34,6 +37,9 @@ def test_the_directions_with_rows_in_them_are_kept(name, make, rank):
     p = p / p.sum()
     basis, turned = uncorrelated(XP, XP.array(X), DEVICE.to_device(p), bias=True, exact=True)
     turned = DEVICE.to_host(turned)
+    assert basis.rotated == (name not in TALL)
+    if not basis.rotated:
+        turned = turned @ DEVICE.to_host(basis.directions)
     assert turned.shape == (len(X), rank)
     assert basis.dropped == X.shape[1] - rank
     gram = turned.T @ (turned * p[:, None])
@@ -60,10 +66,25 @@ def test_scores_are_the_same_in_either_coordinates(turn, bias):
     given = DEVICE.to_device(W)
     inner = basis.inner(XP, given)
     shift = DEVICE.to_host(basis.shift(XP, given))
-    scores = np.tensordot(DEVICE.to_host(turned), DEVICE.to_host(inner), 1) + shift
+    rows = DEVICE.to_host(turned)
+    if not basis.rotated:
+        rows = rows @ DEVICE.to_host(basis.directions)
+    scores = np.tensordot(rows, DEVICE.to_host(inner), 1) + shift
     assert np.abs(scores - np.tensordot(X, W, 1)).max() < 1e-12
     assert np.abs(DEVICE.to_host(basis.weights(XP, inner)) - W).max() < 1e-12
     assert (shift == 0).all() == (not bias)
+
+
+def test_with_a_penalty_no_spread_far_below_it_matters():
+    X, p = spread(np.random.default_rng(4), 60, 5, 1e-7), DEVICE.to_device(np.full(60, 1 / 60))
+    for least, rotated in ((0.0, True), (1e-14, True), (1e-6, False)):
+        basis, rows = uncorrelated(XP, XP.array(X), p, True, exact=True, least=least)
+        assert basis.rotated == rotated
+        Q, rows = DEVICE.to_host(basis.directions), DEVICE.to_host(rows)
+        turned = rows if rotated else rows @ Q
+        gram = turned.T @ turned / 60
+        spectrum = DEVICE.to_host(basis.spectrum)
+        assert np.abs(gram - np.diag(spectrum)).max() <= 1e-13 * spectrum.max()
 
 
 def test_with_too_many_directions_features_stay_as_they_are():

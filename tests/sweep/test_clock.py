@@ -255,7 +255,23 @@ def test_columns_leave_only_at_the_end_of_an_epoch():
     rules = Rules("val_loss", 1.0, never_stopping(4), Halving(1, 4, np.zeros(4, int)))
     _, heard = run([one], rules)
     widths = [(int(s.records.step[-1]), len(s.columns)) for s in heard.stretches]
-    assert all(width == (4 if step <= 6 else 1) for step, width in widths)  # three steps an epoch
+    assert all(width == (4 if step <= 3 else 1) for step, width in widths)  # three steps an epoch
+
+
+def test_columns_that_end_of_their_own_leave_between_decisions():
+    values = np.ones((4, 1, 12))
+    problem = make_problem("linear")
+    one = member(problem, [0, 1, 2, 3], [0] * 4, values, every=20, steps=24, batch_size=20)
+    one.training._start = lambda stack: broken(start(stack, *initial(problem, 4)), [1, 2])
+    _, heard = run([one], Rules("val_loss", 1.0, never_stopping(4)))
+    assert [s.status for s in one.training.result.outcomes].count("diverged") == 2
+    widths = {int(s.records.step[-1]): len(s.columns) for s in heard.stretches}
+    assert widths[3] == 4 and widths[6] == 2  # three steps an epoch, no decision before step 20
+
+
+def broken(state, columns):
+    state.weights[..., columns] = np.inf
+    return state
 
 
 def test_an_interruption_ends_open_and_waiting_stacks():

@@ -22,6 +22,7 @@ MOST_DIRECTIONS = 2048  # a factorisation of more costs more than it saves
 _EPS = float(np.finfo(np.float64).eps)
 _CONSTANT = 16 * _EPS  # of a feature's size
 _WELL_CONDITIONED = 1e-10  # of λmin/λmax: below it XᵀX has lost what X knows
+_TALL = 4  # rows a feature: from then on weights are quicker to rotate than rows
 
 
 @dataclass(frozen=True)
@@ -33,12 +34,15 @@ class Basis:
         directions: (D, r) orthonormal columns, or None for the features themselves.
         spectrum: (r,) Σ_i p_i·x_ij² in these coordinates.
         dropped: how many directions have no rows in them.
+        rotated: whether the rows that came with it are in it. Of tall X they are not, they are
+            centred only: to rotate weights and gradients at every evaluation takes less.
     """
 
     mean: Array
     directions: Array | None
     spectrum: Array
     dropped: int
+    rotated: bool = True
 
     def weights(self, xp: Any, inner: Array) -> Array:
         """(D, C, K) weights of inner ones (r, C, K)."""
@@ -61,9 +65,15 @@ class Basis:
 
 
 def uncorrelated(
-    xp: Any, X: Array, p: Array, bias: bool, exact: bool = False, most: int = MOST_DIRECTIONS
+    xp: Any,
+    X: Array,
+    p: Array,
+    bias: bool,
+    exact: bool = False,
+    least: float = 0.0,
+    most: int = MOST_DIRECTIONS,
 ) -> tuple[Basis, Array]:
-    """Turn rows into coordinates without correlation.
+    """Find coordinates without correlation, and turn rows into them unless X is tall.
 
     Args:
         xp: NumPy or CuPy.
@@ -72,21 +82,31 @@ def uncorrelated(
         bias: whether there is a bias, which takes up the mean.
         exact: whether λ must be the whole truth at any cost, also where XᵀX has lost it. Without,
             directions of little spread may be mixed, as a guess of a Hessian may have them.
+        least: the smallest l2 there is. Spreads far below it make no difference.
         most: directions from which on the features stay as they are, unless `exact`.
 
     Returns:
-        The basis and the rows in it, (N, r).
+        The basis and the rows in it (N, r), or (N, D) where it says that they are not.
     """
     mean = _centre(xp, X, p, bias)
     n, D = X.shape
     if min(n, D) > most and not exact:
         return Basis(mean, None, _spectrum(xp, X, p), 0), X
     root = X * xp.sqrt(p)[:, None]  # (N, D)
-    directions = _by_gram(xp, root) if n > D else None
-    if directions is None or (exact and _ill_conditioned(xp, root, directions)):
+    if n > D:
+        spectrum, directions = xp.linalg.eigh(root.T @ root)  # the smallest first
+        rounding = D * _EPS * spectrum[-1]
+        if n >= _TALL * D and float(spectrum[0]) + least > _WELL_CONDITIONED * float(spectrum[-1]):
+            # a curvature that bounds divide by had better be too small
+            return Basis(mean, directions, xp.maximum(spectrum - rounding, 0), 0, False), X
+    else:
         directions = _by_singular_values(xp, root)
     turned = X @ directions  # (N, r)
     spectrum = _spectrum(xp, turned, p)
+    if n > D and exact and _ill_conditioned(n, spectrum):
+        directions = _by_singular_values(xp, root)
+        turned = X @ directions
+        spectrum = _spectrum(xp, turned, p)
     largest = float(spectrum.max()) if len(spectrum) else 0.0
     kept = xp.flatnonzero(spectrum > (max(n, D) * _EPS) ** 2 * largest)  # those with rows in them
     if len(kept) < len(spectrum):
@@ -108,12 +128,15 @@ def _centre(xp: Any, X: Array, p: Array, bias: bool) -> Array:
     """Subtract the weighted mean in place; what rounding leaves of a constant becomes 0."""
     if not bias:
         return xp.zeros(X.shape[1])
-    size = xp.absolute(X).max(axis=0)  # (D,)
+    largest, smallest = X.max(axis=0), X.min(axis=0)  # (D,)
+    size = xp.maximum(xp.absolute(largest), xp.absolute(smallest))
     mean = p @ X
     X -= mean
     rest = p @ X  # of a mean large beside its deviations
     X -= rest
-    X *= xp.absolute(X).max(axis=0) > _CONSTANT * size
+    constant = largest - smallest <= _CONSTANT * size
+    if constant.any():
+        X[:, constant] = 0
     return mean + rest
 
 
@@ -121,18 +144,11 @@ def _spectrum(xp: Any, X: Array, p: Array) -> Array:
     return xp.einsum("nd,nd,n->d", X, X, p)
 
 
-def _by_gram(xp: Any, root: Array) -> Array:
-    """(D, D) the eigenvectors of XᵀX, those of the smallest eigenvalues first."""
-    return xp.linalg.eigh(root.T @ root)[1]
-
-
-def _ill_conditioned(xp: Any, root: Array, directions: Array) -> bool:
+def _ill_conditioned(n: int, spectrum: Array) -> bool:
     """Whether some direction's spread is too small for XᵀX to have told it, and not none."""
-    turned = root @ directions  # (N, D)
-    sizes = xp.einsum("nd,nd->d", turned, turned)
-    largest = float(sizes.max())
-    least = (len(root) * _EPS) ** 2 * largest
-    return bool(((sizes > least) & (sizes < _WELL_CONDITIONED * largest)).any())
+    largest = float(spectrum.max())
+    least = (n * _EPS) ** 2 * largest
+    return bool(((spectrum > least) & (spectrum < _WELL_CONDITIONED * largest)).any())
 
 
 def _by_singular_values(xp: Any, root: Array) -> Array:

@@ -151,6 +151,7 @@ class Clock:
             self.observer.on_stretch(i, stretch)
             if stretch.reading is not None:
                 self.observer.on_reading(i, stretch.columns, stretch.reading)
+            self.members[i].training.compact()  # columns end of their own, solvers' most of all
         for party in parties:
             crowded = len(party.members) > self.room
             for i in party.members if crowded else ():

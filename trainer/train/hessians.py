@@ -38,8 +38,8 @@ class Hessians:
         self, device: Device, model: Model, turned: Turned, outputs: int, bias: bool
     ) -> None:
         self.device, self.model, self.outputs, self.bias = device, model, outputs, bias
-        rows = turned.rows
-        self.inner = int(rows.X.shape[1])  # r
+        rows, self.basis = turned.rows, turned.basis
+        self.inner = len(self.basis.spectrum)  # r
         self.parameters = self.inner + bias  # P
         self._batches = FullBatch(device, rows, min(len(rows), _ROWS))
         self._products: dict[int, Array] = {}
@@ -160,8 +160,9 @@ class Hessians:
         xp, variance = self.device.xp, self.model.variance
         assert variance is not None
         b = Buffers(xp, chunk.X.shape[0], self.outputs, w.shape[2], np.float64)
-        inner = xp.ascontiguousarray(w[: self.inner]).reshape(self.inner, -1)  # (r, C·k)
-        self.device.matmul(chunk.X, inner, out=b.z.reshape(len(b.z), -1))
+        weights = w[: self.inner] if self.basis.rotated else self.basis.weights(xp, w[: self.inner])
+        flat = xp.ascontiguousarray(weights).reshape(len(weights), -1)
+        self.device.matmul(chunk.X, flat, out=b.z.reshape(len(b.z), -1))
         if self.bias:
             b.z += w[self.inner]
         self.model.activation(xp, b.z, b.error, b.scratch)
@@ -169,8 +170,9 @@ class Hessians:
         return b.error, b.z
 
     def _features(self, chunk: Chunk) -> Array:
-        """The rows with the bias as a feature of ones, (n, P)."""
-        xp, X = self.device.xp, chunk.X
+        """The rows in the basis with the bias as a feature of ones, (n, P)."""
+        xp = self.device.xp
+        X = chunk.X if self.basis.rotated else chunk.X @ self.basis.directions
         return xp.concatenate([X, xp.ones((len(X), 1))], axis=1) if self.bias else X
 
     def _products_of(self, chunk: Chunk) -> Array:

@@ -36,7 +36,7 @@ class Turned:
     """The rows of a stack in the coordinates of a basis.
 
     Attributes:
-        rows: X (N, r) and the rest in float64.
+        rows: X (N, r), or (N, D) where the basis is not theirs, and the rest, in float64.
         basis: the coordinates.
     """
 
@@ -52,17 +52,19 @@ class Objective:
     ) -> None:
         self.device, self.model, self.bias = device, model, bias
         self.outputs, self.columns = outputs, len(l2)
-        self.rows = turned.rows
-        self.inner = int(self.rows.X.shape[1])  # r
+        self.rows, self.basis = turned.rows, turned.basis
+        self.inner = len(self.basis.spectrum)  # r
         self.shape = (self.inner + bias, outputs, self.columns)  # P, C, K
         self.l2 = device.to_device(l2)
         xp = device.xp
-        row = 8 * max(outputs * self.columns, self.inner)  # the second product finds X in the cache
+        width = int(self.rows.X.shape[1])  # r, or D
+        row = 8 * max(outputs * self.columns, width)  # the second product finds X in the cache
         size = min(len(self.rows), max(FEWEST_ROWS, MOST_CACHED // row))
         self.chunk_rows = size
         self._buffers = Buffers(xp, size, outputs, self.columns, np.float64)
         self._batches = FullBatch(device, self.rows, size)
-        self._part = xp.empty(self.shape, np.float64)
+        self._sum = xp.empty((width + bias, outputs, self.columns))
+        self._part = xp.empty((width + bias, outputs, self.columns))
         self._bias = xp.empty((outputs, self.columns))
         self._none = xp.zeros((outputs, self.columns))
         self._row = xp.empty((1, self.columns))
@@ -76,28 +78,35 @@ class Objective:
 
     def value(self, w: Array, grad: Array, full: bool) -> Array:
         """Sums (6, K) by `NAMES`, the data term of J first; grad (P, C, K) ← dJ/dw."""
-        device, r = self.device, self.inner
+        device, r, width = self.device, self.inner, len(self._sum) - self.bias
         xp = device.xp
         found = xp.zeros((len(NAMES), self.columns))
         log = Log(found[1:], full)
-        into = grad
+        weights, into = self._of_rows(w), self._sum
         for chunk, b in self._chunks():
-            scores(device, chunk.X, w[:r], self._offset(w), b.z)
+            scores(device, chunk.X, weights, self._offset(w), b.z)
             dz = error(self.model, xp, b.z, chunk.y, b.error, b.loss, b.scratch)
             log.add_loss(device, chunk.r, b.loss, self._row)
             device.matmul(chunk.q[:, 0, 0][None, :], b.loss, out=self._row)
             found[0] += self._row[0]
             log.add_error(device, b.error, dz, b.z, self._bias, b.ones, self._row)
             dz *= chunk.q
-            row = into[r] if self.bias else self._bias
-            gradient(device, chunk.X, dz, b.ones[:, : len(b.loss)], into[:r], row)
-            if into is not grad:
-                grad += into
+            row = into[width] if self.bias else self._bias
+            gradient(device, chunk.X, dz, b.ones[:, : len(b.loss)], into[:width], row)
+            if into is not self._sum:
+                self._sum += into
             into = self._part
+        grad[r:] = self._sum[width:]
+        grad[:r] = self._sum[:r] if self.basis.rotated else self.basis.inner(xp, self._sum[:width])
         xp.multiply(w[:r], self.l2, out=self._square)
         grad[:r] += self._square
         log.add_gradient(device, grad[:r], self._square, self._ones, self._row)
         return found
+
+    def _of_rows(self, w: Array) -> Array:
+        """The weights in the coordinates that the rows have."""
+        inner = w[: self.inner]
+        return inner if self.basis.rotated else self.basis.weights(self.device.xp, inner)
 
     def _offset(self, w: Array) -> Array:
         return w[self.inner] if self.bias else self._none
@@ -121,10 +130,10 @@ class Objective:
 
     def _mixed_bias_curvature(self, w: Array) -> Array:
         """−Σ_rows p·ŷ_a·ŷ_b for b ≠ a, and 0 for b = a: (K, C, C)."""
-        xp, r = self.device.xp, self.inner
+        xp, weights = self.device.xp, self._of_rows(w)
         total = xp.zeros((self.columns, self.outputs, self.outputs))
         for chunk, b in self._chunks():
-            scores(self.device, chunk.X, w[:r], self._offset(w), b.z)
+            scores(self.device, chunk.X, weights, self._offset(w), b.z)
             self.model.activation(xp, b.z, b.error, b.scratch)
             share = xp.ascontiguousarray(b.error.transpose(2, 0, 1))  # (K, n, C)
             total -= (share * chunk.q[:, 0]).transpose(0, 2, 1) @ share
@@ -134,11 +143,11 @@ class Objective:
 
     def bias_curvature(self, w: Array) -> Array:
         """Σ_rows p·∂²L/∂z_c² (C, K): the curvature of J along each bias."""
-        xp, r, variance = self.device.xp, self.inner, self.model.variance
+        xp, variance, weights = self.device.xp, self.model.variance, self._of_rows(w)
         assert variance is not None
         total = xp.zeros((self.outputs, self.columns))
         for chunk, b in self._chunks():
-            scores(self.device, chunk.X, w[:r], self._offset(w), b.z)
+            scores(self.device, chunk.X, weights, self._offset(w), b.z)
             self.model.activation(xp, b.z, b.error, b.scratch)
             variance(xp, b.error, b.z)
             total += xp.einsum("nck,n->ck", b.z, chunk.q[:, 0, 0])

@@ -577,8 +577,8 @@ class SolverStack:
                 loose = which & (gap > _LOOSE * device.to_host(self._gap(state, slack=False)))
                 self._tighten(state, np.flatnonzero(loose), gap)
         n["gradient_max"][which] = largest[which]
-        # J itself is known to rounding alone
-        rounding = _FLAT * np.abs(n["value"])
+        # J itself is known to rounding alone, softmax's as the logarithm of a sum from 1 up
+        rounding = _FLAT * np.abs(n["value"]) + EPS * self.model.coupled
         n["gap"][which] = np.where(np.isfinite(gap), gap + rounding, np.nan)[which]
 
     def _tighten(self, state: State, where: Indices, gap: Numbers) -> None:

@@ -266,10 +266,12 @@ class Training:
     def compact(self) -> None:
         """Let ended columns leave, at the end of an epoch and where enough of them have ended."""
         live, whole = self.state.live, self.state.step % self._steps_per_epoch == 0
-        if not live.any() or not whole or live.sum() >= _CROWDED * len(live):
+        # an evaluation nobody has judged may be the one whose weights are kept
+        stay = live | self.unseen[self.columns] if self._best else live
+        if not live.any() or not whole or stay.sum() >= _CROWDED * len(stay):
             return
-        self._store(~live)
-        keep = np.flatnonzero(live)
+        self._store(~stay)
+        keep = np.flatnonzero(stay)
         self.columns = self.columns[keep]
         self._recent = [losses[:, keep] for losses in self._recent]
         where = self._placed(keep)

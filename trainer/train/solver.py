@@ -57,6 +57,7 @@ _SHORTEST, _LONGEST = 0.1, 0.5  # of the last trial step
 FACTS = ("iterations", "evaluations", "gradient_max", "gap")
 _LOOSE = 1.5  # times what a bound were with the bias at its optimum: then it is brought there
 _BIAS_STEPS = 2  # of Newton's method
+_TIGHT = 1e-8  # of |J|: a bound below it is as good as any
 _TRIES = 40  # of a step in a row
 _STALLED = 12  # iterations in a row without a decrease of J or of the gradient
 _CROWDED = 0.75
@@ -574,7 +575,8 @@ class SolverStack:
             largest = device.to_host(self._largest(state))
             gap = np.array(device.to_host(self._gap(state, slack=True)))
             if self.objective.bias:
-                loose = which & (gap > _LOOSE * device.to_host(self._gap(state, slack=False)))
+                least = device.to_host(self._gap(state, slack=False))
+                loose = which & (gap > np.maximum(_LOOSE * least, _TIGHT * np.abs(n["value"])))
                 self._tighten(state, np.flatnonzero(loose), gap)
         n["gradient_max"][which] = largest[which]
         # J itself is known to rounding alone, softmax's as the logarithm of a sum from 1 up

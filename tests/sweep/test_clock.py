@@ -266,7 +266,7 @@ def test_columns_that_end_of_their_own_leave_between_decisions():
     _, heard = run([one], Rules("val_loss", 1.0, never_stopping(4)))
     assert [s.status for s in one.training.result.outcomes].count("diverged") == 2
     widths = {int(s.records.step[-1]): len(s.columns) for s in heard.stretches}
-    assert widths[3] == 4 and widths[6] == 2  # three steps an epoch, no decision before step 20
+    assert (widths[3], widths[6]) == (4, 2)  # three steps an epoch, no decision before step 20
 
 
 def broken(state, columns):

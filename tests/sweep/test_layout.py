@@ -184,3 +184,15 @@ def test_threads_are_for_stacks_that_gain(monkeypatch):
     assert [len(one.columns) for one in arrangement.stacks] == [64] * 4
     alone = set_up(load_spec(BASE), None, CPU).arrangement
     assert (alone.workers, len(alone.stacks)) == (1, 1)
+
+
+def test_solvers_are_cut_only_where_pieces_stay_wide(monkeypatch):
+    monkeypatch.setattr(memory, "cores", lambda: 2)
+    l2 = {"geomspace": {"start": 1e-4, "stop": 0.1, "num": 64}}
+    keys = {"optimizer": {"name": "auto"}, "sweep": {"parameters": {"penalty.l2": l2}}}
+    softmax = set_up(load_spec({**BASE, **keys}), None, CPU).arrangement
+    assert [len(one.columns) for one in softmax.stacks] == [32, 32]  # 320 scores of a row each
+    binary = {**BASE, **keys, "model": "logistic", "data": {"train": "breast_cancer"}}
+    assert len(set_up(load_spec(binary), None, CPU).arrangement.stacks) == 1
+    folds = set_up(load_spec({**binary, "repeat": {"folds": 5}}), None, CPU).arrangement
+    assert len(folds.stacks) == 5

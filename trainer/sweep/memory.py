@@ -27,6 +27,8 @@ _SHARE = 0.5  # of the memory there is; the rest is for rows, tables and others
 _SCORES = 1 << 15
 _PRODUCTS = 1 << 26
 _FLAT = 64  # features
+# A solver's columns leave as they settle, and narrow products are slow on any number of threads.
+_WIDE = 128  # scores of a row
 # Passes over a batch's scores are twice as fast where they stay in the cache.
 _CACHED = 3 << 19  # bytes of one (B, C, K) array
 
@@ -99,8 +101,10 @@ def _batch(one: Planned, ground: Ground) -> int:
 
 def _gains(one: Planned, ground: Ground, pieces: int) -> bool:
     """Whether a piece of a stack is better off on a thread of its own."""
-    columns = len(one.columns) // pieces
-    scores = _batch(one, ground) * len(ground.prepared.encoder.outputs) * columns
+    width = len(ground.prepared.encoder.outputs) * (len(one.columns) // pieces)
+    if isinstance(one.spec.optimizer, Solver) and pieces > 1 and width < _WIDE:
+        return False
+    scores = _batch(one, ground) * width
     features = int(ground.rows.X.shape[1])
     return scores >= _SCORES and (features <= _FLAT or scores * features >= _PRODUCTS)
 

@@ -189,9 +189,14 @@ class Columns:
         if isinstance(settings, Settings):
             return Stack(device, self.model, rows, self.outputs, settings)
         sparse, exact = bool(np.any(self.l1 > 0)), settings.method.name == "exact"
-        least = 0.0 if sparse else float(self.l2.min())
+        least = 0.0 if sparse else _decade(float(self.l2.min()))
         turned = ground.turned(settings.bias, as_they_are=sparse, exact=exact, least=least)
         return SolverStack(device, self.model, rows, turned, self.outputs, settings)
+
+
+def _decade(value: float) -> float:
+    """The power of ten at or below a number from 0: near ones have the same."""
+    return float(10.0 ** np.floor(np.log10(value))) if value > 0 else 0.0
 
 
 def build(specs: Sequence[Spec], ground: Ground, log_every: int) -> Columns:

@@ -237,3 +237,19 @@ def test_one_record_an_iteration():
         assert (log["lr"][1:] > 0).all()
         assert np.isfinite(log["error_rms"]).all()
         assert log["grad_norm"][-1] < 1e-5
+
+
+def test_the_biases_own_newton_step_leaves_out_what_changes_nothing():
+    """All biases of softmax moved alike, where a pivot of exactly 0 was once met."""
+    problem = one_problem("softmax", (60, 5))
+    objective = stack_of(problem, "lbfgs", [1e-3] * 4, np.zeros(4), 1e-7).objective
+    w = DEVICE.to_device(np.random.default_rng(0).normal(size=objective.shape))
+    grad = DEVICE.xp.empty(objective.shape)
+    objective.value(w, grad, False)
+    before = DEVICE.to_host(grad[objective.inner]).copy()
+    step = objective.bias_step(w, grad[objective.inner])
+    w[objective.inner] += step
+    objective.value(w, grad, False)
+    assert np.abs(DEVICE.to_host(grad[objective.inner])).max() < np.abs(before).max()
+    step = DEVICE.to_host(step)
+    assert np.abs(step.sum(axis=0)).max() <= 1e-12 * np.abs(step).max()

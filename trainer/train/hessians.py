@@ -24,6 +24,7 @@ from trainer.train.stack import Buffers
 Array = Any
 _ROWS = 4096  # of a chunk
 _SMALL = 96  # parameters up to which products of features are made once for all columns
+_SHARED = 8  # Hessians from which on such products are worth making
 _KEPT = 256 * 2**20  # bytes of such products
 _SCORES = 1 << 24  # bytes of the scores of a chunk
 MOST_HESSIANS = 256 * 2**20  # bytes of those that are worked on together
@@ -129,7 +130,7 @@ class Hessians:
     def _second(self, w: Array, pairs: list[tuple[int, int]]) -> Array:
         """Σ p·∂²L/∂z_a∂z_b·x·xᵀ for each pair of outputs and column: (pairs·k, P, P)."""
         xp, P, count = self.device.xp, self.parameters, len(pairs) * w.shape[2]
-        if P > _SMALL:
+        if P > _SMALL or (count < _SHARED and not self._products):
             total = xp.zeros((count, P, P))
             for chunk in self._batches.chunks(1):
                 h, X = self._curvatures(chunk, w, pairs), self._features(chunk)  # (n, P)

@@ -125,7 +125,9 @@ class Objective:
             return -row / xp.maximum(curvature, _TINY)
         second = self._mixed_bias_curvature(w)  # (K, C, C)
         diagonal = xp.arange(C)
-        second[:, diagonal, diagonal] += curvature.T * (1 + _RIDGE * C) + _TINY
+        largest = curvature.max(axis=0)[:, None]  # (K, 1)
+        second[:, diagonal, diagonal] += curvature.T + (_RIDGE * C * largest + _TINY)
+        second += largest[:, :, None]  # all biases alike change nothing, and row has none of that
         return -xp.linalg.solve(second, row.T[:, :, None])[:, :, 0].T
 
     def _mixed_bias_curvature(self, w: Array) -> Array:

@@ -86,15 +86,15 @@ def _numbers(of: TrialResult | ColumnResult) -> Row:
         "epochs": of.epochs,
         "best_epoch": of.best_epoch,
         "grad_norm": of.grad_norm,
-        **{name: _whole(value) for name, value in of.facts.items()},
+        **{name: _fact(name, value) for name, value in of.facts.items()},
     }
 
 
-def _whole(value: float) -> float | int | None:
+def _fact(name: str, value: float) -> float | int | None:
     """Counts as whole numbers; None for what is not known."""
     if not math.isfinite(value):
         return None
-    return int(value) if value >= 1 and value == int(value) else value
+    return int(value) if name in ("iterations", "evaluations") else value
 
 
 def group_rows(chosen: Chosen, names: Sequence[str], tests: Mapping[int, Metrics]) -> list[Row]:

@@ -51,4 +51,5 @@ def gradient(
 
 def flat(array: Array) -> Array:
     """View (n, C, K) as (n, C·K)."""
-    return array.reshape(array.shape[0], -1)
+    n, outputs, columns = array.shape  # of which n may be 0
+    return array.reshape(n, outputs * columns)

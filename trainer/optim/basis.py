@@ -22,6 +22,7 @@ MOST_DIRECTIONS = 2048  # a factorisation of more costs more than it saves
 _EPS = float(np.finfo(np.float64).eps)
 _CONSTANT = 16 * _EPS  # of a feature's size
 _WELL_CONDITIONED = 1e-10  # of λmin/λmax: below it XᵀX has lost what X knows
+_SAFE = 1e-7  # of the same with l2: above it what XᵀX has lost is not missed
 _TALL = 4  # rows a feature: from then on weights are quicker to rotate than rows
 
 
@@ -36,6 +37,8 @@ class Basis:
         dropped: how many directions have no rows in them.
         rotated: whether the rows that came with it are in it. Of tall X they are not, they are
             centred only: to rotate weights and gradients at every evaluation takes less.
+        whole: whether XᵀX has nothing off its diagonal in these coordinates. Where directions of
+            little spread are mixed it has.
     """
 
     mean: Array
@@ -43,12 +46,13 @@ class Basis:
     spectrum: Array
     dropped: int
     rotated: bool = True
+    whole: bool = True
 
     def weights(self, xp: Any, inner: Array) -> Array:
         """(D, C, K) weights of inner ones (r, C, K)."""
         if self.directions is None:
             return inner.copy()
-        flat = inner.reshape(inner.shape[0], -1)
+        flat = inner.reshape(inner.shape[0], inner.shape[1] * inner.shape[2])
         return (self.directions @ flat).reshape(-1, *inner.shape[1:])
 
     def inner(self, xp: Any, weights: Array) -> Array:
@@ -56,7 +60,7 @@ class Basis:
         if self.directions is None:
             return weights.copy()
         flat = weights.reshape(weights.shape[0], -1)
-        return (self.directions.T @ flat).reshape(-1, *weights.shape[1:])
+        return (self.directions.T @ flat).reshape(len(self.spectrum), *weights.shape[1:])
 
     def shift(self, xp: Any, weights: Array) -> Array:
         """mean·W (C, K): what the bias of the centred rows is larger by than the bias."""
@@ -96,14 +100,15 @@ def uncorrelated(
     if n > D:
         spectrum, directions = xp.linalg.eigh(root.T @ root)  # the smallest first
         rounding = D * _EPS * spectrum[-1]
-        if n >= _TALL * D and float(spectrum[0]) + least > _WELL_CONDITIONED * float(spectrum[-1]):
+        if n >= _TALL * D and float(spectrum[0]) + least > _SAFE * float(spectrum[-1]):
             # a curvature that bounds divide by had better be too small
             return Basis(mean, directions, xp.maximum(spectrum - rounding, 0), 0, False), X
     else:
         directions = _by_singular_values(xp, root)
     turned = X @ directions  # (N, r)
     spectrum = _spectrum(xp, turned, p)
-    if n > D and exact and _ill_conditioned(n, spectrum):
+    mixed = n > D and _ill_conditioned(n, spectrum)
+    if mixed and exact:
         directions = _by_singular_values(xp, root)
         turned = X @ directions
         spectrum = _spectrum(xp, turned, p)
@@ -112,7 +117,8 @@ def uncorrelated(
     if len(kept) < len(spectrum):
         turned, spectrum = xp.take(turned, kept, axis=1), xp.take(spectrum, kept)
         directions = xp.take(directions, kept, axis=1)
-    return Basis(mean, directions, spectrum, D - len(kept)), turned
+    whole = exact or not mixed
+    return Basis(mean, directions, spectrum, D - len(kept), whole=whole), turned
 
 
 def as_they_are(xp: Any, X: Array, p: Array, bias: bool) -> tuple[Basis, Array]:

@@ -162,7 +162,7 @@ class Hessians:
         assert variance is not None
         b = Buffers(xp, chunk.X.shape[0], self.outputs, w.shape[2], np.float64)
         weights = w[: self.inner] if self.basis.rotated else self.basis.weights(xp, w[: self.inner])
-        flat = xp.ascontiguousarray(weights).reshape(len(weights), -1)
+        flat = xp.ascontiguousarray(weights).reshape(len(weights), self.outputs * w.shape[2])
         self.device.matmul(chunk.X, flat, out=b.z.reshape(len(b.z), -1))
         if self.bias:
             b.z += w[self.inner]

@@ -163,7 +163,7 @@ class SolverStack:
         w[: o.inner] = inner
         if o.bias:
             w[o.inner] = device.to_device(bias, np.float64)
-            w[o.inner] += self.basis.shift(xp, self.basis.weights(xp, inner))
+            w[o.inner] += self.basis.shift(xp, given)
         K, m = self.columns, self.settings.method.pairs
         state = State(0, live=np.ones(K, bool))
         state.arrays = {
@@ -448,6 +448,11 @@ class SolverStack:
             self._newton(state, own, steepest, new)
         if self.model.coupled and self.objective.bias:  # moved alike, biases change nothing
             new[self.objective.inner] -= new[self.objective.inner].sum(axis=0) / self.shape[1]
+        if self.model.coupled and not self._sparse:
+            # so do weights moved alike, but for l2, whose least they have where their sum is 0
+            r, C = self.objective.inner, self.shape[1]
+            alike = xp.where(self.objective.l2 > 0, a["w"][:r].sum(axis=1, keepdims=True), 0.0)
+            new[:r] -= (new[:r].sum(axis=1, keepdims=True) + alike) / C
         xp.copyto(a["d"], new, where=device.to_device(takes))
 
     def _groups(self, which: Flags) -> Iterator[Array]:
@@ -631,7 +636,7 @@ class SolverStack:
     @property
     def _whole(self) -> bool:
         """Whether λ is the whole curvature of the data term."""
-        return self.model.quadratic and self.basis.directions is not None
+        return self.model.quadratic and self.basis.directions is not None and self.basis.whole
 
     def _bias_slack(self, a: dict[str, Array]) -> tuple[Array | float, Array | float]:
         """What a bias off its own optimum may add to ‖dJ/dW‖, and to J − J*, each (K,)."""

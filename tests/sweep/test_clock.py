@@ -262,7 +262,7 @@ def test_columns_that_end_of_their_own_leave_between_decisions():
     values = np.ones((4, 1, 12))
     problem = make_problem("linear")
     one = member(problem, [0, 1, 2, 3], [0] * 4, values, every=20, steps=24, batch_size=20)
-    one.training._start = lambda stack: broken(start(stack, *initial(problem, 4)), [1, 2])
+    one.training._start = lambda stack: broken(start(stack, *initial(problem, 4)), slice(1, 3))
     _, heard = run([one], Rules("val_loss", 1.0, never_stopping(4)))
     assert [s.status for s in one.training.result.outcomes].count("diverged") == 2
     widths = {int(s.records.step[-1]): len(s.columns) for s in heard.stretches}

@@ -215,7 +215,7 @@ def test_an_interruption_finishes_the_step_and_evaluates_what_is_kept(at):
     for k in range(2):
         assert heard.history(k)[-1][0] == at  # each column's last metrics are of its last weights
     assert done.step.tolist() == [at, at]
-    assert (script.weights[-1] == done.weights).all()
+    assert (script.weights[-1][..., 0] == done.weights[..., 0]).all()  # the other may have left
 
 
 def test_a_metric_that_is_never_a_number_leaves_the_last_evaluation():

@@ -1,11 +1,12 @@
-"""The minimiser of a quadratic with an l1 penalty, by guesses of its signs.
+"""The minimiser of a quadratic with an l1 penalty, exact and by few linear systems.
 
-    q(x) = ½·xᵀMx − cᵀx + Σ_j l1_j·|x_j|
+    q(x) = slope·(x − start) + ½·(x − start)ᵀ(M + diag(l2))(x − start) + Σ_j l1_j·|x_j|
 
-Given which elements are not 0 and their signs, the rest is one linear system; the elements that
-come out with another sign leave, those whose slope exceeds l1_j enter, and when there are none of
-either the guess was right and x is exact. It is Newton's method on the optimality conditions
-(Hintermüller, Ito & Kunisch 2003), and from the signs of a near problem takes two or three systems.
+Among the points with given signs q is a parabola, whose least is one linear system away. A step
+goes there, through zeros that elements cross for as long as q falls, and what ends at a zero is 0
+exactly; where a step is whole, zeros whose slope exceeds l1_j enter, the worst first and at most as
+many as there are already. q falls at every step, so no signs come twice and it ends, whatever M is
+(feature-sign search: Lee, Battle, Raina & Ng 2006, §3, with more than one entering).
 
 Shapes: n elements of one column.
 """
@@ -17,106 +18,149 @@ from typing import Any, NamedTuple
 import numpy as np
 
 Array = Any
-_GUESSES = 60
-_ALL_AT_ONCE = 10  # guesses after which only the worst element changes: no guess comes twice
-_STAGE = 0.6  # of a penalty to the next
-_SWEEPS = 200
-_RIDGE = 4 * float(np.finfo(np.float64).eps)  # of the largest curvature, an element
+_STEPS = 10  # an element, at most; what is left is for the next iteration of the caller
+_ENTERING = 8  # at least, where so many would
+_RIDGE = 1e-8  # of an element's curvature: dependent elements share alike, whatever rounding says
 _ROUNDING = 64 * float(np.finfo(np.float64).eps)  # of l1: no slope is known better
+_TIED = 1e-7  # of l1: a slope so near it may belong to an element that could be other than 0
+_INDEPENDENT = 1e-7  # of an element's curvature that the elements before it leave
+_SETTLED = 1e-14  # of the largest fall of q: with a smaller one the ridge has done its harm
+_NOTHING = 1e-26  # of the same: later falls are rounding
+_ALIKE = 1e-6  # relative: of crossings and slopes that are the same but for rounding
+_TINY = float(np.finfo(np.float64).tiny)
 
 
 class Minimum(NamedTuple):
     """What was found.
 
     Attributes:
-        x: (n,) the point; right if `exact`.
-        signs: (n,) −1, 0, 1 of its elements, as guessed last.
-        exact: whether the guess was right.
+        x: (n,) the point.
+        slope: (n,) of the quadratic at x, without l1.
     """
 
     x: Array
-    signs: Array
-    exact: bool
+    slope: Array
 
 
-def minimize(xp: Any, M: Array, c: Array, l1: Array, signs: Array) -> Minimum:
-    """Minimise q from a guess of signs.
+def minimize(xp: Any, M: Array, l2: Array, slope: Array, l1: Array, start: Array) -> Minimum:
+    """Minimise q.
 
     Args:
         xp: NumPy or CuPy.
         M: (n, n) symmetric, positive semidefinite.
-        c: (n,).
+        l2: (n,) to be added to its diagonal.
+        slope: (n,) of the quadratic at `start`.
         l1: (n,); where it is 0 an element is free.
-        signs: (n,) −1, 0 or 1.
+        start: (n,).
     """
-    free = l1 == 0
-    signs = signs.copy()
-    x = xp.zeros_like(c)
-    largest = float(xp.diagonal(M).max()) if len(c) else 0.0
-    ridge = _RIDGE * len(c) * largest + float(np.finfo(np.float64).tiny)
-    for guess in range(_GUESSES):
-        active = xp.flatnonzero(free | (signs != 0))
-        x[:] = 0
-        if len(active):
-            part = M[active[:, None], active]
-            part[xp.arange(len(active)), xp.arange(len(active))] += ridge
-            x[active] = xp.linalg.solve(part, (c - l1 * signs)[active])
-        slope = M[:, active] @ x[active] - c  # (n,)
-        leaves = xp.where(free | (signs == 0), 0.0, -x * signs)
-        enters = xp.where(free | (signs != 0), 0.0, xp.absolute(slope) - l1 * (1 + _ROUNDING))
-        wrong = xp.maximum(xp.where(leaves >= 0, leaves, 0.0) * (signs != 0), 0.0)
-        out, into = (signs != 0) & ~free & (x * signs <= 0), enters > 0
-        if not bool(out.any()) and not bool(into.any()):
-            return Minimum(x, signs, exact=True)
-        if guess >= _ALL_AT_ONCE:
-            score = xp.where(out, 1 + wrong, xp.where(into, enters / l1.max(), 0.0))
-            worst = xp.arange(len(c)) == int(score.argmax())
-            out, into = out & worst, into & worst
-        signs[out] = 0
-        signs[into] = -xp.sign(slope[into])
-    return Minimum(x, signs, exact=False)
-
-
-def minimize_from_afar(xp: Any, M: Array, c: Array, l1: Array, start: Array) -> Minimum:
-    """Minimise q by way of stronger penalties, each from the signs of the one before.
-
-    Where that fails too (systems that are singular, as with one column twice) by coordinate
-    descent, which lowers q whatever M is (Friedman, Hastie & Tibshirani 2010, §2).
-
-    Args:
-        xp: NumPy or CuPy.
-        M: as in `minimize`.
-        c: as in `minimize`.
-        l1: as in `minimize`.
-        start: (n,) a point to descend from.
-    """
-    found = Minimum(start, xp.zeros_like(c), exact=False)
-    penalised = l1 > 0
-    factor = float((xp.absolute(c) * penalised).max() / l1.max()) if bool(penalised.any()) else 1.0
-    while factor > 1:
-        factor = max(factor * _STAGE, 1.0)
-        found = minimize(xp, M, c, factor * l1, found.signs)
-    return found if found.exact else _descend(xp, M, c, l1, start)
-
-
-def _descend(xp: Any, M: Array, c: Array, l1: Array, start: Array) -> Minimum:
-    """Some rounds of coordinate descent from a point."""
-    x = start.copy()
-    slope = M @ x - c  # (n,)
-    diagonal = xp.diagonal(M)
-    moves = [j for j, curvature in enumerate(diagonal.tolist()) if curvature > 0]
-    largest = float(diagonal.max())
-    for _ in range(_SWEEPS):
-        farthest = 0.0
-        for j in moves:
-            curvature, before = float(diagonal[j]), float(x[j])
-            aim = before - float(slope[j]) / curvature
-            limit = float(l1[j]) / curvature
-            after = np.sign(aim) * max(abs(aim) - limit, 0.0)
-            if after != before:
-                x[j] = after
-                slope += (after - before) * M[:, j]
-                farthest = max(farthest, abs(after - before) * (curvature * largest) ** 0.5)
-        if farthest <= _ROUNDING * float(xp.absolute(c).max()):
+    x, slope, free = start.copy(), slope.copy(), l1 == 0
+    curvature = xp.diagonal(M) + l2 + _TINY  # (n,)
+    whole, settled = True, False  # whether x is the least among the points with its signs
+    farthest = 0.0
+    for _ in range(_STEPS * (len(x) + 1)):
+        holds = free | (x != 0)
+        beyond = xp.where(holds, 0.0, xp.absolute(slope) - l1 * (1 + _ROUNDING))
+        enters = _worst(xp, beyond, most=max(_ENTERING, int(holds.sum()))) & whole
+        if settled and not bool(enters.any()):
             break
-    return Minimum(x, xp.sign(x), exact=False)
+        signs = xp.where(x != 0, xp.sign(x), -xp.sign(slope))
+        steepest = slope + l1 * signs
+        step = _step(xp, M, l2, curvature, steepest, signs, holds, enters)
+        pull = float(steepest @ step)
+        farthest = max(farthest, -pull)
+        crosses = (x * step < 0) & (xp.absolute(step) > xp.absolute(x)) & ~free
+        whole = not bool(crosses.any())
+        settled = whole and not pull < -_SETTLED * farthest
+        if not pull < -_NOTHING * farthest:
+            continue
+        length, stops = 1.0, crosses
+        if not whole:
+            bend = float(_bent(xp, M, l2, step) @ step)
+            length, stops = _length(xp, x, step, l1, crosses, pull, bend)
+        moved = xp.where(stops, 0.0, x + length * step)
+        slope += _bent(xp, M, l2, moved - x)
+        x = moved
+    return Minimum(x, slope)
+
+
+def is_unique(xp: Any, M: Array, l2: Array, l1: Array, slope: Array) -> bool:
+    """Whether a minimum with this slope (n,) is the only one.
+
+    It is where the elements that could be other than 0 do not depend on each other (Tibshirani
+    2013, lemma 2).
+    """
+    could = xp.flatnonzero(xp.absolute(slope) >= l1 * (1 - _TIED))
+    if not len(could):
+        return True
+    part = M[could[:, None], could]
+    number = xp.arange(len(could))
+    part[number, number] += l2[could]
+    scale = xp.sqrt(part[number, number])
+    part = part / scale[:, None] / scale
+    with np.errstate(all="ignore"):
+        try:
+            left = xp.diagonal(xp.linalg.cholesky(part)) ** 2
+        except np.linalg.LinAlgError:
+            return False
+    return bool((left > _INDEPENDENT).all())  # CuPy's of a singular one is NaN
+
+
+def _worst(xp: Any, beyond: Array, most: int) -> Array:
+    """(n,) which elements enter: of those that would the farthest, hardly more than `most`."""
+    if int((beyond > 0).sum()) <= most:
+        return beyond > 0
+    return (beyond > 0) & (beyond >= xp.sort(beyond)[-most] * (1 - _ALIKE))
+
+
+def _bent(xp: Any, M: Array, l2: Array, step: Array) -> Array:
+    """What a step (n,) adds to the slope."""
+    active = xp.flatnonzero(step)
+    return step[active] @ xp.take(M, active, axis=0) + l2 * step
+
+
+def _step(
+    xp: Any,
+    M: Array,
+    l2: Array,
+    curvature: Array,
+    steepest: Array,
+    signs: Array,
+    holds: Array,
+    enters: Array,
+) -> Array:
+    """(n,) to the least of q with these signs; entering elements that would take others do not."""
+    while True:
+        active = xp.flatnonzero(holds | enters)
+        step = xp.zeros_like(steepest)
+        if not len(active):
+            return step
+        part = M[active[:, None], active]
+        number = xp.arange(len(active))
+        part[number, number] += l2[active] + _RIDGE * curvature[active]
+        step[active] = -xp.linalg.solve(part, steepest[active])
+        against = enters & (step * signs <= 0)
+        if not bool(against.any()):
+            return step
+        enters = enters & ~against
+
+
+def _length(
+    xp: Any, x: Array, step: Array, l1: Array, crosses: Array, pull: float, bend: float
+) -> tuple[float, Array]:
+    """How far to go, at most 1, for the least of q; and (n,) which elements are 0 there.
+
+    At every zero that is crossed the slope along the step grows by 2·l1_j·|step_j|.
+    """
+    which = xp.flatnonzero(crosses)
+    at = -x[which] / step[which]  # (m,)
+    order = xp.argsort(at)
+    which, at = which[order], at[order]
+    jumps = xp.cumsum(2 * (l1 * xp.absolute(step))[which])
+    rising = xp.flatnonzero(pull + at * bend + jumps >= 0)
+    last = int(rising[0]) if len(rising) else len(which)
+    crossed = float(jumps[last - 1]) if last else 0.0
+    if len(rising) and pull + float(at[last]) * bend + crossed <= 0:
+        stops = xp.zeros_like(crosses)
+        stops[which[xp.absolute(at - at[last]) <= _ALIKE * at[last]]] = True
+        return float(at[last]), stops
+    return min(-(pull + crossed) / max(bend, _TINY), 1.0), xp.zeros_like(crosses)

@@ -28,7 +28,7 @@ _SHARED = 8  # Hessians from which on such products are worth making
 _KEPT = 256 * 2**20  # bytes of such products
 _SCORES = 1 << 24  # bytes of the scores of a chunk
 MOST_HESSIANS = 256 * 2**20  # bytes of those that are worked on together
-_RIDGE = 4 * float(np.finfo(np.float64).eps)  # of the largest curvature, a parameter
+_RIDGE = 4 * float(np.finfo(np.float64).eps)  # of a parameter's own curvature, a parameter
 _TINY = float(np.finfo(np.float64).tiny)
 
 
@@ -83,20 +83,14 @@ class Hessians:
             return xp.ascontiguousarray(found.reshape(k, P, C).transpose(1, 2, 0))
         return xp.ascontiguousarray(found.reshape(k, C, P).transpose(2, 1, 0))
 
-    def inverses(self, w: Array, l2: Array) -> Array:
-        """H⁻¹ of k columns, (Q, Q, blocks, k), for w (P, C, k) and l2 (k,)."""
-        found = self.device.xp.linalg.inv(self._regular(self.whole(w, l2)))
-        shape = (w.shape[2], self.blocks, self.order, self.order)
-        return found.reshape(shape).transpose(2, 3, 1, 0)
-
     def _regular(self, hessians: Array) -> Array:
         """The Hessians with a little more on their diagonals.
 
         softmax has directions without curvature (all its biases moved alike), saturated rows too.
         """
         diagonal = self.device.xp.arange(self.order)
-        largest = hessians[:, diagonal, diagonal].max(axis=1)  # (k·blocks,)
-        hessians[:, diagonal, diagonal] += (_RIDGE * self.order * largest + _TINY)[:, None]
+        own = hessians[:, diagonal, diagonal]  # (k·blocks, Q)
+        hessians[:, diagonal, diagonal] = own + (_RIDGE * self.order * own + _TINY)
         return hessians
 
     # --- whole Hessians ---
@@ -188,27 +182,24 @@ class Hessians:
 
     # --- parts of one column's ---
 
-    def part(self, w: Array, elements: Array, l2: float) -> Array:
-        """The rows and columns of one column's Hessian that belong to some of its elements.
+    def part(self, w: Array, elements: Array) -> Array:
+        """What some elements of one column have in the Hessian of its data term.
 
         Args:
             w: (P, C), one column.
             elements: (m,) numbers p·C + c; all of one output c where outputs are not coupled.
-            l2: of the column.
 
         Returns:
-            (m, m).
+            (m, m), not to be written to.
         """
         xp, C = self.device.xp, self.outputs
         feature, output = elements // C, elements % C
         if self.model.quadratic:
-            found = self._gram()[feature[:, None], feature]
-        else:
-            found = xp.zeros((len(elements), len(elements)))
-            for X, p, predicted, spread in self._of_column(w):
-                self._add_part(X[:, feature], output, p, predicted, spread, found)
-        number = xp.arange(len(elements))
-        found[number, number] += l2 * (feature < self.inner)
+            gram = self._gram()
+            return gram if len(feature) == len(gram) else gram[feature[:, None], feature]
+        found = xp.zeros((len(elements), len(elements)))
+        for X, p, predicted, spread in self._of_column(w):
+            self._add_part(X[:, feature], output, p, predicted, spread, found)
         return found
 
     def _of_column(self, w: Array) -> Iterator[tuple[Array, Array, Array, Array]]:

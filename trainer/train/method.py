@@ -31,14 +31,12 @@ class Method:
         name: "exact", "lbfgs", "newton" or "lbfgs, then newton".
         pairs: m; 0 for none.
         hessian_from: the iteration from which columns have their own Hessian; None for never.
-        hessian_every: iterations for which one serves.
         reason: why this one, for the manifest.
     """
 
     name: str
     pairs: int = PAIRS
     hessian_from: int | None = None
-    hessian_every: int = 1
     reason: str = ""
 
 

@@ -24,7 +24,7 @@ import numpy as np
 
 from trainer.device import Device
 from trainer.model import Model
-from trainer.optim.active_set import minimize, minimize_from_afar
+from trainer.optim.active_set import is_unique, minimize
 from trainer.optim.basis import Basis
 from trainer.optim.gaps import quadratic_gap, sparse_gap
 from trainer.optim.lbfgs import direction, dot
@@ -401,7 +401,9 @@ class SolverStack:
         """(P,) λ of the weights, and 1 of the bias; nowhere 0."""
         xp, o = self.device.xp, self.objective
         spectrum = self.basis.spectrum
-        least = spectrum.max() * EPS if len(spectrum) else 0.0
+        # a closed form takes them as they are; a guess had better not go far along the least
+        guess = EPS if self.settings.method.pairs else 0.0
+        least = guess * spectrum.max() if len(spectrum) else 0.0
         spectrum = xp.maximum(spectrum, least + np.finfo(np.float64).tiny)
         return xp.concatenate([spectrum, xp.ones(1)]) if o.bias else spectrum
 
@@ -418,33 +420,13 @@ class SolverStack:
         steepest = self._steepest(a["w"], a["g"])
         own = np.zeros_like(takes)
         if method.hessian_from is not None:
-            age = n["iterations"] - method.hessian_from
-            own = takes & (age >= 0)
-            if method.pairs and not self._sparse:
-                self._invert(state, own & (age % method.hessian_every == 0))
+            own = takes & (n["iterations"] >= method.hessian_from)
         new = xp.zeros(self.objective.shape)
-        if (takes & ~own).any() or (method.pairs and not self._sparse):
-            scale = self._scale(n["gamma"])
-
-            def apply(q: Array) -> Array:
-                scaled = q * scale
-                if "h" in a and own.any():
-                    xp.copyto(scaled, self._apply(a["h"], q), where=device.to_device(own))
-                return scaled
-
-            count = min(method.pairs, state.step - 1)
-            new = direction(xp, steepest, apply, a["s"], a["y"], a["rho"], state.step, count)
-            if self._sparse:
-                new = self._aligned(new, steepest)
-                n["within"][takes] = 1
-            if method.pairs:
-                down = device.to_host(dot(xp, new, steepest)) < 0  # device -> host
-                upward = device.to_device(takes & ~down)
-                xp.copyto(new, -steepest * scale, where=upward)
-                a["rho"] *= ~upward
+        if (takes & ~own).any():
+            self._quasi_newton(state, takes & ~own, steepest, new)
         if own.any() and self._sparse:
             self._sparse_newton(state, own, new)
-        elif own.any() and not method.pairs:
+        elif own.any():
             self._newton(state, own, steepest, new)
         if self.model.coupled and self.objective.bias:  # moved alike, biases change nothing
             new[self.objective.inner] -= new[self.objective.inner].sum(axis=0) / self.shape[1]
@@ -455,28 +437,29 @@ class SolverStack:
             new[:r] -= (new[:r].sum(axis=1, keepdims=True) + alike) / C
         xp.copyto(a["d"], new, where=device.to_device(takes))
 
+    def _quasi_newton(self, state: State, which: Flags, steepest: Array, new: Array) -> None:
+        """−H·g of some columns by their last pairs and what the basis knows, into `new`."""
+        xp, device, a, n = self.device.xp, self.device, state.arrays, state.numbers
+        scale, pairs = self._scale(n["gamma"]), self.settings.method.pairs
+        count = min(pairs, state.step - 1)
+        found = direction(
+            xp, steepest, lambda q: q * scale, a["s"], a["y"], a["rho"], state.step, count
+        )
+        if self._sparse:
+            found = self._aligned(found, steepest)
+            n["within"][which] = 1
+        if pairs:
+            down = device.to_host(dot(xp, found, steepest)) < 0  # device -> host
+            upward = device.to_device(which & ~down)
+            xp.copyto(found, -steepest * scale, where=upward)
+            a["rho"] *= ~upward
+        xp.copyto(new, found, where=device.to_device(which))
+
     def _groups(self, which: Flags) -> Iterator[Array]:
         """Column numbers, as many at a time as Hessians have room for, on the device."""
         every, size = np.flatnonzero(which), self.hessians.at_once()
         for first in range(0, len(every), size):
             yield self.device.to_device(every[first : first + size])
-
-    def _invert(self, state: State, which: Flags) -> None:
-        """Give columns the inverse Hessian of where they are, and forget their pairs."""
-        xp, a, h = self.device.xp, state.arrays, self.hessians
-        if not which.any():
-            return
-        if "h" not in a:
-            a["h"] = xp.zeros((h.order, h.order, h.blocks, self.columns))
-        for columns in self._groups(which):
-            w = xp.take(a["w"], columns, axis=-1)  # (P, C, k)
-            a["h"][..., columns] = h.inverses(w, xp.take(self.objective.l2, columns))
-        a["rho"] *= ~self.device.to_device(which)
-
-    def _apply(self, h: Array, q: Array) -> Array:
-        """H⁻¹·q (P, C, K) for inverses (Q, Q, blocks, K)."""
-        right = q.reshape(self.hessians.order, self.hessians.blocks, self.columns)
-        return self.device.xp.einsum("abck,bck->ack", h, right).reshape(q.shape)
 
     def _aligned(self, new: Array, steepest: Array) -> Array:
         """A direction that is downhill in every weight: elsewhere 0 (Andrew & Gao 2007, §3.2)."""
@@ -495,40 +478,42 @@ class SolverStack:
     def _sparse_newton(self, state: State, which: Flags, new: Array) -> None:
         """Steps to the minimiser of the second-order model with l1 (Lee, Sun & Saunders 2014).
 
-        Columns go from strong penalties to weak ones, where the signs of one are the guess for
-        the next; what is found is exact, and so the same without it.
+        Of a squared loss that is the optimum. Columns go from strong penalties to weak ones, where
+        it is found from the one before, as a path is; if it is the only one, it is what the column
+        would have found without.
         """
         l1 = self.settings.l1
-        guess: dict[int, Array] = {}
+        near: dict[int, Array] = {}
         for k in sorted(np.flatnonzero(which).tolist(), key=lambda k: -l1[k]):
             new[..., k] = 0
             for block in range(self.hessians.blocks):
-                self._minimize(state, k, block, guess, new)
+                self._minimize(state, k, block, near, new)
             state.numbers["within"][k] = 0
 
     def _minimize(
-        self, state: State, k: int, block: int, guess: dict[int, Array], new: Array
+        self, state: State, k: int, block: int, near: dict[int, Array], new: Array
     ) -> None:
         """One column's step, of one output where outputs are not coupled."""
         xp, a, o, C = self.device.xp, state.arrays, self.objective, self.shape[1]
-        l1, l2 = float(self.settings.l1[k]), float(self.settings.l2[k])
         w, g = a["w"][..., k].reshape(-1), a["g"][..., k].reshape(-1)  # (P·C,)
         weights = xp.arange(len(w)) < o.inner * C
         works = xp.ones(len(w), bool) if o.model.coupled else xp.arange(len(w)) % C == block
         if not o.model.quadratic:
-            works &= (w != 0) | (xp.absolute(g) > _NEAR * l1) | ~weights
+            works &= (w != 0) | (xp.absolute(g) > _NEAR * self.settings.l1[k]) | ~weights
         elements = xp.flatnonzero(works)
-        M = self.hessians.part(a["w"][..., k], elements, l2)
+        if not len(elements):
+            return
+        M = self.hessians.part(a["w"][..., k], elements)
         start, slope = w[elements], g[elements]
-        penalties = xp.where(weights[elements], l1, 0.0)
-        signs = orthant(xp, start, slope, penalties) * (penalties > 0)
-        if o.model.quadratic:
-            signs = guess.get(block, signs)
-        target = M @ start - slope
-        found = minimize(xp, M, target, penalties, signs)
-        if not found.exact:
-            found = minimize_from_afar(xp, M, target, penalties, start)
-        guess[block] = found.signs
+        l1 = xp.where(weights[elements], self.settings.l1[k], 0.0)
+        l2 = xp.where(weights[elements], self.settings.l2[k], 0.0)
+        before = near.get(block) if o.model.quadratic else None
+        if before is not None:
+            off = before - start
+            found = minimize(xp, M, l2, slope + M @ off + l2 * off, l1, before)
+        if before is None or not is_unique(xp, M, l2, l1, found.slope):
+            found = minimize(xp, M, l2, slope, l1, start)
+        near[block] = found.x
         step = xp.zeros(len(w))
         step[elements] = found.x - start
         new[..., k] += step.reshape(-1, C)
@@ -688,8 +673,7 @@ def solver_bytes(size: Size, columns: int, model: Model, method: Method, sparse:
     if own and not sparse:
         order = (D + 1) * C if model.coupled else D + 1
         blocks = columns if model.coupled else columns * C
-        kept = blocks * order**2 if method.pairs else 0
-        numbers += kept + 3 * min(blocks * order**2, MOST_HESSIANS // 8)
+        numbers += 3 * min(blocks * order**2, MOST_HESSIANS // 8)
     elif own:
         numbers += 3 * (D + 1) ** 2
     return 8 * numbers + 6 * chunk

@@ -23,7 +23,7 @@ from trainer.spec.rules import has_l1
 from trainer.spec.schema import Alpha, FirstOrder, InverseC, NormalInit, Penalty, Solver
 from trainer.train.chunks import RowSet
 from trainer.train.evaluate import Held
-from trainer.train.method import Size, choose_method
+from trainer.train.method import Size, choose_method, hessian_order
 from trainer.train.objective import Turned
 from trainer.train.solver import SolverSettings, SolverStack
 from trainer.train.stack import Settings, Stack
@@ -299,8 +299,9 @@ def _solver_settings(
     rows, features = map(int, ground.rows.X.shape)
     size = Size(rows, features, len(ground.prepared.encoder.outputs))
     model = MODELS[first.model, first.loss]
-    method = choose_method(optimizers[0].name, model, size, bool(np.any(l1 > 0)))
-    order = (features + 1) * (size.outputs if model.coupled else 1)
+    sparse = bool(np.any(l1 > 0))
+    method = choose_method(optimizers[0].name, model, size, sparse)
+    order = hessian_order(model, size, sparse)
     if optimizers[0].name == "newton" and 8.0 * order**2 > _HESSIAN_SHARE * ground.device.memory():
         raise DataError(
             f"optimizer.name: newton would hold Hessians of {order:,} x {order:,}, which is"

@@ -48,6 +48,12 @@ class Basis:
     rotated: bool = True
     whole: bool = True
 
+    def sizes(self, xp: Any) -> Array:
+        """(D,) the roots of the features' weighted mean squares about `mean`."""
+        if self.directions is None:
+            return xp.sqrt(self.spectrum)
+        return xp.sqrt((self.directions * self.directions) @ self.spectrum)
+
     def weights(self, xp: Any, inner: Array) -> Array:
         """(D, C, K) weights of inner ones (r, C, K)."""
         if self.directions is None:

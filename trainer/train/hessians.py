@@ -10,7 +10,7 @@ Hessian, n rows of a chunk.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -30,6 +30,10 @@ _SCORES = 1 << 24  # bytes of the scores of a chunk
 MOST_HESSIANS = 256 * 2**20  # bytes of those that are worked on together
 _RIDGE = 4 * float(np.finfo(np.float64).eps)  # of a parameter's own curvature, a parameter
 _TINY = float(np.finfo(np.float64).tiny)
+
+
+class Interrupted(Exception):
+    """A signal came while a Hessian was summed up, which may take longer than one can wait."""
 
 
 class Hessians:
@@ -63,20 +67,30 @@ class Hessians:
 
     def at_once(self) -> int:
         """How many columns' Hessians are worked on together."""
-        pairs = self.outputs * (self.outputs + 1) // 2 if self.model.coupled else self.outputs
+        pairs = len(self._pairs())
         hessians = MOST_HESSIANS // (8 * self.order**2 * self.blocks)
         return int(max(1, min(hessians, _SCORES // (8 * pairs * self._batches.chunk_rows))))
 
-    def step(self, w: Array, gradient: Array, l2: Array) -> Array:
+    def step(
+        self,
+        w: Array,
+        gradient: Array,
+        l2: Array,
+        should_stop: Callable[[], object] = lambda: False,
+    ) -> Array:
         """−H⁻¹·g of k columns.
 
         Args:
             w: (P, C, k).
             gradient: (P, C, k).
             l2: (k,).
+            should_stop: asked between chunks of rows.
+
+        Raises:
+            Interrupted: `should_stop()`.
         """
         xp, P, C, k = self.device.xp, self.parameters, self.outputs, w.shape[2]
-        hessians = self._regular(self.whole(w, l2))  # (k·blocks, Q, Q)
+        hessians = self._regular(self.whole(w, l2, should_stop))  # (k·blocks, Q, Q)
         right = gradient.transpose(2, 0, 1) if self.model.coupled else gradient.transpose(2, 1, 0)
         found = -xp.linalg.solve(hessians, right.reshape(-1, self.order, 1))[..., 0]
         if self.model.coupled:
@@ -95,46 +109,65 @@ class Hessians:
 
     # --- whole Hessians ---
 
-    def whole(self, w: Array, l2: Array) -> Array:
+    def whole(
+        self, w: Array, l2: Array, should_stop: Callable[[], object] = lambda: False
+    ) -> Array:
         """The Hessians of k columns.
 
         Args:
             w: (P, C, k).
             l2: (k,).
+            should_stop: as in `step`.
 
         Returns:
             (k·C, P, P), of column k and output c at k·C + c; (k, P·C, P·C), parameter p of output c
             at p·C + c, where outputs are coupled.
         """
         xp, P, C, k = self.device.xp, self.parameters, self.outputs, w.shape[2]
-        pairs = [(a, b) for a in range(C) for b in range(a, C) if a == b or self.model.coupled]
-        second = self._second(w, pairs).reshape(len(pairs), k, P, P)
-        diagonal = xp.arange(self.inner)
-        for i, (a, b) in enumerate(pairs):
+        pairs, inner = self._pairs(), xp.arange(self.inner)
+        second = self._second(w, pairs, should_stop).reshape(len(pairs), k, P, P)
+        whole = xp.zeros((k, C, P, P) if not self.model.coupled else (k, P, C, P, C))
+        for (a, b), part in zip(pairs, second, strict=True):
             if a == b:
-                second[i][:, diagonal, diagonal] += l2[:, None]
-        if not self.model.coupled:
-            return xp.ascontiguousarray(second.transpose(1, 0, 2, 3)).reshape(-1, P, P)
-        whole = xp.empty((k, P, C, P, C))
-        for i, (a, b) in enumerate(pairs):
-            whole[:, :, a, :, b] = second[i]
-            whole[:, :, b, :, a] = second[i]
-        return whole.reshape(k, P * C, P * C)
+                whole[:, a] = part
+            else:  # of scores moved alike there is no curvature: rows of blocks sum to 0
+                whole[:, :, a, :, b] = whole[:, :, b, :, a] = part
+                whole[:, :, a, :, a] -= part
+                whole[:, :, b, :, b] -= part
+        for c in range(C):
+            own = whole[:, :, c, :, c] if self.model.coupled else whole[:, c]  # a view
+            own[:, inner, inner] += l2[:, None]
+        return whole.reshape(-1, self.order, self.order)
 
-    def _second(self, w: Array, pairs: list[tuple[int, int]]) -> Array:
+    def _pairs(self) -> list[tuple[int, int]]:
+        """The pairs of outputs from which the whole follows."""
+        C = self.outputs
+        if not self.model.coupled:
+            return [(c, c) for c in range(C)]
+        return [(a, b) for a in range(C) for b in range(a + 1, C)]
+
+    def _second(
+        self, w: Array, pairs: list[tuple[int, int]], should_stop: Callable[[], object]
+    ) -> Array:
         """Σ p·∂²L/∂z_a∂z_b·x·xᵀ for each pair of outputs and column: (pairs·k, P, P)."""
         xp, P, count = self.device.xp, self.parameters, len(pairs) * w.shape[2]
         if P > _SMALL or (count < _SHARED and not self._products):
             total = xp.zeros((count, P, P))
-            for chunk in self._batches.chunks(1):
+            for chunk in self._chunks(should_stop):
                 h, X = self._curvatures(chunk, w, pairs), self._features(chunk)  # (n, P)
                 for j in range(count):
                     total[j] += X.T @ (X * h[:, j, None])
             return total
         half = xp.zeros((count, P * (P + 1) // 2))
-        for chunk in self._batches.chunks(1):
+        for chunk in self._chunks(should_stop):
             half += self._curvatures(chunk, w, pairs).T @ self._products_of(chunk)
         return xp.take(half, self._place, axis=1)
+
+    def _chunks(self, should_stop: Callable[[], object]) -> Iterator[Chunk]:
+        for chunk in self._batches.chunks(1):
+            if should_stop():
+                raise Interrupted
+            yield chunk
 
     def _curvatures(self, chunk: Chunk, w: Array, pairs: list[tuple[int, int]]) -> Array:
         """p·∂²L/∂z_a∂z_b of a chunk's rows: (n, pairs·k)."""
@@ -182,12 +215,15 @@ class Hessians:
 
     # --- parts of one column's ---
 
-    def part(self, w: Array, elements: Array) -> Array:
+    def part(
+        self, w: Array, elements: Array, should_stop: Callable[[], object] = lambda: False
+    ) -> Array:
         """What some elements of one column have in the Hessian of its data term.
 
         Args:
             w: (P, C), one column.
             elements: (m,) numbers p·C + c; all of one output c where outputs are not coupled.
+            should_stop: as in `step`.
 
         Returns:
             (m, m), not to be written to.
@@ -198,13 +234,15 @@ class Hessians:
             gram = self._gram()
             return gram if len(feature) == len(gram) else gram[feature[:, None], feature]
         found = xp.zeros((len(elements), len(elements)))
-        for X, p, predicted, spread in self._of_column(w):
+        for X, p, predicted, spread in self._of_column(w, should_stop):
             self._add_part(X[:, feature], output, p, predicted, spread, found)
         return found
 
-    def _of_column(self, w: Array) -> Iterator[tuple[Array, Array, Array, Array]]:
+    def _of_column(
+        self, w: Array, should_stop: Callable[[], object]
+    ) -> Iterator[tuple[Array, Array, Array, Array]]:
         """Chunk by chunk: features (n, P), p (n, 1), ŷ (n, C) and ∂²L/∂z_c² (n, C)."""
-        for chunk in self._batches.chunks(1):
+        for chunk in self._chunks(should_stop):
             predicted, spread = self._predicted(chunk, w[:, :, None])
             yield self._features(chunk), chunk.q[:, 0], predicted[:, :, 0], spread[:, :, 0]
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from trainer.model import Model
+from trainer.optim.basis import MOST_DIRECTIONS
 
 PAIRS = 10  # of L-BFGS: 5 to 40 take about the same time on digits and on embeddings
 _FEW = 64  # parameters of a Hessian: then Newton's method is quicker than L-BFGS
@@ -58,6 +59,14 @@ def choose_method(name: str, model: Model, size: Size, l1: bool) -> Method:
     return replace(_METHODS[name], reason="asked for")
 
 
+def hessian_order(model: Model, size: Size, l1: bool) -> int:
+    """Q: how many rows one Hessian has, the biases' included."""
+    rows, features, outputs = size
+    least = min(rows, features)
+    directions = features if l1 or least > MOST_DIRECTIONS else least
+    return (directions + 1) * (outputs if model.coupled else 1)
+
+
 _METHODS = {
     "lbfgs": Method("lbfgs"),
     "newton": Method("newton", pairs=0, hessian_from=0),
@@ -72,8 +81,7 @@ def _weights(model: Model, size: Size) -> int:
 
 def _suited(model: Model, size: Size, l1: bool) -> Method:
     lbfgs, newton, exact = (_METHODS[name] for name in ("lbfgs", "newton", "exact"))
-    P = size.features + 1
-    order = P * size.outputs if model.coupled else P
+    order = hessian_order(model, size, l1)
     if model.variance is None:
         return replace(lbfgs, reason="the loss is not convex")
     if l1:

@@ -26,7 +26,7 @@ Array = Any
 Numbers = np.ndarray[Any, np.dtype[np.float64]]
 MOST_CACHED = 1 << 20  # bytes of one (b, C, K) array: passes over it stay in the cache
 FEWEST_ROWS = 256  # rows of a chunk, or products are all overhead
-_RIDGE = 4 * float(np.finfo(np.float64).eps)  # of the largest curvature, a bias
+_EPS = float(np.finfo(np.float64).eps)
 _TINY = float(np.finfo(np.float64).tiny)
 NAMES = ("mean", *Log.names)  # of the sums of one evaluation
 
@@ -118,20 +118,22 @@ class Objective:
     # --- the bias, which nothing penalises ---
 
     def bias_step(self, w: Array, row: Array) -> Array:
-        """−H⁻¹·g of the bias alone (C, K), for dJ/db = row (C, K)."""
+        """−H⁻¹·g of the bias alone (C, K), for dJ/db = row (C, K); infinite where H has nothing."""
         xp, C = self.device.xp, self.outputs
-        curvature = self.bias_curvature(w)  # (C, K)
         if not self.model.coupled:
-            return -row / xp.maximum(curvature, _TINY)
-        second = self._mixed_bias_curvature(w)  # (K, C, C)
-        diagonal = xp.arange(C)
-        largest = curvature.max(axis=0)[:, None]  # (K, 1)
-        second[:, diagonal, diagonal] += curvature.T + (_RIDGE * C * largest + _TINY)
-        second += largest[:, :, None]  # all biases alike change nothing, and row has none of that
-        return -xp.linalg.solve(second, row.T[:, :, None])[:, :, 0].T
+            return -row / xp.maximum(self.bias_curvature(w), _TINY)
+        second = self._coupled_bias_curvature(w)  # (K, C, C)
+        largest = second.max(axis=(1, 2))  # (K,)
+        # all biases alike change nothing, and row has none of that
+        row = row - row.mean(axis=0)
+        curvature, directions = xp.linalg.eigh(second + largest[:, None, None])
+        # what bounds divide by had better be too small
+        curvature = xp.maximum(curvature - C * _EPS * largest[:, None], _TINY)
+        along = xp.einsum("kcd,ck->kd", directions, row) / curvature
+        return -xp.einsum("kcd,kd->ck", directions, along)
 
-    def _mixed_bias_curvature(self, w: Array) -> Array:
-        """−Σ_rows p·ŷ_a·ŷ_b for b ≠ a, and 0 for b = a: (K, C, C)."""
+    def _coupled_bias_curvature(self, w: Array) -> Array:
+        """Σ_rows p·∂²L/∂z_a∂z_b (K, C, C): −p·ŷ_a·ŷ_b, and what brings the sum of a row to 0."""
         xp, weights = self.device.xp, self._of_rows(w)
         total = xp.zeros((self.columns, self.outputs, self.outputs))
         for chunk, b in self._chunks():
@@ -141,6 +143,7 @@ class Objective:
             total -= (share * chunk.q[:, 0]).transpose(0, 2, 1) @ share
         diagonal = xp.arange(self.outputs)
         total[:, diagonal, diagonal] = 0
+        total[:, diagonal, diagonal] = -total.sum(axis=2)
         return total
 
     def bias_curvature(self, w: Array) -> Array:

@@ -16,6 +16,7 @@ Shapes: r directions of the basis, P = r + 1 with a bias, C outputs, K columns, 
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
@@ -30,9 +31,9 @@ from trainer.optim.gaps import quadratic_gap, sparse_gap
 from trainer.optim.lbfgs import direction, dot
 from trainer.optim.orthants import orthant, project, pseudo_gradient
 from trainer.train.chunks import FullBatch, RowSet
-from trainer.train.hessians import MOST_HESSIANS, Hessians
+from trainer.train.hessians import MOST_HESSIANS, Hessians, Interrupted
 from trainer.train.log import Log
-from trainer.train.method import Method, Size
+from trainer.train.method import Method, Size, hessian_order
 from trainer.train.objective import (
     FEWEST_ROWS,
     MOST_CACHED,
@@ -61,6 +62,7 @@ _TIGHT = 1e-8  # of |J|: a bound below it is as good as any
 _TRIES = 40  # of a step in a row
 _STALLED = 12  # iterations in a row without a decrease of J or of the gradient
 _CROWDED = 0.75
+_UNEVEN = 1e3  # times that one feature is as large as another: then scales are worth a word
 _NEAR = 0.8  # of l1: weights with slopes below it are not expected to leave 0
 
 
@@ -117,6 +119,7 @@ class SolverStack:
         self._l1 = device.to_device(settings.l1)
         self._sparse = bool(np.any(settings.l1 > 0))
         self._gradient = device.xp.empty(self.objective.shape)
+        self._should_stop: Callable[[], object] = lambda: False
         self._buffers: Buffers | None = None
         self._views: dict[int, Buffers] = {}
 
@@ -215,6 +218,7 @@ class SolverStack:
     ) -> Records:
         """Go on until every column is settled, or enough of them to leave; or `should_stop()`."""
         first, records, taken = state.step + 1, [], []
+        self._should_stop = should_stop
         enough = _CROWDED * state.live.sum()
         with np.errstate(all="ignore"):
             while True:
@@ -348,14 +352,16 @@ class SolverStack:
         n["tries"][takes] = 0
         n["length"][takes] = 1
         self._check(state, takes, norm)
-        if (takes & ~self.settled(state)).any():
-            self._aim(state, takes & ~self.settled(state))
+        going = takes & ~self.settled(state)
+        if going.any():
+            with contextlib.suppress(Interrupted):  # then no direction is followed any more
+                self._aim(state, going)
 
     def _check(self, state: State, takes: Flags, norm: Numbers) -> None:
         """Read max |dJ/dw| of the features as they are, where it may be below tol."""
         features, outputs, _ = self.shape
         close = takes & (norm <= self.settings.tol * np.sqrt((features + 1) * outputs))
-        state.numbers["gradient_max"][takes] = norm[takes]  # which is not less
+        state.numbers["gradient_max"][takes] = norm[takes]  # `_certify` has the last word
         if close.any():
             found = self.device.to_host(self._largest(state))
             state.numbers["gradient_max"][close] = found[close]
@@ -472,8 +478,8 @@ class SolverStack:
         xp, o, a = self.device.xp, self.objective, state.arrays
         for columns in self._groups(which):
             w = xp.take(a["w"], columns, axis=-1)  # (P, C, k)
-            g = xp.take(steepest, columns, axis=-1)
-            new[..., columns] = self.hessians.step(w, g, xp.take(o.l2, columns))
+            g, l2 = xp.take(steepest, columns, axis=-1), xp.take(o.l2, columns)
+            new[..., columns] = self.hessians.step(w, g, l2, self._should_stop)
 
     def _sparse_newton(self, state: State, which: Flags, new: Array) -> None:
         """Steps to the minimiser of the second-order model with l1 (Lee, Sun & Saunders 2014).
@@ -503,7 +509,7 @@ class SolverStack:
         elements = xp.flatnonzero(works)
         if not len(elements):
             return
-        M = self.hessians.part(a["w"][..., k], elements)
+        M = self.hessians.part(a["w"][..., k], elements, self._should_stop)
         start, slope = w[elements], g[elements]
         l1 = xp.where(weights[elements], self.settings.l1[k], 0.0)
         l2 = xp.where(weights[elements], self.settings.l2[k], 0.0)
@@ -524,9 +530,9 @@ class SolverStack:
         """(K,) iterations of each column."""
         return state.numbers["iterations"]
 
-    def facts(self, state: State) -> dict[str, Numbers]:
-        """What is known of the columns, each (K,): see `FACTS`."""
-        self._certify(state, self.settled(state) & state.live)
+    def facts(self, state: State, due: Flags) -> dict[str, Numbers]:
+        """What is known of the columns that are due, each (K,): see `FACTS`."""
+        self._certify(state, due & (state.numbers["evaluations"] > 0))
         return {name: state.numbers[name] for name in FACTS}
 
     def ending(self, state: State, at: int) -> Outcome:
@@ -541,20 +547,31 @@ class SolverStack:
                 f"stopped after {_counted(count)}, as no step lowers J in float64: {_reached(n)},"
                 f" tol {tol:.3g}; optimizer.tol={_above(n['gradient_max'])} is within reach"
             )
-            return Outcome("not_converged", told + self._remark(at), count)
+            return Outcome("not_converged", told + self._advice(), count)
         more = f"optimizer.max_iter={10 * max(count, 1)}"
         told = (
             f"not at its optimum after {_counted(count)}: {_reached(n)}, tol {tol:.3g}; {more}, a"
             " larger optimizer.tol or a stronger penalty"
         )
-        return Outcome("not_converged", told + self._remark(at), count)
+        return Outcome("not_converged", told + self._advice(), count)
 
     def _remark(self, at: int) -> str:
-        """What a column without a penalty has where its rows decide nothing."""
-        if not self.basis.dropped or self.settings.l2[at] > 0:
+        """What a squared loss without a penalty has where its rows decide nothing."""
+        dropped = self.basis.dropped
+        if not dropped or self.settings.l2[at] > 0 or not self.model.quadratic:
             return ""
-        told = f"{self.basis.dropped} directions of {self.shape[0]} have no rows in them"
-        return f"; {told}: of all solutions it is the one of least norm"
+        several = ("direction", "has", "it") if dropped == 1 else ("directions", "have", "them")
+        told = "; {:,} {} of {:,} {} no rows in {}: of all solutions it is the one of least norm"
+        return told.format(dropped, several[0], self.shape[0], *several[1:])
+
+    def _advice(self) -> str:
+        """What else helps where features differ much in size."""
+        sizes = self.device.to_host(self.basis.sizes(self.device.xp))
+        some = sizes[sizes > 0]
+        factor = float(some.max() / some.min()) if len(some) else 1.0
+        if factor < _UNEVEN:
+            return ""
+        return f"; data.scale: standard would help, as features differ in size {factor:.0e} times"
 
     def _certify(self, state: State, which: Flags) -> None:
         """Bound J − J* from above where that can be had, and read max |dJ/dW| exactly."""
@@ -570,8 +587,22 @@ class SolverStack:
                 self._tighten(state, np.flatnonzero(loose), gap)
         n["gradient_max"][which] = largest[which]
         # J itself is known to rounding alone, softmax's as the logarithm of a sum from 1 up
-        rounding = _FLAT * np.abs(n["value"]) + EPS * self.model.coupled
-        n["gap"][which] = np.where(np.isfinite(gap), gap + rounding, np.nan)[which]
+        rounding = _FLAT * np.abs(n["value"]) + EPS * self.model.coupled + self._blur(state)
+        bound = np.minimum(gap, n["value"]) + rounding  # no loss is below 0
+        n["gap"][which] = np.where(np.isfinite(gap), bound, np.nan)[which]
+
+    def _blur(self, state: State) -> Numbers:
+        """(K,) what rounding in scores does to J: EPS times their size times that of dL/dz.
+
+        Of a loss >= 0 with second derivatives up to β, |dL/dz|² <= 2·β·L (Nesterov 2004,
+        theorem 2.1.5).
+        """
+        device, r, w = self.device, self.objective.inner, state.arrays["w"]
+        squares = self.basis.spectrum.sum() * dot(device.xp, w[:r], w[:r])  # of scores, at most
+        squares = device.to_host(squares + dot(device.xp, w[r:], w[r:]))  # device -> host
+        slope = np.sqrt(2 * self.model.curvature * state.numbers["data"])
+        blur: Numbers = EPS * np.sqrt(squares) * slope
+        return blur
 
     def _tighten(self, state: State, where: Indices, gap: Numbers) -> None:
         """Bound some columns by way of the bias's own optimum, which bounds take for granted.
@@ -629,13 +660,12 @@ class SolverStack:
         if not o.bias:
             return 0.0, 0.0
         row = a["g"][o.inner]  # (C, K)
-        curvature = xp.maximum(o.bias_curvature(a["w"]), np.finfo(np.float64).tiny)  # (C, K)
-        coupling = o.outputs if self.model.coupled else 1  # the least of softmax's, from its own
-        squares = coupling * (row * row / curvature).sum(axis=0)
-        largest = self.basis.spectrum.max() if len(self.basis.spectrum) else 0.0
-        if self._whole:
+        squares = -(row * o.bias_step(a["w"], row)).sum(axis=0)  # the Newton decrement's
+        if self.model.quadratic:  # of centred rows dJ/dW has no bias in it
             return 0.0, 0.5 * squares
-        return xp.sqrt(self.model.curvature * largest * squares), squares
+        # a curvature that halves on the way is allowed for; J's Hessian is positive, and so no
+        # mixed part of it larger than the root of both others (its λ are less than their sum)
+        return xp.sqrt(2 * self.model.curvature * self.basis.spectrum.sum() * squares), squares
 
 
 def _counted(count: int) -> str:
@@ -669,11 +699,9 @@ def solver_bytes(size: Size, columns: int, model: Model, method: Method, sparse:
     parameters = (D + 1) * C * columns
     chunk = max(MOST_CACHED, 8 * FEWEST_ROWS * C * columns)
     numbers = parameters * (14 + 2 * method.pairs) + N * D
-    own = method.hessian_from is not None
-    if own and not sparse:
-        order = (D + 1) * C if model.coupled else D + 1
+    if method.hessian_from is not None:
+        one = hessian_order(model, size, sparse) ** 2
         blocks = columns if model.coupled else columns * C
-        numbers += 3 * min(blocks * order**2, MOST_HESSIANS // 8)
-    elif own:
-        numbers += 3 * (D + 1) ** 2
+        several = one if sparse else min(blocks * one, MOST_HESSIANS // 8)
+        numbers += 3 * max(one, several)
     return 8 * numbers + 6 * chunk

@@ -249,8 +249,8 @@ class Stack:
         """How column `at`, which has settled, has ended."""
         return Outcome("finished", f"trained for its {state.step} steps", state.step)
 
-    def facts(self, state: State) -> dict[str, Numbers]:
-        """What is known of the columns at an evaluation, each (K,): nothing more."""
+    def facts(self, state: State, due: np.ndarray[Any, np.dtype[np.bool_]]) -> dict[str, Numbers]:
+        """What is known of the columns that are due at an evaluation, each (K,): nothing more."""
         return {}
 
     def buffers(self, rows: int) -> Buffers:

@@ -332,7 +332,7 @@ class Training:
         for name, value in metrics.items():
             everyone = np.full(len(self.result.outcomes), np.nan)
             self._latest.setdefault(name, everyone)[where] = value[due]
-        for name, value in self.stack.facts(state).items():
+        for name, value in self.stack.facts(state, due).items():
             everyone = np.full(len(self.result.outcomes), np.nan)
             self.result.facts.setdefault(name, everyone)[where] = value[due]
         self._evaluated[where] = taken[due]

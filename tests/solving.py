@@ -1,0 +1,57 @@
+"""Columns on a problem's rows, solved as a run solves them."""
+
+from __future__ import annotations
+
+import numpy as np
+from stacks import DEVICE, Recorder, fit
+
+from trainer.model import MODELS
+from trainer.optim.basis import as_they_are, uncorrelated
+from trainer.train.chunks import RowSet
+from trainer.train.method import Size, choose_method
+from trainer.train.objective import Turned
+from trainer.train.solver import SolverSettings, SolverStack
+
+
+def stack_of(problem, name, l2, l1, tol, max_iter=2000):
+    """K columns on a problem's rows, by their penalties."""
+    X, y, p = problem.X, problem.y, problem.p
+    D, C = X.shape[1], y.shape[1]
+    l2, l1 = np.atleast_1d(np.asarray(l2, float)), np.atleast_1d(np.asarray(l1, float))
+    sparse = bool((l1 > 0).any())
+    model = MODELS[problem.model, "auto"]
+    rows, size = RowSet(DEVICE, X, y, p, p, C), Size(len(X), D, C)
+    turn = as_they_are if sparse else uncorrelated
+    exact = choose_method(name, model, size, sparse).name == "exact"
+    told = () if sparse else (exact, float(l2.min()))
+    inner = DEVICE.xp.array(rows.X, dtype=np.float64)
+    basis, inner = turn(DEVICE.xp, inner, DEVICE.to_device(p), problem.bias, *told)
+    settings = SolverSettings(
+        method=choose_method(name, model, size, sparse),
+        max_iter=np.full(len(l2), float(max_iter)),
+        tol=np.broadcast_to(tol, l2.shape).astype(float),
+        l2=l2,
+        l1=l1,
+        bias=problem.bias,
+    )
+    turned = Turned(rows.turned(DEVICE, inner, p, p), basis)
+    return SolverStack(DEVICE, model, rows, turned, C, settings)
+
+
+def start(stack, weights=None, bias=None):
+    D, C, K = stack.shape
+    weights = np.zeros((D, C, K)) if weights is None else weights
+    return stack.start(weights, np.zeros((C, K)) if bias is None else bias)
+
+
+def solved(problem, name, l2, l1, tol, max_iter=2000, first=(None, None)):
+    """The result of K columns, trained as a run trains them, from first weights and biases."""
+    stack = stack_of(problem, name, l2, l1, tol, max_iter)
+    return fit(stack, start(stack, *first), lambda state: {}, 1 << 40, None, Heard())
+
+
+class Heard(Recorder):
+    """Columns of a solver have each taken steps of their own."""
+
+    def on_reading(self, stack, columns, reading):
+        self.readings = [*getattr(self, "readings", []), (columns, reading)]

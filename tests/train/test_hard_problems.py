@@ -1,0 +1,148 @@
+"""Solvers on data as it comes: dependent features, features of any size, few rows."""
+
+import numpy as np
+import pytest
+from problems import Problem
+from solving import solved
+
+RNG = np.random.default_rng
+
+
+def problem(model, X, outputs=1, seed=0, noise=1.0, bias=True):
+    """Rows of equal weight, whose scores are those of five features and noise."""
+    rng = RNG(seed)
+    spread = X.std(axis=0)
+    z = (X / np.where(spread > 0, spread, 1))[:, :5] @ rng.standard_normal((5, outputs))
+    z += noise * rng.standard_normal(z.shape)
+    y = {"linear": z, "logistic": (z > 0).astype(float), "softmax": np.eye(outputs)[z.argmax(1)]}
+    return Problem(model, model, X, y[model], np.full(len(X), 1 / len(X)), 0.0, 0.0, bias)
+
+
+def lambda_max(problem):
+    off = problem.y - problem.p @ problem.y
+    return np.abs(problem.X.T @ (off * problem.p[:, None])).max()
+
+
+KINDS = (("linear", 1), ("logistic", 1), ("softmax", 3))
+
+
+@pytest.mark.parametrize(("model", "outputs"), KINDS)
+def test_l1_with_far_fewer_rows_than_features_is_solved_at_once(model, outputs):
+    p = problem(model, RNG(0).standard_normal((60, 400)), outputs)
+    strengths = lambda_max(p) * np.geomspace(0.5, 0.003, 4)
+    done = solved(p, "auto", np.zeros(4), strengths, 1e-8, max_iter=15)
+    assert [o.status for o in done.outcomes] == ["converged"] * 4
+    assert (done.facts["gap"] < 1e-6).all()
+    assert ((done.weights != 0).sum(axis=(0, 1)) < 60 * outputs).all()
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize(("model", "outputs"), KINDS)
+def test_a_stack_with_l1_is_its_single_runs_where_every_column_is_there_twice(model, outputs, seed):
+    X = RNG(seed).standard_normal((60, 6))
+    p = problem(model, np.hstack([X, X]), outputs, seed)
+    strengths = lambda_max(p) * np.geomspace(1, 0.01, 8)
+    together = solved(p, "auto", np.zeros(8), strengths, 1e-8)
+    for k in range(8):
+        alone = solved(p, "auto", 0.0, strengths[k], 1e-8)
+        apart = np.abs(alone.weights[..., 0] - together.weights[..., k]).max()
+        assert apart < 1e-5 * max(1, np.abs(alone.weights).max())
+
+
+@pytest.mark.parametrize("penalty", ["none", "l1"])
+@pytest.mark.parametrize(("model", "outputs"), KINDS)
+def test_features_of_any_size_are_solved_as_scaled_ones_are(model, outputs, penalty):
+    X = RNG(3).standard_normal((200, 12))
+    sizes = np.logspace(-5, 5, 12)[RNG(3).permutation(12)]
+    p, scaled = problem(model, X * sizes, outputs), problem(model, X, outputs)
+    l1 = 1e-3 * lambda_max(p) if penalty == "l1" else 0.0
+    done = solved(p, "auto", 0.0, l1, 1e-8, max_iter=100)
+    assert done.outcomes[0].status == "converged"
+    if not l1:
+        best = solved(scaled, "auto", 0.0, 0.0, 1e-10)
+        least = scaled.value(best.weights[..., 0], best.bias[..., 0])
+        assert p.value(done.weights[..., 0], done.bias[..., 0]) <= least * (1 + 1e-9)
+    else:
+        assert done.facts["gap"][0] < 1e-8
+
+
+def test_what_no_step_can_reach_is_told_with_what_would_help():
+    sizes = np.logspace(-6, 6, 12)[RNG(0).permutation(12)]
+    p = problem("logistic", RNG(0).standard_normal((200, 12)) * sizes)
+    done = solved(p, "lbfgs", 0.0, 0.0, 1e-14)
+    assert done.outcomes[0].status == "not_converged"
+    assert "data.scale: standard would help" in done.outcomes[0].reason
+
+
+@pytest.mark.parametrize("condition", [1e3, 1e6, 1e8, 1e10])
+@pytest.mark.parametrize("name", ["exact", "lbfgs", "newton"])
+def test_a_squared_loss_on_ill_conditioned_rows_and_its_bound(condition, name):
+    U, _, V = np.linalg.svd(RNG(1).standard_normal((30, 12)), full_matrices=False)
+    spread = np.geomspace(1, 1 / condition, 12)
+    X, y = U @ np.diag(spread) @ V * 30**0.5, RNG(2).standard_normal((30, 1))
+    p = Problem("linear", "linear", X, y, np.full(30, 1 / 30), 0.0, 0.0, False)
+    least = 0.5 * (y**2).mean() - 0.5 * ((U.T @ y) ** 2).sum() / 30
+    done = solved(p, name, 0.0, 0.0, 1e-8)
+    assert done.outcomes[0].status == "converged"
+    if name == "exact":
+        assert done.outcomes[0].step <= 2
+    reached = p.value(done.weights[..., 0], done.bias[..., 0])
+    gap = done.facts["gap"][0]
+    assert np.isnan(gap) or gap >= reached - least
+
+
+def test_an_output_that_l1_leaves_nothing_of_needs_no_hessian():
+    X = RNG(0).standard_normal((100, 5))
+    y = np.column_stack([X[:, 0] > 0, RNG(1).random(100) < 0.5]).astype(float)
+    p = Problem("logistic", "logistic", X, y, np.full(100, 0.01), 0.0, 0.0, False)
+    done = solved(p, "auto", np.zeros(2), np.array([0.2, 0.02]), 1e-8)
+    assert [o.status for o in done.outcomes] == ["converged"] * 2
+    assert (done.weights[0, 0] != 0).all()
+    assert (done.weights[:, 1, 0] == 0).all()
+
+
+def test_where_weights_are_not_the_only_ones_a_column_starts_from_its_own():
+    X = RNG(0).standard_normal((60, 6))
+    p = problem("linear", np.hstack([X, X]))
+    strengths = lambda_max(p) * np.geomspace(1, 0.01, 8)
+    first, bias = RNG(1).standard_normal((12, 1, 8)), np.zeros((1, 8))
+    together = solved(p, "auto", np.zeros(8), strengths, 1e-8, first=(first, bias))
+    shares = []
+    for k in range(8):
+        one = (first[..., [k]], bias[:, [k]])
+        alone = solved(p, "auto", 0.0, strengths[k], 1e-8, first=one).weights[..., 0]
+        assert np.abs(alone - together.weights[..., k]).max() < 1e-6
+        shares.append(np.abs(alone[:6] - alone[6:]).max())
+    assert max(shares) > 1e-3  # a column and its copy do not weigh the same: it was no easy case
+
+
+@pytest.mark.parametrize(("model", "outputs"), [("logistic", 1), ("softmax", 4)])
+@pytest.mark.parametrize("l1", [0.0, 1e-3])
+def test_the_bound_holds_wherever_the_biases_are(model, outputs, l1):
+    """Classes in two groups that hardly meet: biases of one moved alike have little curvature."""
+    rng = RNG(0)
+    X = rng.standard_normal((200, 4))
+    X[:, 0] = 16 * np.sign(X[:, 0])
+    z = np.outer(X[:, 0], [1, 1, -1, -1][:outputs]) / 4 + rng.gumbel(size=(200, outputs))
+    y = np.eye(4)[z.argmax(axis=1)] if outputs > 1 else (z > 0).astype(float)
+    p = Problem(model, model, X, y, np.full(200, 1 / 200), 1e-3, l1, True)
+    best = solved(p, "auto", 1e-3, l1, 1e-11)
+    least = p.value(best.weights[..., 0], best.bias[..., 0])
+    direction = np.array([1.0, 1.0, -1.0, -1.0])[:outputs, None]
+    for far in (1e-4, 1e-3, 1e-2, 0.1, 0.3):
+        first = (best.weights, best.bias + far * direction)
+        there = solved(p, "lbfgs", 1e-3, l1, 1e9, first=first)  # no further
+        above = p.value(there.weights[..., 0], there.bias[..., 0]) - least
+        assert above > 0
+        assert there.facts["gap"][0] >= above
+        if far < 0.1:
+            assert there.facts["gap"][0] < 0.1
+
+
+@pytest.mark.parametrize("name", ["newton", "lbfgs"])
+def test_softmax_without_a_penalty_has_the_weights_of_least_norm(name):
+    p = problem("softmax", RNG(5).standard_normal((150, 5)), 3)
+    together = solved(p, name, [0.0, 1e-3], np.zeros(2), 1e-9)
+    alone = solved(p, name, 0.0, 0.0, 1e-9)
+    assert np.abs(alone.weights.sum(axis=1)).max() < 1e-12
+    assert np.abs(alone.weights[..., 0] - together.weights[..., 0]).max() < 1e-7

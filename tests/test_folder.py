@@ -563,13 +563,48 @@ def test_one_refused_file_does_not_keep_the_rest_from_being_saved(folder, monkey
 
     monkeypatch.setattr(folder_module, "write_atomic", refuse)
     log_steps(folder)
-    with pytest.raises(DiskError):
-        folder.append_history([history_row(1, train_loss=0.5)])
+    folder.append_history([history_row(1, train_loss=0.5)])  # it is tried again
     with pytest.raises(DiskError, match=r"history\.csv"):
         folder.close(status, reason="why")
     assert folder.manifest()["status"] == status
     assert folder.manifest()["reason"] == "why"
     assert folder.steps().num_rows == 4
+
+
+def test_what_is_spared_is_told_once_and_is_no_finish(folder, monkeypatch):
+    told = []
+    folder.tell = told.append
+    with folder.spared("steps"):
+        log_steps(folder)
+    for _ in range(2):
+        with folder.spared("best"), monkeypatch.context() as patch:
+            patch.setattr(os, "fsync", raising(errno.ENOSPC))
+            folder.write_best("a: 1")
+    (line,) = told
+    assert line.startswith(f"warning: {folder.path / 'best.yaml'}: cannot write: No space left")
+    assert line.endswith("; the run goes on without it")
+    with pytest.raises(DiskError, match=r"best\.yaml"):
+        folder.close("finished")
+    assert folder.manifest()["status"] == "failed"
+    assert folder.steps().num_rows == 4
+
+
+def test_the_log_of_steps_leaves_room_for_what_comes_after(folder, monkeypatch):
+    log_steps(folder)
+    disk = os.statvfs(folder.path)
+    left = 8 * 2**20 // disk.f_frsize
+    full = type("Disk", (), {"f_blocks": 1, "f_frsize": disk.f_frsize, "f_bavail": left})
+    monkeypatch.setattr(os, "statvfs", lambda path: full)
+    for _ in range(2):
+        with pytest.raises(DiskError, match=r"steps\.arrows: cannot write: the disk's last 8 MiB"):
+            log_steps(folder, first=5)
+    monkeypatch.undo()
+    with folder.spared("steps"):
+        log_steps(folder, first=5)  # with a gap it would be no log
+    with pytest.raises(DiskError, match=r"steps\.arrows"):
+        folder.close("finished")
+    assert folder.steps()["step"].to_pylist() == [1, 2, 3, 4]
+    assert not (folder.path / "steps.parquet").exists()  # which would look whole
 
 
 def test_on_a_full_disk_a_run_does_not_claim_to_go_on(folder, monkeypatch):

@@ -9,7 +9,16 @@ from typing import Any
 import numpy as np
 
 from trainer.describe import mend_divergence
-from trainer.folder import RunFolder
+from trainer.folder import (
+    BEST,
+    GROUPS,
+    MANIFEST,
+    PREDICTIONS,
+    REPEATS,
+    RESULTS,
+    WEIGHTS,
+    RunFolder,
+)
 from trainer.last_words import commands, run_words, sweep_words
 from trainer.predict import prediction_table, row_scores, score, stacked
 from trainer.results import best_yaml, group_rows, refit_spec, repeat_rows, results, trial_rows
@@ -31,30 +40,40 @@ def finish(
     terminal: Terminal,
     should_stop: Callable[[], int | None],
 ) -> str:
-    """Write the tables, and the models if there are any; return the status of the run."""
+    """Write the tables, and the models if there are any; return the status of the run.
+
+    Raises:
+        DiskError: the disk refused trials.csv; what else it refuses, the run goes on without.
+    """
     trials, spec, metric = trial_results(sweep), sweep.spec, sweep.rules.metric
     ranked = rank(trials, metric)
     folder.write_trials(trial_rows(ranked, sweep.metrics))
-    _write_solvers(folder, sweep)
+    with folder.spared(MANIFEST):
+        _write_solvers(folder, sweep)
     if sweep.repeats > 1:
-        folder.write_repeats(repeat_rows(ranked, sweep.metrics))
+        with folder.spared(REPEATS):
+            folder.write_repeats(repeat_rows(ranked, sweep.metrics))
     if spec.log.weights == "all":
-        _write_all_weights(folder, sweep)
+        with folder.spared(WEIGHTS):
+            _write_all_weights(folder, sweep)
     chosen = choose(trials, spec, metric)
     models = _models(sweep, chosen, Silent(should_stop), terminal)
     tests = {trial: _test_metrics(model) for trial, model in models.items()}
     if chosen.groups:
-        folder.write_groups(group_rows(chosen, sweep.metrics, tests))
+        with folder.spared(GROUPS):
+            folder.write_groups(group_rows(chosen, sweep.metrics, tests))
     model = models.get(chosen.best.number) if chosen.best else None
     refit = _refit(chosen, model)
     told = results(chosen, ranked, spec, sweep.repeats, tests, refit, clock.rungs)
-    folder.write_results(told)
+    with folder.spared(RESULTS):
+        folder.write_results(told)
     if chosen.best is None or model is None:
         return _end_without_model(folder, sweep, ranked, terminal)
     _write_model(folder, model)
     _warn(folder, sweep, chosen.best, terminal)
     if sweep.is_sweep:
-        folder.write_best(best_yaml(chosen.best, model.refit))
+        with folder.spared(BEST):
+            folder.write_best(best_yaml(chosen.best, model.refit))
         terminal.summary([*sweep_words(chosen, ranked, told, tests), *commands(folder.path)])
     else:
         terminal.summary(run_words(folder.path, chosen.best, tests[chosen.best.number]))
@@ -110,7 +129,8 @@ def _end_without_model(
     reason = f"{first.reason}; {mend_divergence(sweep.first)}"
     if len(ranked) > 1:
         reason = f"all {len(ranked):,} trials; trial {first.number}: {reason}"
-    folder.update_manifest(reason=reason)
+    with folder.spared(MANIFEST):
+        folder.update_manifest(reason=reason)
     terminal.summary([("diverged", reason)])
     return "diverged"
 
@@ -132,10 +152,13 @@ def _write_all_weights(folder: RunFolder, sweep: Sweep) -> None:
 
 def _write_model(folder: RunFolder, model: Model) -> None:
     """Write a model and its predictions on val and test."""
-    model.fitted.save(folder.path)
+    with folder.spared("model"):
+        model.fitted.save(folder.path)
     prepared = model.prepared
     held = [rows for rows in (prepared.val, *prepared.tests) if rows is not None]
-    folder.write_predictions(stacked([prediction_table(model.fitted, rows) for rows in held]))
+    table = stacked([prediction_table(model.fitted, rows) for rows in held])
+    with folder.spared(PREDICTIONS):
+        folder.write_predictions(table)
 
 
 def _test_metrics(model: Model) -> dict[str, float]:
@@ -153,7 +176,8 @@ def _warn(folder: RunFolder, sweep: Sweep, best: TrialResult, terminal: Terminal
     if last > _BLOWN_UP * max(first, default=np.inf):
         rose = f"the training loss went up, {max(first):.4g} → {last:.4g}"
         warning = rose if sweep.is_sweep else f"{rose}; {mend_divergence(sweep.first)}"
-        folder.update_manifest(warning=warning)
+        with folder.spared(MANIFEST):
+            folder.update_manifest(warning=warning)
         terminal.summary([("warning", warning)])
 
 

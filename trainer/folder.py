@@ -12,7 +12,7 @@ import contextlib
 import json
 import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -67,11 +67,16 @@ class RunFolder:
     """One run folder. `create` starts one that is written; `open` gives one that is read.
 
     Every method that writes raises DiskError when the disk refuses; what was written before stays
-    readable.
+    readable. What a run can do without is written within `spared`.
+
+    Attributes:
+        tell: hears, in a line, what the run goes on without.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self.tell: Callable[[str], None] = lambda line: None
+        self._lost: dict[str, DiskError] = {}  # what the run goes on without, by its part
         self._steps: step_log.StepLog | None = None
         self._manifest: dict[str, Any] = {}
         self._started = time.monotonic()
@@ -137,6 +142,20 @@ class RunFolder:
         """Where `log` writes."""
         return self.path / LOG
 
+    @contextlib.contextmanager
+    def spared(self, part: str) -> Iterator[None]:
+        """Go on where the disk refuses what is written within: `close` then says `failed`.
+
+        Args:
+            part: names it; of each part the first refusal is told.
+        """
+        try:
+            yield
+        except DiskError as error:
+            if part not in self._lost:
+                self._lost[part] = error
+                self.tell(f"warning: {error}; the run goes on without it")
+
     # Writing, in the order of a run.
 
     def write_input(self, text: str | bytes) -> None:
@@ -178,9 +197,10 @@ class RunFolder:
         self._write_history_if_due()
 
     def finish_steps(self) -> None:
-        """Put steps.parquet in the place of the stream."""
+        """Put steps.parquet in the place of the stream, which stays where it lacks steps."""
         self._end_stream()
-        step_log.stream_to_parquet(self.path / STEPS_STREAM, self.path / STEPS)
+        if self._steps is None or self._steps.refusal is None:
+            step_log.stream_to_parquet(self.path / STEPS_STREAM, self.path / STEPS)
 
     def start_history(self, metrics: Sequence[str]) -> None:
         """Write history.csv with its header: a run that diverges at once has no more of it."""
@@ -193,6 +213,7 @@ class RunFolder:
         """Add rows (a column of the stack at an evaluation each) to history.csv.
 
         The file is written anew at most every two seconds; `flush` and `close` write what waits.
+        A refusal on the way loses nothing, as they try again: they raise it.
         """
         if not rows:
             return
@@ -291,14 +312,15 @@ class RunFolder:
         """End the run: what waits is written, and last of all its status in the manifest.
 
         Each part is tried although the disk may have refused the one before. A run is `finished`
-        only if all were written: else it is `failed`, with the first refusal as its `reason`.
+        only if all were written, also what was spared: else it is `failed`, with the first refusal
+        as its `reason`. That is raised once all is done.
 
         Args:
             status: finished, diverged, interrupted or failed. The first two have gone their
                 way: their steps become Parquet. The others leave the stream.
             fields: more for the manifest.
         """
-        refusal: DiskError | None = None
+        refusal = next(iter(self._lost.values()), None)
         over = status in ("finished", "diverged")
         for part in (self.flush, self.finish_steps if over else self._end_stream):
             try:
@@ -415,8 +437,12 @@ class RunFolder:
     # How.
 
     def _write_history_if_due(self) -> None:
-        if time.monotonic() >= self._history_due:
+        if time.monotonic() < self._history_due:
+            return
+        try:
             self.flush()
+        except DiskError:  # there may be room again by then
+            self._history_due = time.monotonic() + _HISTORY_EVERY
 
     def _fail_in_place(self) -> None:
         """On a full disk, where no file can be written beside, `failed` fits over `running`."""

@@ -13,7 +13,7 @@ from trainer import device as devices
 from trainer.describe import data_line, objective_line, spec_line
 from trainer.errors import DiskError, TrainerError
 from trainer.finish import finish
-from trainer.folder import RunFolder
+from trainer.folder import LOG, RunFolder
 from trainer.interrupt import Interrupt
 from trainer.location import check_free
 from trainer.report import write_report
@@ -58,7 +58,8 @@ def run(
         DataError: the data are wrong, or do not fit the model.
         DeviceError: `device: gpu` where none can be used, or a GPU that is full.
         RunFolderError: `out` is a file or not empty.
-        DiskError: the disk refused; what was written before stays.
+        DiskError: the disk refused; what was written before stays. It goes on without what it can
+            do without (all but trials.csv, once it trains), and this comes at the end.
     """
     spec = as_spec(spec, data)
     terminal = terminal or Terminal(quiet=True)
@@ -109,7 +110,8 @@ def _carry_out(
     terminal.summary([("data", data_line(prepared.summary, spec))])
     should_stop()  # from here on a signal is noted, and what the folder holds is whole
     folder = RunFolder.create(spec.name, out)
-    terminal.attach(folder.log, folder.log_path)
+    folder.tell = terminal.error
+    terminal.attach(_log(folder), folder.log_path)
     with _closing(folder), device.enough_memory():
         told: list[tuple[str, object]] = [
             ("device", f"{device.kind}: {device.name} ({device.reason})"),
@@ -122,9 +124,32 @@ def _carry_out(
         _write_start(folder, spec, sweep, command)
         clock = _train(sweep, folder, terminal, should_stop)
         status = finish(folder, sweep, clock, terminal, should_stop)
-        folder.close(status)
-    _draw(folder, terminal)
+        refusal = _refusal(lambda: folder.close(status))
+    # the page shows what there is, whatever the disk refused before
+    refusals = [refusal, _refusal(lambda: _draw(folder, terminal))]
+    for error in refusals:
+        if error is not None:
+            raise error
     return Run(folder.path)
+
+
+def _log(folder: RunFolder) -> Callable[[str], None]:
+    """What writes to run.log; without one a run goes on."""
+
+    def log(text: str) -> None:
+        with folder.spared(LOG):
+            folder.log(text)
+
+    return log
+
+
+def _refusal(write: Callable[[], None]) -> DiskError | None:
+    """What the disk says against it, if it does."""
+    try:
+        write()
+    except DiskError as error:
+        return error
+    return None
 
 
 def _draw(folder: RunFolder, terminal: Terminal) -> None:

@@ -31,15 +31,20 @@ SCHEMA = pa.schema(
     ]
 )
 _ROW_GROUP = 1 << 20  # rows; 50 MB before compression
+_LEFT = 8 << 20  # bytes of the disk that the log leaves to the tables, the model and the page
 
 
 class StepLog:
-    """Writes the stream: every `append` is one record batch, handed to the system whole."""
+    """Writes the stream: every `append` is one record batch, handed to the system whole.
+
+    Attributes:
+        refusal: of the disk, after which nothing is written; None before.
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self._whole = 0  # bytes of the file that are whole record batches
-        self._refusal: DiskError | None = None
+        self.refusal: DiskError | None = None
         with self._refused_is_disk_error():
             self._file = pa.OSFile(os.fsencode(path), "wb")  # bytes: any name goes
             self._writer = pa.ipc.new_stream(self._file, SCHEMA)
@@ -66,8 +71,8 @@ class StepLog:
         Raises:
             DiskError: the disk refused; the batches written before stay, and stay readable.
         """
-        if self._refusal is not None:
-            raise self._refusal  # the file's end is not where the writer believes it
+        if self.refusal is not None:
+            raise self.refusal  # the file's end is not where the writer believes it
         n, columns = len(step), len(trial)
         if set(values) != set(VALUES):
             raise ValueError(f"the log of steps has the values {VALUES}, not {tuple(values)}")
@@ -89,6 +94,7 @@ class StepLog:
             return
         batch = pa.record_batch([pa.array(array) for array in arrays], schema=SCHEMA)
         with self._refused_is_disk_error():
+            self._leave_room(batch.nbytes)
             self._writer.write_batch(batch)
             self._whole = self._file.tell()
 
@@ -97,8 +103,16 @@ class StepLog:
         if self._file.closed:
             return
         with self._refused_is_disk_error(), contextlib.closing(self._file):
-            if self._refusal is None:
+            if self.refusal is None:
                 self._writer.close()
+
+    def _leave_room(self, size: int) -> None:
+        """Refuse to take the last of a disk: what a run is for comes at its end."""
+        if not hasattr(os, "statvfs"):  # Windows
+            return
+        disk = os.statvfs(self.path)
+        if disk.f_blocks and disk.f_bavail * disk.f_frsize < size + _LEFT:
+            raise OSError(f"the disk's last {_LEFT >> 20} MiB are for the tables and the model")
 
     @contextlib.contextmanager
     def _refused_is_disk_error(self) -> Iterator[None]:
@@ -108,8 +122,8 @@ class StepLog:
             # Readers other than ours stumble over a half batch at the end, so it is cut off.
             with contextlib.suppress(OSError):
                 os.truncate(self.path, self._whole)
-            self._refusal = disk_error(self.path, error)
-            raise self._refusal from error
+            self.refusal = disk_error(self.path, error)
+            raise self.refusal from error
 
 
 def read_stream(path: Path, trial: int | None = None) -> pa.Table:

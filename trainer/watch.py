@@ -58,13 +58,15 @@ class Watch(Silent):
             arrays = snapshot.arrays
             arrays["rows"] = facts.index[arrays["rows"]]
             several = len(self.crew.members) > 1
-            self.folder.write_gradients(snapshot.step, arrays, stack if several else None)
+            with self.folder.spared("gradients"):
+                self.folder.write_gradients(snapshot.step, arrays, stack if several else None)
         records = stretch.records
         due = records.step % self.every == 0
         trial, repeat = member.trial[stretch.columns], member.repeat[stretch.columns]
         values = {name: value[due] for name, value in records.values.items()}
         step, epoch = records.step[due], records.epoch[due]
-        self.folder.append_steps(step, epoch, values, trial, repeat, stretch.counts[due])
+        with self.folder.spared("steps"):
+            self.folder.append_steps(step, epoch, values, trial, repeat, stretch.counts[due])
 
     def on_reading(self, stack: int, columns: Indices, reading: Reading) -> None:
         """Append to history.csv."""

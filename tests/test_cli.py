@@ -459,6 +459,35 @@ def test_an_interrupted_run_leaves_everything_it_did(config, tmp_path, signum, c
     assert [name for name in os.listdir(out) if name.endswith(".tmp")] == []
 
 
+@pytest.mark.parametrize("second", [signal.SIGINT, signal.SIGTERM])
+def test_a_second_signal_leaves_an_interrupted_run(config, tmp_path, second):
+    """Killed while it writes its tables, which may take long; while it trains is no other case."""
+    out = tmp_path / "run"
+    code = (
+        "import sys, time\nimport trainer.runner\nfrom trainer.cli import main\n"
+        "trainer.runner.finish = lambda *args: (print('writes', flush=True), time.sleep(60))\n"
+        "sys.exit(main(sys.argv[1:]))"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", code, "run", config, "--out", out],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=ROOT,
+    )
+    assert process.stdout.readline() == "writes\n"
+    process.send_signal(signal.SIGINT)
+    time.sleep(0.3)
+    process.send_signal(second)
+    _, stderr = process.communicate(timeout=10)
+    assert process.returncode == 128 + second, stderr
+    run = trainer.load_run(out)
+    assert run.status == "interrupted"
+    assert run.steps().num_rows > 0
+    assert "killed by a second signal" in (out / "run.log").read_text()
+    assert run.report().is_file()
+
+
 def test_nobody_reads_the_output(config, tmp_path):
     """As `run ... --check | head -0`."""
     for arguments in (["--check"], ["--out", str(tmp_path / "run"), "--quiet"], ["--help"]):

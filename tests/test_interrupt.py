@@ -67,6 +67,25 @@ def test_the_second_kills(monkeypatch, second):
         assert died == [CODES[second]]
 
 
+def test_before_it_kills_one_thing_is_done_once(monkeypatch):
+    done = []
+    monkeypatch.setattr(interrupt_module, "_die", done.append)
+    with Interrupt() as interrupt:
+        interrupt()
+
+        def last_act():
+            done.append("acts")
+            send(signal.SIGTERM)  # a third, while it hangs
+            raise OSError
+
+        interrupt.last_act = last_act
+        send(signal.SIGINT)
+        assert done == []
+        time.sleep(interrupt_module._ECHO)
+        send(signal.SIGINT)
+    assert done == ["acts", 143, 130]
+
+
 def test_the_process_is_gone_at_once(tmp_path):
     code = f"""
         import sys, time

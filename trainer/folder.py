@@ -52,6 +52,7 @@ GRADIENTS_OF_STACK = "gradients/step-{step}-stack-{stack}.safetensors"
 REPORT = "report.html"
 
 _RUNNING = "running"
+_KILLED = "killed by a second signal before all was written"
 _HISTORY_EVERY = 2.0  # seconds: history.csv is written anew each time, so not for every row
 _HISTORY_TYPES = {
     "trial": pa.int32(),
@@ -329,14 +330,31 @@ class RunFolder:
                 refusal = refusal or error
         if refusal is not None and over:
             status, fields = "failed", {"reason": str(refusal), **fields}
-        seconds = round(time.monotonic() - self._started, 3)
         try:
-            self.update_manifest(status=status, ended=_now(), seconds=seconds, **fields)
+            self.update_manifest(**self._ending(status), **fields)
         except DiskError as error:
             refusal = refusal or error
             self._fail_in_place()
         if refusal is not None:
             raise refusal
+
+    def end_at_once(self) -> None:
+        """Say `interrupted`, and no more, in a run that is being killed and has not ended yet."""
+        killed = self._manifest.get("status") == _RUNNING
+        if killed:
+            self._manifest |= self._ending("interrupted") | {"reason": _KILLED}
+        try:
+            self.update_manifest()  # also the end that `close` was about to write
+        except DiskError:
+            self._fail_in_place()
+            raise
+        if killed:
+            self.log(_KILLED)
+
+    def give_up(self) -> None:
+        """A second signal kills the process: let the manifest say so, whatever it was doing."""
+        why = "killed by a second signal; what was written up to then is there"
+        self.update_manifest(status="interrupted", ended=_now(), reason=why)
 
     # Reading.
 
@@ -444,6 +462,10 @@ class RunFolder:
         except DiskError:  # there may be room again by then
             self._history_due = time.monotonic() + _HISTORY_EVERY
 
+    def _ending(self, status: str) -> dict[str, Any]:
+        seconds = round(time.monotonic() - self._started, 3)
+        return {"status": status, "ended": _now(), "seconds": seconds}
+
     def _fail_in_place(self) -> None:
         """On a full disk, where no file can be written beside, `failed` fits over `running`."""
         with contextlib.suppress(OSError, ValueError), (self.path / MANIFEST).open("r+b") as file:
@@ -463,7 +485,9 @@ class RunFolder:
     def _present(self, name: str) -> Path:
         path = self.path / name
         if not path.is_file():
-            status = self._manifest.get("status") or self.manifest().get("status")
+            if name == MANIFEST:
+                raise RunFolderError(f"{path}: not there; a run folder has one")
+            status = self._manifest.get("status") or self.manifest()["status"]
             raise RunFolderError(f"{path}: not there; the run's status is {status}")
         return path
 

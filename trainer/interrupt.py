@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 import time
+from collections.abc import Callable
 from types import FrameType, TracebackType
 from typing import Any
 
@@ -21,14 +22,20 @@ class Interrupt:
 
     A training calls it after each step, and stops if it gives a signal. Until the first such call
     nobody would notice, so a signal raises KeyboardInterrupt where the program stands; from then
-    on it is noted only. A second signal ends the process at once.
+    on it is noted only. A second signal ends the process at once, but for `last_act`; a third does
+    not wait for that.
 
     Attributes:
         signum: the signal that came, None before.
+        last_act: something quick that is done before a second signal kills.
     """
+
+    last_act: Callable[[], None] | None = None
+    _dying = False
 
     def __init__(self) -> None:
         self.signum: int | None = None
+        self.last_act: Callable[[], None] = lambda: None
         self._came = 0.0
         self._asked = False
         self._before: dict[int, Any] = {}
@@ -71,11 +78,19 @@ class Interrupt:
         now = time.monotonic()
         if self.signum is not None:
             if now - self._came >= _ECHO:
+                self._act_last()
                 _die(128 + signum)
             return
         self.signum, self._came = signum, now
         if not self._asked:
             raise KeyboardInterrupt
+
+    def _act_last(self) -> None:
+        """Once: a disk that hangs must not keep the process from being killed."""
+        if self.last_act is not None and not self._dying:
+            self._dying = True
+            with contextlib.suppress(Exception):
+                self.last_act()
 
 
 def _die(exit_code: int) -> None:

@@ -124,6 +124,10 @@ def _end_without_model(
 ) -> str:
     """Say why no trial has a model; return the status of the run."""
     if any(trial.status == "interrupted" for trial in ranked):
+        reason = "no trial has all its columns trained, so there is no model; trials.csv is there"
+        with folder.spared(MANIFEST):
+            folder.update_manifest(reason=reason)
+        terminal.summary([("interrupted", reason)])
         return "interrupted"
     first = ranked[0]
     reason = f"{first.reason}; {mend_divergence(sweep.first)}"

@@ -1,5 +1,8 @@
 """Ranks, the choice and its rule, groups, margins and edges, on results made by hand."""
 
+import math
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -64,6 +67,23 @@ def test_a_trial_is_as_its_worst_column():
     assert diverged.metrics == {}
     assert one.metrics["val_loss"] == pytest.approx(0.15)
     assert one.stds["val_loss"] == pytest.approx(np.std([0.1, 0.2], ddof=1))
+
+
+def test_an_unknown_bound_of_a_column_is_not_hidden_by_the_others():
+    one = trial(0, [0.1, 0.2, 0.3], "converged")
+    gaps = (1e-9, math.nan, 1e-3)
+    columns = [
+        replace(column, facts={"gap": gap}, reason=f"a gap of {gap}")
+        for column, gap in zip(one.columns, gaps, strict=True)
+    ]
+    of = replace(one, columns=tuple(columns))
+    assert math.isnan(of.facts["gap"])
+    assert of.reason == "repeat 1: a gap of nan"
+    known = replace(one, columns=(columns[0], columns[2]))
+    assert known.facts["gap"] == 1e-3
+    assert known.reason == "repeat 2: a gap of 0.001"
+    stopped = replace(one, columns=(columns[0], replace(columns[2], status="not_converged")))
+    assert stopped.status == "not_converged"
 
 
 def test_the_margin_is_in_paired_standard_errors():

@@ -184,6 +184,25 @@ def test_an_interrupted_solver_keeps_what_there_is(tmp_path):
     assert all(t["val_loss"] < np.log(10) for t in run.trials)
 
 
+def test_an_interruption_before_any_trial_has_all_its_folds_says_so(tmp_path):
+    asked = [0]
+
+    def should_stop():
+        asked[0] += 1
+        return 2 if asked[0] > 3 else None
+
+    spec = BASE | {
+        "repeat": {"folds": 4},
+        "optimizer": {"name": "lbfgs", "tol": 1e-9},
+        "sweep": {"parameters": {"penalty.l2": [1e-4, 1e-5]}},
+    }
+    run = carry_out(spec, out=tmp_path / "r", should_stop=should_stop)
+    assert run.status == "interrupted"
+    assert not (run.folder / "model.json").exists()
+    manifest = json.loads((run.folder / "manifest.json").read_text())
+    assert manifest["reason"].startswith("no trial has all its columns trained, so there is no")
+
+
 def test_halving_is_refused_beside_a_solver():
     spec = BASE | {
         "sweep": {

@@ -64,23 +64,26 @@ class TrialResult:
     @cached_property
     def _told(self) -> ColumnResult:
         """The column whose status is the trial's: of several the worst off."""
-        worst = ("diverged", "interrupted")
-        return min(
-            self.columns,
-            key=lambda c: worst.index(c.status) if c.status in worst else len(worst),
-        )
+        worst = ("diverged", "interrupted", "not_converged")
+
+        def place(column: ColumnResult) -> tuple[int, float]:
+            gap = column.facts.get("gap", 0.0)
+            rank = worst.index(column.status) if column.status in worst else len(worst)
+            return rank, -(math.inf if math.isnan(gap) else gap)
+
+        return min(self.columns, key=place)
 
     @property
     def status(self) -> str:
-        """Diverged or interrupted if any column is; else the common one."""
+        """That of the worst off of its columns."""
         return self._told.status
 
     @property
     def reason(self) -> str:
-        """Why it ended."""
+        """Why it ended; where its columns ended differently, the worst off."""
         told = self._told
-        alone = len(self.columns) == 1 or told.status not in ("diverged", "interrupted")
-        return told.reason if alone else f"repeat {told.repeat}: {told.reason}"
+        ends = {(column.status, column.reason) for column in self.columns}
+        return told.reason if len(ends) == 1 else f"repeat {told.repeat}: {told.reason}"
 
     @cached_property
     def metrics(self) -> dict[str, float]:
@@ -137,9 +140,10 @@ class TrialResult:
 
     @cached_property
     def facts(self) -> dict[str, float]:
-        """Those of the worst of its columns; empty without a solver."""
+        """The most of a column, unknown where one is; empty without a solver."""
         names = self.columns[0].facts
-        return {name: max(c.facts.get(name, math.nan) for c in self.columns) for name in names}
+        every = {name: [c.facts.get(name, math.nan) for c in self.columns] for name in names}
+        return {name: float(np.max(values)) for name, values in every.items()}
 
     @property
     def grad_norm(self) -> float:

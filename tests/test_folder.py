@@ -649,6 +649,16 @@ def test_a_run_can_be_copied_and_its_first_place_forgotten(folder, tmp_path):
     assert repr(run) == f"<Run finished: {run.folder}>"
 
 
+@pytest.mark.parametrize("ask", ["trials", "status", "best", "results"])
+def test_a_run_whose_folder_is_gone(folder, ask):
+    write_all(folder)
+    run = load_run(folder.path)
+    shutil.rmtree(folder.path)
+    with pytest.raises(RunFolderError) as caught:
+        getattr(run, ask)
+    assert str(caught.value) == f"{folder.path / 'manifest.json'}: not there; a run folder has one"
+
+
 def test_a_run_is_the_same_while_it_goes_on(folder):
     run = Run(folder.path)
     assert run.status == "running"

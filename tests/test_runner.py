@@ -1,6 +1,7 @@
 """From a spec to a run folder: its tables agree with each other, the model and the data."""
 
 import csv
+import io
 import json
 import signal
 
@@ -16,6 +17,7 @@ import trainer
 from trainer.plan import plan
 from trainer.runner import run
 from trainer.spec import load_spec
+from trainer.terminal import Terminal
 
 
 def small(**keys):
@@ -515,6 +517,30 @@ def test_ctrl_c_in_python_writes_and_raises(tmp_path, monkeypatch):
 
 def _listening(self):
     self.signum, self._came, self._asked, self._before = None, 0.0, True, {}
+
+
+def test_one_terminal_for_several_runs(tmp_path):
+    shown = io.StringIO()
+    terminal = Terminal(stream=shown)
+    first = run(small(), out=tmp_path / "a", terminal=terminal)
+    log = (first.folder / "run.log").read_bytes()
+    with pytest.raises(trainer.DataError):
+        run(small(data={"train": {"table": "none.csv", "target": "y"}}), terminal=terminal)
+    run(small(name="another"), out=tmp_path / "b", terminal=terminal)
+    assert (first.folder / "run.log").read_bytes() == log
+    text = (tmp_path / "b" / "run.log").read_text()
+    assert text.count("  config  ") == 1
+    assert "another" in text
+    assert shown.getvalue().count("config  ") == 3
+
+
+def test_a_terminals_own_log_hears_nothing_of_a_folder(tmp_path):
+    lines = []
+    terminal = Terminal(lines.append, quiet=True)
+    run(small(), out=tmp_path / "a", terminal=terminal)
+    terminal.detach()
+    terminal.line("after")
+    assert lines[-1] == "after"
 
 
 def test_bad_data_leaves_no_folder(tmp_path):

@@ -63,6 +63,7 @@ def run(
     """
     spec = as_spec(spec, data)
     terminal = terminal or Terminal(quiet=True)
+    terminal.detach()  # from a run before, or from one that came to no folder
     if should_stop is not None:
         return _carry_out(spec, out, data, terminal, command, should_stop)
     with Interrupt() as interrupt:

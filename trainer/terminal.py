@@ -60,7 +60,7 @@ class Terminal:
         # without any (sys.stderr is None where there is no console) into thin air
         self._stream = _Unbreakable(stream or sys.stderr or io.StringIO())
         self.log_path: Path | None = None
-        self._log = folder_log
+        self._log = self._own_log = folder_log
         self._unlogged: list[str] = []
         self._in_place = self._stream.isatty() and os.environ.get("TERM") not in ("dumb", "unknown")
         self._console: Console | None = None
@@ -75,6 +75,11 @@ class Terminal:
         self._log, self.log_path = folder_log, log_path
         for text in self._unlogged:
             folder_log(text)
+        self._unlogged = []
+
+    def detach(self) -> None:
+        """Log as at first: what was shown belongs to a run before."""
+        self._log, self.log_path = self._own_log, None
         self._unlogged = []
 
     def line(self, text: str) -> None:

@@ -34,6 +34,7 @@ _HYPER = ("momentum", "beta1", "beta2", "eps", "weight_decay")
 AnyStack = Stack | SolverStack
 _HESSIAN_SHARE = 0.2  # of the memory there is
 _ROWS = 65_536  # of a chunk
+_ROUNDING = 64 * float(np.finfo(np.float64).eps)
 MINIMIZED = ("loss", "rmse")  # every other metric is better when larger
 
 
@@ -418,6 +419,9 @@ def largest_l1(ground: Ground, spec: Spec) -> float:
     """The least l1 at which all weights are 0: the largest |∂J/∂w| there, the bias at its best.
 
     Friedman, Hastie & Tibshirani 2010, §2.5, for any of the models.
+
+    Raises:
+        DataError: it is 0, but for rounding.
     """
     model, train, s = MODELS[spec.model, spec.loss], ground.prepared.train, ground.s
     outputs = len(ground.prepared.encoder.outputs)
@@ -429,14 +433,22 @@ def largest_l1(ground: Ground, spec: Spec) -> float:
         start = np.empty((1, outputs, 1))
         model.activation(np, z, start, scratch)
         start = start[0, :, 0]
-    slope = np.zeros((train.X.shape[1], outputs))
+    slope, rounding = np.zeros((train.X.shape[1], outputs)), np.zeros(train.X.shape[1])
     for first in range(0, len(y), _ROWS):
         part = slice(first, first + _ROWS)
         target = y[part, :, None]
         off = start[None, :, None] - target  # (n, C, 1)
         dz = model.dz(np, off, target, np.empty_like(off), _scratch(len(off), outputs))
-        slope += train.X[part].astype(np.float64).T @ (dz[:, :, 0] * p[part, None])  # (D, C)
-    return float(np.abs(slope).max())
+        X = train.X[part].astype(np.float64)
+        slope += X.T @ (dz[:, :, 0] * p[part, None])  # (D, C)
+        rounding += _ROUNDING * np.abs(y).max() * (p[part] @ np.abs(X))  # (D,)
+    largest = np.abs(slope).max(axis=1)
+    if (largest <= rounding).all():
+        raise DataError(
+            "no feature says anything of the target, so that a path of penalties has no beginning;"
+            " a list of penalties is right"
+        )
+    return float(largest.max())
 
 
 def minimized(metric: str) -> bool:

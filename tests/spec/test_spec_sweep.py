@@ -308,6 +308,16 @@ FAULTS = [
         "of penalty.l1 or penalty.alpha, not penalty.l2",
     ),
     (
+        "penalty: {alpha: 1, l1_ratio: 0}\nsweep: {parameters: {penalty.alpha: {path: {num: 3}}}}",
+        "4:44",
+        "write penalty.l1_ratio, or geomspace",
+    ),
+    (
+        "sweep: {parameters: {penalty.l1: {path: {ratio: 2}}}}",
+        "3:49",
+        "between 0 and 1, got 2; for example 1e-3",
+    ),
+    (
         "sweep: {parameters: {optimizer.lr: {distribution: uniform, min: 1, max: 2}}}",
         "3:51",
         "write method: random",
@@ -370,7 +380,7 @@ def test_a_fault_of_a_sweep_is_at_its_place(tmp_path, text, place, words):
 
 
 def test_the_table_of_faults_is_whole():
-    assert len(FAULTS) == 40
+    assert len(FAULTS) == 42
 
 
 def test_val_beside_folds_is_a_fault(tmp_path):

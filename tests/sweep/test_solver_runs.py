@@ -10,7 +10,7 @@ from test_sweep_runs import far, model_of, rows, weights_of
 
 import trainer
 from trainer.data import parts, read
-from trainer.errors import SpecError
+from trainer.errors import DataError, SpecError
 from trainer.runner import run as carry_out
 from trainer.spec import load_spec
 from trainer.terminal import Terminal
@@ -139,6 +139,21 @@ def test_the_tables_say_how_near_the_optimum_is(tmp_path):
     assert [one["name"] for one in manifest["solver"]] == ["newton"]
     assert sum(one["columns"] for one in manifest["solver"]) == 8
     assert len(run.history().to_pylist()) == 8  # one evaluation a column
+
+
+@pytest.mark.parametrize("target", [np.full(40, 7.1), np.zeros(40)])
+def test_a_path_begins_nowhere_where_no_feature_says_anything(target, tmp_path):
+    spec = {
+        "model": "linear",
+        "data": {"train": "arrays", "scale": "none"},
+        "penalty": {"l2": 0},
+        "optimizer": {"name": "auto"},
+        "sweep": {"parameters": {"penalty.l1": {"path": {"num": 4}}}},
+        "device": DEVICE.kind,
+    }
+    data = {"train": (np.random.default_rng(0).standard_normal((40, 3)) + 100, target)}
+    with pytest.raises(DataError, match="no feature says anything of the target"):
+        trainer.run(spec, out=tmp_path / "r", data=data)
 
 
 def test_few_shots_and_sgd_beside_a_solver(tmp_path):

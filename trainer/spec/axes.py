@@ -177,7 +177,10 @@ def _path(key: str, written: Mapping[Any, Any], at: Path) -> tuple[float, ...]:
     num, ratio = _fields(written["path"], at, ("num", "ratio"), {"num": 100, "ratio": 1e-3})
     _check_count(num, (*at, "num"))
     if not 0 < ratio < 1:
-        raise Wrong((*at, "ratio"), f"expected a number between 0 and 1, got {show(ratio)}; 1e-3")
+        raise Wrong(
+            (*at, "ratio"),
+            f"expected a number between 0 and 1, got {show(ratio)}; for example 1e-3",
+        )
     import numpy as np
 
     return tuple(np.geomspace(1.0, ratio, num).tolist())

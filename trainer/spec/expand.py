@@ -13,7 +13,7 @@ from trainer.errors import Fault, SpecError
 from trainer.spec.explain import owners
 from trainer.spec.grid import Grid, Settings
 from trainer.spec.paths import absolute, inherit, make_paths_absolute
-from trainer.spec.rules import broken_rules, metric_fault
+from trainer.spec.rules import broken_rules, has_l1, metric_fault
 from trainer.spec.scalars import key_path
 from trainer.spec.schema import Solver, Spec
 from trainer.spec.tree import Place, Tree
@@ -228,6 +228,11 @@ class _Trials:
         if isinstance(spec.optimizer, Solver) and sweep.get("early_terminate", "none") != "none":
             what = f"{spec.optimizer.name} has one evaluation, at its end; remove it"
             yield ("early_terminate",), what
+        parameters = sweep.get("parameters")
+        alphas = parameters.get("penalty.alpha") if isinstance(parameters, dict) else None
+        if isinstance(alphas, dict) and "path" in alphas and not has_l1(spec.penalty):
+            what = "a path begins where l1 leaves no weight; write penalty.l1_ratio, or geomspace"
+            yield ("parameters", "penalty.alpha", "path"), what
 
 
 def _set(value: dict[Any, Any], key: str, item: Any) -> None:

@@ -636,7 +636,9 @@ class Log(Block):
         Literal["none"] | Count, Expected("a whole number from 1, or none", choices=("none",))
     ] = Field("none", description="Every how many steps ŷ − y and dJ/dW are saved whole, or none.")
     eval_every: Count = Field(
-        1, description="Epochs (steps with steps:) between evaluations on val."
+        1,
+        description="Epochs (steps with steps:) between evaluations on val; solvers have one, at"
+        " the end.",
     )
     weights: Annotated[Literal["best", "all"], Expected()] = Field(
         "best", description="Keep the weights of the best trial, or of all."

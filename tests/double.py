@@ -220,6 +220,11 @@ class ndarray:
     def min(self, axis: Any = None, out: Any = None, keepdims: bool = False) -> ndarray:
         return self._cupy.min(self, axis, out, keepdims)
 
+    def mean(
+        self, axis: Any = None, dtype: Any = None, out: Any = None, keepdims: bool = False
+    ) -> ndarray:
+        return self._cupy.mean(self, axis, dtype, out, keepdims)
+
     def argmax(
         self, axis: Any = None, out: Any = None, dtype: Any = None, keepdims: bool = False
     ) -> ndarray:
@@ -284,8 +289,11 @@ class Linalg:
     def solve(self, a: Any, b: Any) -> Any:
         return self._done(np.linalg.solve, a, b)
 
-    def inv(self, a: Any) -> Any:
-        return self._done(np.linalg.inv, a)
+    def cholesky(self, a: Any) -> Any:
+        try:
+            return self._done(np.linalg.cholesky, a)
+        except np.linalg.LinAlgError:  # which CuPy does not say: it stops, and leaves the rest
+            return self._done(np.tril, a)
 
 
 class Cupy:
@@ -456,6 +464,25 @@ class Cupy:
         keepdims: bool = False,
     ) -> ndarray:
         return self._reduced(np.sum, a, out, axis=axis, dtype=dtype, keepdims=keepdims)
+
+    def mean(
+        self,
+        a: Any,
+        axis: Any = None,
+        dtype: Any = None,
+        out: Any = None,
+        keepdims: bool = False,
+    ) -> ndarray:
+        return self._reduced(np.mean, a, out, axis=axis, dtype=dtype, keepdims=keepdims)
+
+    def sort(self, a: Any, axis: int = -1) -> ndarray:
+        return self._new(np.sort(self._held(a), axis))
+
+    def cumsum(self, a: Any, axis: Any = None) -> ndarray:
+        return self._new(np.cumsum(self._held(a), axis))
+
+    def argsort(self, a: Any, axis: int = -1) -> ndarray:
+        return self._new(np.argsort(self._held(a), axis))
 
     def max(self, a: Any, axis: Any = None, out: Any = None, keepdims: bool = False) -> ndarray:
         return self._reduced(np.max, a, out, axis=axis, keepdims=keepdims)

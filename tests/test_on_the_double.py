@@ -17,6 +17,7 @@ SELECTION = [
     "test_on_the_double.py",
     "train/test_fit.py",
     "train/test_solvers.py::test_a_stack_is_its_single_runs",
+    "train/test_hessians.py",
     "train/test_state.py",
     "sweep/test_clock.py",
     "model/test_extremes.py",

@@ -97,12 +97,13 @@ def is_unique(xp: Any, M: Array, l2: Array, l1: Array, slope: Array) -> bool:
     part[number, number] += l2[could]
     scale = xp.sqrt(part[number, number])
     part = part / scale[:, None] / scale
-    with np.errstate(all="ignore"):
-        try:
-            left = xp.diagonal(xp.linalg.cholesky(part)) ** 2
-        except np.linalg.LinAlgError:
-            return False
-    return bool((left > _INDEPENDENT).all())  # CuPy's of a singular one is NaN
+    try:
+        triangle = xp.linalg.cholesky(part)
+    except np.linalg.LinAlgError:
+        return False
+    left = xp.diagonal(triangle) ** 2
+    off = xp.absolute(triangle @ triangle.T - part).max()  # CuPy says nothing where it gives up
+    return bool((left > _INDEPENDENT).all()) and bool(off < _INDEPENDENT)
 
 
 def _worst(xp: Any, beyond: Array, most: int) -> Array:

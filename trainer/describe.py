@@ -102,6 +102,8 @@ def mend_divergence(columns: Columns) -> str:
     """A copyable override for a run that diverged, and for constant-lr sgd the bound it broke."""
     spec = columns.spec
     if not isinstance(columns.settings, Settings) or isinstance(spec.optimizer, Solver):
+        if spec.init == "zeros" and spec.model == "linear":
+            return "the squares of the target are past float64; try data.scale_target=standard"
         return "no solver gets anywhere from such first weights; init: zeros, or scaled features"
     lr = float(columns.settings.schedule.lr[0])
     if not isinstance(spec.optimizer, Sgd) or spec.optimizer.schedule.name != "constant":

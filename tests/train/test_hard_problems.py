@@ -1,5 +1,7 @@
 """Solvers on data as it comes: dependent features, features of any size, few rows."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from problems import Problem
@@ -72,6 +74,14 @@ def test_what_no_step_can_reach_is_told_with_what_would_help():
     done = solved(p, "lbfgs", 0.0, 0.0, 1e-14)
     assert done.outcomes[0].status == "not_converged"
     assert "data.scale: standard would help" in done.outcomes[0].reason
+
+
+def test_large_targets_are_told_of_too():
+    p = problem("linear", RNG(0).standard_normal((50, 6)))
+    p = replace(p, y=p.y * 1e30)
+    done = solved(p, "auto", 1e-3, 0.0, 1e-6)
+    assert done.outcomes[0].status == "not_converged"
+    assert "data.scale_target: standard would help" in done.outcomes[0].reason
 
 
 @pytest.mark.parametrize("condition", [1e3, 1e6, 1e8, 1e10])

@@ -62,6 +62,7 @@ _TIGHT = 1e-8  # of |J|: a bound below it is as good as any
 _TRIES = 40  # of a step in a row
 _STALLED = 12  # iterations in a row without a decrease of J or of the gradient
 _CROWDED = 0.75
+_LARGE = 1e8  # of J: a tolerance for slopes then means nothing for a squared loss
 _UNEVEN = 1e3  # times that one feature is as large as another: then scales are worth a word
 _NEAR = 0.8  # of l1: weights with slopes below it are not expected to leave 0
 
@@ -547,13 +548,13 @@ class SolverStack:
                 f"stopped after {_counted(count)}, as no step lowers J in float64: {_reached(n)},"
                 f" tol {tol:.3g}; optimizer.tol={_above(n['gradient_max'])} is within reach"
             )
-            return Outcome("not_converged", told + self._advice(), count)
+            return Outcome("not_converged", told + self._advice(n["value"]), count)
         more = f"optimizer.max_iter={10 * max(count, 1)}"
         told = (
             f"not at its optimum after {_counted(count)}: {_reached(n)}, tol {tol:.3g}; {more}, a"
             " larger optimizer.tol or a stronger penalty"
         )
-        return Outcome("not_converged", told + self._advice(), count)
+        return Outcome("not_converged", told + self._advice(n["value"]), count)
 
     def _remark(self, at: int) -> str:
         """What a squared loss without a penalty has where its rows decide nothing."""
@@ -564,8 +565,10 @@ class SolverStack:
         told = "; {:,} {} of {:,} {} no rows in {}: of all solutions it is the one of least norm"
         return told.format(dropped, several[0], self.shape[0], *several[1:])
 
-    def _advice(self) -> str:
-        """What else helps where features differ much in size."""
+    def _advice(self, value: float) -> str:
+        """What else helps where features differ much in size, or targets are large."""
+        if self.model.quadratic and value > _LARGE:
+            return "; data.scale_target: standard would help, as targets are large"
         sizes = self.device.to_host(self.basis.sizes(self.device.xp))
         some = sizes[sizes > 0]
         factor = float(some.max() / some.min()) if len(some) else 1.0

@@ -27,9 +27,9 @@ from trainer.device import Device
 from trainer.model import Model
 from trainer.optim.active_set import is_unique, minimize
 from trainer.optim.basis import Basis
-from trainer.optim.gaps import quadratic_gap, sparse_gap
 from trainer.optim.lbfgs import direction, dot
 from trainer.optim.orthants import orthant, project, pseudo_gradient
+from trainer.train.certificates import EPS, FLAT, certify
 from trainer.train.chunks import FullBatch, RowSet
 from trainer.train.hessians import MOST_HESSIANS, Hessians, Interrupted
 from trainer.train.log import Log
@@ -48,17 +48,12 @@ Array = Any
 Numbers = np.ndarray[Any, np.dtype[np.float64]]
 Flags = np.ndarray[Any, np.dtype[np.bool_]]
 Indices = np.ndarray[Any, np.dtype[np.int64]]
-EPS = float(np.finfo(np.float64).eps)
 _DECREASE = 1e-4  # Armijo's share of the slope's promise (Nocedal & Wright 2006, §3.1)
-_FLAT = 16 * EPS  # of |J|: differences below it are rounding
 _STEEP = (
     0.9  # of the slope, that a flat step's end may have (Hager & Zhang 2005, approximate Wolfe)
 )
 _SHORTEST, _LONGEST = 0.1, 0.5  # of the last trial step
 FACTS = ("iterations", "evaluations", "gradient_max", "gap")
-_LOOSE = 1.5  # times what a bound were with the bias at its optimum: then it is brought there
-_BIAS_STEPS = 2  # of Newton's method
-_TIGHT = 1e-8  # of |J|: a bound below it is as good as any
 _TRIES = 40  # of a step in a row
 _STALLED = 12  # iterations in a row without a decrease of J or of the gradient
 _CROWDED = 0.75
@@ -117,8 +112,8 @@ class SolverStack:
         self.hessians = hessians or Hessians(device, model, turned, outputs, settings.bias)
         self.batches = FullBatch(device, rows, min(len(rows), self.objective.chunk_rows))
         self.budget = np.full(self.columns, float(1 << 60))  # of rounds: iterations are counted
-        self._l1 = device.to_device(settings.l1)
-        self._sparse = bool(np.any(settings.l1 > 0))
+        self.l1 = device.to_device(settings.l1)
+        self.sparse = bool(np.any(settings.l1 > 0))
         self._gradient = device.xp.empty(self.objective.shape)
         self._should_stop: Callable[[], object] = lambda: False
         self._buffers: Buffers | None = None
@@ -155,6 +150,13 @@ class SolverStack:
             settings,
             self.hessians,
         )
+
+    def of(self, state: State, where: Indices) -> tuple[SolverStack, State]:
+        """Some columns by their numbers, as a stack of their own: points and slopes, copied."""
+        xp, columns = self.device.xp, self.device.to_device(where)
+        arrays = {name: xp.take(state.arrays[name], columns, axis=-1) for name in ("w", "g")}
+        numbers = {name: value[where] for name, value in state.numbers.items()}
+        return self.take(where), State(state.step, arrays, numbers=numbers)
 
     # --- state ---
 
@@ -251,8 +253,8 @@ class SolverStack:
         moving = state.live & ~self.settled(state)
         length = device.to_device(np.where(moving, n["length"], 0.0))
         trial = a["w"] + length * a["d"]
-        if self._sparse:
-            signs = orthant(xp, a["w"][: o.inner], a["g"][: o.inner], self._l1)
+        if self.sparse:
+            signs = orthant(xp, a["w"][: o.inner], a["g"][: o.inner], self.l1)
             within = device.to_device((n["evaluations"] > 0) & (n["within"] > 0))
             kept = xp.where(within, project(xp, trial[: o.inner], signs), trial[: o.inner])
             trial[: o.inner] = kept
@@ -261,7 +263,7 @@ class SolverStack:
         step = trial - a["w"]
         after = self._steepest(trial, self._gradient)
         extra = [
-            sums[0] + self._penalty(trial),
+            sums[0] + self.penalty(trial),
             dot(xp, a["g"], step) + self._l1_norm(trial) - self._l1_norm(a["w"]),
             dot(xp, self._steepest(a["w"], a["g"]), step),
             dot(xp, after, step),
@@ -281,23 +283,23 @@ class SolverStack:
         record["loss"] = n["loss"].copy()
         return record, takes
 
-    def _penalty(self, w: Array) -> Array:
+    def penalty(self, w: Array) -> Array:
         """l2/2·‖W‖² + l1·‖W‖₁ (K,)."""
         return self.objective.penalty(w) + self._l1_norm(w)
 
     def _l1_norm(self, w: Array) -> Array | float:
         """l1·‖W‖₁ (K,)."""
-        if not self._sparse:
+        if not self.sparse:
             return 0.0
         xp, r = self.device.xp, self.objective.inner
-        return self._l1 * xp.absolute(w[:r]).sum(axis=(0, 1))
+        return self.l1 * xp.absolute(w[:r]).sum(axis=(0, 1))
 
     def _steepest(self, w: Array, g: Array) -> Array:
         """dJ/dw, with l1 its subgradient of least norm."""
-        if not self._sparse:
+        if not self.sparse:
             return g
         xp, r = self.device.xp, self.objective.inner
-        inner = pseudo_gradient(xp, w[:r], g[:r], self._l1)
+        inner = pseudo_gradient(xp, w[:r], g[:r], self.l1)
         return xp.concatenate([inner, g[r:]])
 
     def _good(
@@ -315,7 +317,7 @@ class SolverStack:
         """
         first = n["evaluations"] == 1
         falls = (value <= n["value"] + _DECREASE * promised) & (promised < 0)
-        flat = np.abs(value - n["value"]) <= _FLAT * np.abs(n["value"])
+        flat = np.abs(value - n["value"]) <= FLAT * np.abs(n["value"])
         level = flat & (np.abs(end) <= _STEEP * np.abs(begin)) & (begin < 0)
         good: Flags = np.isfinite(value) & (first | falls | level)
         return good
@@ -345,7 +347,7 @@ class SolverStack:
         n["iterations"] += moved
         n["used"] = n["length"].copy()
         drop = n["value"] - value
-        better = (drop > _FLAT * np.abs(value)) | (norm < 0.9 * n["smallest"])
+        better = (drop > FLAT * np.abs(value)) | (norm < 0.9 * n["smallest"])
         n["stalled"] = np.where(takes, np.where(better, 0, n["stalled"] + 1), n["stalled"])
         n["lost"][takes & (n["stalled"] >= _STALLED)] = 1
         n["smallest"][takes] = np.minimum(n["smallest"], norm)[takes]
@@ -362,19 +364,19 @@ class SolverStack:
         """Read max |dJ/dw| of the features as they are, where it may be below tol."""
         features, outputs, _ = self.shape
         close = takes & (norm <= self.settings.tol * np.sqrt((features + 1) * outputs))
-        state.numbers["gradient_max"][takes] = norm[takes]  # `_certify` has the last word
+        state.numbers["gradient_max"][takes] = norm[takes]  # `certify` has the last word
         if close.any():
-            found = self.device.to_host(self._largest(state))
+            found = self.device.to_host(self.largest(state))
             state.numbers["gradient_max"][close] = found[close]
 
-    def _largest(self, state: State) -> Array:
+    def largest(self, state: State) -> Array:
         """(K,) max |dJ/dW| and |dJ/db| of the features as they are, with l1 of the subgradient."""
         xp, o, w, g = self.device.xp, self.objective, state.arrays["w"], state.arrays["g"]
         outer = self.basis.weights(xp, g[: o.inner])
         if o.bias:  # of the rows before they were centred
             outer += self.basis.mean[:, None, None] * g[o.inner]
-        if self._sparse:
-            outer = pseudo_gradient(xp, w[: o.inner], outer, self._l1)
+        if self.sparse:
+            outer = pseudo_gradient(xp, w[: o.inner], outer, self.l1)
         largest = xp.absolute(outer).max(axis=(0, 1))
         return xp.maximum(largest, xp.absolute(g[o.inner]).max(axis=0)) if o.bias else largest
 
@@ -431,13 +433,13 @@ class SolverStack:
         new = xp.zeros(self.objective.shape)
         if (takes & ~own).any():
             self._quasi_newton(state, takes & ~own, steepest, new)
-        if own.any() and self._sparse:
+        if own.any() and self.sparse:
             self._sparse_newton(state, own, new)
         elif own.any():
             self._newton(state, own, steepest, new)
         if self.model.coupled and self.objective.bias:  # moved alike, biases change nothing
             new[self.objective.inner] -= new[self.objective.inner].sum(axis=0) / self.shape[1]
-        if self.model.coupled and not self._sparse:
+        if self.model.coupled and not self.sparse:
             # so do weights moved alike, but for l2, whose least they have where their sum is 0
             r, C = self.objective.inner, self.shape[1]
             alike = xp.where(self.objective.l2 > 0, a["w"][:r].sum(axis=1, keepdims=True), 0.0)
@@ -452,7 +454,7 @@ class SolverStack:
         found = direction(
             xp, steepest, lambda q: q * scale, a["s"], a["y"], a["rho"], state.step, count
         )
-        if self._sparse:
+        if self.sparse:
             found = self._aligned(found, steepest)
             n["within"][which] = 1
         if pairs:
@@ -533,7 +535,12 @@ class SolverStack:
 
     def facts(self, state: State, due: Flags) -> dict[str, Numbers]:
         """What is known of the columns that are due, each (K,): see `FACTS`."""
-        self._certify(state, due & (state.numbers["evaluations"] > 0))
+        where = np.flatnonzero(due & (state.numbers["evaluations"] > 0))
+        if len(where):
+            part, inner = self.of(state, where)
+            known = certify(part, inner)
+            for name, value in known.items():
+                state.numbers[name][where] = value
         return {name: state.numbers[name] for name in FACTS}
 
     def ending(self, state: State, at: int) -> Outcome:
@@ -575,100 +582,6 @@ class SolverStack:
         if factor < _UNEVEN:
             return ""
         return f"; data.scale: standard would help, as features differ in size {factor:.0e} times"
-
-    def _certify(self, state: State, which: Flags) -> None:
-        """Bound J − J* from above where that can be had, and read max |dJ/dW| exactly."""
-        if not which.any():
-            return
-        n, device = state.numbers, self.device
-        with np.errstate(all="ignore"):
-            largest = device.to_host(self._largest(state))
-            gap = np.array(device.to_host(self._gap(state, slack=True)))
-            if self.objective.bias:
-                least = device.to_host(self._gap(state, slack=False))
-                loose = which & (gap > np.maximum(_LOOSE * least, _TIGHT * np.abs(n["value"])))
-                self._tighten(state, np.flatnonzero(loose), gap)
-        n["gradient_max"][which] = largest[which]
-        # J itself is known to rounding alone, softmax's as the logarithm of a sum from 1 up
-        rounding = _FLAT * np.abs(n["value"]) + EPS * self.model.coupled + self._blur(state)
-        bound = np.minimum(gap, n["value"]) + rounding  # no loss is below 0
-        n["gap"][which] = np.where(np.isfinite(gap), bound, np.nan)[which]
-
-    def _blur(self, state: State) -> Numbers:
-        """(K,) what rounding in scores does to J: EPS times their size times that of dL/dz.
-
-        Of a loss >= 0 with second derivatives up to β, |dL/dz|² <= 2·β·L (Nesterov 2004,
-        theorem 2.1.5).
-        """
-        device, r, w = self.device, self.objective.inner, state.arrays["w"]
-        squares = self.basis.spectrum.sum() * dot(device.xp, w[:r], w[:r])  # of scores, at most
-        squares = device.to_host(squares + dot(device.xp, w[r:], w[r:]))  # device -> host
-        slope = np.sqrt(2 * self.model.curvature * state.numbers["data"])
-        blur: Numbers = EPS * np.sqrt(squares) * slope
-        return blur
-
-    def _tighten(self, state: State, where: Indices, gap: Numbers) -> None:
-        """Bound some columns by way of the bias's own optimum, which bounds take for granted.
-
-        J − J* is what J loses on the way there, and what the bound says of it there.
-        """
-        if not len(where):
-            return
-        xp, device, n = self.device.xp, self.device, state.numbers
-        part, columns = self.take(where), device.to_device(where)
-        o, r = part.objective, self.objective.inner
-        arrays = {name: xp.take(state.arrays[name], columns, axis=-1) for name in ("w", "g")}
-        inner = State(0, arrays, numbers={"data": n["data"][where]})
-        value = n["value"][where]
-        for _ in range(_BIAS_STEPS):
-            trial = arrays["w"].copy()
-            trial[r] += o.bias_step(arrays["w"], arrays["g"][r])
-            grad = xp.empty_like(trial)
-            sums = o.value(trial, grad, full=False)
-            found = device.to_host(sums[0] + part._penalty(trial))  # device -> host
-            better = found <= value * (1 + _FLAT)
-            for name, array in (("w", trial), ("g", grad)):
-                xp.copyto(arrays[name], array, where=device.to_device(better))
-            value = np.where(better, found, value)
-            data = device.to_host(sums)[0]
-            inner.numbers["data"] = np.where(better, data, inner.numbers["data"])
-        lost = np.maximum(n["value"][where] - value, 0)
-        gap[where] = np.fmin(gap[where], device.to_host(part._gap(inner, slack=True)) + lost)
-
-    def _gap(self, state: State, slack: bool) -> Array:
-        """(K,) an upper bound of J − J*; infinite or NaN where there is none.
-
-        With `slack` the biases are not taken to be at their own optima.
-        """
-        o, a = self.objective, state.arrays
-        xp, r = self.device.xp, o.inner
-        if self.model.variance is None:
-            return xp.full(self.columns, np.inf)
-        w, g = a["w"][:r], a["g"][:r]
-        off, bias_gap = self._bias_slack(a) if slack else (0.0, 0.0)
-        if not self._sparse:
-            curved = self.basis.spectrum if self._whole else xp.zeros(r)
-            return quadratic_gap(xp, g, curved[:, None] + o.l2, off) + bias_gap
-        loss = self.device.to_device(state.numbers["data"])
-        return sparse_gap(xp, w, g, o.l2, self._l1, loss, off) + bias_gap
-
-    @property
-    def _whole(self) -> bool:
-        """Whether λ is the whole curvature of the data term."""
-        return self.model.quadratic and self.basis.directions is not None and self.basis.whole
-
-    def _bias_slack(self, a: dict[str, Array]) -> tuple[Array | float, Array | float]:
-        """What a bias off its own optimum may add to ‖dJ/dW‖, and to J − J*, each (K,)."""
-        o, xp = self.objective, self.device.xp
-        if not o.bias:
-            return 0.0, 0.0
-        row = a["g"][o.inner]  # (C, K)
-        squares = -(row * o.bias_step(a["w"], row)).sum(axis=0)  # the Newton decrement's
-        if self.model.quadratic:  # of centred rows dJ/dW has no bias in it
-            return 0.0, 0.5 * squares
-        # a curvature that halves on the way is allowed for; J's Hessian is positive, and so no
-        # mixed part of it larger than the root of both others (its λ are less than their sum)
-        return xp.sqrt(2 * self.model.curvature * self.basis.spectrum.sum() * squares), squares
 
 
 def _counted(count: int) -> str:

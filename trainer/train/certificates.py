@@ -1,0 +1,124 @@
+"""What a solver can promise of the points it has reached: how far J is above its least, at most.
+
+Bounds are of `trainer.optim.gaps`, for biases at their own optima. Added here is what biases
+elsewhere may make of them, and what rounding does to J.
+
+Shapes: r weights and perhaps a bias an output, C outputs, K columns; every number is (K,).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from trainer.optim.gaps import quadratic_gap, sparse_gap
+from trainer.optim.lbfgs import dot
+from trainer.train.state import State
+
+if TYPE_CHECKING:
+    from trainer.train.solver import SolverStack
+
+Array = Any
+Numbers = np.ndarray[Any, np.dtype[np.float64]]
+EPS = float(np.finfo(np.float64).eps)
+FLAT = 16 * EPS  # of |J|: differences below it are rounding
+_LOOSE = 1.5  # times what a bound were with the bias at its optimum: then it is brought there
+_BIAS_STEPS = 2  # of Newton's method
+_TIGHT = 1e-8  # of |J|: a bound below it is as good as any
+
+
+def certify(stack: SolverStack, state: State) -> dict[str, Numbers]:
+    """Read max |dJ/dW| of a stack's points, and bound J − J*: NaN where there is no bound.
+
+    Args:
+        stack: the columns.
+        state: their points "w", their gradients "g" (P, C, K), and J and its data term.
+    """
+    n, device = state.numbers, stack.device
+    with np.errstate(all="ignore"):
+        largest: Numbers = device.to_host(stack.largest(state))
+        gap = np.array(device.to_host(_gap(stack, state, slack=True)))
+        if stack.objective.bias:
+            least = device.to_host(_gap(stack, state, slack=False))
+            loose = gap > np.maximum(_LOOSE * least, _TIGHT * np.abs(n["value"]))
+            where = np.flatnonzero(loose)
+            if len(where):
+                gap[where] = np.fmin(gap[where], _tightened(*stack.of(state, where)))
+    # J itself is known to rounding alone, softmax's as the logarithm of a sum from 1 up
+    rounding = FLAT * np.abs(n["value"]) + EPS * stack.model.coupled + _blur(stack, state)
+    bound = np.minimum(gap, n["value"]) + rounding  # no loss is below 0
+    return {"gradient_max": largest, "gap": np.where(np.isfinite(gap), bound, np.nan)}
+
+
+def _gap(stack: SolverStack, state: State, slack: bool) -> Array:
+    """An upper bound of J − J*; infinite or NaN where there is none.
+
+    With `slack` the biases are not taken to be at their own optima.
+    """
+    o, a = stack.objective, state.arrays
+    xp, r = stack.device.xp, o.inner
+    if stack.model.variance is None:
+        return xp.full(stack.columns, np.inf)
+    w, g = a["w"][:r], a["g"][:r]
+    off, bias_gap = _bias_slack(stack, a) if slack else (0.0, 0.0)
+    if not stack.sparse:
+        whole = stack.model.quadratic and stack.basis.directions is not None and stack.basis.whole
+        curved = stack.basis.spectrum if whole else xp.zeros(r)
+        return quadratic_gap(xp, g, curved[:, None] + o.l2, off) + bias_gap
+    loss = stack.device.to_device(state.numbers["data"])
+    return sparse_gap(xp, w, g, o.l2, stack.l1, loss, off) + bias_gap
+
+
+def _bias_slack(stack: SolverStack, a: dict[str, Array]) -> tuple[Array | float, Array | float]:
+    """What a bias off its own optimum may add to ‖dJ/dW‖, and to J − J*.
+
+    A curvature that halves on the way is allowed for, which is no theorem.
+    """
+    o, xp = stack.objective, stack.device.xp
+    if not o.bias:
+        return 0.0, 0.0
+    row = a["g"][o.inner]  # (C, K)
+    squares = -(row * o.bias_step(a["w"], row)).sum(axis=0)  # the Newton decrement's
+    if stack.model.quadratic:  # of centred rows dJ/dW has no bias in it
+        return 0.0, 0.5 * squares
+    # J's Hessian is positive: no mixed part of it is larger than the root of both others, of which
+    # that of the weights has eigenvalues below their sum
+    return xp.sqrt(2 * stack.model.curvature * stack.basis.spectrum.sum() * squares), squares
+
+
+def _tightened(stack: SolverStack, state: State) -> Numbers:
+    """A bound by way of the biases' own optima; moves the points there.
+
+    J − J* is what J loses on the way there, and what the bound says of it there.
+    """
+    xp, device, o = stack.device.xp, stack.device, stack.objective
+    a, n, r = state.arrays, state.numbers, o.inner
+    start = n["value"]
+    for _ in range(_BIAS_STEPS):
+        trial = a["w"].copy()
+        trial[r] += o.bias_step(a["w"], a["g"][r])
+        grad = xp.empty_like(trial)
+        sums = o.value(trial, grad, full=False)
+        found = device.to_host(xp.stack([sums[0] + stack.penalty(trial), sums[0]]))
+        better = found[0] <= n["value"] * (1 + FLAT)
+        for name, array in (("w", trial), ("g", grad)):
+            xp.copyto(a[name], array, where=device.to_device(better))
+        n["value"], n["data"] = np.where(better, found, np.stack([n["value"], n["data"]]))
+    lost: Numbers = np.maximum(start - n["value"], 0)
+    bound: Numbers = lost + device.to_host(_gap(stack, state, slack=True))
+    return bound
+
+
+def _blur(stack: SolverStack, state: State) -> Numbers:
+    """What rounding in scores does to J: EPS times their size times that of dL/dz.
+
+    Of a loss >= 0 with second derivatives up to β, |dL/dz|² <= 2·β·L (Nesterov 2004,
+    theorem 2.1.5).
+    """
+    device, r, w = stack.device, stack.objective.inner, state.arrays["w"]
+    squares = stack.basis.spectrum.sum() * dot(device.xp, w[:r], w[:r])  # of scores, at most
+    squares = device.to_host(squares + dot(device.xp, w[r:], w[r:]))  # device -> host
+    slope = np.sqrt(2 * stack.model.curvature * state.numbers["data"])
+    blur: Numbers = EPS * np.sqrt(squares) * slope
+    return blur

@@ -126,6 +126,13 @@ def test_a_path_is_of_fractions_until_the_data_are_known():
     assert mixed.trials[0].with_lambda_max(5.0).spec.penalty.alpha == pytest.approx(20)
 
 
+def test_a_path_may_end_at_no_penalty():
+    alphas = {"penalty.alpha": {"path": {"num": 2}, "plus": [0]}}
+    spec = sweep(alphas, penalty={"alpha": 1, "l1_ratio": 0.5})
+    alphas = [trial.with_lambda_max(5.0).spec.penalty.alpha for trial in spec.trials]
+    assert alphas == pytest.approx([10, 0.01, 0])
+
+
 # --- variables ------------------------------------------------------------------------------------
 
 
@@ -310,7 +317,13 @@ FAULTS = [
     (
         "penalty: {alpha: 1, l1_ratio: 0}\nsweep: {parameters: {penalty.alpha: {path: {num: 3}}}}",
         "4:44",
-        "write penalty.l1_ratio, or geomspace",
+        "l1_ratio is 0; write penalty.l1_ratio, or geomspace",
+    ),
+    (
+        "penalty: {alpha: 1}\nsweep: {parameters: [{penalty.alpha: {path: {num: 3},"
+        " plus: [0]}, penalty.l1_ratio: [0.5]}, {penalty.alpha: {path: {num: 3}}}]}",
+        "4:116",
+        "l1_ratio is 0; write penalty.l1_ratio, or geomspace",
     ),
     (
         "sweep: {parameters: {penalty.l1: {path: {ratio: 2}}}}",
@@ -380,7 +393,7 @@ def test_a_fault_of_a_sweep_is_at_its_place(tmp_path, text, place, words):
 
 
 def test_the_table_of_faults_is_whole():
-    assert len(FAULTS) == 42
+    assert len(FAULTS) == 43
 
 
 def test_val_beside_folds_is_a_fault(tmp_path):

@@ -13,10 +13,10 @@ from trainer.errors import Fault, SpecError
 from trainer.spec.explain import owners
 from trainer.spec.grid import Grid, Settings
 from trainer.spec.paths import absolute, inherit, make_paths_absolute
-from trainer.spec.rules import broken_rules, has_l1, metric_fault
+from trainer.spec.rules import broken_rules, metric_fault
 from trainer.spec.scalars import key_path
 from trainer.spec.schema import Solver, Spec
-from trainer.spec.tree import Place, Tree
+from trainer.spec.tree import Path, Place, Tree
 from trainer.spec.trial import Trial
 from trainer.spec.validate import fault_at, validate
 from trainer.spec.variables import Missing, has_references, substitute
@@ -177,7 +177,7 @@ class _Trials:
             spec = Spec.model_validate(value)
         except ValidationError:
             return None
-        if any(True for _ in broken_rules(spec)) or any(self._sweep_faults(spec)):
+        if any(True for _ in broken_rules(spec)) or any(self._sweep_faults(spec, settings)):
             return None
         return spec
 
@@ -207,16 +207,14 @@ class _Trials:
         make_paths_absolute(tree)
         inherit(tree)
         spec = validate(tree)
-        if faults := [
-            fault_at(base, ("sweep", *at), what) for at, what in self._sweep_faults(spec)
-        ]:
+        if faults := [fault_at(base, at, what) for at, what in self._sweep_faults(spec, settings)]:
             raise SpecError(faults)
         if first:
             self.shared = spec
             spec = spec.model_copy(update={"sweep": None, "vars": {}})
         return spec
 
-    def _sweep_faults(self, spec: Spec) -> Iterator[tuple[tuple[str, ...], str]]:
+    def _sweep_faults(self, spec: Spec, settings: Settings) -> Iterator[tuple[Path, str]]:
         """What of the sweep's own block does not go with a trial: where, and why."""
         sweep = self.tree.value.get("sweep")
         sweep = sweep if isinstance(sweep, dict) else {}
@@ -224,15 +222,15 @@ class _Trials:
         name = metric.get("name", "val_loss") if isinstance(metric, dict) else None
         what = metric_fault(spec, name) if isinstance(name, str) else None
         if what is not None:
-            yield ("metric", "name"), what
+            yield ("sweep", "metric", "name"), what
         if isinstance(spec.optimizer, Solver) and sweep.get("early_terminate", "none") != "none":
             what = f"{spec.optimizer.name} has one evaluation, at its end; remove it"
-            yield ("early_terminate",), what
-        parameters = sweep.get("parameters")
-        alphas = parameters.get("penalty.alpha") if isinstance(parameters, dict) else None
-        if isinstance(alphas, dict) and "path" in alphas and not has_l1(spec.penalty):
-            what = "a path begins where l1 leaves no weight; write penalty.l1_ratio, or geomspace"
-            yield ("parameters", "penalty.alpha", "path"), what
+            yield ("sweep", "early_terminate"), what
+        for setting in settings:
+            # not has_l1: of an alpha of 0, which `plus` adds, there is none either
+            if setting.is_fraction and getattr(spec.penalty, "l1_ratio", 1.0) == 0:
+                what = "a path begins where l1 leaves no weight, and l1_ratio is 0"
+                yield setting.place, f"{what}; write penalty.l1_ratio, or geomspace"
 
 
 def _set(value: dict[Any, Any], key: str, item: Any) -> None:

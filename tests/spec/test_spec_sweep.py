@@ -126,6 +126,14 @@ def test_a_path_is_of_fractions_until_the_data_are_known():
     assert mixed.trials[0].with_lambda_max(5.0).spec.penalty.alpha == pytest.approx(20)
 
 
+def test_penalties_beside_a_path_are_no_fractions():
+    spec = sweep({"penalty.l1": {"path": {"num": 2}, "plus": [0.5, 1]}})
+    settings = [trial.with_lambda_max(5.0).settings["penalty.l1"] for trial in spec.trials]
+    assert settings == pytest.approx([5, 0.005, 0.5, 1])
+    union = sweep([{"penalty.l1": {"path": {"num": 1}}}, {"penalty.l1": [1.0]}])
+    assert [trial.fractions for trial in union.trials] == [{"penalty.l1": 1.0}, {}]
+
+
 def test_a_path_may_end_at_no_penalty():
     alphas = {"penalty.alpha": {"path": {"num": 2}, "plus": [0]}}
     spec = sweep(alphas, penalty={"alpha": 1, "l1_ratio": 0.5})

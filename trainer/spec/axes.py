@@ -39,9 +39,9 @@ class Axis:
 
     Attributes:
         key: dotted.
-        values: in order; of a `path`, fractions of lambda_max.
+        values: in order; of a `path`, fractions of lambda_max, but for those of `plus`.
         places: where each value was written.
-        is_path: whether values are fractions.
+        is_path: whether it is a `path`.
         draw: of a distribution: what turns two uniform numbers into a value; values is empty.
     """
 

@@ -77,7 +77,11 @@ def _without_duplicates(trials: Sequence[Trial], notes: dict[str, None]) -> list
     for trial in trials:
         spec = trial.spec
         fields = (getattr(spec, name) for name in Spec.model_fields if name not in _NOT_COMPARED)
-        key = tuple(str(f) if isinstance(f, dict) else f for f in fields)
+        # a fraction of lambda_max is no penalty of the same number
+        key = (
+            *(str(f) if isinstance(f, dict) else f for f in fields),
+            *sorted(trial.fractions.items()),
+        )
         if key not in known:
             known[key] = replace(trial, number=len(known))
     if dropped := len(trials) - len(known):

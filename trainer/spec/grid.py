@@ -71,7 +71,7 @@ class Grid:
 
     def _settings(self, axis: Axis) -> list[Settings]:
         return [
-            (Setting(axis.key, value, place, axis.is_path),)
+            (Setting(axis.key, value, place, _is_fraction(axis, place)),)
             for value, place in zip(axis.values, axis.places, strict=True)
         ]
 
@@ -99,7 +99,8 @@ class Grid:
         if axis.draw is not None:
             return Setting(axis.key, axis.draw.value(choice, number), axis.places[0])
         at = int(number * len(axis.values))
-        return Setting(axis.key, axis.values[at], axis.places[at], axis.is_path)
+        place = axis.places[at]
+        return Setting(axis.key, axis.values[at], place, _is_fraction(axis, place))
 
     def _blocks(self) -> list[list[Axis]]:
         written = self.sweep.get("parameters", "none")
@@ -200,6 +201,11 @@ class Grid:
 
     def _fault(self, path: Path, what: str, at_key: bool = False) -> None:
         self.tree.faults.append(fault_at(self.tree, path, what, at_key))
+
+
+def _is_fraction(axis: Axis, place: Path) -> bool:
+    """Whether what is written there is of lambda_max, as a path is; what `plus` adds is not."""
+    return axis.is_path and place[-1] == "path"
 
 
 def _overlap(key: str, other: str) -> bool:

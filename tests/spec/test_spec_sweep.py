@@ -96,6 +96,13 @@ def test_keys_that_another_optimizer_lacks_are_left_out_with_a_word():
     assert "optimizer.momentum" in note
 
 
+def test_a_swept_solver_does_without_evaluations_by_epochs():
+    together = [{"optimizer.name": "lbfgs"}, {"optimizer.name": "sgd", "optimizer.lr": 0.1}]
+    spec = sweep(zip=together, log={"eval_every": 5})
+    assert [trial.spec.log.eval_every for trial in spec.trials] == [1, 5]
+    assert spec.expansion_notes == ("trials of lbfgs do without log.eval_every, which it has not",)
+
+
 def test_the_same_trial_twice_is_one_with_a_word():
     spec = sweep({"optimizer.lr": [0.1, 0.1, 0.2]})
     assert [trial.settings["optimizer.lr"] for trial in spec.trials] == [0.1, 0.2]

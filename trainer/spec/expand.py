@@ -15,7 +15,7 @@ from trainer.spec.grid import Grid, Settings
 from trainer.spec.paths import absolute, inherit, make_paths_absolute
 from trainer.spec.rules import broken_rules, metric_fault
 from trainer.spec.scalars import key_path
-from trainer.spec.schema import Solver, Spec
+from trainer.spec.schema import SOLVERS, Solver, Spec
 from trainer.spec.tree import Path, Place, Tree
 from trainer.spec.trial import Trial
 from trainer.spec.validate import fault_at, validate
@@ -159,9 +159,12 @@ class _Trials:
         return value
 
     def _drop_inherited(self, value: dict[Any, Any], settings: Settings) -> None:
-        """Leave out keys of the file's optimizer that a swept one does not have."""
+        """Leave out what the file says for its optimizer and a swept one does not have."""
         name = next((s.value for s in settings if s.key == "optimizer.name"), None)
-        block = value.get("optimizer")
+        log, block = value.get("log"), value.get("optimizer")
+        if name in SOLVERS and isinstance(log, dict) and "eval_every" in log:
+            value["log"] = {key: item for key, item in log.items() if key != "eval_every"}
+            self.notes[f"trials of {name} do without log.eval_every, which it has not"] = None
         if name is None or not isinstance(block, dict):
             return
         swept = {s.key for s in settings}

@@ -11,6 +11,7 @@ from trainer.spec.schema import (
     METRICS,
     AdamW,
     InverseC,
+    Log,
     Penalty,
     Schedule,
     Sgd,
@@ -154,6 +155,9 @@ def _solver(spec: Spec) -> Iterator[Broken]:
     if spec.log.gradients != "none":
         what = f"{name} does not save its gradients; write none, or take sgd, adam or adamw"
         yield Broken("log.gradients", what, reads)
+    if spec.log.eval_every != Log.model_fields["eval_every"].default:
+        what = f"{name} has one evaluation, at its end; write 1, or take sgd, adam or adamw"
+        yield Broken("log.eval_every", what, reads)
 
 
 def has_l1(penalty: Penalty) -> bool:

@@ -14,6 +14,7 @@ from safetensors.numpy import load_file
 from stacks import DEVICE
 
 import trainer
+from trainer.errors import DataError
 from trainer.plan import plan
 from trainer.runner import run
 from trainer.spec import load_spec
@@ -470,6 +471,32 @@ def test_the_proposed_lr_does_not_diverge(tmp_path):
     )
     mended = run(load_spec(spec, [override, "optimizer.epochs=2"]), out=tmp_path / "m")
     assert mended.status == "finished"
+
+
+def overflowing(tmp_path, size, **keys):
+    """The log of a run on targets of this size, and the run with the target scaled."""
+    X, y = make()
+    spec = {"model": "linear", "data": {"train": "arrays"}, "device": DEVICE.kind, **keys}
+    data = {"train": (X, size * y)}
+    done = run(load_spec(spec), out=tmp_path / "r", data=data)
+    assert done.status == "diverged"
+    mended = load_spec(spec, ["data.scale_target=standard"])
+    return (done.folder / "run.log").read_text(), lambda: run(mended, tmp_path / "m", data=data)
+
+
+@pytest.mark.parametrize("name", ["sgd", "adam"])
+def test_targets_whose_squares_are_past_float32_are_to_be_scaled(tmp_path, name):
+    log, mended = overflowing(tmp_path, 1e25, optimizer={"name": name, "lr": 0.01, "epochs": 2})
+    assert "the squares of the target are past float32; try data.scale_target=standard" in log
+    assert mended().status == "finished"
+
+
+@pytest.mark.parametrize("name", ["sgd", "auto"])
+def test_targets_whose_squares_are_past_float64_need_other_units(tmp_path, name):
+    log, mended = overflowing(tmp_path, 1e160, optimizer={"name": name}, precision="float64")
+    assert "the squares of the target are past float64; other units of it are right" in log
+    with pytest.raises(DataError, match="other units are right"):
+        mended()
 
 
 def test_a_loss_that_rose_is_said(tmp_path):

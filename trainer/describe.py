@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from trainer.build import Columns
@@ -101,10 +103,14 @@ def inverse_c(columns: Columns) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
 def mend_divergence(columns: Columns) -> str:
     """A copyable override for a run that diverged, and for constant-lr sgd the bound it broke."""
     spec = columns.spec
+    if _squares_overflow(columns, "float64"):  # and so does the standard deviation
+        return "the squares of the target are past float64; other units of it are right"
     if not isinstance(columns.settings, Settings) or isinstance(spec.optimizer, Solver):
-        if spec.init == "zeros" and spec.model == "linear":
-            return "the squares of the target are past float64; try data.scale_target=standard"
         return "no solver gets anywhere from such first weights; init: zeros, or scaled features"
+    if _squares_overflow(columns, spec.precision):
+        return (
+            f"the squares of the target are past {spec.precision}; try data.scale_target=standard"
+        )
     lr = float(columns.settings.schedule.lr[0])
     if not isinstance(spec.optimizer, Sgd) or spec.optimizer.schedule.name != "constant":
         return f"try optimizer.lr={_rounded_down(min(spec.optimizer.lr / 10, _TAME_LR))}"
@@ -133,6 +139,14 @@ def mend_divergence(columns: Columns) -> str:
         f"try optimizer.lr={goal}: on this data full-batch sgd with momentum"
         f" {momentum:g} needs lr below {words} = {bound:.3g}, and small batches less"
     )
+
+
+def _squares_overflow(columns: Columns, precision: str) -> bool:
+    """Whether the first loss is infinite for what the target is, whatever lr is."""
+    if columns.spec.model != "linear":
+        return False
+    largest = float(np.abs(columns.prepared.train.y).max(initial=0.0))
+    return largest > math.sqrt(np.finfo(precision).max)
 
 
 def data_curvature(columns: Columns) -> float:

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from stacks import DEVICE
 
+from trainer.optim import active_set
 from trainer.optim.active_set import is_unique, minimize
 
 XP = DEVICE.xp
@@ -51,6 +52,19 @@ def test_it_is_exact_from_anywhere(seed, share):
         assert np.abs(x - right).max() < 1e-8
         assert ((x == 0) == (np.abs(right) < 1e-12)).all()
         assert np.abs(slope - (M @ x - c)).max() < 1e-13
+
+
+@pytest.mark.parametrize(("n", "share"), [(12, 0.02), (60, 0.02), (12, 0.0)])
+def test_at_the_minimum_it_ends_at_once(n, share, monkeypatch):
+    M, c = problem(2, n=n, rows=30)
+    l1 = np.full(n, share * np.abs(c).max())
+    l1[1] = 0
+    x, _ = found(M, c, l1, np.zeros(n))
+    steps, step = [], active_set._step
+    monkeypatch.setattr(active_set, "_step", lambda *a: steps.append(1) or step(*a))
+    again, _ = found(M, c, l1, x)
+    assert len(steps) <= 3
+    assert np.abs(again - x).max() < 1e-12
 
 
 def test_with_l2_it_is_that_of_the_sum():

@@ -24,7 +24,9 @@ _RIDGE = 1e-8  # of an element's curvature: dependent elements share alike, what
 _ROUNDING = 64 * float(np.finfo(np.float64).eps)  # of l1: no slope is known better
 _TIED = 1e-7  # of l1: a slope so near it may belong to an element that could be other than 0
 _INDEPENDENT = 1e-7  # of an element's curvature that the elements before it leave
-_SETTLED = 1e-14  # of the largest fall of q: with a smaller one the ridge has done its harm
+_SETTLED = (
+    1e-14  # of the largest fall of q or its size: with a smaller one the ridge has done its harm
+)
 _NOTHING = 1e-26  # of the same: later falls are rounding
 _ALIKE = 1e-6  # relative: of crossings and slopes that are the same but for rounding
 _TINY = float(np.finfo(np.float64).tiny)
@@ -56,7 +58,7 @@ def minimize(xp: Any, M: Array, l2: Array, slope: Array, l1: Array, start: Array
     x, slope, free = start.copy(), slope.copy(), l1 == 0
     curvature = xp.diagonal(M) + l2 + _TINY  # (n,)
     whole, settled = True, False  # whether x is the least among the points with its signs
-    farthest = 0.0
+    largest = float(l1 @ xp.absolute(x) + curvature @ (x * x))  # fall of q, or q's own size
     for _ in range(_STEPS * (len(x) + 1)):
         holds = free | (x != 0)
         beyond = xp.where(holds, 0.0, xp.absolute(slope) - l1 * (1 + _ROUNDING))
@@ -67,11 +69,14 @@ def minimize(xp: Any, M: Array, l2: Array, slope: Array, l1: Array, start: Array
         steepest = slope + l1 * signs
         step = _step(xp, M, l2, curvature, steepest, signs, holds, enters)
         pull = float(steepest @ step)
-        farthest = max(farthest, -pull)
+        largest, entered = max(largest, -pull), whole
         crosses = (x * step < 0) & (xp.absolute(step) > xp.absolute(x)) & ~free
         whole = not bool(crosses.any())
-        settled = whole and not pull < -_SETTLED * farthest
-        if not pull < -_NOTHING * farthest:
+        settled = whole and not pull < -_SETTLED * largest
+        if not pull < -_NOTHING * largest:
+            if entered:
+                break
+            whole = settled = True
             continue
         length, stops = 1.0, crosses
         if not whole:

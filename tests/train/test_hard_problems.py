@@ -74,6 +74,10 @@ def test_what_no_step_can_reach_is_told_with_what_would_help():
     done = solved(p, "lbfgs", 0.0, 0.0, 1e-14)
     assert done.outcomes[0].status == "not_converged"
     assert "data.scale: standard would help" in done.outcomes[0].reason
+    X = np.hstack([RNG(0).standard_normal((200, 5)), np.full((200, 1), 0.1)])
+    done = solved(problem("softmax", X, 3), "lbfgs", 1e-6, 0.0, 1e-40)  # a constant has no size
+    assert done.outcomes[0].status == "not_converged"
+    assert "scale" not in done.outcomes[0].reason
 
 
 def test_large_targets_are_told_of_too():

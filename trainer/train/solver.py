@@ -58,7 +58,8 @@ _TRIES = 40  # of a step in a row
 _STALLED = 12  # iterations in a row without a decrease of J or of the gradient
 _CROWDED = 0.75
 _LARGE = 1e8  # of J: a tolerance for slopes then means nothing for a squared loss
-_UNEVEN = 1e3  # times that one feature is as large as another: then scales are worth a word
+_UNEVEN = 1e4  # times that one feature is as large as another: then scales are worth a word
+_NO_SIZE = 1e-12  # of the largest: a constant feature has as much, by rounding
 _NEAR = 0.8  # of l1: weights with slopes below it are not expected to leave 0
 
 
@@ -577,7 +578,7 @@ class SolverStack:
         if self.model.quadratic and value > _LARGE:
             return "; data.scale_target: standard would help, as targets are large"
         sizes = self.device.to_host(self.basis.sizes(self.device.xp))
-        some = sizes[sizes > 0]
+        some = sizes[sizes > _NO_SIZE * sizes.max(initial=0.0)]
         factor = float(some.max() / some.min()) if len(some) else 1.0
         if factor < _UNEVEN:
             return ""

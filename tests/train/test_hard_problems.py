@@ -80,6 +80,36 @@ def test_what_no_step_can_reach_is_told_with_what_would_help():
     assert "scale" not in done.outcomes[0].reason
 
 
+@pytest.mark.parametrize("constant", [0.0, 3.0])
+@pytest.mark.parametrize(("model", "outputs"), KINDS)
+def test_l1_takes_a_constant_features_first_weight_to_0(model, outputs, constant):
+    X = np.hstack([RNG(0).standard_normal((60, 5)), np.full((60, 1), constant)])
+    p = problem(model, X, outputs)
+    first = RNG(1).standard_normal((6, outputs, 1)), np.zeros((outputs, 1))
+    done = solved(p, "auto", 0.0, 0.01, 1e-8, first=first)
+    assert done.outcomes[0].status == "converged"
+    assert (done.weights[5] == 0).all()
+
+
+@pytest.mark.parametrize("name", ["newton", "lbfgs", "auto"])
+@pytest.mark.parametrize("offset", [1e3, 1e5])
+def test_dependent_features_far_from_0_have_no_direction_of_their_rounding(offset, name):
+    X = RNG(0).standard_normal((150, 3)) + offset
+    y = (X[:, :1] + RNG(1).logistic(size=(150, 1)) > offset).astype(float)
+    X = np.hstack([X, X.sum(axis=1, keepdims=True)])
+    p = Problem("logistic", "logistic", X, y, np.full(150, 1 / 150), 0.0, 0.0, True)
+    done = solved(p, name, 0.0, 0.0, 1e-6)
+    assert done.outcomes[0].status == "converged"
+    assert np.abs(done.weights).max() < 10
+
+
+def test_newton_comes_back_from_saturated_first_weights():
+    p = problem("logistic", RNG(0).standard_normal((60, 5)))
+    first = 1000 * RNG(1).standard_normal((5, 1, 1)), np.zeros((1, 1))
+    done = solved(p, "newton", 0.01, 0.0, 1e-8, first=first)
+    assert done.outcomes[0].status == "converged"
+
+
 def test_large_targets_are_told_of_too():
     p = problem("linear", RNG(0).standard_normal((50, 6)))
     p = replace(p, y=p.y * 1e30)

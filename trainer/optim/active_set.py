@@ -21,7 +21,8 @@ Array = Any
 _STEPS = 10  # an element, at most; what is left is for the next iteration of the caller
 _ENTERING = 8  # at least, where so many would
 _RIDGE = 1e-8  # of an element's curvature: dependent elements share alike, whatever rounding says
-_ROUNDING = 64 * float(np.finfo(np.float64).eps)  # of l1: no slope is known better
+_EPS = float(np.finfo(np.float64).eps)
+_ROUNDING = 64 * _EPS  # of l1: no slope is known better
 _TIED = 1e-7  # of l1: a slope so near it may belong to an element that could be other than 0
 _INDEPENDENT = 1e-7  # of an element's curvature that the elements before it leave
 _SETTLED = (
@@ -55,8 +56,10 @@ def minimize(xp: Any, M: Array, l2: Array, slope: Array, l1: Array, start: Array
         l1: (n,); where it is 0 an element is free.
         start: (n,).
     """
-    x, slope, free = start.copy(), slope.copy(), l1 == 0
-    curvature = xp.diagonal(M) + l2 + _TINY  # (n,)
+    slope, free, curvature = slope.copy(), l1 == 0, xp.diagonal(M) + l2  # (n,) each
+    x = xp.where((curvature == 0) & ~free, 0.0, start)  # a constant feature: l1 alone is left of q
+    floor = _EPS**2 * curvature.max() if len(x) else 0.0
+    curvature = xp.maximum(curvature, floor) + _TINY
     whole, settled = True, False  # whether x is the least among the points with its signs
     largest = float(l1 @ xp.absolute(x) + curvature @ (x * x))  # fall of q, or q's own size
     for _ in range(_STEPS * (len(x) + 1)):

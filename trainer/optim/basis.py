@@ -119,7 +119,10 @@ def uncorrelated(
         turned = X @ directions
         spectrum = _spectrum(xp, turned, p)
     largest = float(spectrum.max()) if len(spectrum) else 0.0
-    kept = xp.flatnonzero(spectrum > (max(n, D) * _EPS) ** 2 * largest)  # those with rows in them
+    # rows far from 0 were rounded before they were centred: what that leaves is no direction
+    blurred = ((directions * mean[:, None]) ** 2).sum(axis=0) * (4 * _EPS) ** 2  # (r,)
+    least_spread = xp.maximum((max(n, D) * _EPS) ** 2 * largest, blurred)
+    kept = xp.flatnonzero(spectrum > least_spread)  # those with rows in them
     if len(kept) < len(spectrum):
         turned, spectrum = xp.take(turned, kept, axis=1), xp.take(spectrum, kept)
         directions = xp.take(directions, kept, axis=1)

@@ -28,7 +28,8 @@ _SHARED = 8  # Hessians from which on such products are worth making
 _KEPT = 256 * 2**20  # bytes of such products
 _SCORES = 1 << 24  # bytes of the scores of a chunk
 MOST_HESSIANS = 256 * 2**20  # bytes of those that are worked on together
-_RIDGE = 4 * float(np.finfo(np.float64).eps)  # of a parameter's own curvature, a parameter
+_EPS = float(np.finfo(np.float64).eps)
+_RIDGE = 4 * _EPS  # of a parameter's own curvature, a parameter
 _TINY = float(np.finfo(np.float64).tiny)
 
 
@@ -102,9 +103,14 @@ class Hessians:
 
         softmax has directions without curvature (all its biases moved alike), saturated rows too.
         """
-        diagonal = self.device.xp.arange(self.order)
+        xp, C = self.device.xp, self.outputs if self.model.coupled else 1
+        diagonal = xp.arange(self.order)
         own = hessians[:, diagonal, diagonal]  # (k·blocks, Q)
-        hessians[:, diagonal, diagonal] = own + (_RIDGE * self.order * own + _TINY)
+        # what is left of a parameter whose rows are all saturated gives no step to speak of
+        unsaturated = xp.concatenate([self.basis.spectrum, xp.ones(int(self.bias))])  # (P,)
+        floor = _EPS * self.model.curvature * xp.concatenate([unsaturated[:, None]] * C, axis=1)
+        ridge = _RIDGE * self.order * own + floor.reshape(-1) + _TINY
+        hessians[:, diagonal, diagonal] = own + ridge
         return hessians
 
     # --- whole Hessians ---

@@ -220,11 +220,6 @@ class ndarray:
     def min(self, axis: Any = None, out: Any = None, keepdims: bool = False) -> ndarray:
         return self._cupy.min(self, axis, out, keepdims)
 
-    def mean(
-        self, axis: Any = None, dtype: Any = None, out: Any = None, keepdims: bool = False
-    ) -> ndarray:
-        return self._cupy.mean(self, axis, dtype, out, keepdims)
-
     def argmax(
         self, axis: Any = None, out: Any = None, dtype: Any = None, keepdims: bool = False
     ) -> ndarray:
@@ -464,16 +459,6 @@ class Cupy:
         keepdims: bool = False,
     ) -> ndarray:
         return self._reduced(np.sum, a, out, axis=axis, dtype=dtype, keepdims=keepdims)
-
-    def mean(
-        self,
-        a: Any,
-        axis: Any = None,
-        dtype: Any = None,
-        out: Any = None,
-        keepdims: bool = False,
-    ) -> ndarray:
-        return self._reduced(np.mean, a, out, axis=axis, dtype=dtype, keepdims=keepdims)
 
     def sort(self, a: Any, axis: int = -1) -> ndarray:
         return self._new(np.sort(self._held(a), axis))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 from dataclasses import dataclass
 from typing import Any
@@ -154,6 +155,12 @@ def train(stack: Stack, state: State, steps: int | None = None) -> list[Records]
     while state.step < until:
         records.append(stack.advance(state, until))
     return records
+
+
+def signal_after(count: int) -> Any:
+    """A `should_stop` that gives a signal once it has been asked so many times."""
+    asked = itertools.count()
+    return lambda: 2 if next(asked) >= count else None
 
 
 def host(array: Any) -> np.ndarray:

@@ -124,19 +124,17 @@ def _end_without_model(
 ) -> str:
     """Say why no trial has a model; return the status of the run."""
     if any(trial.status == "interrupted" for trial in ranked):
+        status = "interrupted"
         reason = "no trial has all its columns trained, so there is no model; trials.csv is there"
-        with folder.spared(MANIFEST):
-            folder.update_manifest(reason=reason)
-        terminal.summary([("interrupted", reason)])
-        return "interrupted"
-    first = ranked[0]
-    reason = f"{first.reason}; {mend_divergence(sweep.first)}"
-    if len(ranked) > 1:
-        reason = f"all {len(ranked):,} trials; trial {first.number}: {reason}"
+    else:
+        status, first = "diverged", ranked[0]
+        reason = f"{first.reason}; {mend_divergence(sweep.first)}"
+        if len(ranked) > 1:
+            reason = f"all {len(ranked):,} trials; trial {first.number}: {reason}"
     with folder.spared(MANIFEST):
         folder.update_manifest(reason=reason)
-    terminal.summary([("diverged", reason)])
-    return "diverged"
+    terminal.summary([(status, reason)])
+    return status
 
 
 def _write_all_weights(folder: RunFolder, sweep: Sweep) -> None:

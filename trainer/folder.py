@@ -351,11 +351,6 @@ class RunFolder:
         if killed:
             self.log(_KILLED)
 
-    def give_up(self) -> None:
-        """A second signal kills the process: let the manifest say so, whatever it was doing."""
-        why = "killed by a second signal; what was written up to then is there"
-        self.update_manifest(status="interrupted", ended=_now(), reason=why)
-
     # Reading.
 
     def manifest(self) -> dict[str, Any]:

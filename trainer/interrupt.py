@@ -35,7 +35,6 @@ class Interrupt:
 
     def __init__(self) -> None:
         self.signum: int | None = None
-        self.last_act: Callable[[], None] = lambda: None
         self._came = 0.0
         self._asked = False
         self._before: dict[int, Any] = {}

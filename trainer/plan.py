@@ -152,13 +152,10 @@ def _operations(stack: SolverStack, sparse: bool) -> float:
 
     With l1 a Hessian is of the weights that are not 0; it counts here as if none were.
     """
-    N, C, h = len(stack.rows), stack.shape[1], stack.hessians
-    solve = h.blocks * 2 / 3 * h.order**3
-    if not stack.model.coupled:
-        return C * 2 * N * h.parameters**2 + solve
-    pairs = C * (C - 1) / 2  # of outputs, each a product; with l1 it is one product of all
-    products = 2 * N * (h.order**2 if sparse else pairs * h.parameters**2)
-    return products + solve
+    N, h = len(stack.rows), stack.hessians
+    # a product a pair of outputs; with l1 it is one product of all that are coupled
+    each = h.blocks * h.order**2 if sparse else len(h.pairs()) * h.parameters**2
+    return 2 * N * each + h.blocks * 2 / 3 * h.order**3
 
 
 def _seconds_an_operation(stack: SolverStack) -> float:

@@ -113,8 +113,6 @@ def _carry_out(
     folder = RunFolder.create(spec.name, out)
     folder.tell = terminal.error
     if isinstance(should_stop, Interrupt):
-        should_stop.last_act = folder.give_up
-    if isinstance(should_stop, Interrupt):
         should_stop.last_act = folder.end_at_once
     terminal.attach(_log(folder), folder.log_path)
     with _closing(folder), device.enough_memory():
@@ -130,8 +128,6 @@ def _carry_out(
         clock = _train(sweep, folder, terminal, should_stop)
         status = finish(folder, sweep, clock, terminal, should_stop)
         refusal = _refusal(lambda: folder.close(status))
-    if isinstance(should_stop, Interrupt):  # its status is what it stays
-        should_stop.last_act = lambda: None
     # the page shows what there is, whatever the disk refused before
     refusals = [refusal, _refusal(lambda: _draw(folder, terminal))]
     for error in refusals:

@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 from sklearn.linear_model import LogisticRegression, Ridge
-from stacks import DEVICE
+from stacks import DEVICE, signal_after
 from test_sweep_runs import far, model_of, rows, weights_of
 
 import trainer
@@ -183,35 +183,23 @@ def test_first_weights_of_a_run_that_is_there_already(tmp_path):
 
 
 def test_an_interrupted_solver_keeps_what_there_is(tmp_path):
-    asked = [0]
-
-    def should_stop():
-        asked[0] += 1
-        return 2 if asked[0] > 6 else None
-
     spec = BASE | {
         "optimizer": {"name": "lbfgs", "tol": 1e-9},
         "sweep": {"parameters": {"penalty.C": [1, 10]}},
     }
-    run = carry_out(spec, out=tmp_path / "r", should_stop=should_stop)
+    run = carry_out(spec, out=tmp_path / "r", should_stop=signal_after(6))
     assert run.status == "interrupted"
     assert {t["status"] for t in run.trials} == {"interrupted"}
     assert all(t["val_loss"] < np.log(10) for t in run.trials)
 
 
 def test_an_interruption_before_any_trial_has_all_its_folds_says_so(tmp_path):
-    asked = [0]
-
-    def should_stop():
-        asked[0] += 1
-        return 2 if asked[0] > 3 else None
-
     spec = BASE | {
         "repeat": {"folds": 4},
         "optimizer": {"name": "lbfgs", "tol": 1e-9},
         "sweep": {"parameters": {"penalty.l2": [1e-4, 1e-5]}},
     }
-    run = carry_out(spec, out=tmp_path / "r", should_stop=should_stop)
+    run = carry_out(spec, out=tmp_path / "r", should_stop=signal_after(3))
     assert run.status == "interrupted"
     assert not (run.folder / "model.json").exists()
     manifest = json.loads((run.folder / "manifest.json").read_text())

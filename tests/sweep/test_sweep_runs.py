@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from safetensors.numpy import load_file
-from stacks import DEVICE
+from stacks import DEVICE, signal_after
 
 import trainer
 from trainer.data import parts, prepare, read
@@ -319,17 +319,11 @@ def text_of(name):
 
 @pytest.mark.parametrize("after", [5, 60, 200])
 def test_an_interrupted_sweep_keeps_what_there_is(after, tmp_path):
-    asked = [0]
-
-    def should_stop():
-        asked[0] += 1
-        return 2 if asked[0] > after else None
-
     spec = BASE | {
         "sweep": {"parameters": {"optimizer.lr": [0.01, 0.1, 0.2]}},
         "repeat": {"folds": 3},
     }
-    run = carry_out(spec, out=tmp_path / "r", should_stop=should_stop)
+    run = carry_out(spec, out=tmp_path / "r", should_stop=signal_after(after))
     assert run.status == "interrupted"
     assert len(run.trials) == 3
     manifest = json.loads((run.folder / "manifest.json").read_text())

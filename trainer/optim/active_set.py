@@ -25,9 +25,7 @@ _EPS = float(np.finfo(np.float64).eps)
 _ROUNDING = 64 * _EPS  # of l1: no slope is known better
 _TIED = 1e-7  # of l1: a slope so near it may belong to an element that could be other than 0
 _INDEPENDENT = 1e-7  # of an element's curvature that the elements before it leave
-_SETTLED = (
-    1e-14  # of the largest fall of q or its size: with a smaller one the ridge has done its harm
-)
+_SETTLED = 1e-14  # of the largest fall of q, or its size: after a smaller one no ridge is felt
 _NOTHING = 1e-26  # of the same: later falls are rounding
 _ALIKE = 1e-6  # relative: of crossings and slopes that are the same but for rounding
 _TINY = float(np.finfo(np.float64).tiny)
@@ -100,10 +98,8 @@ def is_unique(xp: Any, M: Array, l2: Array, l1: Array, slope: Array) -> bool:
     could = xp.flatnonzero(xp.absolute(slope) >= l1 * (1 - _TIED))
     if not len(could):
         return True
-    part = M[could[:, None], could]
-    number = xp.arange(len(could))
-    part[number, number] += l2[could]
-    scale = xp.sqrt(part[number, number])
+    part = _part(xp, M, l2, could)
+    scale = xp.sqrt(xp.diagonal(part))
     part = part / scale[:, None] / scale
     try:
         triangle = xp.linalg.cholesky(part)
@@ -112,6 +108,13 @@ def is_unique(xp: Any, M: Array, l2: Array, l1: Array, slope: Array) -> bool:
     left = xp.diagonal(triangle) ** 2
     off = xp.absolute(triangle @ triangle.T - part).max()  # CuPy says nothing where it gives up
     return bool((left > _INDEPENDENT).all()) and bool(off < _INDEPENDENT)
+
+
+def _part(xp: Any, M: Array, more: Array, which: Array) -> Array:
+    """What some elements have of M + diag(more), a copy."""
+    part, number = M[which[:, None], which], xp.arange(len(which))
+    part[number, number] += more[which]
+    return part
 
 
 def _worst(xp: Any, beyond: Array, most: int) -> Array:
@@ -143,9 +146,7 @@ def _step(
         step = xp.zeros_like(steepest)
         if not len(active):
             return step
-        part = M[active[:, None], active]
-        number = xp.arange(len(active))
-        part[number, number] += l2[active] + _RIDGE * curvature[active]
+        part = _part(xp, M, l2 + _RIDGE * curvature, active)
         step[active] = -xp.linalg.solve(part, steepest[active])
         against = enters & (step * signs <= 0)
         if not bool(against.any()):

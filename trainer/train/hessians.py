@@ -53,6 +53,10 @@ class Hessians:
         upper = np.triu_indices(self.parameters)
         place = np.zeros((self.parameters, self.parameters), np.int64)
         place[upper] = place.T[upper] = np.arange(len(upper[0]))
+        xp, C = device.xp, outputs if model.coupled else 1
+        unsaturated = xp.concatenate([self.basis.spectrum, xp.ones(int(bias))])  # (P,)
+        floor = _EPS * model.curvature * unsaturated[:, None] * xp.ones((1, C))  # (P, C)
+        self._floor = floor.reshape(-1) + _TINY  # (Q,)
         self._upper = tuple(device.to_device(one) for one in upper)
         self._place = device.to_device(place.reshape(-1))
 
@@ -68,7 +72,7 @@ class Hessians:
 
     def at_once(self) -> int:
         """How many columns' Hessians are worked on together."""
-        pairs = len(self._pairs())
+        pairs = len(self.pairs())
         hessians = MOST_HESSIANS // (8 * self.order**2 * self.blocks)
         return int(max(1, min(hessians, _SCORES // (8 * pairs * self._batches.chunk_rows))))
 
@@ -103,14 +107,10 @@ class Hessians:
 
         softmax has directions without curvature (all its biases moved alike), saturated rows too.
         """
-        xp, C = self.device.xp, self.outputs if self.model.coupled else 1
-        diagonal = xp.arange(self.order)
+        diagonal = self.device.xp.arange(self.order)
         own = hessians[:, diagonal, diagonal]  # (k·blocks, Q)
         # what is left of a parameter whose rows are all saturated gives no step to speak of
-        unsaturated = xp.concatenate([self.basis.spectrum, xp.ones(int(self.bias))])  # (P,)
-        floor = _EPS * self.model.curvature * xp.concatenate([unsaturated[:, None]] * C, axis=1)
-        ridge = _RIDGE * self.order * own + floor.reshape(-1) + _TINY
-        hessians[:, diagonal, diagonal] = own + ridge
+        hessians[:, diagonal, diagonal] = own + (_RIDGE * self.order * own + self._floor)
         return hessians
 
     # --- whole Hessians ---
@@ -130,7 +130,7 @@ class Hessians:
             at p·C + c, where outputs are coupled.
         """
         xp, P, C, k = self.device.xp, self.parameters, self.outputs, w.shape[2]
-        pairs, inner = self._pairs(), xp.arange(self.inner)
+        pairs, inner = self.pairs(), xp.arange(self.inner)
         second = self._second(w, pairs, should_stop).reshape(len(pairs), k, P, P)
         whole = xp.zeros((k, C, P, P) if not self.model.coupled else (k, P, C, P, C))
         for (a, b), part in zip(pairs, second, strict=True):
@@ -145,7 +145,7 @@ class Hessians:
             own[:, inner, inner] += l2[:, None]
         return whole.reshape(-1, self.order, self.order)
 
-    def _pairs(self) -> list[tuple[int, int]]:
+    def pairs(self) -> list[tuple[int, int]]:
         """The pairs of outputs from which the whole follows."""
         C = self.outputs
         if not self.model.coupled:

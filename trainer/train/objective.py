@@ -125,7 +125,7 @@ class Objective:
         second = self._coupled_bias_curvature(w)  # (K, C, C)
         largest = second.max(axis=(1, 2))  # (K,)
         # all biases alike change nothing, and row has none of that
-        row = row - row.mean(axis=0)
+        row = row - row.sum(axis=0) / C
         curvature, directions = xp.linalg.eigh(second + largest[:, None, None])
         # what bounds divide by had better be too small
         curvature = xp.maximum(curvature - C * _EPS * largest[:, None], _TINY)

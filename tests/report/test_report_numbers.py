@@ -11,6 +11,7 @@ from sklearn import metrics
 from sklearn.calibration import calibration_curve
 
 from trainer.report import scores
+from trainer.report.chart import y_scale
 from trainer.report.thin import noisy, smooth, spans_decades, thin
 from trainer.report.training import columns
 from trainer.report.words import METRICS, number, percent, short, text
@@ -158,6 +159,30 @@ def test_smoothing_neither_lags_nor_bends_a_line():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert np.isnan(smooth(np.full(50, np.inf))).all()
+
+
+def test_a_spike_stays_where_it_is_smoothed():
+    y = 1 + 0.1 * np.random.default_rng(0).normal(size=2000)
+    y[3] = 1e20
+    smoothed = smooth(y)
+    for i in (100, 500, 1998):
+        reach = min(i, 25)
+        assert smoothed[i] == pytest.approx(y[i - reach : i + reach + 1].mean(), rel=1e-14)
+
+
+@pytest.mark.parametrize("large", [1e307, 1.7e308])
+def test_the_largest_numbers_are_drawn_like_others(large):
+    """Warnings are errors here."""
+    y = np.random.default_rng(0).uniform(0.1, 1, size=500)
+    y[::2] *= -1
+    np.testing.assert_allclose(smooth(large * y) / large, smooth(y), rtol=1e-13, atol=1e-16)
+    assert noisy(large * y)
+    assert not noisy(large * np.linspace(-1, 1, 500))
+    assert spans_decades(np.array([large / 30.1, large]))
+    assert not spans_decades(np.array([large / 29.9, large]))
+    assert spans_decades(np.array([3e36, 3e38], np.float32))
+    assert not spans_decades(np.array([3e37, 3e38], np.float32))
+    assert y_scale(np.array([1e-300, large]))["logdtick"] == 102
 
 
 def test_noise_is_told_from_a_curve():

@@ -166,7 +166,8 @@ def y_scale(*curves: NDArray[Any]) -> dict[str, Any]:
     values = np.abs(np.concatenate(finite)) if finite else np.empty(0)
     most = float(values.max()) if values.size else 1.0
     log = spans_decades(*curves)
-    decades = np.log10(most / values.min()) if values.size and values.min() > 0 else 0.0
+    least = float(values.min()) if values.size else 0.0
+    decades = np.log10(most) - np.log10(least) if least > 0 else 0.0
     axis: dict[str, Any] = {
         "type": "log" if log else "linear",
         "tickformat": tick_format(most, log),

@@ -48,25 +48,41 @@ def smooth(y: Numbers) -> Numbers:
     n = len(y)
     half = max(n // 80, 2)
     finite = np.isfinite(y)
-    total = np.concatenate([[0.0], np.cumsum(np.where(finite, y, 0.0), dtype=np.float64)])
-    count = np.concatenate([[0], np.cumsum(finite)])
     middle = np.arange(n)
-    reach = np.minimum(half, middle)
-    low, high = middle - reach, np.minimum(middle + reach + 1, n)
-    with np.errstate(invalid="ignore"):
-        mean: Numbers = (total[high] - total[low]) / (count[high] - count[low])
+    low = middle - np.minimum(half, middle)
+    high = np.minimum(2 * middle - low + 1, n)
+    count = np.concatenate([[0], np.cumsum(finite)])
+    share = np.where(finite, y, 0.0) / (2 * half + 1)  # so that no sum overflows
+    with np.errstate(divide="ignore", invalid="ignore"):
+        mean: Numbers = _sums(share, low, high) * ((2 * half + 1) / (count[high] - count[low]))
     return np.where(finite, mean, np.nan)
+
+
+def _sums(y: Numbers, low: NDArray[Any], high: NDArray[Any]) -> Numbers:
+    """Σ y[low:high] for each pair, from no value outside: a spike far off takes no digits away."""
+    total = np.zeros(len(low))
+    at, width, sums = low.copy(), 1, y  # sums[i]: of y[i : i + width]
+    while (left := high - at).any():
+        odd = (left & width) > 0
+        total[odd] += sums[at[odd]]
+        at[odd] += width
+        sums, width = sums[:-width] + sums[width:], 2 * width
+    return total
 
 
 def noisy(y: Numbers) -> bool:
     """Whether a curve turns so often that a smoothed line beside it helps."""
-    changes = np.sign(np.diff(y[np.isfinite(y)]))
-    changes = changes[changes != 0]
-    return len(changes) >= 30 and float(np.mean(changes[1:] != changes[:-1])) > _NOISY
+    y = y[np.isfinite(y)]
+    before, after = y[:-1], y[1:]
+    rises = (after > before)[after != before]
+    return len(rises) >= 30 and float(np.mean(rises[1:] != rises[:-1])) > _NOISY
 
 
 def spans_decades(*curves: Numbers) -> bool:
     """Whether a log scale helps: all values are above 0 and they span a factor of 30 or more."""
     values = np.concatenate([np.ravel(curve) for curve in curves] or [np.empty(0)])
     values = values[np.isfinite(values)]
-    return bool(values.size and values.min() > 0 and values.max() >= 30 * values.min())
+    if not values.size:
+        return False
+    least, most = float(values.min()), float(values.max())
+    return least > 0 and most >= 30 * least

@@ -103,11 +103,17 @@ def test_dependent_features_far_from_0_have_no_direction_of_their_rounding(offse
     assert np.abs(done.weights).max() < 10
 
 
-def test_newton_comes_back_from_saturated_first_weights():
-    p = problem("logistic", RNG(0).standard_normal((60, 5)))
-    first = 1000 * RNG(1).standard_normal((5, 1, 1)), np.zeros((1, 1))
-    done = solved(p, "newton", 0.01, 0.0, 1e-8, first=first)
-    assert done.outcomes[0].status == "converged"
+@pytest.mark.parametrize("l1", [0.0, 0.01])
+@pytest.mark.parametrize("name", ["newton", "lbfgs"])
+@pytest.mark.parametrize("model", ["logistic", "softmax"])
+def test_saturated_first_weights_are_come_back_from(model, name, l1):
+    for seed in range(6):  # of which each was lost by one of these before
+        rng = RNG(seed)
+        p = problem(model, rng.standard_normal((200, 8)), 3 if model == "softmax" else 1, seed, 30.0)
+        shape = (8, p.y.shape[1], 1)
+        first = 1e5 * rng.standard_normal(shape), 1e5 * rng.standard_normal(shape[1:])
+        done = solved(p, name, 0.001, l1, 1e-6, first=first)
+        assert done.outcomes[0].status == "converged"
 
 
 def test_large_targets_are_told_of_too():

@@ -242,6 +242,9 @@ class Hessians:
         found = xp.zeros((len(elements), len(elements)))
         for X, p, predicted, spread in self._of_column(w, should_stop):
             self._add_part(X[:, feature], output, p, predicted, spread, found)
+        diagonal = xp.arange(len(elements))
+        # where all rows are saturated a step would be endless, as in `_regular`
+        found[diagonal, diagonal] += self._floor[elements if self.model.coupled else feature]
         return found
 
     def _of_column(

@@ -197,6 +197,7 @@ class SolverStack:
             "gradient_max": np.full(K, np.inf),
             "within": np.ones(K),  # with l1: whether the step must stay within its orthant
             "used": np.zeros(K),  # the length of the step taken last
+            "plain": np.zeros(K),  # whether the step is one against the slope
             "lost": np.zeros(K),  # 1: no step decreases J, 2: not finite from the start
         }
         self._write(state)
@@ -274,7 +275,7 @@ class SolverStack:
         value, promised, begin, end, squares, logged = *found[:5], found[5:]
         n["evaluations"] += moving
         takes = moving & self._good(n, value, promised, begin, end)
-        self._refuse(n, moving & ~takes, value, promised)
+        self._refuse(state, moving & ~takes, value, promised)
         self._take(state, takes, trial, step, value, np.sqrt(squares))
         n["loss"][takes], n["data"][takes] = logged[1][takes], logged[0][takes]
         size = len(self.rows) * self.shape[1]
@@ -323,17 +324,23 @@ class SolverStack:
         good: Flags = np.isfinite(value) & (first | falls | level)
         return good
 
-    def _refuse(
-        self, n: dict[str, Numbers], refused: Flags, value: Numbers, promised: Numbers
-    ) -> None:
-        """Shorten steps: to the least of the parabola through both ends, within limits."""
+    def _refuse(self, state: State, refused: Flags, value: Numbers, promised: Numbers) -> None:
+        """Shorten steps: to the least of the parabola through both ends, within limits.
+
+        Where none is short enough the slope itself is followed, before a column is given up.
+        """
+        n = state.numbers
         rise = value - n["value"] - promised
         best = np.where(np.isfinite(rise) & (rise > 0), -promised / (2 * rise), _SHORTEST)
         factor = np.clip(best, _SHORTEST, _LONGEST)
         n["length"][refused] *= factor[refused]
         n["tries"][refused] += 1
-        lost = refused & ((n["tries"] > _TRIES) | (n["evaluations"] == 1))
+        over = refused & (n["tries"] > _TRIES)
+        plain = over & (n["plain"] == 0)
+        lost = (over & ~plain) | (refused & (n["evaluations"] == 1))
         n["lost"][lost] = np.where(n["evaluations"] == 1, 2.0, 1.0)[lost]
+        if plain.any():
+            self._aim_plainly(state, plain)
 
     def _take(
         self, state: State, takes: Flags, trial: Array, step: Array, value: Numbers, norm: Numbers
@@ -353,7 +360,7 @@ class SolverStack:
         n["lost"][takes & (n["stalled"] >= _STALLED)] = 1
         n["smallest"][takes] = np.minimum(n["smallest"], norm)[takes]
         n["value"][takes] = value[takes]
-        n["tries"][takes] = 0
+        n["tries"][takes], n["plain"][takes] = 0, 0
         n["length"][takes] = 1
         self._check(state, takes, norm)
         going = takes & ~self.settled(state)
@@ -446,6 +453,16 @@ class SolverStack:
             alike = xp.where(self.objective.l2 > 0, a["w"][:r].sum(axis=1, keepdims=True), 0.0)
             new[:r] -= (new[:r].sum(axis=1, keepdims=True) + alike) / C
         xp.copyto(a["d"], new, where=device.to_device(takes))
+
+    def _aim_plainly(self, state: State, which: Flags) -> None:
+        """Give some columns −H₀·g of the largest curvature that the loss has; no pair counts."""
+        xp, a, n = self.device.xp, state.arrays, state.numbers
+        steepest, mask = self._steepest(a["w"], a["g"]), self.device.to_device(which)
+        scale = self._scale(np.full(self.columns, self.model.curvature))
+        xp.copyto(a["d"], -steepest * scale, where=mask)
+        a["rho"] *= ~mask
+        for name, value in (("plain", 1), ("within", 1), ("length", 1), ("tries", 0)):
+            n[name][which] = value
 
     def _quasi_newton(self, state: State, which: Flags, steepest: Array, new: Array) -> None:
         """−H·g of some columns by their last pairs and what the basis knows, into `new`."""

@@ -617,6 +617,21 @@ def test_on_a_full_disk_a_run_does_not_claim_to_go_on(folder, monkeypatch):
     assert load_run(folder.path).steps().num_rows == 4
 
 
+@pytest.mark.parametrize(
+    ("ended", "left"),
+    [("finished", "failed"), ("diverged", "failed"), ("interrupted", "interrupted")],
+)
+@pytest.mark.parametrize("full", [False, True])
+def test_a_refusal_after_the_end_is_no_finish(folder, monkeypatch, ended, left, full):
+    folder.close(ended)
+    before = folder.manifest()
+    if full:
+        monkeypatch.setattr(os, "fsync", raising(errno.ENOSPC))
+    folder.fail(DiskError("report.html: cannot write"))
+    told = {"reason": "report.html: cannot write"} if left == "failed" and not full else {}
+    assert folder.manifest() == before | {"status": left} | told
+
+
 def test_a_folder_that_could_not_be_begun_is_left_empty(tmp_path, monkeypatch):
     monkeypatch.setattr(os, "fsync", raising(errno.ENOSPC))
     with pytest.raises(DiskError, match=r"manifest\.json"):

@@ -73,6 +73,19 @@ def test_the_page_and_the_model_are_there_where_they_fit(tmp_path, monkeypatch):
     assert trainer.load_model(tmp_path / "r").coef_.shape == (10, 64)
 
 
+def test_without_its_page_alone_a_run_is_as_failed_as_its_exit_code_says(tmp_path):
+    done, folder = run_with(1000, tmp_path)
+    assert done.returncode == 1
+    last = done.stderr.splitlines()[-1]
+    assert last.startswith(f"{folder}/report.html: cannot write: File too large; raise the limit")
+    manifest = manifest_of(folder)
+    assert (manifest["status"], manifest["reason"]) == ("failed", last)
+    assert last in (folder / "run.log").read_text()
+    names = {path.name for path in folder.iterdir()}
+    assert {"steps.parquet", "trials.csv", "model.safetensors", "predictions.parquet"} <= names
+    assert not names & {"report.html", "steps.arrows"}
+
+
 def test_without_trials_csv_a_run_fails_in_a_line(tmp_path):
     done, folder = run_with(2, tmp_path)
     assert done.returncode == 1

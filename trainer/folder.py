@@ -52,6 +52,7 @@ GRADIENTS_OF_STACK = "gradients/step-{step}-stack-{stack}.safetensors"
 REPORT = "report.html"
 
 _RUNNING = "running"
+_OVER = ("finished", "diverged")  # a run that has gone its way
 _KILLED = "killed by a second signal before all was written"
 _HISTORY_EVERY = 2.0  # seconds: history.csv is written anew each time, so not for every row
 _HISTORY_TYPES = {
@@ -322,7 +323,7 @@ class RunFolder:
             fields: more for the manifest.
         """
         refusal = next(iter(self._lost.values()), None)
-        over = status in ("finished", "diverged")
+        over = status in _OVER
         for part in (self.flush, self.finish_steps if over else self._end_stream):
             try:
                 part()
@@ -337,6 +338,15 @@ class RunFolder:
             self._fail_in_place()
         if refusal is not None:
             raise refusal
+
+    def fail(self, refusal: DiskError) -> None:
+        """Say `failed` of a run that had gone its way: the disk refused what came after `close`."""
+        if self._manifest["status"] not in _OVER:
+            return
+        try:
+            self.update_manifest(status="failed", reason=str(refusal))
+        except DiskError:
+            self._fail_in_place()
 
     def end_at_once(self) -> None:
         """Say `interrupted`, and no more, in a run that is being killed and has not ended yet."""
@@ -462,10 +472,14 @@ class RunFolder:
         return {"status": status, "ended": _now(), "seconds": seconds}
 
     def _fail_in_place(self) -> None:
-        """On a full disk, where no file can be written beside, `failed` fits over `running`."""
-        with contextlib.suppress(OSError, ValueError), (self.path / MANIFEST).open("r+b") as file:
-            file.seek(file.read().index(f'"status": "{_RUNNING}"'.encode()))
-            file.write(b'"status": "failed" ')  # as long as what it replaces
+        """On a full disk, where no file can be written beside, `failed` fits over the status."""
+        with contextlib.suppress(OSError), (self.path / MANIFEST).open("r+b") as file:
+            text = file.read()
+            for status in (_RUNNING, *_OVER):
+                old = f'"status": "{status}"'.encode()
+                if old in text:
+                    file.seek(text.index(old))
+                    file.write(b'"status": "failed"'.ljust(len(old)))
 
     def _end_stream(self) -> None:
         if self._steps is not None:

@@ -129,10 +129,10 @@ def _carry_out(
         status = finish(folder, sweep, clock, terminal, should_stop)
         refusal = _refusal(lambda: folder.close(status))
     # the page shows what there is, whatever the disk refused before
-    refusals = [refusal, _refusal(lambda: _draw(folder, terminal))]
-    for error in refusals:
-        if error is not None:
-            raise error
+    if (refused := _refusal(lambda: _draw(folder, terminal))) is not None:
+        folder.fail(refused)
+    if (first := refusal or refused) is not None:
+        raise first
     return Run(folder.path)
 
 

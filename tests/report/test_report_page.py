@@ -311,7 +311,7 @@ def test_no_report_of_no_run(tmp_path):
 # --- at the end of a run --------------------------------------------------------------------------
 
 
-def test_a_disk_too_full_for_the_report_is_said_and_costs_no_run(monkeypatch, tmp_path):
+def test_a_disk_too_full_for_the_report_fails_a_run_and_costs_no_model(monkeypatch, tmp_path):
     def refuse(folder):
         raise DiskError("full")
 
@@ -319,7 +319,10 @@ def test_a_disk_too_full_for_the_report_is_said_and_costs_no_run(monkeypatch, tm
     spec = {"model": "softmax", "data": {"train": "digits"}, "optimizer": {"epochs": 1}}
     with pytest.raises(DiskError, match="full"):
         trainer.run(spec, out=tmp_path / "r")
-    assert trainer.load_run(tmp_path / "r").status == "finished"
+    run = trainer.load_run(tmp_path / "r")
+    assert run.status == "failed"
+    assert run.trials[0]["status"] == "finished"
+    assert run.model().coef_.shape == (10, 64)
 
 
 @pytest.mark.parametrize(

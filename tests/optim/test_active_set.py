@@ -108,3 +108,13 @@ def test_whether_a_minimum_is_the_only_one(twice, l2):
     _, slope = found(M, c, l1, np.zeros(len(c)), l2)
     given = [DEVICE.to_device(a) for a in (M, np.full(len(c), l2), l1, slope)]
     assert is_unique(XP, *given) == (not twice or l2 > 0)
+
+
+def test_it_ends_between_systems_where_it_is_told_to():
+    M, c = problem(0, n=60, rows=40)
+    l1, calls = np.full(60, 1e-3), []
+    told = lambda: calls.append(0) or len(calls) > 3  # noqa: E731
+    args = [DEVICE.to_device(np.asarray(a, float)) for a in (M, 0 * c, -c, l1, 0 * c)]
+    x = DEVICE.to_host(minimize(XP, *args, told).x)
+    assert len(calls) == 4
+    assert value(M, c, l1, found(M, c, l1, 0 * c)[0]) < value(M, c, l1, x) < 0

@@ -93,9 +93,8 @@ def test_a_stack_is_its_single_runs(model, shape, l1, name):
         assert alone.outcomes[0].status == together.outcomes[k].status
         largest = np.abs(alone.weights).max() + 1e-300
         apart = np.abs(alone.weights[..., 0] - together.weights[..., k]).max()
-        # rounding grows with the iterations of L-BFGS, whose pairs are differences, and what is
-        # left of the ridge of a step with l1 depends on where the step starts
-        assert apart <= (1e-9 if name != "newton" else 1e-10 if l1 else 1e-11) * largest
+        # rounding grows with the iterations of L-BFGS, whose pairs are differences
+        assert apart <= (1e-9 if name != "newton" else 1e-11) * largest
 
 
 def test_the_table_of_kinds_is_whole():

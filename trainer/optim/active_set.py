@@ -13,6 +13,7 @@ Shapes: n elements of one column.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -25,7 +26,7 @@ _EPS = float(np.finfo(np.float64).eps)
 _ROUNDING = 64 * _EPS  # of l1: no slope is known better
 _TIED = 1e-7  # of l1: a slope so near it may belong to an element that could be other than 0
 _INDEPENDENT = 1e-7  # of an element's curvature that the elements before it leave
-_SETTLED = 1e-14  # of the largest fall of q, or its size: after a smaller one no ridge is felt
+_SETTLED = 1e-18  # of the largest fall of q, or its size: after a smaller one no ridge is felt
 _NOTHING = 1e-26  # of the same: later falls are rounding
 _ALIKE = 1e-6  # relative: of crossings and slopes that are the same but for rounding
 _TINY = float(np.finfo(np.float64).tiny)
@@ -43,7 +44,15 @@ class Minimum(NamedTuple):
     slope: Array
 
 
-def minimize(xp: Any, M: Array, l2: Array, slope: Array, l1: Array, start: Array) -> Minimum:
+def minimize(
+    xp: Any,
+    M: Array,
+    l2: Array,
+    slope: Array,
+    l1: Array,
+    start: Array,
+    should_stop: Callable[[], object] = lambda: False,
+) -> Minimum:
     """Minimise q.
 
     Args:
@@ -53,6 +62,7 @@ def minimize(xp: Any, M: Array, l2: Array, slope: Array, l1: Array, start: Array
         slope: (n,) of the quadratic at `start`.
         l1: (n,); where it is 0 an element is free.
         start: (n,).
+        should_stop: asked between systems; what there is by then is below `start`.
     """
     slope, free, curvature = slope.copy(), l1 == 0, xp.diagonal(M) + l2  # (n,) each
     x = xp.where((curvature == 0) & ~free, 0.0, start)  # a constant feature: l1 alone is left of q
@@ -64,7 +74,7 @@ def minimize(xp: Any, M: Array, l2: Array, slope: Array, l1: Array, start: Array
         holds = free | (x != 0)
         beyond = xp.where(holds, 0.0, xp.absolute(slope) - l1 * (1 + _ROUNDING))
         enters = _worst(xp, beyond, most=max(_ENTERING, int(holds.sum()))) & whole
-        if settled and not bool(enters.any()):
+        if (settled and not bool(enters.any())) or should_stop():
             break
         signs = xp.where(x != 0, xp.sign(x), -xp.sign(slope))
         steepest = slope + l1 * signs

@@ -513,6 +513,8 @@ class SolverStack:
         near: dict[int, Array] = {}
         for k in sorted(np.flatnonzero(which).tolist(), key=lambda k: -l1[k]):
             new[..., k] = 0
+            if self._should_stop():
+                raise Interrupted
             for block in range(self.hessians.blocks):
                 self._minimize(state, k, block, near, new)
             state.numbers["within"][k] = 0
@@ -537,9 +539,9 @@ class SolverStack:
         before = near.get(block) if o.model.quadratic else None
         if before is not None:
             off = before - start
-            found = minimize(xp, M, l2, slope + M @ off + l2 * off, l1, before)
+            found = minimize(xp, M, l2, slope + M @ off + l2 * off, l1, before, self._should_stop)
         if before is None or not is_unique(xp, M, l2, l1, found.slope):
-            found = minimize(xp, M, l2, slope, l1, start)
+            found = minimize(xp, M, l2, slope, l1, start, self._should_stop)
         near[block] = found.x
         step = xp.zeros(len(w))
         step[elements] = found.x - start

@@ -434,6 +434,8 @@ def largest_l1(ground: Ground, spec: Spec) -> float:
         model.activation(np, z, start, scratch)
         start = start[0, :, 0]
     slope, rounding = np.zeros((train.X.shape[1], outputs)), np.zeros(train.X.shape[1])
+    encoder, eps = ground.prepared.encoder, np.finfo(train.X.dtype).eps
+    far = np.abs(encoder.mean) / encoder.scale  # (D,): digits that are lost in x − mean
     for first in range(0, len(y), _ROWS):
         part = slice(first, first + _ROWS)
         target = y[part, :, None]
@@ -441,7 +443,9 @@ def largest_l1(ground: Ground, spec: Spec) -> float:
         dz = model.dz(np, off, target, np.empty_like(off), _scratch(len(off), outputs))
         X = train.X[part].astype(np.float64)
         slope += X.T @ (dz[:, :, 0] * p[part, None])  # (D, C)
-        rounding += _ROUNDING * np.abs(y).max() * (p[part] @ np.abs(X))  # (D,)
+        size = p[part] * np.abs(dz[:, :, 0]).max(axis=1)  # (n,)
+        rounding += eps * (size @ np.abs(X))  # of X itself
+        rounding += _ROUNDING * (np.abs(y).max() * (p[part] @ np.abs(X)) + far * size.sum())
     largest = np.abs(slope).max(axis=1)
     if (largest <= rounding).all():
         raise DataError(

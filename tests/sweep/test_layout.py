@@ -12,8 +12,10 @@ from stacks import CPU, DEVICE
 import trainer
 from trainer.build import largest_l1, lay
 from trainer.data import prepare
+from trainer.errors import DataError
 from trainer.optim.first_order import OPTIMIZERS
 from trainer.plan import plan
+from trainer.runner import as_spec
 from trainer.spec import load_spec
 from trainer.sweep import memory
 from trainer.sweep.layout import Sources, lay_out, stacks_of
@@ -151,6 +153,39 @@ def test_a_path_begins_where_all_weights_become_0(model, data, bias, tmp_path):
     weights = load_file(run.folder / "weights.safetensors")["weights"]
     assert (weights[:, :, 0] == 0).all()
     assert (weights[:, :, 1] != 0).any()
+
+
+def path_on(X, y, **keys):
+    """The l1 at which a path begins on these rows."""
+    spec = {"model": "linear", "device": "cpu", "bias": False, "optimizer": {"name": "auto"}}
+    spec |= keys | {"sweep": {"parameters": {"penalty.l1": {"path": {"num": 2, "ratio": 0.5}}}}}
+    data = {"train": (X, y)}
+    sweep = set_up(as_spec(spec, data), data, CPU)
+    return max(trial.spec.penalty.l1 for trial in sweep.trials)
+
+
+@pytest.mark.parametrize("precision", ["float32", "float64"])
+@pytest.mark.parametrize("shift", [0.0, 1e3, 1e6])
+def test_rounding_of_features_begins_no_path(precision, shift):
+    """Standardised features have a mean of 0, so that without a bias a constant y has no slope."""
+    X = np.random.default_rng(0).normal(size=(300, 5)) + shift
+    y = np.full(300, 7.0)
+    with pytest.raises(DataError, match="no feature says anything of the target"):
+        path_on(X, y, precision=precision)
+    found = path_on(X, y, precision=precision, data={"scale": "none"})
+    assert found == pytest.approx(7 * np.abs(X.mean(axis=0)).max(), rel=1e-6)
+
+
+@pytest.mark.parametrize("bias", [True, False])
+@pytest.mark.parametrize("precision", ["float32", "float64"])
+def test_a_weak_slope_beside_a_large_target_begins_a_path(precision, bias):
+    X = np.random.default_rng(0).choice([-1.0, 1.0], size=(400, 1))
+    X -= X.mean()
+    noise = np.random.default_rng(1).normal(size=400)
+    noise -= noise.mean() + X[:, 0] * (noise @ X[:, 0] / (X[:, 0] @ X[:, 0]))
+    y = 1e4 + noise + 1e-2 * X[:, 0]
+    found = path_on(X, y, precision=precision, bias=bias)
+    assert found == pytest.approx(1e-2 * X.std(), rel=0.05)
 
 
 def test_memory_stays_under_the_plans_figure(tmp_path):

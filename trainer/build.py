@@ -410,11 +410,6 @@ def metric_names(model: str, outputs: int, held: bool) -> list[str]:
     return ["train_loss", *(f"val_{name}" for name in names if held)]
 
 
-def _scratch(rows: int, outputs: int) -> Scratch:
-    row = (rows, 1, 1)
-    return Scratch(np.empty((rows, outputs, 1)), np.empty(row), np.empty(row))
-
-
 def largest_l1(ground: Ground, spec: Spec) -> float:
     """The least l1 at which all weights are 0: the largest |∂J/∂w| there, the bias at its best.
 
@@ -429,7 +424,7 @@ def largest_l1(ground: Ground, spec: Spec) -> float:
     p = s / s.sum()
     start = p @ y  # (C,): with the bias at its best ŷ is the mean of y, whatever the model
     if not spec.bias:
-        z, scratch = np.zeros((1, outputs, 1)), _scratch(1, outputs)
+        z, scratch = np.zeros((1, outputs, 1)), Scratch.of(np, 1, outputs)
         start = np.empty((1, outputs, 1))
         model.activation(np, z, start, scratch)
         start = start[0, :, 0]
@@ -440,7 +435,7 @@ def largest_l1(ground: Ground, spec: Spec) -> float:
         part = slice(first, first + _ROWS)
         target = y[part, :, None]
         off = start[None, :, None] - target  # (n, C, 1)
-        dz = model.dz(np, off, target, np.empty_like(off), _scratch(len(off), outputs))
+        dz = model.dz(np, off, target, np.empty_like(off), Scratch.of(np, len(off), outputs))
         X = train.X[part].astype(np.float64)
         slope += X.T @ (dz[:, :, 0] * p[part, None])  # (D, C)
         size = p[part] * np.abs(dz[:, :, 0]).max(axis=1)  # (n,)

@@ -119,10 +119,9 @@ class FittedModel:
             raise UserError(
                 "a linear model has no probabilities; predict or scores gives its numbers"
             )
-        N = len(z)
         z3 = z[:, :, None].copy()  # (N, C, 1): the activation overwrites its argument
         p = np.empty_like(z3)
-        scratch = Scratch(np.empty_like(z3), np.empty((N, 1, 1)), np.empty((N, 1, 1)))
+        scratch = Scratch.of(np, *z.shape)
         with np.errstate(over="ignore"):
             MODELS[self.model, "auto"].activation(np, z3, p, scratch)
         if self.encoder.target.kind == "labels" and self.model == "logistic":

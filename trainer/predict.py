@@ -119,7 +119,7 @@ def score(model: FittedModel, z: Numbers, y: Array, w: Numbers) -> dict[str, flo
     full = np.eye(outputs)[y] if y.ndim == 1 else y.astype(np.float64)
     z3 = z[:, :, None].copy()  # (N, C, 1): the loss overwrites it
     loss = np.empty((len(z), 1))
-    scratch = Scratch(np.empty_like(z3), np.empty((len(z), 1, 1)), np.empty((len(z), 1, 1)))
+    scratch = Scratch.of(np, *z.shape)
     with np.errstate(over="ignore", invalid="ignore"):  # a metric may be infinite, or be none
         sums = row.metrics.sums(np, z3, full, w)
         found = row.metrics.finish(sums, Targets(y, w, encoder.target_scale, outputs), z3.copy())

@@ -38,7 +38,7 @@ def model_at(name: str, z, y):
     model = MODELS[PICTURES[name].model, PICTURES[name].loss]
     B, C = z.shape
     wrong, loss = np.empty((B, C, 1)), np.empty((B, 1))
-    scratch = Scratch(np.empty((B, C, 1)), np.empty((B, 1, 1)), np.empty((B, 1, 1)))
+    scratch = Scratch.of(np, B, C)
     targets = np.tile(np.reshape(np.float64(y), (1, C, 1)), (B, 1, 1))
     dz = error(model, np, z[:, :, None].copy(), targets, wrong, loss, scratch)
     return loss[:, 0], wrong[:, :, 0].copy(), dz[:, :, 0].copy()

@@ -19,8 +19,7 @@ def run(model, loss, z, y):
     z, y = (DEVICE.to_device(np.array(each)[:, :, None], np.float32) for each in (z, y))
     rows = len(z)
     predicted, losses = xp.empty(z.shape, np.float32), xp.empty((rows, 1), np.float32)
-    top, total = (xp.empty((rows, 1, 1), np.float32) for _ in range(2))
-    scratch = Scratch(xp.empty(z.shape, np.float32), top, total)
+    scratch = Scratch.of(xp, *z.shape, np.float32)
     row = MODELS[model, loss]
     with np.errstate(over="ignore", under="ignore"):
         row.activation(xp, z, predicted, scratch)

@@ -95,7 +95,7 @@ def test_soft_targets_of_softmax_have_the_same_gradient():
     z, y = draw.standard_normal((8, 4)), draw.dirichlet(np.ones(4), 8)
     shape, model, xp = (8, 4, 1), MODELS["softmax", "auto"], DEVICE.xp
     into, losses = xp.empty(shape), xp.empty((8, 1))
-    scratch = Scratch(xp.empty(shape), xp.empty((8, 1, 1)), xp.empty((8, 1, 1)))
+    scratch = Scratch.of(xp, *shape)
     scores, targets = (DEVICE.to_device(array[:, :, None].copy()) for array in (z, y))
     dz = error(model, xp, scores, targets, into, losses, scratch)
     slope = central_differences(lambda at: row_losses("softmax", "auto", at, y).sum(), z, H)

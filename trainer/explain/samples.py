@@ -92,7 +92,7 @@ def sample(model: Model, scores: Numbers, target: Sequence[float]) -> Samples:
     """
     B, C = scores.shape
     y = np.broadcast_to(np.reshape(target, (1, C, 1)), (B, C, 1)).astype(np.float64)
-    scratch = Scratch(np.empty((B, C, 1)), np.empty((B, 1, 1)), np.empty((B, 1, 1)))
+    scratch = Scratch.of(np, B, C)
     prediction, wrong, loss = np.empty((B, C, 1)), np.empty((B, C, 1)), np.empty((B, 1))
     model.activation(np, scores[:, :, None].copy(), prediction, scratch)
     dz = error(model, np, scores[:, :, None].copy(), y, wrong, loss, scratch)

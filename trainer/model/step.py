@@ -39,14 +39,28 @@ def error(
 
 
 def gradient(
-    device: Any, X: Array, dz: Array, ones: Array, grad_weights: Array, grad_bias: Array
+    device: Any,
+    X: Array,
+    dz: Array,
+    q: Array,
+    room: Array | None,
+    grad_weights: Array,
+    grad_bias: Array,
 ) -> None:
-    """Write dJ/dW = Xᵀ·dz (D, C, K) and dJ/db = Σ_rows dz (C, K), of dz already times q.
+    """Write dJ/dW = Xᵀ(dz ⊙ q) (D, C, K) and dJ/db = Σ_rows dz ⊙ q (C, K).
 
-    `ones` is (1, B): as a product, the column sums are as fast and as exact as BLAS makes them.
+    q (B, 1, 1) is multiplied into `room` (B, D) beside X where there is one, which pays where D is
+    less than C·K, or else into dz. As a product, the column sums are as fast and as exact as BLAS
+    makes them.
     """
+    rows = len(q)
+    device.matmul(q.reshape(1, rows), flat(dz), out=grad_bias.reshape(1, -1))  # (1, B) · (B, C·K)
+    if room is None:
+        dz *= q
+    else:
+        device.xp.multiply(X, q.reshape(rows, 1), out=room)
+        X = room
     device.matmul(X.T, flat(dz), out=flat(grad_weights))  # (D, B) · (B, C·K)
-    device.matmul(ones, flat(dz), out=grad_bias.reshape(1, -1))  # (1, B) · (B, C·K)
 
 
 def flat(array: Array) -> Array:

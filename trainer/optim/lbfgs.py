@@ -9,7 +9,6 @@ Shapes: P parameters an output, C outputs, K columns, m pairs.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 Array = Any
@@ -20,40 +19,43 @@ def dot(xp: Any, a: Array, b: Array) -> Array:
     return xp.einsum("pck,pck->k", a, b)
 
 
-def direction(
+def direct(
     xp: Any,
-    gradient: Array,
-    apply: Callable[[Array], Array],
+    q: Array,
+    scale: Array,
     s: Array,
     y: Array,
     rho: Array,
     newest: int,
     count: int,
-) -> Array:
-    """−H·g by the two-loop recursion.
+    free: Array,
+) -> None:
+    """Write −H·q into q by the two-loop recursion, for gradients q.
 
-    q = g; newest to oldest: α_i = ρ_i·s_iᵀq, q −= α_i·y_i; q = H₀·q; oldest to newest:
-    β = ρ_i·y_iᵀq, q += (α_i − β)·s_i (Nocedal & Wright 2006, algorithm 7.4).
+    Newest to oldest: α_i = ρ_i·s_iᵀq, q −= α_i·y_i; q = H₀·q; oldest to newest: β = ρ_i·y_iᵀq,
+    q += (α_i − β)·s_i (Nocedal & Wright 2006, algorithm 7.4).
 
     Args:
         xp: NumPy or CuPy.
-        gradient: (P, C, K).
-        apply: q (P, C, K) -> H₀·q.
+        q: (P, C, K).
+        scale: (P, C, K) or what can be broadcast to it, H₀.
         s: (m, P, C, K) differences of points.
         y: (m, P, C, K) differences of their gradients.
         rho: (m, K) 1/(sᵀy), 0 for a pair that does not count.
         newest: the number of the pair written last; its slot is the rest by m.
         count: how many pairs there are, at most m.
+        free: (P, C, K), overwritten.
     """
-    q = gradient.copy()
     order = [(newest - i) % len(rho) for i in range(count)]
     alphas = []
     for i in order:
         alpha = rho[i] * dot(xp, s[i], q)  # (K,)
-        q -= alpha * y[i]
+        xp.multiply(alpha, y[i], out=free)
+        q -= free
         alphas.append(alpha)
-    q = apply(q)
+    q *= scale
     for i, alpha in zip(reversed(order), reversed(alphas), strict=True):
         beta = rho[i] * dot(xp, y[i], q)  # (K,)
-        q += (alpha - beta) * s[i]
-    return -q
+        xp.multiply(alpha - beta, s[i], out=free)
+        q += free
+    xp.negative(q, out=q)

@@ -61,7 +61,7 @@ class Objective:
         row = 8 * max(outputs * self.columns, width)  # the second product finds X in the cache
         size = min(len(self.rows), max(FEWEST_ROWS, MOST_CACHED // row))
         self.chunk_rows = size
-        self._buffers = Buffers(xp, size, outputs, self.columns, np.float64)
+        self._buffers = Buffers(xp, size, outputs, self.columns, np.float64, width)
         self._batches = FullBatch(device, self.rows, size)
         self._sum = xp.empty((width + bias, outputs, self.columns))
         self._part = xp.empty((width + bias, outputs, self.columns))
@@ -90,9 +90,8 @@ class Objective:
             device.matmul(chunk.q[:, 0, 0][None, :], b.loss, out=self._row)
             found[0] += self._row[0]
             log.add_error(device, b.error, dz, b.z, self._bias, b.ones, self._row)
-            dz *= chunk.q
             row = into[width] if self.bias else self._bias
-            gradient(device, chunk.X, dz, b.ones[:, : len(b.loss)], into[:width], row)
+            gradient(device, chunk.X, dz, chunk.q, b.room, into[:width], row)
             if into is not self._sum:
                 self._sum += into
             into = self._part

@@ -27,7 +27,7 @@ from trainer.device import Device
 from trainer.model import Model
 from trainer.optim.active_set import is_unique, minimize
 from trainer.optim.basis import Basis
-from trainer.optim.lbfgs import direction, dot
+from trainer.optim.lbfgs import direct, dot
 from trainer.optim.orthants import orthant, project, pseudo_gradient
 from trainer.train.certificates import EPS, FLAT, certify
 from trainer.train.chunks import FullBatch, RowSet
@@ -115,7 +115,11 @@ class SolverStack:
         self.budget = np.full(self.columns, float(1 << 60))  # of rounds: iterations are counted
         self.l1 = device.to_device(settings.l1)
         self.sparse = bool(np.any(settings.l1 > 0))
-        self._gradient = device.xp.empty(self.objective.shape)
+        # of the point that is tried, the step to it, a direction and what is left over
+        shape = self.objective.shape
+        self._gradient, self._trial = device.xp.empty(shape), device.xp.empty(shape)
+        self._step, self._new = device.xp.empty(shape), device.xp.empty(shape)
+        self._free = device.xp.empty(shape)
         self._should_stop: Callable[[], object] = lambda: False
         self._buffers: Buffers | None = None
         self._views: dict[int, Buffers] = {}
@@ -254,7 +258,9 @@ class SolverStack:
         )  # fmt: skip
         moving = state.live & ~self.settled(state)
         length = device.to_device(np.where(moving, n["length"], 0.0))
-        trial = a["w"] + length * a["d"]
+        trial, step = self._trial, self._step
+        xp.multiply(length, a["d"], out=trial)
+        trial += a["w"]
         if self.sparse:
             signs = orthant(xp, a["w"][: o.inner], a["g"][: o.inner], self.l1)
             within = device.to_device((n["evaluations"] > 0) & (n["within"] > 0))
@@ -262,7 +268,7 @@ class SolverStack:
             trial[: o.inner] = kept
         full = state.step % self.settings.log_every == 0
         sums = o.value(trial, self._gradient, full)
-        step = trial - a["w"]
+        xp.subtract(trial, a["w"], out=step)
         after = self._steepest(trial, self._gradient)
         extra = [
             sums[0] + self.penalty(trial),
@@ -276,7 +282,7 @@ class SolverStack:
         n["evaluations"] += moving
         takes = moving & self._good(n, value, promised, begin, end)
         self._refuse(state, moving & ~takes, value, promised)
-        self._take(state, takes, trial, step, value, np.sqrt(squares))
+        self._take(state, takes, value, np.sqrt(squares))
         n["loss"][takes], n["data"][takes] = logged[1][takes], logged[0][takes]
         size = len(self.rows) * self.shape[1]
         values = Log.values(logged[None, 1:], np.array([[size]]))
@@ -342,15 +348,13 @@ class SolverStack:
         if plain.any():
             self._aim_plainly(state, plain)
 
-    def _take(
-        self, state: State, takes: Flags, trial: Array, step: Array, value: Numbers, norm: Numbers
-    ) -> None:
+    def _take(self, state: State, takes: Flags, value: Numbers, norm: Numbers) -> None:
         """Move the columns to their trial points; remember the pairs; find new directions."""
         xp, device, a, n = self.device.xp, self.device, state.arrays, state.numbers
         mask = device.to_device(takes)
         moved = takes & (n["evaluations"] > 1)
-        self._remember(state, moved, step)
-        xp.copyto(a["w"], trial, where=mask)
+        self._remember(state, moved)
+        xp.copyto(a["w"], self._trial, where=mask)
         xp.copyto(a["g"], self._gradient, where=mask)
         n["iterations"] += moved
         n["used"] = n["length"].copy()
@@ -390,7 +394,7 @@ class SolverStack:
 
     # --- directions ---
 
-    def _remember(self, state: State, moved: Flags, step: Array) -> None:
+    def _remember(self, state: State, moved: Flags) -> None:
         """Write the pairs of this round, zeros for columns without one; and γ."""
         m = self.settings.method.pairs
         if not m:
@@ -398,11 +402,17 @@ class SolverStack:
         xp, device, a, o = self.device.xp, self.device, state.arrays, self.objective
         slot = state.step % m
         mask = device.to_device(moved)
-        s = xp.where(mask, step, 0.0)
-        y = xp.where(mask, self._gradient - a["g"], 0.0)
-        curved = y.copy()  # of the data term alone
-        curved[: o.inner] -= o.l2 * s[: o.inner]
-        scaled = dot(xp, curved, curved / self._spectrum()[:, None, None])
+        s, y, free = a["s"][slot], a["y"][slot], self._free
+        s[...] = y[...] = 0
+        xp.copyto(s, self._step, where=mask)
+        xp.subtract(self._gradient, a["g"], out=free)
+        xp.copyto(y, free, where=mask)
+        curved = self._step  # of the data term alone
+        xp.multiply(o.l2, s, out=free)
+        free[o.inner :] = 0
+        xp.subtract(y, free, out=curved)
+        xp.divide(curved, self._spectrum()[:, None, None], out=free)
+        scaled = dot(xp, curved, free)
         sy, sc, yy = dot(xp, s, y), dot(xp, s, curved), dot(xp, y, y)
         found = device.to_host(xp.stack([sy, sc, scaled, dot(xp, s, s), yy]))  # device -> host
         sy_, sc_, scaled_, ss_, yy_ = found
@@ -411,7 +421,6 @@ class SolverStack:
         gamma = np.where(counts & (sc_ > 0), scaled_ / np.where(sc_ > 0, sc_, 1), 0.0)
         usable = np.isfinite(gamma) & (gamma > 0)
         state.numbers["gamma"] = np.where(usable, gamma, state.numbers["gamma"])
-        a["s"][slot], a["y"][slot] = s, y
         a["rho"][slot] = device.to_device(rho)
 
     def _spectrum(self) -> Array:
@@ -438,7 +447,8 @@ class SolverStack:
         own = np.zeros_like(takes)
         if method.hessian_from is not None:
             own = takes & (n["iterations"] >= method.hessian_from)
-        new = xp.zeros(self.objective.shape)
+        new = self._new
+        new[...] = 0
         if (takes & ~own).any():
             self._quasi_newton(state, takes & ~own, steepest, new)
         if own.any() and self.sparse:
@@ -469,16 +479,17 @@ class SolverStack:
         xp, device, a, n = self.device.xp, self.device, state.arrays, state.numbers
         scale, pairs = self._scale(n["gamma"]), self.settings.method.pairs
         count = min(pairs, state.step - 1)
-        found = direction(
-            xp, steepest, lambda q: q * scale, a["s"], a["y"], a["rho"], state.step, count
-        )
+        found = self._step
+        xp.copyto(found, steepest)
+        direct(xp, found, scale, a["s"], a["y"], a["rho"], state.step, count, self._free)
         if self.sparse:
             found = self._aligned(found, steepest)
             n["within"][which] = 1
         if pairs:
             down = device.to_host(dot(xp, found, steepest)) < 0  # device -> host
             upward = device.to_device(which & ~down)
-            xp.copyto(found, -steepest * scale, where=upward)
+            xp.multiply(steepest, -scale, out=self._free)
+            xp.copyto(found, self._free, where=upward)
             a["rho"] *= ~upward
         xp.copyto(new, found, where=device.to_device(which))
 

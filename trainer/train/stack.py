@@ -103,21 +103,35 @@ class Snapshot:
 
 
 class Buffers:
-    """Arrays for the b rows of a chunk: z, error (b, C, K), loss (b, K), ones (1, b·C), scratch."""
+    """Arrays for the b rows of a chunk: z, error (b, C, K), loss (b, K), ones (1, b·C), scratch.
 
-    def __init__(self, xp: Any, rows: int, outputs: int, columns: int, dtype: Any) -> None:
-        shape, row = (rows, outputs, columns), (rows, 1, columns)
+    With D features fewer than C·K also room (b, D), for rows times their weights.
+    """
+
+    def __init__(
+        self,
+        xp: Any,
+        rows: int,
+        outputs: int,
+        columns: int,
+        dtype: Any,
+        features: int | None = None,
+    ) -> None:
+        shape = (rows, outputs, columns)
         self.z, self.error = xp.empty(shape, dtype), xp.empty(shape, dtype)
         self.loss = xp.empty((rows, columns), dtype)
         self.ones = xp.ones((1, rows * outputs), dtype)
-        self.scratch = Scratch(xp.empty(shape, dtype), xp.empty(row, dtype), xp.empty(row, dtype))
+        narrow = features is not None and features < outputs * columns
+        self.room = xp.empty((rows, features), dtype) if narrow else None
+        self.scratch = Scratch.of(xp, *shape, dtype)
 
     def first(self, rows: int) -> Buffers:
         """Return views of the first rows."""
         view = object.__new__(Buffers)
         view.z, view.error, view.loss = self.z[:rows], self.error[:rows], self.loss[:rows]
         view.ones = self.ones[:, : rows * self.z.shape[1]]
-        view.scratch = Scratch(*(buffer[:rows] for buffer in self.scratch))
+        view.room = None if self.room is None else self.room[:rows]
+        view.scratch = self.scratch.first(rows)
         return view
 
 
@@ -156,7 +170,7 @@ def stack_bytes(
     numbers = (
         weights * (1 + slots + 2 + restores)  # parameters and their slots, two gradients, the best
         + chunk * C * K * (3 + 3)  # z, ŷ − y, scratch; as much again comes and goes at evaluations
-        + chunk * (4 * K + C)
+        + chunk * (4 * K + C + (D if D < C * K else 0))
         + stretch * K * (5 + 8 * C)  # the ring and the tables of coefficients
     )
     if batch is not None:
@@ -200,9 +214,9 @@ class Stack:
 
     def _allocate(self) -> None:
         xp, dtype = self.device.xp, self.dtype
-        _, outputs, columns = self.shape
+        features, outputs, columns = self.shape
         rows = max(self.batches.chunk_rows, min(self._fits, _evaluation_rows(len(self.rows))))
-        self._buffers = Buffers(xp, rows, outputs, columns, dtype)
+        self._buffers = Buffers(xp, rows, outputs, columns, dtype, features)
         self._views: dict[int, Buffers] = {}
         shapes = {"weights": self.shape, "bias": self.shape[1:]}
         self._grad = {name: xp.empty(shape, dtype) for name, shape in shapes.items()}
@@ -389,6 +403,4 @@ class Stack:
         log.add_loss(device, chunk.r, b.loss, self._total)
         wide = self._free["bias"]
         log.add_error(device, b.error, dz, b.z, wide, b.ones, self._total)
-        dz *= chunk.q
-        rows_of_ones = b.ones[:, : len(b.loss)]
-        gradient(device, chunk.X, dz, rows_of_ones, into["weights"], into["bias"])
+        gradient(device, chunk.X, dz, chunk.q, b.room, into["weights"], into["bias"])

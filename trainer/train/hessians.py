@@ -17,6 +17,7 @@ import numpy as np
 
 from trainer.device import Device
 from trainer.model import Model
+from trainer.optim.active_set import is_unique
 from trainer.train.chunks import Chunk, FullBatch
 from trainer.train.objective import Turned
 from trainer.train.stack import Buffers
@@ -50,6 +51,7 @@ class Hessians:
         self._batches = FullBatch(device, rows, min(len(rows), _ROWS))
         self._products: dict[int, Array] = {}
         self._constant: Array | None = None
+        self._independent: bool | None = None
         upper = np.triu_indices(self.parameters)
         place = np.zeros((self.parameters, self.parameters), np.int64)
         place[upper] = place.T[upper] = np.arange(len(upper[0]))
@@ -271,6 +273,16 @@ class Hessians:
             if len(own):
                 share = p * predicted[:, c : c + 1]
                 out[own[:, None], own] += (X[:, own] * share).T @ X[:, own]
+
+    def independent(self) -> bool:
+        """Whether no parameter depends on others, by the Gram matrix: then no subset of them does.
+
+        What a parameter has that those before it do not is no less where there are fewer of them.
+        """
+        if self._independent is None:
+            gram, none = self._gram(), self.device.xp.zeros(self.parameters)
+            self._independent = is_unique(self.device.xp, gram, none, none, none)
+        return self._independent
 
     def _gram(self) -> Array:
         """The Gram matrix (P, P): the Hessian of a squared loss wherever it is."""

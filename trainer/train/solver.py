@@ -551,7 +551,9 @@ class SolverStack:
         if before is not None:
             off = before - start
             found = minimize(xp, M, l2, slope + M @ off + l2 * off, l1, before, self._should_stop)
-        if before is None or not is_unique(xp, M, l2, l1, found.slope):
+        if before is None or not (
+            self.hessians.independent() or is_unique(xp, M, l2, l1, found.slope)
+        ):
             found = minimize(xp, M, l2, slope, l1, start, self._should_stop)
         near[block] = found.x
         step = xp.zeros(len(w))

@@ -198,3 +198,24 @@ def test_softmax_without_a_penalty_has_the_weights_of_least_norm(name):
     alone = solved(p, name, 0.0, 0.0, 1e-9)
     assert np.abs(alone.weights.sum(axis=1)).max() < 1e-12
     assert np.abs(alone.weights[..., 0] - together.weights[..., 0]).max() < 1e-7
+
+
+@pytest.mark.parametrize("offset", [1e6, 1e8])
+def test_a_bound_counts_the_digits_that_a_bias_far_from_0_loses(offset):
+    for seed in range(6):
+        near = RNG(seed).standard_normal((60, 3))
+        X = near + offset
+        y = near @ RNG(seed + 1).standard_normal((3, 1)) + RNG(seed + 2).standard_normal((60, 1))
+        p = Problem("linear", "linear", X, y, np.full(60, 1 / 60), 0.0, 0.0, True)
+        done = solved(p, "auto", 1e-3, 0.0, 1e-9)
+
+        def value(scores, weights, y=y):
+            off, weights = scores - y, weights.astype(np.longdouble)
+            return 0.5 * (off**2).mean() + 0.5e-3 * (weights**2).sum()
+
+        weights, bias = done.weights[..., 0], done.bias[..., 0]
+        reached = value(X.astype(np.longdouble) @ weights + bias.astype(np.longdouble), weights)
+        centred = X - X.mean(axis=0)
+        best = np.linalg.solve(centred.T @ centred / 60 + 1e-3 * np.eye(3), centred.T @ y / 60)
+        least = value(centred.astype(np.longdouble) @ best + y.mean(), best)
+        assert reached - least <= done.facts["gap"][0]

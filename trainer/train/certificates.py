@@ -117,8 +117,11 @@ def _blur(stack: SolverStack, state: State) -> Numbers:
     theorem 2.1.5).
     """
     device, r, w = stack.device, stack.objective.inner, state.arrays["w"]
-    squares = stack.basis.spectrum.sum() * dot(device.xp, w[:r], w[:r])  # of scores, at most
-    squares = device.to_host(squares + dot(device.xp, w[r:], w[r:]))  # device -> host
+    xp, basis = device.xp, stack.basis
+    squares = basis.spectrum.sum() * dot(xp, w[:r], w[:r])  # of scores, at most
+    squares += dot(xp, w[r:], w[r:])
+    shift = basis.shift(xp, basis.weights(xp, w[:r]))  # (C, K), by which the bias is moved at last
+    squares = device.to_host(squares + (shift * shift).sum(axis=0))  # device -> host
     slope = np.sqrt(2 * stack.model.curvature * state.numbers["data"])
     blur: Numbers = EPS * np.sqrt(squares) * slope
     return blur

@@ -20,6 +20,7 @@ from trainer.spec.schema import Solver
 from trainer.sweep.layout import Planned
 from trainer.sweep.sweep import Sweep, set_up
 from trainer.train.evaluate import Evaluator
+from trainer.train.hessians import hessian_bytes
 from trainer.train.solver import SolverStack
 from trainer.train.stack import Stack
 from trainer.train.state import State
@@ -29,7 +30,6 @@ _EVALUATION = 1000  # bytes of a row of history.csv, as text and as the report r
 _ROW_GROUPS = 128 * 2**20  # what the step log's move to Parquet takes at most
 _REPORT = 80 * 2**20  # what drawing the page takes: Plotly, its script twice over, the charts
 _PRODUCT = 1 << 29  # operations of the product that is timed, at most: some tens of milliseconds
-_HESSIANS = 3  # times what they take themselves: they are copied to be summed up and to be solved
 
 
 def plan(spec: Spec) -> str:
@@ -142,9 +142,9 @@ def _iteration(stack: SolverStack, state: State) -> Iteration:
         return Iteration(rows)
     hessians, K = stack.hessians, stack.shape[2]
     sparse = bool(np.any(stack.settings.l1 > 0))
-    held = 1 if sparse else min(K, hessians.at_once()) * hessians.blocks
+    held = hessian_bytes(hessians.order, hessians.blocks, min(K, hessians.at_once()), sparse)
     seconds = K * _operations(stack, sparse) * _seconds_an_operation(stack)
-    return Iteration(rows, seconds, start, _HESSIANS * held * 8 * hessians.order**2)
+    return Iteration(rows, seconds, start, held)
 
 
 def _operations(stack: SolverStack, sparse: bool) -> float:

@@ -34,6 +34,20 @@ _RIDGE = 4 * _EPS  # of a parameter's own curvature, a parameter
 _TINY = float(np.finfo(np.float64).tiny)
 
 
+def hessian_bytes(order: int, blocks: int, columns: int, sparse: bool) -> int:
+    """Most bytes that a step by Hessians takes: they, what they are solved in, and parts of sums.
+
+    Args:
+        order: Q.
+        blocks: Hessians a column.
+        columns: K.
+        sparse: whether there is l1; then one is worked on at a time.
+    """
+    one = 8 * order**2
+    held = one if sparse else min(columns * blocks * one, max(blocks * one, MOST_HESSIANS))
+    return 3 * held
+
+
 class Interrupted(Exception):
     """A signal came while a Hessian was summed up, which may take longer than one can wait."""
 

@@ -31,7 +31,7 @@ from trainer.optim.lbfgs import direct, dot
 from trainer.optim.orthants import orthant, project, pseudo_gradient
 from trainer.train.certificates import EPS, FLAT, certify
 from trainer.train.chunks import FullBatch, RowSet
-from trainer.train.hessians import MOST_HESSIANS, Hessians, Interrupted
+from trainer.train.hessians import Hessians, Interrupted, hessian_bytes
 from trainer.train.log import Log
 from trainer.train.method import Method, Size, hessian_order
 from trainer.train.objective import (
@@ -647,10 +647,9 @@ def solver_bytes(size: Size, columns: int, model: Model, method: Method, sparse:
     N, D, C = size
     parameters = (D + 1) * C * columns
     chunk = max(MOST_CACHED, 8 * FEWEST_ROWS * C * columns)
-    numbers = parameters * (14 + 2 * method.pairs) + N * D
+    numbers = parameters * (16 + 2 * method.pairs) + N * D
+    hessians = 0
     if method.hessian_from is not None:
-        one = hessian_order(model, size, sparse) ** 2
-        blocks = columns if model.coupled else columns * C
-        several = one if sparse else min(blocks * one, MOST_HESSIANS // 8)
-        numbers += 3 * max(one, several)
-    return 8 * numbers + 6 * chunk
+        blocks = 1 if model.coupled else C
+        hessians = hessian_bytes(hessian_order(model, size, sparse), blocks, columns, sparse)
+    return 8 * numbers + 6 * chunk + hessians

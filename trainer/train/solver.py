@@ -204,6 +204,8 @@ class SolverStack:
             "plain": np.zeros(K),  # whether the step is one against the slope
             "lost": np.zeros(K),  # 1: no step decreases J, 2: not finite from the start
         }
+        at_zeros = ~(np.any(weights, axis=(0, 1)) | np.any(bias, axis=0))
+        state.numbers["at_zeros"] = at_zeros.astype(float)
         self._write(state)
         return state
 
@@ -267,7 +269,7 @@ class SolverStack:
             kept = xp.where(within, project(xp, trial[: o.inner], signs), trial[: o.inner])
             trial[: o.inner] = kept
         full = state.step % self.settings.log_every == 0
-        sums = o.value(trial, self._gradient, full)
+        sums = self._evaluate(state, trial, full)
         xp.subtract(trial, a["w"], out=step)
         after = self._steepest(trial, self._gradient)
         extra = [
@@ -290,6 +292,24 @@ class SolverStack:
         record["lr"] = np.where(takes, np.where(n["iterations"] > 0, n["used"], 0.0), 0.0)
         record["loss"] = n["loss"].copy()
         return record, takes
+
+    def _evaluate(self, state: State, trial: Array, full: bool) -> Array:
+        """Sums (6, K) of `Objective.value`; the gradient of J beside them."""
+        zero = state.numbers["at_zeros"] > 0
+        if state.step > 1 or not zero.any():
+            return self.objective.value(trial, self._gradient, full)
+        # columns at zeros are one point, where no penalty is felt: a pass of one tells of them all
+        xp, l2 = self.device.xp, self.settings.l2[:1]
+        one = Objective(self.device, self.model, self.turned, self.shape[1], self.settings.bias, l2)
+        gradient = xp.zeros(one.shape)
+        sums = one.value(xp.zeros(one.shape), gradient, full) + xp.zeros(self.columns)  # (6, K)
+        if zero.all():
+            self._gradient[...] = gradient
+            return sums
+        mask = self.device.to_device(zero)
+        sums = xp.where(mask, sums, self.objective.value(trial, self._gradient, full))
+        xp.copyto(self._gradient, gradient, where=mask)
+        return sums
 
     def penalty(self, w: Array) -> Array:
         """l2/2·‖W‖² + l1·‖W‖₁ (K,)."""

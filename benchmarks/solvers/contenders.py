@@ -14,8 +14,15 @@ from benchmarks.solvers.tasks import Solutions, Task
 SMALL = 50_000  # numbers in X: what liblinear and saga are tried on
 JOBS = 2  # processes of a search
 CLOSED = (0.0,)  # a closed form has no tolerance
-OURS = tuple(10.0**-e for e in range(2, 11))
-_MEAN = tuple(10.0**-e for e in range(2, 10))  # of the gradient of the mean loss
+
+
+def _tolerances(loosest: int, tightest: int) -> tuple[float, ...]:
+    """Powers of ten from 10^-loosest to 10^-tightest, half a decade apart."""
+    return tuple(10.0 ** (-e / 2) for e in range(2 * loosest, 2 * tightest + 1))
+
+
+OURS = _tolerances(2, 10)
+_MEAN = _tolerances(2, 9)  # of the gradient of the mean loss
 
 
 @dataclass(frozen=True)
@@ -113,7 +120,7 @@ def _ridge(task: Task) -> list[Contender]:
 
 
 def _lasso(task: Task) -> list[Contender]:
-    gaps = tuple(10.0**-e for e in range(4, 13))
+    gaps = _tolerances(4, 12)
     return [
         Contender("scikit-learn lasso_path", "sklearns.lasso", gaps),
         Contender("celer_path", "others.celer", gaps, package="celer"),

@@ -22,8 +22,8 @@ peer, ours, …) in one process. All have the same rows in float64, scaled befor
   outside the timing. J* is the least that anyone reached, our own solver at a tolerance of
   {tight:.0e} included; J₀ is J at zero weights (log of the number of classes, of numbers half the
   variance).
-- **tol** is the loosest of a contender's tolerances, a decade apart, with a gap of at most the one
-  in the title.
+- **tol** is the loosest of a contender's tolerances, half a decade apart, with a gap of at most
+  the one in the title.
 - **ratio** is its time over ours just before: the median, with the least and the most; above 1 it
   is slower.
 - **threads** of the matrix library: the quicker of 1 and 2; ours and GridSearchCV choose their own.

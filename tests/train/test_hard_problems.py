@@ -219,3 +219,10 @@ def test_a_bound_counts_the_digits_that_a_bias_far_from_0_loses(offset):
         best = np.linalg.solve(centred.T @ centred / 60 + 1e-3 * np.eye(3), centred.T @ y / 60)
         least = value(centred.astype(np.longdouble) @ best + y.mean(), best)
         assert reached - least <= done.facts["gap"][0]
+
+
+def test_a_column_at_the_floor_of_its_loss_is_given_up_soon():
+    p = problem("linear", RNG(0).standard_normal((200, 8)) * np.logspace(-2, 2, 8))
+    done = solved(p, "auto", np.array([1e-6, 1e-3]), np.full(2, 0.01), 1e-40)
+    assert [o.status for o in done.outcomes] == ["not_converged"] * 2
+    assert (done.facts["evaluations"] < 130).all()  # twice 40 steps that are refused, and some

@@ -26,18 +26,18 @@ class Scratch(NamedTuple):
     full: Array  # (B, C, K)
     top: Array  # (B, 1, K)
     total: Array  # (B, 1, K)
-    ones: Array  # (1, C): a product with it sums over outputs quicker than a sum does
+    ones: Array  # (B, 1, C): a product with it sums over outputs quicker than a sum does
 
     @classmethod
     def of(cls, xp: Any, rows: int, outputs: int, columns: int = 1, dtype: Any = float) -> Scratch:
         """Buffers for B rows, C outputs and K columns."""
         top, total = (xp.empty((rows, 1, columns), dtype) for _ in range(2))
         full = xp.empty((rows, outputs, columns), dtype)
-        return cls(full, top, total, xp.ones((1, outputs), dtype))
+        return cls(full, top, total, xp.ones((rows, 1, outputs), dtype))
 
     def first(self, rows: int) -> Scratch:
         """Views of the first rows."""
-        return Scratch(self.full[:rows], self.top[:rows], self.total[:rows], self.ones)
+        return Scratch(self.full[:rows], self.top[:rows], self.total[:rows], self.ones[:rows])
 
 
 # --- activations: ŷ = ∇A(z) -----------------------------------------------------------------------
@@ -64,7 +64,7 @@ def softmax(xp: Any, z: Array, out: Array, scratch: Scratch) -> None:
     xp.max(z, axis=1, keepdims=True, out=scratch.top)
     z -= scratch.top
     xp.exp(z, out=out)
-    xp.matmul(scratch.ones, out, out=scratch.total)  # (1, C) · (B, C, K)
+    xp.matmul(scratch.ones, out, out=scratch.total)  # (B, 1, C) · (B, C, K)
     out /= scratch.total
 
 

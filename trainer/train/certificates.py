@@ -111,7 +111,7 @@ def _tightened(stack: SolverStack, state: State) -> Numbers:
 
 
 def _blur(stack: SolverStack, state: State) -> Numbers:
-    """What rounding in scores does to J: EPS times their size times that of dL/dz.
+    """What rounding in scores does to J: EPS times their size times that of dL/dz, and its square.
 
     Of a loss >= 0 with second derivatives up to β, |dL/dz|² <= 2·β·L (Nesterov 2004,
     theorem 2.1.5).
@@ -123,5 +123,6 @@ def _blur(stack: SolverStack, state: State) -> Numbers:
     shift = basis.shift(xp, basis.weights(xp, w[:r]))  # (C, K), by which the bias is moved at last
     squares = device.to_host(squares + (shift * shift).sum(axis=0))  # device -> host
     slope = np.sqrt(2 * stack.model.curvature * state.numbers["data"])
-    blur: Numbers = EPS * np.sqrt(squares) * slope
+    off = EPS * np.sqrt(squares)
+    blur: Numbers = off * slope + 0.5 * stack.model.curvature * off**2
     return blur

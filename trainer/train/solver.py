@@ -384,7 +384,8 @@ class SolverStack:
         n["lost"][takes & (n["stalled"] >= _STALLED)] = 1
         n["smallest"][takes] = np.minimum(n["smallest"], norm)[takes]
         n["value"][takes] = value[takes]
-        n["tries"][takes], n["plain"][takes] = 0, 0
+        n["tries"][takes] = 0
+        n["plain"][takes & (drop > FLAT * np.abs(value))] = 0  # at the floor of J once is enough
         n["length"][takes] = 1
         self._check(state, takes, norm)
         going = takes & ~self.settled(state)

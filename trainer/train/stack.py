@@ -170,7 +170,7 @@ def stack_bytes(
     numbers = (
         weights * (1 + slots + 2 + restores)  # parameters and their slots, two gradients, the best
         + chunk * C * K * (3 + 3)  # z, ŷ − y, scratch; as much again comes and goes at evaluations
-        + chunk * (4 * K + C + (D if D < C * K else 0))
+        + chunk * (4 * K + 2 * C + (D if D < C * K else 0))
         + stretch * K * (5 + 8 * C)  # the ring and the tables of coefficients
     )
     if batch is not None:

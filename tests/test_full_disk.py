@@ -40,6 +40,18 @@ def manifest_of(folder):
     return json.loads((folder / "manifest.json").read_text())
 
 
+def failed_at(name, blocks, tmp_path):
+    """The folder of a run that failed as this file did not fit, and says so in every place."""
+    done, folder = run_with(blocks, tmp_path)
+    assert done.returncode == 1
+    last = done.stderr.splitlines()[-1]
+    assert last.startswith(f"{folder}/{name}: cannot write: File too large; raise the limit")
+    manifest = manifest_of(folder)
+    assert (manifest["status"], manifest["reason"]) == ("failed", last)
+    assert last in (folder / "run.log").read_text()
+    return folder
+
+
 @pytest.mark.parametrize("quiet", [(), ("--quiet",)])
 def test_without_its_log_of_steps_a_sweep_still_has_its_optima(quiet, tmp_path):
     done, folder = run_with(6, tmp_path, *quiet)
@@ -74,28 +86,16 @@ def test_the_page_and_the_model_are_there_where_they_fit(tmp_path, monkeypatch):
 
 
 def test_without_its_page_alone_a_run_is_as_failed_as_its_exit_code_says(tmp_path):
-    done, folder = run_with(1000, tmp_path)
-    assert done.returncode == 1
-    last = done.stderr.splitlines()[-1]
-    assert last.startswith(f"{folder}/report.html: cannot write: File too large; raise the limit")
-    manifest = manifest_of(folder)
-    assert (manifest["status"], manifest["reason"]) == ("failed", last)
-    assert last in (folder / "run.log").read_text()
+    folder = failed_at("report.html", 1000, tmp_path)
     names = {path.name for path in folder.iterdir()}
     assert {"steps.parquet", "trials.csv", "model.safetensors", "predictions.parquet"} <= names
     assert not names & {"report.html", "steps.arrows"}
 
 
 def test_without_trials_csv_a_run_fails_in_a_line(tmp_path):
-    done, folder = run_with(2, tmp_path)
-    assert done.returncode == 1
-    last = done.stderr.splitlines()[-1]
-    assert last.startswith(f"{folder}/trials.csv: cannot write: File too large; raise the limit")
-    manifest = manifest_of(folder)
-    assert (manifest["status"], manifest["reason"]) == ("failed", last)
+    folder = failed_at("trials.csv", 2, tmp_path)
     assert not list(folder.glob(".*"))  # no half
     assert trainer.load_run(folder).history().num_rows == 12
-    assert last in (folder / "run.log").read_text()
 
 
 def test_a_run_goes_on_without_run_log(tmp_path, capsys):

@@ -107,11 +107,10 @@ def test_dependent_features_far_from_0_have_no_direction_of_their_rounding(offse
 @pytest.mark.parametrize("name", ["newton", "lbfgs"])
 @pytest.mark.parametrize("model", ["logistic", "softmax"])
 def test_saturated_first_weights_are_come_back_from(model, name, l1):
-    for seed in range(6):  # of which each was lost by one of these before
+    outputs = 3 if model == "softmax" else 1
+    for seed in range(6):
         rng = RNG(seed)
-        p = problem(
-            model, rng.standard_normal((200, 8)), 3 if model == "softmax" else 1, seed, 30.0
-        )
+        p = problem(model, rng.standard_normal((200, 8)), outputs, seed, noise=30.0)
         shape = (8, p.y.shape[1], 1)
         first = 1e5 * rng.standard_normal(shape), 1e5 * rng.standard_normal(shape[1:])
         done = solved(p, name, 0.001, l1, 1e-6, first=first)

@@ -115,7 +115,8 @@ class SolverStack:
         self.budget = np.full(self.columns, float(1 << 60))  # of rounds: iterations are counted
         self.l1 = device.to_device(settings.l1)
         self.sparse = bool(np.any(settings.l1 > 0))
-        # of the point that is tried, the step to it, a direction and what is left over
+        # of the point that is tried; the step to it, which once remembered is free for a direction
+        # of L-BFGS; new directions; and what is free at any time
         shape = self.objective.shape
         self._gradient, self._trial = device.xp.empty(shape), device.xp.empty(shape)
         self._step, self._new = device.xp.empty(shape), device.xp.empty(shape)

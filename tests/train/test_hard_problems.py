@@ -225,3 +225,57 @@ def test_a_column_at_the_floor_of_its_loss_is_given_up_soon():
     done = solved(p, "auto", np.array([1e-6, 1e-3]), np.full(2, 0.01), 1e-40)
     assert [o.status for o in done.outcomes] == ["not_converged"] * 2
     assert (done.facts["evaluations"] < 130).all()  # twice 40 steps that are refused, and some
+
+
+@pytest.mark.parametrize("outputs", [2, 4])
+def test_softmax_with_l1_alone_has_the_weights_of_least_norm_of_an_even_count(outputs):
+    """‖W‖₁ does not tell where between the two middle weights of a feature 0 is."""
+    X = RNG(6).standard_normal((80, 8))
+    p = problem("softmax", X, outputs)
+    strengths = lambda_max(p) * np.geomspace(0.5, 0.01, 6)
+    first = RNG(7).standard_normal((8, outputs, 6)), np.zeros((outputs, 6))
+    together = solved(p, "auto", np.zeros(6), strengths, 1e-9, first=first)
+    for k in range(6):
+        alone = solved(p, "auto", 0.0, strengths[k], 1e-9)  # from zeros
+        faint = solved(p, "auto", 1e-7, strengths[k], 1e-9)
+        for other, most in ((alone, 1e-6), (faint, 1e-3)):
+            apart = np.abs(other.weights[..., 0] - together.weights[..., k]).max()
+            assert apart < most * max(1, np.abs(alone.weights).max())
+    assert (together.weights == 0).any()
+
+
+@pytest.mark.parametrize("l1", [0.0, 0.02])
+@pytest.mark.parametrize("name", ["lbfgs", "newton"])
+def test_first_biases_moved_alike_cost_no_digits(name, l1):
+    p = problem("softmax", RNG(8).standard_normal((80, 5)), 3)
+    near = np.zeros((5, 3, 1)), np.zeros((3, 1))
+    far = near[0] + (0.0 if l1 else 1e7), near[1] + 1e7
+    done, same = (solved(p, name, 1e-3, l1, 1e-9, first=first) for first in (far, near))
+    assert done.outcomes[0].status == "converged"
+    assert np.abs(done.weights - same.weights).max() < 1e-6
+    assert done.facts["gap"][0] < 1e-8
+
+
+@pytest.mark.parametrize("offset", [1e4, 1e6])
+def test_a_bound_of_an_exact_fit_counts_what_rounding_leaves(offset):
+    """J is near 1e-17 there, whose slope says less than its curvature."""
+    for seed in range(6):
+        X = RNG(seed).standard_normal((60, 3)) + offset
+        y = (X - offset) @ RNG(seed + 1).standard_normal((3, 1))
+        p = Problem("linear", "linear", X, y, np.full(60, 1 / 60), 0.0, 0.0, True)
+        done = solved(p, "auto", 0.0, 0.0, 1e-6)
+        weights, bias = (a[..., 0].astype(np.longdouble) for a in (done.weights, done.bias))
+        reached = 0.5 * ((X.astype(np.longdouble) @ weights + bias - y) ** 2).mean()
+        assert reached <= done.facts["gap"][0]
+
+
+@pytest.mark.parametrize("outputs", [1, 2])
+def test_a_bound_counts_the_loss_that_has_rounded_to_no_slope(outputs):
+    """Where all targets are alike J has no least but 0, at a bias of infinity."""
+    X, y = RNG(0).standard_normal((20, 3)), np.ones((20, outputs))
+    p = Problem("logistic", "logistic", X, y, np.full(20, 0.05), 0.0, 0.0, True)
+    first = np.zeros((3, outputs, 1)), np.full((outputs, 1), 37.0)
+    done = solved(p, "auto", 1e-4, 0.0, 1e-20, first=first)
+    assert done.outcomes[0].status == "converged"
+    assert (1 / (1 + np.exp(-done.bias)) == 1).all()
+    assert 0 < np.exp(-done.bias).sum() <= done.facts["gap"][0]

@@ -107,7 +107,7 @@ def test_at_one_width_a_column_has_the_same_bits_whatever_its_neighbours():
     found = []
     for neighbour in (0.0, 1e200):  # the loss of one overflows
         weights = np.zeros(stack.shape)
-        weights[..., 1] = neighbour
+        weights[:, 0, 1] = neighbour
         state = start(stack, weights)
         while not stack.settled(state).all():  # nobody leaves: the width stays
             stack.advance(state, 1 << 40)

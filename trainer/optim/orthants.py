@@ -4,14 +4,17 @@ A point's orthant has the signs of its weights, and at a zero the sign that desc
 steps end where they would leave it, which makes zeros exact (orthant-wise methods: Andrew & Gao
 2007; with second derivatives: Byrd, Chin, Nocedal & Oztoprak 2016).
 
-Shapes: W and dJ/dW (r, C, K), l1 (K,).
+Shapes: W and dJ/dW (r, C, K), l1 (K,). C is the axis of outputs.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 Array = Any
+_EPS = float(np.finfo(np.float64).eps)
 
 
 def orthant(xp: Any, weights: Array, gradient: Array, l1: Array) -> Array:
@@ -30,3 +33,19 @@ def pseudo_gradient(xp: Any, weights: Array, gradient: Array, l1: Array) -> Arra
 def project(xp: Any, weights: Array, signs: Array) -> Array:
     """Set to 0 what has left the orthant."""
     return xp.where(weights * signs > 0, weights, 0.0)
+
+
+def alike(xp: Any, weights: Array, l1: Array) -> Array:
+    """What softmax's weights (r, C, K) of a feature may all be lowered by, (r, 1, K).
+
+    It changes no output, and without l2 it may leave ‖W‖₁ as it is too: anywhere between the two
+    middle weights of an even C. Of these points, which are all minima, the one of least ‖W‖² is
+    what a vanishing l2 would choose. Without l1 nothing else decides.
+    """
+    C = weights.shape[1]
+    mean = weights.sum(axis=1, keepdims=True) / C
+    ordered = xp.sort(weights, axis=1)
+    low, high = ordered[:, (C - 1) // 2, None], ordered[:, C // 2, None]  # (r, 1, K)
+    found = xp.where(l1 > 0, xp.minimum(xp.maximum(mean, low), high), mean)
+    rounding = _EPS * xp.absolute(weights).max(axis=1, keepdims=True)  # zeros stay zeros
+    return xp.where(xp.absolute(found) > rounding, found, 0.0)

@@ -45,8 +45,9 @@ def certify(stack: SolverStack, state: State) -> dict[str, Numbers]:
             where = np.flatnonzero(loose)
             if len(where):
                 gap[where] = np.fmin(gap[where], _tightened(*stack.of(state, where)))
-    # J itself is known to rounding alone, softmax's as the logarithm of a sum from 1 up
-    rounding = FLAT * np.abs(n["value"]) + EPS * stack.model.coupled + _blur(stack, state)
+    # J itself is known to rounding alone; a ŷ that has rounded to y leaves a loss without a slope
+    saturated = 0.0 if stack.model.quadratic else EPS * stack.shape[1]
+    rounding = FLAT * np.abs(n["value"]) + saturated + _blur(stack, state)
     bound = np.minimum(gap, n["value"]) + rounding  # no loss is below 0
     return {"gradient_max": largest, "gap": np.where(np.isfinite(gap), bound, np.nan)}
 
@@ -120,8 +121,9 @@ def _blur(stack: SolverStack, state: State) -> Numbers:
     xp, basis = device.xp, stack.basis
     squares = basis.spectrum.sum() * dot(xp, w[:r], w[:r])  # of scores, at most
     squares += dot(xp, w[r:], w[r:])
-    shift = basis.shift(xp, basis.weights(xp, w[:r]))  # (C, K), by which the bias is moved at last
-    squares = device.to_host(squares + (shift * shift).sum(axis=0))  # device -> host
+    weights = xp.absolute(basis.weights(xp, w[:r]))  # (D, C, K)
+    moved = xp.tensordot(xp.absolute(basis.mean), weights, 1)  # (C, K): terms of the bias at last
+    squares = device.to_host(squares + (moved * moved).sum(axis=0))  # device -> host
     slope = np.sqrt(2 * stack.model.curvature * state.numbers["data"])
     off = EPS * np.sqrt(squares)
     blur: Numbers = off * slope + 0.5 * stack.model.curvature * off**2

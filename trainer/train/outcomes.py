@@ -10,7 +10,8 @@ class Outcome:
     """How a column ended.
 
     Attributes:
-        status: "finished", "early_stopped", "halved", "diverged" or "interrupted".
+        status: "finished", "early_stopped", "halved", "diverged" or "interrupted"; of solvers
+            "converged" or "not_converged" in place of the first two.
         reason: a sentence.
         step: the last step that counts; for a diverged column the step it diverged at.
     """

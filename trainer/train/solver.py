@@ -28,7 +28,7 @@ from trainer.model import Model
 from trainer.optim.active_set import is_unique, minimize
 from trainer.optim.basis import Basis
 from trainer.optim.lbfgs import direct, dot
-from trainer.optim.orthants import orthant, project, pseudo_gradient
+from trainer.optim.orthants import alike, orthant, project, pseudo_gradient
 from trainer.train.certificates import EPS, FLAT, certify
 from trainer.train.chunks import FullBatch, RowSet
 from trainer.train.hessians import Hessians, Interrupted, hessian_bytes
@@ -176,6 +176,9 @@ class SolverStack:
         if o.bias:
             w[o.inner] = device.to_device(bias, np.float64)
             w[o.inner] += self.basis.shift(xp, given)
+        if self.model.coupled:  # moved alike they change no output, but cost scores their digits
+            free = slice(o.inner if self.sparse else 0, None)
+            w[free] -= w[free].mean(axis=1, keepdims=True)
         K, m = self.columns, self.settings.method.pairs
         state = State(0, live=np.ones(K, bool))
         state.arrays = {
@@ -482,8 +485,11 @@ class SolverStack:
         if self.model.coupled and not self.sparse:
             # so do weights moved alike, but for l2, whose least they have where their sum is 0
             r, C = self.objective.inner, self.shape[1]
-            alike = xp.where(self.objective.l2 > 0, a["w"][:r].sum(axis=1, keepdims=True), 0.0)
-            new[:r] -= (new[:r].sum(axis=1, keepdims=True) + alike) / C
+            sums = xp.where(self.objective.l2 > 0, a["w"][:r].sum(axis=1, keepdims=True), 0.0)
+            new[:r] -= (new[:r].sum(axis=1, keepdims=True) + sums) / C
+        elif self.model.coupled and own.any():
+            r, free = self.objective.inner, device.to_device(own & (self.settings.l2 == 0))
+            new[:r] -= xp.where(free, alike(xp, a["w"][:r] + new[:r], self.l1), 0.0)
         xp.copyto(a["d"], new, where=device.to_device(takes))
 
     def _aim_plainly(self, state: State, which: Flags) -> None:

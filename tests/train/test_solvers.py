@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from problems import problems, reference
+from problems import Problem, problems, reference
 from solving import Heard, solved, stack_of, start
 from stacks import DEVICE, fit, host
 
@@ -203,3 +203,24 @@ def test_the_biases_own_newton_step_leaves_out_what_changes_nothing():
     assert np.abs(DEVICE.to_host(grad[objective.inner])).max() < np.abs(before).max()
     step = DEVICE.to_host(step)
     assert np.abs(step.sum(axis=0)).max() <= 1e-12 * np.abs(step).max()
+
+
+@pytest.mark.parametrize("outputs", [1, 2])
+def test_a_path_of_l1_takes_one_step_and_is_its_single_columns(outputs):
+    rng = np.random.default_rng(outputs)
+    X = np.column_stack([rng.standard_normal((80, 12)), np.full(80, 3.0)])
+    y = X[:, :4] @ rng.standard_normal((4, outputs)) + rng.standard_normal((80, outputs)) + 5
+    p = rng.exponential(size=80)
+    problem = Problem("linear", "linear", X, y, p / p.sum(), 0.0, 0.0, True)
+    l1 = np.concatenate([np.geomspace(1, 1e-3, 10), np.geomspace(1, 1e-3, 9), [0.1]])
+    l2 = np.concatenate([np.zeros(10), np.full(9, 0.05), [1.0]])  # two paths, and one beside them
+    order = rng.permutation(20)
+    l1, l2 = l1[order], l2[order]
+    first = rng.standard_normal((13, outputs, 20)), rng.standard_normal((outputs, 20))
+    together = solved(problem, "auto", l2, l1, 1e-10, first=first)
+    assert [(o.status, o.step) for o in together.outcomes] == [("converged", 1)] * 20
+    for k in range(20):
+        alone = solved(problem, "auto", l2[k], l1[k], 1e-10)
+        assert ((alone.weights[..., 0] != 0) == (together.weights[..., k] != 0)).all()
+        apart = np.abs(alone.weights[..., 0] - together.weights[..., k]).max()
+        assert apart <= 1e-12 * max(1, np.abs(alone.weights).max())

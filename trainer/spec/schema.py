@@ -11,6 +11,7 @@ that a fault is reported once, for the form that was meant.
 from __future__ import annotations
 
 import copy
+from functools import cached_property
 from typing import Annotated, Any, Literal
 
 from annotated_types import Ge, Gt, Le, Lt, MaxLen, MinLen
@@ -261,6 +262,11 @@ class Data(Block):
         100, description="A text column with more distinct values is an error."
     )
     seed: Seed = Field(0, description="Seed of the split and of the folds, and of nothing else.")
+
+    @cached_property
+    def text(self) -> str:
+        """Equal for equal settings. Trials share their data: it is written once for all."""
+        return str(self)
 
 
 # ---------------------------------------------------------------- penalty

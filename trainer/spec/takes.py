@@ -94,7 +94,8 @@ class Block(BaseModel):
 
     def tree(self) -> dict[str, Any]:
         """Return the block as dicts, tuples and scalars, without what is absent."""
-        return {key: _tree(value) for key, value in self if value is not None}
+        values = {key: getattr(self, key) for key in type(self).model_fields}
+        return {key: _tree(value) for key, value in values.items() if value is not None}
 
 
 def _tree(value: Any) -> Any:

@@ -102,7 +102,7 @@ class Sources:
 
 def block_key(spec: Spec) -> Hashable:
     """Equal for specs whose rows, encoding and scaling are the same."""
-    return spec.model, spec.precision, str(spec.data)
+    return spec.model, spec.precision, spec.data.text
 
 
 def lay_out(trials: Sequence[Trial], sources: Sources) -> list[tuple[RowsOf, Column]]:

@@ -44,8 +44,9 @@ def hessian_bytes(order: int, blocks: int, columns: int, sparse: bool) -> int:
         sparse: whether there is l1; then one is worked on at a time.
     """
     one = 8 * order**2
-    held = one if sparse else min(columns * blocks * one, max(blocks * one, MOST_HESSIANS))
-    return 3 * held
+    if sparse:  # with the inverse and the rows of a path
+        return 5 * one
+    return 3 * min(columns * blocks * one, max(blocks * one, MOST_HESSIANS))
 
 
 class Interrupted(Exception):
@@ -253,7 +254,7 @@ class Hessians:
         xp, C = self.device.xp, self.outputs
         feature, output = elements // C, elements % C
         if self.model.quadratic:
-            gram = self._gram()
+            gram = self.gram()
             return gram if len(feature) == len(gram) else gram[feature[:, None], feature]
         found = xp.zeros((len(elements), len(elements)))
         for X, p, predicted, spread in self._of_column(w, should_stop):
@@ -292,13 +293,17 @@ class Hessians:
         """Whether no parameter depends on others, by the Gram matrix: then no subset of them does.
 
         What a parameter has that those before it do not is no less where there are fewer of them.
+        Constant features have nothing, and have no weights with l1.
         """
         if self._independent is None:
-            gram, none = self._gram(), self.device.xp.zeros(self.parameters)
-            self._independent = is_unique(self.device.xp, gram, none, none, none)
+            xp, gram = self.device.xp, self.gram()
+            some = xp.flatnonzero(xp.diagonal(gram) > 0)
+            none = xp.zeros(len(some))
+            part = xp.take(xp.take(gram, some, axis=0), some, axis=1)
+            self._independent = is_unique(xp, part, none, none, none)
         return self._independent
 
-    def _gram(self) -> Array:
+    def gram(self) -> Array:
         """The Gram matrix (P, P): the Hessian of a squared loss wherever it is."""
         if self._constant is None:
             xp = self.device.xp

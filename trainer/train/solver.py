@@ -27,6 +27,8 @@ from trainer.device import Device
 from trainer.model import Model
 from trainer.optim.active_set import is_unique, minimize
 from trainer.optim.basis import Basis
+from trainer.optim.homotopy import MOST as MOST_FOLLOWED
+from trainer.optim.homotopy import follow
 from trainer.optim.lbfgs import direct, dot
 from trainer.optim.orthants import alike, orthant, project, pseudo_gradient
 from trainer.train.certificates import EPS, FLAT, certify
@@ -60,6 +62,7 @@ _CROWDED = 0.75
 _LARGE = 1e8  # of J: a tolerance for slopes then means nothing for a squared loss
 _UNEVEN = 1e4  # times that one feature is as large as another: then scales are worth a word
 _NO_SIZE = 1e-12  # of the largest: a constant feature has as much, by rounding
+_ON_PATH = 8  # columns from which on a path takes less than as many minima from one to the next
 _NEAR = 0.8  # of l1: weights with slopes below it are not expected to leave 0
 
 
@@ -178,7 +181,7 @@ class SolverStack:
             w[o.inner] += self.basis.shift(xp, given)
         if self.model.coupled:  # moved alike they change no output, but cost scores their digits
             free = slice(o.inner if self.sparse else 0, None)
-            w[free] -= w[free].mean(axis=1, keepdims=True)
+            w[free] -= w[free].sum(axis=1, keepdims=True) / self.shape[1]
         K, m = self.columns, self.settings.method.pairs
         state = State(0, live=np.ones(K, bool))
         state.arrays = {
@@ -303,10 +306,9 @@ class SolverStack:
         if state.step > 1 or not zero.any():
             return self.objective.value(trial, self._gradient, full)
         # columns at zeros are one point, where no penalty is felt: a pass of one tells of them all
-        xp, l2 = self.device.xp, self.settings.l2[:1]
-        one = Objective(self.device, self.model, self.turned, self.shape[1], self.settings.bias, l2)
-        gradient = xp.zeros(one.shape)
-        sums = one.value(xp.zeros(one.shape), gradient, full) + xp.zeros(self.columns)  # (6, K)
+        xp = self.device.xp
+        sums, gradient = self._at_zeros(full)
+        sums = sums + xp.zeros(self.columns)  # (6, K)
         if zero.all():
             self._gradient[...] = gradient
             return sums
@@ -314,6 +316,13 @@ class SolverStack:
         sums = xp.where(mask, sums, self.objective.value(trial, self._gradient, full))
         xp.copyto(self._gradient, gradient, where=mask)
         return sums
+
+    def _at_zeros(self, full: bool) -> tuple[Array, Array]:
+        """`Objective.value` (6, 1) where all parameters are 0, and dJ/dw (P, C, 1)."""
+        xp, l2 = self.device.xp, self.settings.l2[:1]
+        one = Objective(self.device, self.model, self.turned, self.shape[1], self.settings.bias, l2)
+        gradient = xp.zeros(one.shape)
+        return one.value(xp.zeros(one.shape), gradient, full), gradient
 
     def penalty(self, w: Array) -> Array:
         """l2/2·‖W‖² + l1·‖W‖₁ (K,)."""
@@ -548,8 +557,9 @@ class SolverStack:
         it is found from the one before, as a path is; if it is the only one, it is what the column
         would have found without.
         """
-        l1 = self.settings.l1
-        near: dict[int, Array] = {}
+        l1, near = self.settings.l1, dict[int, Array]()
+        if self.model.quadratic:
+            which = which & ~self._follow(state, which & (state.numbers["iterations"] == 0), new)
         for k in sorted(np.flatnonzero(which).tolist(), key=lambda k: -l1[k]):
             new[..., k] = 0
             if self._should_stop():
@@ -557,6 +567,40 @@ class SolverStack:
             for block in range(self.hessians.blocks):
                 self._minimize(state, k, block, near, new)
             state.numbers["within"][k] = 0
+
+    def _follow(self, state: State, which: Flags, new: Array) -> Flags:
+        """First steps of a squared loss, of all strengths of l1 by one path for each l2.
+
+        Returns the columns that have theirs: none where there are few, or where parameters depend
+        on each other, as minima may then not be the only ones.
+        """
+        device, o, C = self.device, self.objective, self.shape[1]
+        done = np.zeros_like(which)
+        many = which.sum() >= _ON_PATH and o.shape[0] <= MOST_FOLLOWED
+        if not many or not self.hessians.independent():
+            return done
+        gram = device.to_host(self.hessians.gram())  # device -> host
+        slopes = device.to_host(self._at_zeros(full=False)[1][..., 0])  # (P, C); device -> host
+        free = np.arange(o.shape[0]) >= o.inner
+        for l2 in np.unique(self.settings.l2[which]):
+            columns = np.flatnonzero(which & (self.settings.l2 == l2))
+            if len(columns) < _ON_PATH:
+                continue
+            columns = columns[np.argsort(-self.settings.l1[columns])]
+            hessian = gram + np.diag(np.where(free, 0.0, l2))
+            for c in range(C):
+                strengths = self.settings.l1[columns]
+                points = follow(hessian, slopes[:, c], free, strengths, self._should_stop)
+                if points is None:
+                    return done
+                ends = device.to_device(points)  # (P, k)
+                where = device.to_device(columns)
+                new[:, c, where] = ends - self.device.xp.take(
+                    state.arrays["w"][:, c], where, axis=1
+                )
+            done[columns] = True
+        state.numbers["within"][done] = 0
+        return done
 
     def _minimize(
         self, state: State, k: int, block: int, near: dict[int, Array], new: Array

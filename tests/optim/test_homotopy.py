@@ -1,0 +1,68 @@
+"""Whole l1 paths against the active set, one strength at a time, and scikit-learn's corners."""
+
+import numpy as np
+import pytest
+from sklearn.linear_model import lars_path_gram
+from stacks import DEVICE
+
+from trainer.optim.active_set import minimize
+from trainer.optim.homotopy import follow
+
+
+def rows(n, features, seed=0, correlation=0.0):
+    rng = np.random.default_rng(seed)
+    X = rng.standard_normal((n, features)) + correlation * rng.standard_normal((n, 1))
+    y = X[:, : min(5, features)].sum(axis=1) + rng.standard_normal(n)
+    return X, y
+
+
+def slowly(H, c, free, strength):
+    """By one strength at a time."""
+    l1, start = np.where(free, 0.0, strength), np.zeros(len(c))
+    given = (H, np.zeros(len(c)), c, l1, start)
+    found = minimize(DEVICE.xp, *(DEVICE.to_device(array) for array in given))
+    return DEVICE.to_host(found.x)
+
+
+@pytest.mark.parametrize("correlation", [0.0, 3.0])
+@pytest.mark.parametrize("features", [1, 7, 40])
+@pytest.mark.parametrize("bias", [False, True])
+def test_it_is_the_minimum_at_every_strength(features, correlation, bias):
+    X, y = rows(60, features, features, correlation)
+    X = np.column_stack([X, np.ones(60)]) if bias else X
+    H, c = X.T @ X / 60, -X.T @ y / 60
+    free = np.arange(len(c)) >= features
+    top = np.abs(c).max()
+    strengths = np.concatenate([[2 * top], top * np.geomspace(1, 1e-4, 30), [0.0]])
+    found = follow(H, c, free, strengths)
+    assert found.shape == (len(c), 32)
+    for k, strength in enumerate(strengths):
+        x = slowly(H, c, free, strength)
+        assert ((x != 0) == (found[:, k] != 0)).all()
+        assert np.abs(x - found[:, k]).max() <= 1e-10 * max(1, np.abs(x).max())
+
+
+def test_elements_leave_on_the_way():
+    """Else nothing here would have tried it."""
+    X, y = rows(60, 40, 40, 3.0)
+    _, _, path = lars_path_gram(X.T @ y, X.T @ X, n_samples=60, method="lasso")
+    left = (path[:, :-1] != 0) & (path[:, 1:] == 0)
+    assert left.any()
+
+
+def test_equal_slopes_enter_one_after_the_other():
+    found = follow(np.eye(4), -np.array([1.0, 1, -1, 0.5]), np.zeros(4, bool), np.array([1, 0.5]))
+    assert np.allclose(found, [[0, 0.5], [0, 0.5], [0, -0.5], [0, 0]])
+
+
+def test_it_ends_at_a_corner_where_it_is_told_to():
+    X, y = rows(60, 10)
+    asked = []
+
+    def third():
+        asked.append(1)
+        return len(asked) == 3
+
+    H, c = X.T @ X, -X.T @ y
+    assert follow(H, c, np.zeros(10, bool), np.zeros(1), third) is None
+    assert len(asked) == 3

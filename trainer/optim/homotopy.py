@@ -1,0 +1,149 @@
+"""The minimisers of a quadratic with an l1 penalty, for falling strengths in one go.
+
+    q(x) = c·x + ½·xᵀ·H·x + λ·Σ_j |x_j|
+
+As λ falls the minimiser moves along lines, x_A = u − λ·v for the elements A that are not 0, until
+one of them is, or the slope of another reaches λ. Such a corner costs one row and column of the
+inverse of H_AA, and all strengths between two corners are on one line (Osborne, Presnell & Turlach
+2000; Efron, Hastie, Johnstone & Tibshirani 2004, §3.1). Corners are one after the other and each
+is little work, so all of it is on the host.
+
+Shapes: n elements, a of them in A, k strengths.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+Numbers = np.ndarray[Any, np.dtype[np.float64]]
+Flags = np.ndarray[Any, np.dtype[np.bool_]]
+MOST = 1024  # elements: with more, corners may cost more than the systems that they spare
+_CORNERS = 8  # an element, at most
+_SAME = 1e-9  # relative: a corner so near the last is the one just passed
+
+
+class _Active:
+    """The elements A, the inverse of H_AA, and their rows of H."""
+
+    def __init__(self, H: Numbers, free: Flags) -> None:
+        n = len(H)
+        self._H, self._order, self._count = H, np.zeros(n, np.int64), 0
+        self._inverse, self._rows = np.zeros((n, n)), np.zeros((n, n))
+        for j in np.flatnonzero(free):
+            self.add(int(j))
+
+    @property
+    def elements(self) -> np.ndarray[Any, np.dtype[np.int64]]:
+        """(a,) their numbers, in the order of `inverse` and `rows`."""
+        return self._order[: self._count]
+
+    @property
+    def inverse(self) -> Numbers:
+        """(a, a) of H_AA."""
+        return self._inverse[: self._count, : self._count]
+
+    @property
+    def rows(self) -> Numbers:
+        """(a, n) of H."""
+        return self._rows[: self._count]
+
+    def add(self, j: int) -> None:
+        """Let j in: the inverse of a matrix of blocks, the last of which is a number."""
+        a, inverse, row = self._count, self.inverse, self._H[j]
+        beside = row[self.elements]  # (a,)
+        through = inverse @ beside
+        left = row[j] - beside @ through
+        inverse += through[:, None] * (through / left)
+        self._inverse[a, :a] = self._inverse[:a, a] = -through / left
+        self._inverse[a, a] = 1 / left
+        self._rows[a], self._order[a] = row, j
+        self._count += 1
+
+    def remove(self, j: int) -> None:
+        """Take j out; the last takes its place."""
+        i, last = int(np.flatnonzero(self.elements == j)[0]), self._count - 1
+        gone = self.inverse[i] / np.sqrt(self.inverse[i, i])  # (a,)
+        inverse = self.inverse
+        inverse -= gone[:, None] * gone
+        inverse[i], self._rows[i], self._order[i] = (
+            inverse[last], self._rows[last], self._order[last]
+        )  # fmt: skip
+        inverse[:, i] = inverse[:, last]
+        self._count = last
+
+
+def follow(
+    H: Numbers,
+    c: Numbers,
+    free: Flags,
+    strengths: Numbers,
+    should_stop: Callable[[], object] = lambda: False,
+) -> Numbers | None:
+    """The minimisers for some strengths of l1.
+
+    Args:
+        H: (n, n) symmetric, positive definite.
+        c: (n,) the slope of the quadratic at 0.
+        free: (n,) which elements have no l1.
+        strengths: (k,) of λ >= 0, in falling order.
+        should_stop: asked at every corner.
+
+    Returns:
+        (n, k), or None where it was told to stop or came to no end.
+    """
+    n, found, reached = len(c), np.zeros((len(c), len(strengths))), 0
+    active, signs, now, passed = _Active(H, free), np.zeros(n), np.inf, -1
+    for _ in range(_CORNERS * n + 1):
+        if should_stop():
+            return None
+        A, inverse, rows = active.elements, active.inverse, active.rows
+        u, v = -inverse @ c[A], inverse @ signs[A]  # (a,)
+        until, corner = _next(c, free, signs, active, u, v, now, passed)
+        count = int((strengths[reached:] >= until).sum())
+        if count:  # what many corners have left of rounding is in no result
+            u -= inverse @ (c[A] + u @ rows[:, A])
+            v -= inverse @ (v @ rows[:, A] - signs[A])
+            x = u[:, None] - strengths[reached : reached + count] * v[:, None]  # (a, count)
+            kept = free[A][:, None] | (x * signs[A][:, None] > 0)
+            found[A, reached : reached + count] = np.where(kept, x, 0.0)
+            reached += count
+        if reached == len(strengths):
+            return found
+        if signs[corner]:
+            active.remove(corner)
+            signs[corner] = 0
+        else:
+            signs[corner] = -np.sign(c[corner] + (u - until * v) @ rows[:, corner])
+            active.add(corner)
+        now, passed = until, corner
+    return None
+
+
+def _next(
+    c: Numbers,
+    free: Flags,
+    signs: Numbers,
+    active: _Active,
+    u: Numbers,
+    v: Numbers,
+    now: float,
+    passed: int,
+) -> tuple[float, int]:
+    """The strength of the next corner below `now`, 0 if there is none, and whose it is."""
+    A, rows = active.elements, active.rows
+    steady, falling = c + u @ rows, v @ rows  # (n,): slopes are steady − λ·falling
+    with np.errstate(divide="ignore", invalid="ignore"):
+        # a slope is λ with the sign of `steady`: with the other it was before, or will never be
+        at = np.abs(steady) / (1 + np.where(steady < 0, -falling, falling))
+        at = np.minimum(at, now)
+        at[A] = u / v
+    at[A] = np.where(at[A] < now, at[A], 0.0)
+    at[free] = 0
+    if passed >= 0 and (signs[passed] or at[passed] > (1 - _SAME) * now):
+        at[passed] = 0  # a line has one corner of each kind: it is the one just passed
+    at = np.where((at > 0) & np.isfinite(at), at, 0.0)
+    corner = int(at.argmax())
+    return float(at[corner]), corner

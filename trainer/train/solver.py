@@ -25,14 +25,12 @@ import numpy as np
 
 from trainer.device import Device
 from trainer.model import Model
-from trainer.optim.active_set import is_unique, minimize
 from trainer.optim.basis import Basis
-from trainer.optim.homotopy import MOST as MOST_FOLLOWED
-from trainer.optim.homotopy import follow
 from trainer.optim.lbfgs import direct, dot
 from trainer.optim.orthants import alike, orthant, project, pseudo_gradient
 from trainer.train.certificates import EPS, FLAT, certify
 from trainer.train.chunks import FullBatch, RowSet
+from trainer.train.endings import ending
 from trainer.train.hessians import Hessians, Interrupted, hessian_bytes
 from trainer.train.log import Log
 from trainer.train.method import Method, Size, hessian_order
@@ -43,6 +41,7 @@ from trainer.train.objective import (
     Turned,
 )
 from trainer.train.outcomes import Outcome
+from trainer.train.sparse_steps import sparse_steps
 from trainer.train.stack import Buffers, Records, Snapshot
 from trainer.train.state import State
 
@@ -59,11 +58,6 @@ FACTS = ("iterations", "evaluations", "gradient_max", "gap")
 _TRIES = 40  # of a step in a row
 _STALLED = 12  # iterations in a row without a decrease of J or of the gradient
 _CROWDED = 0.75
-_LARGE = 1e8  # of J: a tolerance for slopes then means nothing for a squared loss
-_UNEVEN = 1e4  # times that one feature is as large as another: then scales are worth a word
-_NO_SIZE = 1e-12  # of the largest: a constant feature has as much, by rounding
-_ON_PATH = 8  # columns from which on a path takes less than as many minima from one to the next
-_NEAR = 0.8  # of l1: weights with slopes below it are not expected to leave 0
 
 
 @dataclass(frozen=True)
@@ -124,7 +118,7 @@ class SolverStack:
         self._gradient, self._trial = device.xp.empty(shape), device.xp.empty(shape)
         self._step, self._new = device.xp.empty(shape), device.xp.empty(shape)
         self._free = device.xp.empty(shape)
-        self._should_stop: Callable[[], object] = lambda: False
+        self.should_stop: Callable[[], object] = lambda: False
         self._buffers: Buffers | None = None
         self._views: dict[int, Buffers] = {}
 
@@ -236,7 +230,7 @@ class SolverStack:
     ) -> Records:
         """Go on until every column is settled, or enough of them to leave; or `should_stop()`."""
         first, records, taken = state.step + 1, [], []
-        self._should_stop = should_stop
+        self.should_stop = should_stop
         enough = _CROWDED * state.live.sum()
         with np.errstate(all="ignore"):
             while True:
@@ -307,7 +301,7 @@ class SolverStack:
             return self.objective.value(trial, self._gradient, full)
         # columns at zeros are one point, where no penalty is felt: a pass of one tells of them all
         xp = self.device.xp
-        sums, gradient = self._at_zeros(full)
+        sums, gradient = self.at_zeros(full)
         sums = sums + xp.zeros(self.columns)  # (6, K)
         if zero.all():
             self._gradient[...] = gradient
@@ -317,7 +311,7 @@ class SolverStack:
         xp.copyto(self._gradient, gradient, where=mask)
         return sums
 
-    def _at_zeros(self, full: bool) -> tuple[Array, Array]:
+    def at_zeros(self, full: bool) -> tuple[Array, Array]:
         """`Objective.value` (6, 1) where all parameters are 0, and dJ/dw (P, C, 1)."""
         xp, l2 = self.device.xp, self.settings.l2[:1]
         one = Objective(self.device, self.model, self.turned, self.shape[1], self.settings.bias, l2)
@@ -486,7 +480,7 @@ class SolverStack:
         if (takes & ~own).any():
             self._quasi_newton(state, takes & ~own, steepest, new)
         if own.any() and self.sparse:
-            self._sparse_newton(state, own, new)
+            sparse_steps(self, state, own, new)
         elif own.any():
             self._newton(state, own, steepest, new)
         if self.model.coupled and self.objective.bias:  # moved alike, biases change nothing
@@ -548,89 +542,7 @@ class SolverStack:
         for columns in self._groups(which):
             w = xp.take(a["w"], columns, axis=-1)  # (P, C, k)
             g, l2 = xp.take(steepest, columns, axis=-1), xp.take(o.l2, columns)
-            new[..., columns] = self.hessians.step(w, g, l2, self._should_stop)
-
-    def _sparse_newton(self, state: State, which: Flags, new: Array) -> None:
-        """Steps to the minimiser of the second-order model with l1 (Lee, Sun & Saunders 2014).
-
-        Of a squared loss that is the optimum. Columns go from strong penalties to weak ones, where
-        it is found from the one before, as a path is; if it is the only one, it is what the column
-        would have found without.
-        """
-        l1, near = self.settings.l1, dict[int, Array]()
-        if self.model.quadratic:
-            which = which & ~self._follow(state, which & (state.numbers["iterations"] == 0), new)
-        for k in sorted(np.flatnonzero(which).tolist(), key=lambda k: -l1[k]):
-            new[..., k] = 0
-            if self._should_stop():
-                raise Interrupted
-            for block in range(self.hessians.blocks):
-                self._minimize(state, k, block, near, new)
-            state.numbers["within"][k] = 0
-
-    def _follow(self, state: State, which: Flags, new: Array) -> Flags:
-        """First steps of a squared loss, of all strengths of l1 by one path for each l2.
-
-        Returns the columns that have theirs: none where there are few, or where parameters depend
-        on each other, as minima may then not be the only ones.
-        """
-        device, o, C = self.device, self.objective, self.shape[1]
-        done = np.zeros_like(which)
-        many = which.sum() >= _ON_PATH and o.shape[0] <= MOST_FOLLOWED
-        if not many or not self.hessians.independent():
-            return done
-        gram = device.to_host(self.hessians.gram())  # device -> host
-        slopes = device.to_host(self._at_zeros(full=False)[1][..., 0])  # (P, C); device -> host
-        free = np.arange(o.shape[0]) >= o.inner
-        for l2 in np.unique(self.settings.l2[which]):
-            columns = np.flatnonzero(which & (self.settings.l2 == l2))
-            if len(columns) < _ON_PATH:
-                continue
-            columns = columns[np.argsort(-self.settings.l1[columns])]
-            hessian = gram + np.diag(np.where(free, 0.0, l2))
-            for c in range(C):
-                strengths = self.settings.l1[columns]
-                points = follow(hessian, slopes[:, c], free, strengths, self._should_stop)
-                if points is None:
-                    return done
-                ends = device.to_device(points)  # (P, k)
-                where = device.to_device(columns)
-                new[:, c, where] = ends - self.device.xp.take(
-                    state.arrays["w"][:, c], where, axis=1
-                )
-            done[columns] = True
-        state.numbers["within"][done] = 0
-        return done
-
-    def _minimize(
-        self, state: State, k: int, block: int, near: dict[int, Array], new: Array
-    ) -> None:
-        """One column's step, of one output where outputs are not coupled."""
-        xp, a, o, C = self.device.xp, state.arrays, self.objective, self.shape[1]
-        w, g = a["w"][..., k].reshape(-1), a["g"][..., k].reshape(-1)  # (P·C,)
-        weights = xp.arange(len(w)) < o.inner * C
-        works = xp.ones(len(w), bool) if o.model.coupled else xp.arange(len(w)) % C == block
-        if not o.model.quadratic:
-            works &= (w != 0) | (xp.absolute(g) > _NEAR * self.settings.l1[k]) | ~weights
-        elements = xp.flatnonzero(works)
-        if not len(elements):
-            return
-        M = self.hessians.part(a["w"][..., k], elements, self._should_stop)
-        start, slope = w[elements], g[elements]
-        l1 = xp.where(weights[elements], self.settings.l1[k], 0.0)
-        l2 = xp.where(weights[elements], self.settings.l2[k], 0.0)
-        before = near.get(block) if o.model.quadratic else None
-        if before is not None:
-            off = before - start
-            found = minimize(xp, M, l2, slope + M @ off + l2 * off, l1, before, self._should_stop)
-        if before is None or not (
-            self.hessians.independent() or is_unique(xp, M, l2, l1, found.slope)
-        ):
-            found = minimize(xp, M, l2, slope, l1, start, self._should_stop)
-        near[block] = found.x
-        step = xp.zeros(len(w))
-        step[elements] = found.x - start
-        new[..., k] += step.reshape(-1, C)
+            new[..., columns] = self.hessians.step(w, g, l2, self.should_stop)
 
     # --- ends ---
 
@@ -650,60 +562,7 @@ class SolverStack:
 
     def ending(self, state: State, at: int) -> Outcome:
         """How column `at`, which has settled, has ended."""
-        n = {name: float(value[at]) for name, value in state.numbers.items()}
-        tol, count = float(self.settings.tol[at]), int(n["iterations"])
-        if n["gradient_max"] <= tol:
-            told = f"{_reached(n)}, tol {tol:.3g}, after {_counted(count)}"
-            return Outcome("converged", told + self._remark(at), count)
-        if n["lost"]:
-            told = (
-                f"stopped after {_counted(count)}, as no step lowers J in float64: {_reached(n)},"
-                f" tol {tol:.3g}; optimizer.tol={_above(n['gradient_max'])} is within reach"
-            )
-            return Outcome("not_converged", told + self._advice(n["value"]), count)
-        more = f"optimizer.max_iter={10 * max(count, 1)}"
-        told = (
-            f"not at its optimum after {_counted(count)}: {_reached(n)}, tol {tol:.3g}; {more}, a"
-            " larger optimizer.tol or a stronger penalty"
-        )
-        return Outcome("not_converged", told + self._advice(n["value"]), count)
-
-    def _remark(self, at: int) -> str:
-        """What a squared loss without a penalty has where its rows decide nothing."""
-        dropped = self.basis.dropped
-        if not dropped or self.settings.l2[at] > 0 or not self.model.quadratic:
-            return ""
-        several = ("direction", "has", "it") if dropped == 1 else ("directions", "have", "them")
-        told = "; {:,} {} of {:,} {} no rows in {}: of all solutions it is the one of least norm"
-        return told.format(dropped, several[0], self.shape[0], *several[1:])
-
-    def _advice(self, value: float) -> str:
-        """What else helps where features differ much in size, or targets are large."""
-        if self.model.quadratic and value > _LARGE:
-            return "; data.scale_target: standard would help, as targets are large"
-        sizes = self.device.to_host(self.basis.sizes(self.device.xp))
-        some = sizes[sizes > _NO_SIZE * sizes.max(initial=0.0)]
-        factor = float(some.max() / some.min()) if len(some) else 1.0
-        if factor < _UNEVEN:
-            return ""
-        return f"; data.scale: standard would help, as features differ in size {factor:.0e} times"
-
-
-def _counted(count: int) -> str:
-    return f"{count:,} iteration{'' if count == 1 else 's'}"
-
-
-def _reached(n: dict[str, float]) -> str:
-    bound = f", J at most {n['gap']:.2g} above its least" if np.isfinite(n["gap"]) else ""
-    return f"max|dJ/dW| {n['gradient_max']:.2g}{bound}"
-
-
-def _above(value: float) -> str:
-    """A number of one digit, not below this one."""
-    if not 0 < value < np.inf:
-        return "1e-6"
-    exponent = np.floor(np.log10(value))
-    return f"{np.ceil(value / 10.0**exponent) * 10.0**exponent:.0e}".replace("e-0", "e-")
+        return ending(self, state, at)
 
 
 def solver_bytes(size: Size, columns: int, model: Model, method: Method, sparse: bool) -> int:

@@ -20,6 +20,7 @@ import numpy as np
 
 Numbers = np.ndarray[Any, np.dtype[np.float64]]
 Flags = np.ndarray[Any, np.dtype[np.bool_]]
+Indices = np.ndarray[Any, np.dtype[np.int64]]
 MOST = 1024  # elements: with more, corners may cost more than the systems that they spare
 _CORNERS = 8  # an element, at most
 _SAME = 1e-9  # relative: a corner so near the last is the one just passed
@@ -32,11 +33,12 @@ class _Active:
         n = len(H)
         self._H, self._order, self._count = H, np.zeros(n, np.int64), 0
         self._inverse, self._rows = np.zeros((n, n)), np.zeros((n, n))
+        self._scratch = np.empty(n * n)
         for j in np.flatnonzero(free):
             self.add(int(j))
 
     @property
-    def elements(self) -> np.ndarray[Any, np.dtype[np.int64]]:
+    def elements(self) -> Indices:
         """(a,) their numbers, in the order of `inverse` and `rows`."""
         return self._order[: self._count]
 
@@ -56,18 +58,23 @@ class _Active:
         beside = row[self.elements]  # (a,)
         through = inverse @ beside
         left = row[j] - beside @ through
-        inverse += through[:, None] * (through / left)
+        inverse += self._outer(through, through / left)
         self._inverse[a, :a] = self._inverse[:a, a] = -through / left
         self._inverse[a, a] = 1 / left
         self._rows[a], self._order[a] = row, j
         self._count += 1
+
+    def _outer(self, a: Numbers, b: Numbers) -> Numbers:
+        """a·bᵀ, in memory that the next one overwrites."""
+        out = self._scratch[: len(a) * len(b)].reshape(len(a), len(b))
+        return np.multiply(a[:, None], b, out=out)
 
     def remove(self, j: int) -> None:
         """Take j out; the last takes its place."""
         i, last = int(np.flatnonzero(self.elements == j)[0]), self._count - 1
         gone = self.inverse[i] / np.sqrt(self.inverse[i, i])  # (a,)
         inverse = self.inverse
-        inverse -= gone[:, None] * gone
+        inverse -= self._outer(gone, gone)
         inverse[i], self._rows[i], self._order[i] = (
             inverse[last], self._rows[last], self._order[last]
         )  # fmt: skip
@@ -101,11 +108,16 @@ def follow(
             return None
         A, inverse, rows = active.elements, active.inverse, active.rows
         u, v = -inverse @ c[A], inverse @ signs[A]  # (a,)
-        until, corner = _next(c, free, signs, active, u, v, now, passed)
+        steady, falling = c + u @ rows, v @ rows  # (n,): slopes are steady − λ·falling
+        at = _corners(free, A, u, v, steady, falling, now)
+        if passed >= 0 and (signs[passed] or at[passed] > (1 - _SAME) * now):
+            at[passed] = 0  # a line has one corner of each kind: it is the one just passed
+        corner = int(at.argmax())
+        until = float(at[corner])
         count = int((strengths[reached:] >= until).sum())
         if count:  # what many corners have left of rounding is in no result
-            u -= inverse @ (c[A] + u @ rows[:, A])
-            v -= inverse @ (v @ rows[:, A] - signs[A])
+            u -= inverse @ steady[A]
+            v -= inverse @ (falling[A] - signs[A])
             x = u[:, None] - strengths[reached : reached + count] * v[:, None]  # (a, count)
             kept = free[A][:, None] | (x * signs[A][:, None] > 0)
             found[A, reached : reached + count] = np.where(kept, x, 0.0)
@@ -116,34 +128,20 @@ def follow(
             active.remove(corner)
             signs[corner] = 0
         else:
-            signs[corner] = -np.sign(c[corner] + (u - until * v) @ rows[:, corner])
+            signs[corner] = -np.sign(steady[corner] - until * falling[corner])
             active.add(corner)
         now, passed = until, corner
     return None
 
 
-def _next(
-    c: Numbers,
-    free: Flags,
-    signs: Numbers,
-    active: _Active,
-    u: Numbers,
-    v: Numbers,
-    now: float,
-    passed: int,
-) -> tuple[float, int]:
-    """The strength of the next corner below `now`, 0 if there is none, and whose it is."""
-    A, rows = active.elements, active.rows
-    steady, falling = c + u @ rows, v @ rows  # (n,): slopes are steady − λ·falling
+def _corners(
+    free: Flags, A: Indices, u: Numbers, v: Numbers, steady: Numbers, falling: Numbers, now: float
+) -> Numbers:
+    """(n,) the strength below `now` at which an element leaves 0 or comes to it, or 0."""
     with np.errstate(divide="ignore", invalid="ignore"):
         # a slope is λ with the sign of `steady`: with the other it was before, or will never be
         at = np.abs(steady) / (1 + np.where(steady < 0, -falling, falling))
-        at = np.minimum(at, now)
-        at[A] = u / v
-    at[A] = np.where(at[A] < now, at[A], 0.0)
+        at, crossings = np.minimum(at, now), u / v
+    at[A] = np.where(crossings < now, crossings, 0.0)
     at[free] = 0
-    if passed >= 0 and (signs[passed] or at[passed] > (1 - _SAME) * now):
-        at[passed] = 0  # a line has one corner of each kind: it is the one just passed
-    at = np.where((at > 0) & np.isfinite(at), at, 0.0)
-    corner = int(at.argmax())
-    return float(at[corner]), corner
+    return np.where((at > 0) & np.isfinite(at), at, 0.0)

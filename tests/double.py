@@ -495,6 +495,7 @@ class Cupy:
         a, b = (self._held(arg) for arg in args)
         for one in (a, b):  # cuBLAS takes rows or columns in order; anything else is copied first
             self.counts.allocations += not (one.flags.c_contiguous or one.flags.f_contiguous)
+        self.counts.allocations += a.shape[:-2] != b.shape[:-2]  # a batch is broadcast by copies
         if out is None:
             return self._new(np.matmul(a, b))
         target = self._target(out, [a, b])

@@ -50,6 +50,15 @@ def test_elements_leave_on_the_way():
     assert left.any()
 
 
+def test_at_a_corner_the_element_is_0():
+    X, y = rows(60, 10, 1)
+    H, c = X.T @ X / 60, -X.T @ y / 60
+    corners, _, path = lars_path_gram(X.T @ y, X.T @ X, n_samples=60, method="lasso")
+    found = follow(H, c, np.zeros(10, bool), corners[:-1])
+    assert ((found != 0) == (path[:, :-1] != 0)).all()
+    assert found.any(axis=1).sum() >= 8
+
+
 def test_equal_slopes_enter_one_after_the_other():
     found = follow(np.eye(4), -np.array([1.0, 1, -1, 0.5]), np.zeros(4, bool), np.array([1, 0.5]))
     assert np.allclose(found, [[0, 0.5], [0, 0.5], [0, -0.5], [0, 0]])

@@ -23,6 +23,7 @@ Flags = np.ndarray[Any, np.dtype[np.bool_]]
 Indices = np.ndarray[Any, np.dtype[np.int64]]
 MOST = 1024  # elements: with more, corners may cost more than the systems that they spare
 _CORNERS = 8  # an element, at most
+_ROUNDING = 256 * float(np.finfo(np.float64).eps)
 _SAME = 1e-9  # relative: a corner so near the last is the one just passed
 
 
@@ -119,7 +120,8 @@ def follow(
             u -= inverse @ steady[A]
             v -= inverse @ (falling[A] - signs[A])
             x = u[:, None] - strengths[reached : reached + count] * v[:, None]  # (a, count)
-            kept = free[A][:, None] | (x * signs[A][:, None] > 0)
+            rounding = _ROUNDING * np.abs(u)  # (a,): at a corner x is 0
+            kept = free[A][:, None] | (x * signs[A][:, None] > rounding[:, None])
             found[A, reached : reached + count] = np.where(kept, x, 0.0)
             reached += count
         if reached == len(strengths):

@@ -64,6 +64,38 @@ def test_equal_slopes_enter_one_after_the_other():
     assert np.allclose(found, [[0, 0.5], [0, 0.5], [0, -0.5], [0, 0]])
 
 
+def test_ties_lead_no_path_astray():
+    """Small integers: elements enter and leave together, but for rounding."""
+    told = 0
+    for seed in range(400):
+        rng = np.random.default_rng(seed)
+        n = int(rng.integers(2, 5))
+        X = rng.integers(-1, 2, (2 * n, n)).astype(float)
+        H, c = X.T @ X, -X.T @ rng.integers(-2, 3, 2 * n).astype(float)
+        if np.linalg.eigvalsh(H)[0] < 0.1 or not c.any():
+            continue
+        strengths = np.linspace(np.abs(c).max(), 0, 9)
+        found = follow(H, c, np.zeros(n, bool), strengths)
+        for k, strength in enumerate(strengths):
+            x = slowly(H, c, np.zeros(n, bool), strength)
+            assert np.abs(found[:, k] - x).max() < 1e-12
+        told += 1
+    assert told > 200
+
+
+def test_two_that_enter_together_both_stay():
+    X = np.array([[-1.0, -1], [1, 1], [1, -1], [-1, -1], [-1, -1]])
+    c = -X.T @ np.array([-2.0, -1, 0, 0, -2])
+    found = follow(X.T @ X, c, np.zeros(2, bool), np.array([1.0]))
+    assert np.allclose(found[:, 0], 0.25, atol=1e-12)
+
+
+def test_dependent_elements_are_not_followed():
+    X, y = rows(60, 4)
+    X = np.column_stack([X, X[:, 0] + X[:, 1] + 1e-9 * X[:, 2]])
+    assert follow(X.T @ X, -X.T @ y, np.zeros(5, bool), np.zeros(1)) is None
+
+
 def test_it_ends_at_a_corner_where_it_is_told_to():
     X, y = rows(60, 10)
     asked = []

@@ -23,6 +23,8 @@ Flags = np.ndarray[Any, np.dtype[np.bool_]]
 Indices = np.ndarray[Any, np.dtype[np.int64]]
 MOST = 1024  # elements: with more, corners may cost more than the systems that they spare
 _CORNERS = 8  # an element, at most
+_WRONG = 1e-8  # of the terms of u
+_LEFT = 1e-9  # of an element's curvature that those in A must leave
 _ROUNDING = 256 * float(np.finfo(np.float64).eps)
 _SAME = 1e-9  # relative: a corner so near the last is the one just passed
 
@@ -53,17 +55,23 @@ class _Active:
         """(a, n) of H."""
         return self._rows[: self._count]
 
-    def add(self, j: int) -> None:
-        """Let j in: the inverse of a matrix of blocks, the last of which is a number."""
+    def add(self, j: int) -> bool:
+        """Let j in: the inverse of a matrix of blocks, the last of which is a number.
+
+        Returns whether it could be: j must have something that those before it do not.
+        """
         a, inverse, row = self._count, self.inverse, self._H[j]
         beside = row[self.elements]  # (a,)
         through = inverse @ beside
         left = row[j] - beside @ through
+        if not left > _LEFT * row[j]:
+            return False
         inverse += self._outer(through, through / left)
         self._inverse[a, :a] = self._inverse[:a, a] = -through / left
         self._inverse[a, a] = 1 / left
         self._rows[a], self._order[a] = row, j
         self._count += 1
+        return True
 
     def _outer(self, a: Numbers, b: Numbers) -> Numbers:
         """a·bᵀ, in memory that the next one overwrites."""
@@ -100,7 +108,8 @@ def follow(
         should_stop: asked at every corner.
 
     Returns:
-        (n, k), or None where it was told to stop or came to no end.
+        (n, k), or None where it was told to stop, or rounding has led it astray: there are more
+        than 8 corners an element, an element has the wrong sign, or depends on others.
     """
     n, found, reached = len(c), np.zeros((len(c), len(strengths))), 0
     active, signs, now, passed = _Active(H, free), np.zeros(n), np.inf, -1
@@ -110,9 +119,9 @@ def follow(
         A, inverse, rows = active.elements, active.inverse, active.rows
         u, v = -inverse @ c[A], inverse @ signs[A]  # (a,)
         steady, falling = c + u @ rows, v @ rows  # (n,): slopes are steady − λ·falling
-        at = _corners(free, A, u, v, steady, falling, now)
-        if passed >= 0 and (signs[passed] or at[passed] > (1 - _SAME) * now):
-            at[passed] = 0  # a line has one corner of each kind: it is the one just passed
+        at = _corners(free, A, signs, u, v, steady, falling, now)
+        if passed >= 0 and not signs[passed] and at[passed] > (1 - _SAME) * now:
+            at[passed] = 0  # it has just left A: its line has this corner and no other
         corner = int(at.argmax())
         until = float(at[corner])
         count = int((strengths[reached:] >= until).sum())
@@ -120,8 +129,12 @@ def follow(
             u -= inverse @ steady[A]
             v -= inverse @ (falling[A] - signs[A])
             x = u[:, None] - strengths[reached : reached + count] * v[:, None]  # (a, count)
-            rounding = _ROUNDING * np.abs(u)  # (a,): at a corner x is 0
-            kept = free[A][:, None] | (x * signs[A][:, None] > rounding[:, None])
+            size = np.abs(u)[:, None]  # of which x is the rest: at a corner rounding
+            ahead, always = x * signs[A][:, None], free[A][:, None]
+            terms = np.abs(inverse) @ np.abs(c[A])  # (a,) what u is the rest of
+            if (~always & (ahead < -_WRONG * terms[:, None])).any():
+                return None
+            kept = always | (ahead > _ROUNDING * size)
             found[A, reached : reached + count] = np.where(kept, x, 0.0)
             reached += count
         if reached == len(strengths):
@@ -131,19 +144,29 @@ def follow(
             signs[corner] = 0
         else:
             signs[corner] = -np.sign(steady[corner] - until * falling[corner])
-            active.add(corner)
+            if not active.add(corner):
+                return None
         now, passed = until, corner
     return None
 
 
 def _corners(
-    free: Flags, A: Indices, u: Numbers, v: Numbers, steady: Numbers, falling: Numbers, now: float
+    free: Flags,
+    A: Indices,
+    signs: Numbers,
+    u: Numbers,
+    v: Numbers,
+    steady: Numbers,
+    falling: Numbers,
+    now: float,
 ) -> Numbers:
-    """(n,) the strength below `now` at which an element leaves 0 or comes to it, or 0."""
+    """(n,) the strength up to `now` at which an element leaves 0 or comes to it, or 0.
+
+    Several may have the same one, which by rounding is above `now` for those whose turn comes last.
+    """
     with np.errstate(divide="ignore", invalid="ignore"):
         # a slope is λ with the sign of `steady`: with the other it was before, or will never be
         at = np.abs(steady) / (1 + np.where(steady < 0, -falling, falling))
-        at, crossings = np.minimum(at, now), u / v
-    at[A] = np.where(crossings < now, crossings, 0.0)
+        at[A] = np.where(signs[A] * v < 0, u / v, 0.0)  # those on their way to 0
     at[free] = 0
-    return np.where((at > 0) & np.isfinite(at), at, 0.0)
+    return np.where((at > 0) & np.isfinite(at), np.minimum(at, now), 0.0)

@@ -44,8 +44,8 @@ def hessian_bytes(order: int, blocks: int, columns: int, sparse: bool) -> int:
         sparse: whether there is l1; then one is worked on at a time.
     """
     one = 8 * order**2
-    if sparse:  # with the inverse and the rows of a path
-        return 5 * one
+    if sparse:  # beside it what a test of independence needs, or a path
+        return 6 * one
     return 3 * min(columns * blocks * one, max(blocks * one, MOST_HESSIANS))
 
 

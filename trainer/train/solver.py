@@ -174,8 +174,9 @@ class SolverStack:
             w[o.inner] = device.to_device(bias, np.float64)
             w[o.inner] += self.basis.shift(xp, given)
         if self.model.coupled:  # moved alike they change no output, but cost scores their digits
-            free = slice(o.inner if self.sparse else 0, None)
-            w[free] -= w[free].sum(axis=1, keepdims=True) / self.shape[1]
+            r = o.inner
+            w[:r] -= xp.where((o.l2 > 0) & (self.l1 > 0), 0.0, alike(xp, w[:r], self.l1))
+            w[r:] -= w[r:].sum(axis=1, keepdims=True) / self.shape[1]
         K, m = self.columns, self.settings.method.pairs
         state = State(0, live=np.ones(K, bool))
         state.arrays = {

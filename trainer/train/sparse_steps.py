@@ -1,8 +1,8 @@
 """Steps to the minimiser of J's second-order model with l1 (Lee, Sun & Saunders 2014).
 
-Of a squared loss that is the optimum, and all strengths of l1 have theirs on one path. Elsewhere
-columns go from strong penalties to weak ones, each from the one before; if its minimum is the only
-one, it is what the column would have found from its own point.
+Of a squared loss that is the optimum. Where it is the only one it is the same from anywhere: then
+columns of one l2 have theirs on a path, or, where they are few, each starts where the next stronger
+l1 ended. All others start at their own points.
 
 Shapes: P parameters an output (weights, and a bias), C outputs, K columns.
 """
@@ -48,8 +48,9 @@ def sparse_steps(stack: SolverStack, state: State, which: Flags, new: Array) -> 
 def _follow(stack: SolverStack, state: State, which: Flags, new: Array) -> Flags:
     """First steps of a squared loss, by one path for each l2.
 
-    Returns the columns that have theirs: none where there are few, or where parameters depend on
-    each other, as minima may then not be the only ones.
+    Returns the columns that have theirs: none where there are few, where there are too many
+    parameters or they depend on each other, as minima may then not be the only ones, or where
+    rounding led a path astray.
     """
     device, o, settings = stack.device, stack.objective, stack.settings
     done = np.zeros_like(which)
@@ -57,7 +58,9 @@ def _follow(stack: SolverStack, state: State, which: Flags, new: Array) -> Flags
     if not many or not stack.hessians.independent():
         return done
     gram = device.to_host(stack.hessians.gram())  # device -> host
-    slopes = device.to_host(stack.at_zeros(full=False)[1][..., 0])  # (P, C); device -> host
+    zeros = np.flatnonzero(which & (state.numbers["at_zeros"] > 0))
+    known = state.arrays["g"][..., zeros[:1]] if len(zeros) else stack.at_zeros(full=False)[1]
+    slopes = device.to_host(known[..., 0])  # (P, C); device -> host
     free = np.arange(o.shape[0]) >= o.inner
     for l2 in np.unique(settings.l2[which]):
         columns = np.flatnonzero(which & (settings.l2 == l2))

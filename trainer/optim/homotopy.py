@@ -23,7 +23,7 @@ Flags = np.ndarray[Any, np.dtype[np.bool_]]
 Indices = np.ndarray[Any, np.dtype[np.int64]]
 MOST = 1024  # elements: with more, corners may cost more than the systems that they spare
 _CORNERS = 8  # an element, at most
-_WRONG = 1e-8  # of the terms of u
+_ASTRAY = 1e-8  # of the largest slope at 0, each by the root of its element's curvature
 _LEFT = 1e-9  # of an element's curvature that those in A must leave
 _ROUNDING = 256 * float(np.finfo(np.float64).eps)
 _SAME = 1e-9  # relative: a corner so near the last is the one just passed
@@ -108,8 +108,8 @@ def follow(
         should_stop: asked at every corner.
 
     Returns:
-        (n, k), or None where it was told to stop, or rounding has led it astray: there are more
-        than 8 corners an element, an element has the wrong sign, or depends on others.
+        (n, k); None where it was told to stop, or where an element depends on others or rounding
+        has led it astray: there are more than 8 corners an element, or a point is no minimum.
     """
     n, found, reached = len(c), np.zeros((len(c), len(strengths))), 0
     active, signs, now, passed = _Active(H, free), np.zeros(n), np.inf, -1
@@ -131,14 +131,11 @@ def follow(
             x = u[:, None] - strengths[reached : reached + count] * v[:, None]  # (a, count)
             size = np.abs(u)[:, None]  # of which x is the rest: at a corner rounding
             ahead, always = x * signs[A][:, None], free[A][:, None]
-            terms = np.abs(inverse) @ np.abs(c[A])  # (a,) what u is the rest of
-            if (~always & (ahead < -_WRONG * terms[:, None])).any():
-                return None
             kept = always | (ahead > _ROUNDING * size)
             found[A, reached : reached + count] = np.where(kept, x, 0.0)
             reached += count
         if reached == len(strengths):
-            return found
+            return found if _are_least(H, c, free, strengths, found) else None
         if signs[corner]:
             active.remove(corner)
             signs[corner] = 0
@@ -170,3 +167,14 @@ def _corners(
         at[A] = np.where(signs[A] * v < 0, u / v, 0.0)  # those on their way to 0
     at[free] = 0
     return np.where((at > 0) & np.isfinite(at), np.minimum(at, now), 0.0)
+
+
+def _are_least(H: Numbers, c: Numbers, free: Flags, strengths: Numbers, x: Numbers) -> bool:
+    """Whether points (n, k) are minima, by their subgradients."""
+    own, slopes = np.where(free[:, None], 0.0, strengths), c[:, None] + H @ x  # (n, k)
+    off = np.where((x != 0) | free[:, None], slopes + own * np.sign(x), 0.0)
+    off = np.maximum(np.abs(off), np.where(x == 0, np.abs(slopes) - own, 0.0))
+    size = np.sqrt(np.maximum(np.diagonal(H), 0.0))  # 0 for what is constant, whose slope is too
+    with np.errstate(divide="ignore", invalid="ignore"):
+        largest = np.nanmax(np.abs(c) / size, initial=0.0)
+    return bool((off <= _ASTRAY * largest * size[:, None]).all())

@@ -39,13 +39,14 @@ def alike(xp: Any, weights: Array, l1: Array) -> Array:
     """What softmax's weights (r, C, K) of a feature may all be lowered by, (r, 1, K).
 
     It changes no output, and without l2 it may leave ‖W‖₁ as it is too: anywhere between the two
-    middle weights of an even C. Of these points, which are all minima, the one of least ‖W‖² is
-    what a vanishing l2 would choose. Without l1 nothing else decides.
+    middle weights of an even C; of an odd C there is one. Of these points, which are all minima,
+    the one of least ‖W‖² is what a vanishing l2 would choose. Without l1 nothing else decides.
     """
     C = weights.shape[1]
     mean = weights.sum(axis=1, keepdims=True) / C
     ordered = xp.sort(weights, axis=1)
     low, high = ordered[:, (C - 1) // 2, None], ordered[:, C // 2, None]  # (r, 1, K)
-    found = xp.where(l1 > 0, xp.minimum(xp.maximum(mean, low), high), mean)
+    middle = xp.minimum(xp.maximum(mean, low), high) if C % 2 == 0 else xp.zeros_like(mean)
+    found = xp.where(l1 > 0, middle, mean)
     rounding = _EPS * xp.absolute(weights).max(axis=1, keepdims=True)  # zeros stay zeros
     return xp.where(xp.absolute(found) > rounding, found, 0.0)

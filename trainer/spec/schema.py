@@ -265,7 +265,10 @@ class Data(Block):
 
     @cached_property
     def text(self) -> str:
-        """Equal for equal settings. Trials share their data: it is written once for all."""
+        """Equal for equal settings. Trials share their data: it is written once for all.
+
+        A copy with an update takes it along: it must be made before this is asked for.
+        """
         return str(self)
 
 

@@ -212,14 +212,14 @@ def test_a_path_of_l1_takes_one_step_and_is_its_single_columns(outputs):
     y = X[:, :4] @ rng.standard_normal((4, outputs)) + rng.standard_normal((80, outputs)) + 5
     p = rng.exponential(size=80)
     problem = Problem("linear", "linear", X, y, p / p.sum(), 0.0, 0.0, True)
-    l1 = np.concatenate([np.geomspace(1, 1e-3, 10), np.geomspace(1, 1e-3, 9), [0.1]])
-    l2 = np.concatenate([np.zeros(10), np.full(9, 0.05), [1.0]])  # two paths, and one beside them
-    order = rng.permutation(20)
+    l1 = np.concatenate([np.geomspace(1, 1e-3, 25), np.geomspace(1, 1e-3, 24), [0.1]])
+    l2 = np.concatenate([np.zeros(25), np.full(24, 0.05), [1.0]])  # two paths, and one beside them
+    order = rng.permutation(50)
     l1, l2 = l1[order], l2[order]
-    first = rng.standard_normal((13, outputs, 20)), rng.standard_normal((outputs, 20))
+    first = rng.standard_normal((13, outputs, 50)), rng.standard_normal((outputs, 50))
     together = solved(problem, "auto", l2, l1, 1e-10, first=first)
-    assert [(o.status, o.step) for o in together.outcomes] == [("converged", 1)] * 20
-    for k in range(20):
+    assert [(o.status, o.step) for o in together.outcomes] == [("converged", 1)] * 50
+    for k in range(50):
         alone = solved(problem, "auto", l2[k], l1[k], 1e-10)
         assert ((alone.weights[..., 0] != 0) == (together.weights[..., k] != 0)).all()
         apart = np.abs(alone.weights[..., 0] - together.weights[..., k]).max()

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 Array = Any
 Flags = np.ndarray[Any, np.dtype[np.bool_]]
-_ON_PATH = 8  # columns from which on a path takes less than as many minima from one to the next
+_ON_PATH = 24  # columns from which on a path takes less than as many minima from one to the next
 _NEAR = 0.8  # of l1: weights with slopes below it are not expected to leave 0
 
 

@@ -18,6 +18,8 @@ from typing import Any
 
 import numpy as np
 
+from trainer.optim.orthants import pseudo_gradient
+
 Numbers = np.ndarray[Any, np.dtype[np.float64]]
 Flags = np.ndarray[Any, np.dtype[np.bool_]]
 Indices = np.ndarray[Any, np.dtype[np.int64]]
@@ -112,7 +114,7 @@ def follow(
         has led it astray: there are more than 8 corners an element, or a point is no minimum.
     """
     n, found, reached = len(c), np.zeros((len(c), len(strengths))), 0
-    active, signs, now, passed = _Active(H, free), np.zeros(n), np.inf, -1
+    active, signs, now, gone = _Active(H, free), np.zeros(n), np.inf, -1
     for _ in range(_CORNERS * n + 1):
         if should_stop():
             return None
@@ -120,8 +122,8 @@ def follow(
         u, v = -inverse @ c[A], inverse @ signs[A]  # (a,)
         steady, falling = c + u @ rows, v @ rows  # (n,): slopes are steady − λ·falling
         at = _corners(free, A, signs, u, v, steady, falling, now)
-        if passed >= 0 and not signs[passed] and at[passed] > (1 - _SAME) * now:
-            at[passed] = 0  # it has just left A: its line has this corner and no other
+        if gone >= 0 and at[gone] > (1 - _SAME) * now:
+            at[gone] = 0  # it has just left A: its line has this corner and no other
         corner = int(at.argmax())
         until = float(at[corner])
         count = int((strengths[reached:] >= until).sum())
@@ -136,14 +138,14 @@ def follow(
             reached += count
         if reached == len(strengths):
             return found if _are_least(H, c, free, strengths, found) else None
+        now, gone = until, -1
         if signs[corner]:
             active.remove(corner)
-            signs[corner] = 0
+            signs[corner], gone = 0, corner
         else:
             signs[corner] = -np.sign(steady[corner] - until * falling[corner])
             if not active.add(corner):
                 return None
-        now, passed = until, corner
     return None
 
 
@@ -172,8 +174,7 @@ def _corners(
 def _are_least(H: Numbers, c: Numbers, free: Flags, strengths: Numbers, x: Numbers) -> bool:
     """Whether points (n, k) are minima, by their subgradients."""
     own, slopes = np.where(free[:, None], 0.0, strengths), c[:, None] + H @ x  # (n, k)
-    off = np.where((x != 0) | free[:, None], slopes + own * np.sign(x), 0.0)
-    off = np.maximum(np.abs(off), np.where(x == 0, np.abs(slopes) - own, 0.0))
+    off = np.abs(pseudo_gradient(np, x, slopes, own))
     size = np.sqrt(np.maximum(np.diagonal(H), 0.0))  # 0 for what is constant, whose slope is too
     with np.errstate(divide="ignore", invalid="ignore"):
         largest = np.nanmax(np.abs(c) / size, initial=0.0)

@@ -14,9 +14,9 @@ from typing import Any, get_args
 from pydantic import Tag
 from pydantic.fields import FieldInfo
 
-from trainer.spec import schema
-from trainer.spec.takes import Absent, Block, Expected
-from trainer.spec.write import flow
+from trainer.config.schema import spec as schema
+from trainer.config.schema.fields import Absent, Block, Expected
+from trainer.config.yaml.write import flow
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "configuration.md"
 _TABLE = re.compile(r"(<!-- keys of (\w+)(?: beyond (\w+))? -->\n).*?(?=<!-- end -->)", re.DOTALL)

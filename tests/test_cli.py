@@ -129,7 +129,7 @@ class Fakes:
         self.status = "finished"
         self.error = None
         self.folder = tmp_path / "run"
-        monkeypatch.setattr("trainer.spec.load.load_spec", self.load_spec)
+        monkeypatch.setattr("trainer.config.load.load_spec", self.load_spec)
         monkeypatch.setattr("trainer.runner.run", self.run)
         monkeypatch.setattr("trainer.plan.plan", lambda spec: f"plan: {spec}\n")
 
@@ -297,7 +297,7 @@ def test_a_signal_before_the_training_ends_the_command(fakes, capfd, monkeypatch
         os.kill(os.getpid(), signum)
         time.sleep(10)
 
-    monkeypatch.setattr("trainer.spec.load.load_spec", load_spec)
+    monkeypatch.setattr("trainer.config.load.load_spec", load_spec)
     assert main(["run", "a.yaml"]) == code
     assert capfd.readouterr() == ("", "interrupted\n")
 

@@ -18,11 +18,12 @@ from safetensors.numpy import load_file
 
 import trainer
 from trainer.cli import main
+from trainer.config import load_spec
+from trainer.config.schema import spec as schema
+from trainer.config.schema.fields import Block
 from trainer.data import prepare
 from trainer.model import MODELS
 from trainer.optim.first_order import OPTIMIZERS
-from trainer.spec import load_spec, schema
-from trainer.spec.takes import Block
 
 ROOT = Path(__file__).parents[1]
 README = ROOT / "README.md"

@@ -11,12 +11,12 @@ import pytest
 from safetensors.numpy import load_file
 from scipy.special import expit, softmax
 
+from trainer.config.schema.spec import Spec
 from trainer.data import prepare
 from trainer.data.rows import Prepared
 from trainer.data.sources import read_for_predict
 from trainer.errors import DataError, DiskError, RunFolderError, UserError
 from trainer.fitted import FittedModel
-from trainer.spec.schema import Spec
 
 rng = np.random.default_rng(0)
 

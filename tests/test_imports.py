@@ -15,7 +15,7 @@ ROOT = Path(trainer.__file__).parent
 STOREYS = [
     ["errors"],
     ["files", "tables", "provenance", "interrupt", "memory", "splitmix", "sweep_progress"],
-    ["location", "step_log", "terminal", "device", "spec"],
+    ["location", "step_log", "terminal", "device", "config"],
     ["data", "model", "optim"],
     ["train", "fitted", "explain"],
     ["build", "folder"],
@@ -30,11 +30,11 @@ STOREYS = [
 STOREY = {room: level for level, rooms in enumerate(STOREYS) for room in rooms}
 # `train` stands on the three below it; `model` and `optim` know arrays and numbers only.
 FORBIDDEN = {
-    "model": {"spec", "data", "device", "optim", "folder"},
-    "optim": {"spec", "data", "device", "model", "folder"},
-    "train": {"spec", "folder"},
+    "model": {"config", "data", "device", "optim", "folder"},
+    "optim": {"config", "data", "device", "model", "folder"},
+    "train": {"config", "folder"},
     "data": {"model", "optim"},
-    "explain": {"spec", "data", "device", "optim"},
+    "explain": {"config", "data", "device", "optim"},
     "report": {"build", "device", "optim", "train"},  # it reads run folders
 }
 HEAVY = ("numpy", "cupy", "plotly", "sklearn", "pydantic", "pyarrow", "rich", "yaml", "safetensors")

@@ -6,8 +6,8 @@ import time
 import pytest
 from stacks import DEVICE
 
+from trainer.config import load_spec
 from trainer.plan import plan
-from trainer.spec import load_spec
 from trainer.train.hessians import Hessians
 
 BASE = {"model": "softmax", "data": {"train": "digits"}, "device": DEVICE.kind}

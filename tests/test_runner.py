@@ -14,10 +14,10 @@ from safetensors.numpy import load_file
 from stacks import DEVICE
 
 import trainer
+from trainer.config import load_spec
 from trainer.errors import DataError
 from trainer.plan import plan
 from trainer.runner import run
-from trainer.spec import load_spec
 from trainer.terminal import Terminal
 
 

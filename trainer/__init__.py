@@ -14,6 +14,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from trainer.config import Spec, load_spec
     from trainer.errors import (
         DataError,
         DeviceError,
@@ -26,13 +27,12 @@ if TYPE_CHECKING:
     from trainer.fitted import FittedModel, load_model
     from trainer.runner import run
     from trainer.runs import Run, load_run
-    from trainer.spec import Spec, load_spec
 
 __version__ = "0.1.0"
 
 _HOMES = {
-    "load_spec": "trainer.spec",
-    "Spec": "trainer.spec",
+    "load_spec": "trainer.config",
+    "Spec": "trainer.config",
     "run": "trainer.runner",
     "Run": "trainer.runs",
     "load_run": "trainer.runs",

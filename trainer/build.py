@@ -9,6 +9,9 @@ from typing import Any
 
 import numpy as np
 
+from trainer.config import Spec
+from trainer.config.checks.rules import has_l1
+from trainer.config.schema.spec import Alpha, FirstOrder, InverseC, NormalInit, Penalty, Solver
 from trainer.data import Prepared, row_weights
 from trainer.device import Device
 from trainer.errors import DataError
@@ -18,9 +21,6 @@ from trainer.model.penalties import elastic_net, from_inverse_c
 from trainer.optim.basis import as_they_are as features_as_they_are
 from trainer.optim.basis import uncorrelated
 from trainer.optim.schedules import Schedule
-from trainer.spec import Spec
-from trainer.spec.rules import has_l1
-from trainer.spec.schema import Alpha, FirstOrder, InverseC, NormalInit, Penalty, Solver
 from trainer.train.chunks import RowSet
 from trainer.train.evaluate import Held
 from trainer.train.method import Size, choose_method, hessian_order

@@ -97,9 +97,9 @@ def _command(argv: Sequence[str]) -> int:
 
 
 def _run(args: argparse.Namespace, terminal: Terminal, interrupt: Interrupt) -> int:
+    from trainer.config.load import load_spec
     from trainer.plan import plan
     from trainer.runner import run
-    from trainer.spec.load import load_spec
 
     spec = load_spec(args.config, args.overrides)
     if args.check or args.plan:

@@ -7,10 +7,10 @@ import math
 import numpy as np
 
 from trainer.build import Columns
+from trainer.config import Spec
+from trainer.config.schema.spec import L2L1, Sgd, Solver
 from trainer.data import Summary
 from trainer.model.curvature import largest_curvature
-from trainer.spec import Spec
-from trainer.spec.schema import L2L1, Sgd, Solver
 from trainer.train.stack import Settings
 
 _TAME_LR = 0.01  # what any of the optimizers survives on scaled features

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from trainer.spec.schema import Solver
+from trainer.config.schema.spec import Solver
 from trainer.sweep.select import Chosen, TrialResult, ranks
 from trainer.terminal import Verbatim, printable
 

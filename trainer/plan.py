@@ -15,8 +15,8 @@ import numpy as np
 
 from trainer import device as devices
 from trainer.build import build, initial_state, steps_per_unit
-from trainer.spec import Spec
-from trainer.spec.schema import Solver
+from trainer.config import Spec
+from trainer.config.schema.spec import Solver
 from trainer.sweep.layout import Planned
 from trainer.sweep.sweep import Sweep, set_up
 from trainer.train.evaluate import Evaluator

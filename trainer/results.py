@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from trainer.build import minimized
-from trainer.spec import Spec
-from trainer.spec.schema import Select, Solver
+from trainer.config import Spec
+from trainer.config.schema.spec import Select, Solver
 from trainer.sweep.rungs import Rung
 from trainer.sweep.select import Chosen, ColumnResult, TrialResult, ranks
 

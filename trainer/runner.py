@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from trainer import device as devices
+from trainer.config import Spec, load_spec
 from trainer.describe import data_line, objective_line, spec_line
 from trainer.errors import DiskError, TrainerError
 from trainer.finish import finish
@@ -18,7 +19,6 @@ from trainer.interrupt import Interrupt
 from trainer.location import check_free
 from trainer.report import write_report
 from trainer.runs import Run
-from trainer.spec import Spec, load_spec
 from trainer.sweep.clock import Clock
 from trainer.sweep.sweep import Sweep, set_up, sweep_line, train
 from trainer.terminal import Terminal

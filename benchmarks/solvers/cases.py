@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.problems import Array, synthetic
+from trainer.config import load_spec
 from trainer.data import prepare
-from trainer.spec import load_spec
 
 MODELS = {"digits": "softmax", "breast_cancer": "logistic", "diamonds": "linear"}
 PROBLEMS = ("digits", "breast_cancer", "embeddings", "synthetic", "diamonds")

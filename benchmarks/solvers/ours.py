@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 
 from benchmarks.solvers.tasks import Solutions, Task, base
+from trainer.config import load_spec
 from trainer.device import choose
-from trainer.spec import load_spec
 from trainer.sweep.sweep import Sweep, set_up, train
 from trainer.watch import Silent
 

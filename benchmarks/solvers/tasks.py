@@ -11,9 +11,9 @@ import numpy as np
 from benchmarks.problems import Array
 from benchmarks.solvers.cases import Case
 from trainer.build import largest_l1, lay
+from trainer.config import load_spec
 from trainer.data import parts, prepare, read
 from trainer.device import choose
-from trainer.spec import load_spec
 
 FOLDS = 5
 Solutions = list[tuple[Array, Array]]

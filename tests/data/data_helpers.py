@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from trainer.config.schema.spec import Spec
 from trainer.data import Encoder, Prepared, Rows, prepare
-from trainer.spec.schema import Spec
 
 
 def prepared(

@@ -188,8 +188,8 @@ def _in_this_process(case: Case) -> tuple[int, str, str]:
 
 def _is_long(argv: list[str]) -> bool:
     """Whether a config is valid and asks for more work than a test has time for."""
+    from trainer.config import load_spec
     from trainer.errors import TrainerError
-    from trainer.spec import load_spec
 
     try:
         spec = load_spec(argv[1], [arg for arg in argv[2:] if "=" in arg])

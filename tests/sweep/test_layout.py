@@ -11,12 +11,12 @@ from stacks import CPU, DEVICE
 
 import trainer
 from trainer.build import largest_l1, lay
+from trainer.config import load_spec
 from trainer.data import prepare
 from trainer.errors import DataError
 from trainer.optim.first_order import OPTIMIZERS
 from trainer.plan import plan
 from trainer.runner import as_spec
-from trainer.spec import load_spec
 from trainer.sweep import memory
 from trainer.sweep.layout import Sources, lay_out, stacks_of
 from trainer.sweep.sweep import set_up

@@ -6,8 +6,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from trainer.config import load_spec
 from trainer.results import best_yaml, refit_spec
-from trainer.spec import load_spec
 from trainer.sweep.select import ColumnResult, TrialResult, choose, rank, ranks
 
 BASE = {"model": "softmax", "data": {"train": "digits"}}

@@ -9,10 +9,10 @@ from stacks import DEVICE, signal_after
 from test_sweep_runs import far, model_of, rows, weights_of
 
 import trainer
+from trainer.config import load_spec
 from trainer.data import parts, read
 from trainer.errors import DataError, SpecError
 from trainer.runner import run as carry_out
-from trainer.spec import load_spec
 from trainer.terminal import Terminal
 
 __all__ = ["rows"]  # a fixture

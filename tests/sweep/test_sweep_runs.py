@@ -10,10 +10,10 @@ from safetensors.numpy import load_file
 from stacks import DEVICE, signal_after
 
 import trainer
+from trainer.config import load_spec
 from trainer.data import parts, prepare, read
 from trainer.data.batches import shuffle
 from trainer.runner import run as carry_out
-from trainer.spec import load_spec
 from trainer.train.state import normal_weights
 
 CONFIGS = Path(trainer.__file__).parents[1] / "configs"

@@ -19,7 +19,7 @@ from trainer.data.usable import usable_rows
 from trainer.errors import DataError
 
 if TYPE_CHECKING:
-    from trainer.spec.schema import Spec
+    from trainer.config.schema.spec import Spec
 
 
 @dataclass(frozen=True, eq=False)

@@ -15,7 +15,7 @@ from trainer.data.part import Part, class_codes, counted, scarcest
 from trainer.errors import DataError
 
 if TYPE_CHECKING:
-    from trainer.spec.schema import Spec
+    from trainer.config.schema.spec import Spec
 
 
 def fold_parts(source: Source, spec: Spec, folds: int, times: int) -> Iterator[Part]:

@@ -14,7 +14,7 @@ from trainer.data.rows import IntArray
 from trainer.errors import DataError
 
 if TYPE_CHECKING:
-    from trainer.spec.schema import Spec
+    from trainer.config.schema.spec import Spec
 
 
 def draw_parts(

@@ -14,7 +14,7 @@ from trainer.data.sources import features_frame, read_source
 from trainer.errors import DataError
 
 if TYPE_CHECKING:
-    from trainer.spec.schema import Spec
+    from trainer.config.schema.spec import Spec
 
 
 @dataclass(frozen=True, eq=False)

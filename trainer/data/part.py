@@ -16,7 +16,7 @@ from trainer.data.rows import IntArray, label_text
 from trainer.data.targets import Target
 
 if TYPE_CHECKING:
-    from trainer.spec.schema import Spec
+    from trainer.config.schema.spec import Spec
 
 
 @dataclass(frozen=True, eq=False)

@@ -10,7 +10,7 @@ from trainer.data.gather import Source
 from trainer.data.part import Part, plain_part
 
 if TYPE_CHECKING:
-    from trainer.spec.schema import Spec
+    from trainer.config.schema.spec import Spec
 
 
 def parts(source: Source, spec: Spec) -> tuple[Part, ...]:

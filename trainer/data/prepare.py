@@ -26,7 +26,7 @@ from trainer.data.targets import Target, fit_target, scaled_target
 from trainer.errors import DataError
 
 if TYPE_CHECKING:
-    from trainer.spec.schema import Spec
+    from trainer.config.schema.spec import Spec
 
 
 class _Split(NamedTuple):

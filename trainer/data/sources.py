@@ -47,7 +47,7 @@ def read_source(source: Any, model: str, like: Like | None, digest: Digest) -> F
     Raises:
         DataError: whatever is wrong with the files.
     """
-    from trainer.spec import schema
+    from trainer.config.schema import spec as schema
 
     labels = model != "linear"
     if isinstance(source, str):

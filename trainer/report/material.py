@@ -11,12 +11,12 @@ from typing import Any, TypeVar
 
 import pyarrow as pa
 
+from trainer.config.yaml.read import read_yaml
 from trainer.errors import RunFolderError
 from trainer.fitted import FittedModel
 from trainer.folder import HISTORY, PREDICTIONS, STEPS, RunFolder
 from trainer.report.unfinished import last_values, rows_so_far, settings_of
 from trainer.report.words import METRICS, text
-from trainer.spec.read import read_yaml
 from trainer.step_log import SCHEMA
 
 T = TypeVar("T")

@@ -51,7 +51,7 @@ def settings_of(folder: Path) -> tuple[dict[str, list[Any]], dict[int, dict[str,
 
     A penalty along a path has no value before the data are read: it is left out.
     """
-    from trainer.spec import load_spec
+    from trainer.config import load_spec
 
     try:
         spec = load_spec(folder / CONFIG)

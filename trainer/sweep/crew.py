@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from trainer.build import Columns, build, initial_state, steps_per_unit
-from trainer.spec.schema import Solver
+from trainer.config.schema.spec import Solver
 from trainer.sweep.clock import Clock, Member, Observer, Rules
 from trainer.sweep.layout import Grounds, Planned
 from trainer.sweep.memory import Arrangement

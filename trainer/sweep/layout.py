@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 
 from trainer.build import Ground, largest_l1, lay, minimized, stack_key
+from trainer.config import Spec
+from trainer.config.sweep.trial import Trial
 from trainer.data import Prepared, Source, parts, prepare_part, prepare_refit, read
 from trainer.data.apart import set_apart
 from trainer.device import Device
-from trainer.spec import Spec
-from trainer.spec.trial import Trial
 from trainer.sweep.rungs import EarlyStopping
 
 Numbers = np.ndarray[Any, np.dtype[np.float64]]

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from trainer.build import Ground
+from trainer.config import Spec
+from trainer.config.checks.rules import has_l1
+from trainer.config.schema.spec import Solver
 from trainer.device import Device
 from trainer.model import MODELS
 from trainer.optim.first_order import OPTIMIZERS
-from trainer.spec import Spec
-from trainer.spec.rules import has_l1
-from trainer.spec.schema import Solver
 from trainer.sweep.layout import Planned, cut
 from trainer.sweep.workers import cores
 from trainer.train.method import Size, choose_method

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from trainer.config import Spec
 from trainer.data import Prepared
 from trainer.fitted import FittedModel
-from trainer.spec import Spec
 from trainer.sweep.clock import Observer, Rules
 from trainer.sweep.crew import Crew, enlist, run
 from trainer.sweep.layout import Column, early_stopping, refit_rows, stacks_of

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 
 from trainer.build import minimized
-from trainer.spec import Spec
-from trainer.spec.trial import SHOTS
+from trainer.config import Spec
+from trainer.config.sweep.trial import SHOTS
 
 _FEWEST = 3  # values of an axis whose ends are edges
 _WIDE = 10  # a 0 beside values that differ by this factor is no end of theirs

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 
 from trainer.build import Columns, build, check_init, metric_names, minimized, steps_per_unit
+from trainer.config import Spec
+from trainer.config.sweep.trial import Trial
 from trainer.device import Device
 from trainer.errors import DataError
-from trainer.spec import Spec
-from trainer.spec.trial import Trial
 from trainer.sweep.clock import Clock, Observer, Rules
 from trainer.sweep.crew import Crew, enlist, run
 from trainer.sweep.layout import (

@@ -1,0 +1,150 @@
+"""Settings that do not go together, each at the key to change."""
+
+import pytest
+from config_helpers import faults, load
+
+from trainer.config.schema.spec import METRICS
+
+TABLE = "data: {train: {table: a.csv, target: y, %s}}"
+# (the file, the key, words of the fault)
+BROKEN = [
+    ("model: softmax\nloss: squared_error", "loss", "write auto"),
+    ("model: linear\nclass_weight: balanced", "class_weight", "linear has no classes; write none"),
+    ("model: linear\nclass_weight: {a: 1}", "class_weight", "linear has no classes; write none"),
+    ("model: softmax\ndata: {train: digits, scale_target: standard}", "data.scale_target",
+     "softmax has classes"),
+    ("model: linear\ndata: {train: digits, stratify: true}", "data.stratify", "write auto or"),
+    ("model: softmax\ndata: {train: digits, val: 0.5, test: 0.5}", "data.test", "leave no rows"),
+    ("model: linear\ndata: {train: digits, test: [{name: a, npy: X, target: y},"
+     " {name: a, npy: Z, target: y}]}", "data.test.1.name", "names two test sets"),
+    ("model: linear\ndata: {train: digits, test: [{name: val, npy: X, target: y}]}",
+     "data.test.0.name", "choose another name"),
+    ("model: linear\n" + TABLE % "columns: [a, y]", "data.train.columns", "'y' is the target"),
+    ("model: linear\n" + TABLE % "categorical: [y]", "data.train.categorical", "is the target"),
+    ("model: linear\n" + TABLE % "drop: [y]", "data.train.drop", "'y' is the target"),
+    ("model: linear\n" + TABLE % "weight: y", "data.train.weight", "'y' is the target"),
+    ("model: linear\n" + TABLE % "columns: [a, w], weight: w", "data.train.columns",
+     "is the weight"),
+    ("model: linear\n" + TABLE % "columns: [a, a]", "data.train.columns", "'a' is listed twice"),
+    ("model: linear\n" + TABLE % "columns: [a], categorical: [b]", "data.train.categorical",
+     "add it to columns"),
+    ("model: linear\n" + TABLE % "drop: [b], categorical: [b]", "data.train.categorical", "remove"),
+    ("model: linear\ndata: {train: {table: a.csv, target: [x, x]}}", "data.train.target", "twice"),
+    ("model: softmax\noptimizer: {epochs: 1, steps: 1}", "optimizer.steps", "not both"),
+    ("model: softmax\noptimizer: {epochs: none}", "optimizer.epochs", "write epochs: 30"),
+    ("model: softmax\noptimizer: {nesterov: true, momentum: 0}", "optimizer.nesterov",
+     "momentum above 0"),
+    ("model: softmax\noptimizer: {name: adamw}\npenalty: {l2: 1e-4}", "penalty.l2",
+     "adamw takes no penalty; write 0 and use optimizer.weight_decay"),
+    ("model: softmax\noptimizer: {name: adamw}\npenalty: {l1: 1e-4}", "penalty.l1", "no penalty"),
+    ("model: softmax\noptimizer: {name: adamw}\npenalty: {C: 1}", "penalty.C", "remove it"),
+    ("model: softmax\noptimizer: {name: adamw}\npenalty: {alpha: 1}", "penalty.alpha", "write 0"),
+    ("model: softmax\noptimizer: {schedule: {final: 0.1}}", "optimizer.schedule.final",
+     "belongs to cosine, not constant"),
+    ("model: softmax\noptimizer: {schedule: {name: cosine, milestones: [1]}}",
+     "optimizer.schedule.milestones", "belongs to step, not cosine"),
+    ("model: softmax\noptimizer: {schedule: {name: cosine, gamma: 0.5}}",
+     "optimizer.schedule.gamma", "belongs to step, not cosine"),
+    ("model: softmax\noptimizer: {schedule: {name: step}}", "optimizer.schedule.milestones",
+     "for example [10, 20]"),
+    ("model: softmax\noptimizer: {schedule: {name: step, milestones: [20, 10]}}",
+     "optimizer.schedule.milestones", "write [10, 20]"),
+    ("model: linear\nearly_stopping: {metric: val_accuracy}", "early_stopping.metric",
+     "linear has no metric 'val_accuracy'; write train_loss, val_loss, val_r2 or val_rmse"),
+    ("model: linear\ndata: {train: diamonds, val: none}\nearly_stopping: {}",
+     "early_stopping.metric", "val_loss needs validation rows; set data.val, or write train_loss"),
+    ("model: softmax\noptimizer: {name: exact}", "optimizer.name",
+     "exact is for linear; softmax takes lbfgs, newton or auto"),
+    ("model: linear\noptimizer: {name: exact}\npenalty: {alpha: 1, l1_ratio: 0.5}",
+     "optimizer.name", "with l1 write newton, lbfgs or auto"),
+    ("model: logistic\nloss: squared_error\noptimizer: {name: newton}", "optimizer.name",
+     "write lbfgs"),
+    ("model: softmax\noptimizer: {name: lbfgs}\nearly_stopping: {}", "early_stopping",
+     "one evaluation; remove it"),
+    ("model: softmax\noptimizer: {name: auto}\nlog: {gradients: 1}", "log.gradients",
+     "write none, or take sgd"),
+    ("model: softmax\noptimizer: {name: auto}\nlog: {eval_every: 5}", "log.eval_every",
+     "auto has one evaluation, at its end; write 1"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("text", "key", "words"), BROKEN)
+def test_a_broken_rule_is_one_fault_at_the_key_to_change(tmp_path, text, key, words):
+    text = text if "data:" in text else text + "\ndata: {train: digits}"
+    (line,) = faults(tmp_path, text)
+    assert f": {key}: " in line
+    assert words in line
+    assert "; " in line
+
+
+def test_the_table_of_rules_is_whole():
+    assert len(BROKEN) == 37
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "model: logistic\nloss: squared_error",
+        "model: linear\nloss: squared_error",
+        "model: linear\ndata: {train: diamonds, scale_target: standard, stratify: false}",
+        "model: logistic\nclass_weight: {a: 2}",
+        "model: softmax\noptimizer: {name: adamw}\npenalty: {alpha: 0, l1_ratio: 1}",
+        "model: softmax\noptimizer: {schedule: {name: step, milestones: [1, 2], gamma: 0.5}}",
+        "model: softmax\noptimizer: {schedule: {name: cosine, final: 0.1, warmup: 3}}",
+        "model: softmax\ndata: {train: digits, val: none}\nearly_stopping: {metric: train_loss}",
+        "model: linear\n" + TABLE % "columns: [a, b], categorical: [b], weight: w, drop: [c]",
+    ],
+)
+def test_what_goes_together_is_taken(tmp_path, text):
+    load(tmp_path, text if "data:" in text else text + "\ndata: {train: digits}")
+
+
+def test_every_metric_of_a_model_can_be_watched(tmp_path):
+    watched = 0
+    for model, names in METRICS.items():
+        for metric in ("train_loss", *(f"val_{name}" for name in names)):
+            text = f"model: {model}\ndata: {{train: digits}}\nearly_stopping: {{metric: {metric}}}"
+            assert load(tmp_path, text).early_stopping.metric == metric
+            watched += 1
+    assert watched == 17
+
+
+def test_rules_are_checked_beside_other_faults_but_not_on_faulty_keys(tmp_path):
+    text = """\
+model: softmax
+loss: squared_error
+data: {train: digits, val: 2, test: 0.9}
+optimizer: {lr: x, epochs: 1, steps: 1, nesterov: true, momentum: no}
+early_stopping: {metric: acc5}
+"""
+    assert [line.split(": ")[1] for line in faults(tmp_path, text)] == [
+        "loss",
+        "data.val",
+        "optimizer.lr",
+        "optimizer.steps",
+        "optimizer.momentum",
+        "early_stopping.metric",
+    ]
+
+
+def test_a_rule_reaches_the_columns_that_val_writes_itself(tmp_path):
+    text = """\
+model: linear
+data:
+  train: {table: a.csv, target: y}
+  val: {table: b.csv, columns: [y]}
+"""
+    (line,) = faults(tmp_path, text)
+    assert line.startswith("a.yaml:4:32: data.val.columns: 'y' is the target")
+
+
+def test_a_rule_that_train_breaks_is_told_once(tmp_path):
+    text = """\
+model: linear
+data:
+  train: {table: a.csv, target: y, columns: [y]}
+  val: {table: b.csv}
+  test: [{name: t, table: c.csv}]
+"""
+    (line,) = faults(tmp_path, text)
+    assert line.startswith("a.yaml:3:45: data.train.columns: ")

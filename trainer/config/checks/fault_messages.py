@@ -1,0 +1,239 @@
+"""What is wrong with a key or a value, and what would be right, from what the schema knows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cache
+from typing import Any, get_args
+
+from pydantic.fields import FieldInfo
+
+from trainer.config.checks import aliases
+from trainer.config.schema.fields import Block, Expected
+from trainer.config.schema.spec import SOURCES, Spec
+from trainer.config.yaml.scalars import Refused, resolve
+from trainer.config.yaml.tree import LARGEST_INTEGER, Path
+from trainer.config.yaml.write import flow
+
+_SHORT = 60  # characters of a text that a proposal repeats
+_LONGEST_PATH = 300
+_NOT_YET = "which this version does not have yet"
+_SOURCE_OF_SUFFIX = (
+    ((".csv", ".csv.gz", ".tsv", ".parquet"), "{{table: {}, target: y}}"),
+    ((".npy",), "{{npy: {}, target: y.npy}}"),
+    ((".npz",), "{{npz: {}, features: X, target: y}}"),
+    ((".libsvm", ".svm", ".svmlight", ".txt"), "{{libsvm: {}}}"),
+)
+
+
+def unknown(path: Path, form: str, cure: str) -> str:
+    """Explain a key that its block, in the form given, does not have; `cure` drops it."""
+    key, here = path[-1], _keys(path[:-1], form)
+    if forms := owners(path):
+        belongs = f"{key} belongs to {aliases.one_of(forms, 'and')}, not {form}"
+        return f"{belongs}; {_our_word(path, here) or cure}"
+    meant = (_our_word(path, here) or _near(path, here)) if isinstance(key, str) else None
+    return f"unknown key; {meant or 'the keys here are ' + aliases.one_of(here, 'and')}"
+
+
+def unknown_path(key: str) -> str:
+    """Explain a swept key that the schema does not have."""
+    last = key.rpartition(".")[2]
+    if last in aliases.KEYS:
+        ours = [word for word in aliases.KEYS[last] if word in known_paths()]
+        if ours:
+            return f"no such key; did you mean {aliases.one_of(ours, 'and')}?"
+    same = [known for known in known_paths() if known.rpartition(".")[2] == last]
+    if 0 < len(same) <= 3:
+        return f"no such key; did you mean {aliases.one_of(same)}?"
+    meant = aliases.nearest(key, known_paths()) or _nearest_last(last)
+    return f"no such key; {f'did you mean {meant}?' if meant else 'for example optimizer.lr'}"
+
+
+def _nearest_last(last: str) -> str | None:
+    by_last = {known.rpartition(".")[2]: known for known in reversed(known_paths())}
+    meant = aliases.nearest(last, list(by_last))
+    return by_last[meant] if meant else None
+
+
+def missing(path: Path, form: str) -> str:
+    """Explain a key that must be there."""
+    field = _field(path, form)
+    return f"missing; write {_takes(field)}, for example {path[-1]}: {_example(field)}"
+
+
+def wrong(
+    path: Path, form: str, kind: str, value: Any, written: str | None, context: Mapping[str, Any]
+) -> str:
+    """Explain a value that its key does not take.
+
+    Args:
+        path: of the key.
+        form: of the block it is in.
+        kind: of the error, in pydantic's words.
+        value: what was read.
+        written: the value as it stands in the file, if a plain scalar.
+        context: `expected` and `choices`, where the schema says them.
+    """
+    field = _field(path, form)
+    got = aliases.show(value)
+    if written is not None and not isinstance(value, str):
+        got = written[:60] or "nothing"
+    if kind == "union_tag_not_found":  # a mapping without the key that tells what source it is
+        keys = aliases.one_of([aliases.show_key(key) for key in value] or ["none"], "and")
+        takes = f"one of the keys {aliases.one_of(SOURCES)}"
+        return f"expected {takes}, got {keys}; for example {{table: a.csv, target: y}}"
+    if kind == "too_short":
+        return f"expected at least one item, got none; for example {_example(field)}"
+    if kind in ("tuple_type", "list_type"):
+        one = isinstance(value, (int, float)) or (isinstance(value, str) and len(value) <= _SHORT)
+        return (
+            f"expected a list, got {got}; for example {flow([value]) if one else _example(field)}"
+        )
+    if isinstance(value, str) and (why := aliases.REFUSED.get(str(path[-1]), {}).get(value)):
+        return f"{aliases.show(value)} is not to be had: {why}"
+    takes = context.get("expected") or _takes(field)
+    choices = context.get("choices", ())
+    right = _meant(path, value, takes, choices)
+    if value in (None, False, 0, "") and ("none" in choices or _is_absent_by_default(field)):
+        right = "write none"
+    return f"expected {takes}, got {got}; {right or f'for example {_example(field)}'}"
+
+
+def owners(path: Path) -> list[str]:
+    """Return the forms of the block around a key that have it."""
+    return [block.form for block in _blocks(path[:-1]) if path[-1] in block.model_fields]
+
+
+# ---------------------------------------------------------------- what was meant
+
+
+def _our_word(path: Path, here: list[str]) -> str | None:
+    """Propose our key for another tool's."""
+    *above, key = path
+    if not isinstance(key, str) or key not in aliases.KEYS:
+        return None
+    ours = []
+    for word in aliases.KEYS[key]:
+        last = word.rpartition(".")[2]
+        is_here = last in here and last != "name"  # many blocks have a name of their own
+        ours.append(aliases.dotted((*above, last)) if is_here else word)
+    meant = f"did you mean {aliases.one_of(ours, 'and')}"
+    if key == "logspace":
+        meant += " (numpy's logspace takes exponents)"
+    return (
+        f"{meant}?"
+        if {*known_paths(), *here}.issuperset(aliases.KEYS[key])
+        else f"{meant}, {_NOT_YET}?"
+    )
+
+
+def _near(path: Path, here: list[str]) -> str | None:
+    """Propose the same key elsewhere, or the nearest spelling here."""
+    *above, key = path
+    elsewhere = [known for known in known_paths() if known.rpartition(".")[2] == key]
+    if 0 < len(elsewhere) <= 3:
+        return f"did you mean {aliases.one_of(elsewhere)}?"
+    nearest = aliases.nearest(key, here)
+    return f"did you mean {aliases.dotted((*above, nearest))}?" if nearest else None
+
+
+def _meant(path: Path, value: Any, takes: str, choices: tuple[str, ...]) -> str | None:
+    """Propose the value that was probably meant."""
+    if isinstance(value, str):
+        return _meant_by_text(path, value, takes, choices)
+    scalar = isinstance(value, (bool, int, float))
+    if takes == "text" or (scalar and takes.startswith(("a name", "the path"))):
+        return "quotes make it text"
+    if isinstance(value, float) and value.is_integer() and "whole number" in takes:
+        return f"write {int(value)}" if 0 < value < LARGEST_INTEGER else None
+    return None
+
+
+def _meant_by_text(path: Path, text: str, takes: str, choices: tuple[str, ...]) -> str | None:
+    if "true or false" in takes and text.lower() in aliases.SWITCHES:
+        return f"write {aliases.SWITCHES[text.lower()]}"
+    if word := aliases.VALUES.get(str(path[-1]), {}).get(text):
+        return f"did you mean {word}" + ("?" if word in choices else f", {_NOT_YET}?")
+    if "{table:" in takes and len(text) <= _LONGEST_PATH:
+        for suffixes, source in _SOURCE_OF_SUFFIX:
+            if text.lower().endswith(suffixes):
+                return f"write {source.format(flow(text))}"
+    if word := aliases.nearest(text, choices):
+        return f"did you mean {word}?"
+    if "number" in takes and _is_number(text):
+        return "write it without quotes"
+    return None
+
+
+def _is_number(text: str) -> bool:
+    try:
+        return isinstance(resolve(text), (int, float))
+    except Refused:
+        return False
+
+
+# ---------------------------------------------------------------- what the schema knows
+
+
+def _blocks(path: Path) -> list[type[Block]]:
+    """Return the forms that the mapping at a path may take."""
+    blocks: list[type[Block]] = [Spec]
+    for key in path:
+        if isinstance(key, int):  # an item of a list: its forms are among those of the list
+            continue
+        fields = [block.model_fields[key] for block in blocks if key in block.model_fields]
+        inner = [part for field in fields for part in _parts(field.annotation)]
+        blocks = [part for part in dict.fromkeys(inner) if _is_block(part)]
+    return blocks
+
+
+def _is_block(part: Any) -> bool:
+    return isinstance(part, type) and issubclass(part, Block)
+
+
+def _parts(annotation: Any) -> list[Any]:
+    """Return a type and all that it is made of, markers included."""
+    inner = [part for argument in get_args(annotation) for part in _parts(argument)]
+    return [annotation, *inner]
+
+
+def _keys(path: Path, form: str) -> list[str]:
+    blocks = [block for block in _blocks(path) if block.form == form]
+    return list(dict.fromkeys(key for block in blocks for key in block.model_fields))
+
+
+def _field(path: Path, form: str) -> FieldInfo | None:
+    *above, key = path
+    blocks = sorted(_blocks(tuple(above)), key=lambda block: block.form != form)
+    return next((b.model_fields[key] for b in blocks if key in b.model_fields), None)
+
+
+def _takes(field: FieldInfo | None) -> str:
+    """Return what a key takes, in words."""
+    if field is None:
+        return "a value"
+    for part in (*field.metadata, *_parts(field.annotation)):
+        if isinstance(part, Expected):
+            return part.phrase(field.annotation)
+    return "a mapping of keys"
+
+
+def _is_absent_by_default(field: FieldInfo | None) -> bool:
+    return field is not None and not field.is_required() and field.default is None
+
+
+def _example(field: FieldInfo | None) -> str:
+    if field is None:  # a weight of class_weight is the only value without a key of its own
+        return "1"
+    return flow(field.examples[0] if field.examples else field.default)
+
+
+@cache
+def known_paths(path: Path = ()) -> list[str]:
+    """Return the dotted paths of all keys of the schema."""
+    paths: dict[str, None] = {}
+    for key in (key for block in _blocks(path) for key in block.model_fields):
+        paths[aliases.dotted((*path, key))] = None
+        paths |= dict.fromkeys(known_paths((*path, key)))
+    return list(paths)

@@ -1,0 +1,274 @@
+"""What no single key can tell: settings that do not go together."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import pairwise
+from typing import Any, NamedTuple
+
+from trainer.config.checks.aliases import VALUES, nearest, one_of, show
+from trainer.config.schema.spec import (
+    L2L1,
+    METRICS,
+    AdamW,
+    InverseC,
+    Log,
+    Penalty,
+    Schedule,
+    Sgd,
+    Solver,
+    Spec,
+    TableSource,
+)
+from trainer.config.yaml.write import flow
+
+
+class Broken(NamedTuple):
+    """A rule that a spec breaks: the key to change, why and to what, and the other keys read."""
+
+    key: str
+    what: str
+    reads: tuple[str, ...] = ()
+
+
+def broken_rules(spec: Spec) -> Iterator[Broken]:
+    """Yield every rule that a spec, valid key by key, breaks."""
+    yield from _model(spec)
+    yield from _data(spec)
+    yield from _tables(spec)
+    yield from _optimizer(spec)
+    yield from _solver(spec)
+    yield from _early_stopping(spec)
+    yield from _repeat(spec)
+    yield from _select(spec)
+
+
+def _model(spec: Spec) -> Iterator[Broken]:
+    if spec.loss == "squared_error" and spec.model == "softmax":
+        what = "squared_error is for linear and logistic, not softmax; write auto"
+        yield Broken("loss", what, ("model",))
+    if spec.model != "linear":
+        if spec.data.scale_target != "none":
+            what = f"{spec.model} has classes, which are not scaled; write none"
+            yield Broken("data.scale_target", what, ("model",))
+        return
+    if spec.class_weight != "none":
+        yield Broken("class_weight", "linear has no classes; write none", ("model",))
+    if spec.data.stratify is True:
+        yield Broken("data.stratify", "linear has no classes; write auto or false", ("model",))
+
+
+def _data(spec: Spec) -> Iterator[Broken]:
+    val, test = spec.data.val, spec.data.test
+    if isinstance(val, float) and isinstance(test, float) and val + test >= 1:
+        what = f"val {val:g} and test {test:g} leave no rows to train on; lower one of them"
+        yield Broken("data.test", what, ("data.val",))
+    if isinstance(test, tuple):
+        names = [source.name for source in test]
+        for i, name in enumerate(names):
+            if name in names[:i]:
+                yield Broken(f"data.test.{i}.name", f"{show(name)} names two test sets; rename one")
+            elif name in ("train", "val"):
+                what = f"{show(name)} is what other rows are called; choose another name"
+                yield Broken(f"data.test.{i}.name", what)
+
+
+def _tables(spec: Spec) -> Iterator[Broken]:
+    """Check the columns of each table; those that val or test take from train are train's."""
+    test = spec.data.test
+    sources: dict[str, Any] = {"data.train": spec.data.train, "data.val": spec.data.val}
+    if isinstance(test, tuple):
+        sources |= {f"data.test.{i}": source for i, source in enumerate(test)}
+    else:
+        sources["data.test"] = test
+    for path, source in sources.items():
+        if isinstance(source, TableSource):
+            yield from _columns(path, source)
+
+
+def _columns(path: str, source: TableSource) -> Iterator[Broken]:
+    targets = (source.target,) if isinstance(source.target, str) else source.target
+    columns = source.columns or ()
+    for key, names in (("target", targets), ("columns", columns)):
+        if repeated := next((name for name in names if names.count(name) > 1), None):
+            yield Broken(f"{path}.{key}", f"{show(repeated)} is listed twice; keep one")
+    for name in targets:
+        for key in ("columns", "categorical", "drop"):
+            if name in (getattr(source, key) or ()):
+                what = f"{show(name)} is the target; leave it out here"
+                yield Broken(f"{path}.{key}", what, (f"{path}.target",))
+    if source.weight in targets:
+        what = f"{show(source.weight)} is the target; name the column of row weights"
+        yield Broken(f"{path}.weight", what, (f"{path}.target",))
+    if source.weight is not None and source.weight in columns:
+        what = f"{show(source.weight)} is the weight; leave it out here"
+        yield Broken(f"{path}.columns", what, (f"{path}.weight",))
+    for name in source.categorical:
+        if (columns and name not in columns) or name in source.drop:
+            what = f"{show(name)} is not among the features; add it to columns, or remove it here"
+            yield Broken(f"{path}.categorical", what, (f"{path}.columns", f"{path}.drop"))
+
+
+def _optimizer(spec: Spec) -> Iterator[Broken]:
+    optimizer, penalty = spec.optimizer, spec.penalty
+    if isinstance(optimizer, Solver):
+        return
+    yield from _schedule(optimizer.schedule)
+    if optimizer.epochs is not None and optimizer.steps is not None:
+        yield Broken(
+            "optimizer.steps",
+            "a run has epochs or steps, not both; remove one, or set it to none",
+            ("optimizer.epochs",),
+        )
+    if optimizer.epochs is None and optimizer.steps is None:
+        yield Broken("optimizer.epochs", "no epochs and no steps; write epochs: 30")
+    if isinstance(optimizer, Sgd) and optimizer.nesterov and optimizer.momentum == 0:
+        what = "needs a momentum above 0; write momentum: 0.9, or nesterov: false"
+        yield Broken("optimizer.nesterov", what, ("optimizer.momentum",))
+    if isinstance(optimizer, AdamW):
+        reads = ("optimizer.name", "optimizer.weight_decay")
+        cure = "write 0 and use optimizer.weight_decay, or take adam"
+        keys = ("l2", "l1") if isinstance(penalty, L2L1) else ("C", "alpha")
+        for key in keys:
+            if getattr(penalty, key, 0) > 0:
+                cure = cure if key != "C" else cure.replace("write 0", "remove it")
+                yield Broken(f"penalty.{key}", f"adamw takes no penalty; {cure}", reads)
+
+
+def _solver(spec: Spec) -> Iterator[Broken]:
+    optimizer = spec.optimizer
+    if not isinstance(optimizer, Solver):
+        return
+    name, reads = optimizer.name, ("optimizer.name",)
+    if name == "exact" and spec.model != "linear":
+        what = f"exact is for linear; {spec.model} takes lbfgs, newton or auto"
+        yield Broken("optimizer.name", what, ("model",))
+    elif name == "exact" and has_l1(spec.penalty):
+        what = "exact is for l2 alone; with l1 write newton, lbfgs or auto"
+        yield Broken("optimizer.name", what, ("penalty",))
+    if name == "newton" and spec.model == "logistic" and spec.loss == "squared_error":
+        what = "newton needs a convex loss, which squared_error on a sigmoid is not; write lbfgs"
+        yield Broken("optimizer.name", what, ("loss", "model"))
+    if spec.early_stopping is not None:
+        what = f"{name} goes to the optimum, of which there is one evaluation; remove it"
+        yield Broken("early_stopping", what, reads)
+    if spec.log.gradients != "none":
+        what = f"{name} does not save its gradients; write none, or take sgd, adam or adamw"
+        yield Broken("log.gradients", what, reads)
+    if spec.log.eval_every != Log.model_fields["eval_every"].default:
+        what = f"{name} has one evaluation, at its end; write 1, or take sgd, adam or adamw"
+        yield Broken("log.eval_every", what, reads)
+
+
+def has_l1(penalty: Penalty) -> bool:
+    """Whether a penalty is not smooth."""
+    if isinstance(penalty, L2L1):
+        return penalty.l1 > 0
+    strength = penalty.C if isinstance(penalty, InverseC) else penalty.alpha
+    return penalty.l1_ratio > 0 and strength > 0
+
+
+def _schedule(schedule: Schedule) -> Iterator[Broken]:
+    reads = ("optimizer.schedule.name",)
+    owners = {"final": "cosine", "milestones": "step", "gamma": "step"}
+    for key, owner in owners.items():
+        default = Schedule.model_fields[key].default
+        if schedule.name != owner and getattr(schedule, key) != default:
+            what = f"belongs to {owner}, not {schedule.name}; remove it, or write name: {owner}"
+            yield Broken(f"optimizer.schedule.{key}", what, reads)
+    milestones = schedule.milestones
+    if schedule.name == "step" and not milestones:
+        what = "step needs the times at which lr drops; for example [10, 20]"
+        yield Broken("optimizer.schedule.milestones", what, reads)
+    if any(late <= early for early, late in pairwise(milestones)):
+        what = f"times must rise; write {flow(sorted(set(milestones)))}"
+        yield Broken("optimizer.schedule.milestones", what)
+
+
+def _early_stopping(spec: Spec) -> Iterator[Broken]:
+    if spec.early_stopping is None:
+        return
+    metric = spec.early_stopping.metric
+    if what := metric_fault(spec, metric):
+        reads = ("data.val",) if metric in _known(spec) else ("model",) * _has_another(metric)
+        yield Broken("early_stopping.metric", what, reads)
+
+
+def metric_fault(spec: Spec, metric: str) -> str | None:
+    """What is wrong with a metric that a spec does not have; None if it has it."""
+    known = _known(spec)
+    if metric not in known:
+        meant = VALUES["metric"].get(metric) or nearest(metric, known)
+        meant = f"did you mean {meant}?" if meant in known else f"write {one_of(known)}"
+        return f"{spec.model} has no metric {show(metric)}; {meant}"
+    folds = spec.repeat is not None and spec.repeat.folds is not None
+    if spec.data.val == "none" and not folds and metric != "train_loss":
+        return f"{metric} needs validation rows; set data.val, or write train_loss"
+    return None
+
+
+def _known(spec: Spec) -> tuple[str, ...]:
+    return ("train_loss", *(f"val_{name}" for name in METRICS[spec.model]))
+
+
+def _has_another(metric: str) -> bool:
+    return any(metric == f"val_{name}" for names in METRICS.values() for name in names)
+
+
+def _repeat(spec: Spec) -> Iterator[Broken]:
+    repeat, full = spec.repeat, spec.optimizer.batch_size == "full"
+    if repeat is None:
+        return
+    if repeat.folds is not None and spec.data.val not in ("none", "arrays"):
+        what = "what a fold holds out is val; remove data.val, or repeat.folds"
+        yield Broken("data.val", what, ("repeat.folds",))
+    if repeat.folds is None and repeat.times > 1:
+        what = "is how often folds are drawn; write folds: 5 too, or remove it"
+        yield Broken("repeat.times", what, ("repeat.folds",))
+    if repeat.seeds > 1 and full and spec.init == "zeros" and repeat.few_shot is None:
+        what = "a full batch from zeros comes out the same for every seed; write seeds: 1"
+        yield Broken("repeat.seeds", what, ("optimizer.batch_size", "init", "repeat.few_shot"))
+    shot = repeat.few_shot
+    if shot is None:
+        return
+    if repeat.folds is not None:
+        what = "a run has folds or few_shot, not both; remove one"
+        yield Broken("repeat.few_shot", what, ("repeat.folds",))
+    if not full:
+        what = "few_shot trains on all its rows at once; write batch_size: full, or name: lbfgs"
+        yield Broken("optimizer.batch_size", what, ("repeat.few_shot",))
+    if spec.model == "linear":
+        yield Broken("repeat.few_shot", "linear has no classes to draw from; remove it", ("model",))
+    if shot.val_k != "none" and spec.data.val == "none":
+        what = "draws from val, and there is none; set data.val, or write none"
+        yield Broken("repeat.few_shot.val_k", what, ("data.val",))
+
+
+def _select(spec: Spec) -> Iterator[Broken]:
+    select, repeat = spec.select, spec.repeat
+    repeats = repeat is not None and (
+        repeat.folds is not None or repeat.few_shot is not None or repeat.seeds > 1
+    )
+    if select.rule == "one_std_err" and not repeats:
+        what = "a standard error takes repeats; write repeat: {folds: 5}, or rule: best"
+        yield Broken("select.rule", what, ("repeat",))
+    if select.refit == "train+val" and spec.data.val == "none":
+        folds = repeat is not None and repeat.folds is not None
+        right = "train is all rows with folds" if folds else "set data.val, or write none"
+        yield Broken("select.refit", f"there is no val to add; {right}", ("data.val",))
+    if (
+        select.refit in ("train", "train+val")
+        and repeat is not None
+        and repeat.few_shot is not None
+    ):
+        what = "few_shot is about few rows; write none"
+        yield Broken("select.refit", what, ("repeat.few_shot",))
+    if spec.sweep is not None and spec.sweep.metric is not None:
+        metric = spec.sweep.metric
+        own = "minimize" if metric.name.rpartition("_")[2] in ("loss", "rmse") else "maximize"
+        if metric.goal is not None and metric.goal != own:
+            what = f"{metric.name} is better when {'small' if own == 'minimize' else 'large'}"
+            yield Broken("sweep.metric.goal", f"{what}; write {own}, or remove it")
+    if spec.sweep is not None and spec.sweep.method == "grid" and spec.sweep.num_trials is not None:
+        what = "a grid has as many trials as it has combinations; remove it, or write random"
+        yield Broken("sweep.num_trials", what, ("sweep.method",))

@@ -1,0 +1,73 @@
+"""Paths made absolute, and keys that sources of val and test take from train."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from trainer.config.schema.spec import SOURCES
+from trainer.config.yaml.tree import Path, Tree
+
+_NPY = ("npy", "target", "weight", "group")
+_FILES = ("table", "npz", "libsvm")
+
+
+def make_paths_absolute(tree: Tree) -> None:
+    """Make the paths of sources and of `init` absolute, each from where it was written."""
+    for path, source in _sources(tree):
+        for key in _NPY if "npy" in source else _FILES:
+            _make_absolute(tree, source, (*path, key))
+    _make_absolute(tree, tree.value, ("init",))
+
+
+def _make_absolute(tree: Tree, block: dict[Any, Any], path: Path) -> None:
+    value = block.get(path[-1])
+    if isinstance(value, str):
+        block[path[-1]] = absolute(value, tree.places[path].folder)
+
+
+def absolute(path: str, folder: str) -> str:
+    """A path from a folder, `~` being the home folder; words that are no path stay."""
+    if path in ("", "none", "zeros") or "\x00" in path:
+        return path
+    return os.path.abspath(os.path.join(folder, os.path.expanduser(path)))
+
+
+def is_path_key(key: str) -> bool:
+    """Whether values of a dotted key are paths (`target` of .npy files, too)."""
+    source, _, last = key.rpartition(".")
+    in_source = source in ("data.train", "data.val", "data.test")
+    return key == "init" or (in_source and last in (*_FILES, "npy"))
+
+
+def inherit(tree: Tree) -> None:
+    """Give the sources of val and test the keys of train that they leave out."""
+    sources = _sources(tree)
+    if not sources or sources[0][0] != ("data", "train"):
+        return
+    train = sources[0][1]
+    kind = next((kind for kind in SOURCES if kind in train), None)
+    if kind is None or kind == "synthetic":
+        return
+    keys = [key for key in train if not (kind == "npy" and key in _NPY[1:])]
+    for path, source in sources[1:]:
+        if any(other in source for other in SOURCES if other != kind):
+            continue
+        for key in keys:
+            if key not in source:
+                source[key] = train[key]
+                tree.inherited.add((*path, key))  # a fault of it is train's, and said there
+
+
+def _sources(tree: Tree) -> list[tuple[Path, dict[Any, Any]]]:
+    """Return the sources that are mappings, train first."""
+    data = tree.value.get("data")
+    if not isinstance(data, dict):
+        return []
+    found: list[tuple[Path, Any]] = [
+        (("data", key), data.get(key)) for key in ("train", "val", "test")
+    ]
+    several = data.get("test")
+    if isinstance(several, list):
+        found += [(("data", "test", i), item) for i, item in enumerate(several)]
+    return [(path, source) for path, source in found if isinstance(source, dict)]

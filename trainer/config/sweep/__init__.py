@@ -1,0 +1,1 @@
+"""What stands behind a swept key: axes, rows of settings, trials."""

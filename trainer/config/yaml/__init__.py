@@ -1,0 +1,1 @@
+"""YAML to plain values with their positions, and back."""

@@ -1,0 +1,72 @@
+"""`${name}` in the strings of a spec."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from trainer.config.checks.aliases import nearest, one_of, show
+from trainer.config.yaml.tree import Path
+
+_REFERENCE = re.compile(r"\$\{([^}]*)\}")
+_NOT_IN = ("sweep", "vars", "select")
+
+
+class Missing(Exception):
+    """A reference to a variable that is not there."""
+
+    def __init__(self, path: Path, what: str) -> None:
+        super().__init__(what)
+        self.path, self.what = path, what
+
+
+def substitute(value: dict[Any, Any], variables: Mapping[str, Any]) -> dict[Any, Any]:
+    """A spec's tree with its references replaced; what has none is shared, not copied.
+
+    Raises:
+        Missing: a name that `vars` lacks.
+    """
+    return {
+        key: item if key in _NOT_IN else _replaced(item, (key,), variables)
+        for key, item in value.items()
+    }
+
+
+def has_references(value: Any) -> bool:
+    """Whether some string in it has a reference."""
+    if isinstance(value, dict):
+        return any(has_references(item) for key, item in value.items() if key not in _NOT_IN)
+    if isinstance(value, list):
+        return any(map(has_references, value))
+    return isinstance(value, str) and "${" in value
+
+
+def _replaced(value: Any, path: Path, variables: Mapping[str, Any]) -> Any:
+    if isinstance(value, dict):
+        return {key: _replaced(item, (*path, key), variables) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_replaced(item, (*path, i), variables) for i, item in enumerate(value)]
+    if not isinstance(value, str) or "${" not in value:
+        return value
+
+    def word(found: re.Match[str]) -> str:
+        name = found[1]
+        if name not in variables:
+            raise Missing(path, _missing(name, variables))
+        one = variables[name]
+        return str(one).lower() if isinstance(one, bool) else str(one)
+
+    return _REFERENCE.sub(word, value)
+
+
+def _missing(name: str, variables: Mapping[str, Any]) -> str:
+    known = tuple(map(str, variables))
+    meant = nearest(name, known)
+    if meant:
+        right = f"did you mean ${{{meant}}}?"
+    elif known:
+        right = f"vars has {one_of(known, 'and')}"
+    else:
+        right = f"write vars: {{{name}: …}}"
+    return f"vars has no {show(name)}; {right}"

@@ -13,8 +13,8 @@ from benchmarks.problems import MOMENTUM, Array, Problem
 from trainer.device import Device, choose
 from trainer.model import MODELS
 from trainer.optim.schedules import Schedule
-from trainer.step_log import StepLog
-from trainer.train.chunks import RowSet
+from trainer.runs.step_log import StepLog
+from trainer.train.batches import RowSet
 from trainer.train.stack import Settings, Stack
 
 

@@ -6,11 +6,11 @@ import numpy as np
 from stacks import DEVICE, Recorder, fit
 
 from trainer.model import MODELS
-from trainer.optim.basis import as_they_are, uncorrelated
-from trainer.train.chunks import RowSet
-from trainer.train.method import Size, choose_method
-from trainer.train.objective import Turned
-from trainer.train.solver import SolverSettings, SolverStack
+from trainer.solvers.basis import as_they_are, uncorrelated
+from trainer.solvers.choose import Size, choose_method
+from trainer.solvers.objective import Turned
+from trainer.solvers.solver import SolverSettings, SolverStack
+from trainer.train.batches import RowSet
 
 
 def stack_of(problem, name, l2, l1, tol, max_iter=2000):

@@ -13,10 +13,10 @@ from trainer import device as devices
 from trainer.device import Device
 from trainer.model import MODELS
 from trainer.optim.schedules import Schedule
-from trainer.sweep.clock import Clock, Member, Rules
-from trainer.sweep.rungs import never_stopping
-from trainer.sweep.workers import Workers
-from trainer.train.chunks import RowSet
+from trainer.sweep.scheduler import Clock, Member, Rules
+from trainer.sweep.stopping import never_stopping
+from trainer.sweep.threads import Workers
+from trainer.train.batches import RowSet
 from trainer.train.evaluate import Evaluator, Held
 from trainer.train.stack import Records, Settings, Snapshot, Stack
 from trainer.train.state import State

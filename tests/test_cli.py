@@ -130,8 +130,8 @@ class Fakes:
         self.error = None
         self.folder = tmp_path / "run"
         monkeypatch.setattr("trainer.config.load.load_spec", self.load_spec)
-        monkeypatch.setattr("trainer.runner.run", self.run)
-        monkeypatch.setattr("trainer.plan.plan", lambda spec: f"plan: {spec}\n")
+        monkeypatch.setattr("trainer.workflow.run.run", self.run)
+        monkeypatch.setattr("trainer.workflow.plan.plan", lambda spec: f"plan: {spec}\n")
 
     def load_spec(self, config, overrides=()):
         self.asked |= {"config": config, "overrides": list(overrides)}
@@ -283,7 +283,7 @@ def test_a_fault_of_ours_in_a_run_is_in_its_log(fakes, capfd, tmp_path):
 
     fakes.run = run
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("trainer.runner.run", run)
+        patch.setattr("trainer.workflow.run.run", run)
         assert main(["run", "a.yaml"]) == 1
     assert capfd.readouterr().err == (
         f"a fault of ours: ValueError; please report it with {tmp_path / 'run.log'}\n"
@@ -310,7 +310,7 @@ def test_a_signal_in_the_training_ends_the_run(fakes, capfd, monkeypatch, signum
         assert should_stop() == signum
         return FakeRun(fakes.folder, "interrupted")
 
-    monkeypatch.setattr("trainer.runner.run", run)
+    monkeypatch.setattr("trainer.workflow.run.run", run)
     assert main(["run", "a.yaml"]) == code
     assert capfd.readouterr().out == f"{fakes.folder}\n"
 
@@ -321,7 +321,7 @@ def test_a_signal_after_the_training_does_not_unfinish_it(fakes, monkeypatch):
         os.kill(os.getpid(), signal.SIGINT)
         return FakeRun(fakes.folder, "finished")
 
-    monkeypatch.setattr("trainer.runner.run", run)
+    monkeypatch.setattr("trainer.workflow.run.run", run)
     assert main(["run", "a.yaml"]) == 0
 
 
@@ -464,8 +464,9 @@ def test_a_second_signal_leaves_an_interrupted_run(config, tmp_path, second):
     """Killed while it writes its tables, which may take long; while it trains is no other case."""
     out = tmp_path / "run"
     code = (
-        "import sys, time\nimport trainer.runner\nfrom trainer.cli import main\n"
-        "trainer.runner.finish = lambda *args: (print('writes', flush=True), time.sleep(60))\n"
+        "import sys, time\nimport trainer.workflow.run\nfrom trainer.cli import main\n"
+        "trainer.workflow.run.finish = lambda *args: (print('writes', flush=True), "
+        "time.sleep(60))\n"
         "sys.exit(main(sys.argv[1:]))"
     )
     process = subprocess.Popen(

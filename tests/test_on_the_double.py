@@ -16,13 +16,13 @@ TESTS = Path(__file__).parent
 SELECTION = [
     "test_on_the_double.py",
     "train/test_fit.py",
-    "train/test_solvers.py::test_a_stack_is_its_single_runs",
-    "train/test_hessians.py",
+    "solvers/test_solvers.py::test_a_stack_is_its_single_runs",
+    "solvers/test_hessians.py",
     "train/test_state.py",
-    "sweep/test_clock.py",
+    "sweep/test_scheduler.py",
     "model/test_extremes.py",
     "model/test_gradients.py",
-    "test_runner.py::test_manifest",  # from a spec to a folder
+    "workflow/test_run.py::test_manifest",  # from a spec to a folder
 ]
 
 

@@ -24,20 +24,20 @@ if TYPE_CHECKING:
         TrainerError,
         UserError,
     )
-    from trainer.fitted import FittedModel, load_model
-    from trainer.runner import run
-    from trainer.runs import Run, load_run
+    from trainer.predict.fitted_model import FittedModel, load_model
+    from trainer.workflow.loaded import Run, load_run
+    from trainer.workflow.run import run
 
 __version__ = "0.1.0"
 
 _HOMES = {
     "load_spec": "trainer.config",
     "Spec": "trainer.config",
-    "run": "trainer.runner",
-    "Run": "trainer.runs",
-    "load_run": "trainer.runs",
-    "FittedModel": "trainer.fitted",
-    "load_model": "trainer.fitted",
+    "run": "trainer.workflow.run",
+    "Run": "trainer.workflow.loaded",
+    "load_run": "trainer.workflow.loaded",
+    "FittedModel": "trainer.predict.fitted_model",
+    "load_model": "trainer.predict.fitted_model",
     **dict.fromkeys(
         (
             "TrainerError",

@@ -16,9 +16,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NoReturn, TextIO
 
+from trainer.console.interrupt import Interrupt
+from trainer.console.terminal import Terminal
 from trainer.errors import DiskError, TrainerError, UserError
-from trainer.interrupt import Interrupt
-from trainer.terminal import Terminal
 
 _EXIT_CODES = {"finished": 0, "diverged": 3, "failed": 1}
 
@@ -98,8 +98,8 @@ def _command(argv: Sequence[str]) -> int:
 
 def _run(args: argparse.Namespace, terminal: Terminal, interrupt: Interrupt) -> int:
     from trainer.config.load import load_spec
-    from trainer.plan import plan
-    from trainer.runner import run
+    from trainer.workflow.plan import plan
+    from trainer.workflow.run import run
 
     spec = load_spec(args.config, args.overrides)
     if args.check or args.plan:
@@ -118,7 +118,7 @@ def _run(args: argparse.Namespace, terminal: Terminal, interrupt: Interrupt) -> 
 
 
 def _predict(args: argparse.Namespace, terminal: Terminal, interrupt: Interrupt) -> int:
-    from trainer.predict import predict_file
+    from trainer.predict.tables import predict_file
 
     text, scores = predict_file(args.run, args.data, args.out)
     if scores:
@@ -288,7 +288,7 @@ def _emit(text: str) -> None:
     except BrokenPipeError:
         return
     except OSError as error:
-        from trainer.files import disk_error
+        from trainer.text.atomic import disk_error
 
         raise disk_error("standard output", error) from error
 

@@ -10,7 +10,7 @@ from benchmarks.solvers.tasks import Solutions, Task, base
 from trainer.config import load_spec
 from trainer.device import choose
 from trainer.sweep.sweep import Sweep, set_up, train
-from trainer.watch import Silent
+from trainer.workflow.recorder import Silent
 
 MOST = 100_000  # iterations
 

@@ -10,10 +10,11 @@ import numpy as np
 
 from benchmarks.problems import Array
 from benchmarks.solvers.cases import Case
-from trainer.build import largest_l1, lay
 from trainer.config import load_spec
-from trainer.data import parts, prepare, read
+from trainer.data import prepare, read
+from trainer.data.splits.repeats import parts
 from trainer.device import choose
+from trainer.sweep.build import largest_l1, lay
 
 FOLDS = 5
 Solutions = list[tuple[Array, Array]]

@@ -9,7 +9,8 @@ import numpy as np
 
 from benchmarks.problems import Array, Problem, synthetic
 from trainer.config import load_spec
-from trainer.data import parts, prepare, read
+from trainer.data import prepare, read
+from trainer.data.splits.repeats import parts
 
 BATCH, EPOCHS, FOLDS = 100, 3, 5
 UNIT = BATCH // 2 * FOLDS  # with a multiple of it as rows, all batches of all folds are whole

@@ -13,9 +13,9 @@ from benchmarks.problems import MOMENTUM, Array
 from benchmarks.sweep.cases import BATCH, Case
 from benchmarks.sweep.work import Work
 from trainer.device import choose
-from trainer.sweep.outcome import trial_results
+from trainer.sweep.results import trial_results
 from trainer.sweep.sweep import set_up, train
-from trainer.watch import Silent
+from trainer.workflow.recorder import Silent
 
 
 def _spec(case: Case, lr: Array, l2: Array, folds: int) -> dict[str, Any]:

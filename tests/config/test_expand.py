@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from trainer.config import load_spec
 from trainer.config.sweep.grid import MOST_TRIALS, RANDOM_SEARCH
 from trainer.errors import SpecError
-from trainer.splitmix import uniform
+from trainer.streams import uniform
 
 BASE = {"model": "softmax", "data": {"train": "digits"}}
 

@@ -9,14 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from trainer.data.batches import SPLIT
-from trainer.data.folds import (
-    DRAWS,
-    FOLDS,
-    VAL_DRAWS,
-    draw,
-    fold_of_groups,
-    fold_of_rows,
-)
+from trainer.data.splits.folds import DRAWS, FOLDS, VAL_DRAWS, draw, fold_of_groups, fold_of_rows
 
 
 def test_streams_are_apart_from_each_other_and_from_every_epoch() -> None:

@@ -11,7 +11,8 @@ import pyarrow.parquet as pq
 import pytest
 from data_helpers import spec_of, write
 
-from trainer.data import parts, prepare, prepare_part, read
+from trainer.data import prepare, prepare_part, read
+from trainer.data.splits.repeats import parts
 from trainer.errors import DataError
 
 rng = np.random.default_rng(0)

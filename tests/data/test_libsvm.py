@@ -16,9 +16,9 @@ from hypothesis import strategies as st
 from sklearn.datasets import dump_svmlight_file, load_svmlight_file
 
 from trainer import memory
-from trainer.data import libsvm
 from trainer.data.frame import Labels
-from trainer.data.libsvm import read_libsvm
+from trainer.data.sources import libsvm
+from trainer.data.sources.libsvm import read_libsvm
 from trainer.errors import DataError
 
 GOOD = "+1 1:1 3:0.5\n-1 2:2\n+1 3:-1e-3\n"

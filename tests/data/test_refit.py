@@ -11,8 +11,9 @@ import pyarrow.parquet as pq
 import pytest
 from data_helpers import same_encoder, same_rows, spec_of, write
 
-from trainer.data import Prepared, parts, prepare, prepare_refit, read
+from trainer.data import Prepared, prepare, prepare_refit, read
 from trainer.data.frame import Stacked
+from trainer.data.splits.repeats import parts
 from trainer.errors import DataError
 
 rng = np.random.default_rng(0)

@@ -159,7 +159,7 @@ def shrink(path: Path) -> None:
 @pytest.mark.parametrize("change", [Path.unlink, grow, shrink])
 @pytest.mark.parametrize("source", SOURCES)
 def test_a_file_that_changes_as_it_is_read(capsys, monkeypatch, source, change):
-    import trainer.data.hints as hints
+    import trainer.text.suggest as hints
 
     X, y = np.arange(24.0).reshape(12, 2), np.arange(12) % 3
     np.save("X.npy", X)
@@ -179,7 +179,7 @@ def test_a_file_that_changes_as_it_is_read(capsys, monkeypatch, source, change):
         return found
 
     for module in ("npy", "tables", "libsvm"):
-        monkeypatch.setattr(f"trainer.data.{module}.readable_file", then_changed)
+        monkeypatch.setattr(f"trainer.data.sources.{module}.readable_file", then_changed)
     line = says(capsys, 2, "run", "a.yaml", "--out", "out")
     assert not left
     assert name in line
@@ -187,7 +187,7 @@ def test_a_file_that_changes_as_it_is_read(capsys, monkeypatch, source, change):
 
 
 def test_the_digest_is_of_the_rows_that_were_read(capsys, monkeypatch):
-    from trainer.data import tables
+    from trainer.data.sources import tables
 
     read = tables.read_table
 
@@ -243,7 +243,7 @@ def test_a_validation_value_that_overflows_when_scaled_says_where(capsys):
 
 
 def test_predictions_of_an_enormous_model_are_scored(run, capsys):
-    from trainer.predict import score
+    from trainer.predict.tables import score
 
     model = trainer.load_model(run)
     z = np.full((2, 3), 1.7e308) * [1, -1, 1]

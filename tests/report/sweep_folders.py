@@ -4,8 +4,8 @@ import json
 
 import numpy as np
 
-from trainer.folder import RunFolder
-from trainer.step_log import SCHEMA
+from trainer.runs.step_log import SCHEMA
+from trainer.runs.writer import RunFolder
 
 VALUES = SCHEMA.names[4:]
 

@@ -3,7 +3,7 @@
 import numpy as np
 from report_helpers import features
 
-from trainer.runner import run as carry_out
+from trainer.workflow.run import run as carry_out
 
 AXIS = {"geomspace": {"start": 1e-3, "stop": 1, "num": 8}}
 L2 = {"geomspace": {"start": 1e-6, "stop": 0.1, "num": 7}, "plus": [0]}

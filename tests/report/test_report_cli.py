@@ -56,7 +56,7 @@ def test_a_disk_that_refuses_is_a_fault_of_the_disk(runs, capsys, monkeypatch):
     def refuse(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("trainer.files.os.replace", refuse)
+    monkeypatch.setattr("trainer.text.atomic.os.replace", refuse)
     before = sorted(runs["linear"].folder.iterdir())
     assert main(["report", str(runs["linear"].folder)]) == 1
     assert "report.html: cannot write: No space left" in capsys.readouterr().err

@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 from sklearn import metrics
 from sklearn.calibration import calibration_curve
 
-from trainer.report import scores
-from trainer.report.chart import y_scale
-from trainer.report.thin import noisy, smooth, spans_decades, thin
-from trainer.report.training import columns
-from trainer.report.words import METRICS, number, percent, short, text
+from trainer.report.charts import curves
+from trainer.report.charts.chart import y_scale
+from trainer.report.charts.downsample import noisy, smooth, spans_decades, thin
+from trainer.report.charts.training import columns
+from trainer.text.numbers import METRICS, number, percent, short, text
 
 
 def labels_and_scores(seed, n=400, ties=False):
@@ -28,7 +28,7 @@ def labels_and_scores(seed, n=400, ties=False):
 @pytest.mark.parametrize("seed", range(5))
 def test_ranking_is_scikit_learns(seed, ties):
     y, score = labels_and_scores(seed, ties=ties)
-    found = scores.ranking(y, score)
+    found = curves.ranking(y, score)
     false_rate, true_rate, _ = metrics.roc_curve(y, score, drop_intermediate=False)
     np.testing.assert_allclose(found.false_rate, false_rate)
     np.testing.assert_allclose(found.true_rate, true_rate)
@@ -42,17 +42,17 @@ def test_ranking_is_scikit_learns(seed, ties):
 
 @pytest.mark.parametrize("y", [np.zeros(5), np.ones(5)])
 def test_no_ranking_of_one_label(y):
-    assert scores.ranking(y, np.arange(5.0)) is None
+    assert curves.ranking(y, np.arange(5.0)) is None
 
 
 def test_no_ranking_of_scores_that_are_not_finite():
-    assert scores.ranking(np.array([0.0, 1.0]), np.array([np.nan, 1.0])) is None
+    assert curves.ranking(np.array([0.0, 1.0]), np.array([np.nan, 1.0])) is None
 
 
 @pytest.mark.parametrize("seed", range(5))
 def test_calibration_is_scikit_learns(seed):
     y, p = labels_and_scores(seed)
-    found = scores.calibration(y, p)
+    found = curves.calibration(y, p)
     observed, predicted = calibration_curve(y, p, n_bins=10)
     np.testing.assert_allclose(found.observed, observed)
     np.testing.assert_allclose(found.predicted, predicted)
@@ -64,52 +64,52 @@ def test_calibration_is_scikit_learns(seed):
 
 
 def test_calibration_at_the_ends():
-    found = scores.calibration(np.array([0.0, 1.0, 1.0]), np.array([0.0, 1.0, 1.0]))
+    found = curves.calibration(np.array([0.0, 1.0, 1.0]), np.array([0.0, 1.0, 1.0]))
     assert found.rows.tolist() == [1, 0, 0, 0, 0, 0, 0, 0, 0, 2]
     assert (found.predicted.tolist(), found.observed.tolist()) == ([0, 1], [0, 1])
     # Wilson's interval of 0 of 1 and of 2 of 2 (Agresti & Coull 1998)
     np.testing.assert_allclose(found.high, [0.793450, 1.0], atol=1e-5)
     np.testing.assert_allclose(found.low, [0.0, 0.342372], atol=1e-5)
-    assert scores.calibration(np.empty(0), np.empty(0)) is None
+    assert curves.calibration(np.empty(0), np.empty(0)) is None
 
 
 def test_confusion_is_scikit_learns():
     rng = np.random.default_rng(0)
     true, predicted = rng.integers(0, 7, size=(2, 500))
     expected = metrics.confusion_matrix(true, predicted, labels=range(8))
-    np.testing.assert_array_equal(scores.confusion(true, predicted, 8), expected)
+    np.testing.assert_array_equal(curves.confusion(true, predicted, 8), expected)
 
 
 def test_the_classes_with_the_most_mistakes_are_kept():
     matrix = np.diag([9, 9, 9, 9])
     matrix[3, 1] = 2
-    assert scores.most_confused(matrix, 2).tolist() == [1, 3]
-    assert scores.most_confused(matrix, 4).tolist() == [0, 1, 2, 3]
+    assert curves.most_confused(matrix, 2).tolist() == [1, 3]
+    assert curves.most_confused(matrix, 4).tolist() == [0, 1, 2, 3]
 
 
 def test_mistakes_come_surest_first():
     p = np.array([[0.9, 0.1], [0.4, 0.6], [0.2, 0.8], [0.3, 0.7]])
     true, predicted = np.array([0, 0, 0, 0]), p.argmax(axis=1)
-    assert scores.mistakes(true, predicted, p).tolist() == [2, 3, 1]
-    assert scores.mistakes(true, predicted, p, most=1).tolist() == [2]
+    assert curves.mistakes(true, predicted, p).tolist() == [2, 3, 1]
+    assert curves.mistakes(true, predicted, p, most=1).tolist() == [2]
 
 
 def test_a_histogram_counts_every_row():
     values = np.concatenate([np.random.default_rng(0).normal(size=1000), [50.0, -70.0]])
-    found = scores.histogram(values)
+    found = curves.histogram(values)
     assert found.counts.sum() == 1002
     assert found.edges[-1] == -found.edges[0] < 5
     assert found.outside == (np.abs(values) > found.edges[-1]).sum()
-    assert scores.histogram(np.zeros(4)).counts.sum() == 4
-    assert scores.histogram(np.empty(0)).counts.sum() == 0
+    assert curves.histogram(np.zeros(4)).counts.sum() == 4
+    assert curves.histogram(np.empty(0)).counts.sum() == 0
 
 
 def test_the_largest_misses_are_among_some_rows():
     error = np.random.default_rng(0).normal(size=10_000)
-    shown = scores.some_rows(error)
+    shown = curves.some_rows(error)
     assert len(shown) == len(set(shown.tolist())) == 2000
     assert set(np.argsort(-np.abs(error))[:100].tolist()) <= set(shown.tolist())
-    assert scores.some_rows(error[:2000]).tolist() == list(range(2000))
+    assert curves.some_rows(error[:2000]).tolist() == list(range(2000))
 
 
 # --- long curves ----------------------------------------------------------------------------------

@@ -315,7 +315,7 @@ def test_a_disk_too_full_for_the_report_fails_a_run_and_costs_no_model(monkeypat
     def refuse(folder):
         raise DiskError("full")
 
-    monkeypatch.setattr("trainer.runner.write_report", refuse)
+    monkeypatch.setattr("trainer.workflow.run.write_report", refuse)
     spec = {"model": "softmax", "data": {"train": "digits"}, "optimizer": {"epochs": 1}}
     with pytest.raises(DiskError, match="full"):
         trainer.run(spec, out=tmp_path / "r")
@@ -336,8 +336,8 @@ def test_a_report_that_fails_costs_no_run(monkeypatch, tmp_path, capsys, error, 
     def refuse(folder):
         raise error
 
-    monkeypatch.setattr("trainer.runner.write_report", refuse)
-    from trainer.terminal import Terminal
+    monkeypatch.setattr("trainer.workflow.run.write_report", refuse)
+    from trainer.console.terminal import Terminal
 
     run = trainer.run(
         {

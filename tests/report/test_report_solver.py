@@ -6,7 +6,7 @@ import pytest
 from stacks import DEVICE
 
 import trainer
-from trainer.terminal import Terminal
+from trainer.console.terminal import Terminal
 
 BASE = {"model": "logistic", "data": {"train": "breast_cancer"}, "device": DEVICE.kind}
 

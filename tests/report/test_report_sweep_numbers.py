@@ -10,15 +10,15 @@ from safetensors.numpy import save_file
 from sweep_folders import write_large, write_sweep
 
 from trainer.report import write_compare, write_report
-from trainer.report.axes import x_axis
-from trainer.report.axis_charts import along_axes
-from trainer.report.choice import choice, halving_rows, winners
-from trainer.report.coefficient_path import coefficient_path
-from trainer.report.heat_map import heat_map
-from trainer.report.material import read_material
-from trainer.report.parallel import parallel
-from trainer.report.sweep import view_sweep
-from trainer.report.sweep_curves import learning_curves
+from trainer.report.run_data import read_material
+from trainer.report.sweep.axes import x_axis
+from trainer.report.sweep.axis_charts import along_axes
+from trainer.report.sweep.coefficient_path import coefficient_path
+from trainer.report.sweep.heat_map import heat_map
+from trainer.report.sweep.learning_curves import learning_curves
+from trainer.report.sweep.parallel import parallel
+from trainer.report.sweep.selection import choice, halving_rows, winners
+from trainer.report.sweep.view import view_sweep
 
 LR, L1, L2 = "optimizer.lr", "penalty.l1", "penalty.l2"
 

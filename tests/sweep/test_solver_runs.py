@@ -10,10 +10,11 @@ from test_sweep_runs import far, model_of, rows, weights_of
 
 import trainer
 from trainer.config import load_spec
-from trainer.data import parts, read
+from trainer.console.terminal import Terminal
+from trainer.data import read
+from trainer.data.splits.repeats import parts
 from trainer.errors import DataError, SpecError
-from trainer.runner import run as carry_out
-from trainer.terminal import Terminal
+from trainer.workflow.run import run as carry_out
 
 __all__ = ["rows"]  # a fixture
 BASE = {"model": "softmax", "data": {"train": "digits"}, "device": DEVICE.kind}

@@ -11,10 +11,11 @@ from stacks import DEVICE, signal_after
 
 import trainer
 from trainer.config import load_spec
-from trainer.data import parts, prepare, read
+from trainer.data import prepare, read
 from trainer.data.batches import shuffle
-from trainer.runner import run as carry_out
+from trainer.data.splits.repeats import parts
 from trainer.train.state import normal_weights
+from trainer.workflow.run import run as carry_out
 
 CONFIGS = Path(trainer.__file__).parents[1] / "configs"
 BASE = {"model": "softmax", "data": {"train": "digits"}, "device": DEVICE.kind}

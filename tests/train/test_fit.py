@@ -6,7 +6,7 @@ from oracles import gradients, objective, prediction, row_losses
 from stacks import LOSSES, Recorder, fit, host, initial, joined, make_problem, make_stack, start
 
 from trainer.data.batches import shuffle
-from trainer.sweep.rungs import EarlyStopping
+from trainer.sweep.stopping import EarlyStopping
 from trainer.train import stack as stack_module
 from trainer.train.outcomes import Outcome
 from trainer.train.stack import Stack

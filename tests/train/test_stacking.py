@@ -18,7 +18,7 @@ from stacks import (
 
 from trainer.data.rows import Rows
 from trainer.optim.first_order import OPTIMIZERS
-from trainer.sweep.rungs import EarlyStopping
+from trainer.sweep.stopping import EarlyStopping
 from trainer.train import stack as stack_module
 from trainer.train import training as training_module
 from trainer.train.evaluate import Held

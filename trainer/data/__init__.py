@@ -6,12 +6,12 @@ which rows each fold or draw has, `prepare_part` encodes them, `prepare_refit` a
 """
 
 from trainer.data.batches import shuffle
-from trainer.data.encoder import Encoder
-from trainer.data.gather import Source, read
-from trainer.data.part import Part
-from trainer.data.parts import parts
+from trainer.data.encode.encoder import Encoder
 from trainer.data.prepare import prepare, prepare_part, prepare_refit
 from trainer.data.rows import Prepared, Rows, Summary, row_weights
+from trainer.data.sources.read import Source, read
+from trainer.data.splits.repeats import parts
+from trainer.data.splits.row_split import Part
 
 __all__ = [
     "Encoder",

@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 
 from trainer.data.rows import IntArray
-from trainer.splitmix import random_bits
+from trainer.streams import random_bits
 
 SPLIT = (1 << 64) - 1
 """The stream of the train/val/test split: no epoch ever has this number."""

@@ -12,10 +12,10 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from trainer.data.hints import quote
 from trainer.data.rows import Array, FloatArray, IntArray, Label
 from trainer.errors import DataError
 from trainer.memory import memory_limit, shown_size
+from trainer.text.suggest import quote
 
 
 @dataclass(frozen=True)

@@ -12,18 +12,18 @@ from weakref import WeakValueDictionary
 
 import numpy as np
 
-from trainer.data.apart import set_apart, usable
-from trainer.data.encoder import Encoded, Encoder
-from trainer.data.fit import fit_encoder
+from trainer.data.encode.encoder import Encoded, Encoder
+from trainer.data.encode.fit_encoder import fit_encoder
+from trainer.data.encode.targets import Target, fit_target, scaled_target
 from trainer.data.frame import Frame, read_weight
-from trainer.data.gather import Source, read
-from trainer.data.hints import quote
-from trainer.data.join import join
-from trainer.data.part import Part, plain_part
 from trainer.data.rows import IntArray, Prepared, Rows, label_text, row_weights
+from trainer.data.sources.concat import join
+from trainer.data.sources.read import Source, read
+from trainer.data.splits.holdout import set_apart, usable
+from trainer.data.splits.row_split import Part, plain_part
 from trainer.data.summary import Held, summarize
-from trainer.data.targets import Target, fit_target, scaled_target
 from trainer.errors import DataError
+from trainer.text.suggest import quote
 
 if TYPE_CHECKING:
     from trainer.config.schema.spec import Spec

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from trainer.data.hints import nearest, quote
 from trainer.errors import DataError
+from trainer.text.suggest import nearest, quote
 
 if TYPE_CHECKING:
-    from trainer.data.encoder import Encoder
+    from trainer.data.encode.encoder import Encoder
 
 FloatArray: TypeAlias = NDArray[np.floating[Any]]
 IntArray: TypeAlias = NDArray[np.int64]

@@ -7,8 +7,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from trainer.data.encoder import Encoded, Encoder
-from trainer.data.fit import constant_features
+from trainer.data.encode.encoder import Encoded, Encoder
+from trainer.data.encode.fit_encoder import constant_features
 from trainer.data.rows import Rows, Summary, label_text
 
 

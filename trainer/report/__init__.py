@@ -1,11 +1,8 @@
 """Pages from run folders: one of a run, one that compares several.
 
-`write_report` and `write_compare` are the way in. Within: `material` reads a folder, `unfinished`
-one without tables; `verdict`, `training`, `predictions` and `coefficients` say and draw what is in
-it, on the numbers of `thin` and `scores`; `chart` holds the look of a chart and `html` that of the
-page, with assets/. What only a sweep has is put together in `sweep_page`: `sweep` and `axes` hold
-its trials as columns and its keys as axes, for `choice`, `axis_charts`, `heat_map`, `parallel`,
-`sweep_curves`, `coefficient_path` and `trial_table`.
+`write_report` and `write_compare` are the way in. Within: `run_data` reads a folder, `unfinished`
+one without tables; `headline` says what came of it, `charts/` draws what is in it, `html` holds the
+look of the page, with assets/. What only a sweep has is put together in `sweep/sections`.
 """
 
 from __future__ import annotations
@@ -15,9 +12,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from trainer.errors import UserError
-from trainer.files import write_atomic
-from trainer.folder import RunFolder
-from trainer.location import named_file
+from trainer.runs.location import named_file
+from trainer.runs.writer import RunFolder
+from trainer.text.atomic import write_atomic
 
 __all__ = ["write_compare", "write_report"]
 
@@ -35,8 +32,8 @@ def write_report(folder: str | os.PathLike[str]) -> Path:
         RunFolderError: there is no such folder, or it is not a run folder.
         DiskError: the disk refused.
     """
-    from trainer.report.material import read_material
     from trainer.report.page import run_page
+    from trainer.report.run_data import read_material
 
     return RunFolder.open(folder).write_report(run_page(read_material(folder)))
 
@@ -57,7 +54,7 @@ def write_compare(folders: Sequence[str | os.PathLike[str]], out: str | os.PathL
         DiskError: the disk refused.
     """
     from trainer.report.compare import compare_page
-    from trainer.report.material import read_material
+    from trainer.report.run_data import read_material
 
     if len(folders) < 2:
         raise UserError("compare: one run; two run folders or more are right")

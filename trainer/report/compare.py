@@ -7,13 +7,23 @@ from typing import Any
 
 import numpy as np
 
-from trainer.report.chart import Chart, Series, View, above_0, colour, dash, layout, line, y_scale
+from trainer.report.charts.chart import (
+    Chart,
+    Series,
+    View,
+    above_0,
+    colour,
+    dash,
+    layout,
+    line,
+    y_scale,
+)
+from trainer.report.charts.downsample import noisy, smooth, thin
+from trainer.report.charts.training import MOST_CURVES, Column, columns, counted_axis
+from trainer.report.headline import manifest_seconds
 from trainer.report.html import chart, document, esc, section, swatch, table
-from trainer.report.material import Material
-from trainer.report.thin import noisy, smooth, thin
-from trainer.report.training import MOST_CURVES, Column, columns, counted_axis
-from trainer.report.verdict import manifest_seconds
-from trainer.report.words import METRICS, counted, metric, short, split_name, text
+from trainer.report.run_data import Material
+from trainer.text.numbers import METRICS, counted, metric, short, split_name, text
 
 _ABSENT = object()
 _STEPS = {

@@ -10,8 +10,8 @@ from collections.abc import Iterable, Sequence
 from importlib.resources import files
 from typing import Any
 
-from trainer.report.chart import Chart, Series
-from trainer.terminal import printable
+from trainer.console.terminal import printable
+from trainer.report.charts.chart import Chart, Series
 
 
 def esc(value: object) -> str:

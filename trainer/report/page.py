@@ -6,14 +6,15 @@ from itertools import islice
 
 import trainer
 from trainer.errors import RunFolderError
-from trainer.report import coefficients, predictions, training, verdict
+from trainer.report import headline
+from trainer.report.charts import coefficients, predictions, training
+from trainer.report.charts.curves import mistakes
 from trainer.report.html import chart, document, esc, section, table, tabs
-from trainer.report.material import Material
-from trainer.report.outcome import Outcome, outcomes
-from trainer.report.scores import mistakes
-from trainer.report.sweep import SweepView, view_sweep
-from trainer.report.sweep_page import choice_list, sweep_sections
-from trainer.report.words import counted, number, percent, split_name
+from trainer.report.prediction_data import Outcome, outcomes
+from trainer.report.run_data import Material
+from trainer.report.sweep.sections import choice_list, sweep_sections
+from trainer.report.sweep.view import SweepView, view_sweep
+from trainer.text.numbers import counted, number, percent, split_name
 
 _MOST_SPLITS = 8
 
@@ -37,12 +38,12 @@ def run_page(material: Material) -> bytes:
 
 
 def _head(material: Material, sweep: SweepView | None) -> str:
-    found = verdict.verdict(material)
+    found = headline.verdict(material)
     grave = " grave" if material.status in ("diverged", "failed") else ""
-    words = [material.kind, *verdict.subtitle(material)]
+    words = [material.kind, *headline.subtitle(material)]
     kicker = f'<li class="status {esc(material.status)}">{esc(material.status)}</li>'
     kicker += "".join(f"<li>{esc(word)}</li>" for word in words if word)
-    splits, rows = verdict.metrics_table(material)
+    splits, rows = headline.metrics_table(material)
     numbers = ""
     if splits:
         names = [esc(split_name(split)) for split in splits]
@@ -70,7 +71,7 @@ def _of_winner(title: str, sweep: SweepView | None) -> str:
 
 
 def _notices(material: Material) -> str:
-    found = verdict.notices(material)
+    found = headline.notices(material)
     if not found:
         return ""
     inner = "\n".join(_notice(notice.title, notice.sentence, notice.grave) for notice in found)
@@ -161,7 +162,7 @@ def _coefficients(material: Material) -> str:
 
 def _settings(material: Material) -> str:
     facts = "".join(
-        f"<dt>{esc(name)}</dt><dd>{esc(value)}</dd>" for name, value in verdict.facts(material)
+        f"<dt>{esc(name)}</dt><dd>{esc(value)}</dd>" for name, value in headline.facts(material)
     )
     config = "\n".join(map(_config_line, material.config_text.splitlines()))
     folded = (

@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from trainer.build import minimized
 from trainer.config import Spec
 from trainer.config.sweep.trial import SHOTS
+from trainer.sweep.build import minimized
 
 _FEWEST = 3  # values of an axis whose ends are edges
 _WIDE = 10  # a 0 beside values that differ by this factor is no end of theirs

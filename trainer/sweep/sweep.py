@@ -8,14 +8,19 @@ from typing import Any
 
 import numpy as np
 
-from trainer.build import Columns, build, check_init, metric_names, minimized, steps_per_unit
 from trainer.config import Spec
 from trainer.config.sweep.trial import Trial
 from trainer.device import Device
 from trainer.errors import DataError
-from trainer.sweep.clock import Clock, Observer, Rules
-from trainer.sweep.crew import Crew, enlist, run
-from trainer.sweep.layout import (
+from trainer.sweep.build import (
+    Columns,
+    build,
+    check_init,
+    metric_names,
+    minimized,
+    steps_per_unit,
+)
+from trainer.sweep.columns import (
     Column,
     Grounds,
     RowsOf,
@@ -27,8 +32,10 @@ from trainer.sweep.layout import (
     stacks_of,
     with_lambda_max,
 )
-from trainer.sweep.memory import Arrangement, arrange, rows_share
-from trainer.sweep.rungs import Halving
+from trainer.sweep.fit_memory import Arrangement, arrange, rows_share
+from trainer.sweep.jobs import Crew, enlist, run
+from trainer.sweep.scheduler import Clock, Observer, Rules
+from trainer.sweep.stopping import Halving
 
 _MOST_RECORDS = 10_000_000  # of a sweep's step log
 

@@ -10,8 +10,8 @@ from trainer.data.rows import Rows
 from trainer.device import Device
 from trainer.model.metrics import Targets
 from trainer.model.step import error, scores
-from trainer.train.chunks import FullBatch, RowSet
-from trainer.train.solver import SolverStack
+from trainer.solvers.solver import SolverStack
+from trainer.train.batches import FullBatch, RowSet
 from trainer.train.stack import Stack
 from trainer.train.state import State
 

@@ -23,10 +23,10 @@ from trainer.model.penalties import add_l2_gradient, soft_threshold
 from trainer.model.step import error, flat, gradient, scores
 from trainer.optim.first_order import OPTIMIZERS
 from trainer.optim.schedules import Schedule
-from trainer.train.chunks import Batches, Chunk, FullBatch, MiniBatches, RowSet
-from trainer.train.log import Log
+from trainer.train.batches import Batches, Chunk, FullBatch, MiniBatches, RowSet
 from trainer.train.outcomes import Outcome
 from trainer.train.state import State
+from trainer.train.step_record import Log
 
 Array = Any
 Numbers = np.ndarray[Any, np.dtype[np.float64]]

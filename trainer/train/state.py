@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from trainer.splitmix import uniform
+from trainer.streams import uniform
 
 Array = Any
 Numbers = np.ndarray[Any, np.dtype[np.float64]]

@@ -1,7 +1,7 @@
 """One stack in training: from pause to pause, until each of its columns has an outcome.
 
 A `Training` knows nothing of trials: whoever holds several decides, between evaluations, which
-evaluation of a column counts and which columns end (`trainer.sweep.clock`).
+evaluation of a column counts and which columns end (`trainer.sweep.scheduler`).
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
+from trainer.solvers.solver import SolverStack
 from trainer.train.outcomes import Outcome
-from trainer.train.solver import SolverStack
 from trainer.train.stack import PARAMETERS, Records, Snapshot, Stack
 from trainer.train.state import State
 

@@ -77,7 +77,7 @@ class Grid:
 
     def _draws(self, blocks: list[list[Axis]], crossed: list[list[Settings]]) -> Iterator[Settings]:
         """num_trials draws, from the blocks in turn; each draw with every row of zip."""
-        from trainer.splitmix import uniform
+        from trainer.streams import uniform
 
         wanted = self.sweep.get("num_trials")
         if not isinstance(wanted, int) or wanted < 1:

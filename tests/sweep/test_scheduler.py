@@ -1,0 +1,329 @@
+"""The clock: who waits, who is halved when; company, parking and threads change nothing."""
+
+import numpy as np
+import pytest
+from stacks import DEVICE, Recorder, fit, host, initial, make_problem, make_stack, start
+
+from trainer.data.rows import Rows
+from trainer.sweep.scheduler import Clock, Member, Rules
+from trainer.sweep.stopping import EarlyStopping, Halving, never_stopping
+from trainer.sweep.threads import Workers
+from trainer.train import training as training_module
+from trainer.train.evaluate import Held
+from trainer.train.training import Training
+
+
+class Heard(Recorder):
+    """A recorder that knows which stack each call is about."""
+
+    def __post_init__(self):
+        super().__post_init__()
+        self.order = []
+
+    def on_reading(self, stack, columns, reading):
+        super().on_reading(stack, columns, reading)
+        self.order.append((stack, reading.number))
+
+
+def member(problem, trials, repeats, values, *, every=3, restore=False, **settings):
+    """A stack whose columns have the scripted metric values[trial][repeat][evaluation]."""
+    K = len(trials)
+    first = make_stack(problem, lr=[0.05] * K, **settings)
+    weights, bias = initial(problem, K)
+
+    def evaluator(stack):
+        columns = training.columns
+
+        def read(state):
+            number = -(-state.step // every)
+            now = [values[trials[k]][repeats[k]][number - 1] for k in columns]
+            return {"val_loss": np.array(now, float)}
+
+        return read
+
+    training = Training(
+        K,
+        lambda columns: first.take(columns),
+        lambda stack: start(stack, weights, bias),
+        evaluator,
+        lambda stack: every,
+        np.full(K, restore),
+    )
+    return Member(training, np.array(trials), np.array(repeats))
+
+
+def run(members, rules, workers=1, room=None, heard=None):
+    heard = heard or Heard()
+    with Workers(workers) as crew:
+        clock = Clock(members, rules, heard, crew, room)
+        clock.run()
+    return clock, heard
+
+
+def outcomes(members):
+    return {
+        (int(t), int(r)): outcome
+        for m in members
+        for t, r, outcome in zip(m.trial, m.repeat, m.training.result.outcomes, strict=True)
+    }
+
+
+def slow_halving(values, min_iter, eta, evaluations):
+    """{trial: evaluation it was dropped after}, of means over repeats."""
+    alive, dropped, rung = list(range(len(values))), {}, min_iter
+    while rung < evaluations:
+        alive.sort(key=lambda t: (np.mean([r[rung - 1] for r in values[t]]), t))
+        keep = -(-len(alive) // eta)
+        dropped |= dict.fromkeys(alive[keep:], rung)
+        alive = alive[:keep]
+        rung *= eta
+    return dropped
+
+
+@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize(("min_iter", "eta"), [(1, 2), (3, 3), (2, 4)])
+def test_halving_over_two_stacks_and_their_repeats_is_the_slow_one(seed, min_iter, eta):
+    draw = np.random.default_rng(seed)
+    values = draw.uniform(1, 2, (11, 3, 12)).round(1)  # ties too
+    problem = make_problem("linear")
+    members = [
+        member(problem, list(range(11)), [r] * 11, values, steps=36, batch_size=b)
+        for r, b in ((0, 20), (1, None), (2, 7))
+    ]
+    rules = Rules("val_loss", 1.0, never_stopping(11), Halving(min_iter, eta, np.zeros(11, int)))
+    clock, _ = run(members, rules)
+    expected = slow_halving(values, min_iter, eta, 12)
+    found = outcomes(members)
+    for t in range(11):
+        for r in range(3):
+            if t in expected:
+                assert found[t, r].status == "halved"
+                assert found[t, r].step == 3 * expected[t]
+                assert f"after {expected[t]} evaluations" in found[t, r].reason
+            else:
+                assert found[t, r].status == "finished"
+    assert sorted(t for rung in clock.rungs for t in rung.dropped) == sorted(expected)
+    assert [rung.evaluation for rung in clock.rungs] == sorted(set(expected.values()))
+    for rung in clock.rungs:
+        assert rung.kept == -(-rung.alive // eta)
+        assert rung.alive - rung.kept == len(rung.dropped)
+
+
+def test_halving_keeps_the_best_of_each_group():
+    values = [[[v] * 6] for v in (1, 2, 3, 7, 8, 9)]
+    problem = make_problem("linear")
+    one = member(problem, list(range(6)), [0] * 6, values, steps=18)
+    rules = Rules("val_loss", 1.0, never_stopping(6), Halving(2, 3, np.array([0, 0, 0, 1, 1, 1])))
+    run([one], rules)
+    assert [o.status for o in one.training.result.outcomes] == [
+        "finished",
+        "halved",
+        "halved",
+        "finished",
+        "halved",
+        "halved",
+    ]
+
+
+def test_larger_is_better_where_the_sign_says_so():
+    values = [[[v] * 4] for v in (0.1, 0.9, 0.5)]
+    one = member(make_problem("linear"), [0, 1, 2], [0] * 3, values, steps=12)
+    rules = Rules("val_loss", -1.0, never_stopping(3), Halving(1, 3, np.zeros(3, int)))
+    run([one], rules)
+    assert [o.status for o in one.training.result.outcomes] == ["halved", "finished", "halved"]
+
+
+def test_nobody_goes_past_an_evaluation_that_others_have_not_reached():
+    values = np.ones((4, 2, 12))
+    problem = make_problem("linear")
+    members = [member(problem, [0, 1, 2, 3], [r] * 4, values, steps=36) for r in (0, 1)]
+    rules = Rules("val_loss", 1.0, never_stopping(4), Halving(2, 2, np.zeros(4, int)))
+    _, heard = run(members, rules)
+    assert heard.order == [(stack, e) for e in range(1, 13) for stack in (0, 1)]
+
+
+def test_stacks_that_no_rule_compares_go_one_after_another():
+    values = np.ones((4, 2, 12))
+    problem = make_problem("linear")
+    members = [member(problem, [0, 1, 2, 3], [r] * 4, values, steps=36) for r in (0, 1)]
+    _, heard = run(members, Rules("val_loss", 1.0, never_stopping(4)))
+    assert heard.order == [(stack, e) for stack in (0, 1) for e in range(1, 13)]
+
+
+def stopping(patience, trials):
+    ones = np.ones(trials)
+    return EarlyStopping(["val_loss"] * trials, ones, ones * patience, ones * 0, ones > 0)
+
+
+def test_early_stopping_looks_at_the_mean_over_repeats_and_keeps_that_evaluation():
+    # each repeat alone would have stopped elsewhere; the mean is best at evaluation 3
+    values = [[[5, 4, 3, 9, 9, 9], [5, 4, 3.5, 1, 1, 1]], [[1, 2, 3, 4, 5, 6]] * 2]
+    values[0][0][3:] = [9, 9, 9]
+    problem = make_problem("linear")
+    members = [
+        member(problem, [0, 1], [r, r], values, steps=18, restore=True, batch_size=b)
+        for r, b in ((0, 20), (1, 30))
+    ]
+    run(members, Rules("val_loss", 1.0, stopping(2, 2)))
+    for m in members:
+        result = m.training.result
+        assert [o.status for o in result.outcomes] == ["early_stopped"] * 2
+        assert [o.step for o in result.outcomes] == [15, 9]
+        assert result.step.tolist() == [9, 3]
+        assert result.metrics["val_loss"].tolist() == [
+            values[t][m.repeat[0]][(2, 0)[t]] for t in (0, 1)
+        ]
+
+
+def test_a_diverged_repeat_makes_its_trial_the_last():
+    values = np.ones((3, 2, 6))
+    values[0] = 0.5
+    values[0, 1] = np.nan
+    values[2] = 2
+    problem = make_problem("linear")
+    members = [member(problem, [0, 1, 2], [r] * 3, values, steps=18) for r in (0, 1)]
+    rules = Rules("val_loss", 1.0, never_stopping(3), Halving(1, 3, np.zeros(3, int)))
+    run(members, rules)
+    found = outcomes(members)
+    assert [found[t, 0].status for t in range(3)] == ["halved", "finished", "halved"]
+
+
+SETTINGS = {"steps": [30, 30, 12, 30, 21, 30], "batch_size": 25, "momentum": 0.9, "l1": 0.01}
+
+
+def trained(workers, room, crowded=True, optimizer="sgd"):
+    """Six trials x two repeats with halving and restoring, to the end: weights by column."""
+    draw = np.random.default_rng(0)
+    values = draw.uniform(1, 2, (6, 2, 10))
+    members = [
+        member(make_problem("softmax", seed=r), list(range(6)), [r] * 6, values, restore=True,
+               optimizer=optimizer, **SETTINGS)
+        for r in (0, 1)
+    ]  # fmt: skip
+    rule = stopping(4, 6)
+    rules = Rules("val_loss", 1.0, rule, Halving(3, 2, np.zeros(6, int)))
+    heard = Heard()
+    run(members, rules, workers, room, heard)
+    results = [m.training.result for m in members]
+    log = [
+        (s.columns.tolist(), s.records.step.tolist(), s.records.values["loss"].tobytes())
+        for s in heard.stretches
+    ]
+    return results, log
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "adam"])
+def test_parked_stacks_come_back_as_they_were(optimizer):
+    whole, _ = trained(1, None, optimizer=optimizer)
+    parked, _ = trained(1, 1, optimizer=optimizer)
+    for a, b in zip(whole, parked, strict=True):
+        assert a.outcomes == b.outcomes
+        assert a.weights.tobytes() == b.weights.tobytes()
+        assert a.bias.tobytes() == b.bias.tobytes()
+        assert a.step.tolist() == b.step.tolist()
+        assert len({o.status for o in a.outcomes}) >= 2
+
+
+@pytest.mark.skipif(DEVICE.kind == "gpu", reason="threads are for cores")
+def test_threads_change_no_bit_and_no_order():
+    alone, log = trained(1, None)
+    for _ in range(3):
+        together, same = trained(2, None)
+        assert log == same
+        for a, b in zip(alone, together, strict=True):
+            assert a.weights.tobytes() == b.weights.tobytes()
+            assert a.outcomes == b.outcomes
+
+
+def test_a_stack_that_narrows_ends_as_one_that_does_not(monkeypatch):
+    narrowed, log = trained(1, None)
+    assert min(len(columns) for columns, _, _ in log) < 6
+    monkeypatch.setattr(training_module, "_CROWDED", 0)
+    wide, log = trained(1, None)
+    assert min(len(columns) for columns, _, _ in log) == 6
+    for a, b in zip(narrowed, wide, strict=True):
+        assert a.outcomes == b.outcomes
+        assert abs(a.weights - b.weights).max() <= 1e-13 * abs(b.weights).max()
+
+
+def test_columns_leave_only_at_the_end_of_an_epoch():
+    values = np.ones((4, 1, 12))
+    values[0] = 0.5
+    one = member(
+        make_problem("linear"), [0, 1, 2, 3], [0] * 4, values, every=2, steps=24, batch_size=20
+    )
+    rules = Rules("val_loss", 1.0, never_stopping(4), Halving(1, 4, np.zeros(4, int)))
+    _, heard = run([one], rules)
+    widths = [(int(s.records.step[-1]), len(s.columns)) for s in heard.stretches]
+    assert all(width == (4 if step <= 3 else 1) for step, width in widths)  # three steps an epoch
+
+
+def test_columns_that_end_of_their_own_leave_between_decisions():
+    values = np.ones((4, 1, 12))
+    problem = make_problem("linear")
+    one = member(problem, [0, 1, 2, 3], [0] * 4, values, every=20, steps=24, batch_size=20)
+    one.training._start = lambda stack: broken(start(stack, *initial(problem, 4)), slice(1, 3))
+    _, heard = run([one], Rules("val_loss", 1.0, never_stopping(4)))
+    assert [s.status for s in one.training.result.outcomes].count("diverged") == 2
+    widths = {int(s.records.step[-1]): len(s.columns) for s in heard.stretches}
+    assert (widths[3], widths[6]) == (4, 2)  # three steps an epoch, no decision before step 20
+
+
+def broken(state, columns):
+    state.weights[..., columns] = np.inf
+    return state
+
+
+def test_an_interruption_ends_open_and_waiting_stacks():
+    values = np.ones((2, 3, 10))
+    problem = make_problem("linear")
+    members = [member(problem, [0, 1], [r, r], values, steps=30) for r in range(3)]
+
+    class Stop(Heard):
+        def should_stop(self):
+            return members[1].training.begun and members[1].training.state.step >= 7
+
+    run(members, Rules("val_loss", 1.0, never_stopping(2)), heard=Stop())
+    found = outcomes(members)
+    assert [found[0, r].status for r in range(3)] == ["finished", "interrupted", "interrupted"]
+    assert found[0, 1].reason == "interrupted after step 7"
+    assert found[0, 2].reason == "interrupted before its first step"
+    assert members[1].training.result.step.tolist() == [7, 7]
+    assert members[2].training.result.weights is None
+    assert members[1].training.result.weights is not None
+
+
+def test_weights_of_a_column_are_those_of_the_stack_it_was_in():
+    values = np.ones((3, 1, 4))
+    problem = make_problem("softmax")
+    one = member(problem, [0, 1, 2], [0] * 3, values, steps=12)
+    run([one], Rules("val_loss", 1.0, never_stopping(3)))
+    stack = make_stack(problem, lr=[0.05] * 3, steps=12)
+    state = start(stack, *initial(problem, 3))
+    while state.step < 12:
+        stack.advance(state, 12)
+    assert (one.training.result.weights == host(state.weights)).all()
+
+
+def rows_of(problem):
+    n = np.arange(20)
+    return Rows(name="val", X=problem.X[:20], y=problem.y[:20], weight=np.ones(20), index=n)
+
+
+def test_one_column_going_to_nan_leaves_255_others_to_the_bit():
+    problem = make_problem("softmax", rows=64, features=8)
+    ends = []
+    for lr in (0.05, 1e308):
+        rates = np.full(256, 0.1)
+        rates[100] = lr
+        stack = make_stack(problem, lr=rates, steps=24, batch_size=16, momentum=0.9)
+        heard = Recorder()
+        held = Held(DEVICE, rows_of(problem), np.ones(3))
+        done = fit(stack, start(stack, *initial(problem, 256)), held, 4, None, heard)
+        ends.append((done, heard))
+    (calm, a), (broken, b) = ends
+    assert broken.outcomes[100].status == "diverged"
+    others = np.arange(256) != 100
+    assert calm.weights[..., others].tobytes() == broken.weights[..., others].tobytes()
+    for k in (0, 99, 101, 255):
+        assert a.history(k) == b.history(k)

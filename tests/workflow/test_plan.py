@@ -1,0 +1,65 @@
+"""What a run would take: of solvers the most, and without an iteration that may take minutes."""
+
+import re
+import time
+
+import pytest
+from stacks import DEVICE
+
+from trainer.config import load_spec
+from trainer.solvers.hessians import Hessians
+from trainer.workflow.plan import plan
+
+BASE = {"model": "softmax", "data": {"train": "digits"}, "device": DEVICE.kind}
+
+
+def lines_of(**keys):
+    return dict(line.split(": ", 1) for line in plan(load_spec(BASE | keys)).splitlines())
+
+
+@pytest.mark.parametrize("penalty", ["l2", "l1"])
+def test_no_hessian_is_made(penalty, monkeypatch):
+    made = []
+    monkeypatch.setattr(Hessians, "whole", lambda *args: made.append(1))
+    monkeypatch.setattr(Hessians, "part", lambda *args: made.append(1))
+    sweep = {"parameters": {f"penalty.{penalty}": [0.01, 0.1]}}
+    time_line = lines_of(optimizer={"name": "newton"}, sweep=sweep)["time"]
+    assert not made
+    assert "for its Hessians (estimated from their operations)" in time_line
+    most, rows, hessians = (
+        float(found.replace(",", "")) for found in re.findall(r"\d[\d.,e-]*(?= )", time_line)
+    )
+    assert most == pytest.approx(1000 * (rows + hessians), rel=0.2)
+
+
+def test_a_large_newton_stack_is_planned_within_seconds():
+    data = {"train": {"synthetic": {"rows": 20000, "columns": 300, "outputs": 10}}}
+    sweep = {"parameters": {"penalty.l2": [1e-4, 1e-3, 1e-2, 1e-1]}}
+    started = time.monotonic()
+    lines = lines_of(data=data, optimizer={"name": "newton"}, sweep=sweep)
+    assert time.monotonic() - started < 10  # an iteration takes longer
+    hessians = 3 * 8 * 3010**2  # one at a time
+    assert int(lines["peak memory"].split()[0]) > hessians >> 20
+
+
+@pytest.mark.parametrize("name", ["lbfgs", "newton", "auto"])
+def test_a_solver_has_iterations_and_usually_fewer(name):
+    lines = lines_of(optimizer={"name": name, "max_iter": 70})
+    assert lines["steps"] == "at most 70 iterations a column, usually fewer"
+    assert lines["log"] == f"at most {70 * 44:,} bytes"
+    assert re.match(r"at most [\d.,]+ seconds, usually far less; \S+ an iter", lines["time"])
+    assert ("Hessian" in lines["time"]) == (name == "newton")  # auto's come later than 70
+
+
+def test_steps_and_iterations_side_by_side():
+    sweep = {"zip": [{"optimizer.name": "sgd"}, {"optimizer.name": "lbfgs"}], "parameters": {}}
+    lines = lines_of(sweep=sweep)
+    told = "360 in 30 epochs and at most 1,000 iterations a column, usually fewer"
+    assert lines["steps"] == told
+    assert lines["time"].startswith("at most ")
+
+
+def test_a_first_order_run_is_timed_whole():
+    lines = lines_of(optimizer={"epochs": 2})
+    assert lines["steps"] == "24 in 2 epochs"
+    assert re.fullmatch(r"[\d.,]+ seconds", lines["time"])

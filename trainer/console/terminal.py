@@ -1,0 +1,360 @@
+"""What a run shows while it goes on: lines, a summary and a progress bar, on standard error.
+
+On a terminal the bar is drawn in place; elsewhere (a file, a pipe, a scheduler's log) there are
+plain lines only. Every line goes to run.log as well. Nothing here reads markup: text from the
+user's files is shown letter by letter, what cannot be printed as its escape. A stream that breaks
+(a closed pipe, a hung-up terminal) falls silent; it never ends a training.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import sys
+import textwrap
+import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from rich.console import Console, ConsoleOptions, RenderResult
+    from rich.live import Live
+
+    from trainer.console.progress import SweepProgress
+
+_REDRAW_EVERY = 0.1  # seconds
+_LINE_GAP = 2.0  # seconds between two lines of progress, at least,
+_LINE_EVERY = 30.0  # and at most; between them a line for each tenth of the steps
+_LABELS = 13  # columns for labels, so that summaries in a row line up
+_BAR_LEAST, _BAR_MOST = 10, 40  # columns
+
+
+class Verbatim(str):
+    """A text that a user would copy, such as a command: a summary never wraps it."""
+
+    __slots__ = ()
+
+
+class Terminal:
+    """Lines for people. `quiet` shows errors only; the log has every line all the same.
+
+    Args:
+        folder_log: takes each line for run.log; without one the lines wait for `attach`.
+        quiet: show errors only.
+        stream: standard error unless given.
+
+    Attributes:
+        log_path: the file that the log goes to, where `attach` was told.
+    """
+
+    def __init__(
+        self,
+        folder_log: Callable[[str], None] | None = None,
+        quiet: bool = False,
+        stream: IO[str] | None = None,
+    ) -> None:
+        self.quiet = quiet
+        # without any (sys.stderr is None where there is no console) into thin air
+        self._stream = _Unbreakable(stream or sys.stderr or io.StringIO())
+        self.log_path: Path | None = None
+        self._log = self._own_log = folder_log
+        self._unlogged: list[str] = []
+        self._in_place = self._stream.isatty() and os.environ.get("TERM") not in ("dumb", "unknown")
+        self._console: Console | None = None
+
+    def attach(self, folder_log: Callable[[str], None], log_path: Path | None = None) -> None:
+        """Log to `folder_log` from now on, first the lines shown so far.
+
+        Args:
+            folder_log: takes each line.
+            log_path: where they end up, for messages that refer to it.
+        """
+        self._log, self.log_path = folder_log, log_path
+        for text in self._unlogged:
+            folder_log(text)
+        self._unlogged = []
+
+    def detach(self) -> None:
+        """Log as at first: what was shown belongs to a run before."""
+        self._log, self.log_path = self._own_log, None
+        self._unlogged = []
+
+    def line(self, text: str) -> None:
+        """Show a line, or several; no line is wrapped, so that a path in it can be copied.
+
+        Raises:
+            DiskError: run.log refused.
+        """
+        shown = printable(text)
+        self._show(shown)
+        self.log(shown)
+
+    def error(self, text: str) -> None:
+        """Show what went wrong, also when quiet; a log that refuses is not heard of again."""
+        shown = printable(text)
+        self._write(shown)
+        with contextlib.suppress(Exception):
+            self.log(shown)
+
+    def summary(self, rows: Iterable[tuple[str, object]]) -> None:
+        """Show label and value in two columns.
+
+        On a terminal the words of a value wrap within their column; a `Path` and a `Verbatim` are
+        never broken.
+        """
+        pairs = [(printable(label), printable(str(value)), value) for label, value in rows]
+        indent = max([_LABELS, *(len(label) + 2 for label, _, _ in pairs)])
+        for label, text, value in pairs:
+            plain = f"{label:{indent}}{text}"
+            width = self._width() - indent
+            if not isinstance(value, (Path, Verbatim)) and self._in_place and width > 10:
+                self._show(_hang(label, text, indent, width), dim=len(label))
+            else:
+                self._show(plain, dim=len(label))
+            self.log(plain)
+
+    def log(self, text: str) -> None:
+        """Write to run.log alone."""
+        if self._log is None:
+            self._unlogged.append(text)
+        else:
+            self._log(text)
+
+    @contextlib.contextmanager
+    def progress(self, total_steps: int, total_epochs: int | None = None) -> Iterator[Progress]:
+        """Show how far a training of `total_steps` is, as long as the block lasts."""
+        progress = Progress(self, total_steps, total_epochs)
+        if self.quiet or not self._in_place:
+            yield progress
+            return
+        with self._live(progress) as live:
+            progress.live = live
+            yield progress
+
+    @contextlib.contextmanager
+    def sweep_progress(self, total: float, metric: str) -> Iterator[SweepProgress]:
+        """Show how far a sweep is, as long as the block lasts.
+
+        Args:
+            total: of what `SweepProgress.update` is told.
+            metric: what trials are ranked by.
+        """
+        from trainer.console.progress import SweepProgress
+
+        progress = SweepProgress(self, total, metric)
+        if self.quiet or not self._in_place:
+            yield progress
+            return
+        with self._live(progress) as live:
+            progress.live = live
+            yield progress
+
+    def _live(self, progress: Progress | SweepProgress) -> Live:
+        from rich.live import Live
+
+        return Live(
+            progress,
+            console=self._rich(),
+            auto_refresh=False,  # drawn by `update`: no thread beside the training
+            transient=True,
+            redirect_stdout=False,
+        )
+
+    def _show(self, text: str, dim: int = 0) -> None:
+        if not self.quiet:
+            self._write(text, dim)
+
+    def _write(self, text: str, dim: int = 0) -> None:
+        if not self._in_place:
+            self._stream.write(text + "\n")
+            self._stream.flush()
+            return
+        from rich.text import Text
+
+        line = Text(text)
+        line.stylize("dim", 0, dim)
+        self._rich().print(line, soft_wrap=True)
+
+    def _width(self) -> int:
+        return self._rich().width if self._in_place else 0
+
+    def _rich(self) -> Console:
+        if self._console is None:
+            from rich.console import Console
+
+            file: Any = self._stream
+            self._console = Console(file=file, force_terminal=True, force_jupyter=False)
+        return self._console
+
+
+class Progress:
+    """How far a training is: the bar on a terminal, and a line now and then for the log.
+
+    `update` may be called at every step: it draws at most ten times a second.
+    """
+
+    def __init__(self, terminal: Terminal, total_steps: int, total_epochs: int | None) -> None:
+        now = time.monotonic()
+        self.live: Live | None = None
+        self._terminal = terminal
+        self._at = _Standing(max(total_steps, 1), total_epochs, started=now)
+        self._next_draw = now + _REDRAW_EVERY
+        self._last_line = now
+        self._line_step = total_steps / 10  # the step from which the next line is due
+
+    def update(
+        self,
+        step: int,
+        epoch: int,
+        loss: float | None = None,
+        metric_name: str | None = None,
+        metric: float | None = None,
+    ) -> None:
+        """Tell the last step done and what it gave.
+
+        Args:
+            step: steps done.
+            epoch: the epoch of that step, from 1.
+            loss: of the batch.
+            metric_name: the validation metric to show.
+            metric: its last value; None keeps the one before.
+        """
+        at, now = self._at, time.monotonic()
+        at.step, at.epoch, at.now, at.loss = step, epoch, now, loss
+        if metric is not None:
+            at.metric_name, at.metric = metric_name or "metric", metric
+        if self.live is not None and now >= self._next_draw:
+            self.live.refresh()
+            self._next_draw = time.monotonic() + _REDRAW_EVERY
+        since = now - self._last_line
+        if since >= _LINE_EVERY or (since >= _LINE_GAP and step >= self._line_step):
+            self._line(now)
+
+    def _line(self, now: float) -> None:
+        text = "  ".join([f"{self._at.percent()}  step {self._at.step}", *self._at.parts()])
+        if self.live is None:
+            self._terminal.line(text)
+        else:  # the bar shows it already
+            self._terminal.log(text)
+        self._last_line = now
+        tenth = self._at.total / 10
+        self._line_step = (self._at.step // tenth + 1) * tenth
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        from rich.text import Text
+
+        at, width = self._at, options.max_width
+        epoch, *values, left = at.parts()
+        line = "  ".join([at.percent(), *values])
+        bar = width - len("  ".join(["", epoch, line, left]))
+        if bar >= _BAR_LEAST:  # all in one line
+            before, after = f"{epoch}  ", f"  {line}  {left}"
+        else:  # too narrow: the numbers under the bar, in one line or several
+            numbers = "  ".join(values)
+            below = [numbers] if len(numbers) <= width else values
+            before, after = "", "\n".join([f"  {at.percent()}  {left}", *below])
+            bar = width - len(f"  {at.percent()}  {left}")
+        done, rest = _bar(min(bar, _BAR_MOST), at.fraction(), options.ascii_only)
+        bar_text = ((done, "bold green"), (rest, "dim"))
+        yield Text.assemble(before, *bar_text, after, no_wrap=True, overflow="ellipsis")
+
+
+@dataclass
+class _Standing:
+    """Where a training stands, as words."""
+
+    total: int
+    epochs: int | None
+    started: float
+    now: float = 0.0
+    step: int = 0
+    epoch: int = 0
+    loss: float | None = None
+    metric_name: str = ""
+    metric: float | None = None
+
+    def fraction(self) -> float:
+        return min(self.step / self.total, 1.0)
+
+    def percent(self) -> str:
+        return f"{int(100 * self.fraction()):3d}%"
+
+    def parts(self) -> list[str]:
+        """Name the epoch, the loss, the metric and the time left, each where it is known."""
+        of = f"/{self.epochs}" if self.epochs else ""
+        parts = [f"epoch {self.epoch:{len(of[1:])}d}{of}"]
+        if self.loss is not None:
+            parts.append(f"loss {_number(self.loss)}")
+        if self.metric is not None:
+            parts.append(f"{self.metric_name} {_number(self.metric)}")
+        parts.append(f"{self._left()} left")
+        return parts
+
+    def _left(self) -> str:
+        if not self.step:
+            return "-:--"
+        seconds = round((self.now - self.started) * (self.total - self.step) / self.step)
+        minutes, seconds = divmod(max(seconds, 0), 60)
+        hours, minutes = divmod(minutes, 60)
+        return f"{hours}:{minutes:02d}:{seconds:02d}" if hours else f"{minutes}:{seconds:02d}"
+
+
+class _Unbreakable:
+    """A text stream that nobody may be reading any more: writing to it never raises."""
+
+    def __init__(self, stream: IO[str]) -> None:
+        self._stream = stream
+        self.encoding = getattr(stream, "encoding", None) or "utf-8"
+
+    def write(self, text: str) -> int:
+        with contextlib.suppress(OSError, ValueError):  # ValueError: it is closed
+            try:
+                self._stream.write(text)
+            except UnicodeEncodeError:
+                encoded = text.encode(self.encoding, "backslashreplace")
+                self._stream.write(encoded.decode(self.encoding))
+        return len(text)
+
+    def flush(self) -> None:
+        with contextlib.suppress(OSError, ValueError):
+            self._stream.flush()
+
+    def isatty(self) -> bool:
+        with contextlib.suppress(OSError, ValueError):
+            return self._stream.isatty()
+        return False
+
+    def fileno(self) -> int:
+        return self._stream.fileno()
+
+
+def printable(text: str) -> str:
+    """`text` with what cannot be printed (control characters, but for newlines) as its escape."""
+    return "".join(
+        c if c.isprintable() or c == "\n" else c.encode("unicode_escape").decode() for c in text
+    )
+
+
+def _number(value: float) -> str:
+    """Four significant digits, of steady width."""
+    return f"{value:#.4g}".rstrip(".")
+
+
+def _bar(width: int, fraction: float, ascii_only: bool) -> tuple[str, str]:
+    """The done and the open part of a bar; both can be told apart without colour."""
+    done = round(width * fraction)
+    full, empty = "#-" if ascii_only else "━─"
+    return full * done, empty * (width - done)
+
+
+def _hang(label: str, text: str, indent: int, width: int) -> str:
+    """`text` beside its label, its words wrapped to `width`; no word is broken."""
+    lines = [
+        part
+        for line in text.split("\n")
+        for part in textwrap.wrap(line, width, break_long_words=False, break_on_hyphens=False)
+    ]
+    return f"{label:{indent}}" + ("\n" + " " * indent).join(lines)

@@ -1,0 +1,1 @@
+"""Raw columns to the matrix a model sees; targets."""

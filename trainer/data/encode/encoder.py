@@ -1,0 +1,308 @@
+"""Raw columns to the matrix a model sees, and the same again for rows to be predicted.
+
+z = ((x − mean) / scale) · weights + bias, where x has text columns as one 0/1 column a category
+and, under `unit`, is brought to length 1 first. Statistics are float64 and of training rows only.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from trainer.data.encode.targets import Target
+from trainer.data.frame import Frame, Labels, Like, allocate
+from trainer.data.rows import Array, FloatArray, Label
+from trainer.errors import DataError
+from trainer.text.suggest import quote
+
+_INDEXED = re.compile(r"x[0-9]{1,18}")  # a column of LIBSVM text
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """What `Encoder.transform` returns."""
+
+    X: FloatArray
+    """(n, D), C-contiguous."""
+    unseen: dict[str, int]
+    """{text column: rows whose category is none of the encoder's}; they encode as zeros."""
+    imputed: int
+    """Values filled in."""
+
+
+@dataclass(frozen=True)
+class Encoder:
+    """Everything that turns raw rows into X, and outputs back into the user's words and units."""
+
+    columns: tuple[str, ...]
+    """Names of the raw columns, in order."""
+    categories: Mapping[str, tuple[str, ...]]
+    """{text column: its sorted categories}."""
+    unit: bool
+    """Whether each row is brought to length 1."""
+    mean: NDArray[np.float64]
+    """(D,)."""
+    scale: NDArray[np.float64]
+    """(D,)."""
+    impute: tuple[float | str, ...]
+    """A value a raw column for cells that are missing; empty where missing is an error."""
+    target: Target
+    keys: Mapping[str, str]
+    """Names to read another file by: `weight` of a table, `features` and `target` of an .npz;
+    `libsvm` where columns are called by an index of LIBSVM text, behind this letter."""
+
+    @cached_property
+    def features(self) -> tuple[str, ...]:
+        """Names of the D features: a column's own, or `column=category`."""
+        return tuple(
+            name if name not in self.categories else f"{name}={category}"
+            for name in self.columns
+            for category in self.categories.get(name, ("",))
+        )
+
+    @property
+    def classes(self) -> list[Label] | None:
+        """Sorted labels as written; None for numbers and for several labels a row."""
+        return None if self.target.classes is None else list(self.target.classes)
+
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        """Names of the C outputs."""
+        return self.target.outputs
+
+    @property
+    def target_mean(self) -> NDArray[np.float64]:
+        """(C,)."""
+        return self.target.mean
+
+    @property
+    def target_scale(self) -> NDArray[np.float64]:
+        """(C,)."""
+        return self.target.scale
+
+    @property
+    def like(self) -> Like:
+        """What another source must hold."""
+        return Like(self.columns, frozenset(self.categories), "libsvm" in self.keys)
+
+    def transform(self, frame: Frame, dtype: np.dtype[Any], rows: Array | None = None) -> Encoded:
+        """Encode and scale rows of a frame whose columns are this encoder's, by chunks.
+
+        Args:
+            frame: N rows.
+            dtype: float32 or float64.
+            rows: (n,) ascending row numbers; all by default.
+
+        Raises:
+            DataError: NaN where missing is an error, Inf, a value too large for dtype.
+        """
+        rows = np.arange(frame.rows) if rows is None else rows
+        X = allocate((len(rows), len(self.features)), dtype, frame.where)
+        unseen = np.zeros(len(self.columns), dtype=np.int64)
+        imputed = 0
+        for part, block, filled in self.blocks(frame, rows, unseen):
+            imputed += filled
+            if self.unit:
+                _to_length_1(block)
+            with np.errstate(over="ignore"):  # what is too large is told below, with its place
+                if not self.unit:
+                    block -= self.mean
+                    block /= self.scale
+                X[part] = block
+            if not np.isfinite(X[part]).all():
+                i, d = (int(k) for k in np.argwhere(~np.isfinite(X[part]))[0])
+                raise DataError(
+                    f"{frame.where}: {frame.place(int(rows[part][i]))}, column"
+                    f" {quote(self.features[d])}: the value is too large for {dtype};"
+                    " `scale: standard`, `precision: float64` or other units are right"
+                )
+        counted = {
+            name: int(count) for name, count in zip(self.columns, unseen, strict=True) if count
+        }
+        return Encoded(X, counted, imputed)
+
+    def blocks(
+        self, frame: Frame, rows: Array, unseen: NDArray[np.int64] | None = None
+    ) -> Iterator[tuple[slice, NDArray[np.float64], int]]:
+        """Chunks of rows as (slice of rows, (n, D) float64 before scaling, values filled in)."""
+        for part in _slices(len(rows), len(self.features)):
+            if isinstance(frame.features, tuple):
+                yield (part, *self._columns_block(frame, rows[part], unseen))
+            else:
+                # A matrix of the other order would be summed in another order: other last bits.
+                block = frame.features[take(rows[part])].astype(np.float64, order="C")
+                yield part, block, self._settle(frame, rows[part], block, range(block.shape[1]))
+
+    def _columns_block(
+        self, frame: Frame, rows: Array, unseen: NDArray[np.int64] | None
+    ) -> tuple[NDArray[np.float64], int]:
+        assert isinstance(frame.features, tuple)
+        block = np.zeros((len(rows), len(self.features)))
+        numbers: list[int] = []
+        start = 0
+        filled = 0
+        taken = take(rows)
+        for i, (name, column) in enumerate(zip(self.columns, frame.features, strict=True)):
+            if isinstance(column, Labels):
+                categories = self.categories[name]
+                codes = self._category_codes(frame, column, i, rows)
+                filled += int((column.codes[taken] < 0).sum())
+                known = np.flatnonzero(codes >= 0)
+                block[known, start + codes[known]] = 1.0
+                if unseen is not None:
+                    unseen[i] += len(rows) - len(known)
+                start += len(categories)
+            else:
+                block[:, start] = column[taken]
+                numbers.append(start)
+                start += 1
+        return block, filled + self._settle(frame, rows, block, numbers)
+
+    def _category_codes(
+        self, frame: Frame, column: Labels, i: int, rows: Array
+    ) -> NDArray[np.int64]:
+        """(n,) position among the encoder's categories, −1 for a category it does not have."""
+        name = self.columns[i]
+        position = {category: k for k, category in enumerate(self.categories[name])}
+        missing = position[str(self.impute[i])] if self.impute else -2
+        renumbered = np.array(
+            [position.get(str(value), -1) for value in column.values] + [missing], dtype=np.int64
+        )
+        codes = renumbered[column.codes[rows]]
+        if not self.impute and (codes == -2).any():
+            raise _missing(frame, int(rows[np.flatnonzero(codes == -2)[0]]), name)
+        return codes
+
+    def _settle(
+        self, frame: Frame, rows: Array, block: NDArray[np.float64], numbers: Sequence[int]
+    ) -> int:
+        """Fill in or refuse missing numbers, refuse Inf; the number filled in."""
+        if np.isfinite(block).all():
+            return 0
+        if np.isinf(block).any() or not self.impute:
+            i, d = (
+                int(k)
+                for k in np.argwhere(np.isinf(block) | (not self.impute) & np.isnan(block))[0]
+            )
+            name = self.features[d]
+            if np.isinf(block[i, d]):
+                raise DataError(
+                    f"{frame.where}: {frame.place(int(rows[i]))}, column {quote(name)}: is"
+                    " infinite; a finite number is right"
+                )
+            raise _missing(frame, int(rows[i]), name)
+        filled = 0
+        values = [value for value in self.impute if not isinstance(value, str)]
+        for d, value in zip(numbers, values, strict=True):
+            missing = np.isnan(block[:, d])
+            block[missing, d] = value
+            filled += int(missing.sum())
+        return filled
+
+    def to_json(self) -> dict[str, Any]:
+        """All but `mean` and `scale`, which are arrays of D; `from_json` takes them back."""
+        return {
+            "columns": list(self.columns),
+            "features": list(self.features),
+            "categories": {name: list(values) for name, values in self.categories.items()},
+            "unit": self.unit,
+            "impute": list(self.impute),
+            "target": self.target.kind,
+            "target_columns": list(self.target.columns),
+            "outputs": list(self.outputs),
+            "classes": self.classes,
+            "target_mean": self.target_mean.tolist(),
+            "target_scale": self.target_scale.tolist(),
+            "keys": dict(self.keys),
+        }
+
+    @classmethod
+    def from_json(cls, fields: Mapping[str, Any], model: str, mean: Array, scale: Array) -> Encoder:
+        """The encoder that `to_json` wrote.
+
+        Raises:
+            KeyError, TypeError, ValueError: fields that are missing or of another kind.
+        """
+        _check_fields(fields, model)
+        classes = fields["classes"]
+        target = Target(
+            fields["target"],
+            model,
+            tuple(fields["target_columns"]),
+            tuple(fields["outputs"]),
+            None if classes is None else tuple(classes),
+            np.asarray(fields["target_mean"], dtype=np.float64),
+            np.asarray(fields["target_scale"], dtype=np.float64),
+        )
+        return cls(
+            tuple(fields["columns"]),
+            {name: tuple(values) for name, values in fields["categories"].items()},
+            bool(fields["unit"]),
+            np.asarray(mean, dtype=np.float64),
+            np.asarray(scale, dtype=np.float64),
+            tuple(fields["impute"]),
+            target,
+            dict(fields["keys"]),
+        )
+
+
+def _check_fields(fields: Mapping[str, Any], model: str) -> None:
+    """Refuse what `to_json` cannot have written: it would fail later, far from the file."""
+    names = ("columns", "features", "outputs", "target_columns")
+    columns, categories, impute = fields["columns"], fields["categories"], fields["impute"]
+    kinds = {"linear": ("numbers",), "logistic": ("labels", "multilabel")}
+    kinds["softmax"] = ("labels", "distribution")
+    texts = (
+        *(fields[name] for name in names),
+        *categories.values(),
+        tuple(fields["keys"].values()),
+    )
+    checks = {
+        "model": fields["target"] in kinds.get(model, ()),
+        "texts": all(isinstance(text, str) for part in texts for text in part),
+        "categories": all(name in columns and values for name, values in categories.items()),
+        "impute": not impute or len(impute) == len(columns),
+        "classes": fields["target"] in ("numbers", "multilabel") or len(fields["classes"]) > 1,
+        "keys": "libsvm" not in fields["keys"] or all(_INDEXED.fullmatch(name) for name in columns),
+    }
+    for name, holds in checks.items():
+        if not holds:
+            raise ValueError(f"its {name} do not fit")
+    for i, name in enumerate(columns):
+        if impute and name in categories and impute[i] not in categories[name]:
+            raise ValueError("its impute does not fit")
+
+
+def _slices(total: int, width: int) -> Sequence[slice]:
+    """Slices of rows of about 1 MB of float64: a core's own cache holds one between passes."""
+    step = max(64, (1 << 17) // max(width, 1))
+    return [slice(start, min(start + step, total)) for start in range(0, total, step)]
+
+
+def _to_length_1(block: NDArray[np.float64]) -> None:
+    """Divide each row by its Euclidean length, in place; a row of zeros stays."""
+    peak = np.maximum(block.max(axis=1), -block.min(axis=1))[:, None]
+    some = peak > 0
+    np.divide(block, peak, out=block, where=some)  # first, or a square may overflow
+    length = np.sqrt(np.einsum("nd,nd->n", block, block))[:, None]
+    np.divide(block, length, out=block, where=some)
+
+
+def take(rows: Array) -> slice | Array:
+    """Ascending rows as a slice where they are consecutive: no gather, no page touched twice."""
+    if len(rows) and rows[-1] - rows[0] == len(rows) - 1:
+        return slice(int(rows[0]), int(rows[-1]) + 1)
+    return rows
+
+
+def _missing(frame: Frame, row: int, name: str) -> DataError:
+    return DataError(
+        f"{frame.where}: {frame.place(row)}, column {quote(name)}: is missing or NaN; give a value,"
+        " or set data.missing to drop or mean"
+    )

@@ -1,0 +1,256 @@
+"""What is to be predicted: numbers, labels, several labels a row, or a distribution a row."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from trainer.data.frame import Frame, Labels
+from trainer.data.rows import Array, FloatArray, Label, label_text
+from trainer.errors import DataError
+from trainer.text.suggest import quote
+
+Kind: TypeAlias = Literal["numbers", "labels", "multilabel", "distribution"]
+_SHOWN = 5
+
+
+@dataclass(frozen=True)
+class Target:
+    """How targets are encoded; the same for every split."""
+
+    kind: Kind
+    model: str
+    columns: tuple[str, ...]
+    """Names of the target columns in a table."""
+    outputs: tuple[str, ...]
+    """Names of the C outputs."""
+    classes: tuple[Label, ...] | None
+    """Sorted labels as written; None for numbers and several labels a row."""
+    mean: NDArray[np.float64]
+    """(C,): predictions are ŷ · scale + mean; 0 and 1 unless `scale_target: standard`."""
+    scale: NDArray[np.float64]
+    """(C,)."""
+
+    def encode(self, frame: Frame, rows: Array, dtype: np.dtype[Any]) -> Array:
+        """Targets of some rows.
+
+        Args:
+            frame: a source with a target, checked against this one.
+            rows: (n,) row numbers.
+            dtype: of the run's precision.
+
+        Returns:
+            (n, C) of dtype; softmax on labels: (n,) int64 codes.
+
+        Raises:
+            DataError: a label that is no class, a number that is none or does not fit.
+        """
+        if self.kind == "labels":
+            codes = self._codes(frame, rows)
+            return codes if self.model == "softmax" else codes[:, None].astype(dtype)
+        values = read_numbers(frame, rows)
+        if values.shape[1] != len(self.outputs):
+            raise DataError(
+                f"{frame.target_where}: has {values.shape[1]} target columns, the training source"
+                f" has {len(self.outputs)}; both must have the same"
+            )
+        _check_values(frame, rows, values, self.kind)
+        if self.kind == "distribution":
+            values /= values.sum(axis=1, keepdims=True)  # rounding in the file, not in the loss
+        with np.errstate(over="ignore"):
+            encoded: Array = ((values - self.mean) / self.scale).astype(dtype)
+        _check_fits(frame, rows, encoded)
+        return encoded
+
+    def _codes(self, frame: Frame, rows: Array) -> NDArray[np.int64]:
+        assert self.classes is not None
+        if not isinstance(frame.target, Labels):
+            raise DataError(
+                f"{frame.target_where}: has {len(frame.target_names)} target columns, the training"
+                " source one of labels; both must have the same"
+            )
+        position = {label_text(label): code for code, label in enumerate(self.classes)}
+        renumbered = np.array(
+            [position.get(label_text(label), -2) for label in frame.target.values] + [-1],
+            dtype=np.int64,
+        )
+        codes = renumbered[frame.target.codes[rows]]
+        if (codes == -2).any():
+            row = int(rows[np.flatnonzero(codes == -2)[0]])
+            label = label_text(frame.target.values[frame.target.codes[row]])
+            raise DataError(
+                f"{frame.target_where}: {frame.place(row)}: the label {quote(label)} does not occur"
+                f" in the training source; its classes are {_listed(self.classes)}"
+            )
+        return codes
+
+
+def fit_target(frame: Frame, model: str, rows: Array) -> Target:
+    """The kind of target a source holds, for this model; classes are those of all its rows.
+
+    Args:
+        frame: the training source.
+        model: linear, logistic or softmax.
+        rows: (n,) its usable rows, before any are set apart.
+
+    Raises:
+        DataError: a target that does not fit the model; the message says which model it fits.
+    """
+    where = frame.target_where
+    if frame.target is None:
+        raise DataError(f"{frame.where}: has no target; name one under data.train.target")
+    if isinstance(frame.target, Labels):
+        present = np.unique(frame.target.codes[rows])
+        classes = tuple(frame.target.values[code] for code in present)
+        _check_classes(classes, model, where, frame.target_names[0])
+        outputs = (
+            tuple(label_text(label) for label in classes)
+            if model == "softmax"
+            else frame.target_names
+        )
+        return _plain("labels", model, frame.target_names, outputs, classes)
+    C = frame.target.shape[1]
+    if model == "linear":
+        return _plain("numbers", model, frame.target_names, frame.target_names, None)
+    if model == "logistic":
+        return _plain("multilabel", model, frame.target_names, frame.target_names, None)
+    classes = frame.target_names if frame.target_named else tuple(range(C))
+    outputs = tuple(label_text(label) for label in classes)
+    return _plain("distribution", model, frame.target_names, outputs, classes)
+
+
+def scaled_target(target: Target, frame: Frame, rows: Array) -> Target:
+    """The target with mean and σ (ddof 0, float64) of these rows; a constant has scale 1."""
+    values = read_numbers(frame, rows)
+    _check_values(frame, rows, values, target.kind)
+    constant = values.max(axis=0) == values.min(axis=0)
+    with np.errstate(over="ignore", invalid="ignore"):
+        mean = np.where(constant, values[0], values.mean(axis=0))
+        scale = np.where(constant, 1.0, values.std(axis=0))
+    bad = ~(np.isfinite(mean) & np.isfinite(scale) & (scale > 0))
+    if bad.any():
+        raise out_of_range(frame.target_where, frame.target_names[int(np.flatnonzero(bad)[0])])
+    return Target(
+        target.kind, target.model, target.columns, target.outputs, target.classes, mean, scale
+    )
+
+
+def out_of_range(where: str, name: str) -> DataError:
+    """The fault of a column whose squared deviations overflow, or all underflow to 0."""
+    return DataError(
+        f"{where}: column {quote(name)}: its values are too large or too small for a standard"
+        " deviation in float64; other units are right"
+    )
+
+
+def missing_targets(frame: Frame) -> NDArray[np.bool_]:
+    """(N,): where a row has no target, or part of it is missing."""
+    if isinstance(frame.target, Labels):
+        return frame.target.codes < 0
+    if frame.target is None:
+        return np.zeros(frame.rows, dtype=bool)
+    if frame.target.dtype.kind != "f":
+        return np.zeros(frame.rows, dtype=bool)
+    return np.asarray(np.isnan(frame.target).any(axis=1), dtype=np.bool_)
+
+
+def read_numbers(frame: Frame, rows: Array) -> NDArray[np.float64]:
+    """(n, C) float64 of the rows, from a file perhaps."""
+    if not isinstance(frame.target, np.ndarray):
+        raise DataError(
+            f"{frame.target_where}: holds labels, the training source numbers;"
+            " both must hold the same"
+        )
+    return frame.target[rows].astype(np.float64)
+
+
+def _plain(
+    kind: Kind,
+    model: str,
+    columns: tuple[str, ...],
+    outputs: tuple[str, ...],
+    classes: tuple[Label, ...] | None,
+) -> Target:
+    C = 1 if kind == "labels" and model == "logistic" else len(outputs)
+    return Target(kind, model, columns, outputs, classes, np.zeros(C), np.ones(C))
+
+
+def _check_classes(classes: Sequence[Label], model: str, where: str, name: str) -> None:
+    place = f"{where}: target {quote(name)}"
+    if len(classes) == 1:
+        raise DataError(
+            f"{place}: every row has the label {quote(label_text(classes[0]))}; two classes or"
+            " more are needed to learn from"
+        )
+    if model == "logistic" and len(classes) > 2:
+        numbers = not isinstance(classes[0], str) and len(classes) > 20
+        raise DataError(
+            f"{place}: has {len(classes)} classes ({_listed(classes)}); logistic takes two,"
+            f" `model: softmax` takes more{', `model: linear` predicts numbers' * numbers}"
+        )
+
+
+def _check_values(frame: Frame, rows: Array, values: FloatArray, kind: Kind) -> None:
+    """Refuse what is no number, no 0 or 1, no distribution: with its row and column."""
+    bad = ~np.isfinite(values)
+    if bad.any():
+        place, value = _first(frame, rows, values, bad)
+        raise DataError(f"{place}: the target is {value:g}; a finite number is right")
+    if kind == "multilabel":
+        bad = (values != 0) & (values != 1)
+        if bad.any():
+            place, value = _first(frame, rows, values, bad)
+            raise DataError(
+                f"{place}: {value:g} in a target of several labels; 0 or 1 is right"
+                " (`model: linear` predicts numbers)"
+            )
+    if kind == "distribution":
+        bad = values < 0
+        if bad.any():
+            place, value = _first(frame, rows, values, bad)
+            raise DataError(
+                f"{place}: {value:g} in a row of class probabilities; 0 or more is right"
+            )
+        coarse = isinstance(frame.target, np.ndarray) and frame.target.dtype.itemsize == 2
+        sums = values.sum(axis=1)
+        off = np.flatnonzero(np.abs(sums - 1) > (2e-3 if coarse else 1e-4))
+        if off.size:
+            row = int(rows[off[0]])
+            raise DataError(
+                f"{frame.target_where}: {frame.place(row)}: its {values.shape[1]} class"
+                f" probabilities sum to {sums[off[0]]:.6g}; 1 is right"
+                " (or one column of labels, shape (N,))"
+            )
+
+
+def _check_fits(frame: Frame, rows: Array, encoded: Array) -> None:
+    bad = ~np.isfinite(encoded)
+    if bad.any():
+        place, _ = _first(frame, rows, encoded, bad)
+        raise DataError(
+            f"{place}: the target is too large for {encoded.dtype};"
+            " `precision: float64` or `scale_target: standard` is right"
+        )
+
+
+def _first(frame: Frame, rows: Array, values: Array, bad: Array) -> tuple[str, float]:
+    i, c = (int(k) for k in np.argwhere(bad)[0])
+    name = frame.target_names[c]
+    return (
+        f"{frame.target_where}: {frame.place(int(rows[i]))}, column {quote(name)}",
+        float(values[i, c]),
+    )
+
+
+def _listed(classes: Sequence[Label]) -> str:
+    shown = ", ".join(_shown(label) for label in classes[:_SHOWN])
+    return f"{shown}, …" if len(classes) > _SHOWN else shown
+
+
+def _shown(label: Label) -> str:
+    text = label_text(label)
+    return text if text.isprintable() and 0 < len(text) <= 40 else quote(text)

@@ -1,0 +1,1 @@
+"""Sources as read: files, arrays, synthetic rows."""

@@ -1,0 +1,279 @@
+"""Frames from arrays: .npy, .npz, what Python passes in, and synthetic rows."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from trainer.data.frame import Frame, Like, allocate, chunks, group_codes, labels_of
+from trainer.data.rows import Array
+from trainer.errors import DataError
+from trainer.streams import uniform
+from trainer.text.suggest import reason
+
+_KINDS = {
+    "U": "text",
+    "S": "text",
+    "O": "Python objects",
+    "V": "records",
+    "M": "dates",
+    "m": "times",
+    "c": "complex numbers",
+}
+"""What a dtype's kind is called, where it is not numbers."""
+
+
+def array_frame(
+    X: Array,
+    target: Array | None,
+    weight: Array | None,
+    *,
+    where: str,
+    target_where: str = "",
+    weight_where: str = "",
+    target_name: str = "y",
+    labels: bool = False,
+) -> Frame:
+    """A frame of a matrix; its columns are called x0, x1 and so on.
+
+    Args:
+        X: (N, D) numbers or booleans.
+        target: (N,) or (N, C).
+        weight: (N,).
+        where: what messages call X.
+        target_where: what they call the target.
+        weight_where: what they call the weights.
+        target_name: name of a single target; several are called y0, y1, …
+        labels: whether a target of one column is labels rather than a number.
+
+    Raises:
+        DataError: a shape or a dtype that does not fit, no rows, rows that differ in number.
+    """
+    _check_matrix(X, where)
+    frame = Frame(where, tuple(f"x{i}" for i in range(X.shape[1])), X, len(X))
+    return with_target(
+        frame,
+        target,
+        weight,
+        target_where=target_where,
+        weight_where=weight_where,
+        target_name=target_name,
+        labels=labels,
+    )
+
+
+def with_target(
+    frame: Frame,
+    target: Array | None,
+    weight: Array | None,
+    *,
+    target_where: str,
+    weight_where: str,
+    target_name: str = "y",
+    labels: bool = False,
+) -> Frame:
+    """The frame with a target and a weight of as many rows.
+
+    Raises:
+        DataError: as `array_frame`.
+    """
+    read: Any = None
+    names: tuple[str, ...] = ()
+    if target is not None:
+        _check_rows(target, target_where, frame)
+        if target.ndim == 2 and target.shape[1] == 1:
+            target = target[:, 0]
+        if target.ndim == 1 and labels:
+            read, names = labels_of(target, target_where, frame.place), (target_name,)
+        else:
+            read = _numbers_target(target, target_where)
+            C = read.shape[1]
+            names = (target_name,) if C == 1 else tuple(f"{target_name}{i}" for i in range(C))
+    if weight is not None:
+        _check_rows(weight, weight_where, frame)
+        if weight.ndim != 1 or weight.dtype.kind not in "biuf":
+            raise DataError(
+                f"{weight_where}: {_shape(weight)}; weights are one number a row: shape"
+                f" ({frame.rows},)"
+            )
+    return Frame(
+        frame.where,
+        frame.names,
+        frame.features,
+        frame.rows,
+        read,
+        names,
+        target_named=False,
+        target_where=target_where,
+        weight=weight,
+        weight_where=weight_where,
+        place=frame.place,
+    )
+
+
+def with_group(frame: Frame, group: Array, where: str) -> Frame:
+    """The frame with the group of each row.
+
+    Raises:
+        DataError: another shape than (rows,), or no kind of group.
+    """
+    _check_rows(group, where, frame)
+    if group.ndim == 2 and group.shape[1] == 1:
+        group = group[:, 0]
+    if group.ndim != 1:
+        raise DataError(f"{where}: {_shape(group)}; groups are one a row: shape ({frame.rows},)")
+    return replace(frame, group=group_codes(group, where, frame.place), group_where=where)
+
+
+def synthetic_frame(
+    rows: int, columns: int, outputs: int, seed: int, *, model: str, where: str
+) -> Frame:
+    """Rows whose target follows from a linear map that depends on columns and outputs alone.
+
+    So a validation source with another seed is fresh rows of the same task. Features are uniform
+    with variance 1; linear: z plus noise of standard deviation 0.1; logistic: 1 where a draw is
+    below sigmoid(z), one label or `outputs` of them; softmax: argmax of z plus Gumbel noise.
+
+    Raises:
+        DataError: softmax with one output.
+    """
+    if model == "softmax" and outputs < 2:
+        raise DataError(f"{where}: outputs: {outputs} is one class; softmax takes 2 or more")
+    map_draws = uniform(columns, outputs, 0, columns * outputs).reshape(columns, outputs)
+    true_weights = 3 * np.sqrt(12 / columns) * (map_draws - 0.5)  # (D, C): z has variance 9
+    X = allocate((rows, columns), np.dtype(np.float32), where)
+    target = allocate((rows, outputs), np.dtype(np.float64), where)
+    for part in chunks(rows, columns + outputs):
+        draws = uniform(seed, 1, part.start * columns, part.stop * columns)
+        X[part] = np.sqrt(12.0) * (draws.reshape(-1, columns) - 0.5)
+        noise = uniform(seed, 2, part.start * outputs, part.stop * outputs).reshape(-1, outputs)
+        z = X[part].astype(np.float64) @ true_weights  # (n, C)
+        if model == "linear":
+            target[part] = z + 0.1 * np.sqrt(12.0) * (noise - 0.5)
+        elif model == "logistic":
+            target[part] = noise < 1 / (1 + np.exp(-z))
+        else:
+            target[part, 0] = np.argmax(z - np.log(-np.log(noise)), axis=1)
+    y: Array = target[:, 0] if model == "softmax" else target
+    return array_frame(
+        X, y, None, where=where, target_where=where, labels=model != "linear", target_name="y"
+    )
+
+
+def host_array(value: Any, where: str) -> Array:
+    """A NumPy array of what Python passes in: NumPy, CuPy, DLPack, Arrow, pandas, lists.
+
+    Raises:
+        DataError: nothing that can be read as one array without objects.
+    """
+    if isinstance(value, np.ma.MaskedArray):
+        return np.ma.filled(value.astype(np.float64), np.nan)
+    array = np.asarray(value) if isinstance(value, np.ndarray) else _converted(value, where)
+    if array.dtype.kind == "O":
+        array = _from_objects(array, where)
+    return array
+
+
+def _converted(value: Any, where: str) -> Array:
+    try:
+        if hasattr(value, "__cuda_array_interface__") and hasattr(value, "get"):
+            return np.asarray(value.get())  # CuPy
+        if hasattr(value, "detach"):
+            value = value.detach().cpu()  # a torch tensor refuses DLPack while it wants gradients
+        if hasattr(value, "__dlpack__") and not hasattr(value, "__arrow_c_array__"):
+            return _from_dlpack(value)
+        if hasattr(value, "to_numpy"):
+            return np.asarray(value.to_numpy())  # Arrow arrays, pandas and polars columns
+        return np.asarray(value)
+    except (TypeError, ValueError, BufferError, RuntimeError, AttributeError) as error:
+        raise DataError(
+            f"{where}: a {type(value).__name__} cannot be read as an array ({reason(error)});"
+            " NumPy, CuPy or any DLPack array is right"
+        ) from None
+
+
+def _from_dlpack(value: Any) -> Array:
+    try:
+        return np.from_dlpack(value)
+    except (BufferError, RuntimeError):  # on a device: ask for a copy on the host, NumPy >= 2.1
+        return np.from_dlpack(value, device="cpu")
+
+
+def _from_objects(array: Array, where: str) -> Array:
+    """An object array whose members are all text, all booleans or all numbers."""
+    members = array.reshape(-1).tolist()
+    if members and all(isinstance(member, str) for member in members):
+        return array.astype(np.str_)
+    if members and all(isinstance(member, bool | np.bool_) for member in members):
+        return array.astype(np.bool_)
+    numbers = (int, float, np.integer, np.floating, type(None))
+    if members and all(
+        isinstance(member, numbers) and not isinstance(member, bool) for member in members
+    ):
+        filled = [np.nan if member is None else member for member in members]
+        return np.asarray(filled, dtype=np.float64).reshape(array.shape)
+    raise DataError(
+        f"{where}: is an array of mixed Python objects; give numbers, or text, or a table"
+        " (pyarrow, pandas) where columns differ"
+    )
+
+
+def check_width(frame: Frame, like: Like) -> None:
+    """Refuse a matrix whose columns do not match the training source's by position.
+
+    Raises:
+        DataError: another number of columns, or a training source with text columns.
+    """
+    if like.text:
+        raise DataError(
+            f"{frame.where}: is a matrix without text, and the training source has the text"
+            f" column {sorted(like.text)[0]!r}; give a table"
+        )
+    if len(frame.names) != len(like.names):
+        raise DataError(
+            f"{frame.where}: has {len(frame.names)} columns, the training source has"
+            f" {len(like.names)}; both must have the same"
+        )
+
+
+def _check_matrix(X: Array, where: str) -> None:
+    if X.dtype.kind in _KINDS:
+        raise DataError(
+            f"{where}: holds {_KINDS[X.dtype.kind]} ({X.dtype}); features are numbers: floats,"
+            " integers or booleans"
+        )
+    if X.ndim != 2:
+        flat = f"; reshape it to ({X.shape[0]}, {X[0].size})" if X.ndim > 2 and len(X) else ""
+        column = f"; one column is shape ({X.shape[0]}, 1)" if X.ndim == 1 else ""
+        raise DataError(f"{where}: {_shape(X)}; features have shape (rows, columns){flat}{column}")
+    if X.shape[0] == 0:
+        raise DataError(f"{where}: {_shape(X)}: has no rows; at least one is needed")
+    if X.shape[1] == 0:
+        raise DataError(f"{where}: {_shape(X)}: has no columns; at least one is needed")
+
+
+def _check_rows(array: Array, where: str, frame: Frame) -> None:
+    if array.ndim == 0 or len(array) != frame.rows:
+        raise DataError(
+            f"{where}: {_shape(array)}, and {frame.where} has {frame.rows} rows;"
+            " both must have the same number of rows"
+        )
+
+
+def _numbers_target(target: Array, where: str) -> Array:
+    if target.ndim > 2 or (target.ndim == 2 and target.shape[1] == 0):
+        raise DataError(f"{where}: {_shape(target)}; a target has shape (N,) or (N, C)")
+    if target.dtype.kind in _KINDS:
+        hint = (
+            "numbers are right here; `model: logistic` or `softmax` take labels"
+            if target.ndim == 1
+            else f"{target.shape[1]} columns must be numbers; labels are one column, shape (N,)"
+        )
+        raise DataError(f"{where}: holds {_KINDS[target.dtype.kind]} ({target.dtype}); {hint}")
+    return target if target.ndim == 2 else target[:, None]
+
+
+def _shape(array: Array) -> str:
+    return f"shape {array.shape} of {array.dtype}"

@@ -1,0 +1,151 @@
+"""Which column of a table is what: the spec's words against the names there are."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from trainer.data.frame import Like
+from trainer.errors import DataError
+from trainer.text.suggest import nearest, quote
+
+
+@dataclass(frozen=True)
+class Roles:
+    """Which column is what, as the spec says it."""
+
+    target: tuple[str, ...] = ()
+    columns: tuple[str, ...] | None = None
+    drop: tuple[str, ...] = ()
+    categorical: tuple[str, ...] = ()
+    weight: str | None = None
+    group: str | None = None
+
+
+def feature_names(
+    names: Sequence[str], roles: Roles, like: Like | None, where: str
+) -> tuple[str, ...]:
+    """Names of the feature columns, in order: those of `like`, or what the roles choose.
+
+    Raises:
+        DataError: a name that is not there (with the nearest one), listed twice, or under two keys
+            that exclude each other; no feature left.
+    """
+    known = frozenset(names)
+    for key, listed in (
+        ("target", roles.target),
+        ("weight", (roles.weight,) if roles.weight else ()),
+        ("group", (roles.group,) if roles.group else ()),
+        *(
+            ()
+            if like
+            else (
+                ("columns", roles.columns or ()),
+                ("drop", roles.drop),
+                ("categorical", roles.categorical),
+            )
+        ),
+    ):
+        for name in listed:
+            if name not in known:
+                raise DataError(
+                    f"{where}: {key}: there is no column {quote(name)}; {nearest(name, names)}"
+                )
+        if len(set(listed)) < len(listed):
+            name = next(name for i, name in enumerate(listed) if name in listed[:i])
+            raise DataError(f"{where}: {key}: lists {quote(name)} twice; once is right")
+    if like is not None:
+        for name in like.names:
+            if name not in known:
+                raise DataError(
+                    f"{where}: there is no column {quote(name)}, which the training source has;"
+                    f" {nearest(name, names)}"
+                )
+        return like.names
+    return _chosen(names, roles, where)
+
+
+def _chosen(names: Sequence[str], roles: Roles, where: str) -> tuple[str, ...]:
+    reserved = dict.fromkeys(roles.target, "target")
+    for key, name in (("weight", roles.weight), ("group", roles.group)):
+        if name in reserved:
+            raise DataError(
+                f"{where}: {key}: {quote(name)} is the {reserved[name]}; another column is right"
+            )
+        if name:
+            reserved[name] = key
+    for key, listed in (
+        ("columns", roles.columns or ()),
+        ("drop", roles.drop),
+        ("categorical", roles.categorical),
+    ):
+        for name in listed:
+            if name in reserved:
+                raise DataError(
+                    f"{where}: {key}: {quote(name)} is the {reserved[name]}, no feature;"
+                    f" take it out of {key}"
+                )
+    dropped = frozenset(roles.drop)
+    for name in roles.columns or ():
+        if name in dropped:
+            raise DataError(
+                f"{where}: drop: {quote(name)} is listed in columns too; one of them is right"
+            )
+    chosen = tuple(
+        name
+        for name in (roles.columns if roles.columns is not None else names)
+        if name not in reserved and name not in dropped
+    )
+    for name in sorted(frozenset(roles.categorical).difference(chosen)):
+        raise DataError(
+            f"{where}: categorical: {quote(name)} is not among the features; take it out"
+        )
+    if not chosen:
+        raise DataError(f"{where}: no column is left as a feature; at least one is needed")
+    return chosen
+
+
+def wanted_names(features: Sequence[str], roles: Roles) -> list[str]:
+    """Names of all columns to read: features, target, weight, group."""
+    others = [name for name in (roles.weight, roles.group) if name]
+    return list(dict.fromkeys([*features, *roles.target, *others]))
+
+
+def check_nameless(names: Sequence[str], roles: Roles, where: str) -> None:
+    """Refuse a column without a name among the features: most often a row number, which leaks.
+
+    Raises:
+        DataError: says how to leave it out.
+    """
+    if roles.columns is None and "" not in roles.drop and "" in names:
+        raise DataError(
+            f"{where}: column {names.index('') + 1} has no name in the header; name it, or leave"
+            " it out with `drop: ['']` (pandas writes its index so: to_csv(index=False))"
+        )
+
+
+def check_header(names: Sequence[str], roles: Roles, where: str) -> None:
+    """Refuse a header that is none, before its target is said to be missing.
+
+    Raises:
+        DataError: another separator, or numbers for names.
+    """
+    if names and set(roles.target).isdisjoint(names) and all(map(_is_number, names)):
+        raise DataError(
+            f"{where}: the first line holds numbers; a header line with the columns' names is right"
+        )
+    if len(names) == 1 and roles.target and roles.target[0] not in names:
+        for separator, called in ((";", "semicolons"), ("\t", "tabs"), (",", "commas")):
+            if separator in names[0]:
+                raise DataError(
+                    f"{where}: the header is one column, with {called} between names;"
+                    " a .csv file has commas between them, a .tsv file tabs"
+                )
+
+
+def _is_number(name: str) -> bool:
+    try:
+        float(name)
+    except ValueError:
+        return False
+    return True

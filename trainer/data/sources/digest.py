@@ -1,0 +1,86 @@
+"""One sha256 over everything a run read."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from trainer.data.frame import Frame, Labels, chunks
+from trainer.data.rows import Array
+from trainer.errors import DataError
+from trainer.text.suggest import show
+
+
+class Digest:
+    """sha256 over everything read, in the order it was read; a file read twice is hashed once."""
+
+    def __init__(self) -> None:
+        self._total = hashlib.sha256()
+        self._files: dict[str, bytes] = {}
+
+    @contextlib.contextmanager
+    def reading(self, *paths: str | Path | None) -> Iterator[None]:
+        """Take the bytes of the files that are read in this block; None stands for no file.
+
+        Raises:
+            DataError: one is not what it was when the block began: whoever reads it again would
+                train on other rows.
+        """
+        given = [path for path in paths if path is not None]
+        before = [_state(path) for path in given]
+        yield
+        for path, state in zip(given, before, strict=True):
+            key = str(path)
+            try:
+                if key not in self._files:
+                    with open(path, "rb") as file:
+                        self._files[key] = hashlib.file_digest(file, "sha256").digest()
+            except OSError:
+                state = None
+            if state is None or _state(path) != state:
+                raise DataError(
+                    f"{show(path)}: changed while it was read; run again once it is written"
+                )
+            self._total.update(self._files[key])
+
+    def text(self, text: str) -> None:
+        """Take a description that determines the rows."""
+        self._total.update(hashlib.sha256(text.encode()).digest())
+
+    def frame(self, frame: Frame) -> None:
+        """Take the values of a frame in memory."""
+        part = hashlib.sha256()
+        columns = frame.features if isinstance(frame.features, tuple) else (frame.features,)
+        for column in (*columns, frame.target, frame.weight, frame.group):
+            if isinstance(column, Labels):
+                part.update(repr(column.values).encode())
+                _update(part, column.codes)
+            elif column is not None:
+                _update(part, column)
+        self._total.update(part.digest())
+
+    def hexdigest(self) -> str:
+        """64 hexadecimal digits."""
+        return self._total.hexdigest()
+
+
+def _state(path: str | Path) -> tuple[int, int, int] | None:
+    """What changes with a file's content; None without a file."""
+    try:
+        stat = os.stat(path)
+    except (OSError, ValueError):
+        return None
+    return stat.st_ino, stat.st_size, stat.st_mtime_ns
+
+
+def _update(digest: Any, array: Array) -> None:
+    digest.update(f"{array.dtype.str} {array.shape}".encode())
+    width = array[0].size if array.ndim > 1 and len(array) else 1
+    for part in chunks(len(array), width):
+        digest.update(np.ascontiguousarray(array[part]).tobytes())

@@ -1,0 +1,131 @@
+"""All the sources of a run, read once: the spec's files, or what Python passes in."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from trainer.data.frame import Frame, Like
+from trainer.data.sources.arrays import host_array, with_group, with_target
+from trainer.data.sources.digest import Digest
+from trainer.data.sources.registry import features_frame, read_source
+from trainer.errors import DataError
+from trainer.text.suggest import nearest
+
+if TYPE_CHECKING:
+    from trainer.config.schema.spec import Spec
+
+
+@dataclass(frozen=True, eq=False)
+class Source:
+    """What was read, good for every spec that names the same sources and the same model."""
+
+    frame: Frame
+    """The training source."""
+    held: Mapping[str, Frame]
+    """Those of the splits that have their own: "val", "test" or a test source's own name."""
+    keys: Mapping[str, str]
+    """Names to read another file by, see `Encoder.keys`."""
+    digest: str
+    """sha256 (hex) over the bytes of all."""
+    passed: bool
+    """Whether Python passed arrays: then no fraction of train is val or test."""
+    memo: dict[Hashable, Any] = field(default_factory=dict, repr=False)
+    """What has been found about the rows already, see `trainer.data.splits.holdout`."""
+
+
+def read(spec: Spec, arrays: Mapping[str, Any] | None = None) -> Source:
+    """Read what a run needs, each file once.
+
+    Args:
+        spec: the run; its model says whether a target is labels.
+        arrays: as in `prepare`.
+
+    Raises:
+        DataError: whatever is wrong with the sources.
+    """
+    return _read_files(spec) if arrays is None else _read_passed(arrays, spec.model)
+
+
+def _read_files(spec: Spec) -> Source:
+    data, model, digest = spec.data, spec.model, Digest()
+    train = read_source(data.train, model, None, digest)
+    wanted: dict[str, Any] = {}
+    if data.val != "none" and not isinstance(data.val, float):
+        wanted["val"] = data.val
+    if isinstance(data.test, Sequence) and not isinstance(data.test, str):
+        wanted |= {source.name: source for source in data.test}
+    elif data.test != "none" and not isinstance(data.test, float):
+        wanted["test"] = data.test
+    keys = _keys(data.train)
+    like = Like(train.names, train.text, "libsvm" in keys)
+    held = {name: read_source(source, model, like, digest) for name, source in wanted.items()}
+    return Source(train, held, keys, digest.hexdigest(), passed=False)
+
+
+def _read_passed(arrays: Mapping[str, Any], model: str) -> Source:
+    _check_keys(arrays)
+    digest = Digest()
+    train = _read_train(arrays, model, digest)
+    like = Like(train.names, train.text)
+    test = arrays.get("test")
+    pairs = {} if arrays.get("val") is None else {"val": ("'val'", arrays["val"])}
+    if isinstance(test, Mapping):
+        for name, pair in test.items():
+            if name in ("train", "val"):
+                raise DataError(f"data['test'][{name!r}]: is another split's name; choose one")
+            pairs[str(name)] = (f"'test'][{name!r}", pair)
+    elif test is not None:
+        pairs["test"] = ("'test'", test)
+    held = {name: _read_pair(pair, None, key, model, like) for name, (key, pair) in pairs.items()}
+    for frame in held.values():
+        digest.frame(frame)
+    return Source(train, held, {}, digest.hexdigest(), passed=True)
+
+
+def _read_train(arrays: Mapping[str, Any], model: str, digest: Digest) -> Frame:
+    frame = _read_pair(arrays["train"], arrays.get("weight"), "'train'", model, None)
+    if arrays.get("group") is not None:
+        where = "data['group']"
+        frame = with_group(frame, host_array(arrays["group"], where), where)
+    digest.frame(frame)
+    return frame
+
+
+def _read_pair(pair: Any, weight: Any, key: str, model: str, like: Like | None) -> Frame:
+    if not isinstance(pair, tuple | list) or len(pair) != 2:
+        raise DataError(f"data[{key}]: is a {type(pair).__name__}; a pair (X, y) is right")
+    X, y = pair
+    x_where, y_where = f"data[{key}] X", f"data[{key}] y"
+    y = host_array(y, y_where)
+    frame = features_frame(X, like, x_where)
+    s = None if weight is None else host_array(weight, "data['weight']")
+    return with_target(
+        frame,
+        y,
+        s,
+        target_where=y_where,
+        weight_where="data['weight']",
+        labels=model != "linear",
+    )
+
+
+def _check_keys(arrays: Mapping[str, Any]) -> None:
+    known = ["train", "val", "test", "weight", "group"]
+    for key in arrays:
+        if key not in known:
+            raise DataError(f"data[{key!r}]: is not read; {nearest(str(key), known)}")
+    if "train" not in arrays:
+        raise DataError("data: has no 'train'; {'train': (X, y)} is the least")
+
+
+def _keys(source: Any) -> Mapping[str, str]:
+    """Names to read another file by, see `Encoder.keys`."""
+    keys = {"libsvm": "x"} if hasattr(source, "libsvm") else {}
+    if hasattr(source, "npz"):
+        keys = {"features": source.features, "target": source.target}
+    weight = getattr(source, "weight", None)
+    if weight is not None and not hasattr(source, "npy"):
+        keys["weight"] = weight
+    return keys

@@ -1,0 +1,205 @@
+"""From a source of the spec, or a pair of arrays, to a `Frame`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from trainer.data.encode.encoder import Encoder
+from trainer.data.encode.targets import missing_targets
+from trainer.data.frame import Frame, Like, read_weight
+from trainer.data.rows import Array, IntArray
+from trainer.data.sources import libsvm, npy, tables
+from trainer.data.sources.arrays import (
+    array_frame,
+    check_width,
+    host_array,
+    synthetic_frame,
+    with_group,
+)
+from trainer.data.sources.column_roles import Roles
+from trainer.data.sources.digest import Digest
+from trainer.errors import DataError
+from trainer.text.suggest import show
+
+BUNDLED = {
+    "diamonds": ("price", "linear"),
+    "breast_cancer": ("diagnosis", "logistic"),
+    "digits": ("digit", "softmax"),
+}
+"""{name: (target column, the model it is for)}; ATTRIBUTION.md beside the files says whence."""
+
+_FOLDER = Path(__file__).parents[1] / "bundled"
+
+
+def read_source(source: Any, model: str, like: Like | None, digest: Digest) -> Frame:
+    """Read one source.
+
+    Args:
+        source: a bundled name or one of the spec's source blocks.
+        model: linear, logistic or softmax: whether a single target is a number or a label.
+        like: the training source's columns, None for the training source itself: there alone
+            groups are read.
+        digest: takes the bytes read.
+
+    Raises:
+        DataError: whatever is wrong with the files.
+    """
+    from trainer.config.schema import spec as schema
+
+    labels = model != "linear"
+    if isinstance(source, str):
+        return _read_bundled(source, model, like, digest)
+    group = getattr(source, "group", None) if like is None else None
+    if isinstance(source, schema.TableSource):
+        target = (source.target,) if isinstance(source.target, str) else tuple(source.target)
+        roles = Roles(target, source.columns, source.drop, source.categorical, source.weight, group)
+        with digest.reading(source.table):
+            return tables.read_table(source.table, roles, labels=labels, like=like)
+    if isinstance(source, schema.NpySource):
+        parts = (source.npy, source.target, source.weight)
+        with digest.reading(*parts, group):
+            frame = _read_npy(*parts, labels=labels)
+            if group is not None:
+                frame = with_group(frame, npy.read_npy(group), show(group))
+    elif isinstance(source, schema.NpzSource):
+        names = (source.features, source.target, source.weight)
+        with digest.reading(source.npz):
+            frame = _read_npz(source.npz, *names, labels=labels)
+            if group is not None:
+                where = f"{show(source.npz)}: {group}"
+                frame = with_group(frame, npy.read_npz(source.npz, [group])[group], where)
+    elif isinstance(source, schema.LibsvmSource):
+        with digest.reading(source.libsvm):
+            return libsvm.read_libsvm(source.libsvm, labels=labels, like=like)
+    elif isinstance(source, schema.SyntheticSource):
+        made = source.synthetic
+        frame = synthetic_frame(
+            made.rows, made.columns, made.outputs, made.seed, model=model, where="synthetic"
+        )
+        digest.text(f"{model} {made.model_dump_json()}")
+    else:
+        raise TypeError(f"no reader for {type(source).__name__}")
+    if like is not None:
+        check_width(frame, like)
+    return frame
+
+
+def features_frame(X: Any, like: Like | None, where: str) -> Frame:
+    """A frame without a target, of a matrix or a table in memory.
+
+    Raises:
+        DataError: columns that do not match `like`, and as the readers.
+    """
+    if tables.is_table(X):
+        return tables.table_frame(X, Roles(), labels=False, like=like, where=where)
+    frame = array_frame(host_array(X, where), None, None, where=where)
+    if like is not None:
+        check_width(frame, like)
+    return frame
+
+
+def read_for_predict(path: str, encoder: Encoder, model: str) -> tuple[Frame, IntArray, Array]:
+    """Read a file whose rows are to be predicted: columns by name, of an .npy by position.
+
+    Args:
+        path: a .csv, .csv.gz, .tsv, .parquet, .npy or .npz file, or LIBSVM text if the model was
+            trained on such: there, whatever ends otherwise is taken for it.
+        encoder: the fitted model's.
+        model: linear, logistic or softmax.
+
+    Returns:
+        The frame; the (n,) rows that have a target, none where the file has no target; and their
+        targets as `Target.encode` gives them, float64.
+
+    Raises:
+        DataError: whatever is wrong with the file.
+    """
+    frame = _predict_frame(path, encoder, labels=model != "linear")
+    if frame.target is None:
+        return frame, np.arange(0), np.empty((0, len(encoder.target_mean)))
+    rows = np.flatnonzero(~missing_targets(frame))
+    if len(rows):
+        read_weight(frame, rows, "labelled")  # for its faults
+    return frame, rows, encoder.target.encode(frame, rows, np.dtype(np.float64))
+
+
+def _predict_frame(path: str, encoder: Encoder, *, labels: bool) -> Frame:
+    name = path.lower()
+    if name.endswith(".npy"):
+        return features_frame(npy.read_npy(path), encoder.like, show(path))
+    if name.endswith(".npz"):
+        return _predict_npz(path, encoder, labels=labels)
+    of_indices = encoder.like.indexed and not name.endswith(tables.SUFFIXES)
+    if of_indices or name.removesuffix(".gz").removesuffix(".bz2").endswith(libsvm.SUFFIXES):
+        return libsvm.read_libsvm(path, labels=labels, like=encoder.like)
+    names = tables.column_names(path)
+    target = encoder.target.columns
+    weight = encoder.keys.get("weight")
+    roles = Roles(
+        target=target if set(target) <= set(names) else (),
+        weight=weight if weight in names else None,
+    )
+    return tables.read_table(path, roles, labels=labels, like=encoder.like)
+
+
+def _predict_npz(path: str, encoder: Encoder, *, labels: bool) -> Frame:
+    names = npy.npz_names(path)
+    features = encoder.keys.get("features", "X")
+    if features not in names and len(names) == 1:
+        features = names[0]
+    wanted = [encoder.keys.get("target", "y"), encoder.keys.get("weight", "")]
+    target, weight = (name if name in names else None for name in wanted)
+    frame = _read_npz(path, features, target, weight, labels=labels)
+    check_width(frame, encoder.like)
+    return frame
+
+
+def _read_bundled(name: str, model: str, like: Like | None, digest: Digest) -> Frame:
+    if name not in BUNDLED:
+        raise DataError(
+            f"data.train: {name!r} has no rows of its own; pass data={{'train': (X, y)}} to"
+            " trainer.run"
+            if name == "arrays"
+            else f"data: there is no bundled {name!r}; {', '.join(BUNDLED)} are"
+        )
+    target, _ = BUNDLED[name]
+    if name == "diamonds" and model == "softmax":
+        raise DataError("diamonds: its target, price, is a number; `model: linear` is right")
+    path = _FOLDER / f"{name}.parquet"
+    roles = Roles(target=(target,))
+    labels = model != "linear"
+    with digest.reading(path):
+        return tables.read_table(str(path), roles, labels=labels, like=like, where=name)
+
+
+def _read_npy(x_path: str, y_path: str, weight_path: str | None, *, labels: bool) -> Frame:
+    return array_frame(
+        npy.read_npy(x_path),
+        npy.read_npy(y_path),
+        None if weight_path is None else npy.read_npy(weight_path),
+        where=show(x_path),
+        target_where=show(y_path),
+        weight_where=show(weight_path or ""),
+        labels=labels,
+    )
+
+
+def _read_npz(
+    path: str, features: str, target: str | None, weight: str | None, *, labels: bool
+) -> Frame:
+    names = [name for name in (features, target, weight) if name]
+    arrays = npy.read_npz(path, names)
+    where = show(path)
+    return array_frame(
+        arrays[features],
+        arrays[target] if target else None,
+        arrays[weight] if weight else None,
+        where=f"{where}: {features}",
+        target_where=f"{where}: {target}",
+        weight_where=f"{where}: {weight}",
+        target_name=target or "y",
+        labels=labels,
+    )

@@ -1,0 +1,1 @@
+"""Which rows train, validate and test: fractions, folds, few-shot draws."""

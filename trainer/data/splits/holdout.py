@@ -1,0 +1,127 @@
+"""The plain run's split of the training source: what folds and draws are made from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from trainer.data.batches import SPLIT
+from trainer.data.encode.targets import Target, fit_target
+from trainer.data.frame import Frame, Labels
+from trainer.data.rows import IntArray
+from trainer.data.sources.read import Source
+from trainer.data.splits.folds import fold_of_groups
+from trainer.data.splits.missing import usable_rows
+from trainer.data.splits.random import split
+from trainer.errors import DataError
+
+if TYPE_CHECKING:
+    from trainer.config.schema.spec import Spec
+
+
+@dataclass(frozen=True, eq=False)
+class Apart:
+    """Ascending rows of the training source: those of each split, each row once."""
+
+    usable: IntArray
+    train: IntArray
+    val: IntArray
+    """Empty where val is none or a source of its own."""
+    test: IntArray
+    """The same."""
+    target: Target
+    """Not scaled; classes are those of all usable rows."""
+    codes: NDArray[np.int32] | None
+    """(rows of the source,) class codes where splits are stratified."""
+
+
+def set_apart(source: Source, spec: Spec) -> Apart:
+    """Split the training source; done once for all specs that ask for the same.
+
+    Raises:
+        DataError: a target that does not fit the model, rows that are missing or too few.
+    """
+    data = spec.data
+    val = 0.0 if source.passed or not isinstance(data.val, float) else data.val
+    test = 0.0 if source.passed or not isinstance(data.test, float) else data.test
+    key = ("apart", spec.model, data.missing, data.stratify, data.seed, val, test)
+    if key not in source.memo:
+        source.memo[key] = _set_apart(source, spec, val, test)
+    apart: Apart = source.memo[key]
+    return apart
+
+
+def usable(source: Source, frame: Frame, missing: str) -> IntArray:
+    """`usable_rows` of one of the source's frames, looked for once."""
+    key = ("usable", id(frame), missing)
+    if key not in source.memo:
+        source.memo[key] = usable_rows(frame, missing)
+    rows: IntArray = source.memo[key]
+    return rows
+
+
+def _set_apart(source: Source, spec: Spec, val: float, test: float) -> Apart:
+    frame = source.frame
+    rows = usable(source, frame, spec.data.missing)
+    target = fit_target(frame, spec.model, rows)
+    codes = _stratify_codes(spec, frame, target.kind)
+    parts = (_split_groups if frame.group is not None else _split_rows)(
+        frame, rows, codes, val, test, spec.data.seed
+    )
+    return Apart(rows, *parts, target, codes)
+
+
+def _stratify_codes(spec: Spec, frame: Frame, kind: str) -> NDArray[np.int32] | None:
+    if spec.data.stratify is True and kind != "labels":
+        raise DataError(
+            f"{frame.target_where}: data.stratify: true needs one label a row; auto is right"
+        )
+    if spec.data.stratify is False or not isinstance(frame.target, Labels):
+        return None
+    return frame.target.codes
+
+
+def _split_rows(
+    frame: Frame,
+    rows: IntArray,
+    codes: NDArray[np.int32] | None,
+    val: float,
+    test: float,
+    seed: int,
+) -> tuple[IntArray, IntArray, IntArray]:
+    own = None if codes is None else codes[rows]
+    parts = split(len(rows), val, test, seed=seed, codes=own, where=frame.where)
+    return rows[parts[0]], rows[parts[1]], rows[parts[2]]
+
+
+def _split_groups(
+    frame: Frame,
+    rows: IntArray,
+    codes: NDArray[np.int32] | None,
+    val: float,
+    test: float,
+    seed: int,
+) -> tuple[IntArray, IntArray, IntArray]:
+    """Split by whole groups; the rows of test do not depend on val."""
+    assert frame.group is not None
+    parts, left, n = {}, rows, len(rows)
+    for name, fraction in (("test", test), ("val", val)):
+        if not fraction:
+            parts[name] = left[:0]
+            continue
+        group = frame.group[left]
+        found = len(np.unique(group))
+        if found < 2:
+            raise DataError(
+                f"{frame.group_where}: data.{name}: {found} group: too few to set some apart; more"
+                f" groups, or `{name}: none`"
+            )
+        share = min(fraction * n / len(left), 0.99)
+        own = None if codes is None else codes[left]
+        shares = (1 - share, share)
+        is_apart = fold_of_groups(group, shares, seed=seed, stream=SPLIT, codes=own) == 1
+        parts[name], left = left[is_apart], left[~is_apart]
+    return left, parts["val"], parts["test"]

@@ -1,0 +1,70 @@
+"""Rows of a source that are kept."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from trainer.data.encode.targets import missing_targets
+from trainer.data.frame import Frame, Labels, chunks
+from trainer.data.rows import IntArray
+from trainer.errors import DataError
+from trainer.text.suggest import quote
+
+
+def usable_rows(frame: Frame, missing: str) -> IntArray:
+    """Rows that are kept, ascending: all, or under `missing: drop` those without a gap.
+
+    Args:
+        frame: a source.
+        missing: `data.missing`.
+
+    Raises:
+        DataError: a target or a group that is missing and not to be dropped; no row is left.
+    """
+    lost = missing_targets(frame)
+    if missing != "drop":
+        _check_complete(frame, lost)
+        return np.arange(frame.rows)
+    lost = lost | _missing_features(frame)
+    if frame.group is not None:
+        lost |= frame.group < 0
+    kept = np.flatnonzero(~lost)
+    if not len(kept):
+        raise DataError(
+            f"{frame.where}: every row has a missing value, so data.missing: drop leaves none;"
+            " leave out the columns that are empty"
+        )
+    return kept
+
+
+def _check_complete(frame: Frame, lost: NDArray[np.bool_]) -> None:
+    if lost.any():
+        row = int(np.flatnonzero(lost)[0])
+        names = ", ".join(repr(name) for name in frame.target_names[:3])
+        raise DataError(
+            f"{frame.target_where}: {frame.place(row)}, target {names}: is"
+            " missing or NaN; give a value, or set data.missing to drop"
+        )
+    if frame.group is not None and (frame.group < 0).any():
+        row = int(np.flatnonzero(frame.group < 0)[0])
+        column = f", column {quote(frame.group_name)}" if frame.group_name else ""
+        raise DataError(
+            f"{frame.group_where}: {frame.place(row)}{column}: the group is missing or NaN; give"
+            " every row its group, or set data.missing to drop"
+        )
+
+
+def _missing_features(frame: Frame) -> NDArray[np.bool_]:
+    missing = np.zeros(frame.rows, dtype=bool)
+    if not isinstance(frame.features, tuple):
+        if frame.features.dtype.kind == "f":
+            for part in chunks(frame.rows, frame.features.shape[1]):
+                missing[part] = np.isnan(frame.features[part]).any(axis=1)
+        return missing
+    for column in frame.features:
+        if isinstance(column, Labels):
+            missing |= column.codes < 0
+        elif column.dtype.kind == "f":
+            missing |= np.isnan(column)
+    return missing

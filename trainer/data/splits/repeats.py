@@ -1,0 +1,33 @@
+"""The repeats of a run as row numbers: folds, few-shot draws, or the one plain split."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from trainer.data.sources.read import Source
+from trainer.data.splits.cross_validation import fold_parts
+from trainer.data.splits.few_shot import draw_parts
+from trainer.data.splits.row_split import Part, plain_part
+
+if TYPE_CHECKING:
+    from trainer.config.schema.spec import Spec
+
+
+def parts(source: Source, spec: Spec) -> tuple[Part, ...]:
+    """The parts of a trial for one seed: folds, time by time; or draws; or the plain split.
+
+    Args:
+        source: what `read` returned.
+        spec: of one trial, so that `few_shot.k` is one number.
+
+    Raises:
+        DataError: too few rows, groups or rows of a class; no classes to draw from.
+    """
+    repeat = spec.repeat
+    if repeat is not None and repeat.folds is not None:
+        return tuple(fold_parts(source, spec, repeat.folds, repeat.times))
+    if repeat is not None and repeat.few_shot is not None:
+        shot = repeat.few_shot
+        assert isinstance(shot.k, int)
+        return tuple(draw_parts(source, spec, shot.k, shot.tries, shot.val_k))
+    return (plain_part(source, spec),)

@@ -1,0 +1,171 @@
+"""Predictions as tables: of a run's own held-out rows, and of a file with a saved model."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from trainer.data.rows import Array, Rows
+from trainer.data.sources.registry import read_for_predict
+from trainer.errors import UserError
+from trainer.model import MODELS, Scratch
+from trainer.model.metrics import Targets
+from trainer.model.step import error
+from trainer.predict.fitted_model import FittedModel
+from trainer.runs.location import named_file
+from trainer.text.atomic import replacing
+from trainer.text.csv_json import csv_header, csv_lines
+
+Numbers = np.ndarray[Any, np.dtype[np.float64]]
+_CHUNK = 65_536  # rows
+
+
+def row_scores(model: FittedModel, rows: Rows) -> Numbers:
+    """Scores (N, C) of encoded rows, in the target's units."""
+    parts = [
+        rows.X[i : i + _CHUNK] @ model.weights + model.bias for i in range(0, len(rows), _CHUNK)
+    ]
+    return _in_units(model, np.concatenate(parts).astype(np.float64))
+
+
+def prediction_table(model: FittedModel, rows: Rows) -> pa.Table:
+    """The rows of predictions.parquet for one split.
+
+    Columns: split, row, target, prediction, and p_<class> where there are classes. With several
+    targets, target_<name> and prediction_<name> stand in their place.
+    """
+    columns: dict[str, Any] = {
+        "split": pa.array([rows.name] * len(rows), pa.string()),
+        "row": rows.index,
+        **_named("target", model, _words(model, rows.y)),
+        **predictions(model, row_scores(model, rows)),
+    }
+    return pa.table(columns)
+
+
+def predictions(model: FittedModel, z: Numbers) -> dict[str, Any]:
+    """The columns `prediction` and `p_<class>` of scores z (N, C) in the target's units."""
+    columns = _named("prediction", model, model.decide(z))
+    if model.model != "linear":
+        p = model.probabilities(z)  # (N, classes)
+        columns |= {f"p_{name}": p[:, i] for i, name in enumerate(model.probability_names)}
+    return columns
+
+
+def stacked(tables: Sequence[pa.Table]) -> pa.Table:
+    """One table of several splits; without any, one without rows."""
+    if tables:
+        return pa.concat_tables(tables)
+    names = {"split": pa.string(), "row": pa.int64(), "target": pa.null(), "prediction": pa.null()}
+    return pa.schema(list(names.items())).empty_table()
+
+
+def predict_file(
+    run: str | os.PathLike[str], data: str, out: str | os.PathLike[str] | None = None
+) -> tuple[str | None, str | None]:
+    """Predict the rows of a file with the model of a run folder.
+
+    Args:
+        run: a run folder.
+        data: a .csv, .csv.gz, .tsv, .parquet, .npy or .npz file, or LIBSVM text.
+        out: a .csv or .parquet file to write; None for CSV text.
+
+    Returns:
+        (the CSV text or None, a line of metrics or None where the file has no target).
+
+    Raises:
+        RunFolderError: no model there.
+        DataError: a file that does not fit the model.
+        UserError: `out` has another ending.
+        DiskError: the disk refused.
+    """
+    target = None if out is None else named_file(out, "predictions.csv")
+    if target is not None and target.suffix not in (".csv", ".parquet"):
+        raise UserError(f"--out: {out}: expected a file that ends in .csv or .parquet")
+    model = FittedModel.load(run)
+    frame, known, y = read_for_predict(data, model.encoder, model.model)
+    z, unseen = model.scores_and_unseen(frame)
+    table = pa.table({"row": np.arange(frame.rows), **predictions(model, z)})
+    told = [f"{n:,} rows have a {name} that training did not" for name, n in unseen.items()]
+    if len(known):
+        w = np.ones(len(known)) if frame.weight is None else frame.weight[known].astype(np.float64)
+        told.insert(0, _metrics_line(score(model, z[known], y, w)))
+    text = None
+    if target is None:
+        text = _csv(table).rstrip("\n")
+    else:
+        _write(table, target)
+    return text, "; ".join(told) or None
+
+
+def score(model: FittedModel, z: Numbers, y: Array, w: Numbers) -> dict[str, float]:
+    """Loss and metrics of scores.
+
+    Args:
+        model: whose scores they are.
+        z: (N, C) scores, in the target's units.
+        y: (N, C) targets as `Target.encode` gives them, or (N,) class codes.
+        w: (N,) row weights.
+    """
+    row = MODELS[model.model, model.loss]
+    encoder, outputs = model.encoder, z.shape[1]
+    if model.model == "linear":
+        z = (z - encoder.target_mean) / encoder.target_scale
+    full = np.eye(outputs)[y] if y.ndim == 1 else y.astype(np.float64)
+    z3 = z[:, :, None].copy()  # (N, C, 1): the loss overwrites it
+    loss = np.empty((len(z), 1))
+    scratch = Scratch.of(np, *z.shape)
+    with np.errstate(over="ignore", invalid="ignore"):  # a metric may be infinite, or be none
+        sums = row.metrics.sums(np, z3, full, w)
+        found = row.metrics.finish(sums, Targets(y, w, encoder.target_scale, outputs), z3.copy())
+        error(row, np, z3, full[:, :, None], np.empty_like(z3), loss, scratch)
+        values = {"loss": w @ loss / w.sum(), **found}
+    return {name: float(value[0]) for name, value in values.items()}
+
+
+def _metrics_line(metrics: Mapping[str, float]) -> str:
+    return ", ".join(f"{name} {value:.6g}" for name, value in metrics.items())
+
+
+def _in_units(model: FittedModel, z: Numbers) -> Numbers:
+    if model.model == "linear":
+        return np.asarray(z * model.encoder.target_scale + model.encoder.target_mean)
+    return z
+
+
+def _words(model: FittedModel, y: Array) -> Array:
+    """Encoded targets in the user's words and units: what `decide` gives for predictions."""
+    if model.model == "linear":
+        numbers = _in_units(model, y.astype(np.float64))
+        return numbers[:, 0] if numbers.shape[1] == 1 else numbers
+    if model.encoder.target.kind == "labels":
+        classes = model.classes_
+        assert classes is not None
+        return np.asarray(classes[y.reshape(-1).astype(np.int64)])
+    return y
+
+
+def _named(word: str, model: FittedModel, values: Array) -> dict[str, Any]:
+    """`word` for one value a row, `word_<output>` for several."""
+    if values.ndim == 1:
+        return {word: values}
+    return {f"{word}_{name}": values[:, i] for i, name in enumerate(model.encoder.outputs)}
+
+
+def _csv(table: pa.Table) -> str:
+    return csv_header(table.column_names) + csv_lines(table.to_pylist(), table.column_names)
+
+
+def _write(table: pa.Table, path: Path) -> None:
+    import pyarrow.parquet as pq
+
+    with replacing(path) as beside:
+        if path.suffix == ".csv":
+            beside.write_text(_csv(table), encoding="utf-8")
+        else:
+            pq.write_table(table, beside)

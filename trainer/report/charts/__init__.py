@@ -1,0 +1,1 @@
+"""Charts as plain data, and the numbers behind them."""

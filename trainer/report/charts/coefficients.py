@@ -1,0 +1,123 @@
+"""The largest coefficients by name: bars for one output, a grid of shades for several."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from trainer.predict.fitted_model import FittedModel
+from trainer.report.charts.chart import Chart, Series, Trace, View, escaped, layout, listed
+from trainer.report.run_data import Material
+from trainer.text.numbers import counted, number, short, text
+
+_MOST_BARS = 20
+_MOST_ROWS = 24  # of the grid
+_MOST_COLUMNS = 24
+
+
+@dataclass(frozen=True)
+class Coefficients:
+    """Weights as the page shows them.
+
+    Attributes:
+        weights: (D, C): how far a score moves when a scaled feature grows by 1.
+        features, outputs: their names.
+        order: (D,) features by their largest |weight|, largest first.
+        note: what a number means, and how many are exactly 0.
+    """
+
+    weights: NDArray[np.float64]
+    features: tuple[str, ...]
+    outputs: tuple[str, ...]
+    order: NDArray[np.int64]
+    note: str
+
+
+def coefficients(material: Material) -> Coefficients | None:
+    """Those of the chosen model; None without one."""
+    model = material.model
+    if model is None or not model.weights.size:
+        return None
+    weights = model.weights.astype(np.float64)
+    if model.model == "linear":
+        weights = weights * model.encoder.target_scale
+    order = np.argsort(-np.abs(weights).max(axis=1), kind="stable")
+    outputs = tuple(text(name) for name in model.encoder.outputs)
+    features = tuple(text(name) for name in model.features_)
+    return Coefficients(weights, features, outputs, order, _note(model, weights))
+
+
+def _note(model: FittedModel, weights: NDArray[np.float64]) -> str:
+    moves = "the prediction moves" if model.model == "linear" else "the score z moves"
+    scaled = not (model.encoder.unit or (model.encoder.scale == 1).all())
+    grows = "one standard deviation (a 0/1 column: by 1)" if scaled else "1"
+    note = f"How far {moves} when a feature grows by {grows}."
+    if model.model == "logistic" and model.encoder.classes is not None:
+        note += f" To the right: towards {text(model.encoder.classes[1])}."
+    zeros = int((weights == 0).sum())
+    if zeros:
+        note += f" {zeros:,} of {counted(weights.size, 'weight')} are exactly 0."
+    return note
+
+
+def bars(found: Coefficients) -> list[tuple[str, float, float]]:
+    """(name, value, value / largest) of the largest coefficients of one output."""
+    shown = found.order[:_MOST_BARS]
+    largest = float(np.abs(found.weights).max()) or 1.0
+    return [
+        (found.features[d], float(found.weights[d, 0]), float(found.weights[d, 0]) / largest)
+        for d in shown
+    ]
+
+
+def grid(found: Coefficients) -> Chart:
+    """Features by outputs, shaded by sign and size."""
+    rows = found.order[:_MOST_ROWS]
+    columns = np.argsort(-np.abs(found.weights).max(axis=0), kind="stable")[:_MOST_COLUMNS]
+    columns = np.sort(columns)
+    values = found.weights[np.ix_(rows, columns)]
+    features = [found.features[d] for d in rows]
+    outputs = [found.outputs[c] for c in columns]
+    reach = float(np.abs(values).max()) or 1.0
+    hover = [[f"{escaped(f)} → {escaped(o)}" for o in outputs] for f in features]
+    cells: Trace = {
+        "type": "heatmap",
+        "z": [listed(row, 4) for row in values],
+        "customdata": hover,
+        "hovertemplate": "%{customdata}: %{z:.4~g}<extra></extra>",
+        "zmin": -reach,
+        "zmax": reach,
+        "colorscale": [[0, "var(--vermillion)"], [0.5, "var(--card)"], [1, "var(--blue)"]],
+        "showscale": False,
+        "xgap": 1,
+        "ygap": 1,
+    }
+    series = (
+        Series(f"up to {number(reach, 3)}", "var(--blue)", (cells,), marker=True),
+        Series(f"down to {number(-reach, 3)}", "var(--vermillion)", (), marker=True),
+    )
+    plan = layout(
+        "",
+        x_axis=_named(outputs, 10) | {"side": "top", "range": [-0.5, len(outputs) - 0.5]},
+        y_axis=_named(features, 18) | {"range": [len(features) - 0.5, -0.5], "nticks": 0},
+        hovermode="closest",
+    )
+    note = found.note
+    if len(rows) < len(found.features) or len(columns) < len(found.outputs):
+        note += f" The {len(rows)} largest of {counted(len(found.features), 'feature')}"
+        if len(columns) < len(found.outputs):
+            note += f", the {len(columns)} largest of {counted(len(found.outputs), 'output')}"
+        note += "."
+    height = 60 + 22 * len(rows)
+    return Chart("Weights", note, (View("", series, plan),), height=height, wide=True)
+
+
+def _named(names: list[str], most: int) -> dict[str, Any]:
+    return {
+        "tickvals": list(range(len(names))),
+        "ticktext": [escaped(short(name, most)) for name in names],
+        "showgrid": False,
+    }

@@ -1,0 +1,301 @@
+"""Charts of how a run went: against the step, and against the epoch of each evaluation."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from trainer.report.charts.chart import (
+    Chart,
+    Series,
+    Trace,
+    View,
+    above_0,
+    colour,
+    dash,
+    layout,
+    line,
+    y_scale,
+)
+from trainer.report.charts.downsample import noisy, smooth, spans_decades, thin
+from trainer.report.run_data import Material
+from trainer.text.numbers import METRICS, number
+
+MOST_CURVES = 50
+Numbers = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column of the stack: its logged steps, in order."""
+
+    trial: int
+    repeat: int
+    values: dict[str, NDArray[Any]]
+
+    def __getitem__(self, name: str) -> NDArray[Any]:
+        return self.values[name]
+
+
+def columns(table: pa.Table | None, trials: Sequence[dict[str, Any]] = ()) -> list[Column]:
+    """The columns of a table of steps or of evaluations, the best trials first, at most 50.
+
+    Args:
+        table: has `trial` and `repeat`.
+        trials: rows of trials.csv, best first.
+    """
+    if table is None:
+        return []
+    values = {name: table[name].to_numpy(zero_copy_only=False) for name in table.column_names}
+    trial, repeat = values["trial"].astype(np.int64), values["repeat"].astype(np.int64)
+    pair = (trial << 32) | repeat
+    order = np.argsort(pair, kind="stable")  # each column in one piece, its rows still in order
+    starts = np.flatnonzero(np.diff(pair[order], prepend=-1))
+    ends = np.append(starts[1:], len(pair))
+    place = {row["trial"]: i for i, row in enumerate(trials)}
+    found = sorted(
+        (place.get(int(trial[rows[0]]), len(place)), int(trial[rows[0]]), int(repeat[rows[0]]), i)
+        for i, rows in enumerate(order[a:b] for a, b in zip(starts, ends, strict=True))
+    )
+    return [
+        Column(t, r, {name: v[order[starts[i] : ends[i]]] for name, v in values.items()})
+        for _, t, r, i in found[:MOST_CURVES]
+    ]
+
+
+def step_charts(material: Material) -> list[Chart]:
+    """Loss, error and dL/dz, gradient norm and lr against the step."""
+    found = columns(material.steps, material.best_first)
+    if not found:
+        return []
+    evaluated = columns(material.history, material.best_first)
+    rate = ("Learning rate", "How far a step goes, as scheduled.")
+    if material.solved:
+        rate = ("Step length", "Of the step that the solver proposed: below 1 J would have risen.")
+    return [
+        _loss_chart(material, found, evaluated),
+        _error_chart(material, found),
+        _one_chart(
+            material,
+            "Gradient norm",
+            "‖dJ/dW‖, the slope of the objective: near 0 the weights have come to rest.",
+            "grad_norm",
+            found,
+        ),
+        _one_chart(material, *rate, "lr", found),
+    ]
+
+
+def curve(
+    column: Column, name: str, label: str, stroke: str, dashed: str = "solid", alone: bool = True
+) -> Series:
+    """One logged value against the step: the raw curve, and a smoothed one over it if it helps.
+
+    Args:
+        column: whose.
+        name: which value.
+        label: for the legend.
+        stroke: its colour.
+        dashed: its dash.
+        alone: False leaves the raw curve out where a smoothed one is drawn: of many curves the raw
+            ones are a thicket.
+    """
+    step, value = column["step"], column[name].astype(np.float64)
+    if not noisy(value):
+        return Series(
+            label, stroke, (line(*thin(step, value), stroke, label, dashed=dashed),), dashed
+        )
+    over = line(*thin(step, smooth(value), 600), stroke, label, width=2, dashed=dashed)
+    if not alone:
+        return Series(label, stroke, (over,), dashed)
+    under = line(*thin(step, value), f"{stroke}/0.3", label, width=1, hover=False)
+    return Series(label, stroke, (under, over), dashed)
+
+
+def _family(found: list[Column], name: str, label: str) -> Iterator[Series]:
+    """One value of all columns: the first in colour, the others as a grey band behind it."""
+    rest: list[Trace] = []
+    for column in found[1:]:
+        rest += curve(column, name, "others", "var(--faint)", alone=False).traces
+    if rest:
+        yield Series("other repeats", "var(--faint)", tuple(rest))
+    yield curve(found[0], name, label, "var(--blue)")
+
+
+def _loss_chart(material: Material, found: list[Column], evaluated: list[Column]) -> Chart:
+    series = list(_family(found, "loss", "batches of training rows"))
+    curves = [column["loss"] for column in found]
+    note = "The data term alone, without penalty; each step before its update."
+    if material.solved:
+        note = "The data term alone, without penalty, of the point each iteration reached."
+    if evaluated and "val_loss" in evaluated[0].values:
+        step, value = evaluated[0]["step"], evaluated[0]["val_loss"].astype(np.float64)
+        curves.append(value)
+        trace = line(*thin(step, value), "var(--vermillion)", "validation rows")
+        if len(step) <= 60:
+            trace |= {"mode": "lines+markers", "marker": {"size": 4}}
+        series.append(Series("validation rows", "var(--vermillion)", (trace,)))
+    marks = _best_mark(material, found[0])
+    view = View("", tuple(series), _by_step(material, found, y_scale(*curves), **marks))
+    return Chart("Loss", note, (view,), log=above_0(*curves))
+
+
+def _best_mark(material: Material, column: Column) -> dict[str, Any]:
+    """A line where the weights that count were reached, unless that is the end."""
+    best, epochs = material.best_row.get("best_epoch"), material.best_row.get("epochs")
+    lost = material.best_row.get("status") == "diverged"
+    if lost or not best or not epochs or best >= epochs:
+        return {}
+    inside = column["step"][column["epoch"] <= best]
+    if not len(inside):
+        return {}
+    x = int(inside[-1])
+    rule = {"color": "var(--soft)", "width": 1, "dash": "dot"}
+    return {
+        "shapes": [
+            {"type": "line", "xref": "x", "yref": "paper", "x0": x, "x1": x, "y0": 0, "y1": 1}
+            | {"line": rule}
+        ],
+        "annotations": [
+            {
+                "x": x,
+                "y": 1,
+                "xref": "x",
+                "yref": "paper",
+                "text": f"best: epoch {best}",
+                "showarrow": False,
+                "xanchor": "right",
+                "yanchor": "top",
+                "xshift": -4,
+                "font": {"size": 12, "color": "var(--soft)"},
+            }
+        ],
+    }
+
+
+def _error_chart(material: Material, found: list[Column]) -> Chart:
+    first = found[0]
+    series = (
+        curve(first, "error_max", "largest |ŷ − y|", "var(--sky)"),
+        curve(first, "error_rms", "ŷ − y, rms", "var(--blue)"),
+        curve(first, "dz_rms", "dL/dz, rms", "var(--orange)", "dash", alone=False),
+    )
+    curves = [first[name] for name in ("error_max", "error_rms", "dz_rms")]
+    view = View("", series, _by_step(material, found, y_scale(*curves)))
+    note = error_note(material, first)
+    return Chart("Error and dL/dz", note, (view,), log=above_0(*curves))
+
+
+def error_note(material: Material, column: Column) -> str:
+    """What the curves of ŷ − y and of dL/dz say about each other."""
+    error, dz = column["error_rms"].astype(np.float64), column["dz_rms"].astype(np.float64)
+    if np.array_equal(error, dz, equal_nan=True):
+        rows = "all training rows" if material.solved else "the rows of a batch"
+        return f"ŷ − y over {rows}. It is also dL/dz, so those two curves are one."
+    last = max(len(error) // 20, 1)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        share = float(np.nanmean(dz[-last:]) / np.nanmean(error[-last:]))
+    told = (
+        f"In the last steps {number(100 * share, 2)} % of it arrives" if np.isfinite(share) else ""
+    )
+    if not material.other_loss:
+        return f"ŷ − y over the rows of a batch, and dL/dz. {told}."
+    return (
+        "The two part: squared error on a sigmoid has dL/dz = (ŷ − y)·ŷ·(1 − ŷ). "
+        f"{told}: a row that is very wrong sits on a plateau of the sigmoid and hardly moves."
+    )
+
+
+def _one_chart(material: Material, title: str, note: str, name: str, found: list[Column]) -> Chart:
+    series = tuple(_family(found, name, title))
+    curves = [column[name] for column in found]
+    scale = y_scale(*curves)
+    if name == "lr" and not spans_decades(np.array([curve.max() for curve in curves])):
+        scale |= {"type": "linear", "rangemode": "tozero", "tickformat": ",~g"}  # it ends near 0
+    view = View("", series, _by_step(material, found, scale))
+    return Chart(title, note, (view,), log=above_0(*curves))
+
+
+def _by_step(
+    material: Material, found: list[Column], scale: dict[str, Any], **more: Any
+) -> dict[str, Any]:
+    last = max(int(column["step"][-1]) for column in found)
+    unit = "evaluation" if material.solved else "step"
+    return layout(unit, x_axis=counted_axis(unit, last), y_axis=scale, **more)
+
+
+def counted_axis(unit: str, last: int) -> dict[str, Any]:
+    """An x axis of steps or epochs from 0 to the last."""
+    room = 0.015 * last  # for half a marker
+    return {
+        "range": [-room, last + room],
+        "unifiedhovertitle": {"text": f"{unit} %{{x:,d}}"},
+        "nticks": 8,
+    }
+
+
+def epoch_charts(material: Material) -> list[Chart]:
+    """The validation metrics against the epoch: shares of 1 together, each other on its own."""
+    found = columns(material.history, material.best_first)
+    if not found:
+        return []
+    repeats = [column for column in found if column.trial == found[0].trial]
+    first = _mean(repeats)
+    if material.solved:  # one evaluation, which the verdict has: no curve
+        return []
+    names = [name for name in METRICS if f"val_{name}" in first.values]
+    together = [name for name in names if METRICS[name][2] and name != "r2"]
+    alone = [name for name in names if name not in together and name != "loss"]
+    charts = []
+    if together:
+        charts.append(_metric_chart(material, first, together, "Validation metrics"))
+    charts += [
+        _metric_chart(material, first, [name], f"Validation {METRICS[name][0]}") for name in alone
+    ]
+    if len(repeats) > 1:
+        mean = f" Means over {len(repeats)} repeats."
+        charts = [replace(chart, note=chart.note + mean) for chart in charts]
+    return charts
+
+
+def _mean(repeats: Sequence[Column]) -> Column:
+    """The mean of the columns of one trial, over the evaluations that all of them have."""
+    first, *others = repeats
+    if not others:
+        return first
+    length = min(len(column["epoch"]) for column in repeats)
+    values = {name: value[:length] for name, value in first.values.items()}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # an evaluation that none has
+        for name in (name for name, value in values.items() if value.dtype.kind == "f"):
+            values[name] = np.nanmean([column[name][:length] for column in repeats], axis=0)
+    return Column(first.trial, first.repeat, values)
+
+
+def _metric_chart(material: Material, first: Column, names: list[str], title: str) -> Chart:
+    unit = "step" if material.config.get("optimizer", {}).get("steps") else "epoch"
+    x = first[unit]
+    series = []
+    for i, name in enumerate(names):
+        y = first[f"val_{name}"].astype(np.float64)
+        label = METRICS[name][0]
+        trace = line(*thin(x, y), colour(i), label, dashed=dash(i))
+        trace["zorder"] = -i  # where curves meet, the first lies on top
+        if len(x) <= 60:
+            trace |= {"mode": "lines+markers", "marker": {"size": 4}}
+        series.append(Series(label, colour(i), (trace,), dash(i)))
+    axis: dict[str, Any] = {"nticks": 6}
+    if all(METRICS[name][1] for name in names):
+        axis["tickformat"] = ".2~%"
+    axis = y_scale(*(first[f"val_{name}"] for name in names)) | axis
+    if names != ["rmse"]:
+        axis["type"] = "linear"
+    x_axis = counted_axis(unit, int(x[-1]))
+    note = "After each evaluation, on rows that no step has seen."
+    return Chart(title, note, (View("", tuple(series), layout(unit, x_axis=x_axis, y_axis=axis)),))

@@ -1,0 +1,1 @@
+"""The parts of a page that only a sweep has."""

@@ -1,0 +1,142 @@
+"""How the trials of a sweep went: the ranking metric of each evaluation."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from trainer.report.charts.chart import (
+    Chart,
+    Series,
+    Trace,
+    View,
+    above_0,
+    colour,
+    escaped,
+    layout,
+    line,
+)
+from trainer.report.charts.downsample import thin
+from trainer.report.charts.training import counted_axis
+from trainer.report.sweep.axes import Numbers
+from trainer.report.sweep.axis_charts import value_scale
+from trainer.report.sweep.view import SweepView
+from trainer.text.numbers import counted
+
+_IN_COLOUR = 20
+_NAMED = 5  # of those in colour: each in a colour of its own
+_MOST_POINTS = 200
+
+
+def learning_curves(sweep: SweepView) -> Chart | None:
+    """The best twenty in colour, the rest as a band."""
+    history = sweep.material.history
+    if history is None or sweep.metric not in history.column_names:
+        return None
+    columns = set(zip(*(history[name].to_pylist() for name in ("trial", "repeat")), strict=True))
+    if len(columns) == history.num_rows:  # one evaluation each, as solvers have
+        return None
+    unit = "step" if sweep.material.config.get("optimizer", {}).get("steps") else "epoch"
+    place = {row["trial"]: i for i, row in enumerate(sweep.rows)}
+    numbers, inverse = np.unique(history["trial"].to_numpy(), return_inverse=True)
+    rank = np.array([place.get(n, -1) for n in numbers.tolist()])[inverse]
+    at = history[unit].to_numpy().astype(np.int64)
+    value = history[sweep.metric].to_numpy(zero_copy_only=False).astype(np.float64)
+    able = (rank >= 0) & np.isfinite(value) & ~sweep.diverged[rank]
+    rank, at, value = _means(rank[able], at[able], value[able])
+    order = _shown_first(sweep)
+    shown = order[: min(_IN_COLOUR, len(order))]
+    curves = {t: (at[rank == t], value[rank == t]) for t in shown if (rank == t).any()}
+    if not curves:
+        return None
+    rest = ~np.isin(rank, shown)
+    band = _band(at[rest], value[rest])
+    last = int(at.max())
+    plan = layout(
+        unit,
+        sweep.name,
+        x_axis=counted_axis(unit, last),
+        y_axis=value_scale(sweep, value),
+        hovermode="closest",
+    )
+    means = "means over repeats; " if sweep.repeats > 1 else ""
+    note = f"{means}the best {counted(len(curves), 'trial')} in colour."
+    if band:
+        note += f" Grey: of the other {len(order) - len(shown):,} the middle 80 %."
+    if sweep.halved.any():
+        note += " Those halved away end where they stopped."
+    view = View("", (*band, *_in_colour(sweep, curves, order[0])), plan)
+    title = f"Learning curves{_end(sweep, unit, curves.get(order[0]))}"
+    return Chart(
+        title, note[:1].upper() + note[1:], (view,), height=340, log=above_0(value), wide=True
+    )
+
+
+def _shown_first(sweep: SweepView) -> list[int]:
+    """Positions of trials, the chosen one before the rest."""
+    first = sweep.chosen or 0
+    return [first, *(t for t in range(len(sweep.rows)) if t != first)]
+
+
+def _end(sweep: SweepView, unit: str, best: tuple[NDArray[np.int64], Numbers] | None) -> str:
+    """Whether the chosen trial was still gaining when it ended."""
+    if best is None or len(best[0]) < 3 or not sweep.material.best:
+        return ""
+    x, y = best
+    top = int(x[y.argmin() if sweep.minimize else y.argmax()])
+    if top == int(x[-1]):
+        return ": the winner was at its best at the end"
+    return f": the winner was at its best at {unit} {top:,} of {int(x[-1]):,}"
+
+
+def _in_colour(
+    sweep: SweepView, curves: dict[int, tuple[NDArray[np.int64], Numbers]], chosen: int
+) -> list[Series]:
+    """The first few in colours of their own, the others of the best twenty in one."""
+    found: list[Series] = []
+    others: list[Trace] = []
+    for i, (t, (x, y)) in enumerate(curves.items()):
+        stroke = colour(i) if i < _NAMED else "var(--sky)/0.45"
+        trace = line(*thin(x, y, _MOST_POINTS), stroke, "", width=3 if i == 0 else 1.4)
+        trace["text"] = escaped(sweep.label(t))
+        trace["hovertemplate"] = "%{y:.4~g} at %{x} (%{text})<extra></extra>"
+        trace["zorder"] = len(curves) - i
+        if len(x) <= 10:
+            trace |= {"mode": "lines+markers", "marker": {"size": 6 if i == 0 else 4}}
+        if i < _NAMED:
+            found.append(Series(f"trial {sweep.rows[t]['trial']}", colour(i), (trace,)))
+        else:
+            others.append(trace)
+    if others:
+        found.append(Series(f"the next {len(others)}", "var(--sky)", tuple(others)))
+    return found
+
+
+def _means(
+    trial: NDArray[np.intp], at: NDArray[np.int64], value: Numbers
+) -> tuple[NDArray[np.int64], NDArray[np.int64], Numbers]:
+    """(trial, evaluation, mean over its repeats), those of a trial in order."""
+    last = int(at.max(initial=0)) + 1
+    cell, which = np.unique(trial * last + at, return_inverse=True)
+    return cell // last, cell % last, np.bincount(which, value) / np.bincount(which)
+
+
+def _band(at: NDArray[np.int64], value: Numbers) -> list[Series]:
+    """Quantiles of the values at each place, as two curves with a fill between them."""
+    if not len(at):
+        return []
+    places = np.unique(at)
+    places = places[np.unique(np.linspace(0, len(places) - 1, _MOST_POINTS).astype(int))]
+    order = np.argsort(at, kind="stable")
+    at, value = at[order], value[order]
+    starts, ends = np.searchsorted(at, places, "left"), np.searchsorted(at, places, "right")
+    low, high = np.array(
+        [np.quantile(value[a:b], [0.1, 0.9]) for a, b in zip(starts, ends, strict=True)]
+    ).T
+    edge = "var(--faint)/0.1"
+    traces = (
+        line(places, low, edge, "", width=0, hover=False),
+        line(places, high, edge, "", width=0, hover=False)
+        | {"fill": "tonexty", "fillcolor": "var(--faint)/0.35"},
+    )
+    return [Series("the rest", "var(--faint)", traces, marker=True)]

@@ -1,0 +1,90 @@
+"""The table of all trials, as data that report.js sorts, filters and shows a page at a time."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from trainer.report.html import embedded, esc
+from trainer.report.sweep.view import SweepView, metric_words
+from trainer.text.numbers import text
+
+_OF_SOLVERS = ("iterations", "gradient_max", "gap")
+_LAST = ("epochs", "best_epoch", "status")
+
+_HEADS = {"train_loss": "training loss", "gradient_max": "max|dJ/dW|", "gap": "J − J* at most"}
+
+
+def trial_table(sweep: SweepView) -> str:
+    """The frame of the table, with its rows beside it."""
+    columns = _columns(sweep)
+    heads = [_head(sweep, name) for name in columns]
+    rows = [[_cell(row, name) for name in columns] for row in sweep.rows]
+    data = {
+        "rows": rows,
+        "numbers": [_is_number(rows, i) for i in range(len(columns))],
+        "names": [_written(name, head) for name, head in zip(columns, heads, strict=True)],
+        "reasons": [text(row.get("reason") or "") for row in sweep.rows],
+        "best": sweep.material.best.get("trial"),
+    }
+    top = "".join(
+        f'<th scope="col" aria-sort="{"ascending" if i == 0 else "none"}">'
+        f'<button title="{esc(name)}">{esc(head)}</button></th>'
+        for i, (name, head) in enumerate(zip(columns, heads, strict=True))
+    )
+    example = esc(f"filter, such as {_written(columns[2], heads[2])[-1]}>0.1")
+    return f"""<div class="card wide trials">
+<div class="title"><h3>All trials</h3>
+<input type="search" placeholder="{example}" aria-label="filter trials"></div>
+<p class="note">A head sorts. A word must occur in the row; <code>lr&gt;0.1</code>,
+ <code>status=diverged</code> compare a column. <span class="shown" role="status"></span></p>
+<div class="scroll" tabindex="0" role="region" aria-label="Trials"><table class="full sticky">
+<thead><tr>{top}</tr></thead><tbody></tbody></table></div>
+<p class="more"><button class="scale">show more</button></p>
+<script type="application/json">{embedded(data)}</script>
+</div>"""
+
+
+def _columns(sweep: SweepView) -> list[str]:
+    first: Mapping[str, Any] = sweep.rows[0]
+    metrics = [name for name in first if name.startswith("val_") and not name.endswith("_std")]
+    metrics = sorted([*metrics, "train_loss"], key=lambda name: name != sweep.metric)
+    deviation = f"{sweep.metric}_std"
+    if any(row.get(deviation) is not None for row in sweep.rows):
+        metrics.insert(1, deviation)
+    solved = all(row.get("iterations") is not None for row in sweep.rows)
+    last = (*_OF_SOLVERS, "status") if solved else (*_LAST[:2], *_OF_SOLVERS, "status")
+    shown = (name for name in (*metrics, *last) if any(name in row for row in sweep.rows))
+    return ["rank", "trial", *(axis.path for axis in sweep.axes), *shown]
+
+
+def _head(sweep: SweepView, name: str) -> str:
+    names = {axis.path: axis.name for axis in sweep.axes}
+    if name in names:
+        return names[name]
+    if name.endswith("_std"):
+        return "± over repeats"
+    if name in _HEADS:
+        return _HEADS[name]
+    if name.startswith("val_"):
+        return metric_words(name).removeprefix("validation ")
+    return name.replace("_", " ")
+
+
+def _written(name: str, head: str) -> list[str]:
+    """How a filter may call a column: as the file has it, as the table has it."""
+    return [name.lower(), head.lower().replace(" ", "_")]
+
+
+def _cell(row: Mapping[str, Any], name: str) -> Any:
+    value = row.get(name)
+    if isinstance(value, float):
+        return float(f"{value:.5g}") if math.isfinite(value) else None
+    if name == "status" and isinstance(value, str):
+        return value.replace("_", " ")
+    return value if value is None or isinstance(value, int | float) else text(value)
+
+
+def _is_number(rows: list[list[Any]], i: int) -> bool:
+    return all(isinstance(row[i], int | float) or row[i] is None for row in rows)

@@ -1,0 +1,169 @@
+"""A sweep as its page needs it: its trials as columns, the best first."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from trainer.report.run_data import Material
+from trainer.report.sweep.axes import Axis, Indices, Numbers, swept_axes
+from trainer.report.unfinished import last_values
+from trainer.text.numbers import METRICS, metric, text
+
+Flags = NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class SweepView:
+    """The trials of a sweep, best first, as columns.
+
+    Attributes:
+        material: the run folder's parts.
+        rows: of trials.csv, best first.
+        axes: what was swept, with two values or more.
+        metric: what trials are ranked by.
+        minimize: whether less is better.
+        value, std: (T,) its mean over repeats and its standard deviation; NaN without one, and for
+            a trial that diverged.
+        partial: whether the values are the last of history.csv, over the repeats that got so far.
+    """
+
+    material: Material
+    rows: Sequence[Mapping[str, Any]]
+    axes: tuple[Axis, ...]
+    metric: str
+    minimize: bool
+    value: Numbers
+    std: Numbers
+    partial: bool
+
+    @cached_property
+    def repeats(self) -> int:
+        """Of each trial."""
+        if found := self.material.results.get("repeats"):
+            return int(found)
+        history = self.material.history
+        return 1 if history is None else int(history["repeat"].to_numpy().max()) + 1
+
+    @cached_property
+    def per(self) -> tuple[Axis, ...]:
+        """Axes whose every value has its own winner."""
+        groups = self.material.results.get("groups") or ()
+        paths = {path for group in groups for path in group.get("per", {})}
+        return tuple(axis for axis in self.axes if axis.path in paths)
+
+    @cached_property
+    def name(self) -> str:
+        """The metric in words."""
+        return metric_words(self.metric)
+
+    @cached_property
+    def title(self) -> str:
+        """The metric at the start of a title."""
+        return self.name[:1].upper() + self.name[1:]
+
+    @cached_property
+    def is_share(self) -> bool:
+        """Whether the metric is a share of 1, read in percent."""
+        return METRICS.get(self.metric.partition("_")[2], ("", False, True))[1]
+
+    @cached_property
+    def diverged(self) -> Flags:
+        """(T,) trials whose weights ran away."""
+        return np.array([row.get("status") == "diverged" for row in self.rows], bool)
+
+    @cached_property
+    def halved(self) -> Flags:
+        """(T,) trials that halving dropped."""
+        return np.array([row.get("status") == "halved" for row in self.rows], bool)
+
+    @cached_property
+    def chosen(self) -> int | None:
+        """The chosen trial as a position; without a choice the first with a value."""
+        number = self.material.best.get("trial")
+        found = (i for i, row in enumerate(self.rows) if row["trial"] == number)
+        known = np.flatnonzero(np.isfinite(self.value))
+        return next(found, int(known[0]) if len(known) else None)
+
+    def column(self, axis: Axis) -> Numbers:
+        """(T,) places of the trials' values on an axis."""
+        return np.array([axis.place(row.get(axis.path)) for row in self.rows], np.float64)
+
+    def best_in(self, cells: Indices, count: int) -> Indices:
+        """(count,) the best trial of each cell as a position, -1 where none has a value.
+
+        Args:
+            cells: (T,) the cell of each trial; -1 leaves it out.
+            count: how many cells there are.
+        """
+        able = np.flatnonzero((cells >= 0) & np.isfinite(self.value))[::-1]
+        best = np.full(count, -1)
+        best[cells[able]] = able  # the best is the last to be written
+        return best
+
+    def settings(self, t: int) -> dict[str, Any]:
+        """The swept values of a trial."""
+        return {axis.path: self.rows[t].get(axis.path) for axis in self.axes}
+
+    def label(self, t: int) -> str:
+        """A trial with its settings."""
+        return f"trial {self.rows[t]['trial']}: {settings_words(self, self.settings(t))}"
+
+    def shown(self, value: float) -> str:
+        """A value of the metric."""
+        return metric(self.metric.partition("_")[2], float(value))
+
+
+def metric_words(name: str) -> str:
+    """`val_loss` as `validation loss`."""
+    split, _, rest = name.partition("_")
+    words = METRICS.get(rest, (rest.replace("_", " "), False, False))[0]
+    return f"{'validation' if split == 'val' else 'training'} {words}"
+
+
+def view_sweep(material: Material) -> SweepView | None:
+    """The sweep of a run folder; None for a run with one column, or without its tables."""
+    if not material.is_sweep:
+        return None
+    ranked_by = material.results.get("metric") or {}
+    name, minimize = material.ranked_by
+    minimize = ranked_by.get("goal", "minimize" if minimize else "maximize") == "minimize"
+    rows: Sequence[Mapping[str, Any]] = material.trials
+    diverged = np.array([row.get("status") == "diverged" for row in rows], bool)
+    value = np.where(diverged, np.nan, _floats(rows, name))
+    std = np.where(diverged, np.nan, _floats(rows, f"{name}_std"))
+    partial = not (material.results and np.isfinite(value).any())
+    if partial and material.history is not None:  # killed, or not every repeat came to a value
+        last = last_values(material.history, name)
+        value = np.array([last.get(row["trial"], np.nan) for row in rows], np.float64)
+        value[diverged] = np.nan
+        order = np.argsort(value if minimize else -value, kind="stable")
+        value, std = value[order], std[order]
+        seen = {t: {name: float(v)} for t, v in zip(order.tolist(), value, strict=True)}
+        rows = [{**rows[t], **seen[t], "rank": None} for t in seen]
+    axes = swept_axes(material, rows)
+    return SweepView(material, rows, axes, name, minimize, value, std, partial)
+
+
+def _floats(rows: Sequence[Mapping[str, Any]], name: str) -> Numbers:
+    values = [row.get(name) for row in rows]
+    return np.array([np.nan if v is None else float(v) for v in values], np.float64)
+
+
+def settings_words(sweep: SweepView, settings: Mapping[str, Any]) -> str:
+    """Settings in a few words."""
+    names = {axis.path: axis.name for axis in sweep.axes}
+    told = [
+        f"{names.get(path, path.rpartition('.')[2])} {_value(value)}"
+        for path, value in settings.items()
+    ]
+    return ", ".join(told) or "the settings of the file"
+
+
+def _value(value: Any) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else text(value)

@@ -1,0 +1,135 @@
+"""Where a run folder may be: a safe default, the user's own choice, and why a place will not do."""
+
+from __future__ import annotations
+
+import errno
+import itertools
+import os
+from datetime import datetime
+from pathlib import Path
+
+from trainer.errors import DiskError, RunFolderError, UserError
+from trainer.text.atomic import disk_error
+
+
+def safe_name(name: str) -> str:
+    """One component of a path that any file system takes, as near to `name` as that can be.
+
+    What cannot be printed, separates paths or is reserved on some system becomes `_`; so do a dot
+    or space at the end and a name made of dots. At most 120 bytes.
+    """
+    shown = "".join(c if c.isprintable() and c not in '/\\:*?"<>|' else "_" for c in name)
+    shown = shown.encode()[:120].decode(errors="ignore").lstrip()
+    bare = shown.rstrip(" .")
+    return bare + "_" * (len(shown) - len(bare)) or "_"
+
+
+def default_folder(name: str) -> Path:
+    """Make `runs/<name>/<date>-<time>` under the current folder; another's is never returned.
+
+    Raises:
+        RunFolderError: a file is in the way.
+        DiskError: the disk refused.
+    """
+    parent = Path.cwd() / "runs" / safe_name(name)
+    stamp = f"{datetime.now():%Y%m%d-%H%M%S}"
+    try:
+        parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise _no_folder(parent, error) from error
+    for number in itertools.count(1):
+        path = parent / (stamp if number == 1 else f"{stamp}-{number}")
+        try:
+            path.mkdir()
+        except FileExistsError:
+            continue
+        except OSError as error:
+            raise _no_folder(path, error) from error
+        return path
+    raise AssertionError("unreachable")
+
+
+def named_folder(out: str | os.PathLike[str]) -> Path:
+    """Make the folder that the user named, or find it empty; an absolute path.
+
+    Raises:
+        RunFolderError: it is a file, not empty, or no folder can be called so.
+        DiskError: the disk refused.
+    """
+    check_free(out)
+    path = Path(os.path.abspath(out))
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise _no_folder(path, error) from error
+    return path
+
+
+def check_free(out: str | os.PathLike[str]) -> None:
+    """Check that `out` can be a new run folder as far as that can be seen; makes nothing.
+
+    Raises:
+        RunFolderError: it is a file, not empty, or no folder can be called so.
+        DiskError: it cannot be read.
+    """
+    if not os.fspath(out) or "\0" in os.fspath(out):
+        raise RunFolderError(f"--out: {os.fspath(out)!r} is no path; name a new or an empty folder")
+    path = Path(os.path.abspath(out))
+    try:
+        held = sorted(entry.name for entry in path.iterdir())
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise _no_folder(path, error) from error
+    if held:
+        more = f" and {len(held) - 1} more" if len(held) > 1 else ""
+        raise RunFolderError(
+            f"{path}: not empty (it holds {held[0]}{more}); --out takes a new or an empty folder"
+        )
+
+
+def named_file(out: str | os.PathLike[str], example: str) -> Path:
+    """The absolute path of a file that the user wants written, in a folder that is there.
+
+    Raises:
+        UserError: it is a folder, lies in none, or no file can be called so.
+    """
+    path = Path(os.path.abspath(out)) if "\0" not in os.fspath(out) else None
+    if path is None or not os.fspath(out):
+        raise UserError(f"--out: {os.fspath(out)!r} is no path; name a file, such as {example}")
+    if os.path.isdir(path):
+        raise UserError(f"--out: {path} is a folder; name a file in it, such as {path / example}")
+    if not os.path.isdir(path.parent):
+        raise UserError(f"--out: {path}: {path.parent} is no folder; make it first")
+    try:
+        path.with_name(f".{path.name}.{os.getpid()}.tmp").exists()  # as it is written, see files.py
+    except OSError as error:
+        raise UserError(f"--out: {path}: {error.strerror}; name another file") from None
+    return path
+
+
+def _no_folder(path: Path, error: OSError) -> Exception:
+    """Why `path` cannot be made: the user's choice of a place, or the disk."""
+    if error.errno in (errno.EEXIST, errno.ENOTDIR):
+        blocked = next(
+            p for p in (path, *path.parents) if os.path.lexists(p) and not os.path.isdir(p)
+        )
+        what = "a file" if os.path.exists(blocked) else "a link to nothing"
+        return RunFolderError(f"{blocked}: {what}; a run folder must be a new or an empty folder")
+    if error.errno in (errno.ENAMETOOLONG, errno.ELOOP):
+        return RunFolderError(f"{path}: {os.strerror(error.errno)}; name another folder")
+    return DiskError(f"{disk_error(path, error)} (--out DIR says where)")
+
+
+def why_no_run_folder(path: Path, mark: str) -> str:
+    """What is at `path` instead of a run folder, and what would be right, if it can be told."""
+    if not os.path.exists(path):
+        near = next(p for p in path.parents if os.path.exists(p))
+        return f"no such folder; {near} is there"
+    if not os.path.isdir(path):
+        inside = os.path.isfile(path.parent / mark)
+        return "a file" + (f"; its run folder is {path.parent}" if inside else ", no run folder")
+    runs = [p.parent for depth in ("*", "*/*") for p in path.glob(f"{depth}/{mark}")]
+    newest = max(runs, key=lambda p: p.stat().st_mtime, default=None)
+    what = f"not a run folder: it has no {mark}"
+    return what + (f"; the newest one under it is {newest}" if newest else "")

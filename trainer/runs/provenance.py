@@ -1,0 +1,42 @@
+"""What the numbers of a run may depend on besides its spec: the code and the libraries."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import platform
+import subprocess
+from pathlib import Path
+
+import trainer
+
+
+def versions() -> dict[str, str]:
+    """List the versions of the code, Python and the libraries; cupy's where it is installed."""
+    found = {"trainer": trainer.__version__, "python": platform.python_version()}
+    for name in ("numpy", "pyarrow", "pydantic", "safetensors", "cupy-cuda12x", "cupy-cuda13x"):
+        try:
+            found[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    found["platform"] = platform.platform()
+    return found
+
+
+def git_commit() -> dict[str, str | bool | None]:
+    """Name the commit of the trainer's own checkout; None where it is installed from a wheel.
+
+    `git_dirty` says whether tracked files differ from that commit.
+    """
+    nothing: dict[str, str | bool | None] = {"git_commit": None, "git_dirty": None}
+    checkout = Path(__file__).resolve().parents[2]
+    if not (checkout / ".git").exists():
+        return nothing
+    command = ["git", "-C", str(checkout), "describe", "--always", "--dirty", "--abbrev=40"]
+    try:
+        done = subprocess.run(
+            [*command, "--exclude=*"], capture_output=True, text=True, timeout=5, check=True
+        )
+    except (OSError, subprocess.SubprocessError):
+        return nothing
+    commit, _, dirty = done.stdout.strip().partition("-")
+    return {"git_commit": commit, "git_dirty": dirty == "dirty"}

@@ -1,0 +1,99 @@
+"""Which solver suits a model and its size, and why."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+from trainer.model import Model
+from trainer.solvers.basis import MOST_DIRECTIONS
+
+PAIRS = 10  # of L-BFGS: 5 to 40 take about the same time on digits and on embeddings
+_FEW = 64  # parameters of a Hessian: then Newton's method is quicker than L-BFGS
+_MANY = 1024  # parameters of a Hessian: with more even stragglers are left to L-BFGS
+_WORKING = 4096  # weights up to which l1 goes by second derivatives
+_SLOW = 50  # iterations of L-BFGS with l1, whose last digits take it hundreds
+_STRAGGLES = 200  # iterations of L-BFGS after which a column is a straggler
+
+
+class Size(NamedTuple):
+    """Of a problem: N, D, C."""
+
+    rows: int
+    features: int
+    outputs: int
+
+
+@dataclass(frozen=True)
+class Method:
+    """How directions are made.
+
+    Attributes:
+        name: "exact", "lbfgs", "newton" or "lbfgs, then newton".
+        pairs: m; 0 for none.
+        hessian_from: the iteration from which columns have their own Hessian; None for never.
+        reason: why this one, for the manifest.
+    """
+
+    name: str
+    pairs: int = PAIRS
+    hessian_from: int | None = None
+    reason: str = ""
+
+
+def choose_method(name: str, model: Model, size: Size, l1: bool) -> Method:
+    """The method of a stack.
+
+    Args:
+        name: "lbfgs", "newton", "exact" or "auto".
+        model: the row of the model table.
+        size: of the problem; how many columns there are makes no difference.
+        l1: whether the penalty has l1.
+    """
+    if name == "auto":
+        return _suited(model, size, l1)
+    few = _weights(model, size) <= _WORKING
+    if name == "lbfgs" and l1 and few and model.variance is not None:
+        told = f"asked for; with l1 it ends by second derivatives after {_SLOW} iterations"
+        return Method("lbfgs, then newton", PAIRS, _SLOW, reason=told)
+    return replace(_METHODS[name], reason="asked for")
+
+
+def hessian_order(model: Model, size: Size, l1: bool) -> int:
+    """Q: how many rows one Hessian has, the biases' included."""
+    rows, features, outputs = size
+    least = min(rows, features)
+    directions = features if l1 or least > MOST_DIRECTIONS else least
+    return (directions + 1) * (outputs if model.coupled else 1)
+
+
+_METHODS = {
+    "lbfgs": Method("lbfgs"),
+    "newton": Method("newton", pairs=0, hessian_from=0),
+    "exact": Method("exact", pairs=0),
+}
+
+
+def _weights(model: Model, size: Size) -> int:
+    """How many weights one Hessian would have."""
+    return size.features * (size.outputs if model.coupled else 1)
+
+
+def _suited(model: Model, size: Size, l1: bool) -> Method:
+    lbfgs, newton, exact = (_METHODS[name] for name in ("lbfgs", "newton", "exact"))
+    order = hessian_order(model, size, l1)
+    if model.variance is None:
+        return replace(lbfgs, reason="the loss is not convex")
+    if l1:
+        if _weights(model, size) > _WORKING:
+            told = f"with l1, {_weights(model, size):,} weights are too many for second derivatives"
+            return replace(lbfgs, reason=told)
+        return replace(newton, reason="with l1, second derivatives of the weights that are not 0")
+    if model.quadratic:
+        return replace(exact, reason="a squared loss has a closed form")
+    if order <= _FEW:
+        return replace(newton, reason=f"Hessians of {order} x {order} are small")
+    if order > _MANY:
+        return replace(lbfgs, reason=f"Hessians of {order:,} x {order:,} are too large")
+    told = f"Hessians of {order} x {order} pay only after {_STRAGGLES} iterations of L-BFGS"
+    return Method("lbfgs, then newton", PAIRS, _STRAGGLES, reason=told)

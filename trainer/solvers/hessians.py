@@ -1,0 +1,314 @@
+"""Second derivatives of J: whole Hessians of many columns, or parts of one column's.
+
+    ∂²J/∂w_pa∂w_qb = Σ_rows p·x_p·x_q·∂²L/∂z_a∂z_b + l2·[p = q, a = b]
+
+Nothing here depends on how many columns a stack has: what is made once for the rows serves all.
+
+Letters: P parameters an output (r weights, and a bias), C outputs, k columns, Q parameters of one
+Hessian, n rows of a chunk.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+
+from trainer.device import Device
+from trainer.model import Model
+from trainer.solvers.active_set import is_unique
+from trainer.solvers.objective import Turned
+from trainer.train.batches import Chunk, FullBatch
+from trainer.train.stack import Buffers
+
+Array = Any
+_ROWS = 4096  # of a chunk
+_SMALL = 96  # parameters up to which products of features are made once for all columns
+_SHARED = 8  # Hessians from which on such products are worth making
+_KEPT = 256 * 2**20  # bytes of such products
+_SCORES = 1 << 24  # bytes of the scores of a chunk
+MOST_HESSIANS = 256 * 2**20  # bytes of those that are worked on together
+_EPS = float(np.finfo(np.float64).eps)
+_RIDGE = 4 * _EPS  # of a parameter's own curvature, a parameter
+_TINY = float(np.finfo(np.float64).tiny)
+
+
+def hessian_bytes(order: int, blocks: int, columns: int, sparse: bool) -> int:
+    """Most bytes that a step by Hessians takes: they, what they are solved in, and parts of sums.
+
+    Args:
+        order: Q.
+        blocks: Hessians a column.
+        columns: K.
+        sparse: whether there is l1; then one is worked on at a time.
+    """
+    one = 8 * order**2
+    if sparse:  # beside it what a test of independence needs, or a path
+        return 6 * one
+    return 3 * min(columns * blocks * one, max(blocks * one, MOST_HESSIANS))
+
+
+class Interrupted(Exception):
+    """A signal came while a Hessian was summed up, which may take longer than one can wait."""
+
+
+class Hessians:
+    """The second derivatives of one model on the rows of one stack."""
+
+    def __init__(
+        self, device: Device, model: Model, turned: Turned, outputs: int, bias: bool
+    ) -> None:
+        self.device, self.model, self.outputs, self.bias = device, model, outputs, bias
+        rows, self.basis = turned.rows, turned.basis
+        self.inner = len(self.basis.spectrum)  # r
+        self.parameters = self.inner + bias  # P
+        self._batches = FullBatch(device, rows, min(len(rows), _ROWS))
+        self._products: dict[int, Array] = {}
+        self._constant: Array | None = None
+        self._independent: bool | None = None
+        upper = np.triu_indices(self.parameters)
+        place = np.zeros((self.parameters, self.parameters), np.int64)
+        place[upper] = place.T[upper] = np.arange(len(upper[0]))
+        xp, C = device.xp, outputs if model.coupled else 1
+        unsaturated = xp.concatenate([self.basis.spectrum, xp.ones(int(bias))])  # (P,)
+        floor = _EPS * model.curvature * unsaturated[:, None] * xp.ones((1, C))  # (P, C)
+        self._floor = floor.reshape(-1) + _TINY  # (Q,)
+        self._upper = tuple(device.to_device(one) for one in upper)
+        self._place = device.to_device(place.reshape(-1))
+
+    @property
+    def order(self) -> int:
+        """Q: P·C where outputs are coupled, else P."""
+        return self.parameters * (self.outputs if self.model.coupled else 1)
+
+    @property
+    def blocks(self) -> int:
+        """Hessians a column: one an output, or one for all where outputs are coupled."""
+        return 1 if self.model.coupled else self.outputs
+
+    def at_once(self) -> int:
+        """How many columns' Hessians are worked on together."""
+        pairs = len(self.pairs())
+        hessians = MOST_HESSIANS // (8 * self.order**2 * self.blocks)
+        return int(max(1, min(hessians, _SCORES // (8 * pairs * self._batches.chunk_rows))))
+
+    def step(
+        self,
+        w: Array,
+        gradient: Array,
+        l2: Array,
+        should_stop: Callable[[], object] = lambda: False,
+    ) -> Array:
+        """−H⁻¹·g of k columns.
+
+        Args:
+            w: (P, C, k).
+            gradient: (P, C, k).
+            l2: (k,).
+            should_stop: asked between chunks of rows.
+
+        Raises:
+            Interrupted: `should_stop()`.
+        """
+        xp, P, C, k = self.device.xp, self.parameters, self.outputs, w.shape[2]
+        hessians = self._regular(self.whole(w, l2, should_stop))  # (k·blocks, Q, Q)
+        right = gradient.transpose(2, 0, 1) if self.model.coupled else gradient.transpose(2, 1, 0)
+        found = -xp.linalg.solve(hessians, right.reshape(-1, self.order, 1))[..., 0]
+        if self.model.coupled:
+            return xp.ascontiguousarray(found.reshape(k, P, C).transpose(1, 2, 0))
+        return xp.ascontiguousarray(found.reshape(k, C, P).transpose(2, 1, 0))
+
+    def _regular(self, hessians: Array) -> Array:
+        """The Hessians with a little more on their diagonals.
+
+        softmax has directions without curvature (all its biases moved alike), saturated rows too.
+        """
+        diagonal = self.device.xp.arange(self.order)
+        own = hessians[:, diagonal, diagonal]  # (k·blocks, Q)
+        # what is left of a parameter whose rows are all saturated gives no step to speak of
+        hessians[:, diagonal, diagonal] = own + (_RIDGE * self.order * own + self._floor)
+        return hessians
+
+    # --- whole Hessians ---
+
+    def whole(
+        self, w: Array, l2: Array, should_stop: Callable[[], object] = lambda: False
+    ) -> Array:
+        """The Hessians of k columns.
+
+        Args:
+            w: (P, C, k).
+            l2: (k,).
+            should_stop: as in `step`.
+
+        Returns:
+            (k·C, P, P), of column k and output c at k·C + c; (k, P·C, P·C), parameter p of output c
+            at p·C + c, where outputs are coupled.
+        """
+        xp, P, C, k = self.device.xp, self.parameters, self.outputs, w.shape[2]
+        pairs, inner = self.pairs(), xp.arange(self.inner)
+        second = self._second(w, pairs, should_stop).reshape(len(pairs), k, P, P)
+        whole = xp.zeros((k, C, P, P) if not self.model.coupled else (k, P, C, P, C))
+        for (a, b), part in zip(pairs, second, strict=True):
+            if a == b:
+                whole[:, a] = part
+            else:  # of scores moved alike there is no curvature: rows of blocks sum to 0
+                whole[:, :, a, :, b] = whole[:, :, b, :, a] = part
+                whole[:, :, a, :, a] -= part
+                whole[:, :, b, :, b] -= part
+        for c in range(C):
+            own = whole[:, :, c, :, c] if self.model.coupled else whole[:, c]  # a view
+            own[:, inner, inner] += l2[:, None]
+        return whole.reshape(-1, self.order, self.order)
+
+    def pairs(self) -> list[tuple[int, int]]:
+        """The pairs of outputs from which the whole follows."""
+        C = self.outputs
+        if not self.model.coupled:
+            return [(c, c) for c in range(C)]
+        return [(a, b) for a in range(C) for b in range(a + 1, C)]
+
+    def _second(
+        self, w: Array, pairs: list[tuple[int, int]], should_stop: Callable[[], object]
+    ) -> Array:
+        """Σ p·∂²L/∂z_a∂z_b·x·xᵀ for each pair of outputs and column: (pairs·k, P, P)."""
+        xp, P, count = self.device.xp, self.parameters, len(pairs) * w.shape[2]
+        if P > _SMALL or (count < _SHARED and not self._products):
+            total = xp.zeros((count, P, P))
+            for chunk in self._chunks(should_stop):
+                h, X = self._curvatures(chunk, w, pairs), self._features(chunk)  # (n, P)
+                for j in range(count):
+                    total[j] += X.T @ (X * h[:, j, None])
+            return total
+        half = xp.zeros((count, P * (P + 1) // 2))
+        for chunk in self._chunks(should_stop):
+            half += self._curvatures(chunk, w, pairs).T @ self._products_of(chunk)
+        return xp.take(half, self._place, axis=1)
+
+    def _chunks(self, should_stop: Callable[[], object]) -> Iterator[Chunk]:
+        for chunk in self._batches.chunks(1):
+            if should_stop():
+                raise Interrupted
+            yield chunk
+
+    def _curvatures(self, chunk: Chunk, w: Array, pairs: list[tuple[int, int]]) -> Array:
+        """p·∂²L/∂z_a∂z_b of a chunk's rows: (n, pairs·k)."""
+        xp, n, k = self.device.xp, chunk.X.shape[0], w.shape[2]
+        predicted, spread = self._predicted(chunk, w)
+        h = xp.empty((n, len(pairs), k))
+        for i, (a, b) in enumerate(pairs):
+            if a == b:
+                h[:, i] = spread[:, a]
+            else:
+                xp.multiply(predicted[:, a], predicted[:, b], out=h[:, i])
+                xp.negative(h[:, i], out=h[:, i])
+        h *= chunk.q
+        return h.reshape(n, -1)
+
+    def _predicted(self, chunk: Chunk, w: Array) -> tuple[Array, Array]:
+        """ŷ and ∂²L/∂z_c² (n, C, k) of a chunk's rows."""
+        xp, variance = self.device.xp, self.model.variance
+        assert variance is not None
+        b = Buffers(xp, chunk.X.shape[0], self.outputs, w.shape[2], np.float64)
+        weights = w[: self.inner] if self.basis.rotated else self.basis.weights(xp, w[: self.inner])
+        flat = xp.ascontiguousarray(weights).reshape(len(weights), self.outputs * w.shape[2])
+        self.device.matmul(chunk.X, flat, out=b.z.reshape(len(b.z), -1))
+        if self.bias:
+            b.z += w[self.inner]
+        self.model.activation(xp, b.z, b.error, b.scratch)
+        variance(xp, b.error, b.z)
+        return b.error, b.z
+
+    def _features(self, chunk: Chunk) -> Array:
+        """The rows in the basis with the bias as a feature of ones, (n, P)."""
+        xp = self.device.xp
+        X = chunk.X if self.basis.rotated else chunk.X @ self.basis.directions
+        return xp.concatenate([X, xp.ones((len(X), 1))], axis=1) if self.bias else X
+
+    def _products_of(self, chunk: Chunk) -> Array:
+        """x_p·x_q of a chunk's rows for all p <= q (n, P·(P + 1)/2): the same at every round."""
+        found = self._products.get(chunk.rows.start)
+        if found is None:
+            X = self._features(chunk)
+            found = X[:, self._upper[0]] * X[:, self._upper[1]]
+            if found.nbytes + sum(one.nbytes for one in self._products.values()) <= _KEPT:
+                self._products[chunk.rows.start] = found
+        return found
+
+    # --- parts of one column's ---
+
+    def part(
+        self, w: Array, elements: Array, should_stop: Callable[[], object] = lambda: False
+    ) -> Array:
+        """What some elements of one column have in the Hessian of its data term.
+
+        Args:
+            w: (P, C), one column.
+            elements: (m,) numbers p·C + c; all of one output c where outputs are not coupled.
+            should_stop: as in `step`.
+
+        Returns:
+            (m, m), not to be written to.
+        """
+        xp, C = self.device.xp, self.outputs
+        feature, output = elements // C, elements % C
+        if self.model.quadratic:
+            gram = self.gram()
+            return gram if len(feature) == len(gram) else gram[feature[:, None], feature]
+        found = xp.zeros((len(elements), len(elements)))
+        for X, p, predicted, spread in self._of_column(w, should_stop):
+            self._add_part(X[:, feature], output, p, predicted, spread, found)
+        diagonal = xp.arange(len(elements))
+        # where all rows are saturated a step would be endless, as in `_regular`
+        found[diagonal, diagonal] += self._floor[elements if self.model.coupled else feature]
+        return found
+
+    def _of_column(
+        self, w: Array, should_stop: Callable[[], object]
+    ) -> Iterator[tuple[Array, Array, Array, Array]]:
+        """Chunk by chunk: features (n, P), p (n, 1), ŷ (n, C) and ∂²L/∂z_c² (n, C)."""
+        for chunk in self._chunks(should_stop):
+            predicted, spread = self._predicted(chunk, w[:, :, None])
+            yield self._features(chunk), chunk.q[:, 0], predicted[:, :, 0], spread[:, :, 0]
+
+    def _add_part(
+        self, X: Array, output: Array, p: Array, predicted: Array, spread: Array, out: Array
+    ) -> None:
+        """Add Σ p·∂²L/∂z_a∂z_b·x·x of a chunk; X (n, m) and `output` (m,) are the elements'."""
+        xp = self.device.xp
+        if not self.model.coupled:
+            c = int(output[0])
+            out += (X * (p * spread[:, c : c + 1])).T @ X
+            return
+        mixed = X * predicted[:, output]
+        out -= (mixed * p).T @ mixed
+        for c in range(self.outputs):  # diag(ŷ): ŷ_c, of which the line above took ŷ_c²
+            own = xp.flatnonzero(output == c)
+            if len(own):
+                share = p * predicted[:, c : c + 1]
+                out[own[:, None], own] += (X[:, own] * share).T @ X[:, own]
+
+    def independent(self) -> bool:
+        """Whether no parameter depends on others, by the Gram matrix: then no subset of them does.
+
+        What a parameter has that those before it do not is no less where there are fewer of them.
+        Constant features have nothing, and have no weights with l1.
+        """
+        if self._independent is None:
+            xp, gram = self.device.xp, self.gram()
+            some = xp.flatnonzero(xp.diagonal(gram) > 0)
+            none = xp.zeros(len(some))
+            part = xp.take(xp.take(gram, some, axis=0), some, axis=1)
+            self._independent = is_unique(xp, part, none, none, none)
+        return self._independent
+
+    def gram(self) -> Array:
+        """The Gram matrix (P, P): the Hessian of a squared loss wherever it is."""
+        if self._constant is None:
+            xp = self.device.xp
+            self._constant = xp.zeros((self.parameters, self.parameters))
+            for chunk in self._batches.chunks(1):
+                X = self._features(chunk) * xp.sqrt(chunk.q[:, 0])
+                self._constant += X.T @ X
+        return self._constant

@@ -1,0 +1,199 @@
+"""Which columns go into which stacks: of every trial, repeat by repeat, on the rows of each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from trainer.config import Spec
+from trainer.config.sweep.trial import Trial
+from trainer.data import Prepared, Source, prepare_part, prepare_refit, read
+from trainer.data.splits.holdout import set_apart
+from trainer.data.splits.repeats import parts
+from trainer.device import Device
+from trainer.sweep.build import Ground, largest_l1, lay, minimized, stack_key
+from trainer.sweep.stopping import EarlyStopping
+
+Numbers = np.ndarray[Any, np.dtype[np.float64]]
+
+
+@dataclass(frozen=True)
+class Column:
+    """One (trial, repeat), with the spec that a plain run of it would have."""
+
+    trial: int
+    repeat: int
+    spec: Spec
+
+
+@dataclass(frozen=True, eq=False)
+class RowsOf:
+    """The rows of one part: what they are called, and how to get them."""
+
+    key: Hashable
+    prepare: Callable[[], Prepared]
+
+
+@dataclass(frozen=True)
+class Planned:
+    """One stack to be: its rows, and its columns, which differ only in numbers."""
+
+    rows: RowsOf
+    columns: list[Column]
+
+    @property
+    def spec(self) -> Spec:
+        """The first column's, for what all have in common."""
+        return self.columns[0].spec
+
+
+@dataclass
+class Grounds:
+    """Rows on the device, those used last; what does not fit is prepared anew when it is needed.
+
+    Attributes:
+        device: where to.
+        room: bytes that may be held beside what is in use.
+    """
+
+    device: Device
+    room: float = np.inf
+    _held: dict[tuple[Hashable, str], Ground] = field(default_factory=dict)
+
+    def of(self, rows: RowsOf, spec: Spec) -> Ground:
+        """The rows of one part, with the weights that a spec gives them."""
+        key = rows.key, str(spec.class_weight)
+        ground = self._held.pop(key, None)
+        if ground is None:
+            ground = self._lay(rows, spec)
+        self._held[key] = ground  # the last used is the last to go
+        while len(self._held) > 1 and sum(g.bytes for g in self._held.values()) > self.room:
+            del self._held[next(iter(self._held))]
+        return ground
+
+    def _lay(self, rows: RowsOf, spec: Spec) -> Ground:
+        for (key, _), other in self._held.items():
+            if key == rows.key:  # one copy of X for all class weights
+                return other.weighted(spec.class_weight)
+        return lay(rows.prepare(), spec.class_weight, self.device)
+
+
+@dataclass
+class Sources:
+    """The sources of all trials, each read once.
+
+    Attributes:
+        arrays: rows passed from Python in their place.
+    """
+
+    arrays: Mapping[str, Any] | None = None
+    _read: dict[Hashable, Source] = field(default_factory=dict)
+
+    def of(self, spec: Spec) -> Source:
+        """What a spec's data come from."""
+        key = spec.model, str(spec.data.train), str(spec.data.val), str(spec.data.test)
+        if key not in self._read:
+            self._read[key] = read(spec, self.arrays)
+        return self._read[key]
+
+
+def block_key(spec: Spec) -> Hashable:
+    """Equal for specs whose rows, encoding and scaling are the same."""
+    return spec.model, spec.precision, spec.data.text
+
+
+def lay_out(trials: Sequence[Trial], sources: Sources) -> list[tuple[RowsOf, Column]]:
+    """Every column of every trial with its rows, trial by trial and repeat by repeat.
+
+    The repeats of a trial are its parts (folds or draws), and those again for each further seed.
+
+    Raises:
+        DataError: anything wrong with the data, or with how many rows there are of it.
+    """
+    found: list[tuple[RowsOf, Column]] = []
+    known: dict[Hashable, list[RowsOf]] = {}
+    for number, trial in enumerate(trials):
+        seeds = trial.spec.repeat.seeds if trial.spec.repeat else 1
+        repeat = 0
+        for seed in range(trial.spec.seed, trial.spec.seed + seeds):
+            spec = trial.spec.model_copy(update={"seed": seed})
+            key = (block_key(spec), str(spec.repeat), _draw_seed(spec))
+            if key not in known:
+                known[key] = _rows_of(spec, sources)
+            for rows in known[key]:
+                found.append((rows, Column(number, repeat, spec)))
+                repeat += 1
+    return found
+
+
+def _draw_seed(spec: Spec) -> int | None:
+    return spec.seed if spec.repeat and spec.repeat.few_shot else None
+
+
+def _rows_of(spec: Spec, sources: Sources) -> list[RowsOf]:
+    source, block = sources.of(spec), block_key(spec)
+    return [
+        RowsOf((block, part.key), partial(prepare_part, source, spec, part))
+        for part in parts(source, spec)
+    ]
+
+
+def outputs_of(spec: Spec, sources: Sources) -> int:
+    """C of a spec's target."""
+    return len(set_apart(sources.of(spec), spec).target.outputs)
+
+
+def refit_rows(spec: Spec, sources: Sources, rows: str) -> RowsOf:
+    """The rows of a last fit: "train" or "train+val"."""
+    return RowsOf(
+        (block_key(spec), "refit", rows),
+        lambda: prepare_refit(sources.of(spec), spec, rows),  # type: ignore[arg-type]
+    )
+
+
+def with_lambda_max(trials: Sequence[Trial], sources: Sources, device: Device) -> list[Trial]:
+    """Trials whose paths of penalties begin where the data say: where all weights become 0."""
+    found: dict[Hashable, float] = {}
+    resolved = []
+    for trial in trials:
+        if not trial.fractions:
+            resolved.append(trial)
+            continue
+        spec = trial.spec
+        key = block_key(spec), str(spec.class_weight), spec.loss, spec.bias
+        if key not in found:
+            prepared = prepare_refit(sources.of(spec), spec, "train")
+            found[key] = largest_l1(lay(prepared, spec.class_weight, device), spec)
+        resolved.append(trial.with_lambda_max(found[key]))
+    return resolved
+
+
+def stacks_of(columns: Sequence[tuple[RowsOf, Column]]) -> list[Planned]:
+    """Columns on the same rows that differ only in numbers, together, in order of appearance."""
+    groups: dict[Hashable, Planned] = {}
+    for rows, column in columns:
+        key = rows.key, stack_key(column.spec)
+        groups.setdefault(key, Planned(rows, [])).columns.append(column)
+    return list(groups.values())
+
+
+def cut(planned: Planned, pieces: int) -> list[Planned]:
+    """A stack in so many pieces, as equal as can be: neighbours take about as long, so by turns."""
+    parts = [planned.columns[first::pieces] for first in range(pieces)]
+    return [replace(planned, columns=columns) for columns in parts if columns]
+
+
+def early_stopping(specs: Sequence[Spec]) -> EarlyStopping:
+    """The early stopping of T trials, of which each may have its own rule, or none."""
+    rules = [spec.early_stopping for spec in specs]
+    return EarlyStopping(
+        metric=[rule.metric if rule else "" for rule in rules],
+        sign=np.array([1.0 if not rule or minimized(rule.metric) else -1.0 for rule in rules]),
+        patience=np.array([rule.patience if rule else np.inf for rule in rules]),
+        min_delta=np.array([rule.min_delta if rule else 0.0 for rule in rules]),
+        restore_best=np.array([bool(rule and rule.restore_best) for rule in rules]),
+    )

@@ -1,0 +1,155 @@
+"""How many columns a stack may have, and how many stacks may be on the device at once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from trainer.config import Spec
+from trainer.config.checks.rules import has_l1
+from trainer.config.schema.spec import Solver
+from trainer.device import Device
+from trainer.model import MODELS
+from trainer.optim.first_order import OPTIMIZERS
+from trainer.solvers.choose import Size, choose_method
+from trainer.solvers.solver import solver_bytes
+from trainer.sweep.build import Ground
+from trainer.sweep.columns import Planned, cut
+from trainer.sweep.threads import cores
+from trainer.train.stack import stack_bytes
+
+_SHARE = 0.5  # of the memory there is; the rest is for rows, tables and others
+# A stack on a thread of its own has one thread of the matrix library. With fewer scores in a batch
+# cores wait for Python; and OpenBLAS multiplies small matrices, up to this many products of two
+# numbers, two to three times slower on one thread, unless they are so flat that it hardly counts.
+_SCORES = 1 << 15
+_PRODUCTS = 1 << 26
+_FLAT = 64  # features
+# A solver's columns leave as they settle, and narrow products are slow on any number of threads.
+_WIDE = 128  # scores of a row
+# Passes over a batch's scores are twice as fast where they stay in the cache.
+_CACHED = 3 << 19  # bytes of one (B, C, K) array
+
+
+@dataclass(frozen=True)
+class Arrangement:
+    """Stacks that fit.
+
+    Attributes:
+        stacks: cut so that each has room.
+        workers: how many train side by side.
+        room: how many may be on the device at once.
+        bytes: of the largest of them.
+    """
+
+    stacks: list[Planned]
+    workers: int
+    room: int
+    bytes: int
+
+    def at_once(self, in_step: bool) -> int:
+        """How many stacks are on the device together: all that fit where they keep in step."""
+        return min(self.room, len(self.stacks) if in_step else self.workers, len(self.stacks))
+
+
+def arrange(planned: Sequence[Planned], ground: Ground, restores: bool) -> Arrangement:
+    """Cut stacks by memory, and on a CPU so that every core has one.
+
+    Args:
+        planned: the stacks.
+        ground: the rows of one of them; the others' are taken to be as large.
+        restores: whether best weights are kept.
+    """
+    device = ground.device
+    count = cores() if device.kind == "cpu" else 1
+    budget = _SHARE * device.memory()
+    most = budget / count
+    stacks = [piece for one in planned for piece in _fitting(one, ground, restores, most)]
+    if device.kind == "cpu":
+        stacks = [piece for one in stacks for piece in _cached(one, ground)]
+    pieces = _pieces(stacks, ground, count)
+    stacks = [piece for one in stacks for piece in cut(one, max(pieces, 1))]
+    workers = min(count if pieces else 1, len(stacks))
+    largest = max(needed(one.spec, len(one.columns), ground, restores) for one in stacks)
+    room = max(workers, int(budget // largest))
+    return Arrangement(stacks, workers, room, largest)
+
+
+def _pieces(stacks: Sequence[Planned], ground: Ground, count: int) -> int:
+    """In how many pieces each stack is best cut for `count` threads; 0 where one is better."""
+    if count == 1:
+        return 0
+    wanted = range(-(-count // len(stacks)), 0, -1)
+    return next((n for n in wanted if all(_gains(one, ground, n) for one in stacks)), 0)
+
+
+def _cached(one: Planned, ground: Ground) -> list[Planned]:
+    """A stack in pieces whose scores of a batch stay in the cache; full batches go by chunks."""
+    if one.spec.optimizer.batch_size == "full":
+        return [one]
+    size = _batch(one, ground) * ground.rows.X.dtype.itemsize
+    outputs = len(ground.prepared.encoder.outputs)
+    return cut(one, -(-size * outputs * len(one.columns) // _CACHED))
+
+
+def _batch(one: Planned, ground: Ground) -> int:
+    size, rows = one.spec.optimizer.batch_size, len(ground.rows)
+    return rows if size == "full" else min(size, rows)
+
+
+def _gains(one: Planned, ground: Ground, pieces: int) -> bool:
+    """Whether a piece of a stack is better off on a thread of its own."""
+    width = len(ground.prepared.encoder.outputs) * (len(one.columns) // pieces)
+    if isinstance(one.spec.optimizer, Solver) and pieces > 1 and width < _WIDE:
+        return False
+    scores = _batch(one, ground) * width
+    features = int(ground.rows.X.shape[1])
+    return scores >= _SCORES and (features <= _FLAT or scores * features >= _PRODUCTS)
+
+
+def needed(spec: Spec, columns: int, ground: Ground, restores: bool) -> int:
+    """Bytes of a stack of so many columns like this one."""
+    o = spec.optimizer
+    X = ground.rows.X
+    if isinstance(o, Solver):
+        return _solver_needs(spec, columns, ground)
+    shape = (int(X.shape[1]), len(ground.prepared.encoder.outputs), columns)
+    name = "nesterov" if getattr(o, "nesterov", False) else o.name
+    batch = None if o.batch_size == "full" else o.batch_size
+    slots = len(OPTIMIZERS[name].slots)
+    held = len(ground.held.rows) if ground.held else 0
+    size = X.dtype.itemsize
+    # areas under curves want all scores at once, in chunks and then in one
+    scores = (
+        2 * size * held * shape[1] * columns
+        if MODELS[spec.model, spec.loss].metrics.needs_scores
+        else 0
+    )
+    return scores + stack_bytes(shape, len(ground.rows), batch, size, slots, restores, held)
+
+
+def _solver_needs(spec: Spec, columns: int, ground: Ground) -> int:
+    """Bytes of a stack of so many columns that go to their optimum."""
+    model, sparse = MODELS[spec.model, spec.loss], has_l1(spec.penalty)
+    rows, features = map(int, ground.rows.X.shape)
+    size = Size(rows, features, len(ground.prepared.encoder.outputs))
+    method = choose_method(spec.optimizer.name, model, size, sparse)
+    return solver_bytes(size, columns, model, method, sparse)
+
+
+def _fitting(one: Planned, ground: Ground, restores: bool, most: float) -> list[Planned]:
+    """A stack in as many pieces as it takes for each to need at most `most` bytes."""
+    pieces, columns = 1, len(one.columns)
+    while pieces < columns:
+        widest = int(np.ceil(columns / pieces))
+        if needed(one.spec, widest, ground, restores) <= most:
+            break
+        pieces *= 2
+    return cut(one, min(pieces, columns))
+
+
+def rows_share(device: Device) -> float:
+    """Bytes that rows kept for later may take."""
+    return _SHARE / 2 * device.memory()

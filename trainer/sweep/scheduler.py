@@ -1,0 +1,267 @@
+"""The clock of evaluations: stacks train, and trials are judged where their columns are in step.
+
+A trial's columns may sit in several stacks, and halving compares trials of all stacks. Where a
+decision needs them, no stack goes past an evaluation that others have not reached; where none does,
+each stack goes its own way.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Protocol
+
+import numpy as np
+
+from trainer.sweep.stopping import EarlyStopping, Halving, Rung
+from trainer.sweep.threads import Workers
+from trainer.train.training import Reading, Stretch, Training
+
+Numbers = np.ndarray[Any, np.dtype[np.float64]]
+Indices = np.ndarray[Any, np.dtype[np.int64]]
+Flags = np.ndarray[Any, np.dtype[np.bool_]]
+
+
+@dataclass
+class Member:
+    """One stack of a sweep: its training, and which trial and repeat each column is, (K,) each."""
+
+    training: Training
+    trial: Indices
+    repeat: Indices
+
+
+@dataclass
+class Party:
+    """Stacks that keep in step: those not at their end, and the evaluation they go to next."""
+
+    members: list[int]
+    evaluation: int = 1
+
+    @property
+    def ended(self) -> bool:
+        """Whether no stack is left."""
+        return not self.members
+
+
+class Observer(Protocol):
+    """Who hears what happens; every call is from the thread that runs the clock."""
+
+    def on_stretch(self, stack: int, stretch: Stretch) -> None:
+        """Take what the stack of this number did between two pauses."""
+
+    def on_reading(self, stack: int, columns: Indices, reading: Reading) -> None:
+        """Take one evaluation of these columns (K,) of a stack."""
+
+    def on_round(self, clock: Clock) -> None:
+        """Show how far the sweep is."""
+
+    def should_stop(self) -> bool:
+        """Whether to end after the step that is running; asked from any thread."""
+
+
+@dataclass(frozen=True)
+class Rules:
+    """How trials are judged.
+
+    Attributes:
+        metric: the metric they are ranked by.
+        sign: 1 where smaller is better, −1 where larger is.
+        stopping: early stopping of each trial.
+        halving: which trials go on, or None.
+    """
+
+    metric: str
+    sign: float
+    stopping: EarlyStopping
+    halving: Halving | None = None
+
+
+class Clock:
+    """Trains the members to the end.
+
+    Attributes:
+        scores: (T, R) the ranking metric of each column at the evaluation that counts.
+        rungs: what halving did so far.
+    """
+
+    def __init__(
+        self,
+        members: Sequence[Member],
+        rules: Rules,
+        observer: Observer,
+        workers: Workers,
+        room: int | None = None,
+    ) -> None:
+        """Begin.
+
+        Args:
+            members: the stacks; together they hold every column of every trial.
+            rules: how trials are judged.
+            observer: is told what happens.
+            workers: train stacks side by side.
+            room: how many stacks the device has memory for; None for all.
+        """
+        self.members, self.rules, self.observer, self.workers = members, rules, observer, workers
+        self.room = len(members) if room is None else max(room, 1)
+        # stacks that need not keep in step hold memory for no longer than they must
+        self._at_once = min(self.room, workers.count)
+        trials = len(rules.stopping.metric)
+        repeats = 1 + max(int(member.repeat.max()) for member in members)
+        self.scores = np.full((trials, repeats), np.nan)
+        self.rungs: list[Rung] = []
+
+    def run(self) -> None:
+        """Train until each column has an outcome, or the observer says stop."""
+        waiting = self._parties()
+        parties: list[Party] = []
+        while parties or waiting:
+            while waiting and sum(len(p.members) for p in parties) < self._at_once:
+                parties.append(Party(waiting.pop(0)))
+            self._round(parties)
+            if self.observer.should_stop():
+                self._interrupt()
+                break
+            parties = [party for party in parties if not party.ended]
+        for member in self.members:
+            member.training.close()
+
+    def _parties(self) -> list[list[int]]:
+        """Which stacks keep in step: all where trials are compared, those of a trial's columns."""
+        everyone = list(range(len(self.members)))
+        if self.rules.halving is not None:
+            return [everyone]
+        party = np.arange(len(self.members))
+        first: dict[int, int] = {}  # the party of a trial that may stop early
+        for i, member in enumerate(self.members):
+            for t in np.unique(member.trial[self.rules.stopping.watched[member.trial]]).tolist():
+                party[party == party[i]] = party[first.setdefault(t, i)]
+        return [np.flatnonzero(party == p).tolist() for p in dict.fromkeys(party.tolist())]
+
+    def _round(self, parties: Sequence[Party]) -> None:
+        """One stretch of each stack that is behind, then the decisions that are due."""
+        behind = [i for party in parties for i in self._behind(party)][: self.room]
+        trainings = [self.members[i].training for i in behind]
+        stop = self.observer.should_stop
+        for training in trainings:
+            training.resume()
+        stretches = self.workers.run([partial(training.advance, stop) for training in trainings])
+        for i, stretch in zip(behind, stretches, strict=True):
+            self.observer.on_stretch(i, stretch)
+            if stretch.reading is not None:
+                self.observer.on_reading(i, stretch.columns, stretch.reading)
+            self.members[i].training.compact()  # columns end of their own, solvers' most of all
+        for party in parties:
+            crowded = len(party.members) > self.room
+            for i in party.members if crowded else ():
+                if self.members[i].training.reached(party.evaluation):
+                    self.members[i].training.park()
+            if not self._behind(party):
+                self._decide(party)
+        self.observer.on_round(self)
+
+    def _behind(self, party: Party) -> list[int]:
+        at = party.evaluation
+        return [i for i in party.members if not self.members[i].training.reached(at)]
+
+    def _decide(self, party: Party) -> None:
+        """Judge the trials at the evaluation that all stacks of the party have reached."""
+        due = self._due(party.members)
+        stop = self._judge(party.members, due)
+        stopped = {t: self.rules.stopping.reason(t) for t in np.flatnonzero(stop).tolist()}
+        self._end(party.members, "early_stopped", stopped)
+        self._halve(party)
+        for i in party.members:
+            training = self.members[i].training
+            training.compact()
+            if training.ended:
+                training.close()
+        party.members = [i for i in party.members if not self.members[i].training.ended]
+        party.evaluation += 1
+
+    def _due(self, members: Sequence[int]) -> Flags:
+        """(T,) trials with an evaluation that nobody has looked at."""
+        due = np.zeros(len(self.scores), bool)
+        for i in members:
+            member = self.members[i]
+            due[member.trial[member.training.unseen]] = True
+        return due
+
+    def _judge(self, members: Sequence[int], due: Flags) -> Flags:
+        """Let evaluations count or not; return the trials (T,) that should stop."""
+        rules = self.rules
+        value = np.full(len(due), np.nan)
+        for name in {name for name in rules.stopping.metric if name}:
+            watched = np.array([one == name for one in rules.stopping.metric])
+            value = np.where(watched, self._means(members, name), value)
+        counts, stop = rules.stopping.update(value, due)
+        for i in members:
+            member = self.members[i]
+            better = counts[member.trial] & member.training.unseen
+            member.training.count(better)
+            at = member.trial[better], member.repeat[better]
+            self.scores[at] = member.training.latest(rules.metric)[better]
+        return stop
+
+    def _means(self, members: Sequence[int], name: str) -> Numbers:
+        """(T,) the mean over repeats of a metric's last readings."""
+        table = np.full(self.scores.shape, np.nan)
+        there = np.zeros(self.scores.shape, bool)
+        for i in members:
+            member = self.members[i]
+            table[member.trial, member.repeat] = member.training.latest(name)
+            there[member.trial, member.repeat] = True
+        with np.errstate(invalid="ignore"):
+            mean: Numbers = np.where(there, table, 0).sum(axis=1) / there.sum(axis=1)
+        return mean
+
+    def _halve(self, party: Party) -> None:
+        halving, at = self.rules.halving, party.evaluation
+        if halving is None or not halving.is_due(at):
+            return
+        alive = np.zeros(len(self.scores), bool)
+        for i in party.members:
+            alive[self.members[i].trial[self.members[i].training.live]] = True
+        if not alive.any():
+            return
+        dropped: dict[int, str] = {}
+        for order in halving.order(self.rules.sign * self.scores.mean(axis=1), alive):
+            kept = -(-len(order) // halving.eta)
+            for place, t in enumerate(order[kept:].tolist(), start=kept + 1):
+                dropped[t] = (
+                    f"{place} of {len(order)} by {self.rules.metric} after {at} evaluations, of"
+                    f" which the best {kept} went on"
+                )
+        self._end(party.members, "halved", dropped)
+        total = int(alive.sum())
+        self.rungs.append(Rung(at, total, total - len(dropped), tuple(dropped)))
+
+    def _end(self, members: Sequence[int], status: str, reasons: Mapping[int, str]) -> None:
+        """End trials, for each its reason."""
+        for i in members if reasons else ():
+            trial = self.members[i].trial
+            columns = np.isin(trial, list(reasons))
+            told = {k: reasons[int(trial[k])] for k in np.flatnonzero(columns).tolist()}
+            self.members[i].training.end(columns, status, _told(told))
+
+    def _interrupt(self) -> None:
+        """End what still trains, with metrics of the weights that are kept."""
+        everyone = range(len(self.members))
+        for i in everyone:
+            columns = self.members[i].training.columns
+            reading = self.members[i].training.read_late()
+            if reading is not None:
+                self.observer.on_reading(i, columns, reading)
+        self._judge(everyone, self._due(everyone))
+        for member in self.members:
+            every = np.ones(len(member.trial), bool)
+            member.training.end(every, "interrupted", _interrupted)
+
+
+def _told(reasons: Mapping[int, str]) -> Callable[[int, int], str]:
+    return lambda column, step: reasons[column]
+
+
+def _interrupted(column: int, step: int) -> str:
+    return f"interrupted after step {step}" if step else "interrupted before its first step"

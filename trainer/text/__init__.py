@@ -1,0 +1,1 @@
+"""Text in and out: files that appear whole, CSV and JSON, numbers, near spellings."""

@@ -1,0 +1,94 @@
+"""Numbers, names and metrics as a reader of a report would have them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from trainer.console.terminal import printable
+
+# name -> (what it is called on the page, whether it is a share of 1, whether more is better)
+METRICS: dict[str, tuple[str, bool, bool]] = {
+    "accuracy": ("accuracy", True, True),
+    "balanced_accuracy": ("balanced accuracy", True, True),
+    "top5": ("top-5 accuracy", True, True),
+    "auc": ("ROC AUC", False, True),
+    "average_precision": ("average precision", False, True),
+    "map": ("mean average precision", False, True),
+    "f1": ("F1", False, True),
+    "r2": ("R²", False, True),
+    "rmse": ("RMSE", False, False),
+    "loss": ("loss", False, False),
+}
+
+
+def number(value: Any, digits: int = 4) -> str:
+    """Four significant digits; thousands in groups; a dash for what is no number."""
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        return "–" if value is None else text(value)
+    if not math.isfinite(value):
+        return {math.inf: "∞", -math.inf: "−∞"}.get(value, "not a number")
+    if isinstance(value, int) or abs(value) >= 1000:
+        shown = f"{value:,.0f}" if abs(value) < 1e15 else f"{value:.3g}"
+    else:
+        shown = f"{value:.{digits}g}"
+    return shown.replace("-", "−") if "e" not in shown else shown
+
+
+def percent(value: float) -> str:
+    """A share as a percentage; what is not all does not round to 100 %."""
+    if not math.isfinite(value):
+        return number(value)
+    for digits in (1, 2, 3, 4):
+        shown = f"{100 * value:.{digits}f}"
+        if float(shown) not in (0.0, 100.0) or value in (0.0, 1.0):
+            break
+    return f"{float(shown):g} %" if value in (0.0, 1.0) else f"{shown} %"
+
+
+def metric(name: str, value: Any) -> str:
+    """A metric's value in the form it is read in."""
+    if isinstance(value, float) and METRICS.get(name, ("", False, True))[1]:
+        return percent(value)
+    return number(value)
+
+
+def deviation(name: str, value: Any) -> str:
+    """A standard deviation of a metric: two digits say enough."""
+    if isinstance(value, float) and METRICS.get(name, ("", False, True))[1]:
+        return percent(value)
+    return number(value, 2)
+
+
+def counted(n: int, word: str, words: str | None = None) -> str:
+    """`1 row`, `2 rows`, `1,200 rows`."""
+    return f"{n:,} {word if n == 1 else words or word + 's'}"
+
+
+def text(value: Any) -> str:
+    """Any value of a file as one line of letters that can be printed."""
+    if value is None:
+        return "none"
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, Mapping):
+        return "{" + ", ".join(f"{text(k)}: {text(v)}" for k, v in value.items()) + "}"
+    if isinstance(value, list | tuple):
+        return "[" + ", ".join(text(v) for v in value) + "]"
+    if isinstance(value, float):
+        return f"{value:g}"
+    return printable(str(value)).replace("\n", "\\n")
+
+
+def short(value: str, most: int) -> str:
+    """A name of at most `most` letters, its middle left out: ends tell names apart."""
+    if len(value) <= most:
+        return value
+    head = (most - 1 + 1) // 2
+    return f"{value[:head]}…{value[len(value) - (most - 1 - head) :]}"
+
+
+def split_name(split: str) -> str:
+    """How a split is called in a sentence."""
+    return {"train": "training", "val": "validation"}.get(split, text(split))

@@ -1,0 +1,1 @@
+"""One spec carried out, from rows to a run folder."""

@@ -1,0 +1,84 @@
+"""Runs as Python users hold them: `trainer.run` returns one, `trainer.load_run` finds one again."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+
+from trainer.runs.writer import RunFolder
+
+if TYPE_CHECKING:
+    from trainer.predict.fitted_model import FittedModel
+
+
+class Run:
+    """A run: what it was and what came of it, read from its folder at each question.
+
+    Attributes:
+        folder: its run folder, an absolute path.
+    """
+
+    def __init__(self, folder: str | os.PathLike[str]) -> None:
+        self._files = RunFolder.open(folder)
+        self.folder = self._files.path
+
+    def __repr__(self) -> str:
+        return f"<Run {self.status}: {self.folder}>"
+
+    @property
+    def status(self) -> str:
+        """running, finished, interrupted, failed or diverged."""
+        return str(self._files.manifest()["status"])
+
+    @property
+    def results(self) -> dict[str, Any]:
+        """results.json: `metric`, `counts`, `best`, `runner_up`, `groups`."""
+        return self._files.results()
+
+    @property
+    def best(self) -> dict[str, Any] | None:
+        """The best trial: `trial`, `settings`, `metrics`, `epochs`, `refit`; None without one."""
+        return self.results.get("best")
+
+    @property
+    def trials(self) -> list[dict[str, Any]]:
+        """trials.csv, a dict per trial."""
+        return self._files.trials()
+
+    def history(self) -> pa.Table:
+        """A row per column and evaluation: `trial, repeat, epoch, step, train_loss, val_…`."""
+        return self._files.history()
+
+    def steps(self) -> pa.Table:
+        """A row per logged step and column."""
+        return self._files.steps()
+
+    def predictions(self) -> pa.Table:
+        """The chosen model on val and test: `split, row, target, prediction, p_<class>`."""
+        return self._files.predictions()
+
+    def model(self) -> FittedModel:
+        """The chosen model, ready to predict."""
+        return self._files.model()
+
+    def report(self) -> Path:
+        """Draw report.html anew, from the folder alone; its path.
+
+        Raises:
+            DiskError: the disk refused.
+        """
+        from trainer.report import write_report
+
+        return write_report(self.folder)
+
+
+def load_run(folder: str | os.PathLike[str]) -> Run:
+    """The run in `folder`, as `trainer.run` returned it.
+
+    Raises:
+        RunFolderError: there is no such folder, or it is not a run folder.
+    """
+    return Run(folder)

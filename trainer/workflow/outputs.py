@@ -1,0 +1,198 @@
+"""The end of a run: its tables, the choice and its refit, the model, its predictions."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from trainer.console.terminal import Terminal
+from trainer.predict.tables import prediction_table, row_scores, score, stacked
+from trainer.runs.writer import (
+    BEST,
+    GROUPS,
+    MANIFEST,
+    PREDICTIONS,
+    REPEATS,
+    RESULTS,
+    WEIGHTS,
+    RunFolder,
+)
+from trainer.sweep.refit import Model, first_models, refit_models, refit_of
+from trainer.sweep.results import trial_results
+from trainer.sweep.scheduler import Clock
+from trainer.sweep.select import Chosen, TrialResult, choose, rank
+from trainer.sweep.sweep import Sweep
+from trainer.wording.closing import commands, run_words, sweep_words
+from trainer.wording.opening import mend_divergence
+from trainer.workflow.recorder import Silent
+from trainer.workflow.result_tables import (
+    best_yaml,
+    group_rows,
+    refit_spec,
+    repeat_rows,
+    results,
+    trial_rows,
+)
+
+_BLOWN_UP = 10  # times the first batch's loss, which is one batch's and so may be far off by chance
+
+
+def finish(
+    folder: RunFolder,
+    sweep: Sweep,
+    clock: Clock,
+    terminal: Terminal,
+    should_stop: Callable[[], int | None],
+) -> str:
+    """Write the tables, and the models if there are any; return the status of the run.
+
+    Raises:
+        DiskError: the disk refused trials.csv; what else it refuses, the run goes on without.
+    """
+    trials, spec, metric = trial_results(sweep), sweep.spec, sweep.rules.metric
+    ranked = rank(trials, metric)
+    folder.write_trials(trial_rows(ranked, sweep.metrics))
+    with folder.spared(MANIFEST):
+        _write_solvers(folder, sweep)
+    if sweep.repeats > 1:
+        with folder.spared(REPEATS):
+            folder.write_repeats(repeat_rows(ranked, sweep.metrics))
+    if spec.log.weights == "all":
+        with folder.spared(WEIGHTS):
+            _write_all_weights(folder, sweep)
+    chosen = choose(trials, spec, metric)
+    models = _models(sweep, chosen, Silent(should_stop), terminal)
+    tests = {trial: _test_metrics(model) for trial, model in models.items()}
+    if chosen.groups:
+        with folder.spared(GROUPS):
+            folder.write_groups(group_rows(chosen, sweep.metrics, tests))
+    model = models.get(chosen.best.number) if chosen.best else None
+    refit = _refit(chosen, model)
+    told = results(chosen, ranked, spec, sweep.repeats, tests, refit, clock.rungs)
+    with folder.spared(RESULTS):
+        folder.write_results(told)
+    if chosen.best is None or model is None:
+        return _end_without_model(folder, sweep, ranked, terminal)
+    _write_model(folder, model)
+    _warn(folder, sweep, chosen.best, terminal)
+    if sweep.is_sweep:
+        with folder.spared(BEST):
+            folder.write_best(best_yaml(chosen.best, model.refit))
+        terminal.summary([*sweep_words(chosen, ranked, told, tests), *commands(folder.path)])
+    else:
+        terminal.summary(run_words(folder.path, chosen.best, tests[chosen.best.number]))
+    interrupted = any(trial.status == "interrupted" for trial in trials)
+    return "interrupted" if interrupted else "finished"
+
+
+def _write_solvers(folder: RunFolder, sweep: Sweep) -> None:
+    """Say in the manifest which solvers there were and why, and for how many columns."""
+    counts: Counter[tuple[str, str]] = Counter()
+    for planned, facts in zip(sweep.crew.planned, sweep.crew.facts, strict=True):
+        if facts is not None and facts.solver is not None:
+            counts[facts.solver] += len(planned.columns)
+    if counts:
+        told = [{"name": n, "reason": r, "columns": c} for (n, r), c in counts.items()]
+        folder.update_manifest(solver=told)
+
+
+def _models(sweep: Sweep, chosen: Chosen, observer: Silent, terminal: Terminal) -> dict[int, Model]:
+    """The models of the chosen trial and of the groups' winners, by trial."""
+    winners = {group.trial.number: group.trial for group in chosen.groups}
+    if chosen.best is not None:
+        winners[chosen.best.number] = chosen.best
+    models = first_models(sweep, winners)
+    rows = refit_of(sweep.spec)
+    again = {
+        n: refit_spec(trial, rows)
+        for n, trial in winners.items()
+        if rows and trial.best_step is not None
+    }
+    if rows is None or not again or observer.should_stop():
+        return models
+    refitted = refit_models(sweep, again, rows, observer)
+    if lost := sorted(again.keys() - refitted.keys()):
+        which = ", ".join(map(str, lost))
+        terminal.summary([("warning", f"the refit of trial {which} came to no model; see its own")])
+    return models | refitted
+
+
+def _refit(chosen: Chosen, model: Model | None) -> dict[str, Any] | None:
+    if model is None or model.refit is None or chosen.best is None:
+        return None
+    return {"rows": model.refit, "epochs": chosen.best.best_epoch}
+
+
+def _end_without_model(
+    folder: RunFolder, sweep: Sweep, ranked: Sequence[TrialResult], terminal: Terminal
+) -> str:
+    """Say why no trial has a model; return the status of the run."""
+    if any(trial.status == "interrupted" for trial in ranked):
+        status = "interrupted"
+        reason = "no trial has all its columns trained, so there is no model; trials.csv is there"
+    else:
+        status, first = "diverged", ranked[0]
+        reason = f"{first.reason}; {mend_divergence(sweep.first)}"
+        if len(ranked) > 1:
+            reason = f"all {len(ranked):,} trials; trial {first.number}: {reason}"
+    with folder.spared(MANIFEST):
+        folder.update_manifest(reason=reason)
+    terminal.summary([(status, reason)])
+    return status
+
+
+def _write_all_weights(folder: RunFolder, sweep: Sweep) -> None:
+    """The weights of every column that has trained."""
+    there = [m for m in sweep.crew.members if m.training.result.weights is not None]
+    weights = [np.asarray(member.training.result.weights) for member in there]
+    bias = [np.asarray(member.training.result.bias) for member in there]
+    if len({array.shape[:2] for array in weights}) != 1:  # other features in other trials
+        return
+    folder.write_weights(
+        np.concatenate(weights, axis=2),  # (D, C, K)
+        np.concatenate(bias, axis=1),  # (C, K)
+        np.concatenate([member.trial for member in there]).astype(np.int32),
+        np.concatenate([member.repeat for member in there]).astype(np.int32),
+    )
+
+
+def _write_model(folder: RunFolder, model: Model) -> None:
+    """Write a model and its predictions on val and test."""
+    with folder.spared("model"):
+        model.fitted.save(folder.path)
+    prepared = model.prepared
+    held = [rows for rows in (prepared.val, *prepared.tests) if rows is not None]
+    table = stacked([prediction_table(model.fitted, rows) for rows in held])
+    with folder.spared(PREDICTIONS):
+        folder.write_predictions(table)
+
+
+def _test_metrics(model: Model) -> dict[str, float]:
+    found: dict[str, float] = {}
+    for rows in model.prepared.tests:
+        prefix = "test" if rows.name == "test" else f"test_{rows.name}"
+        read = score(model.fitted, row_scores(model.fitted, rows), rows.y, rows.weight)
+        found |= {f"{prefix}_{name}": value for name, value in read.items()}
+    return found
+
+
+def _warn(folder: RunFolder, sweep: Sweep, best: TrialResult, terminal: Terminal) -> None:
+    """Say where the chosen trial's training loss went up."""
+    first, last = _first_losses(sweep, best.number), best.metrics.get("train_loss", np.nan)
+    if last > _BLOWN_UP * max(first, default=np.inf):
+        rose = f"the training loss went up, {max(first):.4g} → {last:.4g}"
+        warning = rose if sweep.is_sweep else f"{rose}; {mend_divergence(sweep.first)}"
+        with folder.spared(MANIFEST):
+            folder.update_manifest(warning=warning)
+        terminal.summary([("warning", warning)])
+
+
+def _first_losses(sweep: Sweep, trial: int) -> list[float]:
+    return [
+        loss
+        for member in sweep.crew.members
+        for loss in member.training.result.first_loss[member.trial == trial].tolist()
+    ]

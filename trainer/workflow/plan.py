@@ -1,0 +1,254 @@
+"""What a run would take, from its shapes and one timed step of each stack.
+
+A solver's iteration is not carried out: its Hessians may take minutes. Its pass over the rows is
+timed, its Hessians are estimated from their operations.
+"""
+
+from __future__ import annotations
+
+import resource
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from trainer import device as devices
+from trainer.config import Spec
+from trainer.config.schema.spec import Solver
+from trainer.solvers.hessians import hessian_bytes
+from trainer.solvers.solver import SolverStack
+from trainer.sweep.build import build, initial_state, steps_per_unit
+from trainer.sweep.columns import Planned
+from trainer.sweep.sweep import Sweep, set_up
+from trainer.train.evaluate import Evaluator
+from trainer.train.stack import Stack
+from trainer.train.state import State
+
+_RECORD = 44  # bytes of a row of the step log
+_EVALUATION = 1000  # bytes of a row of history.csv, as text and as the report reads it
+_ROW_GROUPS = 128 * 2**20  # what the step log's move to Parquet takes at most
+_REPORT = 80 * 2**20  # what drawing the page takes: Plotly, its script twice over, the charts
+_PRODUCT = 1 << 29  # operations of the product that is timed, at most: some tens of milliseconds
+
+
+def plan(spec: Spec) -> str:
+    """Say how many stacks and steps, how much memory, log and time a run would take."""
+    device = devices.choose(spec.device)
+    with device.enough_memory():
+        sweep = set_up(spec, None, device)
+        costs = [_cost(sweep, one) for one in sweep.arrangement.stacks]
+    stacks = sweep.arrangement.stacks
+    columns = sum(len(one.columns) for one in stacks)
+    most = "at most " if any(cost.iteration for cost in costs) else ""
+    lines = {
+        "trials": f"{len(sweep.trials):,} x {_counted(sweep.repeats, 'repeat')}",
+        "stacks": f"{len(stacks):,} of {_widths(stacks)}, {_counted(columns, 'column')} in all",
+        "steps": _steps(costs),
+        "peak memory": f"{-(-_peak(sweep, costs) // 2**20):.0f} MiB",
+        "log": f"{most}{sum(cost.log for cost in costs):,} bytes" + _snapshots(sweep, costs),
+        "time": f"{most}{_seconds_of(sweep, costs):,.1f} seconds" + _iterations(sweep, costs),
+    }
+    return "\n".join(f"{name}: {value}" for name, value in lines.items())
+
+
+@dataclass(frozen=True)
+class Iteration:
+    """One iteration of all columns of a solver's stack.
+
+    Attributes:
+        rows: seconds of its pass over the rows, timed.
+        hessians: seconds of its Hessians, estimated; 0 without any.
+        hessians_from: how many iterations go without.
+        bytes: of the Hessians.
+    """
+
+    rows: float
+    hessians: float = 0.0
+    hessians_from: int = 0
+    bytes: int = 0
+
+    def seconds(self, count: int) -> float:
+        """Seconds of so many."""
+        return count * self.rows + max(count - self.hessians_from, 0) * self.hessians
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Of one stack: its steps and epochs, seconds, bytes of its log, files, evaluations.
+
+    A solver's are the most it may take; its `iteration` tells what one of them does.
+    """
+
+    steps: int
+    epochs: int
+    seconds: float
+    log: int
+    files: int
+    file_bytes: int
+    evaluations: int
+    iteration: Iteration | None = None
+
+
+def _cost(sweep: Sweep, planned: Planned) -> Cost:
+    """Build a stack and time one step, or a solver's pass over the rows, and one evaluation."""
+    spec = planned.spec
+    ground = sweep.grounds.of(planned.rows, spec)
+    columns = build([column.spec for column in planned.columns], ground, sweep.log_every)
+    stack = columns.stack()
+    state = initial_state(columns, stack)
+    evaluator = Evaluator(stack, ground.held) if ground.held else None
+    budget = columns.budget
+    steps = int(budget.max())
+    iteration = _iteration(stack, state) if isinstance(stack, SolverStack) else None
+    seconds = iteration.seconds(steps) if iteration else steps * _step(stack, state)
+    evaluation = _seconds(lambda: evaluator.metrics(state)) if evaluator else 0.0
+    every = spec.log.eval_every * steps_per_unit(spec, len(stack.rows))
+    if isinstance(spec.optimizer, Solver):
+        every = steps  # one evaluation, at the end
+    gradients = spec.log.gradients
+    files = 0 if gradients == "none" else steps // gradients
+    D, C, K = stack.shape
+    numbers = C * K * (2 * stack.batches.size + 2 * D + 1)  # error, dz, dJ/dW, W, b
+    return Cost(
+        steps=steps,
+        epochs=-(-steps // stack.steps_per_epoch),
+        seconds=seconds + -(-steps // every) * evaluation,
+        log=int((budget // sweep.log_every).sum()) * _RECORD,
+        files=files,
+        evaluations=int(np.ceil(budget / every).sum()),
+        file_bytes=files * (numbers * stack.dtype.itemsize + 8 * stack.batches.size),
+        iteration=iteration,
+    )
+
+
+def _step(stack: Stack | SolverStack, state: State) -> float:
+    """Seconds of a step."""
+    stack.advance(state, 1)  # warms up: first calls pay for caches and threads
+    return _seconds(lambda: stack.advance(state, state.step + 1))
+
+
+def _iteration(stack: SolverStack, state: State) -> Iteration:
+    """What an iteration takes: J and its gradient are computed, Hessians are not."""
+    device, w = stack.device, state.arrays["w"]
+    gradient = device.xp.empty_like(w)
+
+    def evaluate() -> None:
+        device.to_host(stack.objective.value(w, gradient, full=True))  # waits for the device
+
+    evaluate()  # warms up, as above
+    rows, start = _seconds(evaluate), stack.settings.method.hessian_from
+    if start is None or start >= stack.settings.max_iter.max():
+        return Iteration(rows)
+    hessians, K = stack.hessians, stack.shape[2]
+    sparse = bool(np.any(stack.settings.l1 > 0))
+    held = hessian_bytes(hessians.order, hessians.blocks, min(K, hessians.at_once()), sparse)
+    seconds = K * _operations(stack, sparse) * _seconds_an_operation(stack)
+    return Iteration(rows, seconds, start, held)
+
+
+def _operations(stack: SolverStack, sparse: bool) -> float:
+    """Multiplications and additions of one column's Hessian and of solving with it.
+
+    With l1 a Hessian is of the weights that are not 0; it counts here as if none were.
+    """
+    N, h = len(stack.rows), stack.hessians
+    # a product a pair of outputs; with l1 it is one product of all that are coupled
+    each = h.blocks * h.order**2 if sparse else len(h.pairs()) * h.parameters**2
+    return 2 * N * each + h.blocks * 2 / 3 * h.order**3
+
+
+def _seconds_an_operation(stack: SolverStack) -> float:
+    """From one product of some rows, as Hessians are made of them."""
+    xp, P = stack.device.xp, stack.hessians.parameters
+    n = min(len(stack.rows), max(_PRODUCT // (2 * P**2), 1))
+    X, h = xp.ones((n, P)), xp.ones((n, 1))
+
+    def multiply() -> None:
+        stack.device.to_host((X.T @ (X * h))[0])  # waits for the device
+
+    return min(_seconds(multiply) for _ in range(3)) / (2 * n * P**2)  # the first warms up
+
+
+def _seconds(action: Callable[[], object]) -> float:
+    start = time.perf_counter()
+    action()
+    return time.perf_counter() - start
+
+
+def _seconds_of(sweep: Sweep, costs: list[Cost]) -> float:
+    """Of all stacks, side by side; a refit is one column and little beside them."""
+    return sum(cost.seconds for cost in costs) / sweep.arrangement.workers
+
+
+def _steps(costs: list[Cost]) -> str:
+    """Steps of all stacks; of solvers, which stop where they have converged, the most."""
+    first_order = [cost for cost in costs if not cost.iteration]
+    most = max((cost.steps for cost in costs if cost.iteration), default=0)
+    told = []
+    if first_order:
+        epochs = max(cost.epochs for cost in first_order)
+        told.append(f"{sum(cost.steps for cost in first_order):,} in {epochs:,} epochs")
+    if most:
+        told.append(f"at most {_counted(most, 'iteration')} a column, usually fewer")
+    return " and ".join(told)
+
+
+def _iterations(sweep: Sweep, costs: list[Cost]) -> str:
+    """Of solvers: what one iteration of all their columns takes."""
+    solvers = [cost.iteration for cost in costs if cost.iteration]
+    if not solvers:
+        return ""
+    workers = sweep.arrangement.workers
+    told = f"{_short(sum(one.rows for one in solvers) / workers)} an iteration (timed)"
+    hessians = sum(one.hessians for one in solvers) / workers
+    if hessians:
+        start = min(one.hessians_from for one in solvers if one.hessians)
+        told += f" and {_short(hessians)} for its Hessians (estimated from their operations)"
+        told += f", after the first {start:,}" if start else ""
+    return f", usually far less; {told}"
+
+
+def _peak(sweep: Sweep, costs: list[Cost]) -> int:
+    """Bytes at the run's peak: those of now, with one stack built, and what comes to it."""
+    now = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    arrangement, ground = sweep.arrangement, sweep.first.ground
+    at_once = arrangement.at_once(sweep.in_step)
+    others = (at_once - 1) * arrangement.bytes
+    held = len({one.rows.key for one in arrangement.stacks[:at_once]})
+    rows = (held - 1) * min(ground.bytes, int(sweep.grounds.room))
+    D, C = int(ground.rows.X.shape[1]), len(ground.prepared.encoder.outputs)
+    columns = sum(len(one.columns) for one in arrangement.stacks)
+    results = columns * (D + 1) * C * ground.rows.X.dtype.itemsize
+    tables = sum(cost.evaluations for cost in costs) * _EVALUATION
+    tables += min(2 * sum(cost.log for cost in costs), _ROW_GROUPS)
+    hessians = max(cost.iteration.bytes if cost.iteration else 0 for cost in costs)
+    return int(now + others + hessians + rows + results + tables + _written_later(sweep) + _REPORT)
+
+
+def _written_later(sweep: Sweep) -> int:
+    """Bytes of the predictions that the end of a run makes: scores, probabilities and the table."""
+    prepared = sweep.first.prepared
+    held = [rows for rows in (prepared.val, *prepared.tests) if rows is not None]
+    return sum(len(rows) for rows in held) * (len(prepared.encoder.outputs) + 2) * 8 * 3
+
+
+def _snapshots(sweep: Sweep, costs: list[Cost]) -> str:
+    """What log.gradients adds: a file a snapshot and stack."""
+    count = sum(cost.files for cost in costs)
+    total = sum(cost.file_bytes for cost in costs)
+    return f", and {count:,} files of gradients, {total:,} bytes" if count else ""
+
+
+def _widths(stacks: list[Planned]) -> str:
+    widths = sorted({len(one.columns) for one in stacks})
+    few, most = widths[0], widths[-1]
+    return _counted(few, "column") if few == most else f"{few:,} to {most:,} columns"
+
+
+def _short(seconds: float) -> str:
+    return f"{seconds:,.0f}" if seconds >= 10 else f"{seconds:.2g}"
+
+
+def _counted(number: int, of: str) -> str:
+    return f"{number:,} {of}{'' if number == 1 else 's'}"

@@ -1,0 +1,172 @@
+"""What is written down and shown while stacks train."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from trainer.console.progress import SweepProgress
+from trainer.console.terminal import Progress
+from trainer.runs.writer import RunFolder
+from trainer.sweep.scheduler import Clock
+from trainer.sweep.sweep import Sweep
+from trainer.train.training import Indices, Reading, Stretch
+from trainer.wording.closing import settings_text
+from trainer.workflow.result_tables import history_rows
+
+Numbers = np.ndarray[Any, np.dtype[np.float64]]
+_TOP = 5
+
+
+class Silent:
+    """An observer that only ends: of a refit, which leaves nothing but its weights."""
+
+    def __init__(self, should_stop: Callable[[], int | None]) -> None:
+        self._asked = should_stop
+
+    def on_stretch(self, stack: int, stretch: Stretch) -> None:
+        """Nothing to do."""
+
+    def on_reading(self, stack: int, columns: Indices, reading: Reading) -> None:
+        """Nothing to do."""
+
+    def on_round(self, clock: Clock) -> None:
+        """Nothing to do."""
+
+    def should_stop(self) -> bool:
+        """Whether a signal came."""
+        return self._asked() is not None
+
+
+class Watch(Silent):
+    """Writes down what happens while stacks train."""
+
+    def __init__(
+        self, sweep: Sweep, folder: RunFolder, should_stop: Callable[[], int | None]
+    ) -> None:
+        super().__init__(should_stop)
+        self.crew, self.folder, self.every = sweep.crew, folder, sweep.log_every
+
+    def on_stretch(self, stack: int, stretch: Stretch) -> None:
+        """Append to the log of steps; write steps in full, their rows numbered as in the source."""
+        member, facts = self.crew.members[stack], self.crew.facts[stack]
+        assert facts is not None
+        for snapshot in stretch.snapshots:
+            arrays = snapshot.arrays
+            arrays["rows"] = facts.index[arrays["rows"]]
+            several = len(self.crew.members) > 1
+            with self.folder.spared("gradients"):
+                self.folder.write_gradients(snapshot.step, arrays, stack if several else None)
+        records = stretch.records
+        due = records.step % self.every == 0
+        trial, repeat = member.trial[stretch.columns], member.repeat[stretch.columns]
+        values = {name: value[due] for name, value in records.values.items()}
+        step, epoch = records.step[due], records.epoch[due]
+        with self.folder.spared("steps"):
+            self.folder.append_steps(step, epoch, values, trial, repeat, stretch.counts[due])
+
+    def on_reading(self, stack: int, columns: Indices, reading: Reading) -> None:
+        """Append to history.csv."""
+        member, facts = self.crew.members[stack], self.crew.facts[stack]
+        assert facts is not None
+        epoch = -(-reading.step // facts.steps_per_epoch)
+        trial, repeat = member.trial[columns], member.repeat[columns]
+        self.folder.append_history(
+            history_rows(reading.step, epoch, reading.metrics, reading.due, trial, repeat)
+        )
+
+
+class RunWatch(Watch):
+    """Shows one column's steps."""
+
+    def __init__(
+        self,
+        sweep: Sweep,
+        folder: RunFolder,
+        should_stop: Callable[[], int | None],
+        progress: Progress,
+    ) -> None:
+        super().__init__(sweep, folder, should_stop)
+        self.progress = progress
+        self._at = 0, float("nan")
+
+    def on_stretch(self, stack: int, stretch: Stretch) -> None:
+        """Show the last step."""
+        super().on_stretch(stack, stretch)
+        self._at = int(stretch.records.step[-1]), float(stretch.records.values["loss"][-1, 0])
+        self._show(None, None)
+
+    def on_reading(self, stack: int, columns: Indices, reading: Reading) -> None:
+        """Show the evaluation."""
+        super().on_reading(stack, columns, reading)
+        others = (n for n in reading.metrics if n not in ("train_loss", "val_loss"))
+        name = next(others, "train_loss")
+        self._at = int(reading.step[0]), float(reading.metrics["train_loss"][0])
+        self._show(name, float(reading.metrics[name][0]))
+
+    def _show(self, name: str | None, value: float | None) -> None:
+        step, loss = self._at
+        facts = self.crew.facts[0]
+        assert facts is not None
+        self.progress.update(step, -(-step // facts.steps_per_epoch), loss, name, value)
+
+
+class SweepWatch(Watch):
+    """Shows how far a sweep is, what has become of its trials, and the best so far."""
+
+    def __init__(
+        self,
+        sweep: Sweep,
+        folder: RunFolder,
+        should_stop: Callable[[], int | None],
+        progress: SweepProgress,
+    ) -> None:
+        super().__init__(sweep, folder, should_stop)
+        self.sweep, self.progress = sweep, progress
+
+    def on_round(self, clock: Clock) -> None:
+        """Show how far it is."""
+        self.progress.update(self._done, self._counts, lambda: self._top(clock))
+
+    def _done(self) -> float:
+        """Columns that are done, those in training by their share of their budgets."""
+        done = 0.0
+        for member in self.crew.members:
+            training = member.training
+            live = training.live
+            done += len(live) - live.sum()
+            if training.open:
+                budget = training.stack.budget[training.state.live]
+                done += float(np.minimum(training.state.step / budget, 1).sum())
+        return done
+
+    def _counts(self) -> Counter[str]:
+        """How many trials are alive, finished, …; of a trial's columns the worst off tells."""
+        statuses: dict[int, str] = {}
+        for member in self.crew.members:
+            for trial, outcome in zip(
+                member.trial.tolist(), member.training.result.outcomes, strict=True
+            ):
+                status = outcome.status if outcome else "alive"
+                if statuses.get(trial) not in ("diverged", "alive") or status == "diverged":
+                    statuses[trial] = status
+        return Counter(statuses.values())
+
+    def _top(self, clock: Clock) -> list[tuple[str, float, float | None]]:
+        """The best trials so far: settings, mean and standard deviation over repeats."""
+        scores, sign = clock.scores, clock.rules.sign
+        read = ~np.isnan(scores)
+        some = read.any(axis=1)
+        count = read.sum(axis=1)
+        mean = np.where(read, scores, 0).sum(axis=1) / np.maximum(count, 1)
+        order = np.flatnonzero(some)[np.argsort(sign * mean[some], kind="stable")][:_TOP]
+        found = []
+        for t in order.tolist():
+            values = scores[t][read[t]]
+            std = float(values.std(ddof=1)) if len(values) > 1 else None
+            text = settings_text(self.sweep.trials[t].settings)
+            found.append((text, float(mean[t]), std))
+        return found

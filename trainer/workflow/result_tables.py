@@ -1,0 +1,250 @@
+"""What a run came to: the tables of trials, repeats, groups and history, the verdict, best.yaml."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from trainer.config import Spec
+from trainer.config.schema.spec import Select, Solver
+from trainer.sweep.build import minimized
+from trainer.sweep.select import Chosen, ColumnResult, TrialResult, ranks
+from trainer.sweep.stopping import Rung
+
+Row = dict[str, Any]
+Metrics = Mapping[str, float]
+_OWN = ("penalty.l2", "penalty.l1", "penalty.C")  # columns that are there whether swept or not
+
+
+def history_rows(
+    step: Any, epoch: Any, metrics: Mapping[str, Any], columns: Any, trial: Any, repeat: Any
+) -> list[Row]:
+    """One row a column that takes part in an evaluation."""
+    return [
+        {"trial": int(trial[k]), "repeat": int(repeat[k])}
+        | {"epoch": int(epoch[k]), "step": int(step[k])}
+        | {name: float(value[k]) for name, value in metrics.items()}
+        for k in np.flatnonzero(columns).tolist()
+    ]
+
+
+def trial_rows(ranked: Sequence[TrialResult], names: Sequence[str]) -> list[Row]:
+    """The rows of trials.csv, in the order of rank.
+
+    Args:
+        ranked: best first.
+        names: of the metrics.
+    """
+    places = ranks(ranked)
+    return [
+        {
+            "trial": trial.number,
+            "rank": places.get(trial.number),
+            "status": trial.status,
+            "reason": trial.reason,
+            **_settings(trial),
+            **_numbers(trial),
+            **{name: trial.metrics.get(name) for name in names},
+            **{f"{name}_std": trial.stds.get(name) for name in names},
+        }
+        for trial in ranked
+    ]
+
+
+def repeat_rows(ranked: Sequence[TrialResult], names: Sequence[str]) -> list[Row]:
+    """The rows of repeats.csv: a row a column, trials in the order of rank."""
+    places = ranks(ranked)
+    return [
+        {
+            "trial": trial.number,
+            "repeat": column.repeat,
+            "rank": places.get(trial.number),
+            "status": column.status,
+            "reason": column.reason,
+            **_settings(trial),
+            **_numbers(column),
+            **{name: column.metrics.get(name) for name in names},
+        }
+        for trial in ranked
+        for column in trial.columns
+    ]
+
+
+def _settings(trial: TrialResult) -> Row:
+    return {path: value for path, value in trial.settings.items() if path not in _OWN}
+
+
+def _numbers(of: TrialResult | ColumnResult) -> Row:
+    return {
+        "penalty.l2": of.l2,
+        "penalty.l1": of.l1,
+        "penalty.C": of.C,
+        "epochs": of.epochs,
+        "best_epoch": of.best_epoch,
+        "grad_norm": of.grad_norm,
+        **{name: _fact(name, value) for name, value in of.facts.items()},
+    }
+
+
+def _fact(name: str, value: float) -> float | int | None:
+    """Counts as whole numbers; None for what is not known."""
+    if not math.isfinite(value):
+        return None
+    return int(value) if name in ("iterations", "evaluations") else value
+
+
+def group_rows(chosen: Chosen, names: Sequence[str], tests: Mapping[int, Metrics]) -> list[Row]:
+    """The rows of groups.csv: a row a value of the `select.per` paths.
+
+    Args:
+        chosen: with the winner of each group.
+        names: of the metrics.
+        tests: test metrics of the winners' models, by trial.
+    """
+    test_names = list(dict.fromkeys(name for found in tests.values() for name in found))
+    return [
+        {
+            **group.per,
+            "trial": group.trial.number,
+            **{p: v for p, v in _settings(group.trial).items() if p not in group.per},
+            **_numbers(group.trial),
+            **{name: group.trial.metrics.get(name) for name in names},
+            **{f"{name}_std": group.trial.stds.get(name) for name in names},
+            **{name: tests.get(group.trial.number, {}).get(name) for name in test_names},
+        }
+        for group in chosen.groups
+    ]
+
+
+def results(
+    chosen: Chosen,
+    ranked: Sequence[TrialResult],
+    spec: Spec,
+    repeats: int,
+    tests: Mapping[int, Metrics],
+    refit: Row | None,
+    rungs: Sequence[Rung],
+) -> Row:
+    """The content of results.json.
+
+    Args:
+        chosen: the choice.
+        ranked: all trials.
+        spec: says the rule.
+        repeats: columns a trial.
+        tests: test metrics of the chosen models, by trial.
+        refit: rows and epochs of the chosen trial's refit, or None.
+        rungs: what halving dropped.
+    """
+    best, other = chosen.best, chosen.runner_up
+    return {
+        "metric": {
+            "name": chosen.metric,
+            "goal": "minimize" if minimized(chosen.metric) else "maximize",
+        },
+        "counts": dict(Counter(trial.status for trial in ranked)),
+        "trials": len(ranked),
+        "repeats": repeats,
+        "axes": axes(ranked, spec),
+        "rule": spec.select.rule,
+        "best": best
+        and {
+            **_standing(best),
+            "metrics": dict(best.metrics) | dict(tests.get(best.number, {})),
+            "epochs": best.epochs,
+            "best_epoch": best.best_epoch,
+            "refit": refit,
+        },
+        "runner_up": other
+        and {
+            **_standing(other),
+            "margin": chosen.margin,
+            "standard_errors": chosen.standard_errors,
+        },
+        "groups": [{"per": dict(group.per), **_standing(group.trial)} for group in chosen.groups],
+        "edges": [
+            {"path": edge.path, "side": edge.side, "value": edge.value, "advice": edge.advice}
+            for edge in chosen.edges
+        ],
+        "halving": [
+            {"evaluation": r.evaluation, "alive": r.alive, "kept": r.kept, "dropped": r.dropped}
+            for r in rungs
+        ],
+    }
+
+
+def _standing(trial: TrialResult) -> Row:
+    return {
+        "trial": trial.number,
+        "settings": dict(trial.settings),
+        "metrics": dict(trial.metrics),
+        "std": dict(trial.stds),
+    }
+
+
+def axes(trials: Sequence[TrialResult], spec: Spec) -> dict[str, list[Any]]:
+    """The swept paths with their values, those of penalty paths as the data made them."""
+    in_order = sorted(trials, key=lambda trial: trial.number)
+    return {
+        path: list(dict.fromkeys(t.settings[path] for t in in_order if path in t.settings))
+        for path in spec.axes
+    }
+
+
+# ---------------------------------------------------------------- a config of the chosen trial
+
+
+def refit_spec(trial: TrialResult, rows: str) -> Spec:
+    """The chosen trial as a plain run on more rows, for as long as it was best.
+
+    Args:
+        trial: with the epoch that counts.
+        rows: "train", or "train+val", which a config can say where val is a fraction of train.
+    """
+    spec = trial.spec
+    data = spec.data
+    if rows == "train+val":
+        data = data.model_copy(update={"val": "none"})
+    plain = {"data": data, "early_stopping": None, "repeat": None, "select": Select()}
+    o = spec.optimizer
+    if isinstance(o, Solver):
+        return spec.model_copy(update=plain)
+    cosine = o.schedule.name == "cosine"
+    length = (o.schedule.length or o.steps or o.epochs) if cosine else None
+    schedule = o.schedule.model_copy(update={"length": length})
+    until = {"steps": trial.best_step} if o.steps else {"epochs": trial.best_epoch}
+    optimizer = o.model_copy(update={"schedule": schedule, **until})
+    return spec.model_copy(update={**plain, "optimizer": optimizer})
+
+
+def best_yaml(trial: TrialResult, refit: str | None) -> str:
+    """The chosen trial as a config that trains its model.
+
+    Without a refit folds have none to train: it is then the refit that they did not get.
+
+    Args:
+        trial: the chosen one.
+        refit: the rows its model was trained on again, or None.
+    """
+    spec = trial.spec
+    if refit is not None and (refit == "train" or not _has_own_val(spec)):
+        return refit_spec(trial, refit).to_yaml()
+    repeat = spec.repeat
+    if refit is None and repeat is not None and repeat.folds is not None:
+        return refit_spec(trial, "train").to_yaml()
+    few_shot = repeat.few_shot if repeat is not None else None
+    if repeat is not None and few_shot is not None:
+        few_shot = few_shot.model_copy(update={"tries": 1})
+        repeat = repeat.model_copy(update={"few_shot": few_shot, "seeds": 1})
+    else:
+        repeat = None
+    select = Select(refit="train+val") if refit else Select()
+    return spec.model_copy(update={"repeat": repeat, "select": select}).to_yaml()
+
+
+def _has_own_val(spec: Spec) -> bool:
+    return not isinstance(spec.data.val, float) and spec.data.val != "none"

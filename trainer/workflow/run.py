@@ -1,0 +1,223 @@
+"""Carry out one spec: the only place where a spec becomes objects, from rows to a run folder."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shlex
+import traceback
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from trainer import device as devices
+from trainer.config import Spec, load_spec
+from trainer.console.interrupt import Interrupt
+from trainer.console.terminal import Terminal
+from trainer.errors import DiskError, TrainerError
+from trainer.report import write_report
+from trainer.runs.location import check_free
+from trainer.runs.writer import LOG, RunFolder
+from trainer.sweep.scheduler import Clock
+from trainer.sweep.sweep import Sweep, set_up, sweep_line, train
+from trainer.wording.opening import data_line, objective_line, spec_line
+from trainer.workflow.loaded import Run
+from trainer.workflow.outputs import finish
+from trainer.workflow.recorder import RunWatch, SweepWatch
+
+SpecLike = Spec | Mapping[str, Any] | str | os.PathLike[str]
+
+
+def run(
+    spec: SpecLike,
+    out: str | os.PathLike[str] | None = None,
+    data: Mapping[str, Any] | None = None,
+    *,
+    terminal: Terminal | None = None,
+    command: str | None = None,
+    should_stop: Callable[[], int | None] | None = None,
+) -> Run:
+    """Train what a spec says and leave a run folder.
+
+    Args:
+        spec: a spec, or what `load_spec` takes.
+        out: exactly this run folder, new or empty; by default `runs/<name>/<date>-<time>`.
+        data: rows in place of the spec's files: {"train": (X, y), "val": (X, y), "test": (X, y) or
+            {name: (X, y)}, "weight": w (N,)}; NumPy, CuPy or any DLPack arrays, or tables for X.
+            Without "val" there is no validation.
+        terminal: where to say what happens; silent by default.
+        command: the command line, for the manifest.
+        should_stop: asked after each step; a signal's number ends the run. By default Ctrl-C and
+            SIGTERM do: the step is finished, everything is written, and then the interruption is
+            raised.
+
+    Returns:
+        The run; its `status` is "finished", "diverged" or "interrupted".
+
+    Raises:
+        SpecError: the spec is wrong.
+        DataError: the data are wrong, or do not fit the model.
+        DeviceError: `device: gpu` where none can be used, or a GPU that is full.
+        RunFolderError: `out` is a file or not empty.
+        DiskError: the disk refused; what was written before stays. It goes on without what it can
+            do without (all but trials.csv, once it trains), and this comes at the end.
+    """
+    spec = as_spec(spec, data)
+    terminal = terminal or Terminal(quiet=True)
+    terminal.detach()  # from a run before, or from one that came to no folder
+    if should_stop is not None:
+        return _carry_out(spec, out, data, terminal, command, should_stop)
+    with Interrupt() as interrupt:
+        done = _carry_out(spec, out, data, terminal, command, interrupt)
+    interrupt.reraise()
+    return done
+
+
+def as_spec(spec: SpecLike, data: Mapping[str, Any] | None = None) -> Spec:
+    """A spec as `run` takes it; with `data`, its sources are named `arrays`.
+
+    Raises:
+        SpecError: the spec is wrong, or asks for validation rows that `data` does not have.
+    """
+    if data is None:
+        return spec if isinstance(spec, Spec) else load_spec(spec)
+    text = None
+    if not isinstance(spec, Mapping):
+        spec = as_spec(spec)
+        text, spec = spec.source_text, spec.tree()
+    block = spec.get("data", {})
+    if not isinstance(block, Mapping):
+        return load_spec(spec)  # which says what is wrong with it
+    held = {name: "arrays" if name in data else "none" for name in ("val", "test")}
+    named = load_spec({**spec, "data": {**block, "train": "arrays", **held}})
+    named._source_text = text
+    return named
+
+
+def _carry_out(
+    spec: Spec,
+    out: str | os.PathLike[str] | None,
+    data: Mapping[str, Any] | None,
+    terminal: Terminal,
+    command: str | None,
+    should_stop: Callable[[], int | None],
+) -> Run:
+    if out is not None:
+        check_free(out)  # before the data are read, which may take minutes
+    device = devices.choose(spec.device)
+    terminal.summary([("config", spec_line(spec)), *(("sweep", n) for n in spec.expansion_notes)])
+    with device.enough_memory():
+        sweep = set_up(spec, data, device)
+    prepared = sweep.first.prepared
+    terminal.summary([("data", data_line(prepared.summary, spec))])
+    should_stop()  # from here on a signal is noted, and what the folder holds is whole
+    folder = RunFolder.create(spec.name, out)
+    folder.tell = terminal.error
+    if isinstance(should_stop, Interrupt):
+        should_stop.last_act = folder.end_at_once
+    terminal.attach(_log(folder), folder.log_path)
+    with _closing(folder), device.enough_memory():
+        told: list[tuple[str, object]] = [
+            ("device", f"{device.kind}: {device.name} ({device.reason})"),
+            ("objective", objective_line(sweep.first, len(sweep.trials) > 1)),
+        ]
+        if sweep.first.solver is not None:
+            told.append(("solver", "{} in float64: {}".format(*sweep.first.solver)))
+        told += [("sweep", sweep_line(sweep))] if sweep.is_sweep else []
+        terminal.summary([*told, ("folder", folder.path)])
+        _write_start(folder, spec, sweep, command)
+        clock = _train(sweep, folder, terminal, should_stop)
+        status = finish(folder, sweep, clock, terminal, should_stop)
+        refusal = _refusal(lambda: folder.close(status))
+    # the page shows what there is, whatever the disk refused before
+    if (refused := _refusal(lambda: _draw(folder, terminal))) is not None:
+        folder.fail(refused)
+    if (first := refusal or refused) is not None:
+        raise first
+    return Run(folder.path)
+
+
+def _log(folder: RunFolder) -> Callable[[str], None]:
+    """What writes to run.log; without one a run goes on."""
+
+    def log(text: str) -> None:
+        with folder.spared(LOG):
+            folder.log(text)
+
+    return log
+
+
+def _refusal(write: Callable[[], None]) -> DiskError | None:
+    """What the disk says against it, if it does."""
+    try:
+        write()
+    except DiskError as error:
+        return error
+    return None
+
+
+def _draw(folder: RunFolder, terminal: Terminal) -> None:
+    """Draw report.html; the run is whole without it, so that a fault of ours is a line, no more.
+
+    Raises:
+        DiskError: the disk refused the page; all else is written.
+    """
+    try:
+        page = write_report(folder.path)
+    except DiskError:
+        raise
+    except Exception as error:
+        what = (str(error).splitlines() or [type(error).__name__])[0]
+        again = f"python -m trainer report {shlex.quote(str(folder.path))}"
+        terminal.error(f"report.html is not drawn: {what}; `{again}` tries again")
+        if not isinstance(error, TrainerError):
+            with contextlib.suppress(DiskError):
+                terminal.log(traceback.format_exc())
+        return
+    with contextlib.suppress(DiskError):
+        terminal.summary([("report", page)])
+
+
+@contextlib.contextmanager
+def _closing(folder: RunFolder) -> Iterator[None]:
+    """Leave the right status in the manifest however the run ends, and lose nothing written."""
+    try:
+        yield
+    except BaseException as error:
+        status = "interrupted" if isinstance(error, KeyboardInterrupt) else "failed"
+        with contextlib.suppress(Exception):
+            folder.close(status, reason=str(error) or type(error).__name__)
+        raise
+
+
+def _write_start(folder: RunFolder, spec: Spec, sweep: Sweep, command: str | None) -> None:
+    prepared, device = sweep.first.prepared, sweep.first.ground.device
+    config = spec.to_yaml()
+    folder.write_input(spec.source_text if spec.source_text is not None else config)
+    folder.write_config(config)
+    folder.start_history(sweep.metrics)
+    folder.update_manifest(
+        command=command,
+        notes=spec.notes,
+        device={"kind": device.kind, "name": device.name, "reason": device.reason},
+        data={
+            "digest": prepared.digest,
+            "source": prepared.summary.source,
+            "rows": prepared.summary.rows,
+            "columns": prepared.summary.columns,
+            "features": prepared.summary.features,
+            "outputs": prepared.summary.outputs,
+        },
+    )
+
+
+def _train(
+    sweep: Sweep, folder: RunFolder, terminal: Terminal, should_stop: Callable[[], int | None]
+) -> Clock:
+    """Train all stacks, with one column as a run shows itself, with more as a sweep does."""
+    if not sweep.is_sweep:
+        steps, per_epoch = int(sweep.first.budget[0]), sweep.first.steps_per_epoch
+        with terminal.progress(steps, -(-steps // per_epoch)) as progress:
+            return train(sweep, RunWatch(sweep, folder, should_stop, progress))
+    columns = len(sweep.trials) * sweep.repeats
+    with terminal.sweep_progress(columns, sweep.rules.metric) as progress:
+        return train(sweep, SweepWatch(sweep, folder, should_stop, progress))

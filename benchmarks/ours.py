@@ -12,7 +12,7 @@ from threadpoolctl import threadpool_limits
 from benchmarks.problems import MOMENTUM, Array, Problem
 from trainer.device import Device, choose
 from trainer.model import MODELS
-from trainer.optim.schedules import Schedule
+from trainer.optim.schedules import LrSchedule
 from trainer.runs.step_log import StepLog
 from trainer.train.batches import RowSet
 from trainer.train.stack import Settings, Stack
@@ -88,7 +88,7 @@ def _stack(problem: Problem, lr: Array, l2: Array, log_every: int, device: Devic
     y = problem.y if problem.model == "softmax" else problem.y[:, None].astype(np.float32)
     even = np.full(n, 1.0 / n)
     rows = RowSet(device, problem.X, y, even, even, problem.outputs)
-    schedule = Schedule(
+    schedule = LrSchedule(
         name="constant",
         lr=lr.astype(float),
         steps=np.full(K, float(problem.steps)),

@@ -6,9 +6,9 @@ import numpy as np
 from stacks import DEVICE, Recorder, fit
 
 from trainer.model import MODELS
-from trainer.solvers.basis import as_they_are, uncorrelated
+from trainer.solvers.basis import identity, uncorrelated
 from trainer.solvers.choose import Size, choose_method
-from trainer.solvers.objective import Turned
+from trainer.solvers.objective import RotatedRows
 from trainer.solvers.solver import SolverSettings, SolverStack
 from trainer.train.batches import RowSet
 
@@ -21,7 +21,7 @@ def stack_of(problem, name, l2, l1, tol, max_iter=2000):
     sparse = bool((l1 > 0).any())
     model = MODELS[problem.model, "auto"]
     rows, size = RowSet(DEVICE, X, y, p, p, C), Size(len(X), D, C)
-    turn = as_they_are if sparse else uncorrelated
+    turn = identity if sparse else uncorrelated
     exact = choose_method(name, model, size, sparse).name == "exact"
     told = () if sparse else (exact, float(l2.min()))
     inner = DEVICE.xp.array(rows.X, dtype=np.float64)
@@ -34,8 +34,8 @@ def stack_of(problem, name, l2, l1, tol, max_iter=2000):
         l1=l1,
         bias=problem.bias,
     )
-    turned = Turned(rows.turned(DEVICE, inner, p, p), basis)
-    return SolverStack(DEVICE, model, rows, turned, C, settings)
+    rotated = RotatedRows(rows.rotated(DEVICE, inner, p, p), basis)
+    return SolverStack(DEVICE, model, rows, rotated, C, settings)
 
 
 def start(stack, weights=None, bias=None):
@@ -53,5 +53,5 @@ def solved(problem, name, l2, l1, tol, max_iter=2000, first=(None, None)):
 class Heard(Recorder):
     """Columns of a solver have each taken steps of their own."""
 
-    def on_reading(self, stack, columns, reading):
+    def on_evaluation(self, stack, columns, reading):
         self.readings = [*getattr(self, "readings", []), (columns, reading)]

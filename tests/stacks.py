@@ -12,15 +12,15 @@ import numpy as np
 from trainer import device as devices
 from trainer.device import Device
 from trainer.model import MODELS
-from trainer.optim.schedules import Schedule
-from trainer.sweep.scheduler import Clock, Member, Rules
+from trainer.optim.schedules import LrSchedule
+from trainer.sweep.scheduler import Job, Rules, Scheduler
 from trainer.sweep.stopping import never_stopping
-from trainer.sweep.threads import Workers
+from trainer.sweep.threads import Threads
 from trainer.train.batches import RowSet
-from trainer.train.evaluate import Evaluator, Held
+from trainer.train.evaluate import Evaluator, HeldOut
 from trainer.train.stack import Records, Settings, Snapshot, Stack
 from trainer.train.state import State
-from trainer.train.training import Reading, Stretch, Training
+from trainer.train.training import Evaluation, Stretch, Training
 
 WANTED = os.environ.get("STACKED_TRAINER_TEST_DEVICE", "cpu")  # or gpu, or double
 
@@ -119,7 +119,7 @@ def make_stack(
     assert values.keys() == (SCHEDULE | HYPER).keys(), f"unknown setting in {sorted(settings)}"
     columns = max(np.size(value) for value in values.values())
     each = {name: np.array(np.broadcast_to(v, columns), float) for name, v in values.items()}
-    plan = Schedule(
+    plan = LrSchedule(
         name=schedule,
         milestones=np.array(milestones, float),
         length=each["steps"],
@@ -176,13 +176,13 @@ def joined(records: list[Records], name: str) -> np.ndarray:
 def fit(stack, state, evaluate, every, stopping, heard, gradients_every=0) -> Any:
     """Train one stack by the clock, each column a trial of its own; `heard` is a Recorder.
 
-    `evaluate` is the `Held` rows of val, or a function of the state that gives all K columns'.
+    `evaluate` is the `HeldOut` rows of val, or a function of the state that gives all K columns'.
     """
     K = stack.columns
     rule = stopping or never_stopping(K)
 
     def evaluator(current: Stack) -> Any:
-        if isinstance(evaluate, Held):
+        if isinstance(evaluate, HeldOut):
             read = Evaluator(current, evaluate)
             return lambda at: {f"val_{n}": v for n, v in read.metrics(at).items()}
         columns = training.columns  # after a compaction fewer than K
@@ -197,9 +197,9 @@ def fit(stack, state, evaluate, every, stopping, heard, gradients_every=0) -> An
         rule.restore_best,
         gradients_every,
     )
-    member = Member(training, np.arange(K), np.zeros(K, int))
-    with Workers(1) as workers:
-        Clock([member], Rules("train_loss", 1.0, rule), heard, workers).run()
+    member = Job(training, np.arange(K), np.zeros(K, int))
+    with Threads(1) as workers:
+        Scheduler([member], Rules("train_loss", 1.0, rule), heard, workers).run()
     return training.result
 
 
@@ -223,12 +223,12 @@ class Recorder:
     def on_snapshot(self, snapshot: Snapshot) -> None:
         pass
 
-    def on_reading(self, stack: int, columns: np.ndarray, reading: Reading) -> None:
+    def on_evaluation(self, stack: int, columns: np.ndarray, reading: Evaluation) -> None:
         (step,) = set(reading.step.tolist())  # of first-order columns the same for all
         self.evaluations.append((step, reading.metrics, reading.due))
         self._columns.append(columns)
 
-    def on_round(self, clock: Clock) -> None:
+    def on_round(self, clock: Scheduler) -> None:
         pass
 
     def should_stop(self) -> bool:

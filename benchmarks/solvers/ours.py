@@ -9,8 +9,8 @@ import numpy as np
 from benchmarks.solvers.tasks import Solutions, Task, base
 from trainer.config import load_spec
 from trainer.device import choose
-from trainer.sweep.sweep import Sweep, set_up, train
-from trainer.workflow.recorder import Silent
+from trainer.sweep.sweep import SweepRun, set_up, train
+from trainer.workflow.recorder import NullObserver
 
 MOST = 100_000  # iterations
 
@@ -25,7 +25,7 @@ def stacked(task: Task, tol: float, name: str = "auto") -> Solutions:
         tree["sweep"] = {"parameters": {f"penalty.{task.form}": task.values.tolist()}}
     arrays = {"train": (task.case.X, task.case.y)}
     sweep = set_up(load_spec(tree), arrays, choose("cpu"))
-    train(sweep, Silent(lambda: None))
+    train(sweep, NullObserver(lambda: None))
     return _solutions(sweep, task)
 
 
@@ -34,10 +34,10 @@ def one(task: Task, tol: float) -> None:
     stacked(task.one(), tol)
 
 
-def _solutions(sweep: Sweep, task: Task) -> Solutions:
+def _solutions(sweep: SweepRun, task: Task) -> Solutions:
     shape = (int(task.case.X.shape[1]), task.case.outputs, task.K)
     found = [(np.full(shape, np.nan), np.full(shape[1:], np.nan)) for _ in task.splits]
-    for member in sweep.crew.members:
+    for member in sweep.jobs.members:
         fit = member.training.result
         if fit.weights is None or fit.bias is None:
             continue

@@ -12,9 +12,9 @@ from benchmarks.problems import Array
 from benchmarks.solvers.cases import Case
 from trainer.config import load_spec
 from trainer.data import prepare, read
-from trainer.data.splits.repeats import parts
+from trainer.data.splits.repeats import row_splits
 from trainer.device import choose
-from trainer.sweep.build import largest_l1, lay
+from trainer.sweep.build import largest_l1, put_on_device
 
 FOLDS = 5
 Solutions = list[tuple[Array, Array]]
@@ -57,7 +57,7 @@ class Task:
             return [(np.arange(len(self.case.X)), np.arange(0))]
         spec = load_spec(base(self))
         source = read(spec, {"train": (self.case.X, self.case.y)})
-        pairs = [(part.train, part.val) for part in parts(source, spec)]
+        pairs = [(part.train, part.val) for part in row_splits(source, spec)]
         return [(train, val) for train, val in pairs if val is not None]
 
     def fits(self) -> Iterator[tuple[Array, Array]]:
@@ -132,4 +132,4 @@ def sparse(case: Case, K: int = 20, ratio: float = 1e-3) -> Task:
 def _largest(case: Case) -> float:
     spec = load_spec(base(Task(case, "", "l1", np.ones(1))))
     prepared = prepare(spec, {"train": (case.X, case.y)})
-    return largest_l1(lay(prepared, spec.class_weight, choose("cpu")), spec)
+    return largest_l1(put_on_device(prepared, spec.class_weight, choose("cpu")), spec)

@@ -10,7 +10,7 @@ import numpy as np
 from benchmarks.problems import Array, Problem, synthetic
 from trainer.config import load_spec
 from trainer.data import prepare, read
-from trainer.data.splits.repeats import parts
+from trainer.data.splits.repeats import row_splits
 
 BATCH, EPOCHS, FOLDS = 100, 3, 5
 UNIT = BATCH // 2 * FOLDS  # with a multiple of it as rows, all batches of all folds are whole
@@ -69,7 +69,7 @@ class Case:
         block = {"train": "arrays", "val": "none", "scale": "none", "stratify": False}
         spec = load_spec({"model": self.model, "data": block, "repeat": {"folds": self.folds}})
         arrays = {"train": (self.X, self.y)}
-        found = [(part.train, part.val) for part in parts(read(spec, arrays), spec)]
+        found = [(part.train, part.val) for part in row_splits(read(spec, arrays), spec)]
         assert {len(train) for train, _ in found} == {self.train_rows}
         return [(train, val) for train, val in found if val is not None][: self.only]
 

@@ -15,7 +15,7 @@ from benchmarks.sweep.work import Work
 from trainer.device import choose
 from trainer.sweep.results import trial_results
 from trainer.sweep.sweep import set_up, train
-from trainer.workflow.recorder import Silent
+from trainer.workflow.recorder import NullObserver
 
 
 def _spec(case: Case, lr: Array, l2: Array, folds: int) -> dict[str, Any]:
@@ -48,7 +48,7 @@ def _arrays(case: Case, rows: tuple[Array, Array] | None) -> dict[str, Any]:
 def _trained(case: Case, lr: Array, l2: Array, folds: int, arrays: dict[str, Any]) -> Array:
     spec = trainer.load_spec(_spec(case, lr, l2, folds))
     sweep = set_up(spec, arrays, choose("cpu"))
-    train(sweep, Silent(lambda: None))
+    train(sweep, NullObserver(lambda: None))
     return np.array([trial.metrics["val_loss"] for trial in trial_results(sweep)])
 
 

@@ -8,14 +8,16 @@ import numpy as np
 import pytest
 from data_helpers import same_encoder, same_rows, spec_of
 
-from trainer.data import Part, Source, prepare, prepare_part, read
-from trainer.data.splits.repeats import parts
+from trainer.data import RowSplit, Source, prepare, prepare_split, read
+from trainer.data.splits.repeats import row_splits
 from trainer.errors import DataError
 
 rng = np.random.default_rng(0)
 
 
-def drawn(k: int, *, seed: int = 0, tries: int = 5, **shot: Any) -> tuple[Source, Any, list[Part]]:
+def drawn(
+    k: int, *, seed: int = 0, tries: int = 5, **shot: Any
+) -> tuple[Source, Any, list[RowSplit]]:
     spec = spec_of(
         "softmax",
         "digits",
@@ -25,7 +27,7 @@ def drawn(k: int, *, seed: int = 0, tries: int = 5, **shot: Any) -> tuple[Source
         repeat={"few_shot": {"k": k, "tries": tries, **shot}},
     )
     source = read(spec)
-    return source, spec, list(parts(source, spec))
+    return source, spec, list(row_splits(source, spec))
 
 
 def test_each_draw_has_k_training_rows_of_each_class_and_the_plain_val() -> None:
@@ -37,7 +39,7 @@ def test_each_draw_has_k_training_rows_of_each_class_and_the_plain_val() -> None
     for part in found:
         assert part.val is None
         assert np.isin(part.train, plain.train.index).all()
-        prepared = prepare_part(source, spec, part)
+        prepared = prepare_split(source, spec, part)
         assert np.bincount(prepared.train.y).tolist() == [4] * 10
         assert prepared.val is not None
         assert plain.val is not None
@@ -62,7 +64,7 @@ def test_a_draw_is_the_plain_run_on_its_rows() -> None:
     for part in found:
         rows = part.train
         plain = prepare(spec, {"train": (raw[rows], y[rows])})
-        ours = prepare_part(source, spec, part)
+        ours = prepare_split(source, spec, part)
         assert same_rows(ours.train, plain.train)
         assert ours.encoder.mean.tobytes() == plain.encoder.mean.tobytes()
         assert ours.encoder.scale.tobytes() == plain.encoder.scale.tobytes()
@@ -78,7 +80,7 @@ def test_draws_depend_on_the_seed_of_the_run_and_are_pinned() -> None:
     def train(seed: int) -> list[int]:
         spec = spec_of("logistic", "arrays", seed=seed, repeat={"few_shot": {"k": 2}})
         data = {"train": (np.eye(12), np.array(["a", "b"] * 6))}
-        return parts(read(spec, data), spec)[0].train.tolist()
+        return row_splits(read(spec, data), spec)[0].train.tolist()
 
     assert train(0) == [1, 3, 6, 10]
     assert train(1) != train(0)
@@ -91,14 +93,14 @@ def test_a_row_of_weight_0_is_not_drawn() -> None:
     for k in (2, 3):
         spec = spec_of("logistic", "arrays", repeat={"few_shot": {"k": k, "tries": 20}})
         source = read(spec, {"train": (np.eye(40), y), "weight": w})
-        assert all((part.train >= 34).all() for part in parts(source, spec))
+        assert all((part.train >= 34).all() for part in row_splits(source, spec))
     spec = spec_of("logistic", "arrays", repeat={"few_shot": {"k": 4}})
     message = (
         r"^repeat.few_shot.k: 4 rows of each class, and the class 'a' has 3 training rows with a"
         r" weight in data\['train'\] y; a smaller k or more rows of it are right$"
     )
     with pytest.raises(DataError, match=message):
-        parts(source, spec)
+        row_splits(source, spec)
 
 
 def test_val_rows_are_drawn_by_a_stream_of_their_own() -> None:
@@ -108,7 +110,7 @@ def test_val_rows_are_drawn_by_a_stream_of_their_own() -> None:
     assert len({part.val.tobytes() for part in found if part.val is not None}) == 5
     for part, whole in zip(found, drawn(2)[2], strict=True):
         assert np.array_equal(part.train, whole.train)
-        prepared = prepare_part(source, spec, part)
+        prepared = prepare_split(source, spec, part)
         assert prepared.val is not None
         assert np.isin(prepared.val.index, plain.val.index).all()
         assert np.bincount(prepared.val.y).tolist() == [3] * 10
@@ -121,10 +123,10 @@ def test_val_rows_are_drawn_from_a_val_of_its_own() -> None:
     shot = {"k": 2, "tries": 3, "val_k": 4}
     spec = spec_of("softmax", "arrays", repeat={"few_shot": shot})
     source = read(spec, {"train": train, "val": val})
-    found = parts(source, spec)
+    found = row_splits(source, spec)
     assert len(found) == 3
     for part in found:
-        prepared = prepare_part(source, spec, part)
+        prepared = prepare_split(source, spec, part)
         assert prepared.val is not None
         assert np.bincount(prepared.val.y, minlength=4).tolist() == [0, 4, 4, 4]
         assert part.drawn is not None
@@ -142,7 +144,7 @@ def test_draws_that_are_not_scaled_hold_one_val_and_test(scale: str) -> None:
     arrays = {"train": train, "val": val, "test": test}
     spec = spec_of("logistic", "arrays", scale=scale, repeat={"few_shot": {"k": 2, "tries": 3}})
     source = read(spec, arrays)
-    draws = [prepare_part(source, spec, part) for part in parts(source, spec)]
+    draws = [prepare_split(source, spec, part) for part in row_splits(source, spec)]
     for draw in draws:
         assert draw.val is not None
         rows = draw.train.index
@@ -154,7 +156,7 @@ def test_draws_that_are_not_scaled_hold_one_val_and_test(scale: str) -> None:
     copies = {(id(draw.val), id(draw.tests[0])) for draw in draws}
     assert len(copies) == (3 if scale == "standard" else 1)
     other = spec_of("logistic", "arrays", scale="unit", precision="float32")
-    assert prepare_part(source, other, parts(source, other)[0]).tests[0].X.dtype == np.float32
+    assert prepare_split(source, other, row_splits(source, other)[0]).tests[0].X.dtype == np.float32
     assert sum(rows is not None for rows in source.memo.get("shared", {}).values()) == (
         0 if scale == "standard" else 5
     )
@@ -201,7 +203,7 @@ def test_bad_input_is_one_line() -> None:
     for name, model, y, shot, message in BAD:
         spec = spec_of(model, "arrays", repeat={"few_shot": shot})
         with pytest.raises(DataError) as error:
-            parts(read(spec, {"train": (np.eye(11), y)}), spec)
+            row_splits(read(spec, {"train": (np.eye(11), y)}), spec)
         assert str(error.value) == message, name
 
 
@@ -214,4 +216,4 @@ def test_a_class_of_val_with_fewer_rows_than_val_k() -> None:
         r" in data\['val'\] y; a smaller val_k is right$"
     )
     with pytest.raises(DataError, match=message):
-        parts(read(spec, {"train": (np.eye(20), y), "val": val}), spec)
+        row_splits(read(spec, {"train": (np.eye(20), y), "val": val}), spec)

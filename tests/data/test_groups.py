@@ -11,8 +11,8 @@ import pyarrow.parquet as pq
 import pytest
 from data_helpers import spec_of, write
 
-from trainer.data import prepare, prepare_part, read
-from trainer.data.splits.repeats import parts
+from trainer.data import prepare, prepare_split, read
+from trainer.data.splits.repeats import row_splits
 from trainer.errors import DataError
 
 rng = np.random.default_rng(0)
@@ -50,12 +50,12 @@ def test_folds_take_whole_groups_of_every_source_alike(tmp_path: Path, group: np
         source = read(spec, arrays)
         digests.add(source.digest)
         assert source.frame.names == ("x0", "x1")
-        found = parts(source, spec)
+        found = row_splits(source, spec)
         assert len(found) == 8
         for part in found:
             assert part.val is not None
             assert not set(group[part.train]) & set(group[part.val])
-            assert prepare_part(source, spec, part).train.X.shape == (len(part.train), 2)
+            assert prepare_split(source, spec, part).train.X.shape == (len(part.train), 2)
         for time in (0, 4):
             held = [part.val for part in found[time : time + 4] if part.val is not None]
             assert np.array_equal(np.sort(np.concatenate(held)), np.arange(N))
@@ -95,7 +95,7 @@ def test_val_and_test_fractions_take_whole_groups_too() -> None:
         assert np.array_equal(without.tests[0].index, p.tests[0].index)
         spec = spec_of("logistic", train, val="none", test=0.1, repeat={"folds": 3})
         source = read(spec)
-        for part in parts(source, spec):
+        for part in row_splits(source, spec):
             assert not set(groups[part.train]) & held[2]
 
 
@@ -134,7 +134,7 @@ def test_bad_groups_are_one_line() -> None:
     for group, message in BAD:
         spec = spec_of("logistic", "arrays", repeat={"folds": 3})
         with pytest.raises(DataError) as error:
-            parts(read(spec, {"train": (X, Y), "group": group}), spec)
+            row_splits(read(spec, {"train": (X, Y), "group": group}), spec)
         assert str(error.value) == message
 
 

@@ -13,7 +13,7 @@ from data_helpers import same_encoder, same_rows, spec_of, write
 
 from trainer.data import Prepared, prepare, prepare_refit, read
 from trainer.data.frame import Stacked
-from trainer.data.splits.repeats import parts
+from trainer.data.splits.repeats import row_splits
 from trainer.errors import DataError
 
 rng = np.random.default_rng(0)
@@ -62,7 +62,7 @@ def test_with_folds_train_is_all_rows_of_the_folds() -> None:
     for rows in ("train", "train+val"):
         refit = prepare_refit(source, spec, rows)
         assert same(refit, prepare(spec_of("softmax", "digits", test=0.2)))
-        for part in parts(source, spec):
+        for part in row_splits(source, spec):
             assert part.val is not None
             assert np.array_equal(np.union1d(part.train, part.val), refit.train.index)
 

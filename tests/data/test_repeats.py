@@ -11,9 +11,9 @@ import pyarrow.parquet as pq
 import pytest
 from data_helpers import same_encoder, same_rows, spec_of, write
 
-from trainer.data import prepare, prepare_part, read, row_weights
+from trainer.data import prepare, prepare_split, read, row_weights
 from trainer.data.sources import registry as sources_module
-from trainer.data.splits.repeats import parts
+from trainer.data.splits.repeats import row_splits
 from trainer.errors import DataError
 
 rng = np.random.default_rng(0)
@@ -71,12 +71,12 @@ def test_a_fold_of_a_matrix_is_the_plain_run_on_its_rows(
         "softmax", train, scale=scale, precision="float32", repeat={"folds": 2, "times": 2}
     )
     source = read(spec)
-    found = parts(source, spec)
+    found = row_splits(source, spec)
     names = ["fold 1 of 2", "fold 2 of 2"]
     assert [p.name for p in found] == [f"{n}, time {t}" for t in (1, 2) for n in names]
     assert len({p.key for p in found}) == 4
     for part in found:
-        fold = prepare_part(source, spec, part)
+        fold = prepare_split(source, spec, part)
         assert part.val is not None
         rows, held = part.train, part.val
         plain = prepare(
@@ -124,11 +124,11 @@ def test_a_fold_of_a_table_with_text_and_gaps_is_the_plain_run_on_its_rows(
         data["w"].to_numpy(),
     )
     y = y.astype(str) if model == "softmax" else y
-    found = parts(source, spec)
+    found = row_splits(source, spec)
     assert len(found) == 5
     categories = set()
     for part in found:
-        fold = prepare_part(source, spec, part)
+        fold = prepare_split(source, spec, part)
         assert part.val is not None
         rows, held = part.train, part.val
         plain = prepare(
@@ -163,9 +163,9 @@ def test_libsvm_folds_are_those_of_the_matrix_it_holds(tmp_path: Path) -> None:
     text = write(tmp_path, "a.libsvm", "\n".join(lines))
     spec = spec_of("logistic", {"libsvm": text}, scale="standard", repeat={"folds": 3})
     source = read(spec)
-    for part in parts(source, spec):
+    for part in row_splits(source, spec):
         plain = prepare(spec, {"train": (X[part.train], y[part.train])})
-        assert same_rows(prepare_part(source, spec, part).train, plain.train)
+        assert same_rows(prepare_split(source, spec, part).train, plain.train)
 
 
 # No leak
@@ -187,16 +187,16 @@ def test_no_statistic_of_a_held_out_row_reaches_the_training_rows(
     )
     pq.write_table(data, path)
     source = read(spec)
-    found = parts(source, spec)
+    found = row_splits(source, spec)
     assert len(found) == 4
     for number, part in enumerate(found):
-        before = prepare_part(source, spec, part)
+        before = prepare_split(source, spec, part)
         held = np.setdiff1d(np.arange(N), part.train)
         pq.write_table(with_wild_rows(data, held), path)
         again = read(spec)
-        same = parts(again, spec)[number]
+        same = row_splits(again, spec)[number]
         assert np.array_equal(part.train, same.train)
-        after = prepare_part(again, spec, same)
+        after = prepare_split(again, spec, same)
         assert same_rows(before.train, after.train)
         assert same_encoder(before.encoder, after.encoder)
         assert before.tests[0].X.tobytes() != after.tests[0].X.tobytes()  # the change is there
@@ -209,7 +209,7 @@ def test_held_out_parts_cover_each_row_once_and_test_rows_are_set_apart_first() 
     spec = spec_of("softmax", "digits", test=0.25, repeat={"folds": 4, "times": 3})
     source = read(spec)
     plain = prepare(spec)
-    found = parts(source, spec)
+    found = row_splits(source, spec)
     assert len(found) == 12
     deals = set()
     for time in range(3):
@@ -226,18 +226,20 @@ def test_held_out_parts_cover_each_row_once_and_test_rows_are_set_apart_first() 
         assert part.val is not None
         assert np.array_equal(np.union1d(part.train, part.val), plain.train.index)
         assert len(part.train) + len(part.val) == len(plain.train)
-    prepared = prepare_part(source, spec, found[0])
+    prepared = prepare_split(source, spec, found[0])
     assert np.array_equal(prepared.tests[0].index, plain.tests[0].index)
     assert prepared.digest == plain.digest
     other = spec_of("softmax", "digits", test=0.25, repeat={"folds": 4}, seed=1)
-    assert np.array_equal(parts(source, other)[0].train, found[0].train)  # data.seed alone counts
+    assert np.array_equal(
+        row_splits(source, other)[0].train, found[0].train
+    )  # data.seed alone counts
 
 
 def test_folds_depend_on_data_seed_and_are_pinned() -> None:
     def first(seed: int) -> list[int]:
         spec = spec_of("linear", "arrays", seed=9, repeat={"folds": 4})
         spec = spec.model_copy(update={"data": spec.data.model_copy(update={"seed": seed})})
-        part = parts(read(spec, {"train": (np.eye(12), np.arange(12))}), spec)[0]
+        part = row_splits(read(spec, {"train": (np.eye(12), np.arange(12))}), spec)[0]
         assert part.val is not None
         return part.val.tolist()
 
@@ -249,8 +251,8 @@ def test_without_stratify_a_class_may_be_scarce() -> None:
     y = np.array(["a"] * 30 + ["b"] * 30 + ["c"] * 2)
     spec = spec_of("softmax", "arrays", stratify=False, repeat={"folds": 4})
     source = read(spec, {"train": (rng.normal(size=(62, 2)), y)})
-    for part in parts(source, spec):
-        prepared = prepare_part(source, spec, part)
+    for part in row_splits(source, spec):
+        prepared = prepare_split(source, spec, part)
         assert prepared.encoder.classes == ["a", "b", "c"]  # those of the whole source
         assert sum(prepared.summary.class_counts["train"].values()) == len(part.train)
 
@@ -260,9 +262,9 @@ def test_a_run_without_repeats_is_one_part() -> None:
     source = read(spec)
     for repeat in (None, {}):
         spec = spec_of("softmax", "digits", val=0.2, test=0.1, repeat=repeat)
-        (part,) = parts(source, spec)
+        (part,) = row_splits(source, spec)
         assert (part.name, part.val) == ("", None)
-        one, plain = prepare_part(source, spec, part), prepare(spec)
+        one, plain = prepare_split(source, spec, part), prepare(spec)
         assert same_rows(one.train, plain.train)
         assert same_rows(one.val, plain.val)
         assert one.summary == plain.summary
@@ -284,7 +286,7 @@ def test_one_source_serves_specs_with_other_settings_and_is_read_once(
     for settings in ({"missing": "drop"}, {"missing": "mean", "val": 0.2}, {"missing": "mean"}):
         for scale in ("none", "standard"):
             spec = spec_of("linear", train, scale=scale, **settings)
-            ours = prepare_part(source, spec, parts(source, spec)[0])
+            ours = prepare_split(source, spec, row_splits(source, spec)[0])
             assert len(opened) == 2
             theirs = prepare(spec)
             del opened[2:]
@@ -302,8 +304,8 @@ def test_weights_and_class_weights_are_those_of_the_part(repeat: dict[str, Any])
     w = rng.integers(1, 9, 60).astype(float)
     spec = spec_of("logistic", "arrays", class_weight="balanced", repeat=repeat)
     source = read(spec, {"train": (rng.normal(size=(60, 2)), y), "weight": w})
-    for part in parts(source, spec):
-        train = prepare_part(source, spec, part).train
+    for part in row_splits(source, spec):
+        train = prepare_split(source, spec, part).train
         assert train.weight.tolist() == w[part.train].tolist()
         s = row_weights(train.y, train.weight, spec.class_weight, ["a", "b"])
         sums = [s[y[part.train] == label].sum() for label in "ab"]
@@ -315,11 +317,11 @@ def test_rows_that_are_dropped_are_in_no_fold(tmp_path: Path) -> None:
     X[[3, 17], 0] = np.nan
     spec = spec_of("linear", npy(tmp_path, X, X[:, 1]), missing="drop", repeat={"folds": 3})
     source = read(spec)
-    for part in parts(source, spec):
+    for part in row_splits(source, spec):
         assert part.val is not None
         rows = np.union1d(part.train, part.val)
         assert np.array_equal(rows, np.setdiff1d(np.arange(40), [3, 17]))
-        assert list(prepare_part(source, spec, part).summary.dropped.values()) == [2]
+        assert list(prepare_split(source, spec, part).summary.dropped.values()) == [2]
 
 
 # Bad input
@@ -363,13 +365,13 @@ def test_bad_input_is_one_line() -> None:
     for model, arrays, repeat, message in BAD:
         spec = spec_of(model, "arrays", repeat=repeat)
         with pytest.raises(DataError) as error:
-            parts(read(spec, arrays), spec)
+            row_splits(read(spec, arrays), spec)
         assert str(error.value) == message
 
 
 def test_as_many_folds_as_rows_hold_out_one_row_each() -> None:
     spec = spec_of("linear", "arrays", repeat={"folds": 6})
-    found = parts(read(spec, {"train": (np.eye(6), np.arange(6))}), spec)
+    found = row_splits(read(spec, {"train": (np.eye(6), np.arange(6))}), spec)
     assert sorted(part.val.tolist() for part in found if part.val is not None) == [
         [row] for row in range(6)
     ]
@@ -379,14 +381,14 @@ def test_a_fault_of_one_fold_names_it() -> None:
     w = np.ones(10)
     spec = spec_of("linear", "arrays", repeat={"folds": 5})
     arrays = {"train": (np.eye(10), np.arange(10.0))}
-    held = parts(read(spec, arrays), spec)[2].val
+    held = row_splits(read(spec, arrays), spec)[2].val
     w[held] = 0
     source = read(spec, arrays | {"weight": w})
-    found = parts(source, spec)
-    prepare_part(source, spec, found[0])
+    found = row_splits(source, spec)
+    prepare_split(source, spec, found[0])
     message = (
         r"^data\['weight'\]: every val row has weight 0; at least one must be above 0"
         r" \(in fold 3 of 5\)$"
     )
     with pytest.raises(DataError, match=message):
-        prepare_part(source, spec, found[2])
+        prepare_split(source, spec, found[2])

@@ -10,7 +10,7 @@ from stacks import DEVICE, Problem, make_stack, start
 
 from trainer.data.rows import Rows
 from trainer.train import stack as stack_module
-from trainer.train.evaluate import Evaluator, Held
+from trainer.train.evaluate import Evaluator, HeldOut
 
 N, D, K = 501, 3, 4
 
@@ -33,7 +33,7 @@ def evaluate(model, X, y, w, outputs, weights, bias, monkeypatch, scale=1.0, los
     problem = Problem(model, loss, X, y, w, w, outputs)
     stack = make_stack(problem, lr=[0.1] * K)
     rows = Rows(name="val", X=X, y=y, weight=w, index=np.arange(N))
-    evaluator = Evaluator(stack, Held(DEVICE, rows, np.full(outputs, scale)))
+    evaluator = Evaluator(stack, HeldOut(DEVICE, rows, np.full(outputs, scale)))
     assert len(list(evaluator.batches.chunks(1))) == 5
     z = np.einsum("nd,dck->nck", X, weights) + bias
     return evaluator.metrics(start(stack, weights, bias)), z

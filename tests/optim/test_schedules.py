@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from oracles import learning_rate
 
-from trainer.optim.schedules import Schedule
+from trainer.optim.schedules import LrSchedule
 
 COLUMNS = {
     "lr": [0.1, 1.0, 3e-3, 0.5, 0.2],
@@ -19,7 +19,7 @@ MILESTONES = (7.0, 20.0, 21.0)
 def schedule(name, columns=COLUMNS, milestones=MILESTONES):
     values = {key: np.array(value, float) for key, value in columns.items()}
     values.setdefault("length", values["steps"])
-    return Schedule(name=name, milestones=np.array(milestones, float), **values)
+    return LrSchedule(name=name, milestones=np.array(milestones, float), **values)
 
 
 @pytest.mark.parametrize("name", ["constant", "cosine", "step"])

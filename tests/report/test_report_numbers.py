@@ -12,7 +12,7 @@ from sklearn.calibration import calibration_curve
 
 from trainer.report.charts import curves
 from trainer.report.charts.chart import y_scale
-from trainer.report.charts.downsample import noisy, smooth, spans_decades, thin
+from trainer.report.charts.downsample import downsample, noisy, smooth, spans_decades
 from trainer.report.charts.training import columns
 from trainer.text.numbers import METRICS, number, percent, short, text
 
@@ -126,7 +126,7 @@ def test_the_largest_misses_are_among_some_rows():
 def test_thinning_keeps_extremes_ends_and_order(values, most):
     y = np.array(values, dtype=np.float64)
     x = np.arange(1, len(y) + 1)
-    few_x, few_y = thin(x, y, most)
+    few_x, few_y = downsample(x, y, most)
     assert len(few_x) == len(few_y) <= max(most, 0)
     assert (np.diff(few_x) > 0).all()
     np.testing.assert_array_equal(y[few_x - 1], few_y)  # points of the curve, none made up
@@ -143,7 +143,7 @@ def test_every_stretch_keeps_its_spike():
     y = np.zeros(100_000)
     spikes = np.arange(500, 100_000, 1000)
     y[spikes] = np.arange(1, 101)
-    few_x, few_y = thin(np.arange(len(y)), y)
+    few_x, few_y = downsample(np.arange(len(y)), y)
     assert len(few_y) <= 2000
     assert set(spikes.tolist()) <= set(few_x.tolist())
 

@@ -10,21 +10,21 @@ from safetensors.numpy import save_file
 from sweep_folders import write_large, write_sweep
 
 from trainer.report import write_compare, write_report
-from trainer.report.run_data import read_material
+from trainer.report.run_data import read_run_data
 from trainer.report.sweep.axes import x_axis
 from trainer.report.sweep.axis_charts import along_axes
 from trainer.report.sweep.coefficient_path import coefficient_path
 from trainer.report.sweep.heat_map import heat_map
 from trainer.report.sweep.learning_curves import learning_curves
 from trainer.report.sweep.parallel import parallel
-from trainer.report.sweep.selection import choice, halving_rows, winners
+from trainer.report.sweep.selection import halving_rows, selection, winners
 from trainer.report.sweep.view import view_sweep
 
 LR, L1, L2 = "optimizer.lr", "penalty.l1", "penalty.l2"
 
 
 def view(folder):
-    return view_sweep(read_material(folder))
+    return view_sweep(read_run_data(folder))
 
 
 def traces(chart, view=0):
@@ -251,7 +251,7 @@ def test_what_was_chosen_and_by_how_much(tmp_path):
     folder = write_sweep(
         tmp_path / "run", rows, {LR: [0.1, 0.2]}, runner_up=runner_up, edges=edges, repeats=5
     )
-    assert choice(view(folder)) == [
+    assert selection(view(folder)) == [
         ("Winner", "trial 0: lr 0.1"),
         ("Validation loss", "0.5 ± 0.012 (standard deviation over 5 repeats)"),
         (
@@ -278,10 +278,10 @@ def test_a_sweep_that_was_killed_tells_what_its_history_tells(tmp_path):
         (folder / name).unlink()
     manifest = json.loads((folder / "manifest.json").read_text())
     (folder / "manifest.json").write_text(json.dumps(manifest | {"status": "running"}))
-    material = read_material(folder)
-    assert material.chosen == 1
-    assert set(material.steps["trial"].to_pylist()) == {1}
-    sweep = view_sweep(material)
+    run_data = read_run_data(folder)
+    assert run_data.chosen == 1
+    assert set(run_data.steps["trial"].to_pylist()) == {1}
+    sweep = view_sweep(run_data)
     assert [row[LR] for row in sweep.rows] == [0.1, 0.01]
     assert sweep.value.tolist() == pytest.approx([0.8, 1.8])
     words = words_of(write_report(folder).read_text())
@@ -306,7 +306,7 @@ def test_two_thousand_trials_are_quick_and_small(tmp_path):
 def test_only_the_chosen_trials_steps_are_read(tmp_path):
     rows = [({LR: 0.1 * (i + 1)}, float(i), {"trial": 4 - i}) for i in range(5)]
     folder = write_sweep(tmp_path / "run", rows, {LR: [0.1, 0.2, 0.3, 0.4, 0.5]}, steps=40)
-    steps = read_material(folder).steps
+    steps = read_run_data(folder).steps
     assert steps["trial"].to_pylist() == [4] * 40
 
 

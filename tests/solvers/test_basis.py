@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from stacks import DEVICE
 
-from trainer.solvers.basis import as_they_are, uncorrelated
+from trainer.solvers.basis import identity, uncorrelated
 
 XP = DEVICE.xp
 
@@ -35,14 +35,14 @@ def test_the_directions_with_rows_in_them_are_kept(name, make, rank):
     X, p = make(rng), rng.uniform(0.5, 2, len(make(rng)))
     X = make(np.random.default_rng(1))
     p = p / p.sum()
-    basis, turned = uncorrelated(XP, XP.array(X), DEVICE.to_device(p), bias=True, exact=True)
-    turned = DEVICE.to_host(turned)
+    basis, rotated = uncorrelated(XP, XP.array(X), DEVICE.to_device(p), bias=True, exact=True)
+    rotated = DEVICE.to_host(rotated)
     assert basis.rotated == (name not in TALL)
     if not basis.rotated:
-        turned = turned @ DEVICE.to_host(basis.directions)
-    assert turned.shape == (len(X), rank)
+        rotated = rotated @ DEVICE.to_host(basis.directions)
+    assert rotated.shape == (len(X), rank)
     assert basis.dropped == X.shape[1] - rank
-    gram = turned.T @ (turned * p[:, None])
+    gram = rotated.T @ (rotated * p[:, None])
     spectrum = DEVICE.to_host(basis.spectrum)
     assert np.abs(gram - np.diag(spectrum)).max(initial=0) <= 1e-12 * spectrum.max(initial=1)
     if rank:
@@ -57,16 +57,16 @@ def test_the_table_of_cases_is_whole():
     assert len(CASES) == 7
 
 
-@pytest.mark.parametrize("turn", [uncorrelated, as_they_are])
+@pytest.mark.parametrize("turn", [uncorrelated, identity])
 @pytest.mark.parametrize("bias", [True, False])
 def test_scores_are_the_same_in_either_coordinates(turn, bias):
     rng = np.random.default_rng(2)
     X, p, W = rng.standard_normal((30, 5)) + 3, np.full(30, 1 / 30), rng.standard_normal((5, 2, 3))
-    basis, turned = turn(XP, XP.array(X), DEVICE.to_device(p), bias)
+    basis, rotated = turn(XP, XP.array(X), DEVICE.to_device(p), bias)
     given = DEVICE.to_device(W)
     inner = basis.inner(XP, given)
     shift = DEVICE.to_host(basis.shift(XP, given))
-    rows = DEVICE.to_host(turned)
+    rows = DEVICE.to_host(rotated)
     if not basis.rotated:
         rows = rows @ DEVICE.to_host(basis.directions)
     scores = np.tensordot(rows, DEVICE.to_host(inner), 1) + shift
@@ -81,8 +81,8 @@ def test_with_a_penalty_no_spread_far_below_it_matters():
         basis, rows = uncorrelated(XP, XP.array(X), p, True, exact=True, least=least)
         assert basis.rotated == rotated
         Q, rows = DEVICE.to_host(basis.directions), DEVICE.to_host(rows)
-        turned = rows if rotated else rows @ Q
-        gram = turned.T @ turned / 60
+        rotated = rows if rotated else rows @ Q
+        gram = rotated.T @ rotated / 60
         spectrum = DEVICE.to_host(basis.spectrum)
         assert np.abs(gram - np.diag(spectrum)).max() <= 1e-13 * spectrum.max()
 

@@ -6,7 +6,7 @@ from sklearn.linear_model import lars_path_gram
 from stacks import DEVICE
 
 from trainer.solvers.active_set import minimize
-from trainer.solvers.lasso_path import follow
+from trainer.solvers.lasso_path import follow_path
 
 
 def rows(n, features, seed=0, correlation=0.0):
@@ -34,7 +34,7 @@ def test_it_is_the_minimum_at_every_strength(features, correlation, bias):
     free = np.arange(len(c)) >= features
     top = np.abs(c).max()
     strengths = np.concatenate([[2 * top], top * np.geomspace(1, 1e-4, 30), [0.0]])
-    found = follow(H, c, free, strengths)
+    found = follow_path(H, c, free, strengths)
     assert found.shape == (len(c), 32)
     for k, strength in enumerate(strengths):
         x = slowly(H, c, free, strength)
@@ -54,13 +54,15 @@ def test_at_a_corner_the_element_is_0():
     X, y = rows(60, 10, 1)
     H, c = X.T @ X / 60, -X.T @ y / 60
     corners, _, path = lars_path_gram(X.T @ y, X.T @ X, n_samples=60, method="lasso")
-    found = follow(H, c, np.zeros(10, bool), corners[:-1])
+    found = follow_path(H, c, np.zeros(10, bool), corners[:-1])
     assert ((found != 0) == (path[:, :-1] != 0)).all()
     assert found.any(axis=1).sum() >= 8
 
 
 def test_equal_slopes_enter_one_after_the_other():
-    found = follow(np.eye(4), -np.array([1.0, 1, -1, 0.5]), np.zeros(4, bool), np.array([1, 0.5]))
+    found = follow_path(
+        np.eye(4), -np.array([1.0, 1, -1, 0.5]), np.zeros(4, bool), np.array([1, 0.5])
+    )
     assert np.allclose(found, [[0, 0.5], [0, 0.5], [0, -0.5], [0, 0]])
 
 
@@ -75,7 +77,7 @@ def test_ties_lead_no_path_astray():
         if np.linalg.eigvalsh(H)[0] < 0.1 or not c.any():
             continue
         strengths = np.linspace(np.abs(c).max(), 0, 9)
-        found = follow(H, c, np.zeros(n, bool), strengths)
+        found = follow_path(H, c, np.zeros(n, bool), strengths)
         for k, strength in enumerate(strengths):
             x = slowly(H, c, np.zeros(n, bool), strength)
             assert np.abs(found[:, k] - x).max() < 1e-12
@@ -86,14 +88,14 @@ def test_ties_lead_no_path_astray():
 def test_two_that_enter_together_both_stay():
     X = np.array([[-1.0, -1], [1, 1], [1, -1], [-1, -1], [-1, -1]])
     c = -X.T @ np.array([-2.0, -1, 0, 0, -2])
-    found = follow(X.T @ X, c, np.zeros(2, bool), np.array([1.0]))
+    found = follow_path(X.T @ X, c, np.zeros(2, bool), np.array([1.0]))
     assert np.allclose(found[:, 0], 0.25, atol=1e-12)
 
 
 def test_dependent_elements_are_not_followed():
     X, y = rows(60, 4)
     X = np.column_stack([X, X[:, 0] + X[:, 1] + 1e-9 * X[:, 2]])
-    assert follow(X.T @ X, -X.T @ y, np.zeros(5, bool), np.zeros(1)) is None
+    assert follow_path(X.T @ X, -X.T @ y, np.zeros(5, bool), np.zeros(1)) is None
 
 
 def test_it_ends_at_a_corner_where_it_is_told_to():
@@ -105,5 +107,5 @@ def test_it_ends_at_a_corner_where_it_is_told_to():
         return len(asked) == 3
 
     H, c = X.T @ X, -X.T @ y
-    assert follow(H, c, np.zeros(10, bool), np.zeros(1), third) is None
+    assert follow_path(H, c, np.zeros(10, bool), np.zeros(1), third) is None
     assert len(asked) == 3

@@ -15,7 +15,7 @@ from trainer.data import prepare
 from trainer.errors import DataError
 from trainer.optim.first_order import OPTIMIZERS
 from trainer.sweep import fit_memory
-from trainer.sweep.build import largest_l1, lay
+from trainer.sweep.build import largest_l1, put_on_device
 from trainer.sweep.columns import Sources, lay_out, stacks_of
 from trainer.sweep.sweep import set_up
 from trainer.train.stack import stack_bytes
@@ -135,7 +135,7 @@ def test_a_path_begins_where_all_weights_become_0(model, data, bias, tmp_path):
     y = np.eye(10)[y] if y.ndim == 1 else y
     start = y.mean(axis=0) if bias else {"linear": 0.0, "logistic": 0.5, "softmax": 0.1}[model]
     slope = prepared.train.X.T @ (start - y) / len(y)
-    found = largest_l1(lay(prepared, "none", CPU), spec)
+    found = largest_l1(put_on_device(prepared, "none", CPU), spec)
     assert found == pytest.approx(np.abs(slope).max(), rel=1e-10)
     if model == "linear":
         return  # diamonds are many
@@ -216,10 +216,10 @@ def test_threads_are_for_stacks_that_gain(monkeypatch):
     lr = {"linspace": {"start": 0.01, "stop": 0.1, "num": 256}}
     wide = load_spec({**BASE, "sweep": {"parameters": {"optimizer.lr": lr}}})
     arrangement = set_up(wide, None, CPU).arrangement
-    assert arrangement.workers == 4
+    assert arrangement.threads == 4
     assert [len(one.columns) for one in arrangement.stacks] == [64] * 4
     alone = set_up(load_spec(BASE), None, CPU).arrangement
-    assert (alone.workers, len(alone.stacks)) == (1, 1)
+    assert (alone.threads, len(alone.stacks)) == (1, 1)
 
 
 def test_solvers_are_cut_only_where_pieces_stay_wide(monkeypatch):

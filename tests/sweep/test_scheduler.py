@@ -1,15 +1,15 @@
-"""The clock: who waits, who is halved when; company, parking and threads change nothing."""
+"""The scheduler: who waits, who is halved when; company, parking and threads change nothing."""
 
 import numpy as np
 import pytest
 from stacks import DEVICE, Recorder, fit, host, initial, make_problem, make_stack, start
 
 from trainer.data.rows import Rows
-from trainer.sweep.scheduler import Clock, Member, Rules
-from trainer.sweep.stopping import EarlyStopping, Halving, never_stopping
-from trainer.sweep.threads import Workers
+from trainer.sweep.scheduler import Job, Rules, Scheduler
+from trainer.sweep.stopping import EarlyStopper, Halving, never_stopping
+from trainer.sweep.threads import Threads
 from trainer.train import training as training_module
-from trainer.train.evaluate import Held
+from trainer.train.evaluate import HeldOut
 from trainer.train.training import Training
 
 
@@ -20,8 +20,8 @@ class Heard(Recorder):
         super().__post_init__()
         self.order = []
 
-    def on_reading(self, stack, columns, reading):
-        super().on_reading(stack, columns, reading)
+    def on_evaluation(self, stack, columns, reading):
+        super().on_evaluation(stack, columns, reading)
         self.order.append((stack, reading.number))
 
 
@@ -49,15 +49,15 @@ def member(problem, trials, repeats, values, *, every=3, restore=False, **settin
         lambda stack: every,
         np.full(K, restore),
     )
-    return Member(training, np.array(trials), np.array(repeats))
+    return Job(training, np.array(trials), np.array(repeats))
 
 
-def run(members, rules, workers=1, room=None, heard=None):
+def run(members, rules, threads=1, room=None, heard=None):
     heard = heard or Heard()
-    with Workers(workers) as crew:
-        clock = Clock(members, rules, heard, crew, room)
-        clock.run()
-    return clock, heard
+    with Threads(threads) as jobs:
+        scheduler = Scheduler(members, rules, heard, jobs, room)
+        scheduler.run()
+    return scheduler, heard
 
 
 def outcomes(members):
@@ -91,7 +91,7 @@ def test_halving_over_two_stacks_and_their_repeats_is_the_slow_one(seed, min_ite
         for r, b in ((0, 20), (1, None), (2, 7))
     ]
     rules = Rules("val_loss", 1.0, never_stopping(11), Halving(min_iter, eta, np.zeros(11, int)))
-    clock, _ = run(members, rules)
+    scheduler, _ = run(members, rules)
     expected = slow_halving(values, min_iter, eta, 12)
     found = outcomes(members)
     for t in range(11):
@@ -102,9 +102,9 @@ def test_halving_over_two_stacks_and_their_repeats_is_the_slow_one(seed, min_ite
                 assert f"after {expected[t]} evaluations" in found[t, r].reason
             else:
                 assert found[t, r].status == "finished"
-    assert sorted(t for rung in clock.rungs for t in rung.dropped) == sorted(expected)
-    assert [rung.evaluation for rung in clock.rungs] == sorted(set(expected.values()))
-    for rung in clock.rungs:
+    assert sorted(t for rung in scheduler.rungs for t in rung.dropped) == sorted(expected)
+    assert [rung.evaluation for rung in scheduler.rungs] == sorted(set(expected.values()))
+    for rung in scheduler.rungs:
         assert rung.kept == -(-rung.alive // eta)
         assert rung.alive - rung.kept == len(rung.dropped)
 
@@ -152,7 +152,7 @@ def test_stacks_that_no_rule_compares_go_one_after_another():
 
 def stopping(patience, trials):
     ones = np.ones(trials)
-    return EarlyStopping(["val_loss"] * trials, ones, ones * patience, ones * 0, ones > 0)
+    return EarlyStopper(["val_loss"] * trials, ones, ones * patience, ones * 0, ones > 0)
 
 
 def test_early_stopping_looks_at_the_mean_over_repeats_and_keeps_that_evaluation():
@@ -191,7 +191,7 @@ def test_a_diverged_repeat_makes_its_trial_the_last():
 SETTINGS = {"steps": [30, 30, 12, 30, 21, 30], "batch_size": 25, "momentum": 0.9, "l1": 0.01}
 
 
-def trained(workers, room, crowded=True, optimizer="sgd"):
+def trained(threads, room, crowded=True, optimizer="sgd"):
     """Six trials x two repeats with halving and restoring, to the end: weights by column."""
     draw = np.random.default_rng(0)
     values = draw.uniform(1, 2, (6, 2, 10))
@@ -203,7 +203,7 @@ def trained(workers, room, crowded=True, optimizer="sgd"):
     rule = stopping(4, 6)
     rules = Rules("val_loss", 1.0, rule, Halving(3, 2, np.zeros(6, int)))
     heard = Heard()
-    run(members, rules, workers, room, heard)
+    run(members, rules, threads, room, heard)
     results = [m.training.result for m in members]
     log = [
         (s.columns.tolist(), s.records.step.tolist(), s.records.values["loss"].tobytes())
@@ -318,7 +318,7 @@ def test_one_column_going_to_nan_leaves_255_others_to_the_bit():
         rates[100] = lr
         stack = make_stack(problem, lr=rates, steps=24, batch_size=16, momentum=0.9)
         heard = Recorder()
-        held = Held(DEVICE, rows_of(problem), np.ones(3))
+        held = HeldOut(DEVICE, rows_of(problem), np.ones(3))
         done = fit(stack, start(stack, *initial(problem, 256)), held, 4, None, heard)
         ends.append((done, heard))
     (calm, a), (broken, b) = ends

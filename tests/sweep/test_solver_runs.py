@@ -12,7 +12,7 @@ import trainer
 from trainer.config import load_spec
 from trainer.console.terminal import Terminal
 from trainer.data import read
-from trainer.data.splits.repeats import parts
+from trainer.data.splits.repeats import row_splits
 from trainer.errors import DataError, SpecError
 from trainer.workflow.run import run as carry_out
 
@@ -35,7 +35,7 @@ def test_every_column_is_the_plain_run_on_its_folds_rows(penalty, rows, tmp_path
     run = trainer.run(spec, out=tmp_path / "sweep")
     columns = weights_of(run)
     loaded = load_spec(spec)
-    folds = parts(read(loaded), loaded)
+    folds = row_splits(read(loaded), loaded)
     X, y = rows
     for trial in loaded.trials:
         for repeat in range(2):

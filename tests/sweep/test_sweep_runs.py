@@ -13,7 +13,7 @@ import trainer
 from trainer.config import load_spec
 from trainer.data import prepare, read
 from trainer.data.batches import shuffle
-from trainer.data.splits.repeats import parts
+from trainer.data.splits.repeats import row_splits
 from trainer.train.state import normal_weights
 from trainer.workflow.run import run as carry_out
 
@@ -62,7 +62,7 @@ def test_every_column_is_the_plain_run_on_its_folds_rows(precision, limit, rows,
     columns = weights_of(run)
     assert len(columns) == 4 * 6
     loaded = load_spec(spec)
-    folds = parts(read(loaded), loaded)
+    folds = row_splits(read(loaded), loaded)
     history = run.history().to_pylist()
     X, y = rows
     worst = 0.0

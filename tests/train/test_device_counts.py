@@ -9,10 +9,10 @@ from trainer import device as devices
 from trainer.data.rows import Rows
 from trainer.model import MODELS
 from trainer.optim.first_order import OPTIMIZERS
-from trainer.sweep.stopping import EarlyStopping
+from trainer.sweep.stopping import EarlyStopper
 from trainer.train import stack as stack_module
 from trainer.train import training as training_module
-from trainer.train.evaluate import Held
+from trainer.train.evaluate import HeldOut
 from trainer.train.stack import Stack
 
 K, STEPS = 3, 12
@@ -79,8 +79,8 @@ def run(device, model, loss, optimizer, batches, gradients_every=0):
     X, y = problem.X[:40].astype(np.float32), problem.y[:40]
     y = y if y.ndim == 1 else y.astype(np.float32)
     rows = Rows(name="val", X=X, y=y, weight=problem.w[:40], index=np.arange(40))
-    held = Held(device, rows, np.ones(problem.outputs))
-    stopping = EarlyStopping(
+    held = HeldOut(device, rows, np.ones(problem.outputs))
+    stopping = EarlyStopper(
         ["val_loss"] * K, np.ones(K), np.full(K, 2.0), np.zeros(K), np.ones(K, bool)
     )
     heard = Recorder()

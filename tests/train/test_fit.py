@@ -6,7 +6,7 @@ from oracles import gradients, objective, prediction, row_losses
 from stacks import LOSSES, Recorder, fit, host, initial, joined, make_problem, make_stack, start
 
 from trainer.data.batches import shuffle
-from trainer.sweep.stopping import EarlyStopping
+from trainer.sweep.stopping import EarlyStopper
 from trainer.train import stack as stack_module
 from trainer.train.outcomes import Outcome
 from trainer.train.stack import Stack
@@ -26,7 +26,7 @@ class Script:
 def stopping(metric="val_loss", sign=1.0, patience=(2,), min_delta=(0,), restore_best=True):
     K = len(patience)
     arrays = np.array(patience, float), np.array(min_delta, float)
-    return EarlyStopping([metric] * K, np.full(K, sign), *arrays, np.full(K, restore_best))
+    return EarlyStopper([metric] * K, np.full(K, sign), *arrays, np.full(K, restore_best))
 
 
 def scripted(values, rule, columns=1, every=1, **settings):

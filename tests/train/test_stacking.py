@@ -18,10 +18,10 @@ from stacks import (
 
 from trainer.data.rows import Rows
 from trainer.optim.first_order import OPTIMIZERS
-from trainer.sweep.stopping import EarlyStopping
+from trainer.sweep.stopping import EarlyStopper
 from trainer.train import stack as stack_module
 from trainer.train import training as training_module
-from trainer.train.evaluate import Held
+from trainer.train.evaluate import HeldOut
 
 K = 7
 SETTINGS = {
@@ -167,8 +167,8 @@ def fit_columns(problem, settings, columns, every, monkeypatch, patience):
     state = start(stack, weights[:, :, columns], bias[:, columns])
     X, y = problem.X[:30], problem.y[:30]
     rows = Rows(name="val", X=X, y=y, weight=np.ones(30), index=np.arange(30))
-    held = Held(DEVICE, rows, np.ones(problem.outputs))
-    stopping = EarlyStopping(
+    held = HeldOut(DEVICE, rows, np.ones(problem.outputs))
+    stopping = EarlyStopper(
         ["val_loss"] * len(columns),
         np.ones(len(columns)),
         np.array([patience[k] for k in columns], float),

@@ -27,7 +27,7 @@ class Labels:
     """(N,): position in `values`; −1 where the value is missing."""
 
 
-Column: TypeAlias = Array | Labels
+ColumnData: TypeAlias = Array | Labels
 """(N,) numbers, NaN where missing; or text."""
 
 
@@ -68,7 +68,7 @@ class Frame:
     """What messages call it: a path, a bundled name, `data['train'] X`."""
     names: tuple[str, ...]
     """Of the feature columns."""
-    features: Array | Stacked | tuple[Column, ...]
+    features: Array | Stacked | tuple[ColumnData, ...]
     """(N, columns) numbers, perhaps memory-mapped; or a column a name."""
     rows: int
     target: Array | Labels | None = None

@@ -17,11 +17,11 @@ from trainer.data.encode.fit_encoder import fit_encoder
 from trainer.data.encode.targets import Target, fit_target, scaled_target
 from trainer.data.frame import Frame, read_weight
 from trainer.data.rows import IntArray, Prepared, Rows, label_text, row_weights
-from trainer.data.sources.concat import join
+from trainer.data.sources.concat import concat
 from trainer.data.sources.read import Source, read
-from trainer.data.splits.holdout import set_apart, usable
-from trainer.data.splits.row_split import Part, plain_part
-from trainer.data.summary import Held, summarize
+from trainer.data.splits.holdout import hold_out, usable
+from trainer.data.splits.row_split import RowSplit, plain_split
+from trainer.data.summary import EncodedSplit, summarize
 from trainer.errors import DataError
 from trainer.text.suggest import quote
 
@@ -53,16 +53,16 @@ def prepare(spec: Spec, arrays: Mapping[str, Any] | None = None) -> Prepared:
         DataError: anything wrong with the data, in one line.
     """
     source = read(spec, arrays)
-    return prepare_part(source, spec, plain_part(source, spec))
+    return prepare_split(source, spec, plain_split(source, spec))
 
 
-def prepare_part(source: Source, spec: Spec, part: Part) -> Prepared:
+def prepare_split(source: Source, spec: Spec, part: RowSplit) -> Prepared:
     """Encode and scale the rows of one part, by what its own training rows say.
 
     Raises:
         DataError: anything wrong with the data, in one line; it names the part.
     """
-    apart, frame = set_apart(source, spec), source.frame
+    holdout, frame = hold_out(source, spec), source.frame
     val: list[_Split] = []
     if part.val is not None:
         val = [_Split("val", frame, part.val)]
@@ -70,11 +70,11 @@ def prepare_part(source: Source, spec: Spec, part: Part) -> Prepared:
         val = [_Split("val", source.held["val"], part.drawn)]
     elif "val" in source.held:
         val = [_whole("val", source, spec)]
-    elif len(apart.val):
-        val = [_Split("val", frame, apart.val)]
+    elif len(holdout.val):
+        val = [_Split("val", frame, holdout.val)]
     train = _Split("train", frame, part.train)
     try:
-        return _prepared(source, spec, apart.target, [train, *val, *_tests(source, spec)])
+        return _prepared(source, spec, holdout.target, [train, *val, *_tests(source, spec)])
     except DataError as error:
         if not part.name:
             raise
@@ -94,23 +94,23 @@ def prepare_refit(source: Source, spec: Spec, rows: Literal["train", "train+val"
     Raises:
         DataError: anything wrong with the data, in one line.
     """
-    apart, frame = set_apart(source, spec), source.frame
-    target, train = apart.target, _Split("train", frame, apart.train)
-    if rows == "train+val" and len(apart.val):
-        train = _Split("train", frame, np.union1d(apart.train, apart.val))
+    holdout, frame = hold_out(source, spec), source.frame
+    target, train = holdout.target, _Split("train", frame, holdout.train)
+    if rows == "train+val" and len(holdout.val):
+        train = _Split("train", frame, np.union1d(holdout.train, holdout.val))
     elif rows == "train+val" and "val" in source.held:
         own = _whole("val", source, spec)
-        joined = join(frame, own.frame)
+        joined = concat(frame, own.frame)
         below = frame.rows + own.rows
-        train = _Split("train", joined, np.concatenate([apart.train, below]))
-        target = fit_target(joined, spec.model, np.concatenate([apart.usable, below]))
+        train = _Split("train", joined, np.concatenate([holdout.train, below]))
+        target = fit_target(joined, spec.model, np.concatenate([holdout.usable, below]))
     return _prepared(source, spec, target, [train, *_tests(source, spec)])
 
 
 def _tests(source: Source, spec: Spec) -> list[_Split]:
-    apart = set_apart(source, spec)
+    holdout = hold_out(source, spec)
     own = [_whole(name, source, spec) for name in source.held if name != "val"]
-    return [_Split("test", source.frame, apart.test), *own] if len(apart.test) else own
+    return [_Split("test", source.frame, holdout.test), *own] if len(holdout.test) else own
 
 
 def _whole(name: str, source: Source, spec: Spec) -> _Split:
@@ -153,7 +153,7 @@ def _dropped(source: Source, spec: Spec, splits: Sequence[_Split]) -> dict[str, 
     return {f.where: f.rows - len(usable(source, f, spec.data.missing)) for f in frames}
 
 
-def _shared(source: Source, spec: Spec, encoder: Encoder, split: _Split) -> Held:
+def _shared(source: Source, spec: Spec, encoder: Encoder, split: _Split) -> EncodedSplit:
     """The split encoded; one copy for all parts where nothing was learnt from their rows.
 
     So fifty draws that are not scaled hold val and test once between them.
@@ -170,15 +170,15 @@ def _shared(source: Source, spec: Spec, encoder: Encoder, split: _Split) -> Held
         made = _encoded(encoder, split, dtype)
         held[key] = made.rows
         return made
-    return Held(rows, Encoded(rows.X, {}, 0))
+    return EncodedSplit(rows, Encoded(rows.X, {}, 0))
 
 
-def _encoded(encoder: Encoder, split: _Split, dtype: np.dtype[Any]) -> Held:
+def _encoded(encoder: Encoder, split: _Split, dtype: np.dtype[Any]) -> EncodedSplit:
     name, frame, rows = split
     y = encoder.target.encode(frame, rows, dtype)
     weight = read_weight(frame, rows, name)
     encoded = encoder.transform(frame, dtype, rows)
-    return Held(Rows(name, encoded.X, y, weight, rows.astype(np.int64)), encoded)
+    return EncodedSplit(Rows(name, encoded.X, y, weight, rows.astype(np.int64)), encoded)
 
 
 def _check_training(train: Rows, encoder: Encoder, class_weight: Any, frame: Frame) -> None:

@@ -12,7 +12,7 @@ from trainer.data.encode.fit_encoder import constant_features
 from trainer.data.rows import Rows, Summary, label_text
 
 
-class Held(NamedTuple):
+class EncodedSplit(NamedTuple):
     """A split, and what encoding it came upon."""
 
     rows: Rows
@@ -20,7 +20,7 @@ class Held(NamedTuple):
 
 
 def summarize(
-    where: str, encoder: Encoder, splits: Sequence[Held], dropped: Mapping[str, int]
+    where: str, encoder: Encoder, splits: Sequence[EncodedSplit], dropped: Mapping[str, int]
 ) -> Summary:
     """Count; the training rows come first.
 

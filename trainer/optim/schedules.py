@@ -16,7 +16,7 @@ Numbers = np.ndarray[Any, np.dtype[np.float64]]
 
 
 @dataclass(frozen=True)
-class Schedule:
+class LrSchedule:
     """The schedule of K columns; lengths are in steps.
 
     Attributes:
@@ -41,7 +41,7 @@ class Schedule:
     milestones: Numbers
     length: Numbers
 
-    def take(self, columns: Any) -> Schedule:
+    def take(self, columns: Any) -> LrSchedule:
         """The schedule of some of the columns."""
         of_columns = ("lr", "steps", "warmup", "final", "gamma", "length")
         return replace(self, **{name: getattr(self, name)[columns] for name in of_columns})
@@ -60,18 +60,18 @@ class Schedule:
         return np.where(live, self.lr * np.where(before < self.warmup, warm, factor), 0.0)
 
 
-def _constant(schedule: Schedule, before: Numbers) -> Numbers:
+def _constant(schedule: LrSchedule, before: Numbers) -> Numbers:
     return np.ones((1, 1))
 
 
-def _cosine(schedule: Schedule, before: Numbers) -> Numbers:
+def _cosine(schedule: LrSchedule, before: Numbers) -> Numbers:
     length = np.maximum(schedule.length - schedule.warmup, 1)
     progress = np.clip((before - schedule.warmup) / length, 0, 1)
     factor: Numbers = schedule.final + (1 - schedule.final) * 0.5 * (1 + np.cos(np.pi * progress))
     return factor
 
 
-def _step(schedule: Schedule, before: Numbers) -> Numbers:
+def _step(schedule: LrSchedule, before: Numbers) -> Numbers:
     passed = (before[:, :, None] >= schedule.milestones).sum(axis=2)  # (S, 1)
     factor: Numbers = schedule.gamma**passed
     return factor

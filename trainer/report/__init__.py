@@ -33,9 +33,9 @@ def write_report(folder: str | os.PathLike[str]) -> Path:
         DiskError: the disk refused.
     """
     from trainer.report.page import run_page
-    from trainer.report.run_data import read_material
+    from trainer.report.run_data import read_run_data
 
-    return RunFolder.open(folder).write_report(run_page(read_material(folder)))
+    return RunFolder.open(folder).write_report(run_page(read_run_data(folder)))
 
 
 def write_compare(folders: Sequence[str | os.PathLike[str]], out: str | os.PathLike[str]) -> Path:
@@ -54,10 +54,10 @@ def write_compare(folders: Sequence[str | os.PathLike[str]], out: str | os.PathL
         DiskError: the disk refused.
     """
     from trainer.report.compare import compare_page
-    from trainer.report.run_data import read_material
+    from trainer.report.run_data import read_run_data
 
     if len(folders) < 2:
         raise UserError("compare: one run; two run folders or more are right")
     path = named_file(out, "compare.html")
-    write_atomic(path, compare_page([read_material(folder) for folder in folders]))
+    write_atomic(path, compare_page([read_run_data(folder) for folder in folders]))
     return path

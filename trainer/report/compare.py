@@ -18,11 +18,11 @@ from trainer.report.charts.chart import (
     line,
     y_scale,
 )
-from trainer.report.charts.downsample import noisy, smooth, thin
-from trainer.report.charts.training import MOST_CURVES, Column, columns, counted_axis
+from trainer.report.charts.downsample import downsample, noisy, smooth
+from trainer.report.charts.training import MOST_CURVES, LoggedColumn, columns, counted_axis
 from trainer.report.headline import manifest_seconds
 from trainer.report.html import chart, document, esc, section, swatch, table
-from trainer.report.run_data import Material
+from trainer.report.run_data import RunData
 from trainer.text.numbers import METRICS, counted, metric, short, split_name, text
 
 _ABSENT = object()
@@ -34,7 +34,7 @@ _STEPS = {
 }
 
 
-def compare_page(runs: Sequence[Material]) -> bytes:
+def compare_page(runs: Sequence[RunData]) -> bytes:
     """The page as HTML.
 
     Args:
@@ -54,7 +54,7 @@ def compare_page(runs: Sequence[Material]) -> bytes:
     return document(title, "\n".join(filter(None, parts)))
 
 
-def labels(runs: Sequence[Material]) -> list[str]:
+def labels(runs: Sequence[RunData]) -> list[str]:
     """A name for each run: its own, with its folder's behind it where that is needed."""
     names = [run.name for run in runs]
     found = [
@@ -67,7 +67,7 @@ def labels(runs: Sequence[Material]) -> list[str]:
     ]
 
 
-def differing(runs: Sequence[Material]) -> dict[str, list[Any]]:
+def differing(runs: Sequence[RunData]) -> dict[str, list[Any]]:
     """{dotted key: its value in each run} of the keys of config.yaml that are not all equal.
 
     A key that a run does not have has None there. A sweep has its best trial's values.
@@ -82,7 +82,7 @@ def differing(runs: Sequence[Material]) -> dict[str, list[Any]]:
     }
 
 
-def _keys(run: Material) -> dict[str, Any]:
+def _keys(run: RunData) -> dict[str, Any]:
     """config.yaml by dotted keys; a sweep's as its best trial has them."""
     flat = _flat(run.config)
     if not run.is_sweep:
@@ -103,7 +103,7 @@ def _flat(tree: Mapping[Any, Any], before: str = "") -> dict[str, Any]:
     return flat
 
 
-def _notices(runs: Sequence[Material]) -> str:
+def _notices(runs: Sequence[RunData]) -> str:
     digests = {run.data.get("digest") for run in runs}
     found = []
     if len(digests) > 1:
@@ -129,7 +129,7 @@ def _named(names: Sequence[str]) -> list[str]:
     ]
 
 
-def _metrics_table(runs: Sequence[Material], names: Sequence[str]) -> str:
+def _metrics_table(runs: Sequence[RunData], names: Sequence[str]) -> str:
     """A run a row, a metric a column, the best of each in bold where all read the same data."""
     measured = [
         (split, name)
@@ -155,7 +155,7 @@ def _metrics_table(runs: Sequence[Material], names: Sequence[str]) -> str:
     return table([*head, "status", "time"], rows, kind="full sticky", label="Metrics of each run")
 
 
-def _keys_table(runs: Sequence[Material], names: Sequence[str]) -> str:
+def _keys_table(runs: Sequence[RunData], names: Sequence[str]) -> str:
     """A key a row, a run a column."""
     rows = [
         [f"<code>{esc(text(key))}</code>", *(_value(value) for value in values)]
@@ -171,7 +171,7 @@ def _value(value: Any) -> str:
     return f'<span title="{esc(shown)}">{esc(short(shown, 40))}</span>'
 
 
-def _curves(runs: Sequence[Material], names: Sequence[str]) -> list[Chart]:
+def _curves(runs: Sequence[RunData], names: Sequence[str]) -> list[Chart]:
     """The best trial of each run, overlaid: logged values by step, metrics by epoch."""
     steps = _best_columns(runs, "steps")
     evaluations = _best_columns(runs, "history")
@@ -187,7 +187,7 @@ def _curves(runs: Sequence[Material], names: Sequence[str]) -> list[Chart]:
     return [drawing for drawing in found if drawing is not None]
 
 
-def _best_columns(runs: Sequence[Material], part: str) -> dict[int, Column]:
+def _best_columns(runs: Sequence[RunData], part: str) -> dict[int, LoggedColumn]:
     """{place of the run: the column of its best trial}."""
     found = {}
     for i, run in enumerate(runs[:MOST_CURVES]):
@@ -197,7 +197,12 @@ def _best_columns(runs: Sequence[Material], part: str) -> dict[int, Column]:
 
 
 def _overlaid(
-    title: str, note: str, unit: str, name: str, drawn: dict[int, Column], names: Sequence[str]
+    title: str,
+    note: str,
+    unit: str,
+    name: str,
+    drawn: dict[int, LoggedColumn],
+    names: Sequence[str],
 ) -> Chart | None:
     if not drawn:
         return None
@@ -206,7 +211,7 @@ def _overlaid(
         x, y = column[unit], column[name].astype(np.float64)
         curves.append(y)
         value = smooth(y) if noisy(y) else y
-        trace = line(*thin(x, value), colour(i), short(names[i], 24), dashed=dash(i))
+        trace = line(*downsample(x, value), colour(i), short(names[i], 24), dashed=dash(i))
         series.append(Series(short(names[i], 40), colour(i), (trace,), dash(i)))
     scale = y_scale(*curves)
     share = METRICS.get(name.removeprefix("val_"), ("", False, True))[1]

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from trainer.report.run_data import Material
+from trainer.report.run_data import RunData
 from trainer.text.numbers import METRICS, counted, deviation, metric, number, split_name, text
 
 _FIRST = {"linear": ("r2",), "logistic": ("accuracy",), "softmax": ("accuracy",)}
@@ -18,7 +18,7 @@ _MEANING = {
 
 
 @dataclass(frozen=True)
-class Verdict:
+class Headline:
     """The head of a page.
 
     Attributes:
@@ -32,18 +32,18 @@ class Verdict:
     how: str
 
 
-def verdict(material: Material) -> Verdict:
+def headline(run_data: RunData) -> Headline:
     """The result: on the test rows, else on the validation rows, else the training loss."""
-    if material.status == "diverged":
-        return Verdict("Diverged", "The weights ran away: there is no model.", _end(material))
-    split = next((s for s in _by_worth(material) if s in material.metrics), None)
+    if run_data.status == "diverged":
+        return Headline("Diverged", "The weights ran away: there is no model.", _end(run_data))
+    split = next((s for s in _by_worth(run_data) if s in run_data.metrics), None)
     if split is None:
-        return Verdict("No result", "The folder has no metrics (yet).", _end(material))
-    values = material.metrics[split]
-    name = next((n for n in (*_FIRST.get(material.kind, ()), "loss") if n in values), None)
+        return Headline("No result", "The folder has no metrics (yet).", _end(run_data))
+    values = run_data.metrics[split]
+    name = next((n for n in (*_FIRST.get(run_data.kind, ()), "loss") if n in values), None)
     if name is None:
-        return Verdict("No result", "The folder has no metrics (yet).", _end(material))
-    rows = _rows(material, split)
+        return Headline("No result", "The folder has no metrics (yet).", _end(run_data))
+    rows = _rows(run_data, split)
     shown = metric(name, values[name])
     meaning = _MEANING[name].format(rows=rows)
     if name == "r2":
@@ -51,52 +51,52 @@ def verdict(material: Material) -> Verdict:
         meaning = f"on {rows}: the share of the target's variance that is explained."
         if "rmse" in values:
             meaning += f" Typical miss (RMSE): {number(values['rmse'])}."
-    elif name == "accuracy" and _labels_of_a_row(material) > 1:
-        meaning = f"of {rows} have all {_labels_of_a_row(material)} labels right."
-    return Verdict(shown, meaning, _end(material))
+    elif name == "accuracy" and _labels_of_a_row(run_data) > 1:
+        meaning = f"of {rows} have all {_labels_of_a_row(run_data)} labels right."
+    return Headline(shown, meaning, _end(run_data))
 
 
-def _rows(material: Material, split: str) -> str:
+def _rows(run_data: RunData, split: str) -> str:
     """Which rows a metric is of."""
     if split not in ("train", "val", "test"):
-        return f"{counted(material.splits[split], 'test row')} ({text(split)})"
-    rows = counted(material.splits[split], f"{split_name(split)} row")
-    repeats = material.results.get("repeats") or 1
+        return f"{counted(run_data.splits[split], 'test row')} ({text(split)})"
+    rows = counted(run_data.splits[split], f"{split_name(split)} row")
+    repeats = run_data.results.get("repeats") or 1
     if split == "test" or repeats < 2:
         return rows
-    if split == "val" and _folds(material):  # each repeat holds out others
+    if split == "val" and _folds(run_data):  # each repeat holds out others
         rows = "the held-out rows"
     return f"{rows} (mean of {repeats} repeats)"
 
 
-def _folds(material: Material) -> bool:
-    repeat = material.config.get("repeat")
+def _folds(run_data: RunData) -> bool:
+    repeat = run_data.config.get("repeat")
     return isinstance(repeat, Mapping) and bool(repeat.get("folds"))
 
 
-def _labels_of_a_row(material: Material) -> int:
-    model = material.model
+def _labels_of_a_row(run_data: RunData) -> int:
+    model = run_data.model
     several = model is not None and model.encoder.target.kind == "multilabel"
     return len(model.encoder.outputs) if model is not None and several else 1
 
 
-def _by_worth(material: Material) -> list[str]:
-    tests = [split for split in material.splits if split not in ("train", "val")]
+def _by_worth(run_data: RunData) -> list[str]:
+    tests = [split for split in run_data.splits if split not in ("train", "val")]
     return [*(tests if len(tests) == 1 else []), "val", *tests, "train"]
 
 
-def _end(material: Material) -> str:
-    row = material.best_row
-    sentence = text(row.get("reason") or material.manifest.get("reason") or "")
+def _end(run_data: RunData) -> str:
+    row = run_data.best_row
+    sentence = text(row.get("reason") or run_data.manifest.get("reason") or "")
     ended = str(row.get("status") or "").replace("_", " ").capitalize()
     ended = {"Early stopped": "Stopped early"}.get(ended, ended)
-    told = material.status == "diverged" or sentence.startswith(ended.lower())
+    told = run_data.status == "diverged" or sentence.startswith(ended.lower())
     if ended and sentence and not told:
         sentence = f"{ended}: {sentence}"
     best, epochs = row.get("best_epoch"), row.get("epochs")
-    if material.solved:
+    if run_data.solved:
         best = None  # its reason has said how far it went
-    if best and epochs and (material.best or not material.is_sweep):
+    if best and epochs and (run_data.best or not run_data.is_sweep):
         last = best >= epochs
         where = f"the last of {counted(epochs, 'epoch')}" if last else f"epoch {best} of {epochs}"
         sentence += (
@@ -114,28 +114,28 @@ class Notice:
     grave: bool = False
 
 
-def notices(material: Material) -> list[Notice]:
+def notices(run_data: RunData) -> list[Notice]:
     """What is special about this run, gravest first."""
     found = []
-    reason = text(material.manifest.get("reason") or "")
-    if material.status == "diverged" and reason:
-        said = text(material.best_row.get("reason") or "") + "; "  # in the head of the page
+    reason = text(run_data.manifest.get("reason") or "")
+    if run_data.status == "diverged" and reason:
+        said = text(run_data.best_row.get("reason") or "") + "; "  # in the head of the page
         mend = _sentence(reason.removeprefix(said))
         found.append(Notice("What would mend it", mend, grave=True))
-    elif material.status == "failed":
+    elif run_data.status == "failed":
         found.append(
             Notice("Failed", f"{reason or 'The run did not end'}; run.log has more.", True)
         )
-    elif material.status == "running":
+    elif run_data.status == "running":
         found.append(Notice("Running", "Drawn while the run was going on, or after it was killed."))
-    elif material.status == "interrupted":
-        found.append(Notice("Interrupted", _interrupted(material)))
-    if warning := text(material.manifest.get("warning") or ""):
+    elif run_data.status == "interrupted":
+        found.append(Notice("Interrupted", _interrupted(run_data)))
+    if warning := text(run_data.manifest.get("warning") or ""):
         found.append(Notice("Warning", _sentence(warning), grave=True))
-    found += [Notice("Not read", sentence, grave=True) for sentence in material.unread]
-    if "val" not in material.splits and material.splits:
-        found.append(Notice("No validation", _no_validation(material)))
-    if material.other_loss:
+    found += [Notice("Not read", sentence, grave=True) for sentence in run_data.unread]
+    if "val" not in run_data.splits and run_data.splits:
+        found.append(Notice("No validation", _no_validation(run_data)))
+    if run_data.other_loss:
         found.append(Notice("Squared error on a sigmoid", _OTHER_LOSS))
     return found
 
@@ -151,44 +151,44 @@ def _sentence(told: str) -> str:
     return told[:1].upper() + told[1:] + "." * (not told.endswith("."))
 
 
-def _interrupted(material: Material) -> str:
-    trial = material.best_row
+def _interrupted(run_data: RunData) -> str:
+    trial = run_data.best_row
     if (trial.get("best_epoch") or 0) < (trial.get("epochs") or 0):
         return "Stopped before its end: the model and the numbers are those of its best evaluation."
-    if material.model is not None:
+    if run_data.model is not None:
         return "Stopped before its end: the model and the numbers are those of its last step."
     return "Stopped before its end, and without a model."
 
 
-def _no_validation(material: Material) -> str:
-    tests = [split for split in material.splits if split != "train"]
+def _no_validation(run_data: RunData) -> str:
+    tests = [split for split in run_data.splits if split != "train"]
     if tests:
         return "No rows were held out to choose by; the test rows are the only ones not trained on."
     return "No rows were held out, so nothing here says how the model does on rows it has not seen."
 
 
-def metrics_table(material: Material) -> tuple[list[str], list[tuple[str, list[str]]]]:
+def metrics_table(run_data: RunData) -> tuple[list[str], list[tuple[str, list[str]]]]:
     """(splits, rows of (metric, its value on each)) for the head of the page."""
-    found = material.metrics
+    found = run_data.metrics
     splits = list(found)
     names = [name for name in METRICS if any(name in values for values in found.values())]
     rows = [
-        (METRICS[name][0], [_spread(material, split, name) for split in splits])
+        (METRICS[name][0], [_spread(run_data, split, name) for split in splits])
         for name in sorted(names, key=lambda name: name != "loss")
     ]
     return splits, rows
 
 
-def _spread(material: Material, split: str, name: str) -> str:
+def _spread(run_data: RunData, split: str, name: str) -> str:
     """A metric, with its standard deviation over repeats where it has one."""
-    shown = metric(name, material.metrics[split].get(name))
-    std = (material.best.get("std") or {}).get(f"{split}_{name}")
+    shown = metric(name, run_data.metrics[split].get(name))
+    std = (run_data.best.get("std") or {}).get(f"{split}_{name}")
     return shown if std is None else f"{shown} ± {deviation(name, std)}"
 
 
-def facts(material: Material) -> list[tuple[str, str]]:
+def facts(run_data: RunData) -> list[tuple[str, str]]:
     """(what, value) of the run, for the folded part of the page."""
-    manifest = material.manifest
+    manifest = run_data.manifest
     device = manifest.get("device")
     device = device if isinstance(device, Mapping) else {}
     versions = manifest.get("versions")
@@ -200,8 +200,8 @@ def facts(material: Material) -> list[tuple[str, str]]:
         "device": f"{device['kind']}: {device.get('name')} ({device.get('reason')})"
         if device.get("kind")
         else None,
-        "data": material.data.get("source"),
-        "data digest": material.data.get("digest"),
+        "data": run_data.data.get("source"),
+        "data digest": run_data.data.get("digest"),
         "commit": commit and f"{commit}{' and changes' if manifest.get('git_dirty') else ''}",
         "versions": ", ".join(f"{k} {v}" for k, v in versions.items())
         if isinstance(versions, Mapping)
@@ -210,27 +210,27 @@ def facts(material: Material) -> list[tuple[str, str]]:
     return [(name, text(value)) for name, value in found.items() if value not in (None, "")]
 
 
-def subtitle(material: Material) -> list[str]:
+def subtitle(run_data: RunData) -> list[str]:
     """The run in a few words: data, size, optimizer, time."""
-    data, optimizer = material.data, material.config.get("optimizer")
+    data, optimizer = run_data.data, run_data.config.get("optimizer")
     found = [text(data["source"]).rsplit("/", 1)[-1]] if data.get("source") else []
-    repeat = material.config.get("repeat")
+    repeat = run_data.config.get("repeat")
     drawn = isinstance(repeat, Mapping) and repeat.get("few_shot")  # each repeat its own few
-    if "train" in material.splits and data.get("features") and not drawn:
-        rows = counted(material.splits["train"], "training row")
+    if "train" in run_data.splits and data.get("features") and not drawn:
+        rows = counted(run_data.splits["train"], "training row")
         found.append(f"{rows} × {counted(data['features'], 'feature')}")
     if isinstance(optimizer, Mapping):
         name, lr = optimizer.get("name"), optimizer.get("lr")
         found.append(f"{text(name)}, lr {text(lr)}" if name and lr else text(name or ""))
-    if len(material.trials) > 1:
-        found.append(counted(len(material.trials), "trial"))
-    seconds = manifest_seconds(material)
+    if len(run_data.trials) > 1:
+        found.append(counted(len(run_data.trials), "trial"))
+    seconds = manifest_seconds(run_data)
     return [*found, seconds] if seconds else found
 
 
-def manifest_seconds(material: Material) -> str:
+def manifest_seconds(run_data: RunData) -> str:
     """How long the run took."""
-    seconds = material.manifest.get("seconds")
+    seconds = run_data.manifest.get("seconds")
     if not isinstance(seconds, int | float):
         return ""
     if seconds < 60:

@@ -10,8 +10,8 @@ from trainer.report import headline
 from trainer.report.charts import coefficients, predictions, training
 from trainer.report.charts.curves import mistakes
 from trainer.report.html import chart, document, esc, section, table, tabs
-from trainer.report.prediction_data import Outcome, outcomes
-from trainer.report.run_data import Material
+from trainer.report.prediction_data import PredictionData, read_predictions
+from trainer.report.run_data import RunData
 from trainer.report.sweep.sections import choice_list, sweep_sections
 from trainer.report.sweep.view import SweepView, view_sweep
 from trainer.text.numbers import counted, number, percent, split_name
@@ -19,42 +19,42 @@ from trainer.text.numbers import counted, number, percent, split_name
 _MOST_SPLITS = 8
 
 
-def run_page(material: Material) -> bytes:
+def run_page(run_data: RunData) -> bytes:
     """The page as HTML."""
-    sweep = view_sweep(material)
+    sweep = view_sweep(run_data)
     parts = [
-        _head(material, sweep),
-        _notices(material),
+        _head(run_data, sweep),
+        _notices(run_data),
         *(sweep_sections(sweep) if sweep else ()),
-        section(_of_winner("Training", sweep), *map(chart, training.step_charts(material))),
-        section(_of_winner("Validation", sweep), *map(chart, training.epoch_charts(material))),
-        _predictions(material),
-        _coefficients(material),
-        _settings(material),
+        section(_of_winner("Training", sweep), *map(chart, training.step_charts(run_data))),
+        section(_of_winner("Validation", sweep), *map(chart, training.epoch_charts(run_data))),
+        _predictions(run_data),
+        _coefficients(run_data),
+        _settings(run_data),
         f"<footer>Drawn by trainer {esc(trainer.__version__)} from the run folder"
-        f" {esc(material.folder.name)} alone.</footer>",
+        f" {esc(run_data.folder.name)} alone.</footer>",
     ]
-    return document(f"{material.name}: {material.status}", "\n".join(filter(None, parts)))
+    return document(f"{run_data.name}: {run_data.status}", "\n".join(filter(None, parts)))
 
 
-def _head(material: Material, sweep: SweepView | None) -> str:
-    found = headline.verdict(material)
-    grave = " grave" if material.status in ("diverged", "failed") else ""
-    words = [material.kind, *headline.subtitle(material)]
-    kicker = f'<li class="status {esc(material.status)}">{esc(material.status)}</li>'
+def _head(run_data: RunData, sweep: SweepView | None) -> str:
+    found = headline.headline(run_data)
+    grave = " grave" if run_data.status in ("diverged", "failed") else ""
+    words = [run_data.kind, *headline.subtitle(run_data)]
+    kicker = f'<li class="status {esc(run_data.status)}">{esc(run_data.status)}</li>'
     kicker += "".join(f"<li>{esc(word)}</li>" for word in words if word)
-    splits, rows = headline.metrics_table(material)
+    splits, rows = headline.metrics_table(run_data)
     numbers = ""
     if splits:
         names = [esc(split_name(split)) for split in splits]
         cells = [[esc(name), *map(esc, values)] for name, values in rows]
         numbers = table(["", *names], cells, label="Metrics")
-    notes = material.manifest.get("notes")
+    notes = run_data.manifest.get("notes")
     free = f'<p class="free-text">{esc(notes)}</p>' if notes else ""
     return f"""<header class="result">
 <div>
 <ul class="kicker">{kicker}</ul>
-<h1>{esc(material.name)}</h1>
+<h1>{esc(run_data.name)}</h1>
 {free}
 <p class="figure{grave}">{esc(found.figure)}</p>
 <p class="meaning">{esc(found.meaning)}</p>
@@ -66,12 +66,12 @@ def _head(material: Material, sweep: SweepView | None) -> str:
 
 
 def _of_winner(title: str, sweep: SweepView | None) -> str:
-    chosen = sweep.material.chosen if sweep else None
+    chosen = sweep.run_data.chosen if sweep else None
     return title if chosen is None else f"{title} of trial {chosen}"
 
 
-def _notices(material: Material) -> str:
-    found = headline.notices(material)
+def _notices(run_data: RunData) -> str:
+    found = headline.notices(run_data)
     if not found:
         return ""
     inner = "\n".join(_notice(notice.title, notice.sentence, notice.grave) for notice in found)
@@ -83,10 +83,10 @@ def _notice(title: str, sentence: str, grave: bool) -> str:
     return f'<p class="{kind}"><b>{esc(title)}</b> {esc(sentence)}</p>'
 
 
-def _predictions(material: Material) -> str:
+def _predictions(run_data: RunData) -> str:
     panels = []
     try:
-        found = list(islice(outcomes(material), _MOST_SPLITS))
+        found = list(islice(read_predictions(run_data), _MOST_SPLITS))
     except RunFolderError as error:
         return section("Predictions", _notice("Not read", str(error), grave=True), layout="notices")
     for outcome in found:
@@ -102,7 +102,7 @@ def _predictions(material: Material) -> str:
     return section(f"Predictions{of}", tabs(panels, "split"), layout="panels")
 
 
-def _mistakes(outcome: Outcome) -> str:
+def _mistakes(outcome: PredictionData) -> str:
     """The most confident mistakes, as a table."""
     if outcome.kind not in ("labels", "distribution"):
         return ""
@@ -137,8 +137,8 @@ def _name(name: str) -> str:
     return f'<span title="{esc(name)}">{esc(name if len(name) <= 40 else name[:39] + "…")}</span>'
 
 
-def _coefficients(material: Material) -> str:
-    found = coefficients.coefficients(material)
+def _coefficients(run_data: RunData) -> str:
+    found = coefficients.coefficients(run_data)
     if found is None:
         return ""
     if len(found.outputs) > 1 and found.weights.shape[1] > 1:
@@ -160,11 +160,11 @@ def _coefficients(material: Material) -> str:
     )
 
 
-def _settings(material: Material) -> str:
+def _settings(run_data: RunData) -> str:
     facts = "".join(
-        f"<dt>{esc(name)}</dt><dd>{esc(value)}</dd>" for name, value in headline.facts(material)
+        f"<dt>{esc(name)}</dt><dd>{esc(value)}</dd>" for name, value in headline.facts(run_data)
     )
-    config = "\n".join(map(_config_line, material.config_text.splitlines()))
+    config = "\n".join(map(_config_line, run_data.config_text.splitlines()))
     folded = (
         f"<details><summary>config.yaml</summary><pre>{config}</pre></details>" if config else ""
     )

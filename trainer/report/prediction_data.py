@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from trainer.data.rows import label_text
 from trainer.errors import RunFolderError
 from trainer.predict.fitted_model import FittedModel
-from trainer.report.run_data import Material
+from trainer.report.run_data import RunData
 from trainer.runs.writer import PREDICTIONS
 from trainer.text.numbers import text
 
@@ -21,7 +21,7 @@ Numbers = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class Outcome:
+class PredictionData:
     """N rows of one split and what the chosen model says of them.
 
     Attributes:
@@ -48,13 +48,13 @@ class Outcome:
         return len(self.row)
 
 
-def outcomes(material: Material) -> Iterator[Outcome]:
+def read_predictions(run_data: RunData) -> Iterator[PredictionData]:
     """Each split of predictions.parquet, in the order of the file.
 
     Raises:
         RunFolderError: the predictions are not those of the model beside them.
     """
-    table, model = material.predictions, material.model
+    table, model = run_data.predictions, run_data.model
     if table is None or model is None or table.num_columns < 4:
         return
     columns = [table.column(i) for i in range(2, table.num_columns)]  # by place: names may repeat
@@ -66,7 +66,7 @@ def outcomes(material: Material) -> Iterator[Outcome]:
         try:
             yield _outcome(str(split), row[here], values, model)
         except (KeyError, IndexError, ValueError, TypeError) as error:
-            path = material.folder / PREDICTIONS
+            path = run_data.folder / PREDICTIONS
             raise RunFolderError(f"{path}: does not fit the model beside it") from error
 
 
@@ -78,21 +78,27 @@ def _codes(column: pa.ChunkedArray) -> tuple[NDArray[np.int64], list[Any]]:
     return encoded.indices.to_numpy(zero_copy_only=False), encoded.dictionary.to_pylist()
 
 
-def _outcome(split: str, row: NDArray[np.int64], values: list[Any], model: FittedModel) -> Outcome:
+def _outcome(
+    split: str, row: NDArray[np.int64], values: list[Any], model: FittedModel
+) -> PredictionData:
     kind = model.encoder.target.kind
     if kind in ("numbers", "multilabel"):
         C = len(model.encoder.outputs)
         names = tuple(text(name) for name in model.encoder.outputs)
         p = _matrix(values[2 * C :], len(row))
-        return Outcome(split, kind, row, names, _matrix(values[:C]), _matrix(values[C : 2 * C]), p)
+        return PredictionData(
+            split, kind, row, names, _matrix(values[:C]), _matrix(values[C : 2 * C]), p
+        )
     names = tuple(text(label_text(label)) for label in model.encoder.classes or ())
     if kind == "labels":
         place = {label_text(label): i for i, label in enumerate(model.encoder.classes or ())}
         codes = [_class_codes(column, place) for column in values[:2]]
-        return Outcome(split, kind, row, names, codes[0], codes[1], _matrix(values[2:]))
+        return PredictionData(split, kind, row, names, codes[0], codes[1], _matrix(values[2:]))
     C = len(names)
     shares, p = _matrix(values[:C]), _matrix(values[C + 1 :])
-    return Outcome(split, kind, row, names, shares.argmax(axis=1), p.argmax(axis=1), p, shares)
+    return PredictionData(
+        split, kind, row, names, shares.argmax(axis=1), p.argmax(axis=1), p, shares
+    )
 
 
 def _class_codes(column: pa.ChunkedArray, place: dict[str, int]) -> NDArray[np.int64]:

@@ -23,7 +23,7 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True)
-class Material:
+class RunData:
     """The parts of one run. A part is None where its file is missing or cannot be read.
 
     Attributes:
@@ -146,7 +146,7 @@ class Material:
         return self.kind == "logistic" and self.config.get("loss") == "squared_error"
 
 
-def read_material(folder: str | os.PathLike[str]) -> Material:
+def read_run_data(folder: str | os.PathLike[str]) -> RunData:
     """Read what is there.
 
     Raises:
@@ -182,7 +182,7 @@ def read_material(folder: str | os.PathLike[str]) -> Material:
     if not trials and evaluations is not None:
         swept, trials = _so_far(files.path, evaluations, str(manifest.get("status")))
     chosen = _chosen(results, trials, evaluations)
-    return Material(
+    return RunData(
         folder=files.path,
         manifest=manifest,
         config_text=config_text,

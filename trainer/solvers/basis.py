@@ -111,26 +111,26 @@ def uncorrelated(
             return Basis(mean, directions, xp.maximum(spectrum - rounding, 0), 0, False), X
     else:
         directions = _by_singular_values(xp, root)
-    turned = X @ directions  # (N, r)
-    spectrum = _spectrum(xp, turned, p)
+    rotated = X @ directions  # (N, r)
+    spectrum = _spectrum(xp, rotated, p)
     mixed = n > D and _ill_conditioned(n, spectrum)
     if mixed and exact:
         directions = _by_singular_values(xp, root)
-        turned = X @ directions
-        spectrum = _spectrum(xp, turned, p)
+        rotated = X @ directions
+        spectrum = _spectrum(xp, rotated, p)
     largest = float(spectrum.max()) if len(spectrum) else 0.0
     # rows far from 0 were rounded before they were centred: what that leaves is no direction
     blurred = ((directions * mean[:, None]) ** 2).sum(axis=0) * (4 * _EPS) ** 2  # (r,)
     least_spread = xp.maximum((max(n, D) * _EPS) ** 2 * largest, blurred)
     kept = xp.flatnonzero(spectrum > least_spread)  # those with rows in them
     if len(kept) < len(spectrum):
-        turned, spectrum = xp.take(turned, kept, axis=1), xp.take(spectrum, kept)
+        rotated, spectrum = xp.take(rotated, kept, axis=1), xp.take(spectrum, kept)
         directions = xp.take(directions, kept, axis=1)
     whole = exact or not mixed
-    return Basis(mean, directions, spectrum, D - len(kept), whole=whole), turned
+    return Basis(mean, directions, spectrum, D - len(kept), whole=whole), rotated
 
 
-def as_they_are(xp: Any, X: Array, p: Array, bias: bool) -> tuple[Basis, Array]:
+def identity(xp: Any, X: Array, p: Array, bias: bool) -> tuple[Basis, Array]:
     """The features themselves, centred: for penalties that depend on the coordinates, as l1 does.
 
     Args and returns as `uncorrelated`, r = D.

@@ -18,7 +18,7 @@ import numpy as np
 from trainer.device import Device
 from trainer.model import Model
 from trainer.solvers.active_set import is_unique
-from trainer.solvers.objective import Turned
+from trainer.solvers.objective import RotatedRows
 from trainer.train.batches import Chunk, FullBatch
 from trainer.train.stack import Buffers
 
@@ -57,10 +57,10 @@ class Hessians:
     """The second derivatives of one model on the rows of one stack."""
 
     def __init__(
-        self, device: Device, model: Model, turned: Turned, outputs: int, bias: bool
+        self, device: Device, model: Model, rotated: RotatedRows, outputs: int, bias: bool
     ) -> None:
         self.device, self.model, self.outputs, self.bias = device, model, outputs, bias
-        rows, self.basis = turned.rows, turned.basis
+        rows, self.basis = rotated.rows, rotated.basis
         self.inner = len(self.basis.spectrum)  # r
         self.parameters = self.inner + bias  # P
         self._batches = FullBatch(device, rows, min(len(rows), _ROWS))

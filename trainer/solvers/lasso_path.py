@@ -93,7 +93,7 @@ class _Active:
         self._count = last
 
 
-def follow(
+def follow_path(
     H: Numbers,
     c: Numbers,
     free: Flags,

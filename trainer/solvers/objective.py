@@ -20,7 +20,7 @@ from trainer.model.step import error, gradient, scores
 from trainer.solvers.basis import Basis
 from trainer.train.batches import Chunk, FullBatch, RowSet
 from trainer.train.stack import Buffers
-from trainer.train.step_record import Log
+from trainer.train.step_record import StepRecorder
 
 Array = Any
 Numbers = np.ndarray[Any, np.dtype[np.float64]]
@@ -28,11 +28,11 @@ MOST_CACHED = 1 << 20  # bytes of one (b, C, K) array: passes over it stay in th
 FEWEST_ROWS = 256  # rows of a chunk, or products are all overhead
 _EPS = float(np.finfo(np.float64).eps)
 _TINY = float(np.finfo(np.float64).tiny)
-NAMES = ("mean", *Log.names)  # of the sums of one evaluation
+NAMES = ("mean", *StepRecorder.names)  # of the sums of one evaluation
 
 
 @dataclass(frozen=True)
-class Turned:
+class RotatedRows:
     """The rows of a stack in the coordinates of a basis.
 
     Attributes:
@@ -48,11 +48,17 @@ class Objective:
     """The data term of J for K columns, and l2/2·‖W‖² beside it."""
 
     def __init__(
-        self, device: Device, model: Model, turned: Turned, outputs: int, bias: bool, l2: Numbers
+        self,
+        device: Device,
+        model: Model,
+        rotated: RotatedRows,
+        outputs: int,
+        bias: bool,
+        l2: Numbers,
     ) -> None:
         self.device, self.model, self.bias = device, model, bias
         self.outputs, self.columns = outputs, len(l2)
-        self.rows, self.basis = turned.rows, turned.basis
+        self.rows, self.basis = rotated.rows, rotated.basis
         self.inner = len(self.basis.spectrum)  # r
         self.shape = (self.inner + bias, outputs, self.columns)  # P, C, K
         self.l2 = device.to_device(l2)
@@ -81,7 +87,7 @@ class Objective:
         device, r, width = self.device, self.inner, len(self._sum) - self.bias
         xp = device.xp
         found = xp.zeros((len(NAMES), self.columns))
-        log = Log(found[1:], full)
+        log = StepRecorder(found[1:], full)
         weights, into = self._of_rows(w), self._sum
         for chunk, b in self._chunks():
             scores(device, chunk.X, weights, self._offset(w), b.z)

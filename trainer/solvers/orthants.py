@@ -35,7 +35,7 @@ def project(xp: Any, weights: Array, signs: Array) -> Array:
     return xp.where(weights * signs > 0, weights, 0.0)
 
 
-def alike(xp: Any, weights: Array, l1: Array) -> Array:
+def common_shift(xp: Any, weights: Array, l1: Array) -> Array:
     """What softmax's weights (r, C, K) of a feature may all be lowered by, (r, 1, K).
 
     It changes no output, and without l2 it may leave ‖W‖₁ as it is too: anywhere between the two

@@ -15,7 +15,7 @@ import numpy as np
 
 from trainer.solvers.active_set import is_unique, minimize
 from trainer.solvers.hessians import Interrupted
-from trainer.solvers.lasso_path import MOST, follow
+from trainer.solvers.lasso_path import MOST, follow_path
 from trainer.train.state import State
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ _ON_PATH = 24  # columns from which on a path takes less than as many minima fro
 _NEAR = 0.8  # of l1: weights with slopes below it are not expected to leave 0
 
 
-def sparse_steps(stack: SolverStack, state: State, which: Flags, new: Array) -> None:
+def prox_newton_steps(stack: SolverStack, state: State, which: Flags, new: Array) -> None:
     """Write the steps of some columns into `new` (P, C, K).
 
     Raises:
@@ -69,7 +69,7 @@ def _follow(stack: SolverStack, state: State, which: Flags, new: Array) -> Flags
         columns = columns[np.argsort(-settings.l1[columns])]
         hessian = gram + np.diag(np.where(free, 0.0, l2))
         paths = [
-            follow(hessian, slope, free, settings.l1[columns], stack.should_stop)
+            follow_path(hessian, slope, free, settings.l1[columns], stack.should_stop)
             for slope in slopes.T
         ]
         told = [path for path in paths if path is not None]

@@ -30,15 +30,15 @@ from trainer.solvers.certificates import EPS, FLAT, certify
 from trainer.solvers.choose import Method, Size, hessian_order
 from trainer.solvers.hessians import Hessians, Interrupted, hessian_bytes
 from trainer.solvers.lbfgs import direct, dot
-from trainer.solvers.objective import FEWEST_ROWS, MOST_CACHED, Objective, Turned
-from trainer.solvers.orthants import alike, orthant, project, pseudo_gradient
+from trainer.solvers.objective import FEWEST_ROWS, MOST_CACHED, Objective, RotatedRows
+from trainer.solvers.orthants import common_shift, orthant, project, pseudo_gradient
 from trainer.solvers.outcomes import ending
-from trainer.solvers.prox_newton import sparse_steps
+from trainer.solvers.prox_newton import prox_newton_steps
 from trainer.train.batches import FullBatch, RowSet
 from trainer.train.outcomes import Outcome
 from trainer.train.stack import Buffers, Records, Snapshot
 from trainer.train.state import State
-from trainer.train.step_record import Log
+from trainer.train.step_record import StepRecorder
 
 Array = Any
 Numbers = np.ndarray[Any, np.dtype[np.float64]]
@@ -92,17 +92,17 @@ class SolverStack:
         device: Device,
         model: Model,
         rows: RowSet,
-        turned: Turned,
+        rotated: RotatedRows,
         outputs: int,
         settings: SolverSettings,
         hessians: Hessians | None = None,
     ) -> None:
         self.device, self.model, self.rows, self.settings = device, model, rows, settings
-        self.turned, self.columns = turned, len(settings.l2)
+        self.rotated, self.columns = rotated, len(settings.l2)
         self.shape = (int(rows.X.shape[1]), outputs, self.columns)  # D, C, K
         self.dtype = rows.X.dtype
-        self.objective = Objective(device, model, turned, outputs, settings.bias, settings.l2)
-        self.hessians = hessians or Hessians(device, model, turned, outputs, settings.bias)
+        self.objective = Objective(device, model, rotated, outputs, settings.bias, settings.l2)
+        self.hessians = hessians or Hessians(device, model, rotated, outputs, settings.bias)
         self.batches = FullBatch(device, rows, min(len(rows), self.objective.chunk_rows))
         self.budget = np.full(self.columns, float(1 << 60))  # of rounds: iterations are counted
         self.l1 = device.to_device(settings.l1)
@@ -120,7 +120,7 @@ class SolverStack:
     @property
     def basis(self) -> Basis:
         """The coordinates of w."""
-        return self.turned.basis
+        return self.rotated.basis
 
     @property
     def chunk_rows(self) -> int:
@@ -143,7 +143,7 @@ class SolverStack:
             self.device,
             self.model,
             self.rows,
-            self.turned,
+            self.rotated,
             self.shape[1],
             settings,
             self.hessians,
@@ -170,7 +170,7 @@ class SolverStack:
             w[o.inner] += self.basis.shift(xp, given)
         if self.model.coupled:  # moved alike they change no output, but cost scores their digits
             r = o.inner
-            w[:r] -= xp.where((o.l2 > 0) & (self.l1 > 0), 0.0, alike(xp, w[:r], self.l1))
+            w[:r] -= xp.where((o.l2 > 0) & (self.l1 > 0), 0.0, common_shift(xp, w[:r], self.l1))
             w[r:] -= w[r:].sum(axis=1, keepdims=True) / self.shape[1]
         K, m = self.columns, self.settings.method.pairs
         state = State(0, live=np.ones(K, bool))
@@ -284,7 +284,7 @@ class SolverStack:
         self._take(state, takes, value, np.sqrt(squares))
         n["loss"][takes], n["data"][takes] = logged[1][takes], logged[0][takes]
         size = len(self.rows) * self.shape[1]
-        values = Log.values(logged[None, 1:], np.array([[size]]))
+        values = StepRecorder.values(logged[None, 1:], np.array([[size]]))
         record = {name: value[0] for name, value in values.items()}
         record["lr"] = np.where(takes, np.where(n["iterations"] > 0, n["used"], 0.0), 0.0)
         record["loss"] = n["loss"].copy()
@@ -310,7 +310,9 @@ class SolverStack:
     def at_zeros(self, full: bool) -> tuple[Array, Array]:
         """`Objective.value` (6, 1) where all parameters are 0, and dJ/dw (P, C, 1)."""
         xp, l2 = self.device.xp, self.settings.l2[:1]
-        one = Objective(self.device, self.model, self.turned, self.shape[1], self.settings.bias, l2)
+        one = Objective(
+            self.device, self.model, self.rotated, self.shape[1], self.settings.bias, l2
+        )
         gradient = xp.zeros(one.shape)
         return one.value(xp.zeros(one.shape), gradient, full), gradient
 
@@ -476,7 +478,7 @@ class SolverStack:
         if (takes & ~own).any():
             self._quasi_newton(state, takes & ~own, steepest, new)
         if own.any() and self.sparse:
-            sparse_steps(self, state, own, new)
+            prox_newton_steps(self, state, own, new)
         elif own.any():
             self._newton(state, own, steepest, new)
         if self.model.coupled and self.objective.bias:  # moved alike, biases change nothing
@@ -488,7 +490,7 @@ class SolverStack:
             new[:r] -= (new[:r].sum(axis=1, keepdims=True) + sums) / C
         elif self.model.coupled and own.any():
             r, free = self.objective.inner, device.to_device(own & (self.settings.l2 == 0))
-            new[:r] -= xp.where(free, alike(xp, a["w"][:r] + new[:r], self.l1), 0.0)
+            new[:r] -= xp.where(free, common_shift(xp, a["w"][:r] + new[:r], self.l1), 0.0)
         xp.copyto(a["d"], new, where=device.to_device(takes))
 
     def _aim_plainly(self, state: State, which: Flags) -> None:

@@ -1,8 +1,9 @@
 """Many stacks: which columns go where, when trials are judged, which one is chosen.
 
-layout   columns into stacks     memory   stacks that fit, and threads
-crew     stacks as members       clock    trains them, evaluation by evaluation
-rungs    who stops early         workers  side by side on cores
-outcome  trials with results     select   ranks and the choice
-model    chosen trials' models   sweep    a whole run, before and while it trains
+build      specs and rows to a stack     columns    of every trial, into stacks
+fit_memory stacks that fit, and threads  jobs       planned stacks, built when their turn comes
+scheduler  trains and judges them        stopping   early stopping, halving
+threads    side by side on cores         results    trials with results
+select     ranks and the choice          refit      models of the chosen trials
+sweep      a whole run, before and while it trains
 """

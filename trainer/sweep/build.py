@@ -17,15 +17,15 @@ from trainer.device import Device
 from trainer.errors import DataError
 from trainer.model import MODELS, Model, Scratch
 from trainer.model.penalties import elastic_net, from_inverse_c
-from trainer.optim.schedules import Schedule
+from trainer.optim.schedules import LrSchedule
 from trainer.predict.fitted_model import FittedModel
-from trainer.solvers.basis import as_they_are as features_as_they_are
+from trainer.solvers.basis import identity as features_as_they_are
 from trainer.solvers.basis import uncorrelated
 from trainer.solvers.choose import Size, choose_method, hessian_order
-from trainer.solvers.objective import Turned
+from trainer.solvers.objective import RotatedRows
 from trainer.solvers.solver import SolverSettings, SolverStack
 from trainer.train.batches import RowSet
-from trainer.train.evaluate import Held
+from trainer.train.evaluate import HeldOut
 from trainer.train.stack import Settings, Stack
 from trainer.train.state import State, normal_weights
 
@@ -39,7 +39,7 @@ MINIMIZED = ("loss", "rmse")  # every other metric is better when larger
 
 
 @dataclass(frozen=True)
-class Ground:
+class DeviceRows:
     """The rows of one part on a device, for any number of stacks to be trained and scored on.
 
     Attributes:
@@ -54,32 +54,32 @@ class Ground:
     prepared: Prepared
     s: Numbers
     rows: RowSet
-    held: Held | None
-    _turned: dict[Hashable, Turned] = field(default_factory=dict, compare=False, repr=False)
+    held: HeldOut | None
+    _rotated: dict[Hashable, RotatedRows] = field(default_factory=dict, compare=False, repr=False)
 
-    def turned(self, bias: bool, as_they_are: bool, exact: bool, least: float) -> Turned:
+    def rotated(self, bias: bool, identity: bool, exact: bool, least: float) -> RotatedRows:
         """The training rows and a solver's coordinates, made once.
 
         Args:
             bias: whether there is one.
-            as_they_are: whether features stay as they are, as a penalty with l1 needs them.
+            identity: whether features stay as they are, as a penalty with l1 needs them.
             exact: whether λ must be exact, for a closed form.
             least: the smallest l2 there is.
         """
-        key = bias, as_they_are, exact, least
-        if key not in self._turned:
+        key = bias, identity, exact, least
+        if key not in self._rotated:
             train, p = self.prepared.train, _shares(self.s)
             X = self.device.xp.array(self.rows.X, dtype=np.float64)
             weights = self.device.to_device(p)
-            if as_they_are:
+            if identity:
                 basis, X = features_as_they_are(self.device.xp, X, weights, bias)
             else:
                 basis, X = uncorrelated(self.device.xp, X, weights, bias, exact, least)
-            rows = self.rows.turned(self.device, X, p, _shares(train.weight))
-            self._turned[key] = Turned(rows, basis)
-        return self._turned[key]
+            rows = self.rows.rotated(self.device, X, p, _shares(train.weight))
+            self._rotated[key] = RotatedRows(rows, basis)
+        return self._rotated[key]
 
-    def weighted(self, class_weight: Any) -> Ground:
+    def weighted(self, class_weight: Any) -> DeviceRows:
         """The same rows with other class weights; X is shared.
 
         Raises:
@@ -87,7 +87,7 @@ class Ground:
         """
         s = _raw_weights(self.prepared, class_weight)
         rows = self.rows.weighted(self.device, _shares(s))
-        return replace(self, s=s, rows=rows, _turned={})
+        return replace(self, s=s, rows=rows, _rotated={})
 
     @property
     def bytes(self) -> int:
@@ -96,7 +96,7 @@ class Ground:
         return sum(part.X.nbytes for part in parts if part is not None)
 
 
-def lay(prepared: Prepared, class_weight: Any, device: Device) -> Ground:
+def put_on_device(prepared: Prepared, class_weight: Any, device: Device) -> DeviceRows:
     """Put the rows of one part on a device.
 
     Raises:
@@ -106,8 +106,8 @@ def lay(prepared: Prepared, class_weight: Any, device: Device) -> Ground:
     s = _raw_weights(prepared, class_weight)
     outputs = len(encoder.outputs)
     rows = RowSet(device, train.X, train.y, _shares(s), _shares(train.weight), outputs)
-    held = Held(device, prepared.val, encoder.target_scale) if prepared.val is not None else None
-    return Ground(device, prepared, s, rows, held)
+    held = HeldOut(device, prepared.val, encoder.target_scale) if prepared.val is not None else None
+    return DeviceRows(device, prepared, s, rows, held)
 
 
 def _raw_weights(prepared: Prepared, class_weight: Any) -> Numbers:
@@ -127,13 +127,13 @@ class Columns:
 
     Attributes:
         specs: one a column; they differ only in numbers.
-        ground: their rows.
+        device_rows: their rows.
         l2, l1: (K,) penalties of the objective.
         settings: theirs.
     """
 
     specs: Sequence[Spec]
-    ground: Ground
+    device_rows: DeviceRows
     l2: Numbers
     l1: Numbers
     settings: Settings | SolverSettings
@@ -146,12 +146,12 @@ class Columns:
     @property
     def prepared(self) -> Prepared:
         """Their rows on the host."""
-        return self.ground.prepared
+        return self.device_rows.prepared
 
     @property
     def s(self) -> Numbers:
         """(N,) raw row weights of the objective."""
-        return self.ground.s
+        return self.device_rows.s
 
     @property
     def model(self) -> Model:
@@ -167,7 +167,7 @@ class Columns:
     def steps_per_epoch(self) -> int:
         """Steps in an epoch."""
         size = self.spec.optimizer.batch_size
-        return 1 if size == "full" else -(-len(self.ground.rows) // size)
+        return 1 if size == "full" else -(-len(self.device_rows.rows) // size)
 
     @property
     def solver(self) -> tuple[str, str] | None:
@@ -185,14 +185,14 @@ class Columns:
 
     def stack(self, columns: Any = slice(None)) -> AnyStack:
         """A stack of some of the columns, ready to train."""
-        settings, ground = self.settings.take(columns), self.ground
-        device, rows = ground.device, ground.rows
+        settings, device_rows = self.settings.take(columns), self.device_rows
+        device, rows = device_rows.device, device_rows.rows
         if isinstance(settings, Settings):
             return Stack(device, self.model, rows, self.outputs, settings)
         sparse, exact = bool(np.any(self.l1 > 0)), settings.method.name == "exact"
         least = 0.0 if sparse else _decade(float(self.l2.min()))
-        turned = ground.turned(settings.bias, as_they_are=sparse, exact=exact, least=least)
-        return SolverStack(device, self.model, rows, turned, self.outputs, settings)
+        rotated = device_rows.rotated(settings.bias, identity=sparse, exact=exact, least=least)
+        return SolverStack(device, self.model, rows, rotated, self.outputs, settings)
 
 
 def _decade(value: float) -> float:
@@ -200,26 +200,26 @@ def _decade(value: float) -> float:
     return float(10.0 ** np.floor(np.log10(value))) if value > 0 else 0.0
 
 
-def build(specs: Sequence[Spec], ground: Ground, log_every: int) -> Columns:
+def build(specs: Sequence[Spec], device_rows: DeviceRows, log_every: int) -> Columns:
     """Put one column a spec onto the same rows.
 
     Args:
         specs: K specs that differ only in numbers that a (K,) array can hold.
-        ground: their rows.
+        device_rows: their rows.
         log_every: steps between full records of the step log.
 
     Raises:
         DataError: numbers that the run's precision cannot hold.
     """
-    s, train = ground.s, ground.prepared.train
+    s, train = device_rows.s, device_rows.prepared.train
     with np.errstate(over="ignore"):  # `_check_sizes` refuses what overflows
         penalties = [strengths(one.penalty, s.sum()) for one in specs]
     l2, l1 = np.array(penalties).T  # (K,) each
     _check_sizes(specs, s, train.weight, max(l2.max(), l1.max()))
     if isinstance(specs[0].optimizer, Solver):
-        solver = _solver_settings(specs, ground, l2, l1, log_every)
-        return Columns(specs, ground, l2, l1, solver)
-    return Columns(specs, ground, l2, l1, _settings(specs, len(train), l2, l1, log_every))
+        solver = _solver_settings(specs, device_rows, l2, l1, log_every)
+        return Columns(specs, device_rows, l2, l1, solver)
+    return Columns(specs, device_rows, l2, l1, _settings(specs, len(train), l2, l1, log_every))
 
 
 def _check_sizes(specs: Sequence[Spec], s: Numbers, weight: Numbers, strongest: float) -> None:
@@ -264,7 +264,7 @@ def _settings(
         o.lr if o.base_batch_size == "none" else o.lr * written / o.base_batch_size
         for o in optimizers
     ]
-    schedule = Schedule(
+    schedule = LrSchedule(
         name=first.schedule.name,
         lr=np.array(lr),
         steps=budget * unit,
@@ -293,17 +293,20 @@ def _settings(
 
 
 def _solver_settings(
-    specs: Sequence[Spec], ground: Ground, l2: Numbers, l1: Numbers, log_every: int
+    specs: Sequence[Spec], device_rows: DeviceRows, l2: Numbers, l1: Numbers, log_every: int
 ) -> SolverSettings:
     optimizers = [spec.optimizer for spec in specs if isinstance(spec.optimizer, Solver)]
     first = specs[0]
-    rows, features = map(int, ground.rows.X.shape)
-    size = Size(rows, features, len(ground.prepared.encoder.outputs))
+    rows, features = map(int, device_rows.rows.X.shape)
+    size = Size(rows, features, len(device_rows.prepared.encoder.outputs))
     model = MODELS[first.model, first.loss]
     sparse = bool(np.any(l1 > 0))
     method = choose_method(optimizers[0].name, model, size, sparse)
     order = hessian_order(model, size, sparse)
-    if optimizers[0].name == "newton" and 8.0 * order**2 > _HESSIAN_SHARE * ground.device.memory():
+    if (
+        optimizers[0].name == "newton"
+        and 8.0 * order**2 > _HESSIAN_SHARE * device_rows.device.memory()
+    ):
         raise DataError(
             f"optimizer.name: newton would hold Hessians of {order:,} x {order:,}, which is"
             f" {8e-9 * order**2:.1f} GB each; lbfgs or auto is right"
@@ -410,7 +413,7 @@ def metric_names(model: str, outputs: int, held: bool) -> list[str]:
     return ["train_loss", *(f"val_{name}" for name in names if held)]
 
 
-def largest_l1(ground: Ground, spec: Spec) -> float:
+def largest_l1(device_rows: DeviceRows, spec: Spec) -> float:
     """The least l1 at which all weights are 0: the largest |∂J/∂w| there, the bias at its best.
 
     Friedman, Hastie & Tibshirani 2010, §2.5, for any of the models.
@@ -418,8 +421,8 @@ def largest_l1(ground: Ground, spec: Spec) -> float:
     Raises:
         DataError: it is 0, but for rounding.
     """
-    model, train, s = MODELS[spec.model, spec.loss], ground.prepared.train, ground.s
-    outputs = len(ground.prepared.encoder.outputs)
+    model, train, s = MODELS[spec.model, spec.loss], device_rows.prepared.train, device_rows.s
+    outputs = len(device_rows.prepared.encoder.outputs)
     y = np.eye(outputs)[train.y] if train.y.ndim == 1 else train.y.astype(np.float64)  # (N, C)
     p = s / s.sum()
     start = p @ y  # (C,): with the bias at its best ŷ is the mean of y, whatever the model
@@ -429,7 +432,7 @@ def largest_l1(ground: Ground, spec: Spec) -> float:
         model.activation(np, z, start, scratch)
         start = start[0, :, 0]
     slope, rounding = np.zeros((train.X.shape[1], outputs)), np.zeros(train.X.shape[1])
-    encoder, eps = ground.prepared.encoder, np.finfo(train.X.dtype).eps
+    encoder, eps = device_rows.prepared.encoder, np.finfo(train.X.dtype).eps
     far = np.abs(encoder.mean) / encoder.scale  # (D,): digits that are lost in x − mean
     for first in range(0, len(y), _ROWS):
         part = slice(first, first + _ROWS)

@@ -11,12 +11,12 @@ import numpy as np
 
 from trainer.config import Spec
 from trainer.config.sweep.trial import Trial
-from trainer.data import Prepared, Source, prepare_part, prepare_refit, read
-from trainer.data.splits.holdout import set_apart
-from trainer.data.splits.repeats import parts
+from trainer.data import Prepared, Source, prepare_refit, prepare_split, read
+from trainer.data.splits.holdout import hold_out
+from trainer.data.splits.repeats import row_splits
 from trainer.device import Device
-from trainer.sweep.build import Ground, largest_l1, lay, minimized, stack_key
-from trainer.sweep.stopping import EarlyStopping
+from trainer.sweep.build import DeviceRows, largest_l1, minimized, put_on_device, stack_key
+from trainer.sweep.stopping import EarlyStopper
 
 Numbers = np.ndarray[Any, np.dtype[np.float64]]
 
@@ -52,7 +52,7 @@ class Planned:
 
 
 @dataclass
-class Grounds:
+class DeviceCache:
     """Rows on the device, those used last; what does not fit is prepared anew when it is needed.
 
     Attributes:
@@ -62,24 +62,24 @@ class Grounds:
 
     device: Device
     room: float = np.inf
-    _held: dict[tuple[Hashable, str], Ground] = field(default_factory=dict)
+    _held: dict[tuple[Hashable, str], DeviceRows] = field(default_factory=dict)
 
-    def of(self, rows: RowsOf, spec: Spec) -> Ground:
+    def of(self, rows: RowsOf, spec: Spec) -> DeviceRows:
         """The rows of one part, with the weights that a spec gives them."""
         key = rows.key, str(spec.class_weight)
-        ground = self._held.pop(key, None)
-        if ground is None:
-            ground = self._lay(rows, spec)
-        self._held[key] = ground  # the last used is the last to go
+        device_rows = self._held.pop(key, None)
+        if device_rows is None:
+            device_rows = self._lay(rows, spec)
+        self._held[key] = device_rows  # the last used is the last to go
         while len(self._held) > 1 and sum(g.bytes for g in self._held.values()) > self.room:
             del self._held[next(iter(self._held))]
-        return ground
+        return device_rows
 
-    def _lay(self, rows: RowsOf, spec: Spec) -> Ground:
+    def _lay(self, rows: RowsOf, spec: Spec) -> DeviceRows:
         for (key, _), other in self._held.items():
             if key == rows.key:  # one copy of X for all class weights
                 return other.weighted(spec.class_weight)
-        return lay(rows.prepare(), spec.class_weight, self.device)
+        return put_on_device(rows.prepare(), spec.class_weight, self.device)
 
 
 @dataclass
@@ -137,14 +137,14 @@ def _draw_seed(spec: Spec) -> int | None:
 def _rows_of(spec: Spec, sources: Sources) -> list[RowsOf]:
     source, block = sources.of(spec), block_key(spec)
     return [
-        RowsOf((block, part.key), partial(prepare_part, source, spec, part))
-        for part in parts(source, spec)
+        RowsOf((block, part.key), partial(prepare_split, source, spec, part))
+        for part in row_splits(source, spec)
     ]
 
 
 def outputs_of(spec: Spec, sources: Sources) -> int:
     """C of a spec's target."""
-    return len(set_apart(sources.of(spec), spec).target.outputs)
+    return len(hold_out(sources.of(spec), spec).target.outputs)
 
 
 def refit_rows(spec: Spec, sources: Sources, rows: str) -> RowsOf:
@@ -167,7 +167,7 @@ def with_lambda_max(trials: Sequence[Trial], sources: Sources, device: Device) -
         key = block_key(spec), str(spec.class_weight), spec.loss, spec.bias
         if key not in found:
             prepared = prepare_refit(sources.of(spec), spec, "train")
-            found[key] = largest_l1(lay(prepared, spec.class_weight, device), spec)
+            found[key] = largest_l1(put_on_device(prepared, spec.class_weight, device), spec)
         resolved.append(trial.with_lambda_max(found[key]))
     return resolved
 
@@ -183,14 +183,14 @@ def stacks_of(columns: Sequence[tuple[RowsOf, Column]]) -> list[Planned]:
 
 def cut(planned: Planned, pieces: int) -> list[Planned]:
     """A stack in so many pieces, as equal as can be: neighbours take about as long, so by turns."""
-    parts = [planned.columns[first::pieces] for first in range(pieces)]
-    return [replace(planned, columns=columns) for columns in parts if columns]
+    row_splits = [planned.columns[first::pieces] for first in range(pieces)]
+    return [replace(planned, columns=columns) for columns in row_splits if columns]
 
 
-def early_stopping(specs: Sequence[Spec]) -> EarlyStopping:
+def early_stopping(specs: Sequence[Spec]) -> EarlyStopper:
     """The early stopping of T trials, of which each may have its own rule, or none."""
     rules = [spec.early_stopping for spec in specs]
-    return EarlyStopping(
+    return EarlyStopper(
         metric=[rule.metric if rule else "" for rule in rules],
         sign=np.array([1.0 if not rule or minimized(rule.metric) else -1.0 for rule in rules]),
         patience=np.array([rule.patience if rule else np.inf for rule in rules]),

@@ -15,7 +15,7 @@ from trainer.model import MODELS
 from trainer.optim.first_order import OPTIMIZERS
 from trainer.solvers.choose import Size, choose_method
 from trainer.solvers.solver import solver_bytes
-from trainer.sweep.build import Ground
+from trainer.sweep.build import DeviceRows
 from trainer.sweep.columns import Planned, cut
 from trainer.sweep.threads import cores
 from trainer.train.stack import stack_bytes
@@ -39,87 +39,87 @@ class Arrangement:
 
     Attributes:
         stacks: cut so that each has room.
-        workers: how many train side by side.
+        threads: how many train side by side.
         room: how many may be on the device at once.
         bytes: of the largest of them.
     """
 
     stacks: list[Planned]
-    workers: int
+    threads: int
     room: int
     bytes: int
 
     def at_once(self, in_step: bool) -> int:
         """How many stacks are on the device together: all that fit where they keep in step."""
-        return min(self.room, len(self.stacks) if in_step else self.workers, len(self.stacks))
+        return min(self.room, len(self.stacks) if in_step else self.threads, len(self.stacks))
 
 
-def arrange(planned: Sequence[Planned], ground: Ground, restores: bool) -> Arrangement:
+def arrange(planned: Sequence[Planned], device_rows: DeviceRows, restores: bool) -> Arrangement:
     """Cut stacks by memory, and on a CPU so that every core has one.
 
     Args:
         planned: the stacks.
-        ground: the rows of one of them; the others' are taken to be as large.
+        device_rows: the rows of one of them; the others' are taken to be as large.
         restores: whether best weights are kept.
     """
-    device = ground.device
+    device = device_rows.device
     count = cores() if device.kind == "cpu" else 1
     budget = _SHARE * device.memory()
     most = budget / count
-    stacks = [piece for one in planned for piece in _fitting(one, ground, restores, most)]
+    stacks = [piece for one in planned for piece in _fitting(one, device_rows, restores, most)]
     if device.kind == "cpu":
-        stacks = [piece for one in stacks for piece in _cached(one, ground)]
-    pieces = _pieces(stacks, ground, count)
+        stacks = [piece for one in stacks for piece in _cached(one, device_rows)]
+    pieces = _pieces(stacks, device_rows, count)
     stacks = [piece for one in stacks for piece in cut(one, max(pieces, 1))]
-    workers = min(count if pieces else 1, len(stacks))
-    largest = max(needed(one.spec, len(one.columns), ground, restores) for one in stacks)
-    room = max(workers, int(budget // largest))
-    return Arrangement(stacks, workers, room, largest)
+    threads = min(count if pieces else 1, len(stacks))
+    largest = max(needed(one.spec, len(one.columns), device_rows, restores) for one in stacks)
+    room = max(threads, int(budget // largest))
+    return Arrangement(stacks, threads, room, largest)
 
 
-def _pieces(stacks: Sequence[Planned], ground: Ground, count: int) -> int:
+def _pieces(stacks: Sequence[Planned], device_rows: DeviceRows, count: int) -> int:
     """In how many pieces each stack is best cut for `count` threads; 0 where one is better."""
     if count == 1:
         return 0
     wanted = range(-(-count // len(stacks)), 0, -1)
-    return next((n for n in wanted if all(_gains(one, ground, n) for one in stacks)), 0)
+    return next((n for n in wanted if all(_gains(one, device_rows, n) for one in stacks)), 0)
 
 
-def _cached(one: Planned, ground: Ground) -> list[Planned]:
+def _cached(one: Planned, device_rows: DeviceRows) -> list[Planned]:
     """A stack in pieces whose scores of a batch stay in the cache; full batches go by chunks."""
     if one.spec.optimizer.batch_size == "full":
         return [one]
-    size = _batch(one, ground) * ground.rows.X.dtype.itemsize
-    outputs = len(ground.prepared.encoder.outputs)
+    size = _batch(one, device_rows) * device_rows.rows.X.dtype.itemsize
+    outputs = len(device_rows.prepared.encoder.outputs)
     return cut(one, -(-size * outputs * len(one.columns) // _CACHED))
 
 
-def _batch(one: Planned, ground: Ground) -> int:
-    size, rows = one.spec.optimizer.batch_size, len(ground.rows)
+def _batch(one: Planned, device_rows: DeviceRows) -> int:
+    size, rows = one.spec.optimizer.batch_size, len(device_rows.rows)
     return rows if size == "full" else min(size, rows)
 
 
-def _gains(one: Planned, ground: Ground, pieces: int) -> bool:
+def _gains(one: Planned, device_rows: DeviceRows, pieces: int) -> bool:
     """Whether a piece of a stack is better off on a thread of its own."""
-    width = len(ground.prepared.encoder.outputs) * (len(one.columns) // pieces)
+    width = len(device_rows.prepared.encoder.outputs) * (len(one.columns) // pieces)
     if isinstance(one.spec.optimizer, Solver) and pieces > 1 and width < _WIDE:
         return False
-    scores = _batch(one, ground) * width
-    features = int(ground.rows.X.shape[1])
+    scores = _batch(one, device_rows) * width
+    features = int(device_rows.rows.X.shape[1])
     return scores >= _SCORES and (features <= _FLAT or scores * features >= _PRODUCTS)
 
 
-def needed(spec: Spec, columns: int, ground: Ground, restores: bool) -> int:
+def needed(spec: Spec, columns: int, device_rows: DeviceRows, restores: bool) -> int:
     """Bytes of a stack of so many columns like this one."""
     o = spec.optimizer
-    X = ground.rows.X
+    X = device_rows.rows.X
     if isinstance(o, Solver):
-        return _solver_needs(spec, columns, ground)
-    shape = (int(X.shape[1]), len(ground.prepared.encoder.outputs), columns)
+        return _solver_needs(spec, columns, device_rows)
+    shape = (int(X.shape[1]), len(device_rows.prepared.encoder.outputs), columns)
     name = "nesterov" if getattr(o, "nesterov", False) else o.name
     batch = None if o.batch_size == "full" else o.batch_size
     slots = len(OPTIMIZERS[name].slots)
-    held = len(ground.held.rows) if ground.held else 0
+    held = len(device_rows.held.rows) if device_rows.held else 0
     size = X.dtype.itemsize
     # areas under curves want all scores at once, in chunks and then in one
     scores = (
@@ -127,24 +127,24 @@ def needed(spec: Spec, columns: int, ground: Ground, restores: bool) -> int:
         if MODELS[spec.model, spec.loss].metrics.needs_scores
         else 0
     )
-    return scores + stack_bytes(shape, len(ground.rows), batch, size, slots, restores, held)
+    return scores + stack_bytes(shape, len(device_rows.rows), batch, size, slots, restores, held)
 
 
-def _solver_needs(spec: Spec, columns: int, ground: Ground) -> int:
+def _solver_needs(spec: Spec, columns: int, device_rows: DeviceRows) -> int:
     """Bytes of a stack of so many columns that go to their optimum."""
     model, sparse = MODELS[spec.model, spec.loss], has_l1(spec.penalty)
-    rows, features = map(int, ground.rows.X.shape)
-    size = Size(rows, features, len(ground.prepared.encoder.outputs))
+    rows, features = map(int, device_rows.rows.X.shape)
+    size = Size(rows, features, len(device_rows.prepared.encoder.outputs))
     method = choose_method(spec.optimizer.name, model, size, sparse)
     return solver_bytes(size, columns, model, method, sparse)
 
 
-def _fitting(one: Planned, ground: Ground, restores: bool, most: float) -> list[Planned]:
+def _fitting(one: Planned, device_rows: DeviceRows, restores: bool, most: float) -> list[Planned]:
     """A stack in as many pieces as it takes for each to need at most `most` bytes."""
     pieces, columns = 1, len(one.columns)
     while pieces < columns:
         widest = int(np.ceil(columns / pieces))
-        if needed(one.spec, widest, ground, restores) <= most:
+        if needed(one.spec, widest, device_rows, restores) <= most:
             break
         pieces *= 2
     return cut(one, min(pieces, columns))

@@ -10,10 +10,10 @@ import numpy as np
 
 from trainer.config.schema.spec import Solver
 from trainer.sweep.build import Columns, build, initial_state, steps_per_unit
-from trainer.sweep.columns import Grounds, Planned
+from trainer.sweep.columns import DeviceCache, Planned
 from trainer.sweep.fit_memory import Arrangement
-from trainer.sweep.scheduler import Clock, Member, Observer, Rules
-from trainer.sweep.threads import Workers
+from trainer.sweep.scheduler import Job, Observer, Rules, Scheduler
+from trainer.sweep.threads import Threads
 from trainer.train.evaluate import Evaluator
 from trainer.train.state import State
 from trainer.train.training import AnyStack, Evaluate, Flags, Indices, Training
@@ -25,7 +25,7 @@ _AT_THE_END = 1 << 40  # steps between evaluations: a solver has one, of the opt
 
 
 @dataclass(frozen=True)
-class Facts:
+class StackFacts:
     """What the specs of a stack's K columns became, known once its rows are.
 
     Attributes:
@@ -45,45 +45,47 @@ class Facts:
 
 
 @dataclass
-class Crew:
+class Jobs:
     """All the stacks of a sweep.
 
     Attributes:
         planned: what each was to be.
-        members: for the clock, in the same order.
+        members: for the scheduler, in the same order.
         facts: of each, once it has been on the device.
     """
 
     planned: Sequence[Planned]
-    members: list[Member]
-    facts: list[Facts | None]
+    members: list[Job]
+    facts: list[StackFacts | None]
 
 
-def enlist(arrangement: Arrangement, grounds: Grounds, rules: Rules, log_every: int) -> Crew:
+def make_jobs(arrangement: Arrangement, cache: DeviceCache, rules: Rules, log_every: int) -> Jobs:
     """Make the members; nothing is built yet."""
-    crew = Crew(arrangement.stacks, [], [None] * len(arrangement.stacks))
+    jobs = Jobs(arrangement.stacks, [], [None] * len(arrangement.stacks))
     for i, planned in enumerate(arrangement.stacks):
         trial = np.array([column.trial for column in planned.columns])
         repeat = np.array([column.repeat for column in planned.columns])
         restore = rules.stopping.restore_best[trial]
-        training = _training(crew, i, grounds, restore, log_every)
-        crew.members.append(Member(training, trial, repeat))
-    return crew
+        training = _training(jobs, i, cache, restore, log_every)
+        jobs.members.append(Job(training, trial, repeat))
+    return jobs
 
 
-def _training(crew: Crew, i: int, grounds: Grounds, restore: Flags, log_every: int) -> Training:
-    planned = crew.planned[i]
+def _training(jobs: Jobs, i: int, cache: DeviceCache, restore: Flags, log_every: int) -> Training:
+    planned = jobs.planned[i]
     spec = planned.spec
 
     def columns() -> Columns:
         specs = [column.spec for column in planned.columns]
-        return build(specs, grounds.of(planned.rows, spec), log_every)
+        return build(specs, cache.of(planned.rows, spec), log_every)
 
     def make(which: Indices) -> AnyStack:
         built = columns()
         index = built.prepared.train.index
         S = float(built.s.sum())
-        crew.facts[i] = Facts(built.l2, built.l1, S, built.steps_per_epoch, built.solver, index)
+        jobs.facts[i] = StackFacts(
+            built.l2, built.l1, S, built.steps_per_epoch, built.solver, index
+        )
         return built.stack(which)
 
     def start(stack: AnyStack) -> State:
@@ -95,7 +97,7 @@ def _training(crew: Crew, i: int, grounds: Grounds, restore: Flags, log_every: i
         return spec.log.eval_every * steps_per_unit(spec, len(stack.rows))
 
     def evaluator(stack: AnyStack) -> Evaluate:
-        held = grounds.of(planned.rows, spec).held
+        held = cache.of(planned.rows, spec).held
         return _evaluate(Evaluator(stack, held) if held else None)
 
     gradients = 0 if spec.log.gradients == "none" else spec.log.gradients
@@ -110,9 +112,9 @@ def _evaluate(evaluator: Evaluator | None) -> Evaluate:
     return evaluate
 
 
-def run(crew: Crew, rules: Rules, observer: Observer, arrangement: Arrangement) -> Clock:
+def run(jobs: Jobs, rules: Rules, observer: Observer, arrangement: Arrangement) -> Scheduler:
     """Train all members to their ends."""
-    with Workers(arrangement.workers) as workers:
-        clock = Clock(crew.members, rules, observer, workers, arrangement.room)
-        clock.run()
-    return clock
+    with Threads(arrangement.threads) as threads:
+        scheduler = Scheduler(jobs.members, rules, observer, threads, arrangement.room)
+        scheduler.run()
+    return scheduler

@@ -12,13 +12,13 @@ from trainer.data import Prepared
 from trainer.predict.fitted_model import FittedModel
 from trainer.sweep.columns import Column, early_stopping, refit_rows, stacks_of
 from trainer.sweep.fit_memory import arrange
-from trainer.sweep.jobs import Crew, enlist, run
+from trainer.sweep.jobs import Jobs, make_jobs, run
 from trainer.sweep.scheduler import Observer, Rules
-from trainer.sweep.sweep import Sweep
+from trainer.sweep.sweep import SweepRun
 
 
 @dataclass(frozen=True)
-class Model:
+class TrialModel:
     """A model that stands for a trial, and the rows it was trained on, with those held out."""
 
     fitted: FittedModel
@@ -35,14 +35,14 @@ def refit_of(spec: Spec) -> str | None:
     return None if rows == "none" else rows
 
 
-def first_models(sweep: Sweep, trials: Iterable[int]) -> dict[int, Model]:
+def first_models(sweep: SweepRun, trials: Iterable[int]) -> dict[int, TrialModel]:
     """The models of the first repeats of some trials."""
-    return _models(sweep, sweep.crew, {trial: trial for trial in trials}, None)
+    return _models(sweep, sweep.jobs, {trial: trial for trial in trials}, None)
 
 
 def refit_models(
-    sweep: Sweep, specs: Mapping[int, Spec], rows: str, observer: Observer
-) -> dict[int, Model]:
+    sweep: SweepRun, specs: Mapping[int, Spec], rows: str, observer: Observer
+) -> dict[int, TrialModel]:
     """Train trials again on more rows, all at once.
 
     Args:
@@ -59,20 +59,20 @@ def refit_models(
         for i, (trial, spec) in enumerate(specs.items())
     ]
     planned = stacks_of(columns)
-    ground = sweep.grounds.of(planned[0].rows, planned[0].spec)
+    device_rows = sweep.cache.of(planned[0].rows, planned[0].spec)
     rules = Rules("train_loss", 1.0, early_stopping(list(specs.values())))
-    arrangement = arrange(planned, ground, restores=False)
-    crew = enlist(arrangement, sweep.grounds, rules, log_every=1 << 40)
-    run(crew, rules, observer, arrangement)
-    return _models(sweep, crew, dict(zip(specs, range(len(specs)), strict=True)), rows)
+    arrangement = arrange(planned, device_rows, restores=False)
+    jobs = make_jobs(arrangement, sweep.cache, rules, log_every=1 << 40)
+    run(jobs, rules, observer, arrangement)
+    return _models(sweep, jobs, dict(zip(specs, range(len(specs)), strict=True)), rows)
 
 
 def _models(
-    sweep: Sweep, crew: Crew, numbers: Mapping[int, int], refit: str | None
-) -> dict[int, Model]:
-    """By trial the models of its first repeat; `numbers` are the trials' in the crew."""
+    sweep: SweepRun, jobs: Jobs, numbers: Mapping[int, int], refit: str | None
+) -> dict[int, TrialModel]:
+    """By trial the models of its first repeat; `numbers` are the trials' in the jobs."""
     found = {}
-    for planned, member in zip(crew.planned, crew.members, strict=True):
+    for planned, member in zip(jobs.planned, jobs.members, strict=True):
         fit = member.training.result
         for trial, number in numbers.items():
             at = np.flatnonzero((member.trial == number) & (member.repeat == 0))
@@ -82,10 +82,10 @@ def _models(
                 diverged = outcome is None or outcome.status == "diverged"
                 if fit.weights is None or fit.bias is None or diverged or (refit and ended):
                     continue
-                prepared = sweep.grounds.of(planned.rows, planned.spec).prepared
+                prepared = sweep.cache.of(planned.rows, planned.spec).prepared
                 spec = planned.columns[k].spec
                 weights = np.ascontiguousarray(fit.weights[:, :, k])  # (D, C)
                 bias = np.ascontiguousarray(fit.bias[:, k])  # (C,)
                 fitted = FittedModel(spec.model, weights, bias, prepared.encoder, spec.loss)
-                found[trial] = Model(fitted, prepared, refit)
+                found[trial] = TrialModel(fitted, prepared, refit)
     return found

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import numpy as np
 
-from trainer.sweep.jobs import Facts
+from trainer.sweep.jobs import StackFacts
 from trainer.sweep.select import ColumnResult, TrialResult
-from trainer.sweep.sweep import Sweep
+from trainer.sweep.sweep import SweepRun
 
 
-def trial_results(sweep: Sweep) -> list[TrialResult]:
+def trial_results(sweep: SweepRun) -> list[TrialResult]:
     """Every trial with its columns, in the order of the trials."""
     columns: dict[int, list[ColumnResult]] = {}
     reached = np.zeros(len(sweep.trials), int)
-    for stack, member in enumerate(sweep.crew.members):
+    for stack, member in enumerate(sweep.jobs.members):
         for k in range(len(member.trial)):
             column = _column(sweep, stack, k)
             columns.setdefault(column.trial, []).append(column)
@@ -30,8 +30,8 @@ def trial_results(sweep: Sweep) -> list[TrialResult]:
     ]
 
 
-def _column(sweep: Sweep, stack: int, k: int) -> ColumnResult:
-    member, facts = sweep.crew.members[stack], sweep.crew.facts[stack]
+def _column(sweep: SweepRun, stack: int, k: int) -> ColumnResult:
+    member, facts = sweep.jobs.members[stack], sweep.jobs.facts[stack]
     fit = member.training.result
     outcome = fit.outcomes[k]
     assert outcome is not None
@@ -56,7 +56,7 @@ def _column(sweep: Sweep, stack: int, k: int) -> ColumnResult:
     )
 
 
-def _inverse_c(facts: Facts | None, k: int) -> float | None:
+def _inverse_c(facts: StackFacts | None, k: int) -> float | None:
     """scikit-learn's C: 1/((l2 + l1)·S); None without a penalty."""
     if facts is None:
         return None

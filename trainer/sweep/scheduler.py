@@ -1,4 +1,4 @@
-"""The clock of evaluations: stacks train, and trials are judged where their columns are in step.
+"""Trains stacks from evaluation to evaluation, and judges trials where their columns are in step.
 
 A trial's columns may sit in several stacks, and halving compares trials of all stacks. Where a
 decision needs them, no stack goes past an evaluation that others have not reached; where none does,
@@ -14,9 +14,9 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from trainer.sweep.stopping import EarlyStopping, Halving, Rung
-from trainer.sweep.threads import Workers
-from trainer.train.training import Reading, Stretch, Training
+from trainer.sweep.stopping import EarlyStopper, Halving, Rung
+from trainer.sweep.threads import Threads
+from trainer.train.training import Evaluation, Stretch, Training
 
 Numbers = np.ndarray[Any, np.dtype[np.float64]]
 Indices = np.ndarray[Any, np.dtype[np.int64]]
@@ -24,7 +24,7 @@ Flags = np.ndarray[Any, np.dtype[np.bool_]]
 
 
 @dataclass
-class Member:
+class Job:
     """One stack of a sweep: its training, and which trial and repeat each column is, (K,) each."""
 
     training: Training
@@ -33,7 +33,7 @@ class Member:
 
 
 @dataclass
-class Party:
+class SyncGroup:
     """Stacks that keep in step: those not at their end, and the evaluation they go to next."""
 
     members: list[int]
@@ -46,15 +46,15 @@ class Party:
 
 
 class Observer(Protocol):
-    """Who hears what happens; every call is from the thread that runs the clock."""
+    """Who hears what happens; every call is from the thread that runs the scheduler."""
 
     def on_stretch(self, stack: int, stretch: Stretch) -> None:
         """Take what the stack of this number did between two pauses."""
 
-    def on_reading(self, stack: int, columns: Indices, reading: Reading) -> None:
+    def on_evaluation(self, stack: int, columns: Indices, evaluation: Evaluation) -> None:
         """Take one evaluation of these columns (K,) of a stack."""
 
-    def on_round(self, clock: Clock) -> None:
+    def on_round(self, scheduler: Scheduler) -> None:
         """Show how far the sweep is."""
 
     def should_stop(self) -> bool:
@@ -74,11 +74,11 @@ class Rules:
 
     metric: str
     sign: float
-    stopping: EarlyStopping
+    stopping: EarlyStopper
     halving: Halving | None = None
 
 
-class Clock:
+class Scheduler:
     """Trains the members to the end.
 
     Attributes:
@@ -88,10 +88,10 @@ class Clock:
 
     def __init__(
         self,
-        members: Sequence[Member],
+        members: Sequence[Job],
         rules: Rules,
         observer: Observer,
-        workers: Workers,
+        threads: Threads,
         room: int | None = None,
     ) -> None:
         """Begin.
@@ -100,13 +100,13 @@ class Clock:
             members: the stacks; together they hold every column of every trial.
             rules: how trials are judged.
             observer: is told what happens.
-            workers: train stacks side by side.
+            threads: train stacks side by side.
             room: how many stacks the device has memory for; None for all.
         """
-        self.members, self.rules, self.observer, self.workers = members, rules, observer, workers
+        self.members, self.rules, self.observer, self.threads = members, rules, observer, threads
         self.room = len(members) if room is None else max(room, 1)
         # stacks that need not keep in step hold memory for no longer than they must
-        self._at_once = min(self.room, workers.count)
+        self._at_once = min(self.room, threads.count)
         trials = len(rules.stopping.metric)
         repeats = 1 + max(int(member.repeat.max()) for member in members)
         self.scores = np.full((trials, repeats), np.nan)
@@ -114,71 +114,71 @@ class Clock:
 
     def run(self) -> None:
         """Train until each column has an outcome, or the observer says stop."""
-        waiting = self._parties()
-        parties: list[Party] = []
-        while parties or waiting:
-            while waiting and sum(len(p.members) for p in parties) < self._at_once:
-                parties.append(Party(waiting.pop(0)))
-            self._round(parties)
+        waiting = self._sync_groups()
+        groups: list[SyncGroup] = []
+        while groups or waiting:
+            while waiting and sum(len(p.members) for p in groups) < self._at_once:
+                groups.append(SyncGroup(waiting.pop(0)))
+            self._round(groups)
             if self.observer.should_stop():
                 self._interrupt()
                 break
-            parties = [party for party in parties if not party.ended]
+            groups = [group for group in groups if not group.ended]
         for member in self.members:
             member.training.close()
 
-    def _parties(self) -> list[list[int]]:
+    def _sync_groups(self) -> list[list[int]]:
         """Which stacks keep in step: all where trials are compared, those of a trial's columns."""
         everyone = list(range(len(self.members)))
         if self.rules.halving is not None:
             return [everyone]
-        party = np.arange(len(self.members))
-        first: dict[int, int] = {}  # the party of a trial that may stop early
+        group = np.arange(len(self.members))
+        first: dict[int, int] = {}  # the group of a trial that may stop early
         for i, member in enumerate(self.members):
             for t in np.unique(member.trial[self.rules.stopping.watched[member.trial]]).tolist():
-                party[party == party[i]] = party[first.setdefault(t, i)]
-        return [np.flatnonzero(party == p).tolist() for p in dict.fromkeys(party.tolist())]
+                group[group == group[i]] = group[first.setdefault(t, i)]
+        return [np.flatnonzero(group == p).tolist() for p in dict.fromkeys(group.tolist())]
 
-    def _round(self, parties: Sequence[Party]) -> None:
+    def _round(self, groups: Sequence[SyncGroup]) -> None:
         """One stretch of each stack that is behind, then the decisions that are due."""
-        behind = [i for party in parties for i in self._behind(party)][: self.room]
+        behind = [i for group in groups for i in self._behind(group)][: self.room]
         trainings = [self.members[i].training for i in behind]
         stop = self.observer.should_stop
         for training in trainings:
             training.resume()
-        stretches = self.workers.run([partial(training.advance, stop) for training in trainings])
+        stretches = self.threads.run([partial(training.advance, stop) for training in trainings])
         for i, stretch in zip(behind, stretches, strict=True):
             self.observer.on_stretch(i, stretch)
-            if stretch.reading is not None:
-                self.observer.on_reading(i, stretch.columns, stretch.reading)
+            if stretch.evaluation is not None:
+                self.observer.on_evaluation(i, stretch.columns, stretch.evaluation)
             self.members[i].training.compact()  # columns end of their own, solvers' most of all
-        for party in parties:
-            crowded = len(party.members) > self.room
-            for i in party.members if crowded else ():
-                if self.members[i].training.reached(party.evaluation):
+        for group in groups:
+            crowded = len(group.members) > self.room
+            for i in group.members if crowded else ():
+                if self.members[i].training.reached(group.evaluation):
                     self.members[i].training.park()
-            if not self._behind(party):
-                self._decide(party)
+            if not self._behind(group):
+                self._decide(group)
         self.observer.on_round(self)
 
-    def _behind(self, party: Party) -> list[int]:
-        at = party.evaluation
-        return [i for i in party.members if not self.members[i].training.reached(at)]
+    def _behind(self, group: SyncGroup) -> list[int]:
+        at = group.evaluation
+        return [i for i in group.members if not self.members[i].training.reached(at)]
 
-    def _decide(self, party: Party) -> None:
-        """Judge the trials at the evaluation that all stacks of the party have reached."""
-        due = self._due(party.members)
-        stop = self._judge(party.members, due)
+    def _decide(self, group: SyncGroup) -> None:
+        """Judge the trials at the evaluation that all stacks of the group have reached."""
+        due = self._due(group.members)
+        stop = self._judge(group.members, due)
         stopped = {t: self.rules.stopping.reason(t) for t in np.flatnonzero(stop).tolist()}
-        self._end(party.members, "early_stopped", stopped)
-        self._halve(party)
-        for i in party.members:
+        self._end(group.members, "early_stopped", stopped)
+        self._halve(group)
+        for i in group.members:
             training = self.members[i].training
             training.compact()
             if training.ended:
                 training.close()
-        party.members = [i for i in party.members if not self.members[i].training.ended]
-        party.evaluation += 1
+        group.members = [i for i in group.members if not self.members[i].training.ended]
+        group.evaluation += 1
 
     def _due(self, members: Sequence[int]) -> Flags:
         """(T,) trials with an evaluation that nobody has looked at."""
@@ -216,12 +216,12 @@ class Clock:
             mean: Numbers = np.where(there, table, 0).sum(axis=1) / there.sum(axis=1)
         return mean
 
-    def _halve(self, party: Party) -> None:
-        halving, at = self.rules.halving, party.evaluation
+    def _halve(self, group: SyncGroup) -> None:
+        halving, at = self.rules.halving, group.evaluation
         if halving is None or not halving.is_due(at):
             return
         alive = np.zeros(len(self.scores), bool)
-        for i in party.members:
+        for i in group.members:
             alive[self.members[i].trial[self.members[i].training.live]] = True
         if not alive.any():
             return
@@ -233,7 +233,7 @@ class Clock:
                     f"{place} of {len(order)} by {self.rules.metric} after {at} evaluations, of"
                     f" which the best {kept} went on"
                 )
-        self._end(party.members, "halved", dropped)
+        self._end(group.members, "halved", dropped)
         total = int(alive.sum())
         self.rungs.append(Rung(at, total, total - len(dropped), tuple(dropped)))
 
@@ -250,9 +250,9 @@ class Clock:
         everyone = range(len(self.members))
         for i in everyone:
             columns = self.members[i].training.columns
-            reading = self.members[i].training.read_late()
-            if reading is not None:
-                self.observer.on_reading(i, columns, reading)
+            evaluation = self.members[i].training.evaluate_late()
+            if evaluation is not None:
+                self.observer.on_evaluation(i, columns, evaluation)
         self._judge(everyone, self._due(everyone))
         for member in self.members:
             every = np.ones(len(member.trial), bool)

@@ -18,7 +18,7 @@ Flags = np.ndarray[Any, np.dtype[np.bool_]]
 
 
 @dataclass
-class EarlyStopping:
+class EarlyStopper:
     """Stop a trial whose metric has not improved by `min_delta` for `patience` evaluations.
 
     Prechelt 1998, "Early stopping — but when?", class UP.
@@ -69,10 +69,10 @@ class EarlyStopping:
         return f"{self.metric[trial]} {happened} in {self.patience[trial]:g} evaluations"
 
 
-def never_stopping(trials: int) -> EarlyStopping:
+def never_stopping(trials: int) -> EarlyStopper:
     """Early stopping of trials that all train to the end of their budgets."""
     zeros = np.zeros(trials)
-    return EarlyStopping([""] * trials, zeros + 1, zeros + np.inf, zeros, zeros > 0)
+    return EarlyStopper([""] * trials, zeros + 1, zeros + np.inf, zeros, zeros > 0)
 
 
 @dataclass(frozen=True)

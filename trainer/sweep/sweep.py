@@ -22,7 +22,7 @@ from trainer.sweep.build import (
 )
 from trainer.sweep.columns import (
     Column,
-    Grounds,
+    DeviceCache,
     RowsOf,
     Sources,
     block_key,
@@ -33,15 +33,15 @@ from trainer.sweep.columns import (
     with_lambda_max,
 )
 from trainer.sweep.fit_memory import Arrangement, arrange, rows_share
-from trainer.sweep.jobs import Crew, enlist, run
-from trainer.sweep.scheduler import Clock, Observer, Rules
+from trainer.sweep.jobs import Jobs, make_jobs, run
+from trainer.sweep.scheduler import Observer, Rules, Scheduler
 from trainer.sweep.stopping import Halving
 
 _MOST_RECORDS = 10_000_000  # of a sweep's step log
 
 
 @dataclass
-class Sweep:
+class SweepRun:
     """All that a run needs to train. A plain run is a sweep of one trial and one repeat.
 
     Attributes:
@@ -49,11 +49,11 @@ class Sweep:
         trials: each with its own spec.
         repeats: R, columns a trial.
         sources: of the rows.
-        grounds: rows on the device.
+        cache: rows on the device.
         first: the first stack's columns, for what all share.
         rules: how trials are judged.
         arrangement: the stacks.
-        crew: the same as members of the clock.
+        jobs: the same as members of the scheduler.
         log_every: steps between records of the step log.
         metrics: the names of an evaluation's metrics; trials on other targets may have a few each.
     """
@@ -62,11 +62,11 @@ class Sweep:
     trials: Sequence[Trial]
     repeats: int
     sources: Sources
-    grounds: Grounds
+    cache: DeviceCache
     first: Columns
     rules: Rules
     arrangement: Arrangement
-    crew: Crew
+    jobs: Jobs
     log_every: int
     metrics: Sequence[str]
 
@@ -82,7 +82,7 @@ class Sweep:
         return self.rules.halving is not None or stops
 
 
-def set_up(spec: Spec, arrays: Mapping[str, Any] | None, device: Device) -> Sweep:
+def set_up(spec: Spec, arrays: Mapping[str, Any] | None, device: Device) -> SweepRun:
     """Read the data and arrange the columns of every trial.
 
     Raises:
@@ -93,33 +93,33 @@ def set_up(spec: Spec, arrays: Mapping[str, Any] | None, device: Device) -> Swee
     trials = with_lambda_max(spec.trials, sources, device)
     columns = lay_out(trials, sources)
     planned = stacks_of(columns)
-    grounds = Grounds(device, rows_share(device))
-    ground = grounds.of(planned[0].rows, planned[0].spec)
-    log_every = _log_every(spec, columns, len(ground.rows))
+    cache = DeviceCache(device, rows_share(device))
+    device_rows = cache.of(planned[0].rows, planned[0].spec)
+    log_every = _log_every(spec, columns, len(device_rows.rows))
     repeats = 1 + max(column.repeat for _, column in columns)
-    first = build([column.spec for column in planned[0].columns], ground, log_every)
-    rules = _rules(spec, trials, ground.prepared.val is not None)
+    first = build([column.spec for column in planned[0].columns], device_rows, log_every)
+    rules = _rules(spec, trials, device_rows.prepared.val is not None)
     metrics = _metrics(trials, rules.metric, sources)
     block = block_key(trials[0].spec)
     same = [trial.spec for trial in trials if block_key(trial.spec) == block]
     for one in {str(one.init): one for one in same}.values():
-        check_init(one, ground.prepared)
-    arrangement = arrange(planned, ground, bool(rules.stopping.restore_best.any()))
+        check_init(one, device_rows.prepared)
+    arrangement = arrange(planned, device_rows, bool(rules.stopping.restore_best.any()))
     if rules.halving is None and not (rules.stopping.watched.any() and repeats > 1):
         # stacks go one after another, and rows that no stack is on need not wait for others
-        grounds.room = arrangement.workers * ground.bytes
-    crew = enlist(arrangement, grounds, rules, log_every)
-    return Sweep(
-        spec, trials, repeats, sources, grounds, first, rules, arrangement, crew, log_every, metrics
+        cache.room = arrangement.threads * device_rows.bytes
+    jobs = make_jobs(arrangement, cache, rules, log_every)
+    return SweepRun(
+        spec, trials, repeats, sources, cache, first, rules, arrangement, jobs, log_every, metrics
     )
 
 
-def train(sweep: Sweep, observer: Observer) -> Clock:
+def train(sweep: SweepRun, observer: Observer) -> Scheduler:
     """Train all stacks of a sweep to their ends."""
-    return run(sweep.crew, sweep.rules, observer, sweep.arrangement)
+    return run(sweep.jobs, sweep.rules, observer, sweep.arrangement)
 
 
-def sweep_line(sweep: Sweep) -> str:
+def sweep_line(sweep: SweepRun) -> str:
     """Trials, repeats, columns and stacks in a line."""
     trials, stacks = len(sweep.trials), len(sweep.arrangement.stacks)
     columns = trials * sweep.repeats

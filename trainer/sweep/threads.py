@@ -24,13 +24,13 @@ def cores() -> int:
     return os.cpu_count() or 1
 
 
-class Workers:
+class Threads:
     """`count` threads; with one of them, tasks run in the caller's own and nothing is limited."""
 
     def __init__(self, count: int) -> None:
         self.count = count
 
-    def __enter__(self) -> Workers:
+    def __enter__(self) -> Threads:
         if self.count > 1:
             self._pool = ThreadPoolExecutor(self.count, thread_name_prefix="stack")
             self._limit = ThreadpoolController().limit(limits=1, user_api="blas")

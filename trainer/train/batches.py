@@ -63,7 +63,7 @@ class RowSet:
     def __len__(self) -> int:
         return int(self.X.shape[0])
 
-    def turned(self, device: Device, X: Array, q: Array, r: Array) -> RowSet:
+    def rotated(self, device: Device, X: Array, q: Array, r: Array) -> RowSet:
         """The same rows in other coordinates X (N, r), all in X's precision.
 
         Args:

@@ -19,7 +19,7 @@ Array = Any
 Numbers = np.ndarray[Any, np.dtype[np.float64]]
 
 
-class Held:
+class HeldOut:
     """The rows of one split on a device, for any number of stacks to be scored on."""
 
     def __init__(self, device: Device, rows: Rows, target_scale: Numbers) -> None:
@@ -39,7 +39,7 @@ class Held:
 class Evaluator:
     """Scores one stack on held rows, in the stack's own buffers."""
 
-    def __init__(self, stack: Stack | SolverStack, held: Held) -> None:
+    def __init__(self, stack: Stack | SolverStack, held: HeldOut) -> None:
         self.stack, self.targets = stack, held.targets
         chunk_rows = min(len(held.rows), stack.chunk_rows)
         self.batches = FullBatch(stack.device, held.rows, chunk_rows)

@@ -22,11 +22,11 @@ from trainer.model import Model, Scratch
 from trainer.model.penalties import add_l2_gradient, soft_threshold
 from trainer.model.step import error, flat, gradient, scores
 from trainer.optim.first_order import OPTIMIZERS
-from trainer.optim.schedules import Schedule
+from trainer.optim.schedules import LrSchedule
 from trainer.train.batches import Batches, Chunk, FullBatch, MiniBatches, RowSet
 from trainer.train.outcomes import Outcome
 from trainer.train.state import State
-from trainer.train.step_record import Log
+from trainer.train.step_record import StepRecorder
 
 Array = Any
 Numbers = np.ndarray[Any, np.dtype[np.float64]]
@@ -53,7 +53,7 @@ class Settings:
     """
 
     optimizer: str
-    schedule: Schedule
+    schedule: LrSchedule
     hyper: Mapping[str, Numbers]
     bias: bool
     batch_size: int | None
@@ -222,7 +222,7 @@ class Stack:
         self._grad = {name: xp.empty(shape, dtype) for name, shape in shapes.items()}
         self._free = {name: xp.empty(shape, dtype) for name, shape in shapes.items()}
         self._total = xp.empty((1, columns), dtype)
-        self._ring = xp.empty((self.stretch, len(Log.names), columns), dtype)
+        self._ring = xp.empty((self.stretch, len(StepRecorder.names), columns), dtype)
         hyper = self.settings.hyper
         self._l2 = self.device.to_device(np.tile(hyper["l2"], outputs), dtype)  # (C·K,)
         self._ones = xp.ones((1, self.shape[0] * outputs), dtype)
@@ -309,7 +309,7 @@ class Stack:
             tables = self._tables(lr, first)
             for slot, step in enumerate(range(first, last + 1)):
                 rows = {name: {key: t[slot] for key, t in tables[name].items()} for name in tables}
-                log = Log(self._ring[slot], self._is_full(step, last))
+                log = StepRecorder(self._ring[slot], self._is_full(step, last))
                 self._step(state, step, rows, log, snapshots(step))
                 if should_stop():
                     break
@@ -326,7 +326,7 @@ class Stack:
         sizes = [self.batches.batch(int(t)) for t in step]
         elements = np.array([part.stop - part.start for part in sizes])[:, None] * self.shape[1]
         with np.errstate(all="ignore"):
-            values = Log.values(logged, elements) | {"lr": lr}
+            values = StepRecorder.values(logged, elements) | {"lr": lr}
         epoch = ((step - 1) // self.steps_per_epoch + 1).astype(np.int32)
         return Records(step, epoch, values)
 
@@ -352,7 +352,7 @@ class Stack:
         state: State,
         step: int,
         rows: Mapping[str, Mapping[str, Array]],
-        log: Log,
+        log: StepRecorder,
         snapshot: Snapshot | None,
     ) -> None:
         xp, grad, free = self.device.xp, self._grad, self._free
@@ -389,7 +389,7 @@ class Stack:
         state: State,
         chunk: Chunk,
         into: Mapping[str, Array],
-        log: Log,
+        log: StepRecorder,
         snapshot: Snapshot | None,
     ) -> None:
         """Scores, error and gradients of some rows; the gradients overwrite `into`."""

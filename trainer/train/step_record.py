@@ -15,7 +15,7 @@ Array = Any
 Numbers = np.ndarray[Any, np.dtype[np.float64]]
 
 
-class Log:
+class StepRecorder:
     """One slot of the ring: views (K,) that a step adds to, all zero before it.
 
     A slot that is not `full` takes the loss alone.

@@ -27,7 +27,7 @@ _CROWDED = 0.75  # of a stack's width: with fewer columns alive the others leave
 
 
 @dataclass(frozen=True)
-class Reading:
+class Evaluation:
     """One evaluation of a stack.
 
     Attributes:
@@ -52,18 +52,18 @@ class Stretch:
         records: the log of its steps.
         counts: (S, K), False after a column's end.
         snapshots: the full arrays of some steps.
-        reading: the evaluation at its end, or None.
+        evaluation: the evaluation at its end, or None.
     """
 
     columns: Indices
     records: Records
     counts: Flags
     snapshots: list[Snapshot]
-    reading: Reading | None
+    evaluation: Evaluation | None
 
 
 @dataclass
-class Fit:
+class StackResult:
     """What came of the K columns that a stack began with.
 
     Attributes:
@@ -138,7 +138,7 @@ class Training:
         self._latest: dict[str, Numbers] = {}  # (K,) of each column's last evaluation
         self._evaluated = np.full(count, -1)  # the step of it; -1 without one
         self.unseen = np.zeros(count, bool)
-        self.result = Fit(
+        self.result = StackResult(
             [None] * count,
             step=np.zeros(count),
             read=np.zeros(count, bool),
@@ -174,7 +174,7 @@ class Training:
         self.state = self.state.moved(move)
         self._best = {name: move(array) for name, array in self._best.items()}
 
-    # --- the clock's questions ---
+    # --- the scheduler's questions ---
 
     @property
     def live(self) -> Flags:
@@ -201,7 +201,7 @@ class Training:
         """(K,) a metric of each column's last evaluation; NaN without one."""
         return self._latest.get(name, np.full(len(self.result.outcomes), np.nan))
 
-    # --- the clock's orders ---
+    # --- the scheduler's orders ---
 
     def advance(self, should_stop: Callable[[], object] = lambda: False) -> Stretch:
         """Run to the next pause: an evaluation, a snapshot to hand over, or the stack's own."""
@@ -226,8 +226,8 @@ class Training:
         for at in np.flatnonzero(live & ~unbroken[-1]).tolist():
             self._diverge(at, int(records.step[unbroken[:, at].sum()]))
         due = state.live & ((state.step % self.every == 0) | self.stack.settled(state))
-        reading = self._read(due) if due.any() else None
-        return Stretch(columns, records, counts, snapshots, reading)
+        evaluation = self._read(due) if due.any() else None
+        return Stretch(columns, records, counts, snapshots, evaluation)
 
     def count(self, better: Flags) -> None:
         """Let the last evaluation of these columns (K,) be the one that counts."""
@@ -255,7 +255,7 @@ class Training:
         if self.begun:
             self.state.live &= self.live[self.columns]
 
-    def read_late(self) -> Reading | None:
+    def evaluate_late(self) -> Evaluation | None:
         """Evaluate what has trained since its last evaluation: metrics of the weights there are."""
         if not self.open:
             return None
@@ -316,7 +316,7 @@ class Training:
         last = len(loss) - 1 - read[::-1].argmax(axis=0)
         self.result.grad_norm[self.columns[some]] = norms[last[some], np.flatnonzero(some)]
 
-    def _read(self, due: Flags) -> Reading:
+    def _read(self, due: Flags) -> Evaluation:
         """Evaluate; columns that are not finite diverge, those at the end of a budget finish."""
         state, step = self.state, self.state.step
         taken = self.stack.taken(state).astype(np.int64)  # (K,)
@@ -339,7 +339,7 @@ class Training:
         self.unseen[where] = True
         for at in np.flatnonzero(due & self.stack.settled(state)).tolist():
             self._end_as(at, self.stack.ending(state, at))
-        return Reading(-(-step // self.every), taken, metrics, due)
+        return Evaluation(-(-step // self.every), taken, metrics, due)
 
     def _finite_weights(self) -> Flags:
         xp, state = self.stack.device.xp, self.state

@@ -20,14 +20,14 @@ from trainer.runs.writer import (
     WEIGHTS,
     RunFolder,
 )
-from trainer.sweep.refit import Model, first_models, refit_models, refit_of
+from trainer.sweep.refit import TrialModel, first_models, refit_models, refit_of
 from trainer.sweep.results import trial_results
-from trainer.sweep.scheduler import Clock
+from trainer.sweep.scheduler import Scheduler
 from trainer.sweep.select import Chosen, TrialResult, choose, rank
-from trainer.sweep.sweep import Sweep
+from trainer.sweep.sweep import SweepRun
 from trainer.wording.closing import commands, run_words, sweep_words
 from trainer.wording.opening import mend_divergence
-from trainer.workflow.recorder import Silent
+from trainer.workflow.recorder import NullObserver
 from trainer.workflow.result_tables import (
     best_yaml,
     group_rows,
@@ -40,10 +40,10 @@ from trainer.workflow.result_tables import (
 _BLOWN_UP = 10  # times the first batch's loss, which is one batch's and so may be far off by chance
 
 
-def finish(
+def write_outputs(
     folder: RunFolder,
-    sweep: Sweep,
-    clock: Clock,
+    sweep: SweepRun,
+    scheduler: Scheduler,
     terminal: Terminal,
     should_stop: Callable[[], int | None],
 ) -> str:
@@ -64,14 +64,14 @@ def finish(
         with folder.spared(WEIGHTS):
             _write_all_weights(folder, sweep)
     chosen = choose(trials, spec, metric)
-    models = _models(sweep, chosen, Silent(should_stop), terminal)
+    models = _models(sweep, chosen, NullObserver(should_stop), terminal)
     tests = {trial: _test_metrics(model) for trial, model in models.items()}
     if chosen.groups:
         with folder.spared(GROUPS):
             folder.write_groups(group_rows(chosen, sweep.metrics, tests))
     model = models.get(chosen.best.number) if chosen.best else None
     refit = _refit(chosen, model)
-    told = results(chosen, ranked, spec, sweep.repeats, tests, refit, clock.rungs)
+    told = results(chosen, ranked, spec, sweep.repeats, tests, refit, scheduler.rungs)
     with folder.spared(RESULTS):
         folder.write_results(told)
     if chosen.best is None or model is None:
@@ -88,10 +88,10 @@ def finish(
     return "interrupted" if interrupted else "finished"
 
 
-def _write_solvers(folder: RunFolder, sweep: Sweep) -> None:
+def _write_solvers(folder: RunFolder, sweep: SweepRun) -> None:
     """Say in the manifest which solvers there were and why, and for how many columns."""
     counts: Counter[tuple[str, str]] = Counter()
-    for planned, facts in zip(sweep.crew.planned, sweep.crew.facts, strict=True):
+    for planned, facts in zip(sweep.jobs.planned, sweep.jobs.facts, strict=True):
         if facts is not None and facts.solver is not None:
             counts[facts.solver] += len(planned.columns)
     if counts:
@@ -99,7 +99,9 @@ def _write_solvers(folder: RunFolder, sweep: Sweep) -> None:
         folder.update_manifest(solver=told)
 
 
-def _models(sweep: Sweep, chosen: Chosen, observer: Silent, terminal: Terminal) -> dict[int, Model]:
+def _models(
+    sweep: SweepRun, chosen: Chosen, observer: NullObserver, terminal: Terminal
+) -> dict[int, TrialModel]:
     """The models of the chosen trial and of the groups' winners, by trial."""
     winners = {group.trial.number: group.trial for group in chosen.groups}
     if chosen.best is not None:
@@ -120,14 +122,14 @@ def _models(sweep: Sweep, chosen: Chosen, observer: Silent, terminal: Terminal) 
     return models | refitted
 
 
-def _refit(chosen: Chosen, model: Model | None) -> dict[str, Any] | None:
+def _refit(chosen: Chosen, model: TrialModel | None) -> dict[str, Any] | None:
     if model is None or model.refit is None or chosen.best is None:
         return None
     return {"rows": model.refit, "epochs": chosen.best.best_epoch}
 
 
 def _end_without_model(
-    folder: RunFolder, sweep: Sweep, ranked: Sequence[TrialResult], terminal: Terminal
+    folder: RunFolder, sweep: SweepRun, ranked: Sequence[TrialResult], terminal: Terminal
 ) -> str:
     """Say why no trial has a model; return the status of the run."""
     if any(trial.status == "interrupted" for trial in ranked):
@@ -144,9 +146,9 @@ def _end_without_model(
     return status
 
 
-def _write_all_weights(folder: RunFolder, sweep: Sweep) -> None:
+def _write_all_weights(folder: RunFolder, sweep: SweepRun) -> None:
     """The weights of every column that has trained."""
-    there = [m for m in sweep.crew.members if m.training.result.weights is not None]
+    there = [m for m in sweep.jobs.members if m.training.result.weights is not None]
     weights = [np.asarray(member.training.result.weights) for member in there]
     bias = [np.asarray(member.training.result.bias) for member in there]
     if len({array.shape[:2] for array in weights}) != 1:  # other features in other trials
@@ -159,7 +161,7 @@ def _write_all_weights(folder: RunFolder, sweep: Sweep) -> None:
     )
 
 
-def _write_model(folder: RunFolder, model: Model) -> None:
+def _write_model(folder: RunFolder, model: TrialModel) -> None:
     """Write a model and its predictions on val and test."""
     with folder.spared("model"):
         model.fitted.save(folder.path)
@@ -170,7 +172,7 @@ def _write_model(folder: RunFolder, model: Model) -> None:
         folder.write_predictions(table)
 
 
-def _test_metrics(model: Model) -> dict[str, float]:
+def _test_metrics(model: TrialModel) -> dict[str, float]:
     found: dict[str, float] = {}
     for rows in model.prepared.tests:
         prefix = "test" if rows.name == "test" else f"test_{rows.name}"
@@ -179,7 +181,7 @@ def _test_metrics(model: Model) -> dict[str, float]:
     return found
 
 
-def _warn(folder: RunFolder, sweep: Sweep, best: TrialResult, terminal: Terminal) -> None:
+def _warn(folder: RunFolder, sweep: SweepRun, best: TrialResult, terminal: Terminal) -> None:
     """Say where the chosen trial's training loss went up."""
     first, last = _first_losses(sweep, best.number), best.metrics.get("train_loss", np.nan)
     if last > _BLOWN_UP * max(first, default=np.inf):
@@ -190,9 +192,9 @@ def _warn(folder: RunFolder, sweep: Sweep, best: TrialResult, terminal: Terminal
         terminal.summary([("warning", warning)])
 
 
-def _first_losses(sweep: Sweep, trial: int) -> list[float]:
+def _first_losses(sweep: SweepRun, trial: int) -> list[float]:
     return [
         loss
-        for member in sweep.crew.members
+        for member in sweep.jobs.members
         for loss in member.training.result.first_loss[member.trial == trial].tolist()
     ]

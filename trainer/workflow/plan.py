@@ -20,7 +20,7 @@ from trainer.solvers.hessians import hessian_bytes
 from trainer.solvers.solver import SolverStack
 from trainer.sweep.build import build, initial_state, steps_per_unit
 from trainer.sweep.columns import Planned
-from trainer.sweep.sweep import Sweep, set_up
+from trainer.sweep.sweep import SweepRun, set_up
 from trainer.train.evaluate import Evaluator
 from trainer.train.stack import Stack
 from trainer.train.state import State
@@ -90,14 +90,14 @@ class Cost:
     iteration: Iteration | None = None
 
 
-def _cost(sweep: Sweep, planned: Planned) -> Cost:
+def _cost(sweep: SweepRun, planned: Planned) -> Cost:
     """Build a stack and time one step, or a solver's pass over the rows, and one evaluation."""
     spec = planned.spec
-    ground = sweep.grounds.of(planned.rows, spec)
-    columns = build([column.spec for column in planned.columns], ground, sweep.log_every)
+    device_rows = sweep.cache.of(planned.rows, spec)
+    columns = build([column.spec for column in planned.columns], device_rows, sweep.log_every)
     stack = columns.stack()
     state = initial_state(columns, stack)
-    evaluator = Evaluator(stack, ground.held) if ground.held else None
+    evaluator = Evaluator(stack, device_rows.held) if device_rows.held else None
     budget = columns.budget
     steps = int(budget.max())
     iteration = _iteration(stack, state) if isinstance(stack, SolverStack) else None
@@ -176,9 +176,9 @@ def _seconds(action: Callable[[], object]) -> float:
     return time.perf_counter() - start
 
 
-def _seconds_of(sweep: Sweep, costs: list[Cost]) -> float:
+def _seconds_of(sweep: SweepRun, costs: list[Cost]) -> float:
     """Of all stacks, side by side; a refit is one column and little beside them."""
-    return sum(cost.seconds for cost in costs) / sweep.arrangement.workers
+    return sum(cost.seconds for cost in costs) / sweep.arrangement.threads
 
 
 def _steps(costs: list[Cost]) -> str:
@@ -194,14 +194,14 @@ def _steps(costs: list[Cost]) -> str:
     return " and ".join(told)
 
 
-def _iterations(sweep: Sweep, costs: list[Cost]) -> str:
+def _iterations(sweep: SweepRun, costs: list[Cost]) -> str:
     """Of solvers: what one iteration of all their columns takes."""
     solvers = [cost.iteration for cost in costs if cost.iteration]
     if not solvers:
         return ""
-    workers = sweep.arrangement.workers
-    told = f"{_short(sum(one.rows for one in solvers) / workers)} an iteration (timed)"
-    hessians = sum(one.hessians for one in solvers) / workers
+    threads = sweep.arrangement.threads
+    told = f"{_short(sum(one.rows for one in solvers) / threads)} an iteration (timed)"
+    hessians = sum(one.hessians for one in solvers) / threads
     if hessians:
         start = min(one.hessians_from for one in solvers if one.hessians)
         told += f" and {_short(hessians)} for its Hessians (estimated from their operations)"
@@ -209,31 +209,31 @@ def _iterations(sweep: Sweep, costs: list[Cost]) -> str:
     return f", usually far less; {told}"
 
 
-def _peak(sweep: Sweep, costs: list[Cost]) -> int:
+def _peak(sweep: SweepRun, costs: list[Cost]) -> int:
     """Bytes at the run's peak: those of now, with one stack built, and what comes to it."""
     now = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-    arrangement, ground = sweep.arrangement, sweep.first.ground
+    arrangement, device_rows = sweep.arrangement, sweep.first.device_rows
     at_once = arrangement.at_once(sweep.in_step)
     others = (at_once - 1) * arrangement.bytes
     held = len({one.rows.key for one in arrangement.stacks[:at_once]})
-    rows = (held - 1) * min(ground.bytes, int(sweep.grounds.room))
-    D, C = int(ground.rows.X.shape[1]), len(ground.prepared.encoder.outputs)
+    rows = (held - 1) * min(device_rows.bytes, int(sweep.cache.room))
+    D, C = int(device_rows.rows.X.shape[1]), len(device_rows.prepared.encoder.outputs)
     columns = sum(len(one.columns) for one in arrangement.stacks)
-    results = columns * (D + 1) * C * ground.rows.X.dtype.itemsize
+    results = columns * (D + 1) * C * device_rows.rows.X.dtype.itemsize
     tables = sum(cost.evaluations for cost in costs) * _EVALUATION
     tables += min(2 * sum(cost.log for cost in costs), _ROW_GROUPS)
     hessians = max(cost.iteration.bytes if cost.iteration else 0 for cost in costs)
     return int(now + others + hessians + rows + results + tables + _written_later(sweep) + _REPORT)
 
 
-def _written_later(sweep: Sweep) -> int:
+def _written_later(sweep: SweepRun) -> int:
     """Bytes of the predictions that the end of a run makes: scores, probabilities and the table."""
     prepared = sweep.first.prepared
     held = [rows for rows in (prepared.val, *prepared.tests) if rows is not None]
     return sum(len(rows) for rows in held) * (len(prepared.encoder.outputs) + 2) * 8 * 3
 
 
-def _snapshots(sweep: Sweep, costs: list[Cost]) -> str:
+def _snapshots(sweep: SweepRun, costs: list[Cost]) -> str:
     """What log.gradients adds: a file a snapshot and stack."""
     count = sum(cost.files for cost in costs)
     total = sum(cost.file_bytes for cost in costs)

@@ -11,9 +11,9 @@ import numpy as np
 from trainer.console.progress import SweepProgress
 from trainer.console.terminal import Progress
 from trainer.runs.writer import RunFolder
-from trainer.sweep.scheduler import Clock
-from trainer.sweep.sweep import Sweep
-from trainer.train.training import Indices, Reading, Stretch
+from trainer.sweep.scheduler import Scheduler
+from trainer.sweep.sweep import SweepRun
+from trainer.train.training import Evaluation, Indices, Stretch
 from trainer.wording.closing import settings_text
 from trainer.workflow.result_tables import history_rows
 
@@ -21,7 +21,7 @@ Numbers = np.ndarray[Any, np.dtype[np.float64]]
 _TOP = 5
 
 
-class Silent:
+class NullObserver:
     """An observer that only ends: of a refit, which leaves nothing but its weights."""
 
     def __init__(self, should_stop: Callable[[], int | None]) -> None:
@@ -30,10 +30,10 @@ class Silent:
     def on_stretch(self, stack: int, stretch: Stretch) -> None:
         """Nothing to do."""
 
-    def on_reading(self, stack: int, columns: Indices, reading: Reading) -> None:
+    def on_evaluation(self, stack: int, columns: Indices, evaluation: Evaluation) -> None:
         """Nothing to do."""
 
-    def on_round(self, clock: Clock) -> None:
+    def on_round(self, scheduler: Scheduler) -> None:
         """Nothing to do."""
 
     def should_stop(self) -> bool:
@@ -41,23 +41,23 @@ class Silent:
         return self._asked() is not None
 
 
-class Watch(Silent):
+class Recorder(NullObserver):
     """Writes down what happens while stacks train."""
 
     def __init__(
-        self, sweep: Sweep, folder: RunFolder, should_stop: Callable[[], int | None]
+        self, sweep: SweepRun, folder: RunFolder, should_stop: Callable[[], int | None]
     ) -> None:
         super().__init__(should_stop)
-        self.crew, self.folder, self.every = sweep.crew, folder, sweep.log_every
+        self.jobs, self.folder, self.every = sweep.jobs, folder, sweep.log_every
 
     def on_stretch(self, stack: int, stretch: Stretch) -> None:
         """Append to the log of steps; write steps in full, their rows numbered as in the source."""
-        member, facts = self.crew.members[stack], self.crew.facts[stack]
+        member, facts = self.jobs.members[stack], self.jobs.facts[stack]
         assert facts is not None
         for snapshot in stretch.snapshots:
             arrays = snapshot.arrays
             arrays["rows"] = facts.index[arrays["rows"]]
-            several = len(self.crew.members) > 1
+            several = len(self.jobs.members) > 1
             with self.folder.spared("gradients"):
                 self.folder.write_gradients(snapshot.step, arrays, stack if several else None)
         records = stretch.records
@@ -68,23 +68,23 @@ class Watch(Silent):
         with self.folder.spared("steps"):
             self.folder.append_steps(step, epoch, values, trial, repeat, stretch.counts[due])
 
-    def on_reading(self, stack: int, columns: Indices, reading: Reading) -> None:
+    def on_evaluation(self, stack: int, columns: Indices, evaluation: Evaluation) -> None:
         """Append to history.csv."""
-        member, facts = self.crew.members[stack], self.crew.facts[stack]
+        member, facts = self.jobs.members[stack], self.jobs.facts[stack]
         assert facts is not None
-        epoch = -(-reading.step // facts.steps_per_epoch)
+        epoch = -(-evaluation.step // facts.steps_per_epoch)
         trial, repeat = member.trial[columns], member.repeat[columns]
         self.folder.append_history(
-            history_rows(reading.step, epoch, reading.metrics, reading.due, trial, repeat)
+            history_rows(evaluation.step, epoch, evaluation.metrics, evaluation.due, trial, repeat)
         )
 
 
-class RunWatch(Watch):
+class RunRecorder(Recorder):
     """Shows one column's steps."""
 
     def __init__(
         self,
-        sweep: Sweep,
+        sweep: SweepRun,
         folder: RunFolder,
         should_stop: Callable[[], int | None],
         progress: Progress,
@@ -99,27 +99,27 @@ class RunWatch(Watch):
         self._at = int(stretch.records.step[-1]), float(stretch.records.values["loss"][-1, 0])
         self._show(None, None)
 
-    def on_reading(self, stack: int, columns: Indices, reading: Reading) -> None:
+    def on_evaluation(self, stack: int, columns: Indices, evaluation: Evaluation) -> None:
         """Show the evaluation."""
-        super().on_reading(stack, columns, reading)
-        others = (n for n in reading.metrics if n not in ("train_loss", "val_loss"))
+        super().on_evaluation(stack, columns, evaluation)
+        others = (n for n in evaluation.metrics if n not in ("train_loss", "val_loss"))
         name = next(others, "train_loss")
-        self._at = int(reading.step[0]), float(reading.metrics["train_loss"][0])
-        self._show(name, float(reading.metrics[name][0]))
+        self._at = int(evaluation.step[0]), float(evaluation.metrics["train_loss"][0])
+        self._show(name, float(evaluation.metrics[name][0]))
 
     def _show(self, name: str | None, value: float | None) -> None:
         step, loss = self._at
-        facts = self.crew.facts[0]
+        facts = self.jobs.facts[0]
         assert facts is not None
         self.progress.update(step, -(-step // facts.steps_per_epoch), loss, name, value)
 
 
-class SweepWatch(Watch):
+class SweepRecorder(Recorder):
     """Shows how far a sweep is, what has become of its trials, and the best so far."""
 
     def __init__(
         self,
-        sweep: Sweep,
+        sweep: SweepRun,
         folder: RunFolder,
         should_stop: Callable[[], int | None],
         progress: SweepProgress,
@@ -127,14 +127,14 @@ class SweepWatch(Watch):
         super().__init__(sweep, folder, should_stop)
         self.sweep, self.progress = sweep, progress
 
-    def on_round(self, clock: Clock) -> None:
+    def on_round(self, scheduler: Scheduler) -> None:
         """Show how far it is."""
-        self.progress.update(self._done, self._counts, lambda: self._top(clock))
+        self.progress.update(self._done, self._counts, lambda: self._top(scheduler))
 
     def _done(self) -> float:
         """Columns that are done, those in training by their share of their budgets."""
         done = 0.0
-        for member in self.crew.members:
+        for member in self.jobs.members:
             training = member.training
             live = training.live
             done += len(live) - live.sum()
@@ -146,7 +146,7 @@ class SweepWatch(Watch):
     def _counts(self) -> Counter[str]:
         """How many trials are alive, finished, …; of a trial's columns the worst off tells."""
         statuses: dict[int, str] = {}
-        for member in self.crew.members:
+        for member in self.jobs.members:
             for trial, outcome in zip(
                 member.trial.tolist(), member.training.result.outcomes, strict=True
             ):
@@ -155,9 +155,9 @@ class SweepWatch(Watch):
                     statuses[trial] = status
         return Counter(statuses.values())
 
-    def _top(self, clock: Clock) -> list[tuple[str, float, float | None]]:
+    def _top(self, scheduler: Scheduler) -> list[tuple[str, float, float | None]]:
         """The best trials so far: settings, mean and standard deviation over repeats."""
-        scores, sign = clock.scores, clock.rules.sign
+        scores, sign = scheduler.scores, scheduler.rules.sign
         read = ~np.isnan(scores)
         some = read.any(axis=1)
         count = read.sum(axis=1)

@@ -17,12 +17,12 @@ from trainer.errors import DiskError, TrainerError
 from trainer.report import write_report
 from trainer.runs.location import check_free
 from trainer.runs.writer import LOG, RunFolder
-from trainer.sweep.scheduler import Clock
-from trainer.sweep.sweep import Sweep, set_up, sweep_line, train
+from trainer.sweep.scheduler import Scheduler
+from trainer.sweep.sweep import SweepRun, set_up, sweep_line, train
 from trainer.wording.opening import data_line, objective_line, spec_line
 from trainer.workflow.loaded import Run
-from trainer.workflow.outputs import finish
-from trainer.workflow.recorder import RunWatch, SweepWatch
+from trainer.workflow.outputs import write_outputs
+from trainer.workflow.recorder import RunRecorder, SweepRecorder
 
 SpecLike = Spec | Mapping[str, Any] | str | os.PathLike[str]
 
@@ -125,8 +125,8 @@ def _carry_out(
         told += [("sweep", sweep_line(sweep))] if sweep.is_sweep else []
         terminal.summary([*told, ("folder", folder.path)])
         _write_start(folder, spec, sweep, command)
-        clock = _train(sweep, folder, terminal, should_stop)
-        status = finish(folder, sweep, clock, terminal, should_stop)
+        scheduler = _train(sweep, folder, terminal, should_stop)
+        status = write_outputs(folder, sweep, scheduler, terminal, should_stop)
         refusal = _refusal(lambda: folder.close(status))
     # the page shows what there is, whatever the disk refused before
     if (refused := _refusal(lambda: _draw(folder, terminal))) is not None:
@@ -189,8 +189,8 @@ def _closing(folder: RunFolder) -> Iterator[None]:
         raise
 
 
-def _write_start(folder: RunFolder, spec: Spec, sweep: Sweep, command: str | None) -> None:
-    prepared, device = sweep.first.prepared, sweep.first.ground.device
+def _write_start(folder: RunFolder, spec: Spec, sweep: SweepRun, command: str | None) -> None:
+    prepared, device = sweep.first.prepared, sweep.first.device_rows.device
     config = spec.to_yaml()
     folder.write_input(spec.source_text if spec.source_text is not None else config)
     folder.write_config(config)
@@ -211,13 +211,13 @@ def _write_start(folder: RunFolder, spec: Spec, sweep: Sweep, command: str | Non
 
 
 def _train(
-    sweep: Sweep, folder: RunFolder, terminal: Terminal, should_stop: Callable[[], int | None]
-) -> Clock:
+    sweep: SweepRun, folder: RunFolder, terminal: Terminal, should_stop: Callable[[], int | None]
+) -> Scheduler:
     """Train all stacks, with one column as a run shows itself, with more as a sweep does."""
     if not sweep.is_sweep:
         steps, per_epoch = int(sweep.first.budget[0]), sweep.first.steps_per_epoch
         with terminal.progress(steps, -(-steps // per_epoch)) as progress:
-            return train(sweep, RunWatch(sweep, folder, should_stop, progress))
+            return train(sweep, RunRecorder(sweep, folder, should_stop, progress))
     columns = len(sweep.trials) * sweep.repeats
     with terminal.sweep_progress(columns, sweep.rules.metric) as progress:
-        return train(sweep, SweepWatch(sweep, folder, should_stop, progress))
+        return train(sweep, SweepRecorder(sweep, folder, should_stop, progress))

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from trainer.data.frame import Column, Labels, group_codes, labels_of, row_number
+from trainer.data.frame import ColumnData, Labels, group_codes, labels_of, row_number
 from trainer.data.rows import Array, Label, label_text
 from trainer.errors import DataError
 from trainer.text.suggest import quote
@@ -35,7 +35,7 @@ class ColumnReader:
     text_file: bool = False
     """Whether cells are text that may be numbers, and some words mean missing."""
 
-    def either(self, column: Any, name: str) -> Column:
+    def either(self, column: Any, name: str) -> ColumnData:
         """Numbers where the column is, else text."""
         import pyarrow.types as types
 

@@ -7,12 +7,12 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from trainer.data.frame import Column, Frame, Labels, Stacked
+from trainer.data.frame import ColumnData, Frame, Labels, Stacked
 from trainer.data.rows import Array, Label, label_text
 from trainer.errors import DataError
 
 
-def join(first: Frame, second: Frame) -> Frame:
+def concat(first: Frame, second: Frame) -> Frame:
     """The rows of both; matrices stay where they are, perhaps in their files.
 
     Args:
@@ -39,14 +39,14 @@ def join(first: Frame, second: Frame) -> Frame:
     )
 
 
-def _features(first: Frame, second: Frame) -> Array | Stacked | tuple[Column, ...]:
+def _features(first: Frame, second: Frame) -> Array | Stacked | tuple[ColumnData, ...]:
     if isinstance(first.features, np.ndarray) and isinstance(second.features, np.ndarray):
         return Stacked(first.features, second.features)
     pairs = zip(_columns(first), _columns(second), strict=True)
     return tuple(_column(above, below) for above, below in pairs)
 
 
-def _columns(frame: Frame) -> tuple[Column, ...]:
+def _columns(frame: Frame) -> tuple[ColumnData, ...]:
     """The columns of a frame; a matrix in files may match a table of numbers."""
     if isinstance(frame.features, tuple):
         return frame.features
@@ -54,7 +54,7 @@ def _columns(frame: Frame) -> tuple[Column, ...]:
     return tuple(whole[:, d] for d in range(whole.shape[1]))
 
 
-def _column(above: Column, below: Column) -> Column:
+def _column(above: ColumnData, below: ColumnData) -> ColumnData:
     if isinstance(above, Labels) and isinstance(below, Labels):
         return _labels(above, below)
     assert not isinstance(above, Labels)

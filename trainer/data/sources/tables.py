@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from trainer.data.frame import Column, Frame, Labels, Like, check_names
+from trainer.data.frame import ColumnData, Frame, Labels, Like, check_names
 from trainer.data.rows import Array
 from trainer.data.sources import csv_text
 from trainer.data.sources.column_roles import (
@@ -180,7 +180,7 @@ def _frame(
     if roles.group:
         group = reader.groups(columns.pop(roles.group), roles.group)
     texts = like.text if like else frozenset(roles.categorical)
-    converted: list[Column] = []
+    converted: list[ColumnData] = []
     for name in features:
         column = columns.pop(name)
         if name in texts:

@@ -10,30 +10,30 @@ import numpy as np
 from trainer.data.frame import Frame
 from trainer.data.sources.read import Source
 from trainer.data.splits.folds import FOLDS, fold_of_groups, fold_of_rows
-from trainer.data.splits.holdout import Apart, set_apart
-from trainer.data.splits.row_split import Part, class_codes, counted, scarcest
+from trainer.data.splits.holdout import Holdout, hold_out
+from trainer.data.splits.row_split import RowSplit, class_codes, counted, scarcest
 from trainer.errors import DataError
 
 if TYPE_CHECKING:
     from trainer.config.schema.spec import Spec
 
 
-def fold_parts(source: Source, spec: Spec, folds: int, times: int) -> Iterator[Part]:
+def fold_splits(source: Source, spec: Spec, folds: int, times: int) -> Iterator[RowSplit]:
     """Folds of the plain run's training rows, time by time.
 
     Raises:
         DataError: fewer rows, groups or rows of a class than folds; a val of its own.
     """
-    apart, frame = set_apart(source, spec), source.frame
-    if len(apart.val) or "val" in source.held:
+    holdout, frame = hold_out(source, spec), source.frame
+    if len(holdout.val) or "val" in source.held:
         given = "data['val']" if source.passed else "data.val"
         raise DataError(
             f"repeat.folds: {folds} folds hold out their own rows, and {given} is given as well;"
             " leave one of them out"
         )
-    _check(frame, apart, folds)
-    rows = apart.train
-    codes = None if apart.codes is None else apart.codes[rows]
+    _check(frame, holdout, folds)
+    rows = holdout.train
+    codes = None if holdout.codes is None else holdout.codes[rows]
     for time in range(times):
         seed, stream = spec.data.seed, FOLDS + time
         if frame.group is None:
@@ -44,22 +44,22 @@ def fold_parts(source: Source, spec: Spec, folds: int, times: int) -> Iterator[P
         for fold in range(folds):
             is_held = fold_of == fold
             name = f"fold {fold + 1} of {folds}" + f", time {time + 1}" * (times > 1)
-            yield Part(name, rows[~is_held], rows[is_held], ("fold", folds, time, fold))
+            yield RowSplit(name, rows[~is_held], rows[is_held], ("fold", folds, time, fold))
 
 
-def _check(frame: Frame, apart: Apart, folds: int) -> None:
-    found = {"row": (len(apart.train), frame.where)}
+def _check(frame: Frame, holdout: Holdout, folds: int) -> None:
+    found = {"row": (len(holdout.train), frame.where)}
     if frame.group is not None:
-        found["group"] = (len(np.unique(frame.group[apart.train])), frame.group_where)
+        found["group"] = (len(np.unique(frame.group[holdout.train])), frame.group_where)
     for of, (number, where) in found.items():
         if number < folds:
             raise DataError(
                 f"repeat.folds: {folds} folds of {counted(number, of)} in {where};"
                 f" {_at_most(number, f'{of}s')} are right"
             )
-    if apart.codes is None:
+    if holdout.codes is None:
         return
-    label, rows = scarcest(class_codes(frame, apart.target, apart.train), apart.target)
+    label, rows = scarcest(class_codes(frame, holdout.target, holdout.train), holdout.target)
     if rows < folds:
         raise DataError(
             f"repeat.folds: {folds} folds, and the class {label} has {counted(rows, 'row')} for"

@@ -9,31 +9,31 @@ from trainer.data.frame import Frame
 from trainer.data.rows import IntArray
 from trainer.data.sources.read import Source
 from trainer.data.splits.folds import DRAWS, VAL_DRAWS, draw
-from trainer.data.splits.holdout import Apart, set_apart, usable
-from trainer.data.splits.row_split import Part, class_codes, counted, scarcest
+from trainer.data.splits.holdout import Holdout, hold_out, usable
+from trainer.data.splits.row_split import RowSplit, class_codes, counted, scarcest
 from trainer.errors import DataError
 
 if TYPE_CHECKING:
     from trainer.config.schema.spec import Spec
 
 
-def draw_parts(
+def draw_splits(
     source: Source, spec: Spec, k: int, tries: int, val_k: Literal["none"] | int
-) -> Iterator[Part]:
+) -> Iterator[RowSplit]:
     """Draws from the plain run's training rows, by the run's seed and the number of the draw.
 
     Raises:
         DataError: no single-label classes, or a class with fewer rows than are to be drawn.
     """
-    apart, frame = set_apart(source, spec), source.frame
-    if apart.target.kind != "labels":
+    holdout, frame = hold_out(source, spec), source.frame
+    if holdout.target.kind != "labels":
         raise DataError(
             f"repeat.few_shot: draws rows of each class, and {frame.target_where} has no"
             " single-label classes; repeat.folds is right for it"
         )
-    rows = _drawable(frame, apart.train)
-    codes = class_codes(frame, apart.target, rows)
-    label, found = scarcest(codes, apart.target)
+    rows = _drawable(frame, holdout.train)
+    codes = class_codes(frame, holdout.target, rows)
+    label, found = scarcest(codes, holdout.target)
     if found < k:
         weighted = " with a weight" if frame.weight is not None else ""
         raise DataError(
@@ -45,26 +45,26 @@ def draw_parts(
         drawn = rows[draw(codes, k, seed=spec.seed, stream=DRAWS + number)]
         val, of_own = (None, None)
         if val_k != "none":
-            val, of_own = _drawn_val(source, spec, apart, val_k, number)
+            val, of_own = _drawn_val(source, spec, holdout, val_k, number)
         key = ("draw", k, val_k, spec.seed, number)
-        yield Part(f"draw {number + 1}", drawn, val, key, of_own)
+        yield RowSplit(f"draw {number + 1}", drawn, val, key, of_own)
 
 
 def _drawn_val(
-    source: Source, spec: Spec, apart: Apart, k: int, number: int
+    source: Source, spec: Spec, holdout: Holdout, k: int, number: int
 ) -> tuple[IntArray | None, IntArray | None]:
     """The rows of val that a draw takes: of the training source, or of val's own."""
     own = source.held.get("val")
     frame = source.frame if own is None else own
-    rows = apart.val if own is None else usable(source, own, spec.data.missing)
+    rows = holdout.val if own is None else usable(source, own, spec.data.missing)
     if not len(rows):
         raise DataError(
             f"repeat.few_shot.val_k: {k} rows of each class of val, and there is no val; set"
             " data.val, or val_k: none"
         )
     rows = _drawable(frame, rows)
-    codes = class_codes(frame, apart.target, rows)
-    label, found = scarcest(codes, apart.target, absent=False)
+    codes = class_codes(frame, holdout.target, rows)
+    label, found = scarcest(codes, holdout.target, absent=False)
     if found < k:
         raise DataError(
             f"repeat.few_shot.val_k: {k} rows of each class of val, and the class {label} has"

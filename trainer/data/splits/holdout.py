@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, eq=False)
-class Apart:
+class Holdout:
     """Ascending rows of the training source: those of each split, each row once."""
 
     usable: IntArray
@@ -38,7 +38,7 @@ class Apart:
     """(rows of the source,) class codes where splits are stratified."""
 
 
-def set_apart(source: Source, spec: Spec) -> Apart:
+def hold_out(source: Source, spec: Spec) -> Holdout:
     """Split the training source; done once for all specs that ask for the same.
 
     Raises:
@@ -47,11 +47,11 @@ def set_apart(source: Source, spec: Spec) -> Apart:
     data = spec.data
     val = 0.0 if source.passed or not isinstance(data.val, float) else data.val
     test = 0.0 if source.passed or not isinstance(data.test, float) else data.test
-    key = ("apart", spec.model, data.missing, data.stratify, data.seed, val, test)
+    key = ("holdout", spec.model, data.missing, data.stratify, data.seed, val, test)
     if key not in source.memo:
         source.memo[key] = _set_apart(source, spec, val, test)
-    apart: Apart = source.memo[key]
-    return apart
+    holdout: Holdout = source.memo[key]
+    return holdout
 
 
 def usable(source: Source, frame: Frame, missing: str) -> IntArray:
@@ -63,7 +63,7 @@ def usable(source: Source, frame: Frame, missing: str) -> IntArray:
     return rows
 
 
-def _set_apart(source: Source, spec: Spec, val: float, test: float) -> Apart:
+def _set_apart(source: Source, spec: Spec, val: float, test: float) -> Holdout:
     frame = source.frame
     rows = usable(source, frame, spec.data.missing)
     target = fit_target(frame, spec.model, rows)
@@ -71,7 +71,7 @@ def _set_apart(source: Source, spec: Spec, val: float, test: float) -> Apart:
     parts = (_split_groups if frame.group is not None else _split_rows)(
         frame, rows, codes, val, test, spec.data.seed
     )
-    return Apart(rows, *parts, target, codes)
+    return Holdout(rows, *parts, target, codes)
 
 
 def _stratify_codes(spec: Spec, frame: Frame, kind: str) -> NDArray[np.int32] | None:

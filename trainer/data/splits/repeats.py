@@ -5,15 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from trainer.data.sources.read import Source
-from trainer.data.splits.cross_validation import fold_parts
-from trainer.data.splits.few_shot import draw_parts
-from trainer.data.splits.row_split import Part, plain_part
+from trainer.data.splits.cross_validation import fold_splits
+from trainer.data.splits.few_shot import draw_splits
+from trainer.data.splits.row_split import RowSplit, plain_split
 
 if TYPE_CHECKING:
     from trainer.config.schema.spec import Spec
 
 
-def parts(source: Source, spec: Spec) -> tuple[Part, ...]:
+def row_splits(source: Source, spec: Spec) -> tuple[RowSplit, ...]:
     """The parts of a trial for one seed: folds, time by time; or draws; or the plain split.
 
     Args:
@@ -25,9 +25,9 @@ def parts(source: Source, spec: Spec) -> tuple[Part, ...]:
     """
     repeat = spec.repeat
     if repeat is not None and repeat.folds is not None:
-        return tuple(fold_parts(source, spec, repeat.folds, repeat.times))
+        return tuple(fold_splits(source, spec, repeat.folds, repeat.times))
     if repeat is not None and repeat.few_shot is not None:
         shot = repeat.few_shot
         assert isinstance(shot.k, int)
-        return tuple(draw_parts(source, spec, shot.k, shot.tries, shot.val_k))
-    return (plain_part(source, spec),)
+        return tuple(draw_splits(source, spec, shot.k, shot.tries, shot.val_k))
+    return (plain_split(source, spec),)

@@ -12,7 +12,7 @@ from trainer.data.encode.targets import Target
 from trainer.data.frame import Frame
 from trainer.data.rows import IntArray, label_text
 from trainer.data.sources.read import Source
-from trainer.data.splits.holdout import set_apart
+from trainer.data.splits.holdout import hold_out
 from trainer.text.suggest import quote
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, eq=False)
-class Part:
+class RowSplit:
     """The rows of one repeat, as ascending row numbers."""
 
     name: str
@@ -35,13 +35,13 @@ class Part:
     """Where val is a source of its own and `val_k` draws from it: rows of that source."""
 
 
-def plain_part(source: Source, spec: Spec) -> Part:
+def plain_split(source: Source, spec: Spec) -> RowSplit:
     """The one part of a run without folds and draws.
 
     Raises:
-        DataError: as `set_apart`.
+        DataError: as `hold_out`.
     """
-    return Part("", set_apart(source, spec).train, None, ("plain",))
+    return RowSplit("", hold_out(source, spec).train, None, ("plain",))
 
 
 def class_codes(frame: Frame, target: Target, rows: IntArray) -> IntArray:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from trainer.predict.fitted_model import FittedModel
 from trainer.report.charts.chart import Chart, Series, Trace, View, escaped, layout, listed
-from trainer.report.run_data import Material
+from trainer.report.run_data import RunData
 from trainer.text.numbers import counted, number, short, text
 
 _MOST_BARS = 20
@@ -36,9 +36,9 @@ class Coefficients:
     note: str
 
 
-def coefficients(material: Material) -> Coefficients | None:
+def coefficients(run_data: RunData) -> Coefficients | None:
     """Those of the chosen model; None without one."""
-    model = material.model
+    model = run_data.model
     if model is None or not model.weights.size:
         return None
     weights = model.weights.astype(np.float64)

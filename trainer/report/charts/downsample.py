@@ -13,7 +13,9 @@ MOST_POINTS = 2000
 _NOISY = 0.15  # of the changes of direction that a curve could have; white noise has two thirds
 
 
-def thin(x: NDArray[Any], y: Numbers, most: int = MOST_POINTS) -> tuple[NDArray[Any], Numbers]:
+def downsample(
+    x: NDArray[Any], y: Numbers, most: int = MOST_POINTS
+) -> tuple[NDArray[Any], Numbers]:
     """At most `most` points of a curve: of each stretch its lowest, its highest and one gap.
 
     Args:

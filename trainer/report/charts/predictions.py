@@ -22,8 +22,8 @@ from trainer.report.charts.chart import (
     square,
     tick_format,
 )
-from trainer.report.charts.downsample import thin
-from trainer.report.prediction_data import Outcome
+from trainer.report.charts.downsample import downsample
+from trainer.report.prediction_data import PredictionData
 from trainer.text.numbers import counted, number, percent, short
 
 _MOST_CLASSES = 30  # in a confusion matrix
@@ -33,7 +33,7 @@ _UNIT: dict[str, Any] = {"tickformat": ".1~f", "nticks": 6}
 _DIAGONAL = {"color": "var(--soft)", "width": 1, "dash": "dot"}
 
 
-def charts(outcome: Outcome) -> list[Chart]:
+def charts(outcome: PredictionData) -> list[Chart]:
     """The charts that suit the kind of target."""
     if outcome.kind == "numbers":
         return number_charts(outcome)
@@ -47,7 +47,7 @@ def charts(outcome: Outcome) -> list[Chart]:
 # --- classes --------------------------------------------------------------------------------------
 
 
-def confusion_chart(outcome: Outcome) -> Chart:
+def confusion_chart(outcome: PredictionData) -> Chart:
     """Rows by true and predicted class, each shaded by its share of the true class."""
     matrix = curves.confusion(outcome.target, outcome.prediction, len(outcome.names))
     shown = curves.most_confused(matrix, _MOST_CLASSES)
@@ -139,7 +139,7 @@ def _numbers(counts: NDArray[np.int64], share: NDArray[np.float64]) -> Trace:
     }
 
 
-def confidence_chart(outcome: Outcome) -> Chart:
+def confidence_chart(outcome: PredictionData) -> Chart:
     """How often the predicted class is right, by the probability it was predicted with."""
     sure = outcome.p.max(axis=1)
     right = (outcome.target == outcome.prediction).astype(np.float64)
@@ -152,7 +152,7 @@ def confidence_chart(outcome: Outcome) -> Chart:
 # --- one label, or several, each yes or no --------------------------------------------------------
 
 
-def ranking_charts(outcome: Outcome, labels: dict[int, str]) -> list[Chart]:
+def ranking_charts(outcome: PredictionData, labels: dict[int, str]) -> list[Chart]:
     """ROC, precision-recall and calibration.
 
     Args:
@@ -182,7 +182,7 @@ def ranking_charts(outcome: Outcome, labels: dict[int, str]) -> list[Chart]:
     return [*found, _calibration_chart("Calibration", note, "positive", pooled)]
 
 
-def _is(outcome: Outcome, i: int) -> NDArray[np.float64]:
+def _is(outcome: PredictionData, i: int) -> NDArray[np.float64]:
     if outcome.kind == "multilabel":
         return np.asarray(outcome.target[:, i], dtype=np.float64)
     return np.asarray(outcome.target == i, dtype=np.float64)
@@ -232,7 +232,7 @@ def _precision_chart(ranked: dict[str, curves.Ranking], picked: str) -> Chart:
 def _ranked_series(
     i: int, name: str, told: str, x: Any, y: Any, of: int, shape: str = "linear"
 ) -> Series:
-    x, y = thin(x, y, 1000)
+    x, y = downsample(x, y, 1000)
     trace = line(x, y, colour(i), name, dashed=dash(i), width=2)
     trace["line"]["shape"] = shape
     trace["hovertemplate"] = "%{x:.3f}, %{y:.3f}"
@@ -296,7 +296,7 @@ def _calibration_chart(
 # --- numbers --------------------------------------------------------------------------------------
 
 
-def number_charts(outcome: Outcome) -> list[Chart]:
+def number_charts(outcome: PredictionData) -> list[Chart]:
     """Predicted against true, and the histogram of ŷ − y; of several targets, one at a time."""
     scatter, bars = [], []
     names = outcome.names[:_MOST_TARGETS]

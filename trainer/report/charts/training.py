@@ -23,8 +23,8 @@ from trainer.report.charts.chart import (
     line,
     y_scale,
 )
-from trainer.report.charts.downsample import noisy, smooth, spans_decades, thin
-from trainer.report.run_data import Material
+from trainer.report.charts.downsample import downsample, noisy, smooth, spans_decades
+from trainer.report.run_data import RunData
 from trainer.text.numbers import METRICS, number
 
 MOST_CURVES = 50
@@ -32,7 +32,7 @@ Numbers = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class Column:
+class LoggedColumn:
     """One column of the stack: its logged steps, in order."""
 
     trial: int
@@ -43,7 +43,7 @@ class Column:
         return self.values[name]
 
 
-def columns(table: pa.Table | None, trials: Sequence[dict[str, Any]] = ()) -> list[Column]:
+def columns(table: pa.Table | None, trials: Sequence[dict[str, Any]] = ()) -> list[LoggedColumn]:
     """The columns of a table of steps or of evaluations, the best trials first, at most 50.
 
     Args:
@@ -64,36 +64,41 @@ def columns(table: pa.Table | None, trials: Sequence[dict[str, Any]] = ()) -> li
         for i, rows in enumerate(order[a:b] for a, b in zip(starts, ends, strict=True))
     )
     return [
-        Column(t, r, {name: v[order[starts[i] : ends[i]]] for name, v in values.items()})
+        LoggedColumn(t, r, {name: v[order[starts[i] : ends[i]]] for name, v in values.items()})
         for _, t, r, i in found[:MOST_CURVES]
     ]
 
 
-def step_charts(material: Material) -> list[Chart]:
+def step_charts(run_data: RunData) -> list[Chart]:
     """Loss, error and dL/dz, gradient norm and lr against the step."""
-    found = columns(material.steps, material.best_first)
+    found = columns(run_data.steps, run_data.best_first)
     if not found:
         return []
-    evaluated = columns(material.history, material.best_first)
+    evaluated = columns(run_data.history, run_data.best_first)
     rate = ("Learning rate", "How far a step goes, as scheduled.")
-    if material.solved:
+    if run_data.solved:
         rate = ("Step length", "Of the step that the solver proposed: below 1 J would have risen.")
     return [
-        _loss_chart(material, found, evaluated),
-        _error_chart(material, found),
+        _loss_chart(run_data, found, evaluated),
+        _error_chart(run_data, found),
         _one_chart(
-            material,
+            run_data,
             "Gradient norm",
             "‖dJ/dW‖, the slope of the objective: near 0 the weights have come to rest.",
             "grad_norm",
             found,
         ),
-        _one_chart(material, *rate, "lr", found),
+        _one_chart(run_data, *rate, "lr", found),
     ]
 
 
 def curve(
-    column: Column, name: str, label: str, stroke: str, dashed: str = "solid", alone: bool = True
+    column: LoggedColumn,
+    name: str,
+    label: str,
+    stroke: str,
+    dashed: str = "solid",
+    alone: bool = True,
 ) -> Series:
     """One logged value against the step: the raw curve, and a smoothed one over it if it helps.
 
@@ -109,16 +114,16 @@ def curve(
     step, value = column["step"], column[name].astype(np.float64)
     if not noisy(value):
         return Series(
-            label, stroke, (line(*thin(step, value), stroke, label, dashed=dashed),), dashed
+            label, stroke, (line(*downsample(step, value), stroke, label, dashed=dashed),), dashed
         )
-    over = line(*thin(step, smooth(value), 600), stroke, label, width=2, dashed=dashed)
+    over = line(*downsample(step, smooth(value), 600), stroke, label, width=2, dashed=dashed)
     if not alone:
         return Series(label, stroke, (over,), dashed)
-    under = line(*thin(step, value), f"{stroke}/0.3", label, width=1, hover=False)
+    under = line(*downsample(step, value), f"{stroke}/0.3", label, width=1, hover=False)
     return Series(label, stroke, (under, over), dashed)
 
 
-def _family(found: list[Column], name: str, label: str) -> Iterator[Series]:
+def _family(found: list[LoggedColumn], name: str, label: str) -> Iterator[Series]:
     """One value of all columns: the first in colour, the others as a grey band behind it."""
     rest: list[Trace] = []
     for column in found[1:]:
@@ -128,28 +133,30 @@ def _family(found: list[Column], name: str, label: str) -> Iterator[Series]:
     yield curve(found[0], name, label, "var(--blue)")
 
 
-def _loss_chart(material: Material, found: list[Column], evaluated: list[Column]) -> Chart:
+def _loss_chart(
+    run_data: RunData, found: list[LoggedColumn], evaluated: list[LoggedColumn]
+) -> Chart:
     series = list(_family(found, "loss", "batches of training rows"))
     curves = [column["loss"] for column in found]
     note = "The data term alone, without penalty; each step before its update."
-    if material.solved:
+    if run_data.solved:
         note = "The data term alone, without penalty, of the point each iteration reached."
     if evaluated and "val_loss" in evaluated[0].values:
         step, value = evaluated[0]["step"], evaluated[0]["val_loss"].astype(np.float64)
         curves.append(value)
-        trace = line(*thin(step, value), "var(--vermillion)", "validation rows")
+        trace = line(*downsample(step, value), "var(--vermillion)", "validation rows")
         if len(step) <= 60:
             trace |= {"mode": "lines+markers", "marker": {"size": 4}}
         series.append(Series("validation rows", "var(--vermillion)", (trace,)))
-    marks = _best_mark(material, found[0])
-    view = View("", tuple(series), _by_step(material, found, y_scale(*curves), **marks))
+    marks = _best_mark(run_data, found[0])
+    view = View("", tuple(series), _by_step(run_data, found, y_scale(*curves), **marks))
     return Chart("Loss", note, (view,), log=above_0(*curves))
 
 
-def _best_mark(material: Material, column: Column) -> dict[str, Any]:
+def _best_mark(run_data: RunData, column: LoggedColumn) -> dict[str, Any]:
     """A line where the weights that count were reached, unless that is the end."""
-    best, epochs = material.best_row.get("best_epoch"), material.best_row.get("epochs")
-    lost = material.best_row.get("status") == "diverged"
+    best, epochs = run_data.best_row.get("best_epoch"), run_data.best_row.get("epochs")
+    lost = run_data.best_row.get("status") == "diverged"
     if lost or not best or not epochs or best >= epochs:
         return {}
     inside = column["step"][column["epoch"] <= best]
@@ -179,7 +186,7 @@ def _best_mark(material: Material, column: Column) -> dict[str, Any]:
     }
 
 
-def _error_chart(material: Material, found: list[Column]) -> Chart:
+def _error_chart(run_data: RunData, found: list[LoggedColumn]) -> Chart:
     first = found[0]
     series = (
         curve(first, "error_max", "largest |ŷ − y|", "var(--sky)"),
@@ -187,16 +194,16 @@ def _error_chart(material: Material, found: list[Column]) -> Chart:
         curve(first, "dz_rms", "dL/dz, rms", "var(--orange)", "dash", alone=False),
     )
     curves = [first[name] for name in ("error_max", "error_rms", "dz_rms")]
-    view = View("", series, _by_step(material, found, y_scale(*curves)))
-    note = error_note(material, first)
+    view = View("", series, _by_step(run_data, found, y_scale(*curves)))
+    note = error_note(run_data, first)
     return Chart("Error and dL/dz", note, (view,), log=above_0(*curves))
 
 
-def error_note(material: Material, column: Column) -> str:
+def error_note(run_data: RunData, column: LoggedColumn) -> str:
     """What the curves of ŷ − y and of dL/dz say about each other."""
     error, dz = column["error_rms"].astype(np.float64), column["dz_rms"].astype(np.float64)
     if np.array_equal(error, dz, equal_nan=True):
-        rows = "all training rows" if material.solved else "the rows of a batch"
+        rows = "all training rows" if run_data.solved else "the rows of a batch"
         return f"ŷ − y over {rows}. It is also dL/dz, so those two curves are one."
     last = max(len(error) // 20, 1)
     with np.errstate(invalid="ignore", divide="ignore"):
@@ -204,7 +211,7 @@ def error_note(material: Material, column: Column) -> str:
     told = (
         f"In the last steps {number(100 * share, 2)} % of it arrives" if np.isfinite(share) else ""
     )
-    if not material.other_loss:
+    if not run_data.other_loss:
         return f"ŷ − y over the rows of a batch, and dL/dz. {told}."
     return (
         "The two part: squared error on a sigmoid has dL/dz = (ŷ − y)·ŷ·(1 − ŷ). "
@@ -212,21 +219,23 @@ def error_note(material: Material, column: Column) -> str:
     )
 
 
-def _one_chart(material: Material, title: str, note: str, name: str, found: list[Column]) -> Chart:
+def _one_chart(
+    run_data: RunData, title: str, note: str, name: str, found: list[LoggedColumn]
+) -> Chart:
     series = tuple(_family(found, name, title))
     curves = [column[name] for column in found]
     scale = y_scale(*curves)
     if name == "lr" and not spans_decades(np.array([curve.max() for curve in curves])):
         scale |= {"type": "linear", "rangemode": "tozero", "tickformat": ",~g"}  # it ends near 0
-    view = View("", series, _by_step(material, found, scale))
+    view = View("", series, _by_step(run_data, found, scale))
     return Chart(title, note, (view,), log=above_0(*curves))
 
 
 def _by_step(
-    material: Material, found: list[Column], scale: dict[str, Any], **more: Any
+    run_data: RunData, found: list[LoggedColumn], scale: dict[str, Any], **more: Any
 ) -> dict[str, Any]:
     last = max(int(column["step"][-1]) for column in found)
-    unit = "evaluation" if material.solved else "step"
+    unit = "evaluation" if run_data.solved else "step"
     return layout(unit, x_axis=counted_axis(unit, last), y_axis=scale, **more)
 
 
@@ -240,23 +249,23 @@ def counted_axis(unit: str, last: int) -> dict[str, Any]:
     }
 
 
-def epoch_charts(material: Material) -> list[Chart]:
+def epoch_charts(run_data: RunData) -> list[Chart]:
     """The validation metrics against the epoch: shares of 1 together, each other on its own."""
-    found = columns(material.history, material.best_first)
+    found = columns(run_data.history, run_data.best_first)
     if not found:
         return []
     repeats = [column for column in found if column.trial == found[0].trial]
     first = _mean(repeats)
-    if material.solved:  # one evaluation, which the verdict has: no curve
+    if run_data.solved:  # one evaluation, which the verdict has: no curve
         return []
     names = [name for name in METRICS if f"val_{name}" in first.values]
     together = [name for name in names if METRICS[name][2] and name != "r2"]
     alone = [name for name in names if name not in together and name != "loss"]
     charts = []
     if together:
-        charts.append(_metric_chart(material, first, together, "Validation metrics"))
+        charts.append(_metric_chart(run_data, first, together, "Validation metrics"))
     charts += [
-        _metric_chart(material, first, [name], f"Validation {METRICS[name][0]}") for name in alone
+        _metric_chart(run_data, first, [name], f"Validation {METRICS[name][0]}") for name in alone
     ]
     if len(repeats) > 1:
         mean = f" Means over {len(repeats)} repeats."
@@ -264,7 +273,7 @@ def epoch_charts(material: Material) -> list[Chart]:
     return charts
 
 
-def _mean(repeats: Sequence[Column]) -> Column:
+def _mean(repeats: Sequence[LoggedColumn]) -> LoggedColumn:
     """The mean of the columns of one trial, over the evaluations that all of them have."""
     first, *others = repeats
     if not others:
@@ -275,17 +284,17 @@ def _mean(repeats: Sequence[Column]) -> Column:
         warnings.simplefilter("ignore", RuntimeWarning)  # an evaluation that none has
         for name in (name for name, value in values.items() if value.dtype.kind == "f"):
             values[name] = np.nanmean([column[name][:length] for column in repeats], axis=0)
-    return Column(first.trial, first.repeat, values)
+    return LoggedColumn(first.trial, first.repeat, values)
 
 
-def _metric_chart(material: Material, first: Column, names: list[str], title: str) -> Chart:
-    unit = "step" if material.config.get("optimizer", {}).get("steps") else "epoch"
+def _metric_chart(run_data: RunData, first: LoggedColumn, names: list[str], title: str) -> Chart:
+    unit = "step" if run_data.config.get("optimizer", {}).get("steps") else "epoch"
     x = first[unit]
     series = []
     for i, name in enumerate(names):
         y = first[f"val_{name}"].astype(np.float64)
         label = METRICS[name][0]
-        trace = line(*thin(x, y), colour(i), label, dashed=dash(i))
+        trace = line(*downsample(x, y), colour(i), label, dashed=dash(i))
         trace["zorder"] = -i  # where curves meet, the first lies on top
         if len(x) <= 60:
             trace |= {"mode": "lines+markers", "marker": {"size": 4}}

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from trainer.report.charts.chart import escaped, listed
 from trainer.report.charts.downsample import spans_decades
-from trainer.report.run_data import Material
+from trainer.report.run_data import RunData
 from trainer.text.numbers import short, text
 
 Numbers = NDArray[np.float64]
@@ -24,7 +24,7 @@ _MOST_TICKS = 9
 
 
 @dataclass(frozen=True)
-class Axis:
+class ChartAxis:
     """A swept key.
 
     Attributes:
@@ -105,12 +105,12 @@ def few_letters(value: float) -> str:
     return f"{head}e{int(power)}" if e else head
 
 
-def swept_axes(material: Material, rows: Sequence[Mapping[str, Any]]) -> tuple[Axis, ...]:
+def swept_axes(run_data: RunData, rows: Sequence[Mapping[str, Any]]) -> tuple[ChartAxis, ...]:
     """The keys with two values or more among the trials."""
-    written = material.results.get("axes") or material.swept
+    written = run_data.results.get("axes") or run_data.swept
     paths = [path for path in written if any(path in row for row in rows)]
     names = _short_names(paths)
-    laws = _distributions(material)
+    laws = _distributions(run_data)
     found = []
     for path, name in zip(paths, names, strict=True):
         distinct = {repr(row.get(path)): row.get(path) for row in rows}  # True is no 1 here
@@ -121,18 +121,18 @@ def swept_axes(material: Material, rows: Sequence[Mapping[str, Any]]) -> tuple[A
             ordered = tuple(sorted(set(known)))
             drawn = path in laws
             log = laws[path] == "log_uniform" if drawn else _geometric(ordered)
-            found.append(Axis(path, name, ordered, True, log and min(ordered) >= 0, drawn))
+            found.append(ChartAxis(path, name, ordered, True, log and min(ordered) >= 0, drawn))
         else:
             # as written: trials come best first
             order = {repr(value): i for i, value in enumerate(written[path])}
             known.sort(key=lambda value: order.get(repr(value), len(order)))
-            found.append(Axis(path, name, tuple(known), False, False))
+            found.append(ChartAxis(path, name, tuple(known), False, False))
     return tuple(found)
 
 
-def _distributions(material: Material) -> dict[str, str]:
+def _distributions(run_data: RunData) -> dict[str, str]:
     """{swept path: how it was drawn} of a random search."""
-    sweep = material.config.get("sweep")
+    sweep = run_data.config.get("sweep")
     if not isinstance(sweep, Mapping) or sweep.get("method") != "random":
         return {}
     blocks = sweep.get("parameters")
@@ -170,7 +170,7 @@ def _geometric(values: Sequence[float]) -> bool:
     )
 
 
-def x_axis(axis: Axis) -> dict[str, Any]:
+def x_axis(axis: ChartAxis) -> dict[str, Any]:
     """The axis of a swept value: words at even places, a log scale with its 0 apart."""
     if not axis.is_number:
         names = [escaped(short(axis.label(value), 14)) for value in axis.values]
@@ -198,7 +198,7 @@ def _apart(places: Numbers) -> bool:
     return bool(np.diff(places).min() >= 0.07 * (places[-1] - places[0]))
 
 
-def _decades(axis: Axis) -> tuple[list[float], list[str]]:
+def _decades(axis: ChartAxis) -> tuple[list[float], list[str]]:
     """Ticks of a log scale: powers of ten, or 1, 2, 5 where there are few of them; and the 0."""
     above = [value for value in axis.values if value > 0]
     first, last = np.log10(float(above[0])) - 1e-9, np.log10(float(above[-1])) + 1e-9

@@ -21,7 +21,7 @@ from trainer.report.charts.chart import (
     listed,
     y_scale,
 )
-from trainer.report.sweep.axes import Axis, Indices, Numbers, x_axis
+from trainer.report.sweep.axes import ChartAxis, Indices, Numbers, x_axis
 from trainer.report.sweep.view import SweepView
 from trainer.text.numbers import counted
 
@@ -38,7 +38,7 @@ def along_axes(sweep: SweepView) -> list[Chart]:
     return [*charts, *(_along(sweep, axis, ()) for axis in sweep.per)]
 
 
-def _along(sweep: SweepView, axis: Axis, per: tuple[Axis, ...]) -> Chart:
+def _along(sweep: SweepView, axis: ChartAxis, per: tuple[ChartAxis, ...]) -> Chart:
     x = sweep.column(axis)
     series: list[Series] = []
     groups = [(f"best of each {_whose(axis)}", np.zeros(len(x), np.intp))]
@@ -67,7 +67,7 @@ def _along(sweep: SweepView, axis: Axis, per: tuple[Axis, ...]) -> Chart:
     return Chart(title, note, (view,), height=300, log=bool((known > 0).all()))
 
 
-def _title(sweep: SweepView, axis: Axis, per: tuple[Axis, ...]) -> str:
+def _title(sweep: SweepView, axis: ChartAxis, per: tuple[ChartAxis, ...]) -> str:
     title = f"{sweep.title} by {axis.name}"
     if per:
         return f"{title}, for each {' and '.join(other.name for other in per)}"
@@ -79,7 +79,7 @@ def _title(sweep: SweepView, axis: Axis, per: tuple[Axis, ...]) -> str:
     return f"{title}: {word} at {axis.label(sweep.rows[sweep.chosen].get(axis.path))}"
 
 
-def _note(sweep: SweepView, axis: Axis, dots: bool) -> str:
+def _note(sweep: SweepView, axis: ChartAxis, dots: bool) -> str:
     spread = ", with the standard deviation over repeats" if np.isfinite(sweep.std).any() else ""
     note = f"The line: the best trial of each {_whose(axis)}{spread}."
     if dots:
@@ -92,11 +92,11 @@ def _note(sweep: SweepView, axis: Axis, dots: bool) -> str:
     return note
 
 
-def _whose(axis: Axis) -> str:
+def _whose(axis: ChartAxis) -> str:
     return "stretch of values" if len(axis.cells) < len(axis.values) else "value"
 
 
-def _groups(sweep: SweepView, per: tuple[Axis, ...]) -> list[tuple[str, Indices]]:
+def _groups(sweep: SweepView, per: tuple[ChartAxis, ...]) -> list[tuple[str, Indices]]:
     """(label, 0 for its members) of each combination of values that have a winner."""
     cells = [axis.cell(sweep.column(axis)) for axis in per]
     found = []
@@ -150,7 +150,9 @@ def _lost(sweep: SweepView, x: Numbers) -> list[Series]:
 _LOST = "var(--vermillion)"
 
 
-def _envelope(sweep: SweepView, axis: Axis, cells: Indices, label: str, i: int) -> Trace | None:
+def _envelope(
+    sweep: SweepView, axis: ChartAxis, cells: Indices, label: str, i: int
+) -> Trace | None:
     """The best trial of each cell."""
     best = sweep.best_in(cells, len(axis.cells))
     at = best[best >= 0]

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trainer.report.charts.chart import Chart, Series, Trace, View, colour, escaped, layout, line
-from trainer.report.sweep.axes import Axis, Numbers, x_axis
+from trainer.report.sweep.axes import ChartAxis, Numbers, x_axis
 from trainer.report.sweep.view import SweepView, settings_words
 from trainer.text.numbers import counted, short, text
 
@@ -20,7 +20,7 @@ _NAMED = 6
 
 def coefficient_path(sweep: SweepView) -> Chart | None:
     """Along the penalty, all else as the chosen trial has it."""
-    arrays = sweep.material.weights
+    arrays = sweep.run_data.weights
     axis = next((axis for p in _PENALTIES for axis in sweep.axes if axis.path == p), None)
     if sweep.chosen is None or axis is None or {"weights", "trial", "repeat"} - arrays.keys():
         return None
@@ -50,7 +50,9 @@ def coefficient_path(sweep: SweepView) -> Chart | None:
     )
 
 
-def _along(sweep: SweepView, axis: Axis, arrays: Mapping[str, NDArray[Any]]) -> tuple[Numbers, Any]:
+def _along(
+    sweep: SweepView, axis: ChartAxis, arrays: Mapping[str, NDArray[Any]]
+) -> tuple[Numbers, Any]:
     """(places on the axis, their columns) of the trials that differ from the chosen in it alone."""
     first = arrays["repeat"] == arrays["repeat"].min()
     column = dict(zip(arrays["trial"][first].tolist(), np.flatnonzero(first), strict=True))
@@ -86,7 +88,7 @@ def _series(
 
 
 def _name(sweep: SweepView, d: int, c: int) -> str:
-    model = sweep.material.model
+    model = sweep.run_data.model
     if model is None or d >= len(model.features_):
         return f"weight {d}, {c}"
     feature, outputs = short(text(model.features_[d]), 24), model.encoder.outputs
@@ -100,7 +102,7 @@ def _mark(at: float) -> dict[str, Any]:
     return {"shapes": [{"type": "line", **ends, "line": rule}]}
 
 
-def _zeros(axis: Axis, flat: Numbers) -> str:
+def _zeros(axis: ChartAxis, flat: Numbers) -> str:
     """How many weights are exactly 0, from the weak end of the penalty to the strong one."""
     zeros = (flat == 0).sum(axis=0)
     if not zeros.any():
@@ -111,7 +113,7 @@ def _zeros(axis: Axis, flat: Numbers) -> str:
     return f": from {weak:,} to {strong:,} of {len(flat):,} weights exactly 0"
 
 
-def _note(sweep: SweepView, axis: Axis, shown: int, of: int) -> str:
+def _note(sweep: SweepView, axis: ChartAxis, shown: int, of: int) -> str:
     chosen = sweep.settings(sweep.chosen or 0)
     given = {path: value for path, value in chosen.items() if path != axis.path}
     which = "All" if shown == of else f"The {shown} largest of"

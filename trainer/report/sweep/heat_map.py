@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from trainer.report.charts.chart import Chart, Series, Trace, View, escaped, layout, listed
-from trainer.report.sweep.axes import Axis, Numbers
+from trainer.report.sweep.axes import ChartAxis, Numbers
 from trainer.report.sweep.view import SweepView
 from trainer.text.numbers import short
 
@@ -30,7 +30,7 @@ def heat_map(sweep: SweepView) -> Chart | None:
     rows = max(len(trace["z"]) for view in views for trace in view.series[0].traces)
     better = "smaller" if sweep.minimize else "larger"
     note = f"The best trial of each pair of values; the bluer the better ({better})."
-    if sweep.material.best:
+    if sweep.run_data.best:
         note += " Framed: the chosen one."
     if sweep.diverged.any():
         note += " ×: all diverged."
@@ -44,7 +44,7 @@ def heat_map(sweep: SweepView) -> Chart | None:
     return Chart(title, note, tuple(views), height=height, wide=True, choice="axes")
 
 
-def _reach(sweep: SweepView, axis: Axis) -> float:
+def _reach(sweep: SweepView, axis: ChartAxis) -> float:
     """The share of the variance of the trials' ranks that an axis explains, less that of chance."""
     cells = axis.cell(sweep.column(axis))
     rank = np.flatnonzero((cells >= 0) & np.isfinite(sweep.value))
@@ -59,7 +59,7 @@ def _reach(sweep: SweepView, axis: Axis) -> float:
     return float(1 - within / (rank.var(ddof=1) or 1.0))
 
 
-def _crossed(sweep: SweepView, a: Axis, b: Axis) -> bool:
+def _crossed(sweep: SweepView, a: ChartAxis, b: ChartAxis) -> bool:
     """Whether a pair fills a grid that can be read, not only its diagonal."""
     sizes = len(a.cells), len(b.cells)
     pairs = a.cell(sweep.column(a)) * sizes[1] + b.cell(sweep.column(b))
@@ -67,7 +67,7 @@ def _crossed(sweep: SweepView, a: Axis, b: Axis) -> bool:
     return max(sizes) <= _MOST_CELLS and filled > max(sizes) and 8 * filled >= sizes[0] * sizes[1]
 
 
-def _view(sweep: SweepView, a: Axis, b: Axis) -> View:
+def _view(sweep: SweepView, a: ChartAxis, b: ChartAxis) -> View:
     across, down = (a, b) if len(a.cells) >= len(b.cells) else (b, a)
     columns, rows = across.labels(), down.labels()
     i, j = across.cell(sweep.column(across)), down.cell(sweep.column(down))

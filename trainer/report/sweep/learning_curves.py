@@ -16,7 +16,7 @@ from trainer.report.charts.chart import (
     layout,
     line,
 )
-from trainer.report.charts.downsample import thin
+from trainer.report.charts.downsample import downsample
 from trainer.report.charts.training import counted_axis
 from trainer.report.sweep.axes import Numbers
 from trainer.report.sweep.axis_charts import value_scale
@@ -30,13 +30,13 @@ _MOST_POINTS = 200
 
 def learning_curves(sweep: SweepView) -> Chart | None:
     """The best twenty in colour, the rest as a band."""
-    history = sweep.material.history
+    history = sweep.run_data.history
     if history is None or sweep.metric not in history.column_names:
         return None
     columns = set(zip(*(history[name].to_pylist() for name in ("trial", "repeat")), strict=True))
     if len(columns) == history.num_rows:  # one evaluation each, as solvers have
         return None
-    unit = "step" if sweep.material.config.get("optimizer", {}).get("steps") else "epoch"
+    unit = "step" if sweep.run_data.config.get("optimizer", {}).get("steps") else "epoch"
     place = {row["trial"]: i for i, row in enumerate(sweep.rows)}
     numbers, inverse = np.unique(history["trial"].to_numpy(), return_inverse=True)
     rank = np.array([place.get(n, -1) for n in numbers.tolist()])[inverse]
@@ -80,7 +80,7 @@ def _shown_first(sweep: SweepView) -> list[int]:
 
 def _end(sweep: SweepView, unit: str, best: tuple[NDArray[np.int64], Numbers] | None) -> str:
     """Whether the chosen trial was still gaining when it ended."""
-    if best is None or len(best[0]) < 3 or not sweep.material.best:
+    if best is None or len(best[0]) < 3 or not sweep.run_data.best:
         return ""
     x, y = best
     top = int(x[y.argmin() if sweep.minimize else y.argmax()])
@@ -97,7 +97,7 @@ def _in_colour(
     others: list[Trace] = []
     for i, (t, (x, y)) in enumerate(curves.items()):
         stroke = colour(i) if i < _NAMED else "var(--sky)/0.45"
-        trace = line(*thin(x, y, _MOST_POINTS), stroke, "", width=3 if i == 0 else 1.4)
+        trace = line(*downsample(x, y, _MOST_POINTS), stroke, "", width=3 if i == 0 else 1.4)
         trace["text"] = escaped(sweep.label(t))
         trace["hovertemplate"] = "%{y:.4~g} at %{x} (%{text})<extra></extra>"
         trace["zorder"] = len(curves) - i

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trainer.report.charts.chart import Chart, Series, View, escaped, layout, line
-from trainer.report.sweep.axes import Axis, Numbers
+from trainer.report.sweep.axes import ChartAxis, Numbers
 from trainer.report.sweep.view import SweepView
 from trainer.text.numbers import short
 
@@ -114,7 +114,7 @@ def _plan(names: list[str], ticks: list[tuple[int, float, str]]) -> dict[str, An
 class _Upright:
     """One upright axis: places of values to heights from 0 to 1."""
 
-    def __init__(self, axis: Axis, places: Numbers) -> None:
+    def __init__(self, axis: ChartAxis, places: Numbers) -> None:
         self.axis = axis
         known = axis.scaled(places[np.isfinite(places)])
         self._low, high = float(known.min()), float(known.max())

@@ -10,14 +10,14 @@ from trainer.report.sweep.coefficient_path import coefficient_path
 from trainer.report.sweep.heat_map import heat_map
 from trainer.report.sweep.learning_curves import learning_curves
 from trainer.report.sweep.parallel import parallel
-from trainer.report.sweep.selection import choice, halving_rows, winners
+from trainer.report.sweep.selection import halving_rows, selection, winners
 from trainer.report.sweep.trial_table import trial_table
 from trainer.report.sweep.view import SweepView
 
 
 def choice_list(sweep: SweepView) -> str:
     """Which setting won, and by how much."""
-    told = "".join(f"<dt>{esc(name)}</dt><dd>{esc(value)}</dd>" for name, value in choice(sweep))
+    told = "".join(f"<dt>{esc(name)}</dt><dd>{esc(value)}</dd>" for name, value in selection(sweep))
     return f'<dl class="facts choice">{told}</dl>'
 
 

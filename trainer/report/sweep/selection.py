@@ -15,9 +15,9 @@ _ROWS = {"train": "all training rows", "train+val": "training and validation row
 _MOST_NAMED = 12  # trials of a list
 
 
-def choice(sweep: SweepView) -> list[tuple[str, str]]:
+def selection(sweep: SweepView) -> list[tuple[str, str]]:
     """What was chosen and by how much, as (label, sentence)."""
-    best = sweep.material.best
+    best = sweep.run_data.best
     if not best:
         return [*_ahead(sweep), ("Outcomes", _counts(sweep))]
     told = [
@@ -27,7 +27,7 @@ def choice(sweep: SweepView) -> list[tuple[str, str]]:
     if lead := _lead(sweep):
         told.append(("Lead", lead))
     told.append(("Rule", _rule(sweep)))
-    edges = sweep.material.results.get("edges") or ()
+    edges = sweep.run_data.results.get("edges") or ()
     told += [("Edge", text(edge.get("advice"))) for edge in edges]
     told += [("Model", sentence) for sentence in _model(sweep, best)]
     return [*told, ("Outcomes", _counts(sweep))]
@@ -44,7 +44,7 @@ def _ahead(sweep: SweepView) -> Iterator[tuple[str, str]]:
 def _rule(sweep: SweepView) -> str:
     over = f", mean over {counted(sweep.repeats, 'repeat')}" if sweep.repeats > 1 else ""
     least = "lowest" if sweep.minimize else "highest"
-    if sweep.material.results.get("rule") == "one_std_err":
+    if sweep.run_data.results.get("rule") == "one_std_err":
         best = f"the {least} {sweep.name}{over}"
         return f"the strongest penalty within one standard error of {best}"
     return f"the {least} {sweep.name}{over}"
@@ -54,13 +54,13 @@ def _model(sweep: SweepView, best: Mapping[str, Any]) -> Iterator[str]:
     if refit := best.get("refit"):
         where = _ROWS.get(refit.get("rows"), text(refit.get("rows")))
         long = f" for {counted(refit.get('epochs') or 0, 'epoch')}"
-        yield f"trained again on {where}{'' if sweep.material.solved else long}"
+        yield f"trained again on {where}{'' if sweep.run_data.solved else long}"
     elif sweep.repeats > 1:
         yield "that of the winner's first repeat"
 
 
 def _counts(sweep: SweepView) -> str:
-    counts = dict(sweep.material.results.get("counts") or {})
+    counts = dict(sweep.run_data.results.get("counts") or {})
     if not counts:
         statuses = [str(row.get("status")) for row in sweep.rows]
         counts = {status: statuses.count(status) for status in dict.fromkeys(statuses)}
@@ -82,7 +82,7 @@ def _with_spread(sweep: SweepView, best: Mapping[str, Any]) -> str:
 
 
 def _lead(sweep: SweepView) -> str:
-    other = sweep.material.results.get("runner_up")
+    other = sweep.run_data.results.get("runner_up")
     if not other or other.get("margin") is None:
         return ""
     margin, errors = other["margin"], other.get("standard_errors")
@@ -102,7 +102,7 @@ def _lead(sweep: SweepView) -> str:
 
 def winners(sweep: SweepView) -> tuple[list[str], list[list[str]]]:
     """(head, rows): of each value of `select.per` its winner; empty without it."""
-    rows = sweep.material.groups
+    rows = sweep.run_data.groups
     per = [axis for axis in sweep.per if rows and axis.path in rows[0]]
     if not per:
         return [], []
@@ -144,7 +144,7 @@ def halving_rows(sweep: SweepView) -> list[list[str]]:
     """(after which evaluation, how many went on, the best of those that did not, which)."""
     place = {row["trial"]: t for t, row in enumerate(sweep.rows)}
     found = []
-    for rung in sweep.material.results.get("halving") or ():
+    for rung in sweep.run_data.results.get("halving") or ():
         dropped = sorted(rung.get("dropped") or (), key=lambda trial: place.get(trial, len(place)))
         going = f"{rung.get('kept', 0):,} of {rung.get('alive', 0):,}"
         best = place.get(dropped[0]) if dropped else None

@@ -26,7 +26,7 @@ def trial_table(sweep: SweepView) -> str:
         "numbers": [_is_number(rows, i) for i in range(len(columns))],
         "names": [_written(name, head) for name, head in zip(columns, heads, strict=True)],
         "reasons": [text(row.get("reason") or "") for row in sweep.rows],
-        "best": sweep.material.best.get("trial"),
+        "best": sweep.run_data.best.get("trial"),
     }
     top = "".join(
         f'<th scope="col" aria-sort="{"ascending" if i == 0 else "none"}">'

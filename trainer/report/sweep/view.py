@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from trainer.report.run_data import Material
-from trainer.report.sweep.axes import Axis, Indices, Numbers, swept_axes
+from trainer.report.run_data import RunData
+from trainer.report.sweep.axes import ChartAxis, Indices, Numbers, swept_axes
 from trainer.report.unfinished import last_values
 from trainer.text.numbers import METRICS, metric, text
 
@@ -23,7 +23,7 @@ class SweepView:
     """The trials of a sweep, best first, as columns.
 
     Attributes:
-        material: the run folder's parts.
+        run_data: the run folder's parts.
         rows: of trials.csv, best first.
         axes: what was swept, with two values or more.
         metric: what trials are ranked by.
@@ -33,9 +33,9 @@ class SweepView:
         partial: whether the values are the last of history.csv, over the repeats that got so far.
     """
 
-    material: Material
+    run_data: RunData
     rows: Sequence[Mapping[str, Any]]
-    axes: tuple[Axis, ...]
+    axes: tuple[ChartAxis, ...]
     metric: str
     minimize: bool
     value: Numbers
@@ -45,15 +45,15 @@ class SweepView:
     @cached_property
     def repeats(self) -> int:
         """Of each trial."""
-        if found := self.material.results.get("repeats"):
+        if found := self.run_data.results.get("repeats"):
             return int(found)
-        history = self.material.history
+        history = self.run_data.history
         return 1 if history is None else int(history["repeat"].to_numpy().max()) + 1
 
     @cached_property
-    def per(self) -> tuple[Axis, ...]:
+    def per(self) -> tuple[ChartAxis, ...]:
         """Axes whose every value has its own winner."""
-        groups = self.material.results.get("groups") or ()
+        groups = self.run_data.results.get("groups") or ()
         paths = {path for group in groups for path in group.get("per", {})}
         return tuple(axis for axis in self.axes if axis.path in paths)
 
@@ -85,12 +85,12 @@ class SweepView:
     @cached_property
     def chosen(self) -> int | None:
         """The chosen trial as a position; without a choice the first with a value."""
-        number = self.material.best.get("trial")
+        number = self.run_data.best.get("trial")
         found = (i for i, row in enumerate(self.rows) if row["trial"] == number)
         known = np.flatnonzero(np.isfinite(self.value))
         return next(found, int(known[0]) if len(known) else None)
 
-    def column(self, axis: Axis) -> Numbers:
+    def column(self, axis: ChartAxis) -> Numbers:
         """(T,) places of the trials' values on an axis."""
         return np.array([axis.place(row.get(axis.path)) for row in self.rows], np.float64)
 
@@ -126,28 +126,28 @@ def metric_words(name: str) -> str:
     return f"{'validation' if split == 'val' else 'training'} {words}"
 
 
-def view_sweep(material: Material) -> SweepView | None:
+def view_sweep(run_data: RunData) -> SweepView | None:
     """The sweep of a run folder; None for a run with one column, or without its tables."""
-    if not material.is_sweep:
+    if not run_data.is_sweep:
         return None
-    ranked_by = material.results.get("metric") or {}
-    name, minimize = material.ranked_by
+    ranked_by = run_data.results.get("metric") or {}
+    name, minimize = run_data.ranked_by
     minimize = ranked_by.get("goal", "minimize" if minimize else "maximize") == "minimize"
-    rows: Sequence[Mapping[str, Any]] = material.trials
+    rows: Sequence[Mapping[str, Any]] = run_data.trials
     diverged = np.array([row.get("status") == "diverged" for row in rows], bool)
     value = np.where(diverged, np.nan, _floats(rows, name))
     std = np.where(diverged, np.nan, _floats(rows, f"{name}_std"))
-    partial = not (material.results and np.isfinite(value).any())
-    if partial and material.history is not None:  # killed, or not every repeat came to a value
-        last = last_values(material.history, name)
+    partial = not (run_data.results and np.isfinite(value).any())
+    if partial and run_data.history is not None:  # killed, or not every repeat came to a value
+        last = last_values(run_data.history, name)
         value = np.array([last.get(row["trial"], np.nan) for row in rows], np.float64)
         value[diverged] = np.nan
         order = np.argsort(value if minimize else -value, kind="stable")
         value, std = value[order], std[order]
         seen = {t: {name: float(v)} for t, v in zip(order.tolist(), value, strict=True)}
         rows = [{**rows[t], **seen[t], "rank": None} for t in seen]
-    axes = swept_axes(material, rows)
-    return SweepView(material, rows, axes, name, minimize, value, std, partial)
+    axes = swept_axes(run_data, rows)
+    return SweepView(run_data, rows, axes, name, minimize, value, std, partial)
 
 
 def _floats(rows: Sequence[Mapping[str, Any]], name: str) -> Numbers:

@@ -465,7 +465,7 @@ def test_a_second_signal_leaves_an_interrupted_run(config, tmp_path, second):
     out = tmp_path / "run"
     code = (
         "import sys, time\nimport trainer.workflow.run\nfrom trainer.cli import main\n"
-        "trainer.workflow.run.finish = lambda *args: (print('writes', flush=True), "
+        "trainer.workflow.run.write_outputs = lambda *args: (print('writes', flush=True), "
         "time.sleep(60))\n"
         "sys.exit(main(sys.argv[1:]))"
     )

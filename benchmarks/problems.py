@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from trainer.config import load_spec
-from trainer.data import prepare, shuffle
+from trainer.data import prepare
+from trainer.streams import shuffle
 
 Array = np.ndarray[Any, Any]
 MOMENTUM = 0.9

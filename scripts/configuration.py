@@ -14,12 +14,19 @@ from typing import Any, get_args
 from pydantic import Tag
 from pydantic.fields import FieldInfo
 
-from trainer.config.schema import spec as schema
+from trainer.config.schema import data, optimizer, penalty, spec, sweep
 from trainer.config.schema.fields import Absent, Block, Expected
 from trainer.config.yaml.write import flow
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "configuration.md"
 _TABLE = re.compile(r"(<!-- keys of (\w+)(?: beyond (\w+))? -->\n).*?(?=<!-- end -->)", re.DOTALL)
+
+BLOCKS = {
+    name: kind
+    for module in (data, penalty, optimizer, sweep, spec)
+    for name, kind in vars(module).items()
+    if isinstance(kind, type) and issubclass(kind, Block) and name[0] != "_"
+}
 
 
 def with_tables(page: str) -> str:
@@ -28,8 +35,8 @@ def with_tables(page: str) -> str:
 
 
 def _table(name: str, beyond: str | None) -> str:
-    block = getattr(schema, name)
-    known = getattr(schema, beyond).model_fields if beyond else {}
+    block = BLOCKS[name]
+    known = BLOCKS[beyond].model_fields if beyond else {}
     lines = ["| key | default | takes | meaning |", "|---|---|---|---|"]
     for key, field in block.model_fields.items():
         if key not in known:

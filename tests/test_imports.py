@@ -14,7 +14,7 @@ ROOT = Path(trainer.__file__).parent
 # From the ground up; rooms of one line do not see each other. `a/b` names a module within a room.
 STOREYS = [
     ["errors"],
-    ["streams", "memory", "text"],
+    ["catalog", "streams", "text"],
     ["device", "console", "config"],
     ["data", "model", "optim"],
     ["train", "explain"],
@@ -29,7 +29,7 @@ STOREYS = [
 ]
 STOREY = {room: level for level, rooms in enumerate(STOREYS) for room in rooms}
 # What is still to be untied.
-KNOTS = {("train", "solvers"), ("explain", "runs"), ("predict", "runs"), ("text", "console")}
+KNOTS = {("train", "solvers")}
 # `train` stands on the three below it; `model` and `optim` know arrays and numbers only.
 FORBIDDEN = {
     "model": {"config", "data", "device", "optim", "folder"},

@@ -4,8 +4,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from trainer.data.batches import shuffle
-from trainer.streams import random_bits, uniform
+from trainer.streams import random_bits, shuffle, uniform
 
 MASK = (1 << 64) - 1
 

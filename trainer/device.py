@@ -8,15 +8,17 @@ live here.
 from __future__ import annotations
 
 import contextlib
+import os
 import platform
+import resource
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from trainer.errors import DeviceError
-from trainer.memory import memory_limit
 
 Array = Any  # a NumPy or CuPy array: static types cannot say which, the device does
 
@@ -132,3 +134,28 @@ def from_cupy(cupy: Any, name: str) -> Device:
 
 def _first_line(error: Exception) -> str:
     return (str(error).strip().splitlines() or [type(error).__name__])[0]
+
+
+_CONTAINER = (
+    Path("/sys/fs/cgroup/memory.max"),
+    Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"),
+)
+
+
+def memory_limit() -> int:
+    """Bytes: the least of the machine's memory, the container's limit and `ulimit -v`."""
+    limits = [os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")]
+    for path in _CONTAINER:
+        with contextlib.suppress(OSError, ValueError):  # absent, or the word max
+            limits.append(int(path.read_text()))
+    limits = [limit for limit in limits if limit > 0]
+    own, _ = resource.getrlimit(resource.RLIMIT_AS)
+    if own != resource.RLIM_INFINITY:
+        limits.append(own)
+    return min(limits)
+
+
+def shown_size(size: int) -> str:
+    """Bytes in words: `1.5 GiB`."""
+    unit, name = (2**30, "GiB") if size >= 2**30 else (2**20, "MiB")
+    return f"{size / unit:,.0f} {name}" if size >= 10 * unit else f"{size / unit:.3g} {name}"

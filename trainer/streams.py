@@ -1,16 +1,37 @@
-"""Random bits that are the same on every machine, device and NumPy version.
+"""Every stream of random bits and its number, the same on every machine, device and NumPy version.
 
-They depend on (seed, stream) alone. NumPy promises no fixed stream for Generator's methods
+Bits depend on seed, stream and place alone. NumPy promises no fixed stream for Generator's methods
 (NEP 19), so they come from splitmix64 (Steele, Lea, Flood 2014, "Fast splittable pseudorandom
-number generators"), integer arithmetic only.
+number generators"), integer arithmetic only. A stream is a number below 2^64; epochs count up from
+0, and the streams below lie where no epoch comes.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
+
+IntArray: TypeAlias = NDArray[np.int64]
+
+SPLIT = (1 << 64) - 1
+"""The train/val/test split, of `data.seed`."""
+
+INIT = (1 << 64) - 2
+"""First weights, of a trial's `seed`."""
+
+RANDOM_SEARCH = (1 << 64) - 3
+"""The draws of random search, of `seed`."""
+
+FOLDS = 0xFD << 56
+"""Of `data.seed`: plus the number of the time, from 0."""
+
+DRAWS = 0xFC << 56
+"""Few-shot draws, of `seed`: plus the number of the draw, from 0."""
+
+VAL_DRAWS = 0xFB << 56
+"""The same, for the rows of val."""
 
 _MASK = (1 << 64) - 1
 _GOLDEN = 0x9E3779B97F4A7C15
@@ -43,3 +64,27 @@ def _mix_one(value: int) -> int:
     z = ((z ^ (z >> 30)) * _FACTORS[0]) & _MASK
     z = ((z ^ (z >> 27)) * _FACTORS[1]) & _MASK
     return z ^ (z >> 31)
+
+
+def shuffle(seed: int, epoch: int, n: int) -> IntArray:
+    """Order in which an epoch visits n rows.
+
+    Sorts the high bits of 64 random ones over the row number in the low bits: one sort of uint64,
+    no argsort. Rows whose high bits agree keep their order (at ten million rows one pair in 10^7).
+
+    Args:
+        seed: any integer; taken modulo 2^64.
+        epoch: from 0; or another stream's number, such as `SPLIT`.
+        n: number of rows.
+
+    Returns:
+        (n,) int64, a permutation of 0 … n − 1.
+    """
+    row_bits = max(n - 1, 0).bit_length()
+    keys = random_bits(seed, epoch, 0, n)
+    row_mask = np.uint64((1 << row_bits) - 1)
+    keys &= ~row_mask
+    keys |= np.arange(n, dtype=np.uint64)
+    keys.sort()
+    keys &= row_mask
+    return keys.view(np.int64)

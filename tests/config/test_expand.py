@@ -9,9 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from trainer.config import load_spec
-from trainer.config.sweep.grid import MOST_TRIALS, RANDOM_SEARCH
+from trainer.config.sweep.grid import MOST_TRIALS
 from trainer.errors import SpecError
-from trainer.streams import uniform
+from trainer.streams import RANDOM_SEARCH, uniform
 
 BASE = {"model": "softmax", "data": {"train": "digits"}}
 

@@ -10,16 +10,10 @@ import pytest
 from config_helpers import SMALLEST, faults, load
 
 from trainer.config import Spec, load_spec
-from trainer.config.schema.spec import (
-    L2L1,
-    Adam,
-    AdamW,
-    Alpha,
-    InverseC,
-    NormalInit,
-    Sgd,
-    TableSource,
-)
+from trainer.config.schema.data import TableSource
+from trainer.config.schema.optimizer import Adam, AdamW, Sgd
+from trainer.config.schema.penalty import L2L1, Alpha, InverseC
+from trainer.config.schema.spec import NormalInit
 from trainer.errors import SpecError, UserError
 
 SMALL = {"model": "softmax", "data": {"train": "digits"}}

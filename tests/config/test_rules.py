@@ -3,7 +3,7 @@
 import pytest
 from config_helpers import faults, load
 
-from trainer.config.schema.spec import METRICS
+from trainer.catalog import METRICS
 
 TABLE = "data: {train: {table: a.csv, target: y, %s}}"
 # (the file, the key, words of the fault)

@@ -11,9 +11,10 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from trainer.console import terminal as terminal_module
-from trainer.console.terminal import Terminal, Verbatim, printable
+from trainer.console import progress as progress_module
+from trainer.console.terminal import Terminal, Verbatim
 from trainer.errors import DiskError
+from trainer.text.printable import printable
 
 ANSI = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 PATH = Path("/a/very/long/path/with some spaces/" + "and-parts/" * 20 + "model.json")
@@ -57,7 +58,7 @@ def a_terminal_of_40_columns(monkeypatch):
 @pytest.fixture
 def clock(monkeypatch):
     now = [1000.0]
-    monkeypatch.setattr(terminal_module.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(progress_module.time, "monotonic", lambda: now[0])
     return now
 
 

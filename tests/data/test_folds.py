@@ -8,17 +8,17 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from trainer.data.batches import SPLIT
-from trainer.data.splits.folds import DRAWS, FOLDS, VAL_DRAWS, draw, fold_of_groups, fold_of_rows
+from trainer.data.splits.folds import draw, fold_of_groups, fold_of_rows
+from trainer.streams import DRAWS, FOLDS, SPLIT, VAL_DRAWS
 
 
 def test_streams_are_apart_from_each_other_and_from_every_epoch() -> None:
-    from trainer.train.state import INIT_STREAM
+    from trainer.streams import INIT
 
     starts = [VAL_DRAWS, DRAWS, FOLDS]
     assert all(b - a == 1 << 56 for a, b in pairwise(starts))
     assert min(starts) > 1 << 63
-    assert FOLDS + (1 << 56) < min(SPLIT, INIT_STREAM) < 1 << 64
+    assert FOLDS + (1 << 56) < min(SPLIT, INIT) < 1 << 64
 
 
 def test_a_deal_is_pinned() -> None:

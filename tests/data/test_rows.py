@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from sklearn.utils.class_weight import compute_class_weight
 
 from trainer.data import row_weights
-from trainer.data.rows import label_text
+from trainer.text.labels import label_text
 
 
 @settings(deadline=None)

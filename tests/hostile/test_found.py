@@ -159,7 +159,7 @@ def shrink(path: Path) -> None:
 @pytest.mark.parametrize("change", [Path.unlink, grow, shrink])
 @pytest.mark.parametrize("source", SOURCES)
 def test_a_file_that_changes_as_it_is_read(capsys, monkeypatch, source, change):
-    import trainer.text.suggest as hints
+    import trainer.text.paths as paths
 
     X, y = np.arange(24.0).reshape(12, 2), np.arange(12) % 3
     np.save("X.npy", X)
@@ -169,7 +169,7 @@ def test_a_file_that_changes_as_it_is_read(capsys, monkeypatch, source, change):
     pq.write_table(pa.table({"x": X[:, 0], "y": y}), "a.parquet")
     name, written = SOURCES[source]
     Path("a.yaml").write_text(f"{{model: softmax, data: {{train: {written}}}}}")
-    open_file, left = hints.readable_file, [name]
+    open_file, left = paths.readable_file, [name]
 
     def then_changed(path, wanted):
         found = open_file(path, wanted)

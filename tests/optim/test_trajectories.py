@@ -5,8 +5,8 @@ import pytest
 from oracles import fista, gradients, ipiano, learning_rate, torch_adam, torch_sgd
 from stacks import HYPER, LOSSES, SCHEDULE, host, initial, make_problem, make_stack, start, train
 
-from trainer.data.batches import shuffle
 from trainer.optim.first_order import OPTIMIZERS
+from trainer.streams import shuffle
 
 STEPS, BATCH, SEED = 50, 23, 11  # 60 rows as 23 + 23 + 14
 MILESTONES = (12, 30)

@@ -13,7 +13,7 @@ from scipy.special import expit, softmax
 
 from trainer.config.schema.spec import Spec
 from trainer.data import prepare
-from trainer.data.rows import Prepared
+from trainer.data.prepared import Prepared
 from trainer.data.sources.registry import read_for_predict
 from trainer.errors import DataError, DiskError, RunFolderError, UserError
 from trainer.predict.fitted_model import FittedModel

@@ -12,8 +12,8 @@ from stacks import DEVICE, signal_after
 import trainer
 from trainer.config import load_spec
 from trainer.data import prepare, read
-from trainer.data.batches import shuffle
 from trainer.data.splits.repeats import row_splits
+from trainer.streams import shuffle
 from trainer.train.state import normal_weights
 from trainer.workflow.run import run as carry_out
 

@@ -5,7 +5,7 @@ import pytest
 from oracles import gradients, objective, prediction, row_losses
 from stacks import LOSSES, Recorder, fit, host, initial, joined, make_problem, make_stack, start
 
-from trainer.data.batches import shuffle
+from trainer.streams import shuffle
 from trainer.sweep.stopping import EarlyStopper
 from trainer.train import stack as stack_module
 from trainer.train.outcomes import Outcome

@@ -8,7 +8,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path as FilePath
 from typing import Any
 
-from trainer.config.checks import aliases
 from trainer.config.schema.spec import Spec
 from trainer.config.sweep.expand import expand
 from trainer.config.yaml.mapping import from_mapping
@@ -18,6 +17,7 @@ from trainer.config.yaml.resolved import written
 from trainer.config.yaml.scalars import Refused, resolve
 from trainer.config.yaml.tree import MAX_DEPTH, Path, Place, Tree
 from trainer.errors import Fault, SpecError
+from trainer.text import printable
 
 
 def load_spec(
@@ -44,7 +44,7 @@ def load_spec(
         UserError: the file is missing or cannot be read.
     """
     if not isinstance(source, (str, os.PathLike, Mapping)):
-        what = f"expected the path of a YAML file or a mapping, got {aliases.show(source)}"
+        what = f"expected the path of a YAML file or a mapping, got {printable.show_value(source)}"
         raise SpecError([Fault("", 0, 0, "spec", what)])
     if isinstance(source, Mapping):
         tree = from_mapping(source, os.getcwd())
@@ -53,8 +53,8 @@ def load_spec(
         file = os.fspath(source)
         text = read_text(file)
         folder = os.path.dirname(os.path.abspath(file))
-        tree = read_yaml(text, aliases.printable(file), folder)
-        _check_top(tree, aliases.printable(file))
+        tree = read_yaml(text, printable.one_line(file), folder)
+        _check_top(tree, printable.one_line(file))
         tree.value.setdefault("name", _name(file))
     notes = [note for override in overrides for note in _override(tree, override)]
     spec, expansion = expand(tree)
@@ -74,7 +74,7 @@ def _check_top(tree: Tree, file: str) -> None:
         tree.faults.append(Fault(file, 1, 1, "(file)", f"it is empty; {smallest}"))
     elif tree.value is not None and not isinstance(tree.value, dict):
         line, column = tree.places[()].value
-        got = aliases.show(tree.value)
+        got = printable.show_value(tree.value)
         what = f"expected a mapping of keys, got {got}; {smallest}"
         tree.faults.append(Fault(file, line, column, "(file)", what))
     if not isinstance(tree.value, dict):
@@ -92,7 +92,7 @@ def _name(file: str) -> str:
 
 def _override(tree: Tree, override: str) -> list[str]:
     """Set `key=value` in a tree; return what is to be said of it."""
-    shown = aliases.printable(override)
+    shown = printable.one_line(override)
     shown = shown if len(shown) <= 100 else shown[:97] + "..."
     key, equals, text = override.partition("=")
     key = key.strip()
@@ -222,8 +222,10 @@ def _block(tree: Tree, keys: Path, shown: str) -> dict[Any, Any] | None:
             inner = {}
             tree.places[path] = Place(shown, os.getcwd())
         if not isinstance(inner, dict):
-            name = aliases.dotted(path)
-            what = f"is {aliases.show(inner)} and has no keys; set it whole: '{name}={{...}}'"
+            name = printable.dotted(path)
+            what = (
+                f"is {printable.show_value(inner)} and has no keys; set it whole: '{name}={{...}}'"
+            )
             tree.faults.append(Fault(shown, 0, 0, name, what))
             return None
         block[key] = inner

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import Any
 
-from trainer.config.schema.spec import SOURCES
+from trainer.catalog import SOURCES
 from trainer.config.yaml.tree import Path, Tree
 
 _NPY = ("npy", "target", "weight", "group")

@@ -13,23 +13,19 @@ import io
 import os
 import sys
 import textwrap
-import time
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from rich.console import Console, ConsoleOptions, RenderResult
+    from rich.console import Console
     from rich.live import Live
 
     from trainer.console.progress import SweepProgress
+from trainer.console.progress import Progress
+from trainer.text.printable import printable
 
-_REDRAW_EVERY = 0.1  # seconds
-_LINE_GAP = 2.0  # seconds between two lines of progress, at least,
-_LINE_EVERY = 30.0  # and at most; between them a line for each tenth of the steps
 _LABELS = 13  # columns for labels, so that summaries in a row line up
-_BAR_LEAST, _BAR_MOST = 10, 40  # columns
 
 
 class Verbatim(str):
@@ -190,118 +186,6 @@ class Terminal:
         return self._console
 
 
-class Progress:
-    """How far a training is: the bar on a terminal, and a line now and then for the log.
-
-    `update` may be called at every step: it draws at most ten times a second.
-    """
-
-    def __init__(self, terminal: Terminal, total_steps: int, total_epochs: int | None) -> None:
-        now = time.monotonic()
-        self.live: Live | None = None
-        self._terminal = terminal
-        self._at = _Standing(max(total_steps, 1), total_epochs, started=now)
-        self._next_draw = now + _REDRAW_EVERY
-        self._last_line = now
-        self._line_step = total_steps / 10  # the step from which the next line is due
-
-    def update(
-        self,
-        step: int,
-        epoch: int,
-        loss: float | None = None,
-        metric_name: str | None = None,
-        metric: float | None = None,
-    ) -> None:
-        """Tell the last step done and what it gave.
-
-        Args:
-            step: steps done.
-            epoch: the epoch of that step, from 1.
-            loss: of the batch.
-            metric_name: the validation metric to show.
-            metric: its last value; None keeps the one before.
-        """
-        at, now = self._at, time.monotonic()
-        at.step, at.epoch, at.now, at.loss = step, epoch, now, loss
-        if metric is not None:
-            at.metric_name, at.metric = metric_name or "metric", metric
-        if self.live is not None and now >= self._next_draw:
-            self.live.refresh()
-            self._next_draw = time.monotonic() + _REDRAW_EVERY
-        since = now - self._last_line
-        if since >= _LINE_EVERY or (since >= _LINE_GAP and step >= self._line_step):
-            self._line(now)
-
-    def _line(self, now: float) -> None:
-        text = "  ".join([f"{self._at.percent()}  step {self._at.step}", *self._at.parts()])
-        if self.live is None:
-            self._terminal.line(text)
-        else:  # the bar shows it already
-            self._terminal.log(text)
-        self._last_line = now
-        tenth = self._at.total / 10
-        self._line_step = (self._at.step // tenth + 1) * tenth
-
-    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        from rich.text import Text
-
-        at, width = self._at, options.max_width
-        epoch, *values, left = at.parts()
-        line = "  ".join([at.percent(), *values])
-        bar = width - len("  ".join(["", epoch, line, left]))
-        if bar >= _BAR_LEAST:  # all in one line
-            before, after = f"{epoch}  ", f"  {line}  {left}"
-        else:  # too narrow: the numbers under the bar, in one line or several
-            numbers = "  ".join(values)
-            below = [numbers] if len(numbers) <= width else values
-            before, after = "", "\n".join([f"  {at.percent()}  {left}", *below])
-            bar = width - len(f"  {at.percent()}  {left}")
-        done, rest = _bar(min(bar, _BAR_MOST), at.fraction(), options.ascii_only)
-        bar_text = ((done, "bold green"), (rest, "dim"))
-        yield Text.assemble(before, *bar_text, after, no_wrap=True, overflow="ellipsis")
-
-
-@dataclass
-class _Standing:
-    """Where a training stands, as words."""
-
-    total: int
-    epochs: int | None
-    started: float
-    now: float = 0.0
-    step: int = 0
-    epoch: int = 0
-    loss: float | None = None
-    metric_name: str = ""
-    metric: float | None = None
-
-    def fraction(self) -> float:
-        return min(self.step / self.total, 1.0)
-
-    def percent(self) -> str:
-        return f"{int(100 * self.fraction()):3d}%"
-
-    def parts(self) -> list[str]:
-        """Name the epoch, the loss, the metric and the time left, each where it is known."""
-        of = f"/{self.epochs}" if self.epochs else ""
-        parts = [f"epoch {self.epoch:{len(of[1:])}d}{of}"]
-        if self.loss is not None:
-            parts.append(f"loss {_number(self.loss)}")
-        if self.metric is not None:
-            parts.append(f"{self.metric_name} {_number(self.metric)}")
-        parts.append(f"{self._left()} left")
-        return parts
-
-    def _left(self) -> str:
-        if not self.step:
-            return "-:--"
-        seconds = round((self.now - self.started) * (self.total - self.step) / self.step)
-        minutes, seconds = divmod(max(seconds, 0), 60)
-        hours, minutes = divmod(minutes, 60)
-        return f"{hours}:{minutes:02d}:{seconds:02d}" if hours else f"{minutes}:{seconds:02d}"
-
-
 class _Unbreakable:
     """A text stream that nobody may be reading any more: writing to it never raises."""
 
@@ -329,25 +213,6 @@ class _Unbreakable:
 
     def fileno(self) -> int:
         return self._stream.fileno()
-
-
-def printable(text: str) -> str:
-    """`text` with what cannot be printed (control characters, but for newlines) as its escape."""
-    return "".join(
-        c if c.isprintable() or c == "\n" else c.encode("unicode_escape").decode() for c in text
-    )
-
-
-def _number(value: float) -> str:
-    """Four significant digits, of steady width."""
-    return f"{value:#.4g}".rstrip(".")
-
-
-def _bar(width: int, fraction: float, ascii_only: bool) -> tuple[str, str]:
-    """The done and the open part of a bar; both can be told apart without colour."""
-    done = round(width * fraction)
-    full, empty = "#-" if ascii_only else "━─"
-    return full * done, empty * (width - done)
 
 
 def _hang(label: str, text: str, indent: int, width: int) -> str:

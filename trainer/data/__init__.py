@@ -1,14 +1,14 @@
-"""Rows: read, split, encoded, scaled, and the order in which batches visit them.
+"""Rows: read, split, encoded, scaled.
 
 `prepare` is the way in to a plain run. With repeats, `read` reads the sources once, `row_splits`
 says which rows each fold or draw has, `prepare_split` encodes them, `prepare_refit` a last fit's.
-`batches.shuffle` gives the order of an epoch, `row_weights` the weights.
+`row_weights` gives their weights.
 """
 
-from trainer.data.batches import shuffle
 from trainer.data.encode.encoder import Encoder
 from trainer.data.prepare import prepare, prepare_refit, prepare_split
-from trainer.data.rows import Prepared, Rows, Summary, row_weights
+from trainer.data.prepared import Prepared, Summary
+from trainer.data.rows import Rows, row_weights
 from trainer.data.sources.read import Source, read
 from trainer.data.splits.repeats import row_splits
 from trainer.data.splits.row_split import RowSplit
@@ -26,5 +26,4 @@ __all__ = [
     "read",
     "row_splits",
     "row_weights",
-    "shuffle",
 ]

@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trainer.data.rows import Array, FloatArray, IntArray, Label
+from trainer.device import memory_limit, shown_size
 from trainer.errors import DataError
-from trainer.memory import memory_limit, shown_size
-from trainer.text.suggest import quote
+from trainer.text.printable import quote
 
 
 @dataclass(frozen=True)

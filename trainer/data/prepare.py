@@ -16,14 +16,16 @@ from trainer.data.encode.encoder import Encoded, Encoder
 from trainer.data.encode.fit_encoder import fit_encoder
 from trainer.data.encode.targets import Target, fit_target, scaled_target
 from trainer.data.frame import Frame, read_weight
-from trainer.data.rows import IntArray, Prepared, Rows, label_text, row_weights
+from trainer.data.prepared import Prepared
+from trainer.data.rows import IntArray, Rows, row_weights
 from trainer.data.sources.concat import concat
 from trainer.data.sources.read import Source, read
 from trainer.data.splits.holdout import hold_out, usable
 from trainer.data.splits.row_split import RowSplit, plain_split
 from trainer.data.summary import EncodedSplit, summarize
 from trainer.errors import DataError
-from trainer.text.suggest import quote
+from trainer.text.labels import label_text
+from trainer.text.printable import quote
 
 if TYPE_CHECKING:
     from trainer.config.schema.spec import Spec

@@ -6,17 +6,16 @@ N rows, D features, C outputs.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, TypeAlias
+from dataclasses import dataclass
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from trainer.errors import DataError
-from trainer.text.suggest import nearest, quote
-
-if TYPE_CHECKING:
-    from trainer.data.encode.encoder import Encoder
+from trainer.text.labels import label_text
+from trainer.text.printable import quote
+from trainer.text.suggest import nearest_name
 
 FloatArray: TypeAlias = NDArray[np.floating[Any]]
 IntArray: TypeAlias = NDArray[np.int64]
@@ -41,47 +40,6 @@ class Rows:
 
     def __len__(self) -> int:
         return len(self.index)
-
-
-@dataclass(frozen=True)
-class Summary:
-    """What `prepare` found, for the terminal and the manifest. Every mapping is JSON-able."""
-
-    source: str
-    """How the training source is called: a bundled name, a path, or `data`."""
-    rows: dict[str, int]
-    """Rows a split, dropped ones not counted."""
-    columns: int
-    """Columns read as features, before one-hot."""
-    features: int
-    """D: columns after one-hot."""
-    outputs: int
-    """C."""
-    class_counts: dict[str, dict[str, int]] = field(default_factory=dict)
-    """{split: {class: rows}} of single-label classes; empty otherwise."""
-    expansions: dict[str, int] = field(default_factory=dict)
-    """{text column: number of one-hot columns}."""
-    dropped: dict[str, int] = field(default_factory=dict)
-    """{source: rows dropped for a missing value}; only sources that lost one."""
-    imputed: dict[str, int] = field(default_factory=dict)
-    """{split: values filled in by `missing: mean`}; only splits that had one."""
-    unseen: dict[str, dict[str, int]] = field(default_factory=dict)
-    """{split: {text column: rows whose category no training row has}}; they encode as zeros."""
-    constant: tuple[str, ...] = ()
-    """Features with one value in all training rows."""
-
-
-@dataclass(frozen=True)
-class Prepared:
-    """All the rows of a run, and what it takes to encode others the same way."""
-
-    train: Rows
-    val: Rows | None
-    tests: tuple[Rows, ...]
-    encoder: Encoder
-    digest: str
-    """sha256 (hex) over the bytes of every source."""
-    summary: Summary
 
 
 def row_weights(
@@ -132,15 +90,6 @@ def row_weights(
     return result
 
 
-def label_text(label: Any) -> str:
-    """How a label is written in YAML and in column names: true, 3 (also for 3.0), cat."""
-    if isinstance(label, bool | np.bool_):
-        return "true" if label else "false"
-    if isinstance(label, float | np.floating) and float(label).is_integer():
-        return str(int(label))
-    return str(label)
-
-
 def _written_factors(
     class_weight: Mapping[Any, float], classes: Sequence[Label]
 ) -> NDArray[np.float64]:
@@ -151,7 +100,7 @@ def _written_factors(
         if text not in position:
             raise DataError(
                 f"class_weight: {quote(text)} is no class of the training source;"
-                f" {nearest(text, list(position))}"
+                f" {nearest_name(text, list(position))}"
             )
         if not (np.isfinite(factor) and factor >= 0):
             raise DataError(

@@ -9,7 +9,9 @@ import numpy as np
 
 from trainer.data.encode.encoder import Encoded, Encoder
 from trainer.data.encode.fit_encoder import constant_features
-from trainer.data.rows import Rows, Summary, label_text
+from trainer.data.prepared import Summary
+from trainer.data.rows import Rows
+from trainer.text.labels import label_text
 
 
 class EncodedSplit(NamedTuple):

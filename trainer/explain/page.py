@@ -8,8 +8,8 @@ from importlib.resources import files
 from pathlib import Path
 
 from trainer.explain.samples import PICTURES, tables
-from trainer.runs.location import named_file
 from trainer.text.atomic import write_atomic
+from trainer.text.paths import named_file
 
 
 def page() -> str:

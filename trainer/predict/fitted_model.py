@@ -24,7 +24,7 @@ from trainer.data.rows import Array, FloatArray
 from trainer.data.sources.registry import features_frame
 from trainer.errors import RunFolderError, UserError
 from trainer.text.atomic import write_atomic
-from trainer.text.suggest import reason, show
+from trainer.text.printable import error_text, show_path
 
 ARRAYS = "model.safetensors"
 FIELDS = "model.json"
@@ -162,7 +162,7 @@ class FittedModel:
     @property
     def probability_names(self) -> tuple[str, ...]:
         """Names of `predict_proba`'s columns: classes, or targets of several labels a row."""
-        from trainer.data.rows import label_text
+        from trainer.text.labels import label_text
 
         if self.encoder.classes is None:
             return self.encoder.outputs
@@ -231,7 +231,7 @@ def _fields(path: Path) -> Mapping[str, Any]:
         raise _damaged(path, error) from None
     if version != FORMAT_VERSION:
         raise RunFolderError(
-            f"{show(path)}: has format version {version}; this release reads {FORMAT_VERSION}:"
+            f"{show_path(path)}: has format version {version}; this release reads {FORMAT_VERSION}:"
             " use the release that wrote it"
         )
     assert isinstance(fields, dict)
@@ -245,8 +245,8 @@ def _arrays(path: Path, sha256: Any) -> dict[str, Array]:
     data = _read(path)
     if hashlib.sha256(data).hexdigest() != sha256:
         raise RunFolderError(
-            f"{show(path)}: its bytes are not those {FIELDS} was written with (sha256); copy both"
-            " files from the run again"
+            f"{show_path(path)}: its bytes are not those {FIELDS} was written with (sha256); copy"
+            " both files from the run again"
         )
     try:
         arrays: dict[str, Array] = load(data)
@@ -263,12 +263,14 @@ def _read(path: Path) -> bytes:
     except OSError as error:
         why = "no such file" if isinstance(error, FileNotFoundError) else error.strerror
         raise RunFolderError(
-            f"{show(path)}: {why}; a folder with the model of a finished run is right"
+            f"{show_path(path)}: {why}; a folder with the model of a finished run is right"
         ) from None
 
 
 def _damaged(path: Path, error: Exception) -> RunFolderError:
-    return RunFolderError(f"{show(path)}: is damaged ({reason(error)}); copy it from the run again")
+    return RunFolderError(
+        f"{show_path(path)}: is damaged ({error_text(error)}); copy it from the run again"
+    )
 
 
 def load_model(folder: str | os.PathLike[str]) -> FittedModel:

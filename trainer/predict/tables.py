@@ -17,9 +17,9 @@ from trainer.model import MODELS, Scratch
 from trainer.model.metrics import Targets
 from trainer.model.step import error
 from trainer.predict.fitted_model import FittedModel
-from trainer.runs.location import named_file
 from trainer.text.atomic import replacing
 from trainer.text.csv_json import csv_header, csv_lines
+from trainer.text.paths import named_file
 
 Numbers = np.ndarray[Any, np.dtype[np.float64]]
 _CHUNK = 65_536  # rows

@@ -12,9 +12,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from trainer.errors import UserError
-from trainer.runs.location import named_file
 from trainer.runs.writer import RunFolder
 from trainer.text.atomic import write_atomic
+from trainer.text.paths import named_file
 
 __all__ = ["write_compare", "write_report"]
 

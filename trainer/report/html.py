@@ -10,8 +10,8 @@ from collections.abc import Iterable, Sequence
 from importlib.resources import files
 from typing import Any
 
-from trainer.console.terminal import printable
 from trainer.report.charts.chart import Chart, Series
+from trainer.text.printable import printable
 
 
 def esc(value: object) -> str:

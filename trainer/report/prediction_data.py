@@ -10,11 +10,11 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from trainer.data.rows import label_text
 from trainer.errors import RunFolderError
 from trainer.predict.fitted_model import FittedModel
 from trainer.report.run_data import RunData
 from trainer.runs.writer import PREDICTIONS
+from trainer.text.labels import label_text
 from trainer.text.numbers import text
 
 Numbers = NDArray[np.float64]

@@ -8,7 +8,7 @@ import os
 from datetime import datetime
 from pathlib import Path
 
-from trainer.errors import DiskError, RunFolderError, UserError
+from trainer.errors import DiskError, RunFolderError
 from trainer.text.atomic import disk_error
 
 
@@ -86,26 +86,6 @@ def check_free(out: str | os.PathLike[str]) -> None:
         raise RunFolderError(
             f"{path}: not empty (it holds {held[0]}{more}); --out takes a new or an empty folder"
         )
-
-
-def named_file(out: str | os.PathLike[str], example: str) -> Path:
-    """The absolute path of a file that the user wants written, in a folder that is there.
-
-    Raises:
-        UserError: it is a folder, lies in none, or no file can be called so.
-    """
-    path = Path(os.path.abspath(out)) if "\0" not in os.fspath(out) else None
-    if path is None or not os.fspath(out):
-        raise UserError(f"--out: {os.fspath(out)!r} is no path; name a file, such as {example}")
-    if os.path.isdir(path):
-        raise UserError(f"--out: {path} is a folder; name a file in it, such as {path / example}")
-    if not os.path.isdir(path.parent):
-        raise UserError(f"--out: {path}: {path.parent} is no folder; make it first")
-    try:
-        path.with_name(f".{path.name}.{os.getpid()}.tmp").exists()  # as it is written, see files.py
-    except OSError as error:
-        raise UserError(f"--out: {path}: {error.strerror}; name another file") from None
-    return path
 
 
 def _no_folder(path: Path, error: OSError) -> Exception:

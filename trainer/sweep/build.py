@@ -11,7 +11,9 @@ import numpy as np
 
 from trainer.config import Spec
 from trainer.config.checks.rules import has_l1
-from trainer.config.schema.spec import Alpha, FirstOrder, InverseC, NormalInit, Penalty, Solver
+from trainer.config.schema.optimizer import FirstOrder, Solver
+from trainer.config.schema.penalty import Alpha, InverseC, Penalty
+from trainer.config.schema.spec import NormalInit
 from trainer.data import Prepared, row_weights
 from trainer.device import Device
 from trainer.errors import DataError

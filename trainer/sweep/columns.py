@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from trainer.config import Spec
-from trainer.config.sweep.trial import Trial
+from trainer.config.schema.spec import Trial
 from trainer.data import Prepared, Source, prepare_refit, prepare_split, read
 from trainer.data.splits.holdout import hold_out
 from trainer.data.splits.repeats import row_splits

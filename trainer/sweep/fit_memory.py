@@ -9,7 +9,7 @@ import numpy as np
 
 from trainer.config import Spec
 from trainer.config.checks.rules import has_l1
-from trainer.config.schema.spec import Solver
+from trainer.config.schema.optimizer import Solver
 from trainer.device import Device
 from trainer.model import MODELS
 from trainer.optim.first_order import OPTIMIZERS

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from trainer.config.schema.spec import Solver
+from trainer.config.schema.optimizer import Solver
 from trainer.sweep.build import Columns, build, initial_state, steps_per_unit
 from trainer.sweep.columns import DeviceCache, Planned
 from trainer.sweep.fit_memory import Arrangement

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from trainer.config import Spec
-from trainer.config.sweep.trial import SHOTS
+from trainer.config.schema.sweep import SHOTS
 from trainer.sweep.build import minimized
 
 _FEWEST = 3  # values of an axis whose ends are edges

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from trainer.config import Spec
-from trainer.config.sweep.trial import Trial
+from trainer.config.schema.spec import Trial
 from trainer.device import Device
 from trainer.errors import DataError
 from trainer.sweep.build import (

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from trainer.console.terminal import printable
+from trainer.text.printable import printable
 
 # name -> (what it is called on the page, whether it is a share of 1, whether more is better)
 METRICS: dict[str, tuple[str, bool, bool]] = {

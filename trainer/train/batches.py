@@ -14,8 +14,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from trainer.data.batches import shuffle
 from trainer.device import Device
+from trainer.streams import shuffle
 
 Array = Any
 

@@ -8,11 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from trainer.streams import uniform
+from trainer.streams import INIT, uniform
 
 Array = Any
 Numbers = np.ndarray[Any, np.dtype[np.float64]]
-INIT_STREAM = (1 << 64) - 2  # of the random bits of `seed`; epochs count up from 0
 
 
 @dataclass
@@ -54,6 +53,6 @@ def normal_weights(seed: int, features: int, outputs: int) -> Numbers:
     Box & Muller 1958 on splitmix64's bits: NumPy does not promise fixed streams (NEP 19).
     """
     count = features * outputs
-    u = uniform(seed, INIT_STREAM, 0, 2 * count)
+    u = uniform(seed, INIT, 0, 2 * count)
     normal: Numbers = np.sqrt(-2 * np.log(u[:count])) * np.cos(2 * np.pi * u[count:])
     return normal.reshape(features, outputs)

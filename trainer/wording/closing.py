@@ -9,9 +9,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from trainer.config.schema.spec import Solver
-from trainer.console.terminal import Verbatim, printable
+from trainer.config.schema.optimizer import Solver
+from trainer.console.terminal import Verbatim
 from trainer.sweep.select import Chosen, TrialResult, ranks
+from trainer.text.printable import printable
 
 _SHOWN = 10  # rows of the table
 _GROUPS = 20  # lines of groups

@@ -7,7 +7,8 @@ import math
 import numpy as np
 
 from trainer.config import Spec
-from trainer.config.schema.spec import L2L1, Sgd, Solver
+from trainer.config.schema.optimizer import Sgd, Solver
+from trainer.config.schema.penalty import L2L1
 from trainer.data import Summary
 from trainer.model.curvature import largest_curvature
 from trainer.sweep.build import Columns

@@ -15,7 +15,7 @@ import numpy as np
 
 from trainer import device as devices
 from trainer.config import Spec
-from trainer.config.schema.spec import Solver
+from trainer.config.schema.optimizer import Solver
 from trainer.solvers.hessians import hessian_bytes
 from trainer.solvers.solver import SolverStack
 from trainer.sweep.build import build, initial_state, steps_per_unit

@@ -8,8 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from trainer.console.progress import SweepProgress
-from trainer.console.terminal import Progress
+from trainer.console.progress import Progress, SweepProgress
 from trainer.runs.writer import RunFolder
 from trainer.sweep.scheduler import Scheduler
 from trainer.sweep.sweep import SweepRun

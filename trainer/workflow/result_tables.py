@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 
 from trainer.config import Spec
-from trainer.config.schema.spec import Select, Solver
+from trainer.config.schema.optimizer import Solver
+from trainer.config.schema.sweep import Select
 from trainer.sweep.build import minimized
 from trainer.sweep.select import Chosen, ColumnResult, TrialResult, ranks
 from trainer.sweep.stopping import Rung

@@ -8,12 +8,14 @@ from typing import Any, get_args
 
 from pydantic.fields import FieldInfo
 
+from trainer.catalog import SOURCES
 from trainer.config.checks import aliases
 from trainer.config.schema.fields import Block, Expected
-from trainer.config.schema.spec import SOURCES, Spec
+from trainer.config.schema.spec import Spec
 from trainer.config.yaml.scalars import Refused, resolve
 from trainer.config.yaml.tree import LARGEST_INTEGER, Path
 from trainer.config.yaml.write import flow
+from trainer.text import printable, suggest
 
 _SHORT = 60  # characters of a text that a proposal repeats
 _LONGEST_PATH = 300
@@ -30,10 +32,10 @@ def unknown(path: Path, form: str, cure: str) -> str:
     """Explain a key that its block, in the form given, does not have; `cure` drops it."""
     key, here = path[-1], _keys(path[:-1], form)
     if forms := owners(path):
-        belongs = f"{key} belongs to {aliases.one_of(forms, 'and')}, not {form}"
+        belongs = f"{key} belongs to {suggest.one_of(forms, 'and')}, not {form}"
         return f"{belongs}; {_our_word(path, here) or cure}"
     meant = (_our_word(path, here) or _near(path, here)) if isinstance(key, str) else None
-    return f"unknown key; {meant or 'the keys here are ' + aliases.one_of(here, 'and')}"
+    return f"unknown key; {meant or 'the keys here are ' + suggest.one_of(here, 'and')}"
 
 
 def unknown_path(key: str) -> str:
@@ -42,17 +44,17 @@ def unknown_path(key: str) -> str:
     if last in aliases.KEYS:
         ours = [word for word in aliases.KEYS[last] if word in known_paths()]
         if ours:
-            return f"no such key; did you mean {aliases.one_of(ours, 'and')}?"
+            return f"no such key; did you mean {suggest.one_of(ours, 'and')}?"
     same = [known for known in known_paths() if known.rpartition(".")[2] == last]
     if 0 < len(same) <= 3:
-        return f"no such key; did you mean {aliases.one_of(same)}?"
-    meant = aliases.nearest(key, known_paths()) or _nearest_last(last)
+        return f"no such key; did you mean {suggest.one_of(same)}?"
+    meant = suggest.nearest(key, known_paths()) or _nearest_last(last)
     return f"no such key; {f'did you mean {meant}?' if meant else 'for example optimizer.lr'}"
 
 
 def _nearest_last(last: str) -> str | None:
     by_last = {known.rpartition(".")[2]: known for known in reversed(known_paths())}
-    meant = aliases.nearest(last, list(by_last))
+    meant = suggest.nearest(last, list(by_last))
     return by_last[meant] if meant else None
 
 
@@ -76,12 +78,12 @@ def wrong(
         context: `expected` and `choices`, where the schema says them.
     """
     field = _field(path, form)
-    got = aliases.show(value)
+    got = printable.show_value(value)
     if written is not None and not isinstance(value, str):
         got = written[:60] or "nothing"
     if kind == "union_tag_not_found":  # a mapping without the key that tells what source it is
-        keys = aliases.one_of([aliases.show_key(key) for key in value] or ["none"], "and")
-        takes = f"one of the keys {aliases.one_of(SOURCES)}"
+        keys = suggest.one_of([printable.show_key(key) for key in value] or ["none"], "and")
+        takes = f"one of the keys {suggest.one_of(SOURCES)}"
         return f"expected {takes}, got {keys}; for example {{table: a.csv, target: y}}"
     if kind == "too_short":
         return f"expected at least one item, got none; for example {_example(field)}"
@@ -91,7 +93,7 @@ def wrong(
             f"expected a list, got {got}; for example {flow([value]) if one else _example(field)}"
         )
     if isinstance(value, str) and (why := aliases.REFUSED.get(str(path[-1]), {}).get(value)):
-        return f"{aliases.show(value)} is not to be had: {why}"
+        return f"{printable.show_value(value)} is not to be had: {why}"
     takes = context.get("expected") or _takes(field)
     choices = context.get("choices", ())
     right = _meant(path, value, takes, choices)
@@ -117,8 +119,8 @@ def _our_word(path: Path, here: list[str]) -> str | None:
     for word in aliases.KEYS[key]:
         last = word.rpartition(".")[2]
         is_here = last in here and last != "name"  # many blocks have a name of their own
-        ours.append(aliases.dotted((*above, last)) if is_here else word)
-    meant = f"did you mean {aliases.one_of(ours, 'and')}"
+        ours.append(printable.dotted((*above, last)) if is_here else word)
+    meant = f"did you mean {suggest.one_of(ours, 'and')}"
     if key == "logspace":
         meant += " (numpy's logspace takes exponents)"
     return (
@@ -133,9 +135,9 @@ def _near(path: Path, here: list[str]) -> str | None:
     *above, key = path
     elsewhere = [known for known in known_paths() if known.rpartition(".")[2] == key]
     if 0 < len(elsewhere) <= 3:
-        return f"did you mean {aliases.one_of(elsewhere)}?"
-    nearest = aliases.nearest(key, here)
-    return f"did you mean {aliases.dotted((*above, nearest))}?" if nearest else None
+        return f"did you mean {suggest.one_of(elsewhere)}?"
+    nearest = suggest.nearest(key, here)
+    return f"did you mean {printable.dotted((*above, nearest))}?" if nearest else None
 
 
 def _meant(path: Path, value: Any, takes: str, choices: tuple[str, ...]) -> str | None:
@@ -159,7 +161,7 @@ def _meant_by_text(path: Path, text: str, takes: str, choices: tuple[str, ...]) 
         for suffixes, source in _SOURCE_OF_SUFFIX:
             if text.lower().endswith(suffixes):
                 return f"write {source.format(flow(text))}"
-    if word := aliases.nearest(text, choices):
+    if word := suggest.nearest(text, choices):
         return f"did you mean {word}?"
     if "number" in takes and _is_number(text):
         return "write it without quotes"
@@ -234,6 +236,6 @@ def known_paths(path: Path = ()) -> list[str]:
     """Return the dotted paths of all keys of the schema."""
     paths: dict[str, None] = {}
     for key in (key for block in _blocks(path) for key in block.model_fields):
-        paths[aliases.dotted((*path, key))] = None
+        paths[printable.dotted((*path, key))] = None
         paths |= dict.fromkeys(known_paths((*path, key)))
     return list(paths)

@@ -6,21 +6,15 @@ from collections.abc import Iterator
 from itertools import pairwise
 from typing import Any, NamedTuple
 
-from trainer.config.checks.aliases import VALUES, nearest, one_of, show
-from trainer.config.schema.spec import (
-    L2L1,
-    METRICS,
-    AdamW,
-    InverseC,
-    Log,
-    Penalty,
-    Schedule,
-    Sgd,
-    Solver,
-    Spec,
-    TableSource,
-)
+from trainer.catalog import METRICS
+from trainer.config.checks.aliases import VALUES
+from trainer.config.schema.data import TableSource
+from trainer.config.schema.optimizer import AdamW, Schedule, Sgd, Solver
+from trainer.config.schema.penalty import L2L1, InverseC, Penalty
+from trainer.config.schema.spec import Log, Spec
 from trainer.config.yaml.write import flow
+from trainer.text.printable import show_value
+from trainer.text.suggest import nearest, one_of
 
 
 class Broken(NamedTuple):
@@ -67,9 +61,11 @@ def _data(spec: Spec) -> Iterator[Broken]:
         names = [source.name for source in test]
         for i, name in enumerate(names):
             if name in names[:i]:
-                yield Broken(f"data.test.{i}.name", f"{show(name)} names two test sets; rename one")
+                yield Broken(
+                    f"data.test.{i}.name", f"{show_value(name)} names two test sets; rename one"
+                )
             elif name in ("train", "val"):
-                what = f"{show(name)} is what other rows are called; choose another name"
+                what = f"{show_value(name)} is what other rows are called; choose another name"
                 yield Broken(f"data.test.{i}.name", what)
 
 
@@ -91,21 +87,24 @@ def _columns(path: str, source: TableSource) -> Iterator[Broken]:
     columns = source.columns or ()
     for key, names in (("target", targets), ("columns", columns)):
         if repeated := next((name for name in names if names.count(name) > 1), None):
-            yield Broken(f"{path}.{key}", f"{show(repeated)} is listed twice; keep one")
+            yield Broken(f"{path}.{key}", f"{show_value(repeated)} is listed twice; keep one")
     for name in targets:
         for key in ("columns", "categorical", "drop"):
             if name in (getattr(source, key) or ()):
-                what = f"{show(name)} is the target; leave it out here"
+                what = f"{show_value(name)} is the target; leave it out here"
                 yield Broken(f"{path}.{key}", what, (f"{path}.target",))
     if source.weight in targets:
-        what = f"{show(source.weight)} is the target; name the column of row weights"
+        what = f"{show_value(source.weight)} is the target; name the column of row weights"
         yield Broken(f"{path}.weight", what, (f"{path}.target",))
     if source.weight is not None and source.weight in columns:
-        what = f"{show(source.weight)} is the weight; leave it out here"
+        what = f"{show_value(source.weight)} is the weight; leave it out here"
         yield Broken(f"{path}.columns", what, (f"{path}.weight",))
     for name in source.categorical:
         if (columns and name not in columns) or name in source.drop:
-            what = f"{show(name)} is not among the features; add it to columns, or remove it here"
+            what = (
+                f"{show_value(name)} is not among the features; add it to columns, or remove it"
+                " here"
+            )
             yield Broken(f"{path}.categorical", what, (f"{path}.columns", f"{path}.drop"))
 
 
@@ -200,7 +199,7 @@ def metric_fault(spec: Spec, metric: str) -> str | None:
     if metric not in known:
         meant = VALUES["metric"].get(metric) or nearest(metric, known)
         meant = f"did you mean {meant}?" if meant in known else f"write {one_of(known)}"
-        return f"{spec.model} has no metric {show(metric)}; {meant}"
+        return f"{spec.model} has no metric {show_value(metric)}; {meant}"
     folds = spec.repeat is not None and spec.repeat.folds is not None
     if spec.data.val == "none" and not folds and metric != "train_loss":
         return f"{metric} needs validation rows; set data.val, or write train_loss"

@@ -7,13 +7,14 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from trainer.catalog import OPTIMIZERS, SOURCES
 from trainer.config.checks import fault_messages
-from trainer.config.checks.aliases import dotted
 from trainer.config.checks.rules import broken_rules
-from trainer.config.schema.spec import OPTIMIZERS, SOURCES, Spec
+from trainer.config.schema.spec import Spec
 from trainer.config.yaml.tree import Path, Place, Tree
 from trainer.config.yaml.write import flow
 from trainer.errors import Fault, SpecError
+from trainer.text.printable import dotted
 
 
 def validate(tree: Tree) -> Spec:

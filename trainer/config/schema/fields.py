@@ -21,7 +21,8 @@ from pydantic import (
 )
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
-from trainer.config.checks.aliases import one_of
+from trainer.catalog import METRICS
+from trainer.text.suggest import one_of
 
 
 @dataclass(frozen=True)
@@ -117,3 +118,11 @@ def word_or_mapping(value: Any) -> str:
 def word_or_list(value: Any) -> str:
     """Return the tag of a key that takes a word or a list."""
     return tag("list" if isinstance(value, (list, tuple)) else "word")
+
+
+METRIC_NAMES: dict[str, Any] = {
+    "enum": [
+        "train_loss",
+        *dict.fromkeys(f"val_{name}" for names in METRICS.values() for name in names),
+    ]
+}

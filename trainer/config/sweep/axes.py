@@ -7,8 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from trainer.config.checks.aliases import nearest, one_of, show
 from trainer.config.yaml.tree import Path
+from trainer.text.printable import show_value
+from trainer.text.suggest import nearest, one_of
 
 PATH_KEYS = ("penalty.l1", "penalty.alpha")  # a path of penalties begins where all weights are 0
 _FORMS = ("values", "geomspace", "linspace", "path", "distribution")
@@ -88,7 +89,7 @@ def read_axis(key: str, written: Any, at: Path, random: bool) -> Axis:
     if isinstance(written, list):
         return _listed(key, written, at)
     if not isinstance(written, Mapping):
-        raise Wrong(at, f"expected a list of values, got {show(written)}; {_EXAMPLE}")
+        raise Wrong(at, f"expected a list of values, got {show_value(written)}; {_EXAMPLE}")
     form = next((form for form in _FORMS if form in written), None)
     if form is None:
         raise Wrong(at, _unknown_form(written))
@@ -112,7 +113,7 @@ def read_axis(key: str, written: Any, at: Path, random: bool) -> Axis:
 
 def _listed(key: str, written: Any, at: Path) -> Axis:
     if not isinstance(written, list):
-        raise Wrong(at, f"expected a list of values, got {show(written)}; {_EXAMPLE}")
+        raise Wrong(at, f"expected a list of values, got {show_value(written)}; {_EXAMPLE}")
     if not written:
         raise Wrong(at, f"an axis without values; {_EXAMPLE}, or remove it")
     for i, value in enumerate(written):
@@ -137,7 +138,7 @@ def _unknown_form(written: Mapping[Any, Any]) -> str:
     first = str(next(iter(written), ""))
     meant = nearest(first, _FORMS)
     if meant:
-        return f"unknown key {show(first)}; did you mean {meant}?"
+        return f"unknown key {show_value(first)}; did you mean {meant}?"
     return f"an axis is a list, or has one of the keys {one_of(_FORMS)}; {_EXAMPLE}"
 
 
@@ -148,11 +149,11 @@ def _spaced(form: str, written: Mapping[Any, Any], at: Path) -> tuple[float, ...
     _check_count(num, (*at, "num"))
     for name, bound in (("start", start), ("stop", stop)):
         if form == "geomspace" and bound <= 0:
-            what = f"expected a number above 0, got {show(bound)}; plus: [0] adds a 0"
+            what = f"expected a number above 0, got {show_value(bound)}; plus: [0] adds a 0"
             raise Wrong((*at, name), what)
     if start == stop and num > 1:
         raise Wrong(
-            (*at, "stop"), f"start and stop are both {show(start)}; num: 1, or another stop"
+            (*at, "stop"), f"start and stop are both {show_value(start)}; num: 1, or another stop"
         )
     import numpy as np
 
@@ -179,7 +180,7 @@ def _path(key: str, written: Mapping[Any, Any], at: Path) -> tuple[float, ...]:
     if not 0 < ratio < 1:
         raise Wrong(
             (*at, "ratio"),
-            f"expected a number between 0 and 1, got {show(ratio)}; for example 1e-3",
+            f"expected a number between 0 and 1, got {show_value(ratio)}; for example 1e-3",
         )
     import numpy as np
 
@@ -193,7 +194,7 @@ def _fields(
     defaults = defaults or {}
     example = "{" + ", ".join(f"{n}: {_SHOWN[n]}" for n in names) + "}"
     if not isinstance(written, Mapping):
-        raise Wrong(at, f"expected a mapping of numbers, got {show(written)}; {example}")
+        raise Wrong(at, f"expected a mapping of numbers, got {show_value(written)}; {example}")
     for name in written:
         if name not in names:
             meant = nearest(str(name), names)
@@ -205,7 +206,7 @@ def _fields(
             raise Wrong(at, f"{name} is missing; for example {example}")
         value = written.get(name, defaults.get(name))
         if isinstance(value, bool) or not isinstance(value, int | float):
-            raise Wrong((*at, name), f"expected a number, got {show(value)}; {_SHOWN[name]}")
+            raise Wrong((*at, name), f"expected a number, got {show_value(value)}; {_SHOWN[name]}")
         values.append(value)
     return values
 
@@ -215,7 +216,7 @@ _SHOWN = {"start": "1e-4", "stop": "1", "num": "9", "ratio": "1e-3", "min": "1e-
 
 def _check_count(num: Any, at: Path) -> None:
     if not isinstance(num, int) or num < 1:
-        raise Wrong(at, f"expected a whole number from 1, got {show(num)}; for example 9")
+        raise Wrong(at, f"expected a whole number from 1, got {show_value(num)}; for example 9")
     if num > MOST_VALUES:
         raise Wrong(at, f"{num:,} values; {MOST_VALUES:,} trials are the most of a sweep")
 
@@ -225,16 +226,18 @@ def _drawn(key: str, written: Mapping[Any, Any], at: Path, random: bool) -> Axis
     if name not in _DISTRIBUTIONS:
         meant = nearest(name, _DISTRIBUTIONS) if isinstance(name, str) else None
         right = f"did you mean {meant}?" if meant else f"write {one_of(_DISTRIBUTIONS)}"
-        raise Wrong((*at, "distribution"), f"no distribution {show(name)}; {right}")
+        raise Wrong((*at, "distribution"), f"no distribution {show_value(name)}; {right}")
     if not random:
         what = "a distribution is drawn from; write method: random and num_trials, or values"
         raise Wrong((*at, "distribution"), what)
     bounds = {n: written[n] for n in ("min", "max") if n in written}
     low, high = _fields(bounds, at, ("min", "max"))
     if low >= high:
-        raise Wrong((*at, "min"), f"min {show(low)} is not below max {show(high)}; swap them")
+        raise Wrong(
+            (*at, "min"), f"min {show_value(low)} is not below max {show_value(high)}; swap them"
+        )
     if name == "log_uniform" and low <= 0:
-        what = f"expected a number above 0, got {show(low)}; bounds are values, not exponents"
+        what = f"expected a number above 0, got {show_value(low)}; bounds are values, not exponents"
         raise Wrong((*at, "min"), f"{what}; plus: [0] adds a 0")
     if name == "int_uniform" and not (float(low).is_integer() and float(high).is_integer()):
         raise Wrong((*at, "min"), "int_uniform goes between whole numbers; for example 1 and 10")

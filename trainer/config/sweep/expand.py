@@ -9,18 +9,20 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from trainer.config.checks.aliases import one_of, show
+from trainer.catalog import SOLVERS
 from trainer.config.checks.fault_messages import owners
 from trainer.config.checks.rules import broken_rules, metric_fault
 from trainer.config.checks.validate import fault_at, validate
 from trainer.config.paths import absolute, inherit, make_paths_absolute
-from trainer.config.schema.spec import SOLVERS, Solver, Spec
+from trainer.config.schema.optimizer import Solver
+from trainer.config.schema.spec import Spec, Trial
 from trainer.config.sweep.grid import Grid, Settings
-from trainer.config.sweep.trial import Trial
 from trainer.config.yaml.scalars import key_path
 from trainer.config.yaml.tree import Path, Place, Tree
 from trainer.config.yaml.variables import Missing, has_references, substitute
 from trainer.errors import Fault, SpecError
+from trainer.text.printable import show_value
+from trainer.text.suggest import one_of
 
 _MOST_FAULTS = 50
 
@@ -67,7 +69,7 @@ def _check_per(tree: Tree, spec: Spec, axes: Mapping[str, Any]) -> None:
     for i, key in enumerate(spec.select.per):
         if key not in axes:
             swept = f"{one_of(list(axes), 'and')} are" if axes else "none is"
-            what = f"{show(key)} is not swept; of the swept keys {swept} right"
+            what = f"{show_value(key)} is not swept; of the swept keys {swept} right"
             raise SpecError([fault_at(tree, ("select", "per", i), what)])
 
 

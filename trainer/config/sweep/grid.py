@@ -7,16 +7,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain, product
 from typing import Any, NamedTuple
 
-from trainer.config.checks.aliases import show
 from trainer.config.checks.fault_messages import known_paths, unknown_path
 from trainer.config.checks.validate import fault_at
+from trainer.config.schema.sweep import SHOTS
 from trainer.config.sweep.axes import Axis, Wrong, read_axis
-from trainer.config.sweep.trial import SHOTS
 from trainer.config.yaml.tree import Path, Tree
+from trainer.streams import RANDOM_SEARCH
+from trainer.text.printable import show_value
 
 MOST_TRIALS = 100_000
-RANDOM_SEARCH = (1 << 64) - 3
-"""The stream of random search."""
 
 _WHOLE_RUN = ("name", "notes", "device", "log", "sweep", "select", "repeat", "vars")
 
@@ -111,12 +110,16 @@ class Grid:
             return [self._axes(written, at)]
         if isinstance(written, list):
             return [self._axes(block, (*at, i)) for i, block in enumerate(written)]
-        self._fault(at, f"expected a mapping of keys, got {show(written)}; {{optimizer.lr: [0.1]}}")
+        self._fault(
+            at, f"expected a mapping of keys, got {show_value(written)}; {{optimizer.lr: [0.1]}}"
+        )
         return []
 
     def _axes(self, block: Any, at: Path) -> list[Axis]:
         if not isinstance(block, dict):
-            self._fault(at, f"expected a mapping of keys, got {show(block)}; {{optimizer.lr: [1]}}")
+            self._fault(
+                at, f"expected a mapping of keys, got {show_value(block)}; {{optimizer.lr: [1]}}"
+            )
             return []
         axes = []
         for key, written in block.items():
@@ -135,13 +138,14 @@ class Grid:
         if written in ("none", None):
             return []
         if not isinstance(written, list) or not written:
-            what = f"expected a list of settings, got {show(written)}"
+            what = f"expected a list of settings, got {show_value(written)}"
             self._fault(at, f"{what}; for example [{{optimizer.name: sgd, optimizer.lr: 0.1}}]")
             return []
         rows = []
         for i, together in enumerate(written):
             if not isinstance(together, dict) or not together:
-                what = f"expected settings that go together, got {show(together)}; {{bias: true}}"
+                got = show_value(together)
+                what = f"expected settings that go together, got {got}; {{bias: true}}"
                 self._fault((*at, i), what)
                 continue
             row = [self._zipped(key, value, (*at, i, key)) for key, value in together.items()]
@@ -153,7 +157,9 @@ class Grid:
         if what is not None:
             self._fault(place, what, at_key=True)
         elif isinstance(value, list | dict) or value is None:
-            self._fault(place, f"expected one value, got {show(value)}; axes go to parameters")
+            self._fault(
+                place, f"expected one value, got {show_value(value)}; axes go to parameters"
+            )
         else:
             return Setting(key, value, place)
         return None
@@ -182,13 +188,13 @@ class Grid:
     def _why_not(self, key: Any, written: Any) -> str | None:
         """Why a key cannot be swept, or None."""
         if not isinstance(key, str):
-            return f"expected a dotted key, got {show(key)}; for example optimizer.lr"
+            return f"expected a dotted key, got {show_value(key)}; for example optimizer.lr"
         root, _, rest = key.partition(".")
         if root == "vars" and rest:
             known = self.tree.value.get("vars")
             if isinstance(known, dict) and rest in known:
                 return None
-            return f"vars has no {show(rest)}; write vars: {{{rest}: …}} with its usual value"
+            return f"vars has no {show_value(rest)}; write vars: {{{rest}: …}} with its usual value"
         if root in _WHOLE_RUN and key != SHOTS:
             what = f"{root} belongs to the whole run and cannot be swept"
             return f"{what}; {'few_shot.k takes a list' if root == 'repeat' else 'remove it'}"

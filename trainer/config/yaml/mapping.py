@@ -6,9 +6,9 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
-from trainer.config.checks.aliases import dotted, show
 from trainer.config.yaml.tree import LARGEST_INTEGER, MAX_DEPTH, MAX_NODES, Path, Place, Tree
 from trainer.errors import Fault
+from trainer.text.printable import dotted, show_value
 
 
 def from_mapping(source: Mapping[Any, Any], folder: str) -> Tree:
@@ -41,7 +41,7 @@ def _convert(value: Any, path: Path, folder: str, tree: Tree) -> Any:
     if isinstance(value, int) and abs(value) > LARGEST_INTEGER:
         return _refuse(tree, path, "an integer over 64 bits; text is written between quotes")
     if isinstance(value, str) and not _is_unicode(value):
-        return _refuse(tree, path, f"{show(value)} has half a character; pass whole text")
+        return _refuse(tree, path, f"{show_value(value)} has half a character; pass whole text")
     return value
 
 

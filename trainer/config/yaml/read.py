@@ -17,10 +17,10 @@ from typing import Any
 
 import yaml
 
-from trainer.config.checks.aliases import dotted
 from trainer.config.yaml.scalars import Refused, resolve
 from trainer.config.yaml.tree import MAX_CHARACTERS, MAX_DEPTH, MAX_NODES, Path, Place, Tree
 from trainer.errors import Fault
+from trainer.text.printable import dotted
 
 
 def read_yaml(text: str, file: str, folder: str, at: Path = (), position: bool = True) -> Tree:

@@ -6,9 +6,10 @@ import os
 import stat
 from pathlib import Path
 
-from trainer.config.checks.aliases import nearest, one_of, printable
 from trainer.config.yaml.tree import MAX_CHARACTERS
 from trainer.errors import Fault, SpecError, UserError
+from trainer.text.printable import one_line
+from trainer.text.suggest import nearest, one_of
 
 
 def read_text(path: str | os.PathLike[str]) -> str:
@@ -19,7 +20,7 @@ def read_text(path: str | os.PathLike[str]) -> str:
             folder, or not readable.
         SpecError: it is too large, or not UTF-8 (with the line and column of the first such byte).
     """
-    shown = printable(os.fspath(path)) or "''"
+    shown = one_line(os.fspath(path)) or "''"
     try:
         if _is_named_pipe(path):
             raise UserError(f"{shown}: a named pipe, not a config file; give a .yaml file")
@@ -70,7 +71,7 @@ def decode(data: bytes, file: str) -> str:
 
 
 def _full(path: str | os.PathLike[str]) -> str:
-    return printable(os.path.abspath(path))
+    return one_line(os.path.abspath(path))
 
 
 def _meant(path: str | os.PathLike[str]) -> str:
@@ -89,9 +90,9 @@ def _meant(path: str | os.PathLike[str]) -> str:
     if name is None:
         configs = [name for name in names if _is_yaml(name)]
         holds = f"holds {one_of(configs[:3], 'and')}" if configs else "has no .yaml file"
-        return f"the folder {printable(str(wrong.parent))} {printable(holds)}"
+        return f"the folder {one_line(str(wrong.parent))} {one_line(holds)}"
     meant = wrong.parent / name / full.relative_to(wrong)
-    return f"did you mean {printable(_like(path, meant))}?"
+    return f"did you mean {one_line(_like(path, meant))}?"
 
 
 def _like(path: str | os.PathLike[str], meant: Path) -> str:
@@ -104,7 +105,7 @@ def _inside(folder: Path) -> str:
         names = sorted(name for name in os.listdir(folder) if _is_yaml(name))
     except OSError:
         names = []
-    return f"for example {printable(str(folder / names[0]))}" if names else "give a .yaml file"
+    return f"for example {one_line(str(folder / names[0]))}" if names else "give a .yaml file"
 
 
 def _is_yaml(name: str) -> bool:

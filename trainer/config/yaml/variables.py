@@ -6,8 +6,9 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from trainer.config.checks.aliases import nearest, one_of, show
 from trainer.config.yaml.tree import Path
+from trainer.text.printable import show_value
+from trainer.text.suggest import nearest, one_of
 
 _REFERENCE = re.compile(r"\$\{([^}]*)\}")
 _NOT_IN = ("sweep", "vars", "select")
@@ -69,4 +70,4 @@ def _missing(name: str, variables: Mapping[str, Any]) -> str:
         right = f"vars has {one_of(known, 'and')}"
     else:
         right = f"write vars: {{{name}: …}}"
-    return f"vars has no {show(name)}; {right}"
+    return f"vars has no {show_value(name)}; {right}"

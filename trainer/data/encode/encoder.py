@@ -19,7 +19,7 @@ from trainer.data.encode.targets import Target
 from trainer.data.frame import Frame, Labels, Like, allocate
 from trainer.data.rows import Array, FloatArray, Label
 from trainer.errors import DataError
-from trainer.text.suggest import quote
+from trainer.text.printable import quote
 
 _INDEXED = re.compile(r"x[0-9]{1,18}")  # a column of LIBSVM text
 

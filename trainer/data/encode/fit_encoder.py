@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 from trainer.data.encode.encoder import Encoder, take
 from trainer.data.encode.targets import Target, out_of_range
 from trainer.data.frame import Frame, Labels, Stacked, chunks
-from trainer.data.rows import Array, FloatArray, label_text
+from trainer.data.rows import Array, FloatArray
 from trainer.errors import DataError
-from trainer.text.suggest import quote
+from trainer.text.labels import label_text
+from trainer.text.printable import quote
 
 
 def fit_encoder(

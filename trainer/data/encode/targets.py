@@ -10,9 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trainer.data.frame import Frame, Labels
-from trainer.data.rows import Array, FloatArray, Label, label_text
+from trainer.data.rows import Array, FloatArray, Label
 from trainer.errors import DataError
-from trainer.text.suggest import quote
+from trainer.text.labels import label_text
+from trainer.text.printable import quote
 
 Kind: TypeAlias = Literal["numbers", "labels", "multilabel", "distribution"]
 _SHOWN = 5

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from trainer.data.frame import Like
 from trainer.errors import DataError
-from trainer.text.suggest import nearest, quote
+from trainer.text.printable import quote
+from trainer.text.suggest import nearest_name
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,7 @@ def feature_names(
         for name in listed:
             if name not in known:
                 raise DataError(
-                    f"{where}: {key}: there is no column {quote(name)}; {nearest(name, names)}"
+                    f"{where}: {key}: there is no column {quote(name)}; {nearest_name(name, names)}"
                 )
         if len(set(listed)) < len(listed):
             name = next(name for i, name in enumerate(listed) if name in listed[:i])
@@ -59,7 +60,7 @@ def feature_names(
             if name not in known:
                 raise DataError(
                     f"{where}: there is no column {quote(name)}, which the training source has;"
-                    f" {nearest(name, names)}"
+                    f" {nearest_name(name, names)}"
                 )
         return like.names
     return _chosen(names, roles, where)

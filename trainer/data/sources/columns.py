@@ -12,9 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trainer.data.frame import ColumnData, Labels, group_codes, labels_of, row_number
-from trainer.data.rows import Array, Label, label_text
+from trainer.data.rows import Array, Label
 from trainer.errors import DataError
-from trainer.text.suggest import quote
+from trainer.text.labels import label_text
+from trainer.text.printable import quote
 
 MISSING = ("", "NA", "N/A", "n/a", "NaN", "nan", "null", "NULL")
 """Cells of a text file that are missing values, quoted or not."""

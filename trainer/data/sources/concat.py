@@ -8,8 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trainer.data.frame import ColumnData, Frame, Labels, Stacked
-from trainer.data.rows import Array, Label, label_text
+from trainer.data.rows import Array, Label
 from trainer.errors import DataError
+from trainer.text.labels import label_text
 
 
 def concat(first: Frame, second: Frame) -> Frame:

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from trainer.errors import DataError
-from trainer.text.suggest import reason, show
+from trainer.text.printable import error_text, show_path
 
 _BLOCK = 1 << 24
 _LARGEST_BLOCK = 1 << 30
@@ -44,7 +44,7 @@ def read_header(path: Path) -> list[str]:
         raise _encoding_fault(path) from None
     except (*_UNPACKING_ERRORS, OSError, csv.Error) as error:
         raise _unreadable(path, error) from None
-    raise DataError(f"{show(path)}: is empty; a header line and at least one row are needed")
+    raise DataError(f"{show_path(path)}: is empty; a header line and at least one row are needed")
 
 
 def read_text(path: Path, names: Sequence[str], wanted: Sequence[str]) -> Any:
@@ -137,8 +137,8 @@ def _check_quotes(path: Path) -> None:
     except csv.Error as error:
         if "unexpected end of data" in str(error):
             raise DataError(
-                f'{show(path)}: line {start}: a quote (") is opened and never closed; close it, or'
-                ' write "" for a quote within quotes'
+                f'{show_path(path)}: line {start}: a quote (") is opened and never closed; close'
+                ' it, or write "" for a quote within quotes'
             ) from None
     except UnicodeDecodeError:
         raise _encoding_fault(path) from None
@@ -150,7 +150,7 @@ def _diagnosed(path: Path, cells: int, error: Exception) -> DataError:
             for number, line, found in _records(text, delimiter_of(path)):
                 if len(found) != cells:
                     return DataError(
-                        f"{show(path)}: row {number - 1} (line {line}): has {len(found)}"
+                        f"{show_path(path)}: row {number - 1} (line {line}): has {len(found)}"
                         f" cell{'s' * (len(found) != 1)}, the header has {cells}; every row must"
                         " have as many as the header"
                     )
@@ -165,21 +165,22 @@ def _encoding_fault(path: Path) -> DataError:
     with contextlib.suppress(*_UNPACKING_ERRORS), _open_bytes(path) as file:
         for line, content in enumerate(file, start=1):
             if line == 1 and content[:2] in (b"\xff\xfe", b"\xfe\xff"):
-                return DataError(f"{show(path)}: is UTF-16 text; save it as UTF-8")
+                return DataError(f"{show_path(path)}: is UTF-16 text; save it as UTF-8")
             try:
                 content.decode("utf-8")
             except UnicodeDecodeError as error:
                 before = content[: error.start].decode("utf-8")
                 cell = before.count(delimiter_of(path)) + 1
                 return DataError(
-                    f"{show(path)}: line {line}, cell {cell}: byte 0x{content[error.start]:02x} is"
-                    " not UTF-8 text; save the file as UTF-8"
+                    f"{show_path(path)}: line {line}, cell {cell}: byte"
+                    f" 0x{content[error.start]:02x} is not UTF-8 text; save the file as UTF-8"
                 )
-    return DataError(f"{show(path)}: is not UTF-8 text; save it as UTF-8")
+    return DataError(f"{show_path(path)}: is not UTF-8 text; save it as UTF-8")
 
 
 def _unreadable(path: Path, error: Exception) -> DataError:
     kind = "gzip-compressed " if _compression(path) else ""
     return DataError(
-        f"{show(path)}: is damaged or no {kind}text ({reason(error)}); write the file again"
+        f"{show_path(path)}: is damaged or no {kind}text ({error_text(error)});"
+        " write the file again"
     )

@@ -14,7 +14,7 @@ import numpy as np
 from trainer.data.frame import Frame, Labels, chunks
 from trainer.data.rows import Array
 from trainer.errors import DataError
-from trainer.text.suggest import show
+from trainer.text.printable import show_path
 
 
 class Digest:
@@ -45,7 +45,7 @@ class Digest:
                 state = None
             if state is None or _state(path) != state:
                 raise DataError(
-                    f"{show(path)}: changed while it was read; run again once it is written"
+                    f"{show_path(path)}: changed while it was read; run again once it is written"
                 )
             self._total.update(self._files[key])
 

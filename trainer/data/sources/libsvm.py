@@ -26,9 +26,10 @@ from numpy.typing import NDArray
 from trainer.data.frame import Frame, Like, allocate
 from trainer.data.rows import FloatArray, IntArray
 from trainer.data.sources.arrays import with_target
+from trainer.device import memory_limit, shown_size
 from trainer.errors import DataError
-from trainer.memory import memory_limit, shown_size
-from trainer.text.suggest import quote, readable_file, reason, show
+from trainer.text.paths import readable_file
+from trainer.text.printable import error_text, quote, show_path
 
 SUFFIXES = (".libsvm", ".svm", ".svmlight", ".txt")
 
@@ -74,7 +75,7 @@ def read_libsvm(path: str, *, labels: bool, like: Like | None = None) -> Frame:
         DataError: a line that is none, or a dense matrix of over half of the memory there is.
     """
     file_path = readable_file(path, "a file of LIBSVM text")
-    where = show(file_path)
+    where = show_path(file_path)
     known = None if like is None else _known(like, where)
     lowest, highest = known or (1, 0)
     blocks, rows = [], 0
@@ -187,7 +188,7 @@ def _whole_lines(path: Path, where: str) -> Iterator[bytes]:
                 part = file.read(_BLOCK)
     except _UNPACKING_ERRORS as error:
         raise DataError(
-            f"{where}: cannot be read ({reason(error)}); write the file again"
+            f"{where}: cannot be read ({error_text(error)}); write the file again"
         ) from None
     if rest:
         yield _COMMENT.sub(b"", rest)

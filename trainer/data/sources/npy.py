@@ -19,7 +19,9 @@ import numpy as np
 
 from trainer.data.rows import Array
 from trainer.errors import DataError
-from trainer.text.suggest import nearest, readable_file, reason, show
+from trainer.text.paths import readable_file
+from trainer.text.printable import error_text, show_path
+from trainer.text.suggest import nearest_name
 
 _MAGIC = b"\x93NUMPY"
 _LONGEST_HEADER = 10_000  # NumPy's own limit on what it gives to literal_eval
@@ -56,7 +58,7 @@ def read_npy(path: str | os.PathLike[str]) -> Array:
             header says.
     """
     file_path = readable_file(path, "an .npy file")
-    where = show(file_path)
+    where = show_path(file_path)
     try:
         with file_path.open("rb") as file:  # the one that is read is the one that is mapped
             size = os.fstat(file.fileno()).st_size
@@ -68,7 +70,7 @@ def read_npy(path: str | os.PathLike[str]) -> Array:
             return np.memmap(file, header.dtype, "r", header.offset, header.shape, order)
     except (OSError, ValueError) as error:  # it has gone or shrunk since it was looked at
         raise DataError(
-            f"{where}: cannot be read ({reason(error)}); write it again with numpy.save"
+            f"{where}: cannot be read ({error_text(error)}); write it again with numpy.save"
         ) from None
 
 
@@ -79,13 +81,13 @@ def read_npz(path: str | os.PathLike[str], names: list[str]) -> dict[str, Array]
         DataError: missing, no archive, damaged, a name it does not hold, or as `read_npy`.
     """
     file_path = readable_file(path, "an .npz file")
-    where = show(file_path)
+    where = show_path(file_path)
     try:
         with zipfile.ZipFile(file_path) as archive:
             return {name: _read_member(archive, name, where) for name in names}
     except _ARCHIVE_ERRORS as error:
         raise DataError(
-            f"{where}: is damaged or no .npz archive ({reason(error)});"
+            f"{where}: is damaged or no .npz archive ({error_text(error)});"
             " write it again with numpy.savez"
         ) from None
 
@@ -102,7 +104,7 @@ def npz_names(path: str | os.PathLike[str]) -> list[str]:
             return _names(archive)
     except _ARCHIVE_ERRORS as error:
         raise DataError(
-            f"{show(file_path)}: is damaged or no .npz archive ({reason(error)});"
+            f"{show_path(file_path)}: is damaged or no .npz archive ({error_text(error)});"
             " write it again with numpy.savez"
         ) from None
 
@@ -114,7 +116,7 @@ def _names(archive: zipfile.ZipFile) -> list[str]:
 def _read_member(archive: zipfile.ZipFile, name: str, where: str) -> Array:
     names = _names(archive)
     if name not in names:
-        raise DataError(f"{where}: holds no array {name!r}; {nearest(name, names)}")
+        raise DataError(f"{where}: holds no array {name!r}; {nearest_name(name, names)}")
     info = archive.infolist()[names.index(name)]
     if info.flag_bits & 1:
         raise DataError(f"{where}: is encrypted; write it again with numpy.savez")

@@ -11,7 +11,7 @@ from trainer.data.sources.arrays import host_array, with_group, with_target
 from trainer.data.sources.digest import Digest
 from trainer.data.sources.registry import features_frame, read_source
 from trainer.errors import DataError
-from trainer.text.suggest import nearest
+from trainer.text.suggest import nearest_name
 
 if TYPE_CHECKING:
     from trainer.config.schema.spec import Spec
@@ -115,7 +115,7 @@ def _check_keys(arrays: Mapping[str, Any]) -> None:
     known = ["train", "val", "test", "weight", "group"]
     for key in arrays:
         if key not in known:
-            raise DataError(f"data[{key!r}]: is not read; {nearest(str(key), known)}")
+            raise DataError(f"data[{key!r}]: is not read; {nearest_name(str(key), known)}")
     if "train" not in arrays:
         raise DataError("data: has no 'train'; {'train': (X, y)} is the least")
 

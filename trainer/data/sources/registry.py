@@ -12,17 +12,12 @@ from trainer.data.encode.targets import missing_targets
 from trainer.data.frame import Frame, Like, read_weight
 from trainer.data.rows import Array, IntArray
 from trainer.data.sources import libsvm, npy, tables
-from trainer.data.sources.arrays import (
-    array_frame,
-    check_width,
-    host_array,
-    synthetic_frame,
-    with_group,
-)
+from trainer.data.sources.arrays import array_frame, check_width, host_array, with_group
 from trainer.data.sources.column_roles import Roles
 from trainer.data.sources.digest import Digest
+from trainer.data.sources.synthetic import synthetic_frame
 from trainer.errors import DataError
-from trainer.text.suggest import show
+from trainer.text.printable import show_path
 
 BUNDLED = {
     "diamonds": ("price", "linear"),
@@ -47,7 +42,7 @@ def read_source(source: Any, model: str, like: Like | None, digest: Digest) -> F
     Raises:
         DataError: whatever is wrong with the files.
     """
-    from trainer.config.schema import spec as schema
+    from trainer.config.schema import data as schema
 
     labels = model != "linear"
     if isinstance(source, str):
@@ -63,13 +58,13 @@ def read_source(source: Any, model: str, like: Like | None, digest: Digest) -> F
         with digest.reading(*parts, group):
             frame = _read_npy(*parts, labels=labels)
             if group is not None:
-                frame = with_group(frame, npy.read_npy(group), show(group))
+                frame = with_group(frame, npy.read_npy(group), show_path(group))
     elif isinstance(source, schema.NpzSource):
         names = (source.features, source.target, source.weight)
         with digest.reading(source.npz):
             frame = _read_npz(source.npz, *names, labels=labels)
             if group is not None:
-                where = f"{show(source.npz)}: {group}"
+                where = f"{show_path(source.npz)}: {group}"
                 frame = with_group(frame, npy.read_npz(source.npz, [group])[group], where)
     elif isinstance(source, schema.LibsvmSource):
         with digest.reading(source.libsvm):
@@ -129,7 +124,7 @@ def read_for_predict(path: str, encoder: Encoder, model: str) -> tuple[Frame, In
 def _predict_frame(path: str, encoder: Encoder, *, labels: bool) -> Frame:
     name = path.lower()
     if name.endswith(".npy"):
-        return features_frame(npy.read_npy(path), encoder.like, show(path))
+        return features_frame(npy.read_npy(path), encoder.like, show_path(path))
     if name.endswith(".npz"):
         return _predict_npz(path, encoder, labels=labels)
     of_indices = encoder.like.indexed and not name.endswith(tables.SUFFIXES)
@@ -180,9 +175,9 @@ def _read_npy(x_path: str, y_path: str, weight_path: str | None, *, labels: bool
         npy.read_npy(x_path),
         npy.read_npy(y_path),
         None if weight_path is None else npy.read_npy(weight_path),
-        where=show(x_path),
-        target_where=show(y_path),
-        weight_where=show(weight_path or ""),
+        where=show_path(x_path),
+        target_where=show_path(y_path),
+        weight_where=show_path(weight_path or ""),
         labels=labels,
     )
 
@@ -192,7 +187,7 @@ def _read_npz(
 ) -> Frame:
     names = [name for name in (features, target, weight) if name]
     arrays = npy.read_npz(path, names)
-    where = show(path)
+    where = show_path(path)
     return array_frame(
         arrays[features],
         arrays[target] if target else None,

@@ -24,7 +24,8 @@ from trainer.data.sources.column_roles import (
 )
 from trainer.data.sources.columns import ColumnReader
 from trainer.errors import DataError
-from trainer.text.suggest import readable_file, reason, show
+from trainer.text.paths import readable_file
+from trainer.text.printable import error_text, show_path
 
 SUFFIXES = (".csv", ".csv.gz", ".tsv", ".tsv.gz", ".parquet")
 _WANTED = "a .csv, .csv.gz, .tsv or .parquet file"
@@ -47,7 +48,7 @@ def read_table(
         DataError: everything that can be wrong with the file, its columns and its cells.
     """
     file_path = readable_file(path, _WANTED)
-    where = where or show(file_path)
+    where = where or show_path(file_path)
     name = file_path.name.lower()
     if name.endswith(".parquet"):
         return _read_parquet(file_path, roles, labels, like, where)
@@ -77,7 +78,7 @@ def column_names(path: str) -> list[str]:
     file_path = readable_file(path, _WANTED)
     name = file_path.name.lower()
     if not name.endswith(SUFFIXES):
-        raise _unknown(show(file_path))
+        raise _unknown(show_path(file_path))
     if not name.endswith(".parquet"):
         return csv_text.read_header(file_path)
     import pyarrow as pa
@@ -87,7 +88,7 @@ def column_names(path: str) -> list[str]:
         with parquet.ParquetFile(file_path) as file:
             return list(file.schema_arrow.names)
     except (pa.ArrowException, OSError, ValueError) as error:
-        raise _damaged(show(file_path), error) from None
+        raise _damaged(show_path(file_path), error) from None
 
 
 def table_frame(
@@ -109,7 +110,7 @@ def table_frame(
             table = pa.table(table)
     except (pa.ArrowException, TypeError, ValueError) as error:
         raise DataError(
-            f"{where}: cannot be read as a table ({reason(error)});"
+            f"{where}: cannot be read as a table ({error_text(error)});"
             " columns of numbers or text are right"
         ) from None
     check_names(table.column_names, where)
@@ -146,7 +147,7 @@ def _unknown(where: str) -> DataError:
 
 def _damaged(where: str, error: Exception) -> DataError:
     return DataError(
-        f"{where}: is damaged or no Parquet file ({reason(error)}); write the file again"
+        f"{where}: is damaged or no Parquet file ({error_text(error)}); write the file again"
     )
 
 

@@ -9,10 +9,11 @@ import numpy as np
 
 from trainer.data.frame import Frame
 from trainer.data.sources.read import Source
-from trainer.data.splits.folds import FOLDS, fold_of_groups, fold_of_rows
+from trainer.data.splits.folds import fold_of_groups, fold_of_rows
 from trainer.data.splits.holdout import Holdout, hold_out
 from trainer.data.splits.row_split import RowSplit, class_codes, counted, scarcest
 from trainer.errors import DataError
+from trainer.streams import FOLDS
 
 if TYPE_CHECKING:
     from trainer.config.schema.spec import Spec

@@ -1,6 +1,6 @@
 """Which fold a row or a group falls into, and which rows a few-shot draw takes: numbers alone.
 
-All of it depends on a seed and a stream of its own (`trainer.data.batches`).
+All of it depends on a seed and a stream of its own (`trainer.streams`).
 """
 
 from __future__ import annotations
@@ -10,16 +10,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from trainer.data.batches import shuffle
 from trainer.data.rows import FloatArray, IntArray
-
-# Streams count up from here; each has 2^56 before the next, and no epoch comes near.
-FOLDS = 0xFD << 56
-"""Of `data.seed`: plus the number of the time, from 0."""
-DRAWS = 0xFC << 56
-"""Of `seed`: plus the number of the draw, from 0."""
-VAL_DRAWS = 0xFB << 56
-"""The same, for the rows of val."""
+from trainer.streams import shuffle
 
 
 def fold_of_rows(

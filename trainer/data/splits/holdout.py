@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from trainer.data.batches import SPLIT
 from trainer.data.encode.targets import Target, fit_target
 from trainer.data.frame import Frame, Labels
 from trainer.data.rows import IntArray
@@ -17,6 +16,7 @@ from trainer.data.splits.folds import fold_of_groups
 from trainer.data.splits.missing import usable_rows
 from trainer.data.splits.random import split
 from trainer.errors import DataError
+from trainer.streams import SPLIT
 
 if TYPE_CHECKING:
     from trainer.config.schema.spec import Spec

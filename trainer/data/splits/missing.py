@@ -9,7 +9,7 @@ from trainer.data.encode.targets import missing_targets
 from trainer.data.frame import Frame, Labels, chunks
 from trainer.data.rows import IntArray
 from trainer.errors import DataError
-from trainer.text.suggest import quote
+from trainer.text.printable import quote
 
 
 def usable_rows(frame: Frame, missing: str) -> IntArray:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from trainer.data.batches import SPLIT, shuffle
 from trainer.data.rows import IntArray
 from trainer.errors import DataError
+from trainer.streams import SPLIT, shuffle
 
 
 def split(

@@ -10,10 +10,11 @@ import numpy as np
 
 from trainer.data.encode.targets import Target
 from trainer.data.frame import Frame
-from trainer.data.rows import IntArray, label_text
+from trainer.data.rows import IntArray
 from trainer.data.sources.read import Source
 from trainer.data.splits.holdout import hold_out
-from trainer.text.suggest import quote
+from trainer.text.labels import label_text
+from trainer.text.printable import quote
 
 if TYPE_CHECKING:
     from trainer.config.schema.spec import Spec

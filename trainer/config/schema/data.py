@@ -1,0 +1,256 @@
+"""Where rows come from, how they are split, scaled and checked."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import Annotated, Any, Literal
+
+from annotated_types import Gt, Lt, MinLen
+from pydantic import Discriminator, Field, Tag
+
+from trainer.catalog import BUNDLED, SOURCES
+from trainer.config.schema.fields import (
+    Absent,
+    Block,
+    Count,
+    Expected,
+    Name,
+    Names,
+    OptionalName,
+    OptionalPath,
+    PathText,
+    Seed,
+    Text,
+    tag,
+    word_or_list,
+)
+
+
+class TableSource(Block):
+    """A table with named columns."""
+
+    form = "table"
+    table: PathText = Field(
+        description="Path of a .csv, .csv.gz, .tsv or .parquet file, relative to this file.",
+        examples=["a.csv"],
+    )
+    target: Annotated[
+        Annotated[Name, Tag("<word>")] | Annotated[Names, Tag("<list>")],
+        Discriminator(word_or_list),
+    ] = Field(description="The column to predict, or a list of them.", examples=["y"])
+    columns: Annotated[Names | None, Absent] = Field(
+        None,
+        description="The feature columns; by default all but the target and the weight.",
+        examples=[["x1", "x2"]],
+    )
+    drop: Annotated[tuple[Text, ...], Field(strict=False)] = Field(
+        (), description="Columns to leave out; '' is one without a name.", examples=[["id"]]
+    )
+    categorical: Annotated[tuple[Name, ...], Field(strict=False)] = Field(
+        (),
+        description="Columns of numbers to one-hot encode; text columns are, always.",
+        examples=[["zip_code"]],
+    )
+    weight: OptionalName = Field(
+        None, description="The column that holds row weights.", examples=["w"]
+    )
+    group: OptionalName = Field(
+        None,
+        description="The column that says which rows belong together: no split or fold parts them.",
+        examples=["patient"],
+    )
+
+
+class NpySource(Block):
+    """Arrays in .npy files, memory-mapped."""
+
+    form = "npy"
+    npy: PathText = Field(description="Path of X, (N, D).", examples=["X.npy"])
+    target: PathText = Field(description="Path of y, (N,) or (N, C).", examples=["y.npy"])
+    weight: OptionalPath = Field(
+        None, description="Path of the row weights, (N,).", examples=["w.npy"]
+    )
+    group: OptionalPath = Field(
+        None,
+        description="Path of the groups, (N,): no split or fold parts the rows of one.",
+        examples=["g.npy"],
+    )
+
+
+class NpzSource(Block):
+    """Arrays in one .npz file."""
+
+    form = "npz"
+    npz: PathText = Field(description="Path of the archive.", examples=["f.npz"])
+    features: Name = Field(description="Name of the array X, (N, D).", examples=["X"])
+    target: Name = Field(description="Name of the array y, (N,) or (N, C).", examples=["y"])
+    weight: OptionalName = Field(
+        None, description="Name of the array of row weights, (N,).", examples=["w"]
+    )
+    group: OptionalName = Field(
+        None,
+        description="Name of the array of groups, (N,): no split or fold parts the rows of one.",
+        examples=["g"],
+    )
+
+
+class LibsvmSource(Block):
+    """LIBSVM text: the label of a row and its values that are not 0."""
+
+    form = "libsvm"
+    libsvm: PathText = Field(
+        description="Path of the file, which may be compressed as .gz or .bz2.",
+        examples=["a9a.txt"],
+    )
+
+
+class Synthetic(Block):
+    """The size of made-up data."""
+
+    rows: Count = Field(60_000, description="Number of rows.")
+    columns: Count = Field(784, description="Number of features.")
+    outputs: Count = Field(10, description="Number of outputs: targets, labels or classes.")
+    seed: Seed = Field(0, description="Seed of the rows and of the true weights.")
+
+
+class SyntheticSource(Block):
+    """Rows made up from a known model, for timing and tests."""
+
+    form = "synthetic"
+    synthetic: Synthetic = Field(description="The size of the data.", examples=[{"rows": 1000}])
+
+
+class _Named(Block):
+    name: Name = Field(description="Name of this test set in the results.", examples=["shifted"])
+
+
+class NamedTable(TableSource, _Named):
+    """A table among several test sets."""
+
+
+class NamedNpy(NpySource, _Named):
+    """Arrays in .npy files among several test sets."""
+
+
+class NamedNpz(NpzSource, _Named):
+    """Arrays in a .npz file among several test sets."""
+
+
+class NamedLibsvm(LibsvmSource, _Named):
+    """LIBSVM text among several test sets."""
+
+
+class NamedSynthetic(SyntheticSource, _Named):
+    """Made-up rows among several test sets."""
+
+
+def _source_form(value: Any) -> str | None:
+    """Tell the forms of train, val and test apart; None: a mapping without a key that tells."""
+    if isinstance(value, Block):
+        return tag(value.form)
+    if isinstance(value, dict):
+        return next((tag(form) for form in SOURCES if form in value), None)
+    return word_or_list(value)
+
+
+Source = (
+    Annotated[TableSource, Tag("<table>")]
+    | Annotated[NpySource, Tag("<npy>")]
+    | Annotated[NpzSource, Tag("<npz>")]
+    | Annotated[LibsvmSource, Tag("<libsvm>")]
+    | Annotated[SyntheticSource, Tag("<synthetic>")]
+)
+
+
+NamedSource = Annotated[
+    Annotated[NamedTable, Tag("<table>")]
+    | Annotated[NamedNpy, Tag("<npy>")]
+    | Annotated[NamedNpz, Tag("<npz>")]
+    | Annotated[NamedLibsvm, Tag("<libsvm>")]
+    | Annotated[NamedSynthetic, Tag("<synthetic>")],
+    Discriminator(_source_form),
+]
+
+
+_Words = Literal["diamonds", "breast_cancer", "digits", "arrays"]
+
+
+_FILES = "a source such as {table: a.csv, target: y}"
+
+
+_HELD = Expected(f"a fraction between 0 and 1, none, or {_FILES}", choices=("none", *BUNDLED))
+
+
+TrainWord = Annotated[_Words, Expected(f"{', '.join(BUNDLED)}, or {_FILES}", choices=BUNDLED)]
+
+
+Fraction = Annotated[float, Gt(0), Lt(1)]
+
+
+HeldWord = Annotated[Literal["none"] | _Words | Fraction, _HELD]
+
+
+Train = Annotated[Annotated[TrainWord, Tag("<word>")] | Source, Discriminator(_source_form)]
+
+
+Val = Annotated[Annotated[HeldWord, Tag("<word>")] | Source, Discriminator(_source_form)]
+
+
+NamedSources = Annotated[tuple[NamedSource, ...], MinLen(1), Field(strict=False)]
+
+
+Test = Annotated[
+    Annotated[HeldWord, Tag("<word>")] | Annotated[NamedSources, Tag("<list>")] | Source,
+    Discriminator(_source_form),
+]
+
+
+Stratify = Annotated[Literal["auto"] | bool, Expected("auto, true or false", choices=("auto",))]
+
+
+class Data(Block):
+    """The rows: sources, split, encoding, scaling."""
+
+    train: Train = Field(
+        description="A bundled data set, or a source: a table, .npy or .npz arrays, LIBSVM text,"
+        " made-up rows."
+        " `arrays` stands for arrays passed from Python.",
+        examples=["digits"],
+    )
+    val: Val = Field(
+        0.2, description="A fraction of train, a source (missing keys taken from train), or none."
+    )
+    test: Test = Field(
+        "none",
+        description="A fraction of train, a source, a list of named sources, or none."
+        " Scored once, by the chosen model.",
+    )
+    stratify: Stratify = Field(
+        "auto",
+        description="Split each class in the same shares; auto: on for single-label classes.",
+    )
+    scale: Annotated[Literal["none", "standard", "unit"], Expected()] = Field(
+        "standard",
+        description="standard: mean 0 and standard deviation 1 over the training rows;"
+        " unit: each row to length 1; none.",
+    )
+    scale_target: Annotated[Literal["none", "standard"], Expected()] = Field(
+        "none", description="Scale the target of a linear model; predictions come back unscaled."
+    )
+    missing: Annotated[Literal["error", "drop", "mean"], Expected()] = Field(
+        "error",
+        description="A missing value is an error, drops its row,"
+        " or becomes the mean of the training rows (text: the most frequent value).",
+    )
+    max_categories: Count = Field(
+        100, description="A text column with more distinct values is an error."
+    )
+    seed: Seed = Field(0, description="Seed of the split and of the folds, and of nothing else.")
+
+    @cached_property
+    def text(self) -> str:
+        """Equal for equal settings. Trials share their data: it is written once for all.
+
+        A copy with an update takes it along: it must be made before this is asked for.
+        """
+        return str(self)

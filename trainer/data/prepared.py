@@ -1,0 +1,49 @@
+"""All the rows of a run, and what was found on the way to them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from trainer.data.encode.encoder import Encoder
+from trainer.data.rows import Rows
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What `prepare` found, for the terminal and the manifest. Every mapping is JSON-able."""
+
+    source: str
+    """How the training source is called: a bundled name, a path, or `data`."""
+    rows: dict[str, int]
+    """Rows a split, dropped ones not counted."""
+    columns: int
+    """Columns read as features, before one-hot."""
+    features: int
+    """D: columns after one-hot."""
+    outputs: int
+    """C."""
+    class_counts: dict[str, dict[str, int]] = field(default_factory=dict)
+    """{split: {class: rows}} of single-label classes; empty otherwise."""
+    expansions: dict[str, int] = field(default_factory=dict)
+    """{text column: number of one-hot columns}."""
+    dropped: dict[str, int] = field(default_factory=dict)
+    """{source: rows dropped for a missing value}; only sources that lost one."""
+    imputed: dict[str, int] = field(default_factory=dict)
+    """{split: values filled in by `missing: mean`}; only splits that had one."""
+    unseen: dict[str, dict[str, int]] = field(default_factory=dict)
+    """{split: {text column: rows whose category no training row has}}; they encode as zeros."""
+    constant: tuple[str, ...] = ()
+    """Features with one value in all training rows."""
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """All the rows of a run, and what it takes to encode others the same way."""
+
+    train: Rows
+    val: Rows | None
+    tests: tuple[Rows, ...]
+    encoder: Encoder
+    digest: str
+    """sha256 (hex) over the bytes of every source."""
+    summary: Summary

@@ -1,0 +1,83 @@
+"""Paths: those that can be read, those that were meant, those to write to."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from trainer.errors import DataError, UserError
+from trainer.text.printable import error_text, quote, show_path
+from trainer.text.suggest import LISTED, closest
+
+
+def readable_file(path: str | os.PathLike[str], wanted: str) -> Path:
+    """The path of a file that can be opened and is not empty.
+
+    Args:
+        path: as the spec holds it.
+        wanted: what would be right, such as "a .csv file".
+
+    Raises:
+        DataError: missing (with the full path tried and the spelling that would work), a folder,
+            empty, or not readable.
+    """
+    full = Path(os.path.abspath(path))
+    shown = show_path(full)
+    try:
+        if full.is_dir():
+            raise DataError(f"{shown}: is a folder; give {wanted} in it")
+        if full.exists() and not full.is_file():
+            raise DataError(f"{shown}: is no regular file; give {wanted}")
+        with full.open("rb") as file:
+            if not file.read(1):
+                raise DataError(f"{shown}: is empty; give {wanted} with at least one row")
+    except (FileNotFoundError, NotADirectoryError):
+        raise DataError(f"{shown}: no such file; {_meant(full)}") from None
+    except (OSError, ValueError) as error:
+        why = getattr(error, "strerror", None) or error_text(error)
+        raise DataError(f"{shown}: cannot be read ({why}); give {wanted}") from None
+    return full
+
+
+def _meant(path: Path) -> str:
+    """Correct a path part by part, each to the nearest name in the folder before it."""
+    here = Path(path.anchor)
+    for part in path.parts[1:]:
+        if (here / part).exists():
+            here = here / part
+            continue
+        names = _listing(here)
+        close = closest(part, names)
+        if close is None:
+            held = ", ".join(quote(name) for name in names[:LISTED]) or "nothing"
+            more = f" and {len(names) - LISTED} more" if len(names) > LISTED else ""
+            return f"the folder {show_path(here)} holds {held}{more}"
+        here = here / close
+    return f"did you mean {show_path(here)}?"
+
+
+def _listing(folder: Path) -> list[str]:
+    try:
+        return sorted(os.listdir(folder))
+    except OSError:
+        return []
+
+
+def named_file(out: str | os.PathLike[str], example: str) -> Path:
+    """The absolute path of a file that the user wants written, in a folder that is there.
+
+    Raises:
+        UserError: it is a folder, lies in none, or no file can be called so.
+    """
+    path = Path(os.path.abspath(out)) if "\0" not in os.fspath(out) else None
+    if path is None or not os.fspath(out):
+        raise UserError(f"--out: {os.fspath(out)!r} is no path; name a file, such as {example}")
+    if os.path.isdir(path):
+        raise UserError(f"--out: {path} is a folder; name a file in it, such as {path / example}")
+    if not os.path.isdir(path.parent):
+        raise UserError(f"--out: {path}: {path.parent} is no folder; make it first")
+    try:
+        path.with_name(f".{path.name}.{os.getpid()}.tmp").exists()  # as it is written, see files.py
+    except OSError as error:
+        raise UserError(f"--out: {path}: {error.strerror}; name another file") from None
+    return path

@@ -1,0 +1,80 @@
+"""Text from outside as letters that can be printed, on one line where it must be."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    pass
+
+if TYPE_CHECKING:
+    pass
+
+
+def printable(text: str) -> str:
+    """`text` with what cannot be printed (control characters, but for newlines) as its escape."""
+    return "".join(
+        c if c.isprintable() or c == "\n" else c.encode("unicode_escape").decode() for c in text
+    )
+
+
+def quote(name: object) -> str:
+    """A name between quotes on one line, shortened past 60 characters."""
+    text = repr(str(name))
+    return text if len(text) <= 62 else text[:58] + "…" + text[0]
+
+
+def show_path(path: str | os.PathLike[str]) -> str:
+    """A path as it is, or quoted where a line break or the like would tear the line."""
+    text = os.fspath(path)
+    return text if text.isprintable() else repr(text)
+
+
+def error_text(error: BaseException) -> str:
+    """What another library's exception says, as part of a line of ours."""
+    words = " ".join(str(error).split()) or type(error).__name__
+    text = "".join(c if c.isprintable() else repr(c)[1:-1] for c in words)
+    return text if len(text) <= 200 else text[:199] + "…"
+
+
+SHOWN = 60  # characters of a value or a key in a message
+
+
+def dotted(path: Sequence[Any]) -> str:
+    """Return a path as it is written in an override: `data.test.0.name`."""
+    return _shorten(".".join(show_key(key) for key in path), 120)
+
+
+def show_key(key: Any) -> str:
+    """Return a key as written; between quotes where it would tear the line or the path."""
+    if isinstance(key, bool):
+        return str(key).lower()
+    text = str(key)
+    plain = text and text.isprintable() and not set(text) & set(" .:;'\"=")
+    return _shorten(text if plain or isinstance(key, (int, float)) else repr(text))
+
+
+def show_value(value: Any) -> str:
+    """Return a value as a message shows it: short, on one line, without control characters."""
+    if value is None:
+        return "nothing"
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, str):
+        return _shorten(repr(value))
+    if isinstance(value, (int, float)):
+        return _shorten(str(value))
+    if isinstance(value, (dict, list)):
+        return "a mapping" if isinstance(value, dict) else "a list"
+    return f"a {type(value).__name__}"
+
+
+def one_line(text: str) -> str:
+    """Return a file's name or an override on one line, without control characters."""
+    return text if text.isprintable() else repr(text)[1:-1]
+
+
+def _shorten(text: str, length: int = SHOWN) -> str:
+    return text if len(text) <= length else f"{text[: length - 4]}...{text[-1]}"

@@ -12,9 +12,9 @@ import pytest
 from rich.console import Console
 
 from trainer.console import progress as progress_module
-from trainer.console.terminal import Terminal, Verbatim
+from trainer.console.terminal import Terminal
 from trainer.errors import DiskError
-from trainer.text.printable import printable
+from trainer.text.printable import Verbatim, printable
 
 ANSI = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 PATH = Path("/a/very/long/path/with some spaces/" + "and-parts/" * 20 + "model.json")

@@ -23,15 +23,9 @@ if TYPE_CHECKING:
 
     from trainer.console.progress import SweepProgress
 from trainer.console.progress import Progress
-from trainer.text.printable import printable
+from trainer.text.printable import Verbatim, printable
 
 _LABELS = 13  # columns for labels, so that summaries in a row line up
-
-
-class Verbatim(str):
-    """A text that a user would copy, such as a command: a summary never wraps it."""
-
-    __slots__ = ()
 
 
 class Terminal:

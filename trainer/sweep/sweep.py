@@ -119,20 +119,6 @@ def train(sweep: SweepRun, observer: Observer) -> Scheduler:
     return run(sweep.jobs, sweep.rules, observer, sweep.arrangement)
 
 
-def sweep_line(sweep: SweepRun) -> str:
-    """Trials, repeats, columns and stacks in a line."""
-    trials, stacks = len(sweep.trials), len(sweep.arrangement.stacks)
-    columns = trials * sweep.repeats
-    text = f"{_counted(trials, 'trial')} x {_counted(sweep.repeats, 'repeat')} ="
-    text += f" {_counted(columns, 'column')} in {_counted(stacks, 'stack')}"
-    every = sweep.log_every
-    return text if every == 1 else f"{text}; every {every}th step is logged"
-
-
-def _counted(number: int, of: str) -> str:
-    return f"{number:,} {of}{'' if number == 1 else 's'}"
-
-
 def _rules(spec: Spec, trials: Sequence[Trial], held: bool) -> Rules:
     wanted = spec.sweep.metric if spec.sweep else None
     metric = wanted.name if wanted else "val_loss" if held else "train_loss"

@@ -1,8 +1,9 @@
-"""Numbers, names and metrics as a reader of a report would have them."""
+"""Numbers, names and metrics as people read them; `plain_number` also as they type them."""
 
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -34,6 +35,11 @@ def number(value: Any, digits: int = 4) -> str:
     else:
         shown = f"{value:.{digits}g}"
     return shown.replace("-", "−") if "e" not in shown else shown
+
+
+def plain_number(value: float, digits: int = 4) -> str:
+    """So many significant digits, in letters that a config takes: 1e-5 for 0.00001, no groups."""
+    return re.sub(r"e([+-])0*", lambda found: "e" + found[1].strip("+"), f"{value:.{digits}g}")
 
 
 def percent(value: float) -> str:

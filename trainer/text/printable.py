@@ -13,6 +13,12 @@ if TYPE_CHECKING:
     pass
 
 
+class Verbatim(str):
+    """A text that a user would copy, such as a command: a summary never wraps it."""
+
+    __slots__ = ()
+
+
 def printable(text: str) -> str:
     """`text` with what cannot be printed (control characters, but for newlines) as its escape."""
     return "".join(

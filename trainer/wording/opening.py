@@ -1,20 +1,15 @@
-"""What a run says about itself, in sentences: its data, its objective, how it might be mended."""
+"""What a run says at its start: its config, its data, its objective, its size, in sentences."""
 
 from __future__ import annotations
 
-import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TypedDict
 
-import numpy as np
+from trainer.text.numbers import counted
 
-from trainer.config import Spec
-from trainer.config.schema.optimizer import Sgd, Solver
-from trainer.config.schema.penalty import L2L1
-from trainer.data import Summary
-from trainer.model.curvature import largest_curvature
-from trainer.sweep.build import Columns
-from trainer.train.stack import Settings
+Line = tuple[str, object]
 
-_TAME_LR = 0.01  # what any of the optimizers survives on scaled features
 _LOSSES = {
     ("linear", "auto"): "½(ŷ − y)²",
     ("linear", "squared_error"): "½(ŷ − y)²",
@@ -24,24 +19,177 @@ _LOSSES = {
 }
 
 
-def data_line(summary: Summary, spec: Spec) -> str:
+class OptimizerFacts(TypedDict, total=False):
+    """An optimizer as it was asked for: `tol` and `max_iter` of a solver, of others the rest."""
+
+    name: str
+    tol: float
+    max_iter: int
+    lr: float
+    steps: int | None
+    epochs: int | None
+    batch_size: int | str
+
+
+class ConfigFacts(TypedDict):
+    """What was asked for.
+
+    Attributes:
+        name, model, optimizer: of the run.
+        trials: how many.
+        axes: {swept path: how many values}.
+        notes: sentences on what the sweep left out.
+    """
+
+    name: str
+    model: str
+    optimizer: OptimizerFacts
+    trials: int
+    axes: Mapping[str, int]
+    notes: Sequence[str]
+
+
+class DataFacts(TypedDict):
+    """What was read.
+
+    Attributes:
+        model: what it is for.
+        source: of the training rows.
+        rows: {split: how many}.
+        columns, features, outputs: how many; a text column is a feature a category.
+        expansions: {text column: its categories}.
+        class_counts: {split: {class: rows}}; empty for numbers.
+        dropped: {source: rows with missing values}.
+        imputed: {split: values filled in}.
+        unseen: {split: {column: rows with a category that training does not have}}.
+    """
+
+    model: str
+    source: str
+    rows: Mapping[str, int]
+    columns: int
+    features: int
+    outputs: int
+    expansions: Mapping[str, int]
+    class_counts: Mapping[str, Mapping[str, int]]
+    dropped: Mapping[str, int]
+    imputed: Mapping[str, int]
+    unseen: Mapping[str, Mapping[str, int]]
+
+
+class DeviceFacts(TypedDict):
+    """Where it runs and why there."""
+
+    kind: str
+    name: str
+    reason: str
+
+
+class ObjectiveFacts(TypedDict):
+    """The objective of the first column.
+
+    Attributes:
+        model, loss: as the config has them.
+        weights: whether rows count differently: none, rows or classes, for what they do so.
+        several: whether other trials may have other penalties.
+        l2, l1: of the penalty.
+        weight_decay: of the optimizer, outside of the objective.
+        inverse_c: scikit-learn's C, infinite without a penalty.
+        ridge_alpha: scikit-learn's alpha of Ridge.
+    """
+
+    model: str
+    loss: str
+    weights: str
+    several: bool
+    l2: float
+    l1: float
+    weight_decay: float
+    inverse_c: float
+    ridge_alpha: float
+
+
+class MethodFacts(TypedDict):
+    """Which solver goes to the optimum and why."""
+
+    name: str
+    reason: str
+
+
+class SweepFacts(TypedDict):
+    """How many columns train, in how many stacks, and every how many steps are logged."""
+
+    trials: int
+    repeats: int
+    stacks: int
+    log_every: int
+
+
+class Facts(TypedDict, total=False):
+    """What is known of a run before it trains; each part comes as soon as it is known."""
+
+    config: ConfigFacts
+    data: DataFacts
+    device: DeviceFacts
+    objective: ObjectiveFacts
+    solver: MethodFacts
+    sweep: SweepFacts
+    folder: Path
+
+
+def opening(facts: Facts) -> list[Line]:
+    """A line or more for each part that is there, in the order of a run."""
+    lines: list[Line] = []
+    if config := facts.get("config"):
+        lines += [("config", config_text(config)), *(("sweep", n) for n in config["notes"])]
+    if data := facts.get("data"):
+        lines.append(("data", data_text(data)))
+    if device := facts.get("device"):
+        lines.append(("device", device_text(device)))
+    if objective := facts.get("objective"):
+        lines.append(("objective", objective_text(objective)))
+    if solver := facts.get("solver"):
+        lines.append(("solver", f"{solver['name']} in float64: {solver['reason']}"))
+    if sweep := facts.get("sweep"):
+        lines.append(("sweep", sweep_text(sweep)))
+    if folder := facts.get("folder"):
+        lines.append(("folder", folder))
+    return lines
+
+
+def config_text(facts: ConfigFacts) -> str:
+    """Name, model and optimizer in one line; of a sweep what is swept."""
+    head = f"{facts['name']}: {facts['model']}"
+    if facts["trials"] > 1:
+        axes = ", ".join(f"{path} ({count:,})" for path, count in facts["axes"].items())
+        return f"{head}, {facts['trials']:,} trials of {axes}"
+    o = facts["optimizer"]
+    if "tol" in o:
+        most = f"at most {o['max_iter']:,} iterations"
+        return f"{head}, {o['name']} to max|dJ/dW| {o['tol']:g}, {most}"
+    length = counted(o["steps"], "step") if o["steps"] else counted(o["epochs"] or 0, "epoch")
+    size = "full batch" if o["batch_size"] == "full" else f"batches of {o['batch_size']:,}"
+    return f"{head}, {o['name']} with lr {o['lr']:g}, {length}, {size}"
+
+
+def data_text(facts: DataFacts) -> str:
     """Rows x columns, the split, class counts and one-hot expansions."""
-    total = sum(summary.rows.values())
-    columns = f"{summary.columns:,} columns"
-    if summary.expansions:
-        parts = ", ".join(f"{_short(name)} → {n}" for name, n in summary.expansions.items())
-        columns += f" ({summary.features} features; one-hot: {parts})"
-    split = ", ".join(f"{n:,} {name}" for name, n in summary.rows.items())
-    text = f"{summary.source}: {total:,} rows x {columns}; {split}"
-    if counts := summary.class_counts.get("train"):
-        text += f"; {_classes(counts, spec.model == 'logistic')}"
-    elif summary.outputs > 1:
-        text += f"; {summary.outputs:,} outputs"
-    for name, n in summary.dropped.items():
+    total = sum(facts["rows"].values())
+    columns = f"{facts['columns']:,} columns"
+    if facts["expansions"]:
+        parts = ", ".join(f"{_short(name)} → {n}" for name, n in facts["expansions"].items())
+        columns += f" ({facts['features']} features; one-hot: {parts})"
+    split = ", ".join(f"{n:,} {name}" for name, n in facts["rows"].items())
+    text = f"{facts['source']}: {total:,} rows x {columns}; {split}"
+    if counts := facts["class_counts"].get("train"):
+        text += f"; {_classes(counts, facts['model'] == 'logistic')}"
+    elif facts["outputs"] > 1:
+        text += f"; {facts['outputs']:,} outputs"
+    for name, n in facts["dropped"].items():
         text += f"; {n:,} rows of {name} dropped for missing values"
-    for name, n in summary.imputed.items():
+    for name, n in facts["imputed"].items():
         text += f"; {n:,} missing values of {name} filled in"
-    for name, columns_unseen in summary.unseen.items():
+    for name, columns_unseen in facts["unseen"].items():
         for column, n in columns_unseen.items():
             text += (
                 f"; {n:,} rows of {name} have a {_short(column)} that training does not: all zeros"
@@ -49,7 +197,7 @@ def data_line(summary: Summary, spec: Spec) -> str:
     return text
 
 
-def _classes(counts: dict[str, int], binary: bool) -> str:
+def _classes(counts: Mapping[str, int], binary: bool) -> str:
     if len(counts) <= 5:
         parts = ", ".join(f"{_short(label)}: {n:,}" for label, n in counts.items())
         return f"training classes {parts}{' (positive)' if binary else ''}"
@@ -62,121 +210,43 @@ def _short(name: str) -> str:
     return name if len(name) <= 40 else f"{name[:39]}…"
 
 
-def objective_line(columns: Columns, several: bool = False) -> str:
-    """The objective of the first column with its numbers, and scikit-learn's C for the penalty.
+def device_text(facts: DeviceFacts) -> str:
+    """Where it runs and why there."""
+    return f"{facts['kind']}: {facts['name']} ({facts['reason']})"
+
+
+def objective_text(facts: ObjectiveFacts) -> str:
+    """The objective with its numbers, and scikit-learn's C for the penalty.
 
     Of several trials, whose numbers may differ, the penalty is named and not counted out.
     """
-    spec, l2, l1 = columns.spec, columns.l2[0], columns.l1[0]
-    text = f"J = mean {_LOSSES[spec.model, spec.loss]}"
-    if spec.class_weight != "none":
-        text = text.replace("mean", "class-weighted mean")
-    elif not (columns.s == columns.s[0]).all():
-        text = text.replace("mean", "weighted mean")
-    if several:
+    mean = {"none": "mean", "rows": "weighted mean", "classes": "class-weighted mean"}
+    text = f"J = {mean[facts['weights']]} {_LOSSES[facts['model'], facts['loss']]}"
+    l2, l1, decay = facts["l2"], facts["l1"], facts["weight_decay"]
+    if facts["several"]:
         return f"{text} + l2/2·‖W‖² + l1·‖W‖₁, each trial with its own l2 and l1"
     if l2:
         text += f" + {l2:.4g}/2·‖W‖²"
     if l1:
         text += f" + {l1:.4g}·‖W‖₁"
     if l2 or l1:
-        return f"{text}   ({_equivalent(columns)} in scikit-learn)"
-    decay = getattr(spec.optimizer, "weight_decay", 0)
+        return f"{text}   ({_equivalent(facts)} in scikit-learn)"
     return text + (f"   (weight decay {decay:g}, outside J)" if decay else "   (no penalty)")
 
 
-def _equivalent(columns: Columns) -> str:
-    """The penalty of the first column in scikit-learn's words."""
-    if columns.spec.model != "linear":
-        return f"C = {inverse_c(columns)[0]:.4g}"
-    l2, l1 = columns.l2[0], columns.l1[0]
+def _equivalent(facts: ObjectiveFacts) -> str:
+    """The penalty in scikit-learn's words."""
+    if facts["model"] != "linear":
+        return f"C = {facts['inverse_c']:.4g}"
+    l2, l1 = facts["l2"], facts["l1"]
     if l1 == 0:
-        return f"Ridge's alpha = {l2 * columns.s.sum():.4g}"
+        return f"Ridge's alpha = {facts['ridge_alpha']:.4g}"
     return f"ElasticNet's alpha = {l2 + l1:.4g}, l1_ratio = {l1 / (l2 + l1):.4g}"
 
 
-def inverse_c(columns: Columns) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
-    """scikit-learn's C of each column: 1/((l2 + l1)·S); infinite without a penalty."""
-    with np.errstate(divide="ignore", over="ignore"):
-        return np.asarray(1.0 / ((columns.l2 + columns.l1) * columns.s.sum()))
-
-
-def mend_divergence(columns: Columns) -> str:
-    """A copyable override for a run that diverged, and for constant-lr sgd the bound it broke."""
-    spec = columns.spec
-    if _squares_overflow(columns, "float64"):  # and so does the standard deviation
-        return "the squares of the target are past float64; other units of it are right"
-    if not isinstance(columns.settings, Settings) or isinstance(spec.optimizer, Solver):
-        return "no solver gets anywhere from such first weights; init: zeros, or scaled features"
-    if _squares_overflow(columns, spec.precision):
-        return (
-            f"the squares of the target are past {spec.precision}; try data.scale_target=standard"
-        )
-    lr = float(columns.settings.schedule.lr[0])
-    if not isinstance(spec.optimizer, Sgd) or spec.optimizer.schedule.name != "constant":
-        return f"try optimizer.lr={_rounded_down(min(spec.optimizer.lr / 10, _TAME_LR))}"
-    curvature = data_curvature(columns)
-    momentum, nesterov = spec.optimizer.momentum, spec.optimizer.nesterov
-    numerator, words = 2 * (1 + momentum), "2(1 + momentum)/λmax"
-    if nesterov:
-        numerator /= 1 + 2 * momentum
-        words = "2(1 + momentum)/((1 + 2·momentum)·λmax)"
-    l2 = float(columns.l2[0])
-    bound = numerator / (curvature + l2)
-    if not (0 < bound < np.inf and lr < np.inf):
-        return f"try optimizer.lr={_rounded_down(min(spec.optimizer.lr / 10, _TAME_LR))}"
-    if l2 > curvature and bound < lr < numerator / curvature:
-        weaker = _rounded_down(numerator / lr / 10)
-        of_l2 = isinstance(spec.penalty, L2L1)
-        cure = f"penalty.l2={weaker}" if of_l2 else f"'penalty={{l2: {weaker}}}'"
-        return (
-            f"try {cure}: with lr {lr:g} the penalty"
-            f" alone is too strong, full-batch sgd needs lr below {words} = {bound:.3g}"
-        )
-    goal = _rounded_down(min(lr / 3, bound / 2) * (spec.optimizer.lr / lr))
-    if lr < bound:
-        return f"try optimizer.lr={goal}: small batches need less than full-batch sgd"
-    return (
-        f"try optimizer.lr={goal}: on this data full-batch sgd with momentum"
-        f" {momentum:g} needs lr below {words} = {bound:.3g}, and small batches less"
-    )
-
-
-def _squares_overflow(columns: Columns, precision: str) -> bool:
-    """Whether the first loss is infinite for what the target is, whatever lr is."""
-    if columns.spec.model != "linear":
-        return False
-    largest = float(np.abs(columns.prepared.train.y).max(initial=0.0))
-    return largest > math.sqrt(np.finfo(precision).max)
-
-
-def data_curvature(columns: Columns) -> float:
-    """λmax of the data term's Hessian, or above it where that depends on the weights."""
-    with np.errstate(all="ignore"):
-        return largest_curvature(
-            columns.prepared.train.X,
-            columns.s / columns.s.sum(),
-            columns.spec.bias,
-            columns.model.curvature,
-        )
-
-
-def _rounded_down(value: float) -> str:
-    """One significant digit, towards 0."""
-    exponent = int(np.floor(np.log10(value)))
-    return f"{np.floor(value / 10.0**exponent) * 10.0**exponent:.1g}"
-
-
-def spec_line(spec: Spec) -> str:
-    """Name, model and optimizer in one line; of a sweep what is swept."""
-    if len(spec.trials) > 1:
-        axes = ", ".join(f"{path} ({len(values):,})" for path, values in spec.axes.items())
-        return f"{spec.name}: {spec.model}, {len(spec.trials):,} trials of {axes}"
-    o = spec.optimizer
-    if isinstance(o, Solver):
-        most = f"at most {o.max_iter:,} iterations"
-        return f"{spec.name}: {spec.model}, {o.name} to max|dJ/dW| {o.tol:g}, {most}"
-    count, unit = (o.steps, "step") if o.steps else (o.epochs or 0, "epoch")
-    length = f"{count:,} {unit}{'' if count == 1 else 's'}"
-    size = "full batch" if o.batch_size == "full" else f"batches of {o.batch_size:,}"
-    return f"{spec.name}: {spec.model}, {o.name} with lr {o.lr:g}, {length}, {size}"
+def sweep_text(facts: SweepFacts) -> str:
+    """Trials, repeats, columns and stacks in a line."""
+    trials, repeats, every = facts["trials"], facts["repeats"], facts["log_every"]
+    text = f"{counted(trials, 'trial')} x {counted(repeats, 'repeat')} ="
+    text += f" {counted(trials * repeats, 'column')} in {counted(facts['stacks'], 'stack')}"
+    return text if every == 1 else f"{text}; every {every}th step is logged"

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from trainer.config.schema.optimizer import Solver
 from trainer.console.terminal import Terminal
 from trainer.predict.tables import prediction_table, row_scores, score, stacked
 from trainer.runs.writer import (
@@ -20,17 +21,19 @@ from trainer.runs.writer import (
     WEIGHTS,
     RunFolder,
 )
+from trainer.sweep.divergence import divergence
 from trainer.sweep.refit import TrialModel, first_models, refit_models, refit_of
 from trainer.sweep.results import trial_results
 from trainer.sweep.scheduler import Scheduler
 from trainer.sweep.select import Chosen, TrialResult, choose, rank
 from trainer.sweep.sweep import SweepRun
-from trainer.wording.closing import commands, run_words, sweep_words
-from trainer.wording.opening import mend_divergence
+from trainer.wording.closing import SHOWN, commands, run_closing, sweep_closing
+from trainer.wording.divergence import mend_divergence
 from trainer.workflow.recorder import NullObserver
 from trainer.workflow.result_tables import (
     best_yaml,
     group_rows,
+    ranking,
     refit_spec,
     repeat_rows,
     results,
@@ -54,7 +57,8 @@ def write_outputs(
     """
     trials, spec, metric = trial_results(sweep), sweep.spec, sweep.rules.metric
     ranked = rank(trials, metric)
-    folder.write_trials(trial_rows(ranked, sweep.metrics))
+    rows = trial_rows(ranked, sweep.metrics)
+    folder.write_trials(rows)
     with folder.spared(MANIFEST):
         _write_solvers(folder, sweep)
     if sweep.repeats > 1:
@@ -71,9 +75,9 @@ def write_outputs(
             folder.write_groups(group_rows(chosen, sweep.metrics, tests))
     model = models.get(chosen.best.number) if chosen.best else None
     refit = _refit(chosen, model)
-    told = results(chosen, ranked, spec, sweep.repeats, tests, refit, scheduler.rungs)
+    record = results(chosen, ranked, spec, sweep.repeats, tests, refit, scheduler.rungs)
     with folder.spared(RESULTS):
-        folder.write_results(told)
+        folder.write_results(record)
     if chosen.best is None or model is None:
         return _end_without_model(folder, sweep, ranked, terminal)
     _write_model(folder, model)
@@ -81,9 +85,11 @@ def write_outputs(
     if sweep.is_sweep:
         with folder.spared(BEST):
             folder.write_best(best_yaml(chosen.best, model.refit))
-        terminal.summary([*sweep_words(chosen, ranked, told, tests), *commands(folder.path)])
+        first, length = ranking(ranked[:SHOWN]), _refit_length(chosen.best)
+        lines = sweep_closing(record, first, tests, within=chosen.within, length=length)
+        terminal.summary([*lines, *commands(folder.path)])
     else:
-        terminal.summary(run_words(folder.path, chosen.best, tests[chosen.best.number]))
+        terminal.summary(run_closing(folder.path, rows[0], record["best"]["metrics"]))
     interrupted = any(trial.status == "interrupted" for trial in trials)
     return "interrupted" if interrupted else "finished"
 
@@ -95,8 +101,8 @@ def _write_solvers(folder: RunFolder, sweep: SweepRun) -> None:
         if facts is not None and facts.solver is not None:
             counts[facts.solver] += len(planned.columns)
     if counts:
-        told = [{"name": n, "reason": r, "columns": c} for (n, r), c in counts.items()]
-        folder.update_manifest(solver=told)
+        solvers = [{"name": n, "reason": r, "columns": c} for (n, r), c in counts.items()]
+        folder.update_manifest(solver=solvers)
 
 
 def _models(
@@ -128,6 +134,14 @@ def _refit(chosen: Chosen, model: TrialModel | None) -> dict[str, Any] | None:
     return {"rows": model.refit, "epochs": chosen.best.best_epoch}
 
 
+def _refit_length(best: TrialResult) -> tuple[int, str] | None:
+    """How long a refit trains, in the unit of the config; None for a solver."""
+    o = best.spec.optimizer
+    if isinstance(o, Solver):
+        return None
+    return (best.best_step or 0, "step") if o.steps else (best.best_epoch or 0, "epoch")
+
+
 def _end_without_model(
     folder: RunFolder, sweep: SweepRun, ranked: Sequence[TrialResult], terminal: Terminal
 ) -> str:
@@ -137,7 +151,7 @@ def _end_without_model(
         reason = "no trial has all its columns trained, so there is no model; trials.csv is there"
     else:
         status, first = "diverged", ranked[0]
-        reason = f"{first.reason}; {mend_divergence(sweep.first)}"
+        reason = f"{first.reason}; {mend_divergence(divergence(sweep.first))}"
         if len(ranked) > 1:
             reason = f"all {len(ranked):,} trials; trial {first.number}: {reason}"
     with folder.spared(MANIFEST):
@@ -186,7 +200,7 @@ def _warn(folder: RunFolder, sweep: SweepRun, best: TrialResult, terminal: Termi
     first, last = _first_losses(sweep, best.number), best.metrics.get("train_loss", np.nan)
     if last > _BLOWN_UP * max(first, default=np.inf):
         rose = f"the training loss went up, {max(first):.4g} → {last:.4g}"
-        warning = rose if sweep.is_sweep else f"{rose}; {mend_divergence(sweep.first)}"
+        warning = rose if sweep.is_sweep else f"{rose}; {mend_divergence(divergence(sweep.first))}"
         with folder.spared(MANIFEST):
             folder.update_manifest(warning=warning)
         terminal.summary([("warning", warning)])

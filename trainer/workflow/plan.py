@@ -21,6 +21,7 @@ from trainer.solvers.solver import SolverStack
 from trainer.sweep.build import build, initial_state, steps_per_unit
 from trainer.sweep.columns import Planned
 from trainer.sweep.sweep import SweepRun, set_up
+from trainer.text.numbers import counted
 from trainer.train.evaluate import Evaluator
 from trainer.train.stack import Stack
 from trainer.train.state import State
@@ -42,8 +43,8 @@ def plan(spec: Spec) -> str:
     columns = sum(len(one.columns) for one in stacks)
     most = "at most " if any(cost.iteration for cost in costs) else ""
     lines = {
-        "trials": f"{len(sweep.trials):,} x {_counted(sweep.repeats, 'repeat')}",
-        "stacks": f"{len(stacks):,} of {_widths(stacks)}, {_counted(columns, 'column')} in all",
+        "trials": f"{len(sweep.trials):,} x {counted(sweep.repeats, 'repeat')}",
+        "stacks": f"{len(stacks):,} of {_widths(stacks)}, {counted(columns, 'column')} in all",
         "steps": _steps(costs),
         "peak memory": f"{-(-_peak(sweep, costs) // 2**20):.0f} MiB",
         "log": f"{most}{sum(cost.log for cost in costs):,} bytes" + _snapshots(sweep, costs),
@@ -190,7 +191,7 @@ def _steps(costs: list[Cost]) -> str:
         epochs = max(cost.epochs for cost in first_order)
         told.append(f"{sum(cost.steps for cost in first_order):,} in {epochs:,} epochs")
     if most:
-        told.append(f"at most {_counted(most, 'iteration')} a column, usually fewer")
+        told.append(f"at most {counted(most, 'iteration')} a column, usually fewer")
     return " and ".join(told)
 
 
@@ -243,12 +244,8 @@ def _snapshots(sweep: SweepRun, costs: list[Cost]) -> str:
 def _widths(stacks: list[Planned]) -> str:
     widths = sorted({len(one.columns) for one in stacks})
     few, most = widths[0], widths[-1]
-    return _counted(few, "column") if few == most else f"{few:,} to {most:,} columns"
+    return counted(few, "column") if few == most else f"{few:,} to {most:,} columns"
 
 
 def _short(seconds: float) -> str:
     return f"{seconds:,.0f}" if seconds >= 10 else f"{seconds:.2g}"
-
-
-def _counted(number: int, of: str) -> str:
-    return f"{number:,} {of}{'' if number == 1 else 's'}"

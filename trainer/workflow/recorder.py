@@ -13,7 +13,7 @@ from trainer.runs.writer import RunFolder
 from trainer.sweep.scheduler import Scheduler
 from trainer.sweep.sweep import SweepRun
 from trainer.train.training import Evaluation, Indices, Stretch
-from trainer.wording.closing import settings_text
+from trainer.wording.settings import settings_text
 from trainer.workflow.result_tables import history_rows
 
 Numbers = np.ndarray[Any, np.dtype[np.float64]]

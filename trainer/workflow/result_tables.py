@@ -15,6 +15,7 @@ from trainer.config.schema.sweep import Select
 from trainer.sweep.build import minimized
 from trainer.sweep.select import Chosen, ColumnResult, TrialResult, ranks
 from trainer.sweep.stopping import Rung
+from trainer.wording.closing import RankedTrial
 
 Row = dict[str, Any]
 Metrics = Mapping[str, float]
@@ -96,6 +97,22 @@ def _fact(name: str, value: float) -> float | int | None:
     if not math.isfinite(value):
         return None
     return int(value) if name in ("iterations", "evaluations") else value
+
+
+def ranking(ranked: Sequence[TrialResult]) -> list[RankedTrial]:
+    """What the terminal's table says of trials, best first."""
+    places = ranks(ranked)
+    return [
+        {
+            "rank": places.get(trial.number),
+            "trial": trial.number,
+            "status": trial.status,
+            "settings": trial.settings,
+            "metrics": trial.metrics,
+            "std": trial.stds,
+        }
+        for trial in ranked
+    ]
 
 
 def group_rows(chosen: Chosen, names: Sequence[str], tests: Mapping[int, Metrics]) -> list[Row]:

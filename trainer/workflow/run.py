@@ -18,8 +18,9 @@ from trainer.report import write_report
 from trainer.runs.location import check_free
 from trainer.runs.writer import LOG, RunFolder
 from trainer.sweep.scheduler import Scheduler
-from trainer.sweep.sweep import SweepRun, set_up, sweep_line, train
-from trainer.wording.opening import data_line, objective_line, spec_line
+from trainer.sweep.sweep import SweepRun, set_up, train
+from trainer.wording.opening import opening
+from trainer.workflow.facts import config_facts, data_facts, device_facts, training_facts
 from trainer.workflow.loaded import Run
 from trainer.workflow.outputs import write_outputs
 from trainer.workflow.recorder import RunRecorder, SweepRecorder
@@ -104,11 +105,10 @@ def _carry_out(
     if out is not None:
         check_free(out)  # before the data are read, which may take minutes
     device = devices.choose(spec.device)
-    terminal.summary([("config", spec_line(spec)), *(("sweep", n) for n in spec.expansion_notes)])
+    terminal.summary(opening({"config": config_facts(spec)}))
     with device.enough_memory():
         sweep = set_up(spec, data, device)
-    prepared = sweep.first.prepared
-    terminal.summary([("data", data_line(prepared.summary, spec))])
+    terminal.summary(opening({"data": data_facts(sweep.first.prepared.summary, spec)}))
     should_stop()  # from here on a signal is noted, and what the folder holds is whole
     folder = RunFolder.create(spec.name, out)
     folder.tell = terminal.error
@@ -116,14 +116,7 @@ def _carry_out(
         should_stop.last_act = folder.end_at_once
     terminal.attach(_log(folder), folder.log_path)
     with _closing(folder), device.enough_memory():
-        told: list[tuple[str, object]] = [
-            ("device", f"{device.kind}: {device.name} ({device.reason})"),
-            ("objective", objective_line(sweep.first, len(sweep.trials) > 1)),
-        ]
-        if sweep.first.solver is not None:
-            told.append(("solver", "{} in float64: {}".format(*sweep.first.solver)))
-        told += [("sweep", sweep_line(sweep))] if sweep.is_sweep else []
-        terminal.summary([*told, ("folder", folder.path)])
+        terminal.summary(opening(training_facts(sweep, folder.path)))
         _write_start(folder, spec, sweep, command)
         scheduler = _train(sweep, folder, terminal, should_stop)
         status = write_outputs(folder, sweep, scheduler, terminal, should_stop)
@@ -198,7 +191,7 @@ def _write_start(folder: RunFolder, spec: Spec, sweep: SweepRun, command: str | 
     folder.update_manifest(
         command=command,
         notes=spec.notes,
-        device={"kind": device.kind, "name": device.name, "reason": device.reason},
+        device=device_facts(device),
         data={
             "digest": prepared.digest,
             "source": prepared.summary.source,

@@ -1,0 +1,100 @@
+"""What a sweep chose and by how much: the sentences that the terminal and the page share.
+
+`results` is results.json, about to be written or read. What differs between the two is handed in:
+what the metric is called there, how a number and a trial's settings are written.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from trainer.text.numbers import counted, text
+
+_TIE = 2.0  # standard errors: less is no difference to speak of
+_REFIT_ROWS = {"train": "all training rows", "train+val": "training and validation rows"}
+
+FIRST_REPEAT = "that of the winner's first repeat"
+
+Results = Mapping[str, Any]
+
+
+def lead_text(
+    results: Results,
+    metric: str,
+    settings: Callable[[Mapping[str, Any]], str],
+    number: Callable[[float, int], str],
+) -> str | None:
+    """How far the runner-up is behind, in standard errors of the paired difference; None alone.
+
+    Args:
+        results: with a best trial.
+        metric: what it is called.
+        settings: writes a trial's.
+        number: writes one with so many digits.
+    """
+    other = results.get("runner_up")
+    if not other or other.get("margin") is None:
+        return None
+    margin, errors = other["margin"], other.get("standard_errors")
+    name = f"trial {other['trial']} ({settings(other.get('settings') or {})})"
+    if margin == 0:
+        return f"none: {name} has the same {metric}"
+    sentence = f"{number(abs(margin), 2)} of {metric}"
+    sentence += f" ahead of {name}" if margin > 0 else f" behind {name}, the best by that alone"
+    if _repeats(results) < 2:
+        return f"{sentence}; one value each, so chance may be all of it"
+    if errors is None:  # of a finite difference only where it has no deviation
+        return f"{sentence}, the same in every repeat" if math.isfinite(margin) else sentence
+    sentence += f", {abs(errors):,.1f} standard errors of the paired difference over the repeats"
+    return f"{sentence}: a tie by these" if abs(errors) < _TIE else sentence
+
+
+def rule_text(results: Results, metric: str, minimize: bool) -> str:
+    """What the chosen trial has that no other has."""
+    repeats = _repeats(results)
+    best = f"the {'lowest' if minimize else 'highest'} {metric}"
+    if repeats < 2:  # one value has no error, and the rule is no other than `best`
+        return best
+    if results.get("rule") == "one_std_err":
+        return f"the strongest penalty {_within(best, repeats)}"
+    return f"{best}, mean over {counted(repeats, 'repeat')}"
+
+
+def as_good_text(results: Results, within: int) -> str:
+    """How many trials the rule `one_std_err` had to choose from.
+
+    Args:
+        results: of such a sweep.
+        within: trials within one standard error of the best, with it.
+    """
+    near = _within("the best", _repeats(results))
+    if within == 1:
+        return f"no other trial is {near}"
+    return f"{within:,} trials are {near}; of these it has the strongest penalty"
+
+
+def _within(best: str, repeats: int) -> str:
+    """The error of Breiman et al. 1984, §3.4.3, which is not that of a paired difference."""
+    return f"within one standard error of {best} (its own, over {counted(repeats, 'repeat')})"
+
+
+def outcomes_text(counts: Mapping[str, int]) -> str:
+    """How many trials ended how."""
+    return ", ".join(f"{n:,} {status.replace('_', ' ')}" for status, n in counts.items())
+
+
+def refit_text(rows: Any, length: tuple[int, str] | None) -> str:
+    """On what and for how long the model was trained again.
+
+    Args:
+        rows: train or train+val.
+        length: a number of epochs or steps and that word; None for a solver.
+    """
+    again = f"trained again on {_REFIT_ROWS.get(rows) or text(rows)}"
+    return again if length is None else f"{again} for {counted(*length)}"
+
+
+def _repeats(results: Results) -> int:
+    return int(results.get("repeats") or 1)

@@ -1,0 +1,114 @@
+"""The plain facts that a run's opening tells: what was asked for, read, and laid out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from trainer.config import Spec
+from trainer.config.schema.optimizer import Solver
+from trainer.data import Summary
+from trainer.device import Device
+from trainer.sweep.build import Columns
+from trainer.sweep.sweep import SweepRun
+from trainer.wording.opening import (
+    ConfigFacts,
+    DataFacts,
+    DeviceFacts,
+    Facts,
+    ObjectiveFacts,
+    OptimizerFacts,
+)
+
+
+def config_facts(spec: Spec) -> ConfigFacts:
+    """What was asked for."""
+    o = spec.optimizer
+    optimizer: OptimizerFacts
+    if isinstance(o, Solver):
+        optimizer = {"name": o.name, "tol": o.tol, "max_iter": o.max_iter}
+    else:
+        optimizer = {
+            "name": o.name,
+            "lr": o.lr,
+            "steps": o.steps,
+            "epochs": o.epochs,
+            "batch_size": o.batch_size,
+        }
+    return {
+        "name": spec.name,
+        "model": spec.model,
+        "optimizer": optimizer,
+        "trials": len(spec.trials),
+        "axes": {path: len(values) for path, values in spec.axes.items()},
+        "notes": spec.expansion_notes,
+    }
+
+
+def data_facts(summary: Summary, spec: Spec) -> DataFacts:
+    """What was read."""
+    return {
+        "model": spec.model,
+        "source": summary.source,
+        "rows": summary.rows,
+        "columns": summary.columns,
+        "features": summary.features,
+        "outputs": summary.outputs,
+        "expansions": summary.expansions,
+        "class_counts": summary.class_counts,
+        "dropped": summary.dropped,
+        "imputed": summary.imputed,
+        "unseen": summary.unseen,
+    }
+
+
+def device_facts(device: Device) -> DeviceFacts:
+    """Where it runs and why there."""
+    return {"kind": device.kind, "name": device.name, "reason": device.reason}
+
+
+def training_facts(sweep: SweepRun, folder: Path) -> Facts:
+    """What the rows and the specs came to: all that is known before the first step."""
+    found: Facts = {
+        "device": device_facts(sweep.first.device_rows.device),
+        "objective": objective_facts(sweep.first, len(sweep.trials) > 1),
+        "folder": folder,
+    }
+    if sweep.first.solver is not None:
+        name, reason = sweep.first.solver
+        found["solver"] = {"name": name, "reason": reason}
+    if sweep.is_sweep:
+        found["sweep"] = {
+            "trials": len(sweep.trials),
+            "repeats": sweep.repeats,
+            "stacks": len(sweep.arrangement.stacks),
+            "log_every": sweep.log_every,
+        }
+    return found
+
+
+def objective_facts(columns: Columns, several: bool) -> ObjectiveFacts:
+    """The objective of the first column.
+
+    Args:
+        columns: of the first stack.
+        several: whether there are other trials.
+    """
+    spec, s = columns.spec, columns.s
+    l2, l1 = float(columns.l2[0]), float(columns.l1[0])
+    alike = bool((s == s[0]).all())
+    by_class = spec.class_weight != "none"
+    with np.errstate(divide="ignore", over="ignore"):
+        inverse_c = float(1.0 / np.float64((l2 + l1) * s.sum()))
+    return {
+        "model": spec.model,
+        "loss": spec.loss,
+        "weights": "classes" if by_class else "none" if alike else "rows",
+        "several": several,
+        "l2": l2,
+        "l1": l1,
+        "weight_decay": getattr(spec.optimizer, "weight_decay", 0),
+        "inverse_c": inverse_c,
+        "ridge_alpha": float(l2 * s.sum()),
+    }

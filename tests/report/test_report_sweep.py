@@ -57,8 +57,10 @@ def test_the_verdict_comes_first(sweeps):
     best, other = sweeps["folds"].results["best"], sweeps["folds"].results["runner_up"]
     assert f"Winner trial {best['trial']}" in words
     assert f"trial {other['trial']} (" in words
-    assert "standard errors over the repeats" in words
-    assert "within one standard error of the lowest validation loss, mean over 4 repeats" in words
+    assert "standard errors of the paired difference over the repeats" in words
+    assert (
+        "within one standard error of the lowest validation loss (its own, over 4 repeats)" in words
+    )
     assert "trained again on all training rows" in words
     assert words.index("Winner") < words.index("Settings tried")
 

@@ -256,7 +256,8 @@ def test_what_was_chosen_and_by_how_much(tmp_path):
         ("Validation loss", "0.5 ± 0.012 (standard deviation over 5 repeats)"),
         (
             "Lead",
-            "0.1 ahead of trial 1 (lr 0.2), 1.5 standard errors over the repeats: a tie by these",
+            "0.1 of validation loss ahead of trial 1 (lr 0.2), 1.5 standard errors of the paired"
+            " difference over the repeats: a tie by these",
         ),
         ("Rule", "the lowest validation loss, mean over 5 repeats"),
         ("Edge", "widen optimizer.lr downward"),
@@ -325,3 +326,11 @@ def test_compare_shows_the_winner_of_a_sweep(tmp_path):
     curves = charts_of(text)["Validation loss"]["views"][0]["data"]
     assert [trace["y"][-1] for trace in curves] == pytest.approx([1.3333, 0.33333])
     assert "optimizer.lr 0.7 0.3" in words_of(text)
+
+
+def test_repeats_that_differ_by_the_same_amount_are_no_single_value(tmp_path):
+    rows = [({LR: 0.1}, 0.5, {"val_loss_std": 0.1}), ({LR: 0.2}, 0.6, {"val_loss_std": 0.1})]
+    runner_up = {"trial": 1, "settings": {LR: 0.2}, "margin": 0.1, "standard_errors": None}
+    folder = write_sweep(tmp_path / "run", rows, {LR: [0.1, 0.2]}, runner_up=runner_up, repeats=2)
+    lead = dict(selection(view(folder)))["Lead"]
+    assert lead == "0.1 of validation loss ahead of trial 1 (lr 0.2), the same in every repeat"

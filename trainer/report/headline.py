@@ -8,6 +8,7 @@ from typing import Any
 
 from trainer.report.run_data import RunData
 from trainer.text.numbers import METRICS, counted, deviation, metric, number, split_name, text
+from trainer.wording.opening import device_text
 
 _FIRST = {"linear": ("r2",), "logistic": ("accuracy",), "softmax": ("accuracy",)}
 _MEANING = {
@@ -189,17 +190,13 @@ def _spread(run_data: RunData, split: str, name: str) -> str:
 def facts(run_data: RunData) -> list[tuple[str, str]]:
     """(what, value) of the run, for the folded part of the page."""
     manifest = run_data.manifest
-    device = manifest.get("device")
-    device = device if isinstance(device, Mapping) else {}
     versions = manifest.get("versions")
     commit = manifest.get("git_commit")
     found: dict[str, Any] = {
         "command": manifest.get("command"),
         "started": manifest.get("started"),
         "seconds": manifest.get("seconds"),
-        "device": f"{device['kind']}: {device.get('name')} ({device.get('reason')})"
-        if device.get("kind")
-        else None,
+        "device": _device(manifest.get("device")),
         "data": run_data.data.get("source"),
         "data digest": run_data.data.get("digest"),
         "commit": commit and f"{commit}{' and changes' if manifest.get('git_dirty') else ''}",
@@ -208,6 +205,13 @@ def facts(run_data: RunData) -> list[tuple[str, str]]:
         else None,
     }
     return [(name, text(value)) for name, value in found.items() if value not in (None, "")]
+
+
+def _device(found: Any) -> str | None:
+    if not isinstance(found, Mapping) or not found.get("kind"):
+        return None
+    kind, name, reason = (str(found.get(key)) for key in ("kind", "name", "reason"))
+    return device_text({"kind": kind, "name": name, "reason": reason})
 
 
 def subtitle(run_data: RunData) -> list[str]:

@@ -13,12 +13,12 @@ from numpy.typing import NDArray
 from trainer.report.charts.chart import escaped, listed
 from trainer.report.charts.downsample import spans_decades
 from trainer.report.run_data import RunData
-from trainer.text.numbers import short, text
+from trainer.text.numbers import plain_number, short, text
+from trainer.wording.settings import short_names
 
 Numbers = NDArray[np.float64]
 Indices = NDArray[np.intp]
 
-_NAMES = {"repeat.few_shot.k": "k"}
 _FEW = 12  # values that are cells of their own, also in a random search
 _MOST_TICKS = 9
 
@@ -91,25 +91,19 @@ class ChartAxis:
         """A label for each cell."""
         if len(self.cells) == len(self.values):
             return [self.label(value) for value in self.values]
-        names = [few_letters(float(f"{place:.2g}")) for place in self.cells.tolist()]
+        names = [plain_number(float(f"{place:.2g}"), 3) for place in self.cells.tolist()]
         return ["0", *names[1:]] if self.log and self.values[0] == 0 else names
 
     def label(self, value: Any) -> str:
         """A value in a few letters."""
-        return few_letters(value) if isinstance(value, float) else text(value)
-
-
-def few_letters(value: float) -> str:
-    """Three digits, `1e-6` for `1e-06`."""
-    head, e, power = f"{value:.3g}".partition("e")
-    return f"{head}e{int(power)}" if e else head
+        return plain_number(value, 3) if isinstance(value, float) else text(value)
 
 
 def swept_axes(run_data: RunData, rows: Sequence[Mapping[str, Any]]) -> tuple[ChartAxis, ...]:
     """The keys with two values or more among the trials."""
     written = run_data.results.get("axes") or run_data.swept
     paths = [path for path in written if any(path in row for row in rows)]
-    names = _short_names(paths)
+    names = short_names(paths)
     laws = _distributions(run_data)
     found = []
     for path, name in zip(paths, names, strict=True):
@@ -143,18 +137,6 @@ def _distributions(run_data: RunData) -> dict[str, str]:
         for path, written in block.items()
         if isinstance(written, Mapping) and "distribution" in written
     }
-
-
-def _short_names(paths: Sequence[str]) -> list[str]:
-    """The last word of each path; the last but one where that is `name`; all if two would agree."""
-    names = []
-    for path in paths:
-        words = path.split(".")
-        last = words[-2] if words[-1] == "name" and len(words) > 1 else words[-1]
-        names.append(_NAMES.get(path, last))
-    return [
-        name if names.count(name) == 1 else path for name, path in zip(names, paths, strict=True)
-    ]
 
 
 def _geometric(values: Sequence[float]) -> bool:
@@ -207,7 +189,7 @@ def _decades(axis: ChartAxis) -> tuple[list[float], list[str]]:
     factors = (1, 2, 5) if last - first < 2.3 else (1,)
     values = [float(f"{f}e{p}") for p in powers for f in factors]
     values = [value for value in values if first <= np.log10(value) <= last]
-    labels = [few_letters(value) for value in values]
+    labels = [plain_number(value, 3) for value in values]
     if axis.values[0] == 0:
         return [axis.zero, *values], ["0", *labels]
     return values, labels

@@ -1,36 +1,40 @@
-"""What a sweep chose and by how much, in words and in the tables beside them."""
+"""What a sweep chose and by how much, in `wording`'s sentences and in the tables beside them."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from trainer.report.sweep.view import SweepView, metric_words, settings_words
 from trainer.text.numbers import METRICS, counted, deviation, metric, number, text
+from trainer.wording.choice import FIRST_REPEAT, lead_text, outcomes_text, refit_text, rule_text
 
-_TIE = 2.0  # standard errors
-_ROWS = {"train": "all training rows", "train+val": "training and validation rows"}
 _MOST_NAMED = 12  # trials of a list
 
 
 def selection(sweep: SweepView) -> list[tuple[str, str]]:
     """What was chosen and by how much, as (label, sentence)."""
-    best = sweep.run_data.best
+    results, best = sweep.run_data.results, sweep.run_data.best
     if not best:
-        return [*_ahead(sweep), ("Outcomes", _counts(sweep))]
-    told = [
+        return [*_ahead(sweep), ("Outcomes", _outcomes(sweep))]
+    lines = [
         ("Winner", f"trial {best['trial']}: {settings_words(sweep, best.get('settings', {}))}"),
         (sweep.title, _with_spread(sweep, best)),
     ]
-    if lead := _lead(sweep):
-        told.append(("Lead", lead))
-    told.append(("Rule", _rule(sweep)))
-    edges = sweep.run_data.results.get("edges") or ()
-    told += [("Edge", text(edge.get("advice"))) for edge in edges]
-    told += [("Model", sentence) for sentence in _model(sweep, best)]
-    return [*told, ("Outcomes", _counts(sweep))]
+    if lead := lead_text(results, sweep.name, partial(settings_words, sweep), number):
+        lines.append(("Lead", lead))
+    lines.append(("Rule", rule_text(results, sweep.name, sweep.minimize)))
+    lines += [("Edge", text(edge.get("advice"))) for edge in results.get("edges") or ()]
+    if refit := best.get("refit"):
+        length = None if sweep.run_data.solved else (refit.get("epochs") or 0, "epoch")
+        lines.append(("Model", refit_text(refit.get("rows"), length)))
+    elif sweep.repeats > 1:
+        lines.append(("Model", FIRST_REPEAT))
+    return [*lines, ("Outcomes", _outcomes(sweep))]
 
 
 def _ahead(sweep: SweepView) -> Iterator[tuple[str, str]]:
@@ -41,32 +45,13 @@ def _ahead(sweep: SweepView) -> Iterator[tuple[str, str]]:
     yield "Ahead", f"{sweep.label(sweep.chosen)}, {sweep.name} {value}; not chosen, without a model"
 
 
-def _rule(sweep: SweepView) -> str:
-    over = f", mean over {counted(sweep.repeats, 'repeat')}" if sweep.repeats > 1 else ""
-    least = "lowest" if sweep.minimize else "highest"
-    if sweep.run_data.results.get("rule") == "one_std_err":
-        best = f"the {least} {sweep.name}{over}"
-        return f"the strongest penalty within one standard error of {best}"
-    return f"the {least} {sweep.name}{over}"
-
-
-def _model(sweep: SweepView, best: Mapping[str, Any]) -> Iterator[str]:
-    if refit := best.get("refit"):
-        where = _ROWS.get(refit.get("rows"), text(refit.get("rows")))
-        long = f" for {counted(refit.get('epochs') or 0, 'epoch')}"
-        yield f"trained again on {where}{'' if sweep.run_data.solved else long}"
-    elif sweep.repeats > 1:
-        yield "that of the winner's first repeat"
-
-
-def _counts(sweep: SweepView) -> str:
+def _outcomes(sweep: SweepView) -> str:
+    """How many trials there were, and how many ended how."""
     counts = dict(sweep.run_data.results.get("counts") or {})
     if not counts:
-        statuses = [str(row.get("status")) for row in sweep.rows]
-        counts = {status: statuses.count(status) for status in dict.fromkeys(statuses)}
-    parts = ", ".join(f"{n:,} {status.replace('_', ' ')}" for status, n in counts.items())
+        counts = Counter(str(row.get("status")) for row in sweep.rows)
     times = f" × {counted(sweep.repeats, 'repeat')}" if sweep.repeats > 1 else ""
-    return f"{counted(len(sweep.rows), 'trial')}{times}: {parts}"
+    return f"{counted(len(sweep.rows), 'trial')}{times}: {outcomes_text(counts)}"
 
 
 def _with_spread(sweep: SweepView, best: Mapping[str, Any]) -> str:
@@ -79,22 +64,6 @@ def _with_spread(sweep: SweepView, best: Mapping[str, Any]) -> str:
         return shown
     spread = deviation(sweep.metric.partition("_")[2], float(std))
     return f"{shown} ± {spread} (standard deviation over {sweep.repeats} repeats)"
-
-
-def _lead(sweep: SweepView) -> str:
-    other = sweep.run_data.results.get("runner_up")
-    if not other or other.get("margin") is None:
-        return ""
-    margin, errors = other["margin"], other.get("standard_errors")
-    name = f"trial {other['trial']} ({settings_words(sweep, other.get('settings', {}))})"
-    if margin == 0:
-        return f"none: level with {name}"
-    word = "behind" if margin < 0 else "ahead of"
-    told = f"{number(abs(margin), 2)} {word} {name}"
-    if errors is None:
-        return f"{told}; with one value each, chance may be all of it"
-    told += f", {number(abs(errors), 2)} standard errors over the repeats"
-    return f"{told}: a tie by these" if abs(errors) < _TIE else told
 
 
 # ---------------------------------------------------------------- tables

@@ -129,7 +129,7 @@ def _predict(args: argparse.Namespace, terminal: Terminal, interrupt: Interrupt)
 
 
 def _report(args: argparse.Namespace, terminal: Terminal, interrupt: Interrupt) -> int:
-    from trainer.report import write_compare, write_report
+    from trainer.workflow.report import write_compare, write_report
 
     if len(args.runs) == 1:
         if args.out is not None:

@@ -5,7 +5,7 @@ from browser import needs_chromium, open_page
 from page_faults import DRAWN, faults
 from report_helpers import charts_of, page_of
 
-from trainer.report import write_compare
+from trainer.workflow.report import write_compare
 
 pytestmark = needs_chromium
 

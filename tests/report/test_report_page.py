@@ -11,7 +11,7 @@ from sklearn.metrics import confusion_matrix, roc_auc_score
 
 import trainer
 from trainer.errors import DiskError, RunFolderError, UserError
-from trainer.report import write_compare, write_report
+from trainer.workflow.report import write_compare, write_report
 
 TRAINING = ["Loss", "Error and dL/dz", "Gradient norm", "Learning rate"]
 CHARTS = {

@@ -11,7 +11,7 @@ from report_helpers import charts_of, page_of, words_of
 from sweep_folders import write_large
 from sweep_runs import make_sweeps
 
-from trainer.report import write_report
+from trainer.workflow.report import write_report
 
 KINDS = {
     "two trials": ["Validation loss by lr", "Learning curves"],

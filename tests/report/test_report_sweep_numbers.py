@@ -9,8 +9,7 @@ from report_helpers import charts_of, words_of
 from safetensors.numpy import save_file
 from sweep_folders import write_large, write_sweep
 
-from trainer.report import write_compare, write_report
-from trainer.report.run_data import read_run_data
+from trainer.report.read_run import read_run_data
 from trainer.report.sweep.axes import x_axis
 from trainer.report.sweep.axis_charts import along_axes
 from trainer.report.sweep.coefficient_path import coefficient_path
@@ -19,12 +18,13 @@ from trainer.report.sweep.learning_curves import learning_curves
 from trainer.report.sweep.parallel import parallel
 from trainer.report.sweep.selection import halving_rows, selection, winners
 from trainer.report.sweep.view import view_sweep
+from trainer.workflow.report import CONFIG_READER, write_compare, write_report
 
 LR, L1, L2 = "optimizer.lr", "penalty.l1", "penalty.l2"
 
 
 def view(folder):
-    return view_sweep(read_run_data(folder))
+    return view_sweep(read_run_data(folder, CONFIG_READER))
 
 
 def traces(chart, view=0):
@@ -279,7 +279,7 @@ def test_a_sweep_that_was_killed_tells_what_its_history_tells(tmp_path):
         (folder / name).unlink()
     manifest = json.loads((folder / "manifest.json").read_text())
     (folder / "manifest.json").write_text(json.dumps(manifest | {"status": "running"}))
-    run_data = read_run_data(folder)
+    run_data = read_run_data(folder, CONFIG_READER)
     assert run_data.chosen == 1
     assert set(run_data.steps["trial"].to_pylist()) == {1}
     sweep = view_sweep(run_data)
@@ -307,7 +307,7 @@ def test_two_thousand_trials_are_quick_and_small(tmp_path):
 def test_only_the_chosen_trials_steps_are_read(tmp_path):
     rows = [({LR: 0.1 * (i + 1)}, float(i), {"trial": 4 - i}) for i in range(5)]
     folder = write_sweep(tmp_path / "run", rows, {LR: [0.1, 0.2, 0.3, 0.4, 0.5]}, steps=40)
-    steps = read_run_data(folder).steps
+    steps = read_run_data(folder, CONFIG_READER).steps
     assert steps["trial"].to_pylist() == [4] * 40
 
 

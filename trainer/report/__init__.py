@@ -1,63 +1,12 @@
 """Pages from run folders: one of a run, one that compares several.
 
-`write_report` and `write_compare` are the way in. Within: `run_data` reads a folder, `unfinished`
-one without tables; `headline` says what came of it, `charts/` draws what is in it, `html` holds the
-look of the page, with assets/. What only a sweep has is put together in `sweep/sections`.
+`write_report` and `write_compare` are the way in; `trainer.workflow.report` calls them with what
+reads configs. Within: `read_run` reads a folder into a `RunData`, `unfinished` one without tables;
+`headline` says what came of it, `charts/` draws what is in it, `html` holds the look of the page,
+with assets/. What only a sweep has is put together in `sweep/sections`.
 """
 
-from __future__ import annotations
+from trainer.report.run_data import ConfigReader
+from trainer.report.write import write_compare, write_report
 
-import os
-from collections.abc import Sequence
-from pathlib import Path
-
-from trainer.errors import UserError
-from trainer.runs.writer import RunFolder
-from trainer.text.atomic import write_atomic
-from trainer.text.paths import named_file
-
-__all__ = ["write_compare", "write_report"]
-
-
-def write_report(folder: str | os.PathLike[str]) -> Path:
-    """Draw report.html into a run folder, from that folder alone.
-
-    Args:
-        folder: a run folder: finished, diverged, interrupted or still running.
-
-    Returns:
-        The path of the page.
-
-    Raises:
-        RunFolderError: there is no such folder, or it is not a run folder.
-        DiskError: the disk refused.
-    """
-    from trainer.report.page import run_page
-    from trainer.report.run_data import read_run_data
-
-    return RunFolder.open(folder).write_report(run_page(read_run_data(folder)))
-
-
-def write_compare(folders: Sequence[str | os.PathLike[str]], out: str | os.PathLike[str]) -> Path:
-    """Draw several runs on one page: what differs, their metrics, their curves.
-
-    Args:
-        folders: two run folders or more.
-        out: the file to write.
-
-    Returns:
-        The absolute path of the page.
-
-    Raises:
-        RunFolderError: one of them is not a run folder.
-        UserError: fewer than two folders, or `out` is a folder or in none.
-        DiskError: the disk refused.
-    """
-    from trainer.report.compare import compare_page
-    from trainer.report.run_data import read_run_data
-
-    if len(folders) < 2:
-        raise UserError("compare: one run; two run folders or more are right")
-    path = named_file(out, "compare.html")
-    write_atomic(path, compare_page([read_run_data(folder) for folder in folders]))
-    return path
+__all__ = ["ConfigReader", "write_compare", "write_report"]

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
-
-from trainer.errors import UserError
-from trainer.runs.writer import CONFIG
 
 
 def last_values(history: pa.Table, name: str) -> dict[int, float]:
@@ -27,8 +23,9 @@ def last_values(history: pa.Table, name: str) -> dict[int, float]:
     return dict(zip(trials[kept].tolist(), means[kept].tolist(), strict=True))
 
 
-def rows_so_far(history: pa.Table, metrics: list[str], status: str) -> list[dict[str, Any]]:
+def rows_so_far(history: pa.Table, status: str) -> list[dict[str, Any]]:
     """A row a trial, as trials.csv would have it, without its rank."""
+    metrics = [n for n in history.column_names if n.startswith("val_") or n == "train_loss"]
     trial = history["trial"].to_numpy().astype(np.int64)
     last = _last_of_each(trial)
     epochs = history["epoch"].to_numpy()[last].tolist()
@@ -44,25 +41,6 @@ def rows_so_far(history: pa.Table, metrics: list[str], status: str) -> list[dict
         }
         for number, epoch in zip(trial[last].tolist(), epochs, strict=True)
     ]
-
-
-def settings_of(folder: Path) -> tuple[dict[str, list[Any]], dict[int, dict[str, Any]]]:
-    """(swept path -> its values, trial -> its settings), from config.yaml; empty if that is broken.
-
-    A penalty along a path has no value before the data are read: it is left out.
-    """
-    from trainer.config import load_spec
-
-    try:
-        spec = load_spec(folder / CONFIG)
-    except UserError:
-        return {}, {}
-    unknown = {path for trial in spec.trials for path in trial.fractions}
-    swept = {path: list(values) for path, values in spec.axes.items() if path not in unknown}
-    return swept, {
-        trial.number: {path: v for path, v in trial.settings.items() if path in swept}
-        for trial in spec.trials
-    }
 
 
 def _last_of_each(keys: NDArray[np.int64]) -> NDArray[np.intp]:

@@ -70,7 +70,7 @@ class Run:
         Raises:
             DiskError: the disk refused.
         """
-        from trainer.report import write_report
+        from trainer.workflow.report import write_report
 
         return write_report(self.folder)
 

@@ -14,7 +14,6 @@ from trainer.config import Spec, load_spec
 from trainer.console.interrupt import Interrupt
 from trainer.console.terminal import Terminal
 from trainer.errors import DiskError, TrainerError
-from trainer.report import write_report
 from trainer.runs.location import check_free
 from trainer.runs.writer import LOG, RunFolder
 from trainer.sweep.scheduler import Scheduler
@@ -24,6 +23,7 @@ from trainer.workflow.facts import config_facts, data_facts, device_facts, train
 from trainer.workflow.loaded import Run
 from trainer.workflow.outputs import write_outputs
 from trainer.workflow.recorder import RunRecorder, SweepRecorder
+from trainer.workflow.report import write_report
 
 SpecLike = Spec | Mapping[str, Any] | str | os.PathLike[str]
 

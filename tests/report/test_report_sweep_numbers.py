@@ -10,12 +10,12 @@ from safetensors.numpy import save_file
 from sweep_folders import write_large, write_sweep
 
 from trainer.report.read_run import read_run_data
-from trainer.report.sweep.axes import x_axis
 from trainer.report.sweep.axis_charts import along_axes
 from trainer.report.sweep.coefficient_path import coefficient_path
 from trainer.report.sweep.heat_map import heat_map
 from trainer.report.sweep.learning_curves import learning_curves
 from trainer.report.sweep.parallel import parallel
+from trainer.report.sweep.scales import x_axis
 from trainer.report.sweep.selection import halving_rows, selection, winners
 from trainer.report.sweep.view import view_sweep
 from trainer.workflow.report import CONFIG_READER, write_compare, write_report

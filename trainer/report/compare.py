@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -22,8 +22,10 @@ from trainer.report.charts.downsample import downsample, noisy, smooth
 from trainer.report.charts.training import MOST_CURVES, LoggedColumn, columns, counted_axis
 from trainer.report.headline import manifest_seconds
 from trainer.report.html import chart, document, esc, section, swatch, table
-from trainer.report.run_data import RunData
 from trainer.text.numbers import METRICS, counted, metric, short, split_name, text
+
+if TYPE_CHECKING:
+    from trainer.report.run_data import RunData
 
 _ABSENT = object()
 _STEPS = {

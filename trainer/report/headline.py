@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from trainer.report.run_data import RunData
 from trainer.text.numbers import METRICS, counted, deviation, metric, number, split_name, text
 from trainer.wording.opening import device_text
+
+if TYPE_CHECKING:
+    from trainer.report.run_data import RunData
 
 _FIRST = {"linear": ("r2",), "logistic": ("accuracy",), "softmax": ("accuracy",)}
 _MEANING = {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import islice
+from typing import TYPE_CHECKING
 
 import trainer
 from trainer.errors import RunFolderError
@@ -11,10 +12,13 @@ from trainer.report.charts import coefficients, predictions, training
 from trainer.report.charts.curves import mistakes
 from trainer.report.html import chart, document, esc, section, table, tabs
 from trainer.report.prediction_data import PredictionData, read_predictions
-from trainer.report.run_data import RunData
 from trainer.report.sweep.sections import choice_list, sweep_sections
-from trainer.report.sweep.view import SweepView, view_sweep
+from trainer.report.sweep.view import view_sweep
 from trainer.text.numbers import counted, number, percent, split_name
+
+if TYPE_CHECKING:
+    from trainer.report.run_data import RunData
+    from trainer.report.sweep.view import SweepView
 
 _MOST_SPLITS = 8
 

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
 from trainer.errors import RunFolderError
-from trainer.predict.fitted_model import FittedModel
-from trainer.report.run_data import RunData
 from trainer.runs.writer import PREDICTIONS
 from trainer.text.labels import label_text
 from trainer.text.numbers import text
+
+if TYPE_CHECKING:
+    from trainer.predict.fitted_model import FittedModel
+    from trainer.report.run_data import RunData
 
 Numbers = NDArray[np.float64]
 

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from trainer.predict.fitted_model import FittedModel
 from trainer.report.charts.chart import Chart, Series, Trace, View, escaped, layout, listed
-from trainer.report.run_data import RunData
 from trainer.text.numbers import counted, number, short, text
+
+if TYPE_CHECKING:
+    from trainer.predict.fitted_model import FittedModel
+    from trainer.report.run_data import RunData
 
 _MOST_BARS = 20
 _MOST_ROWS = 24  # of the grid

@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
@@ -24,8 +24,10 @@ from trainer.report.charts.chart import (
     y_scale,
 )
 from trainer.report.charts.downsample import downsample, noisy, smooth, spans_decades
-from trainer.report.run_data import RunData
 from trainer.text.numbers import METRICS, number
+
+if TYPE_CHECKING:
+    from trainer.report.run_data import RunData
 
 MOST_CURVES = 50
 Numbers = NDArray[np.float64]

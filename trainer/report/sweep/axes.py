@@ -5,22 +5,22 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from trainer.report.charts.chart import escaped, listed
 from trainer.report.charts.downsample import spans_decades
-from trainer.report.run_data import RunData
-from trainer.text.numbers import plain_number, short, text
+from trainer.text.numbers import plain_number, text
 from trainer.wording.settings import short_names
+
+if TYPE_CHECKING:
+    from trainer.report.run_data import RunData
 
 Numbers = NDArray[np.float64]
 Indices = NDArray[np.intp]
 
 _FEW = 12  # values that are cells of their own, also in a random search
-_MOST_TICKS = 9
 
 
 @dataclass(frozen=True)
@@ -150,46 +150,3 @@ def _geometric(values: Sequence[float]) -> bool:
     return bool(
         above[-1] >= 4 * above[0] and ratios.max() / ratios.min() < 2 < steps.max() / steps.min()
     )
-
-
-def x_axis(axis: ChartAxis) -> dict[str, Any]:
-    """The axis of a swept value: words at even places, a log scale with its 0 apart."""
-    if not axis.is_number:
-        names = [escaped(short(axis.label(value), 14)) for value in axis.values]
-        return {
-            "tickvals": list(range(len(names))),
-            "ticktext": names,
-            "range": [-0.4, len(names) - 0.6],
-        }
-    places = axis.scaled(np.array([axis.place(value) for value in axis.values]))
-    room = 0.05 * float(places[-1] - places[0])
-    ticks: dict[str, Any] = {"range": listed([places[0] - room, places[-1] + room])}
-    if axis.log:
-        ticks |= {"type": "log"}
-    if len(axis.values) <= _MOST_TICKS and _apart(places):
-        named = [axis.label(value) for value in axis.values]
-        return ticks | {"tickvals": listed([axis.place(v) for v in axis.values]), "ticktext": named}
-    if not axis.log:
-        return ticks | {"tickformat": "~g", "nticks": 8}
-    values, labels = _decades(axis)
-    return ticks | {"tickvals": values, "ticktext": labels}
-
-
-def _apart(places: Numbers) -> bool:
-    """Whether labels at these places have room."""
-    return bool(np.diff(places).min() >= 0.07 * (places[-1] - places[0]))
-
-
-def _decades(axis: ChartAxis) -> tuple[list[float], list[str]]:
-    """Ticks of a log scale: powers of ten, or 1, 2, 5 where there are few of them; and the 0."""
-    above = [value for value in axis.values if value > 0]
-    first, last = np.log10(float(above[0])) - 1e-9, np.log10(float(above[-1])) + 1e-9
-    every = max(int(np.ceil((last - first) / 6)), 1)
-    powers = range(int(np.floor(first)), int(np.floor(last)) + 1, every)
-    factors = (1, 2, 5) if last - first < 2.3 else (1,)
-    values = [float(f"{f}e{p}") for p in powers for f in factors]
-    values = [value for value in values if first <= np.log10(value) <= last]
-    labels = [plain_number(value, 3) for value in values]
-    if axis.values[0] == 0:
-        return [axis.zero, *values], ["0", *labels]
-    return values, labels

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from itertools import product
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -19,11 +19,13 @@ from trainer.report.charts.chart import (
     layout,
     line,
     listed,
-    y_scale,
 )
-from trainer.report.sweep.axes import ChartAxis, Indices, Numbers, x_axis
-from trainer.report.sweep.view import SweepView
+from trainer.report.sweep.scales import in_sight, value_scale, x_axis
 from trainer.text.numbers import counted
+
+if TYPE_CHECKING:
+    from trainer.report.sweep.axes import ChartAxis, Indices, Numbers
+    from trainer.report.sweep.view import SweepView
 
 _MOST_DOTS = 500
 _MOST_LINES = len(CYCLE) * 3
@@ -57,7 +59,7 @@ def _along(sweep: SweepView, axis: ChartAxis, per: tuple[ChartAxis, ...]) -> Cha
         axis.name,
         sweep.name,
         x_axis=x_axis(axis),
-        y_axis=scale | _in_sight(sweep, scale["type"] == "log"),
+        y_axis=scale | in_sight(sweep, scale["type"] == "log"),
         hovermode="closest",
         yaxis2={"overlaying": "y", "range": [0, 1], "visible": False, "fixedrange": True},
     )
@@ -169,32 +171,3 @@ def _envelope(
         bars = {"type": "data", "array": listed(np.nan_to_num(sweep.std[at]))}
         trace["error_y"] = bars | {"color": f"{colour(i)}/0.6", "thickness": 1.2, "width": 3}
     return trace
-
-
-def value_scale(sweep: SweepView, values: Numbers) -> dict[str, Any]:
-    """The y axis of the metric: log only for losses, some several times as large as the best."""
-    known = values[np.isfinite(values)]
-    scale = y_scale(known) if len(known) else {"type": "linear"}
-    if not sweep.minimize:
-        scale |= {"type": "linear"} | ({"tickformat": ".3~%"} if sweep.is_share else {})
-    if sweep.minimize and len(known) and known.min() > 0 and known.max() > 4 * known.min():
-        scale |= {"type": "log", "tickformat": "~g"}
-    return scale
-
-
-def _in_sight(sweep: SweepView, log: bool) -> dict[str, Any]:
-    """A range of y without what is far worse than most: one wild trial would hide the rest."""
-    known = sweep.value[np.isfinite(sweep.value)]
-    if len(known) < 4:
-        return {}
-    low, high = known.min(), known.max()
-    near, far = np.quantile(known, [0.1, 0.9])
-    reach = 3 * max(far - near, 1e-12)
-    low, high = max(low, near - reach), min(high, far + reach)
-    if sweep.chosen is not None and np.isfinite(sweep.std[sweep.chosen]):
-        best, std = sweep.value[sweep.chosen], sweep.std[sweep.chosen]
-        low, high = min(low, max(best - std, best / 3 if log else -np.inf)), max(high, best + std)
-    if log:
-        low, high = np.log10(max(low, 1e-300)), np.log10(max(high, 1e-300))
-    room = 0.06 * (high - low) or 0.1
-    return {"range": listed([low - room, high + room])}

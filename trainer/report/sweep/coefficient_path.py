@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from trainer.report.charts.chart import Chart, Series, Trace, View, colour, escaped, layout, line
-from trainer.report.sweep.axes import ChartAxis, Numbers, x_axis
-from trainer.report.sweep.view import SweepView, settings_words
+from trainer.report.sweep.scales import x_axis
+from trainer.report.sweep.words import settings_words
 from trainer.text.numbers import counted, short, text
+
+if TYPE_CHECKING:
+    from trainer.report.sweep.axes import ChartAxis, Numbers
+    from trainer.report.sweep.view import SweepView
 
 _PENALTIES = ("penalty.l1", "penalty.l2", "penalty.alpha", "penalty.C")
 _MOST_PATHS = 30

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from itertools import combinations
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from trainer.report.charts.chart import Chart, Series, Trace, View, escaped, layout, listed
-from trainer.report.sweep.axes import ChartAxis, Numbers
-from trainer.report.sweep.view import SweepView
 from trainer.text.numbers import short
+
+if TYPE_CHECKING:
+    from trainer.report.sweep.axes import ChartAxis, Numbers
+    from trainer.report.sweep.view import SweepView
 
 _MOST_CELLS = 120  # along one axis
 _MOST_PAIRS = 6

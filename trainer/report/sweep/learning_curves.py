@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -18,10 +20,12 @@ from trainer.report.charts.chart import (
 )
 from trainer.report.charts.downsample import downsample
 from trainer.report.charts.training import counted_axis
-from trainer.report.sweep.axes import Numbers
-from trainer.report.sweep.axis_charts import value_scale
-from trainer.report.sweep.view import SweepView
+from trainer.report.sweep.scales import value_scale
 from trainer.text.numbers import counted
+
+if TYPE_CHECKING:
+    from trainer.report.sweep.axes import Numbers
+    from trainer.report.sweep.view import SweepView
 
 _IN_COLOUR = 20
 _NAMED = 5  # of those in colour: each in a colour of its own

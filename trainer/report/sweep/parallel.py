@@ -5,15 +5,17 @@ Drawn as plain lines: plotly.js's own parallel coordinates want WebGL, which not
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from trainer.report.charts.chart import Chart, Series, View, escaped, layout, line
-from trainer.report.sweep.axes import ChartAxis, Numbers
-from trainer.report.sweep.view import SweepView
 from trainer.text.numbers import short
+
+if TYPE_CHECKING:
+    from trainer.report.sweep.axes import ChartAxis, Numbers
+    from trainer.report.sweep.view import SweepView
 
 _LEAST_TENTH = 10  # trials that a "best tenth" has at least
 _MOST_LINES = 2000

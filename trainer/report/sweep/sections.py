@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from trainer.report.html import chart, esc, section, table
 from trainer.report.sweep.axis_charts import along_axes
@@ -12,7 +13,9 @@ from trainer.report.sweep.learning_curves import learning_curves
 from trainer.report.sweep.parallel import parallel
 from trainer.report.sweep.selection import halving_rows, selection, winners
 from trainer.report.sweep.trial_table import trial_table
-from trainer.report.sweep.view import SweepView
+
+if TYPE_CHECKING:
+    from trainer.report.sweep.view import SweepView
 
 
 def choice_list(sweep: SweepView) -> str:

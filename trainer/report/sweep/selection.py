@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from trainer.report.sweep.view import SweepView, metric_words, settings_words
+from trainer.report.sweep.words import metric_words, settings_words
 from trainer.text.numbers import METRICS, counted, deviation, metric, number, text
 from trainer.wording.choice import FIRST_REPEAT, lead_text, outcomes_text, refit_text, rule_text
+
+if TYPE_CHECKING:
+    from trainer.report.sweep.view import SweepView
 
 _MOST_NAMED = 12  # trials of a list
 

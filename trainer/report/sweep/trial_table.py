@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from trainer.report.html import embedded, esc
-from trainer.report.sweep.view import SweepView, metric_words
+from trainer.report.sweep.words import metric_words
 from trainer.text.numbers import text
+
+if TYPE_CHECKING:
+    from trainer.report.sweep.view import SweepView
 
 _OF_SOLVERS = ("iterations", "gradient_max", "gap")
 _LAST = ("epochs", "best_epoch", "status")

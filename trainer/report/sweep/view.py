@@ -5,15 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from trainer.report.run_data import RunData
 from trainer.report.sweep.axes import ChartAxis, Indices, Numbers, swept_axes
+from trainer.report.sweep.words import metric_words, settings_words
 from trainer.report.unfinished import last_values
-from trainer.text.numbers import METRICS, metric, text
+from trainer.text.numbers import METRICS, metric
+
+if TYPE_CHECKING:
+    from trainer.report.run_data import RunData
 
 Flags = NDArray[np.bool_]
 
@@ -119,13 +122,6 @@ class SweepView:
         return metric(self.metric.partition("_")[2], float(value))
 
 
-def metric_words(name: str) -> str:
-    """`val_loss` as `validation loss`."""
-    split, _, rest = name.partition("_")
-    words = METRICS.get(rest, (rest.replace("_", " "), False, False))[0]
-    return f"{'validation' if split == 'val' else 'training'} {words}"
-
-
 def view_sweep(run_data: RunData) -> SweepView | None:
     """The sweep of a run folder; None for a run with one column, or without its tables."""
     if not run_data.is_sweep:
@@ -153,17 +149,3 @@ def view_sweep(run_data: RunData) -> SweepView | None:
 def _floats(rows: Sequence[Mapping[str, Any]], name: str) -> Numbers:
     values = [row.get(name) for row in rows]
     return np.array([np.nan if v is None else float(v) for v in values], np.float64)
-
-
-def settings_words(sweep: SweepView, settings: Mapping[str, Any]) -> str:
-    """Settings in a few words."""
-    names = {axis.path: axis.name for axis in sweep.axes}
-    told = [
-        f"{names.get(path, path.rpartition('.')[2])} {_value(value)}"
-        for path, value in settings.items()
-    ]
-    return ", ".join(told) or "the settings of the file"
-
-
-def _value(value: Any) -> str:
-    return f"{value:.4g}" if isinstance(value, float) else text(value)

@@ -1,0 +1,32 @@
+"""How the page of a sweep calls metrics and settings."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from trainer.text.numbers import METRICS, text
+
+if TYPE_CHECKING:
+    from trainer.report.sweep.view import SweepView
+
+
+def metric_words(name: str) -> str:
+    """`val_loss` as `validation loss`."""
+    split, _, rest = name.partition("_")
+    words = METRICS.get(rest, (rest.replace("_", " "), False, False))[0]
+    return f"{'validation' if split == 'val' else 'training'} {words}"
+
+
+def settings_words(sweep: SweepView, settings: Mapping[str, Any]) -> str:
+    """Settings in a few words."""
+    names = {axis.path: axis.name for axis in sweep.axes}
+    told = [
+        f"{names.get(path, path.rpartition('.')[2])} {_value(value)}"
+        for path, value in settings.items()
+    ]
+    return ", ".join(told) or "the settings of the file"
+
+
+def _value(value: Any) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else text(value)

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 
 import numpy as np
 import pytest
@@ -140,6 +141,15 @@ def rows_of(text):
     card = text[text.index('<div class="card wide trials">') :]
     found = re.search(r'<script type="application/json">(.*?)</script>', card, re.DOTALL)
     return json.loads(found[1])["rows"]
+
+
+def test_a_sweep_without_any_trials_is_drawn_as_far_as_it_can_be(sweeps, tmp_path):
+    copy = shutil.copytree(sweeps["folds"].folder, tmp_path / "copy")
+    (copy / "trials.csv").unlink()
+    (copy / "history.csv").write_text("not,a,history\n1,2,3\n")
+    words = words_of(write_report(copy).read_text())
+    assert "trials.csv: not there" in words
+    assert "history.csv: cannot read" in words
 
 
 def test_the_table_has_every_trial(sweeps):

@@ -334,3 +334,13 @@ def test_repeats_that_differ_by_the_same_amount_are_no_single_value(tmp_path):
     folder = write_sweep(tmp_path / "run", rows, {LR: [0.1, 0.2]}, runner_up=runner_up, repeats=2)
     lead = dict(selection(view(folder)))["Lead"]
     assert lead == "0.1 of validation loss ahead of trial 1 (lr 0.2), the same in every repeat"
+
+
+def test_axes_of_two_blocks_that_never_meet_make_no_heat_map(tmp_path):
+    momentum, warmup = "optimizer.momentum", "optimizer.schedule.warmup"
+    rows = [({momentum: 0.1 * i, warmup: None}, 1.0 + i, {}) for i in (1, 2, 3)]
+    rows += [({momentum: None, warmup: 0.1 * i}, 4.0 + i, {}) for i in (1, 2, 3)]
+    axes = {momentum: [0.1, 0.2, 0.3], warmup: [0.1, 0.2, 0.3]}
+    folder = write_sweep(tmp_path / "run", rows, axes)
+    assert heat_map(view(folder)) is None
+    assert "Every axis at once" in charts_of(write_report(folder).read_text())  # drawn to its end

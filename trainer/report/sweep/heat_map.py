@@ -64,8 +64,10 @@ def _reach(sweep: SweepView, axis: ChartAxis) -> float:
 def _crossed(sweep: SweepView, a: ChartAxis, b: ChartAxis) -> bool:
     """Whether a pair fills a grid that can be read, not only its diagonal."""
     sizes = len(a.cells), len(b.cells)
-    pairs = a.cell(sweep.column(a)) * sizes[1] + b.cell(sweep.column(b))
-    filled = len(np.unique(pairs))
+    i, j = a.cell(sweep.column(a)), b.cell(sweep.column(b))
+    if not ((i >= 0) & (j >= 0) & np.isfinite(sweep.value)).any():  # of blocks that never meet
+        return False
+    filled = len(np.unique(i * sizes[1] + j))
     return max(sizes) <= _MOST_CELLS and filled > max(sizes) and 8 * filled >= sizes[0] * sizes[1]
 
 

@@ -124,7 +124,7 @@ class SweepView:
 
 def view_sweep(run_data: RunData) -> SweepView | None:
     """The sweep of a run folder; None for a run with one column, or without its tables."""
-    if not run_data.is_sweep:
+    if not run_data.is_sweep or not run_data.trials:
         return None
     ranked_by = run_data.results.get("metric") or {}
     name, minimize = run_data.ranked_by

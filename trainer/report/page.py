@@ -93,11 +93,11 @@ def _predictions(run_data: RunData) -> str:
         found = list(islice(read_predictions(run_data), _MOST_SPLITS))
     except RunFolderError as error:
         return section("Predictions", _notice("Not read", str(error), grave=True), layout="notices")
-    for outcome in found:
-        name = f"{split_name(outcome.split)}, {counted(len(outcome), 'row')}"
-        charts = [chart(drawing) for drawing in predictions.charts(outcome)]
+    for data in found:
+        name = f"{split_name(data.split)}, {counted(len(data), 'row')}"
+        charts = [chart(drawing) for drawing in predictions.charts(data)]
         layout = "cards three" if len(charts) == 3 else "cards"
-        rows = _mistakes(outcome)
+        rows = _mistakes(data)
         inner = "\n".join([*charts, rows] if rows else charts)
         panels.append((name, f'<div class="{layout}">\n{inner}\n</div>'))
     if not panels:
@@ -106,27 +106,27 @@ def _predictions(run_data: RunData) -> str:
     return section(f"Predictions{of}", tabs(panels, "split"), layout="panels")
 
 
-def _mistakes(outcome: PredictionData) -> str:
+def _mistakes(data: PredictionData) -> str:
     """The most confident mistakes, as a table."""
-    if outcome.kind not in ("labels", "distribution"):
+    if data.kind not in ("labels", "distribution"):
         return ""
-    found = mistakes(outcome.target, outcome.prediction, outcome.p)
-    wrong = int((outcome.target != outcome.prediction).sum())
+    found = mistakes(data.target, data.prediction, data.p)
+    wrong = int((data.target != data.prediction).sum())
     if not len(found):
         inner = '<p class="note">None: every row is classified right.</p>'
     else:
         rows = []
         for i in found:
-            true, predicted = int(outcome.target[i]), int(outcome.prediction[i])
-            sure = float(outcome.p[i, predicted])
+            true, predicted = int(data.target[i]), int(data.prediction[i])
+            sure = float(data.p[i, predicted])
             meter = f'<span class="meter"><i style="width:{100 * sure:.0f}%"></i></span>'
             rows.append(
                 [
-                    f"{outcome.row[i]:,}",
+                    f"{data.row[i]:,}",
                     meter + esc(percent(sure)),
-                    _name(outcome.names[predicted]),
-                    _name(outcome.names[true]),
-                    esc(percent(float(outcome.p[i, true]))),
+                    _name(data.names[predicted]),
+                    _name(data.names[true]),
+                    esc(percent(float(data.p[i, true]))),
                 ]
             )
         head = ["row", "probability", "predicted", "true", "probability of the true class"]

@@ -66,7 +66,7 @@ def read_predictions(run_data: RunData) -> Iterator[PredictionData]:
         here = split_of_row == code
         values = [column.filter(here) for column in columns]
         try:
-            yield _outcome(str(split), row[here], values, model)
+            yield _prediction_data(str(split), row[here], values, model)
         except (KeyError, IndexError, ValueError, TypeError) as error:
             path = run_data.folder / PREDICTIONS
             raise RunFolderError(f"{path}: does not fit the model beside it") from error
@@ -80,7 +80,7 @@ def _codes(column: pa.ChunkedArray) -> tuple[NDArray[np.int64], list[Any]]:
     return encoded.indices.to_numpy(zero_copy_only=False), encoded.dictionary.to_pylist()
 
 
-def _outcome(
+def _prediction_data(
     split: str, row: NDArray[np.int64], values: list[Any], model: FittedModel
 ) -> PredictionData:
     kind = model.encoder.target.kind

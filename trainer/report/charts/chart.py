@@ -199,5 +199,30 @@ def square(limit: Sequence[float]) -> dict[str, Any]:
     return {"range": [limit[0] - room, limit[1] + room]}
 
 
+def square_chart(
+    title: str, note: str, series: Sequence[Series], x: str, y: str, rules: list[dict[str, Any]]
+) -> Chart:
+    """A chart of two shares of 1 against each other.
+
+    Args:
+        title: of the chart.
+        note: the same.
+        series: its curves.
+        x: the title of that axis.
+        y: the same.
+        rules: lines of reference.
+    """
+    axis = {"tickformat": ".1~f", "nticks": 6, **square((0, 1))}
+    plan = layout(x, y, x_axis=axis, y_axis=axis, hovermode="closest", shapes=rules)
+    return Chart(title, note, (View("", tuple(series), plan),), height=0)
+
+
+def reference(x0: float, y0: float, x1: float, y1: float, **more: Any) -> list[dict[str, Any]]:
+    """A dotted line of reference."""
+    stroke = {"color": "var(--soft)", "width": 1, "dash": "dot"}
+    ends = {"x0": x0, "y0": y0, "x1": x1, "y1": y1}
+    return [{"type": "line", "layer": "below", "line": stroke, **ends, **more}]
+
+
 def _title(text: str) -> dict[str, Any]:
     return {"text": escaped(text), "standoff": 8, "font": {"size": 12, "color": "var(--soft)"}}

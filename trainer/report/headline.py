@@ -93,8 +93,8 @@ def _end(run_data: RunData) -> str:
     sentence = text(row.get("reason") or run_data.manifest.get("reason") or "")
     ended = str(row.get("status") or "").replace("_", " ").capitalize()
     ended = {"Early stopped": "Stopped early"}.get(ended, ended)
-    told = run_data.status == "diverged" or sentence.startswith(ended.lower())
-    if ended and sentence and not told:
+    repeated = run_data.status == "diverged" or sentence.startswith(ended.lower())
+    if ended and sentence and not repeated:
         sentence = f"{ended}: {sentence}"
     best, epochs = row.get("best_epoch"), row.get("epochs")
     if run_data.solved:
@@ -150,8 +150,8 @@ _OTHER_LOSS = (
 )
 
 
-def _sentence(told: str) -> str:
-    return told[:1].upper() + told[1:] + "." * (not told.endswith("."))
+def _sentence(words: str) -> str:
+    return words[:1].upper() + words[1:] + "." * (not words.endswith("."))
 
 
 def _interrupted(run_data: RunData) -> str:

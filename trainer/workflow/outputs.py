@@ -31,6 +31,7 @@ from trainer.wording.closing import SHOWN, commands, run_closing, sweep_closing
 from trainer.wording.divergence import mend_divergence
 from trainer.workflow.recorder import NullObserver
 from trainer.workflow.result_tables import (
+    Row,
     best_yaml,
     group_rows,
     ranking,
@@ -57,16 +58,7 @@ def write_outputs(
     """
     trials, spec, metric = trial_results(sweep), sweep.spec, sweep.rules.metric
     ranked = rank(trials, metric)
-    rows = trial_rows(ranked, sweep.metrics)
-    folder.write_trials(rows)
-    with folder.spared(MANIFEST):
-        _write_solvers(folder, sweep)
-    if sweep.repeats > 1:
-        with folder.spared(REPEATS):
-            folder.write_repeats(repeat_rows(ranked, sweep.metrics))
-    if spec.log.weights == "all":
-        with folder.spared(WEIGHTS):
-            _write_all_weights(folder, sweep)
+    rows = _write_columns(folder, sweep, ranked)
     chosen = choose(trials, spec, metric)
     models = _models(sweep, chosen, NullObserver(should_stop), terminal)
     tests = {trial: _test_metrics(model) for trial, model in models.items()}
@@ -92,6 +84,21 @@ def write_outputs(
         terminal.summary(run_closing(folder.path, rows[0], record["best"]["metrics"]))
     interrupted = any(trial.status == "interrupted" for trial in trials)
     return "interrupted" if interrupted else "finished"
+
+
+def _write_columns(folder: RunFolder, sweep: SweepRun, ranked: Sequence[TrialResult]) -> list[Row]:
+    """Write what came of every column, and who trained it; return the rows of trials.csv."""
+    rows = trial_rows(ranked, sweep.metrics)
+    folder.write_trials(rows)
+    with folder.spared(MANIFEST):
+        _write_solvers(folder, sweep)
+    if sweep.repeats > 1:
+        with folder.spared(REPEATS):
+            folder.write_repeats(repeat_rows(ranked, sweep.metrics))
+    if sweep.spec.log.weights == "all":
+        with folder.spared(WEIGHTS):
+            _write_all_weights(folder, sweep)
+    return rows
 
 
 def _write_solvers(folder: RunFolder, sweep: SweepRun) -> None:

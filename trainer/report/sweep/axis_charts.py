@@ -53,7 +53,7 @@ def _along(sweep: SweepView, axis: ChartAxis, per: tuple[ChartAxis, ...]) -> Cha
     joined = sum(len(trace["x"]) for each in series for trace in each.traces)
     dots = _dots(sweep, x) if joined < np.isfinite(sweep.value).sum() else []
     series = [*dots, *series]
-    series += _lost(sweep, x)
+    series += _diverged(sweep, x)
     scale = value_scale(sweep, sweep.value)
     plan = layout(
         axis.name,
@@ -130,26 +130,26 @@ def _dots(sweep: SweepView, x: Numbers) -> list[Series]:
     return [Series("trials", "var(--faint)", (trace,), marker=True)]
 
 
-def _lost(sweep: SweepView, x: Numbers) -> list[Series]:
+def _diverged(sweep: SweepView, x: Numbers) -> list[Series]:
     """A cross at the upper edge for each value at which a trial diverged."""
     places = np.unique(x[sweep.diverged & np.isfinite(x)])
     if not len(places):
         return []
-    lost = [int((sweep.diverged & (x == place)).sum()) for place in places]
+    counts = [int((sweep.diverged & (x == place)).sum()) for place in places]
     trace = {
         "type": "scatter",
         "mode": "markers",
         "x": listed(places),
         "y": [0.97] * len(places),
         "yaxis": "y2",
-        "text": [f"{counted(n, 'trial')} diverged" for n in lost],
-        "marker": {"symbol": "x-thin", "size": 8, "line": {"width": 2, "color": _LOST}},
+        "text": [f"{counted(n, 'trial')} diverged" for n in counts],
+        "marker": {"symbol": "x-thin", "size": 8, "line": {"width": 2, "color": _DIVERGED}},
         "hovertemplate": "%{text}<extra></extra>",
     }
-    return [Series("diverged", _LOST, (trace,), marker=True)]
+    return [Series("diverged", _DIVERGED, (trace,), marker=True)]
 
 
-_LOST = "var(--vermillion)"
+_DIVERGED = "var(--vermillion)"
 
 
 def _envelope(

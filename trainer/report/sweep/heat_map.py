@@ -23,8 +23,8 @@ _MOST_NAMES = 16  # along one axis
 
 def heat_map(sweep: SweepView) -> Chart | None:
     """Pairs of axes, those first along which the metric moves most; the reader chooses."""
-    reach = {axis.path: _reach(sweep, axis) for axis in sweep.axes}
-    axes = sorted(sweep.axes, key=lambda axis: -reach[axis.path])
+    explained = {axis.path: _explained(sweep, axis) for axis in sweep.axes}
+    axes = sorted(sweep.axes, key=lambda axis: -explained[axis.path])
     pairs = [pair for pair in combinations(axes, 2) if _crossed(sweep, *pair)][:_MOST_PAIRS]
     if not pairs or not np.isfinite(sweep.value).any():
         return None
@@ -38,15 +38,15 @@ def heat_map(sweep: SweepView) -> Chart | None:
         note += " ×: all diverged."
     title = f"{sweep.title} over {axes[0].name} and {axes[1].name}"
     if len(axes) > 2:
-        first = [axis.name for axis in pairs[0] if reach[axis.path] > _CLEAR]
+        first = [axis.name for axis in pairs[0] if explained[axis.path] > _CLEAR]
         first = sorted(first, key=[axis.name for axis in axes].index)
-        told = f"{' and '.join(first)} matter{'s' * (len(first) == 1)} most"
-        title = f"{sweep.title} over two axes" + (f": {told}" if first else "")
+        sentence = f"{' and '.join(first)} matter{'s' * (len(first) == 1)} most"
+        title = f"{sweep.title} over two axes" + (f": {sentence}" if first else "")
     height = 90 + min(max(22 * rows, 160), 560)
     return Chart(title, note, tuple(views), height=height, wide=True, choice="axes")
 
 
-def _reach(sweep: SweepView, axis: ChartAxis) -> float:
+def _explained(sweep: SweepView, axis: ChartAxis) -> float:
     """The share of the variance of the trials' ranks that an axis explains, less that of chance."""
     cells = axis.cell(sweep.column(axis))
     rank = np.flatnonzero((cells >= 0) & np.isfinite(sweep.value))
@@ -134,14 +134,14 @@ def _texts(sweep: SweepView, z: Numbers, cell: Any) -> list[list[str]]:
     """The value in each cell, where there is room; a cross where all diverged."""
     tried = np.zeros(z.size, bool)
     tried[cell[sweep.diverged & (cell >= 0)]] = True
-    lost: list[list[bool]] = (tried.reshape(z.shape) & ~np.isfinite(z)).tolist()
+    empty: list[list[bool]] = (tried.reshape(z.shape) & ~np.isfinite(z)).tolist()
     written = z.size <= _MOST_WRITTEN and z.shape[1] <= 12
     return [
         [
             "×" if gone else _few(sweep, value) if written and np.isfinite(value) else ""
             for value, gone in zip(row, gone_row, strict=True)
         ]
-        for row, gone_row in zip(z.tolist(), lost, strict=True)
+        for row, gone_row in zip(z.tolist(), empty, strict=True)
     ]
 
 

@@ -39,10 +39,10 @@ def parallel(sweep: SweepView) -> Chart | None:
 
 def _lines(sweep: SweepView, trials: NDArray[np.intp], name: str) -> View:
     """Trials as lines, in shades by their rank, the best on top."""
-    told = f"{len(trials):,}"
+    count = f"{len(trials):,}"
     if len(trials) > _MOST_LINES:
         trials = trials[np.linspace(0, len(trials) - 1, _MOST_LINES).astype(int)]
-        told = f"{_MOST_LINES:,} of {told}"
+        count = f"{_MOST_LINES:,} of {count}"
     scales = [_Upright(axis, sweep.column(axis)) for axis in sweep.axes]
     value = sweep.value[trials]
     best, worst = value.min(), value.max()
@@ -56,7 +56,7 @@ def _lines(sweep: SweepView, trials: NDArray[np.intp], name: str) -> View:
     names = [*(escaped(short(scale.axis.name, 16)) for scale in scales), escaped(sweep.name)]
     names[-1] = names[-1].replace(" ", "<br>")  # plotly.js leaves out what has no room
     series = (Series("", "var(--blue)", tuple(traces)),)
-    return View(f"{name} {told}", series, _plan(names, ticks))
+    return View(f"{name} {count}", series, _plan(names, ticks))
 
 
 def _traces(points: Numbers) -> list[dict[str, Any]]:

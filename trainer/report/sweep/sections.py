@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
 def choice_list(sweep: SweepView) -> str:
     """Which setting won, and by how much."""
-    told = "".join(f"<dt>{esc(name)}</dt><dd>{esc(value)}</dd>" for name, value in selection(sweep))
-    return f'<dl class="facts choice">{told}</dl>'
+    rows = "".join(f"<dt>{esc(name)}</dt><dd>{esc(value)}</dd>" for name, value in selection(sweep))
+    return f'<dl class="facts choice">{rows}</dl>'
 
 
 def sweep_sections(sweep: SweepView) -> Iterator[str]:

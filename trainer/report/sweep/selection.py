@@ -23,7 +23,7 @@ def selection(sweep: SweepView) -> list[tuple[str, str]]:
     """What was chosen and by how much, as (label, sentence)."""
     results, best = sweep.run_data.results, sweep.run_data.best
     if not best:
-        return [*_ahead(sweep), ("Outcomes", _outcomes(sweep))]
+        return [*_best_so_far(sweep), ("Outcomes", _outcomes(sweep))]
     lines = [
         ("Winner", f"trial {best['trial']}: {settings_words(sweep, best.get('settings', {}))}"),
         (sweep.title, _with_spread(sweep, best)),
@@ -40,8 +40,8 @@ def selection(sweep: SweepView) -> list[tuple[str, str]]:
     return [*lines, ("Outcomes", _outcomes(sweep))]
 
 
-def _ahead(sweep: SweepView) -> Iterator[tuple[str, str]]:
-    """Which trial was ahead when a sweep without a choice ended."""
+def _best_so_far(sweep: SweepView) -> Iterator[tuple[str, str]]:
+    """The best trial when a sweep without a choice ended."""
     if sweep.chosen is None:
         return
     value = sweep.shown(float(sweep.value[sweep.chosen]))

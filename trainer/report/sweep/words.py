@@ -21,11 +21,11 @@ def metric_words(name: str) -> str:
 def settings_words(sweep: SweepView, settings: Mapping[str, Any]) -> str:
     """Settings in a few words."""
     names = {axis.path: axis.name for axis in sweep.axes}
-    told = [
+    parts = [
         f"{names.get(path, path.rpartition('.')[2])} {_value(value)}"
         for path, value in settings.items()
     ]
-    return ", ".join(told) or "the settings of the file"
+    return ", ".join(parts) or "the settings of the file"
 
 
 def _value(value: Any) -> str:

@@ -36,7 +36,8 @@ FORBIDDEN = {
     "train": {"config", "folder"},
     "data": {"model", "optim"},
     "explain": {"config", "data", "device", "optim"},
-    "report": {"build", "device", "optim", "train"},  # it reads run folders
+    "report": {"build", "config", "device", "optim", "sweep", "train"},  # it reads run folders
+    "wording": {"config", "console", "data", "model", "predict", "runs", "sweep", "train"},  # dicts
 }
 HEAVY = ("numpy", "cupy", "plotly", "sklearn", "pydantic", "pyarrow", "rich", "yaml", "safetensors")
 

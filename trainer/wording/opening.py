@@ -12,7 +12,6 @@ from trainer.config.schema.penalty import L2L1
 from trainer.data import Summary
 from trainer.model.curvature import largest_curvature
 from trainer.sweep.build import Columns
-from trainer.train.stack import Settings
 
 _TAME_LR = 0.01  # what any of the optimizers survives on scaled features
 _LOSSES = {
@@ -106,13 +105,13 @@ def mend_divergence(columns: Columns) -> str:
     spec = columns.spec
     if _squares_overflow(columns, "float64"):  # and so does the standard deviation
         return "the squares of the target are past float64; other units of it are right"
-    if not isinstance(columns.settings, Settings) or isinstance(spec.optimizer, Solver):
+    if columns.lr is None or isinstance(spec.optimizer, Solver):
         return "no solver gets anywhere from such first weights; init: zeros, or scaled features"
     if _squares_overflow(columns, spec.precision):
         return (
             f"the squares of the target are past {spec.precision}; try data.scale_target=standard"
         )
-    lr = float(columns.settings.schedule.lr[0])
+    lr = float(columns.lr[0])
     if not isinstance(spec.optimizer, Sgd) or spec.optimizer.schedule.name != "constant":
         return f"try optimizer.lr={_rounded_down(min(spec.optimizer.lr / 10, _TAME_LR))}"
     curvature = data_curvature(columns)

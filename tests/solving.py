@@ -6,9 +6,9 @@ import numpy as np
 from stacks import DEVICE, Recorder, fit
 
 from trainer.model import MODELS
-from trainer.solvers.basis import identity, uncorrelated
 from trainer.solvers.choose import Size, choose_method
-from trainer.solvers.objective import RotatedRows
+from trainer.solvers.problem import Problem
+from trainer.solvers.rotated_rows import rotate
 from trainer.solvers.solver import SolverSettings, SolverStack
 from trainer.train.batches import RowSet
 
@@ -21,21 +21,17 @@ def stack_of(problem, name, l2, l1, tol, max_iter=2000):
     sparse = bool((l1 > 0).any())
     model = MODELS[problem.model, "auto"]
     rows, size = RowSet(DEVICE, X, y, p, p, C), Size(len(X), D, C)
-    turn = identity if sparse else uncorrelated
-    exact = choose_method(name, model, size, sparse).name == "exact"
-    told = () if sparse else (exact, float(l2.min()))
-    inner = DEVICE.xp.array(rows.X, dtype=np.float64)
-    basis, inner = turn(DEVICE.xp, inner, DEVICE.to_device(p), problem.bias, *told)
+    method = choose_method(name, model, size, sparse)
+    least = 0.0 if sparse else float(l2.min())
+    exact = method.name == "exact"
+    rotated = rotate(DEVICE, rows, p, p, problem.bias, sparse, exact, least)
     settings = SolverSettings(
-        method=choose_method(name, model, size, sparse),
+        method=method,
         max_iter=np.full(len(l2), float(max_iter)),
         tol=np.broadcast_to(tol, l2.shape).astype(float),
-        l2=l2,
-        l1=l1,
-        bias=problem.bias,
     )
-    rotated = RotatedRows(rows.rotated(DEVICE, inner, p, p), basis)
-    return SolverStack(DEVICE, model, rows, rotated, C, settings)
+    columns = Problem(DEVICE, model, rotated.basis, C, problem.bias, l2, l1)
+    return SolverStack(columns, rows, rotated.rows, settings)
 
 
 def start(stack, weights=None, bias=None):

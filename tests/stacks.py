@@ -18,8 +18,9 @@ from trainer.sweep.stopping import never_stopping
 from trainer.sweep.threads import Threads
 from trainer.train.batches import RowSet
 from trainer.train.evaluate import Evaluator, HeldOut
-from trainer.train.stack import Records, Settings, Snapshot, Stack
+from trainer.train.stack import Settings, Stack
 from trainer.train.state import State
+from trainer.train.step_record import Records, Snapshot
 from trainer.train.training import Evaluation, Stretch, Training
 
 WANTED = os.environ.get("STACKED_TRAINER_TEST_DEVICE", "cpu")  # or gpu, or double
@@ -178,7 +179,7 @@ def fit(stack, state, evaluate, every, stopping, heard, gradients_every=0) -> An
 
     `evaluate` is the `HeldOut` rows of val, or a function of the state that gives all K columns'.
     """
-    K = stack.columns
+    K = stack.shape[2]
     rule = stopping or never_stopping(K)
 
     def evaluator(current: Stack) -> Any:

@@ -13,8 +13,7 @@ from benchmarks.solvers.cases import Case
 from trainer.config import load_spec
 from trainer.data import prepare, read
 from trainer.data.splits.repeats import row_splits
-from trainer.device import choose
-from trainer.sweep.build import largest_l1, put_on_device
+from trainer.sweep.columns import largest_l1
 
 FOLDS = 5
 Solutions = list[tuple[Array, Array]]
@@ -132,4 +131,4 @@ def sparse(case: Case, K: int = 20, ratio: float = 1e-3) -> Task:
 def _largest(case: Case) -> float:
     spec = load_spec(base(Task(case, "", "l1", np.ones(1))))
     prepared = prepare(spec, {"train": (case.X, case.y)})
-    return largest_l1(put_on_device(prepared, spec.class_weight, choose("cpu")), spec)
+    return largest_l1(prepared, spec)

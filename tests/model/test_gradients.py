@@ -7,7 +7,7 @@ from stacks import DEVICE, LOSSES, host, initial, make_problem, make_stack, star
 
 from trainer.model import MODELS, Scratch
 from trainer.model.step import error
-from trainer.train.stack import Snapshot
+from trainer.train.step_record import Snapshot
 
 H = 1e-5
 L2 = (0.0, 0.05, 0.7)  # K = 3

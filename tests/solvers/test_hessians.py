@@ -20,14 +20,14 @@ def of(model, l1=0.0, columns=3):
     )
     l2 = np.geomspace(1e-3, 1, columns)
     stack = stack_of(problem, "newton", l2, np.full(columns, l1), 1e-8)
-    w = np.random.default_rng(0).normal(size=stack.objective.shape)
+    w = np.random.default_rng(0).normal(size=stack.problem.shape)
     return problem, stack, w, l2
 
 
 def right(problem, stack, w, l2, k):
     """(P, C, P, C) of one column, in the coordinates of the stack."""
-    o, D, C = stack.objective, problem.X.shape[1], stack.shape[1]
-    mean, directions = DEVICE.to_host(stack.basis.mean), stack.basis.directions
+    o, D, C = stack.problem, problem.X.shape[1], stack.shape[1]
+    mean, directions = DEVICE.to_host(o.basis.mean), o.basis.directions
     Q = np.zeros((D + 1, o.inner + 1))
     Q[:D, : o.inner] = np.eye(D) if directions is None else DEVICE.to_host(directions)
     W = Q[:D, : o.inner] @ w[: o.inner, :, k]

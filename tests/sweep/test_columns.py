@@ -15,8 +15,7 @@ from trainer.data import prepare
 from trainer.errors import DataError
 from trainer.optim.first_order import OPTIMIZERS
 from trainer.sweep import fit_memory
-from trainer.sweep.build import largest_l1, put_on_device
-from trainer.sweep.columns import Sources, lay_out, stacks_of
+from trainer.sweep.columns import Sources, largest_l1, lay_out, stacks_of
 from trainer.sweep.sweep import set_up
 from trainer.train.stack import stack_bytes
 from trainer.workflow.plan import plan
@@ -135,7 +134,7 @@ def test_a_path_begins_where_all_weights_become_0(model, data, bias, tmp_path):
     y = np.eye(10)[y] if y.ndim == 1 else y
     start = y.mean(axis=0) if bias else {"linear": 0.0, "logistic": 0.5, "softmax": 0.1}[model]
     slope = prepared.train.X.T @ (start - y) / len(y)
-    found = largest_l1(put_on_device(prepared, "none", CPU), spec)
+    found = largest_l1(prepared, spec)
     assert found == pytest.approx(np.abs(slope).max(), rel=1e-10)
     if model == "linear":
         return  # diamonds are many

@@ -13,8 +13,8 @@ import trainer
 from trainer.config import load_spec
 from trainer.data import prepare, read
 from trainer.data.splits.repeats import row_splits
+from trainer.predict.init_weights import normal_weights
 from trainer.streams import shuffle
-from trainer.train.state import normal_weights
 from trainer.workflow.run import run as carry_out
 
 CONFIGS = Path(trainer.__file__).parents[1] / "configs"

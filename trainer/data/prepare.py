@@ -12,12 +12,13 @@ from weakref import WeakValueDictionary
 
 import numpy as np
 
+from trainer.data.class_weights import row_weights
 from trainer.data.encode.encoder import Encoded, Encoder
 from trainer.data.encode.fit_encoder import fit_encoder
 from trainer.data.encode.targets import Target, fit_target, scaled_target
 from trainer.data.frame import Frame, read_weight
 from trainer.data.prepared import Prepared
-from trainer.data.rows import IntArray, Rows, row_weights
+from trainer.data.rows import IntArray, Rows
 from trainer.data.sources.concat import concat
 from trainer.data.sources.read import Source, read
 from trainer.data.splits.holdout import hold_out, usable

@@ -1,4 +1,4 @@
-"""The minimiser of a quadratic with an l1 penalty, exact and by few linear systems.
+"""Feature-sign search: the exact minimiser of a quadratic with l1, by few linear systems.
 
     q(x) = slope·(x − start) + ½·(x − start)ᵀ(M + diag(l2))(x − start) + Σ_j l1_j·|x_j|
 
@@ -6,7 +6,7 @@ Among the points with given signs q is a parabola, whose least is one linear sys
 goes there, through zeros that elements cross for as long as q falls, and what ends at a zero is 0
 exactly; where a step is whole, zeros whose slope exceeds l1_j enter, the worst first and at most as
 many as there are already. q falls at every step, so no signs come twice and it ends, whatever M is
-(feature-sign search: Lee, Battle, Raina & Ng 2006, §3, with more than one entering).
+(Lee, Battle, Raina & Ng 2007, §3, with more than one entering).
 
 Shapes: n elements of one column.
 """
@@ -21,14 +21,14 @@ import numpy as np
 Array = Any
 _STEPS = 10  # an element, at most; what is left is for the next iteration of the caller
 _ENTERING = 8  # at least, where so many would
-_RIDGE = 1e-8  # of an element's curvature: dependent elements share alike, whatever rounding says
+_RIDGE = 1e-8  # of an element's curvature, added to it: dependent elements then share their weight
 _EPS = float(np.finfo(np.float64).eps)
-_ROUNDING = 64 * _EPS  # of l1: no slope is known better
-_TIED = 1e-7  # of l1: a slope so near it may belong to an element that could be other than 0
-_INDEPENDENT = 1e-7  # of an element's curvature that the elements before it leave
-_SETTLED = 1e-18  # of the largest fall of q, or its size: after a smaller one no ridge is felt
-_NOTHING = 1e-26  # of the same: later falls are rounding
-_ALIKE = 1e-6  # relative: of crossings and slopes that are the same but for rounding
+_ROUNDING = 64 * _EPS  # of l1: slopes are known to this alone
+_TIED = 1e-7  # of l1: an element whose slope is so near l1 may be other than 0 at another minimum
+_INDEPENDENT = 1e-7  # of an element's curvature: what Cholesky must leave of it, or it depends
+_SETTLED = 1e-18  # of the largest fall of q, or its size: a fall below it shows no trace of _RIDGE
+_NOTHING = 1e-26  # of the same: a fall below it is rounding
+_ALIKE = 1e-6  # relative: crossings and slopes within it are one
 _TINY = float(np.finfo(np.float64).tiny)
 
 

@@ -1,4 +1,4 @@
-"""Coordinates in which features are uncorrelated: one factorisation serves every penalty.
+"""Principal axes of the weighted features: one factorisation serves every l2.
 
 With rows weighted by p and centred, X = X_c·Q has the Gram matrix Xᵀdiag(p)X = diag(λ), so that
 the Hessian of a squared loss with penalty l2 is diag(λ + l2) for every l2 at once (Hoerl & Kennard
@@ -35,10 +35,10 @@ class Basis:
         directions: (D, r) orthonormal columns, or None for the features themselves.
         spectrum: (r,) Σ_i p_i·x_ij² in these coordinates.
         dropped: how many directions have no rows in them.
-        rotated: whether the rows that came with it are in it. Of tall X they are not, they are
-            centred only: to rotate weights and gradients at every evaluation takes less.
-        whole: whether XᵀX has nothing off its diagonal in these coordinates. Where directions of
-            little spread are mixed it has.
+        rotated: whether the rows X are stored as X·directions. A tall X is stored centred only, as
+            rotating weights and gradients at every evaluation takes less than rotating its rows.
+        whole: whether XᵀX is diagonal in these coordinates. It is not where directions of little
+            spread were left mixed.
     """
 
     mean: Array

@@ -1,4 +1,4 @@
-"""Which solver suits a model and its size, and why."""
+"""The choice of a solver: by the model, the size of its Hessians and the penalty, with a reason."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Upper bounds of J − J* from a point and its gradient: what a solver can promise.
+"""Duality gaps and strong convexity: upper bounds of J − J* from a point and its gradient.
 
 Shapes: r weights an output, C outputs, K columns; every bound is (K,).
 """

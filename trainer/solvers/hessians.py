@@ -1,4 +1,4 @@
-"""Second derivatives of J: whole Hessians of many columns, or parts of one column's.
+"""Hessians of J: those of many columns at once, or some rows and columns of one.
 
     ∂²J/∂w_pa∂w_qb = Σ_rows p·x_p·x_q·∂²L/∂z_a∂z_b + l2·[p = q, a = b]
 
@@ -11,16 +11,15 @@ Hessian, n rows of a chunk.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 
-from trainer.device import Device
-from trainer.model import Model
 from trainer.solvers.active_set import is_unique
-from trainer.solvers.objective import RotatedRows
-from trainer.train.batches import Chunk, FullBatch
-from trainer.train.stack import Buffers
+from trainer.solvers.problem import Problem
+from trainer.train.batches import Chunk, FullBatch, RowSet
+from trainer.train.buffers import Buffers
 
 Array = Any
 _ROWS = 4096  # of a chunk
@@ -34,48 +33,46 @@ _RIDGE = 4 * _EPS  # of a parameter's own curvature, a parameter
 _TINY = float(np.finfo(np.float64).tiny)
 
 
-def hessian_bytes(order: int, blocks: int, columns: int, sparse: bool) -> int:
-    """Most bytes that a step by Hessians takes: they, what they are solved in, and parts of sums.
-
-    Args:
-        order: Q.
-        blocks: Hessians a column.
-        columns: K.
-        sparse: whether there is l1; then one is worked on at a time.
-    """
-    one = 8 * order**2
-    if sparse:  # beside it what a test of independence needs, or a path
-        return 6 * one
-    return 3 * min(columns * blocks * one, max(blocks * one, MOST_HESSIANS))
-
-
 class Interrupted(Exception):
     """A signal came while a Hessian was summed up, which may take longer than one can wait."""
 
 
 class Hessians:
-    """The second derivatives of one model on the rows of one stack."""
+    """The second derivatives of one model on the same rows."""
 
-    def __init__(
-        self, device: Device, model: Model, rotated: RotatedRows, outputs: int, bias: bool
-    ) -> None:
-        self.device, self.model, self.outputs, self.bias = device, model, outputs, bias
-        rows, self.basis = rotated.rows, rotated.basis
-        self.inner = len(self.basis.spectrum)  # r
+    def __init__(self, problem: Problem, rows: RowSet) -> None:
+        """Make nothing yet.
+
+        Args:
+            problem: which model and basis; how many columns it has makes no difference.
+            rows: the training rows in that basis.
+        """
+        device, model, bias = problem.device, problem.model, problem.bias
+        self.device, self.model, self.outputs, self.bias = device, model, problem.outputs, bias
+        self.basis = problem.basis
+        self.inner = problem.inner  # r
         self.parameters = self.inner + bias  # P
         self._batches = FullBatch(device, rows, min(len(rows), _ROWS))
         self._products: dict[int, Array] = {}
         self._constant: Array | None = None
         self._independent: bool | None = None
-        upper = np.triu_indices(self.parameters)
-        place = np.zeros((self.parameters, self.parameters), np.int64)
-        place[upper] = place.T[upper] = np.arange(len(upper[0]))
-        xp, C = device.xp, outputs if model.coupled else 1
+        xp, C = device.xp, problem.outputs if model.coupled else 1
         unsaturated = xp.concatenate([self.basis.spectrum, xp.ones(int(bias))])  # (P,)
         floor = _EPS * model.curvature * unsaturated[:, None] * xp.ones((1, C))  # (P, C)
         self._floor = floor.reshape(-1) + _TINY  # (Q,)
-        self._upper = tuple(device.to_device(one) for one in upper)
-        self._place = device.to_device(place.reshape(-1))
+
+    @cached_property
+    def _upper(self) -> tuple[Array, ...]:
+        """The rows and the columns (P·(P + 1)/2,) of the elements of an upper triangle."""
+        return tuple(self.device.to_device(one) for one in np.triu_indices(self.parameters))
+
+    @cached_property
+    def _place(self) -> Array:
+        """(P²,) where each element of a symmetric matrix stands in its upper triangle."""
+        upper = np.triu_indices(self.parameters)
+        place = np.zeros((self.parameters, self.parameters), np.int64)
+        place[upper] = place.T[upper] = np.arange(len(upper[0]))
+        return self.device.to_device(place.reshape(-1))
 
     @property
     def order(self) -> int:
@@ -122,7 +119,7 @@ class Hessians:
     def _regular(self, hessians: Array) -> Array:
         """The Hessians with a little more on their diagonals.
 
-        softmax has directions without curvature (all its biases moved alike), saturated rows too.
+        J has none along softmax's gauge freedom (all biases alike), nor where rows are saturated.
         """
         diagonal = self.device.xp.arange(self.order)
         own = hessians[:, diagonal, diagonal]  # (k·blocks, Q)
@@ -153,7 +150,7 @@ class Hessians:
         for (a, b), part in zip(pairs, second, strict=True):
             if a == b:
                 whole[:, a] = part
-            else:  # of scores moved alike there is no curvature: rows of blocks sum to 0
+            else:  # all scores of a row moved alike change nothing: blocks of a row sum to 0
                 whole[:, :, a, :, b] = whole[:, :, b, :, a] = part
                 whole[:, :, a, :, a] -= part
                 whole[:, :, b, :, b] -= part

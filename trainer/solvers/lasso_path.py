@@ -1,4 +1,4 @@
-"""The minimisers of a quadratic with an l1 penalty, for falling strengths in one go.
+"""The homotopy (LARS) path: minimisers of a quadratic with l1, for falling strengths in one go.
 
     q(x) = c·x + ½·xᵀ·H·x + λ·Σ_j |x_j|
 

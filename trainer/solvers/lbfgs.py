@@ -1,4 +1,4 @@
-"""Limited-memory BFGS of K columns: the two-loop recursion with a history a column.
+"""L-BFGS's two-loop recursion for K columns, each with a history of its own (Nocedal 1980).
 
 A round gives every column one pair (s, y), or none where its point was not accepted: then the pair
 is zero and 1/(sᵀy) is 0, which the recursion passes over. So all columns write to the same slot and

@@ -1,8 +1,9 @@
-"""l1·‖W‖₁ in a line search: within one orthant it is linear.
+"""OWL-QN's parts: orthants, in each of which l1·‖W‖₁ is linear (Andrew & Gao 2007).
 
 A point's orthant has the signs of its weights, and at a zero the sign that descent would give it;
-steps end where they would leave it, which makes zeros exact (orthant-wise methods: Andrew & Gao
-2007; with second derivatives: Byrd, Chin, Nocedal & Oztoprak 2016).
+steps end where they would leave it, which makes zeros exact. Byrd, Chin, Nocedal & Oztoprak 2016
+use the same with second derivatives. `common_shift` is about softmax, whose weights l1 ties down in
+part alone.
 
 Shapes: W and dJ/dW (r, C, K), l1 (K,). C is the axis of outputs.
 """
@@ -36,11 +37,12 @@ def project(xp: Any, weights: Array, signs: Array) -> Array:
 
 
 def common_shift(xp: Any, weights: Array, l1: Array) -> Array:
-    """What softmax's weights (r, C, K) of a feature may all be lowered by, (r, 1, K).
+    """The gauge shift (r, 1, K) that brings softmax's weights (r, C, K) to least ‖W‖².
 
-    It changes no output, and without l2 it may leave ‖W‖₁ as it is too: anywhere between the two
-    middle weights of an even C; of an odd C there is one. Of these points, which are all minima,
-    the one of least ‖W‖² is what a vanishing l2 would choose. Without l1 nothing else decides.
+    Lowering the weights of one feature by the same number in all classes changes no output (the
+    gauge freedom of softmax). Without l1 the shift is their mean. With l1 only shifts that leave
+    ‖W‖₁ are allowed: of an even C those between the two middle weights, of an odd C none. The
+    result is the limit of the optimum as l2 goes to 0.
     """
     C = weights.shape[1]
     mean = weights.sum(axis=1, keepdims=True) / C

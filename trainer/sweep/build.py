@@ -1,126 +1,33 @@
-"""From specs and rows to a stack: the one place where a spec's words become arrays and objects."""
+"""A config becomes objects: the one place where a spec's words become arrays and a stack."""
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
-from dataclasses import dataclass, field, replace
-from functools import cache
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from trainer.config import Spec
-from trainer.config.checks.rules import has_l1
 from trainer.config.schema.optimizer import FirstOrder, Solver
 from trainer.config.schema.penalty import Alpha, InverseC, Penalty
-from trainer.config.schema.spec import NormalInit
-from trainer.data import Prepared, row_weights
-from trainer.device import Device
+from trainer.config.schema.spec import NormalInit, Spec
+from trainer.data.prepared import Prepared
 from trainer.errors import DataError
-from trainer.model import MODELS, Model, Scratch
+from trainer.model import MODELS, Model
 from trainer.model.penalties import elastic_net, from_inverse_c
 from trainer.optim.schedules import LrSchedule
-from trainer.predict.fitted_model import FittedModel
-from trainer.solvers.basis import identity as features_as_they_are
-from trainer.solvers.basis import uncorrelated
 from trainer.solvers.choose import Size, choose_method, hessian_order
-from trainer.solvers.objective import RotatedRows
+from trainer.solvers.problem import Problem
+from trainer.solvers.rotated_rows import RotatedRows, rotate
 from trainer.solvers.solver import SolverSettings, SolverStack
-from trainer.train.batches import RowSet
-from trainer.train.evaluate import HeldOut
+from trainer.train.device_rows import DeviceRows, shares
+from trainer.train.protocol import AnyStack
 from trainer.train.stack import Settings, Stack
-from trainer.train.state import State, normal_weights
 
 Numbers = np.ndarray[Any, np.dtype[np.float64]]
 _HYPER = ("momentum", "beta1", "beta2", "eps", "weight_decay")
-AnyStack = Stack | SolverStack
 _HESSIAN_SHARE = 0.2  # of the memory there is
-_ROWS = 65_536  # of a chunk
-_ROUNDING = 64 * float(np.finfo(np.float64).eps)
 MINIMIZED = ("loss", "rmse")  # every other metric is better when larger
-
-
-@dataclass(frozen=True)
-class DeviceRows:
-    """The rows of one part on a device, for any number of stacks to be trained and scored on.
-
-    Attributes:
-        device: where they are.
-        prepared: the same on the host.
-        s: (N,) raw row weights of the objective (the `weight` column times class weights).
-        rows: the training rows.
-        held: val, or None.
-    """
-
-    device: Device
-    prepared: Prepared
-    s: Numbers
-    rows: RowSet
-    held: HeldOut | None
-    _rotated: dict[Hashable, RotatedRows] = field(default_factory=dict, compare=False, repr=False)
-
-    def rotated(self, bias: bool, identity: bool, exact: bool, least: float) -> RotatedRows:
-        """The training rows and a solver's coordinates, made once.
-
-        Args:
-            bias: whether there is one.
-            identity: whether features stay as they are, as a penalty with l1 needs them.
-            exact: whether λ must be exact, for a closed form.
-            least: the smallest l2 there is.
-        """
-        key = bias, identity, exact, least
-        if key not in self._rotated:
-            train, p = self.prepared.train, _shares(self.s)
-            X = self.device.xp.array(self.rows.X, dtype=np.float64)
-            weights = self.device.to_device(p)
-            if identity:
-                basis, X = features_as_they_are(self.device.xp, X, weights, bias)
-            else:
-                basis, X = uncorrelated(self.device.xp, X, weights, bias, exact, least)
-            rows = self.rows.rotated(self.device, X, p, _shares(train.weight))
-            self._rotated[key] = RotatedRows(rows, basis)
-        return self._rotated[key]
-
-    def weighted(self, class_weight: Any) -> DeviceRows:
-        """The same rows with other class weights; X is shared.
-
-        Raises:
-            DataError: class weights that do not fit the labels.
-        """
-        s = _raw_weights(self.prepared, class_weight)
-        rows = self.rows.weighted(self.device, _shares(s))
-        return replace(self, s=s, rows=rows, _rotated={})
-
-    @property
-    def bytes(self) -> int:
-        """Of X, by far the most of it."""
-        parts = (self.rows, self.held.rows if self.held else None)
-        return sum(part.X.nbytes for part in parts if part is not None)
-
-
-def put_on_device(prepared: Prepared, class_weight: Any, device: Device) -> DeviceRows:
-    """Put the rows of one part on a device.
-
-    Raises:
-        DataError: class weights that do not fit the labels.
-    """
-    train, encoder = prepared.train, prepared.encoder
-    s = _raw_weights(prepared, class_weight)
-    outputs = len(encoder.outputs)
-    rows = RowSet(device, train.X, train.y, _shares(s), _shares(train.weight), outputs)
-    held = HeldOut(device, prepared.val, encoder.target_scale) if prepared.val is not None else None
-    return DeviceRows(device, prepared, s, rows, held)
-
-
-def _raw_weights(prepared: Prepared, class_weight: Any) -> Numbers:
-    train = prepared.train
-    return row_weights(train.y, train.weight, class_weight, prepared.encoder.classes)
-
-
-def _shares(weights: Numbers) -> Numbers:
-    with np.errstate(over="ignore", invalid="ignore"):  # `_check_sizes` refuses what overflows
-        shares: Numbers = weights / weights.sum()
-    return shares
 
 
 @dataclass(frozen=True)
@@ -131,14 +38,20 @@ class Columns:
         specs: one a column; they differ only in numbers.
         device_rows: their rows.
         l2, l1: (K,) penalties of the objective.
-        settings: theirs.
+        budget: (K,) most steps.
+        make: makes a stack of some of the columns.
+        solver: which solver goes to the optimum and why; None for a first-order optimizer.
+        lr: (K,) learning rates, as the schedules begin from; None for a solver.
     """
 
     specs: Sequence[Spec]
     device_rows: DeviceRows
     l2: Numbers
     l1: Numbers
-    settings: Settings | SolverSettings
+    budget: Numbers
+    make: Callable[[Any], AnyStack]
+    solver: tuple[str, str] | None = None
+    lr: Numbers | None = None
 
     @property
     def spec(self) -> Spec:
@@ -163,7 +76,7 @@ class Columns:
     @property
     def outputs(self) -> int:
         """C."""
-        return len(self.prepared.encoder.outputs)
+        return self.device_rows.outputs
 
     @property
     def steps_per_epoch(self) -> int:
@@ -171,35 +84,9 @@ class Columns:
         size = self.spec.optimizer.batch_size
         return 1 if size == "full" else -(-len(self.device_rows.rows) // size)
 
-    @property
-    def solver(self) -> tuple[str, str] | None:
-        """Which solver goes to the optimum and why; None for a first-order optimizer."""
-        if not isinstance(self.settings, SolverSettings):
-            return None
-        return self.settings.method.name, self.settings.method.reason
-
-    @property
-    def budget(self) -> Numbers:
-        """(K,) most steps."""
-        if isinstance(self.settings, SolverSettings):
-            return self.settings.max_iter
-        return self.settings.schedule.steps
-
     def stack(self, columns: Any = slice(None)) -> AnyStack:
         """A stack of some of the columns, ready to train."""
-        settings, device_rows = self.settings.take(columns), self.device_rows
-        device, rows = device_rows.device, device_rows.rows
-        if isinstance(settings, Settings):
-            return Stack(device, self.model, rows, self.outputs, settings)
-        sparse, exact = bool(np.any(self.l1 > 0)), settings.method.name == "exact"
-        least = 0.0 if sparse else _decade(float(self.l2.min()))
-        rotated = device_rows.rotated(settings.bias, identity=sparse, exact=exact, least=least)
-        return SolverStack(device, self.model, rows, rotated, self.outputs, settings)
-
-
-def _decade(value: float) -> float:
-    """The power of ten at or below a number from 0: near ones have the same."""
-    return float(10.0 ** np.floor(np.log10(value))) if value > 0 else 0.0
+        return self.make(columns)
 
 
 def build(specs: Sequence[Spec], device_rows: DeviceRows, log_every: int) -> Columns:
@@ -218,10 +105,8 @@ def build(specs: Sequence[Spec], device_rows: DeviceRows, log_every: int) -> Col
         penalties = [strengths(one.penalty, s.sum()) for one in specs]
     l2, l1 = np.array(penalties).T  # (K,) each
     _check_sizes(specs, s, train.weight, max(l2.max(), l1.max()))
-    if isinstance(specs[0].optimizer, Solver):
-        solver = _solver_settings(specs, device_rows, l2, l1, log_every)
-        return Columns(specs, device_rows, l2, l1, solver)
-    return Columns(specs, device_rows, l2, l1, _settings(specs, len(train), l2, l1, log_every))
+    solves = isinstance(specs[0].optimizer, Solver)
+    return (_to_the_optimum if solves else _by_steps)(specs, device_rows, l2, l1, log_every)
 
 
 def _check_sizes(specs: Sequence[Spec], s: Numbers, weight: Numbers, strongest: float) -> None:
@@ -251,6 +136,21 @@ def strengths(penalty: Penalty, weight_sum: float) -> tuple[float, float]:
         l2, l1 = elastic_net(penalty.alpha, penalty.l1_ratio)
         return float(l2), float(l1)
     return penalty.l2, penalty.l1
+
+
+def _by_steps(
+    specs: Sequence[Spec], device_rows: DeviceRows, l2: Numbers, l1: Numbers, log_every: int
+) -> Columns:
+    """Columns of a first-order optimizer."""
+    settings = _settings(specs, len(device_rows.rows), l2, l1, log_every)
+    model, outputs = MODELS[specs[0].model, specs[0].loss], device_rows.outputs
+
+    def make(columns: Any) -> Stack:
+        device, rows = device_rows.device, device_rows.rows
+        return Stack(device, model, rows, outputs, settings.take(columns))
+
+    plan = settings.schedule
+    return Columns(specs, device_rows, l2, l1, plan.steps, make, lr=plan.lr)
 
 
 def _settings(
@@ -294,21 +194,54 @@ def _settings(
     )
 
 
-def _solver_settings(
+def _to_the_optimum(
     specs: Sequence[Spec], device_rows: DeviceRows, l2: Numbers, l1: Numbers, log_every: int
+) -> Columns:
+    """Columns of a solver."""
+    sparse, spec = bool(np.any(l1 > 0)), specs[0]
+    settings = _solver_settings(specs, device_rows, sparse, log_every)
+    exact = settings.method.name == "exact"
+    least = 0.0 if sparse else _decade(float(l2.min()))
+    model, outputs = MODELS[spec.model, spec.loss], device_rows.outputs
+
+    def make(columns: Any) -> SolverStack:
+        rotated = _rotated(device_rows, spec.bias, sparse, exact, least)
+        strengths = l2[columns], l1[columns]
+        problem = Problem(device_rows.device, model, rotated.basis, outputs, spec.bias, *strengths)
+        return SolverStack(problem, device_rows.rows, rotated.rows, settings.take(columns))
+
+    told = settings.method.name, settings.method.reason
+    return Columns(specs, device_rows, l2, l1, settings.max_iter, make, solver=told)
+
+
+def _rotated(
+    device_rows: DeviceRows, bias: bool, sparse: bool, exact: bool, least: float
+) -> RotatedRows:
+    """The training rows in a solver's coordinates, made once for all stacks; args as `rotate`'s."""
+
+    def make() -> RotatedRows:
+        p, r = shares(device_rows.s), shares(device_rows.prepared.train.weight)
+        device, rows = device_rows.device, device_rows.rows
+        return rotate(device, rows, p, r, bias, sparse, exact, least)
+
+    return device_rows.once(("rotated", bias, sparse, exact, least), make)
+
+
+def _decade(value: float) -> float:
+    """The power of ten at or below a number from 0: near ones have the same."""
+    return float(10.0 ** np.floor(np.log10(value))) if value > 0 else 0.0
+
+
+def _solver_settings(
+    specs: Sequence[Spec], device_rows: DeviceRows, sparse: bool, log_every: int
 ) -> SolverSettings:
     optimizers = [spec.optimizer for spec in specs if isinstance(spec.optimizer, Solver)]
-    first = specs[0]
     rows, features = map(int, device_rows.rows.X.shape)
-    size = Size(rows, features, len(device_rows.prepared.encoder.outputs))
-    model = MODELS[first.model, first.loss]
-    sparse = bool(np.any(l1 > 0))
+    size, model = Size(rows, features, device_rows.outputs), MODELS[specs[0].model, specs[0].loss]
     method = choose_method(optimizers[0].name, model, size, sparse)
     order = hessian_order(model, size, sparse)
-    if (
-        optimizers[0].name == "newton"
-        and 8.0 * order**2 > _HESSIAN_SHARE * device_rows.device.memory()
-    ):
+    most = _HESSIAN_SHARE * device_rows.device.memory()
+    if optimizers[0].name == "newton" and 8.0 * order**2 > most:
         raise DataError(
             f"optimizer.name: newton would hold Hessians of {order:,} x {order:,}, which is"
             f" {8e-9 * order**2:.1f} GB each; lbfgs or auto is right"
@@ -317,32 +250,7 @@ def _solver_settings(
         method=method,
         max_iter=np.array([float(o.max_iter) for o in optimizers]),
         tol=np.array([o.tol for o in optimizers]),
-        l2=l2,
-        l1=l1,
-        bias=first.bias,
         log_every=log_every,
-    )
-
-
-def stack_key(spec: Spec) -> Hashable:
-    """What columns of one stack have in common; all else of a spec is a number a column.
-
-    Rows are not in it: a stack has one row set.
-    """
-    o = spec.optimizer
-    shuffled = o.batch_size != "full"
-    return (
-        spec.loss,
-        str(spec.class_weight),
-        spec.bias,
-        o.name,
-        getattr(o, "nesterov", False),
-        o.batch_size,
-        spec.seed if shuffled else None,
-        (o.schedule.name, o.schedule.milestones)
-        if isinstance(o, FirstOrder)
-        else has_l1(spec.penalty),
-        o.steps is None,
     )
 
 
@@ -352,107 +260,10 @@ def steps_per_unit(spec: Spec, rows: int) -> int:
     return 1 if spec.optimizer.steps else -(-rows // (rows if size == "full" else size))
 
 
-def initial_state(columns: Columns, stack: AnyStack) -> State:
-    """Weights (D, C, K) and bias (C, K) before the first step, by `init`.
-
-    Raises:
-        DataError: `init` names a run whose model has other features or outputs.
-        RunFolderError: `init` names no run folder.
-    """
-    features, outputs, count = stack.shape
-    weights, bias = np.zeros((features, outputs, count)), np.zeros((outputs, count))
-    normal = cache(normal_weights)
-    for k, spec in enumerate(columns.specs):
-        if isinstance(spec.init, NormalInit):
-            with np.errstate(over="ignore"):  # too large diverges at the first step, and says so
-                weights[:, :, k] = spec.init.normal * normal(spec.seed, features, outputs)
-        elif spec.init != "zeros":
-            weights[:, :, k], bias[:, k] = _saved_weights(spec.init, columns.prepared)
-    return stack.start(weights, bias)
-
-
-def check_init(spec: Spec, prepared: Prepared) -> None:
-    """Refuse a saved model that does not fit, before anything is built.
-
-    Raises:
-        DataError: it has other features or outputs.
-        RunFolderError: `init` names no run folder.
-    """
-    if isinstance(spec.init, str) and spec.init != "zeros":
-        _saved_weights(spec.init, prepared)
-
-
-def _saved_weights(folder: str, prepared: Prepared) -> tuple[Numbers, Numbers]:
-    """Weights (D, C) and bias (C,) of a saved model, in the coordinates of these rows' scaling."""
-    saved, encoder = FittedModel.load(folder), prepared.encoder
-    for what, theirs, ours in (
-        ("model", saved.model, encoder.target.model),
-        ("features", saved.encoder.features, encoder.features),
-        ("outputs", saved.encoder.outputs, encoder.outputs),
-        ("scale: unit", saved.encoder.unit, encoder.unit),
-    ):
-        if theirs != ours:
-            raise DataError(
-                f"init: {folder}: its {what} is not this run's: {_short(theirs)} against"
-                f" {_short(ours)}; a run on the same features and outputs would be right"
-            )
-    ratio = (saved.encoder.target_scale / encoder.target_scale)[None, :]  # (1, C)
-    shift = (saved.encoder.target_mean - encoder.target_mean) / encoder.target_scale  # (C,)
-    per_raw = saved.weights / saved.encoder.scale[:, None] * ratio  # (D, C)
-    moved = (encoder.mean - saved.encoder.mean) @ per_raw  # (C,)
-    return per_raw * encoder.scale[:, None], saved.bias * ratio[0] + shift + moved
-
-
-def _short(value: object) -> str:
-    if isinstance(value, tuple):
-        return f"{len(value)} ({', '.join(map(str, value[:3]))}{', …' if len(value) > 3 else ''})"
-    return str(value)
-
-
 def metric_names(model: str, outputs: int, held: bool) -> list[str]:
     """The names of an evaluation's metrics, as history.csv and trials.csv have them."""
     names = ["loss", *MODELS[model, "auto"].metrics.names(outputs)]
     return ["train_loss", *(f"val_{name}" for name in names if held)]
-
-
-def largest_l1(device_rows: DeviceRows, spec: Spec) -> float:
-    """The least l1 at which all weights are 0: the largest |∂J/∂w| there, the bias at its best.
-
-    Friedman, Hastie & Tibshirani 2010, §2.5, for any of the models.
-
-    Raises:
-        DataError: it is 0, but for rounding.
-    """
-    model, train, s = MODELS[spec.model, spec.loss], device_rows.prepared.train, device_rows.s
-    outputs = len(device_rows.prepared.encoder.outputs)
-    y = np.eye(outputs)[train.y] if train.y.ndim == 1 else train.y.astype(np.float64)  # (N, C)
-    p = s / s.sum()
-    start = p @ y  # (C,): with the bias at its best ŷ is the mean of y, whatever the model
-    if not spec.bias:
-        z, scratch = np.zeros((1, outputs, 1)), Scratch.of(np, 1, outputs)
-        start = np.empty((1, outputs, 1))
-        model.activation(np, z, start, scratch)
-        start = start[0, :, 0]
-    slope, rounding = np.zeros((train.X.shape[1], outputs)), np.zeros(train.X.shape[1])
-    encoder, eps = device_rows.prepared.encoder, np.finfo(train.X.dtype).eps
-    far = np.abs(encoder.mean) / encoder.scale  # (D,): digits that are lost in x − mean
-    for first in range(0, len(y), _ROWS):
-        part = slice(first, first + _ROWS)
-        target = y[part, :, None]
-        off = start[None, :, None] - target  # (n, C, 1)
-        dz = model.dz(np, off, target, np.empty_like(off), Scratch.of(np, len(off), outputs))
-        X = train.X[part].astype(np.float64)
-        slope += X.T @ (dz[:, :, 0] * p[part, None])  # (D, C)
-        size = p[part] * np.abs(dz[:, :, 0]).max(axis=1)  # (n,)
-        rounding += eps * (size @ np.abs(X))  # of X itself
-        rounding += _ROUNDING * (np.abs(y).max() * (p[part] @ np.abs(X)) + far * size.sum())
-    largest = np.abs(slope).max(axis=1)
-    if (largest <= rounding).all():
-        raise DataError(
-            "no feature says anything of the target, so that a path of penalties has no beginning;"
-            " a list of penalties is right"
-        )
-    return float(largest.max())
 
 
 def minimized(metric: str) -> bool:

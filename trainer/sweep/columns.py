@@ -9,14 +9,19 @@ from typing import Any
 
 import numpy as np
 
-from trainer.config import Spec
-from trainer.config.schema.spec import Trial
+from trainer.config.checks.rules import has_l1
+from trainer.config.schema.optimizer import FirstOrder
+from trainer.config.schema.spec import Spec, Trial
 from trainer.data import Prepared, Source, prepare_refit, prepare_split, read
 from trainer.data.splits.holdout import hold_out
 from trainer.data.splits.repeats import row_splits
 from trainer.device import Device
-from trainer.sweep.build import DeviceRows, largest_l1, minimized, put_on_device, stack_key
+from trainer.errors import DataError
+from trainer.model import MODELS
+from trainer.model.lambda_max import lambda_max
+from trainer.sweep.build import minimized
 from trainer.sweep.stopping import EarlyStopper
+from trainer.train.device_rows import DeviceRows, put_on_device, raw_weights, shares
 
 Numbers = np.ndarray[Any, np.dtype[np.float64]]
 
@@ -155,7 +160,7 @@ def refit_rows(spec: Spec, sources: Sources, rows: str) -> RowsOf:
     )
 
 
-def with_lambda_max(trials: Sequence[Trial], sources: Sources, device: Device) -> list[Trial]:
+def with_lambda_max(trials: Sequence[Trial], sources: Sources) -> list[Trial]:
     """Trials whose paths of penalties begin where the data say: where all weights become 0."""
     found: dict[Hashable, float] = {}
     resolved = []
@@ -166,10 +171,51 @@ def with_lambda_max(trials: Sequence[Trial], sources: Sources, device: Device) -
         spec = trial.spec
         key = block_key(spec), str(spec.class_weight), spec.loss, spec.bias
         if key not in found:
-            prepared = prepare_refit(sources.of(spec), spec, "train")
-            found[key] = largest_l1(put_on_device(prepared, spec.class_weight, device), spec)
+            found[key] = largest_l1(prepare_refit(sources.of(spec), spec, "train"), spec)
         resolved.append(trial.with_lambda_max(found[key]))
     return resolved
+
+
+def largest_l1(prepared: Prepared, spec: Spec) -> float:
+    """The least l1 at which all weights are 0.
+
+    Raises:
+        DataError: it is 0, but for rounding; or class weights that do not fit the labels.
+    """
+    train, encoder = prepared.train, prepared.encoder
+    codes = train.y.ndim == 1
+    y = np.eye(len(encoder.outputs))[train.y] if codes else train.y.astype(np.float64)  # (N, C)
+    p = shares(raw_weights(prepared, spec.class_weight))
+    far = np.abs(encoder.mean) / encoder.scale  # (D,)
+    found = lambda_max(MODELS[spec.model, spec.loss], train.X, y, p, spec.bias, far)
+    if found == 0:
+        raise DataError(
+            "no feature says anything of the target, so that a path of penalties has no beginning;"
+            " a list of penalties is right"
+        )
+    return found
+
+
+def stack_key(spec: Spec) -> Hashable:
+    """What columns of one stack have in common; all else of a spec is a number a column.
+
+    Rows are not in it: a stack has one row set.
+    """
+    o = spec.optimizer
+    shuffled = o.batch_size != "full"
+    return (
+        spec.loss,
+        str(spec.class_weight),
+        spec.bias,
+        o.name,
+        getattr(o, "nesterov", False),
+        o.batch_size,
+        spec.seed if shuffled else None,
+        (o.schedule.name, o.schedule.milestones)
+        if isinstance(o, FirstOrder)
+        else has_l1(spec.penalty),
+        o.steps is None,
+    )
 
 
 def stacks_of(columns: Sequence[tuple[RowsOf, Column]]) -> list[Planned]:

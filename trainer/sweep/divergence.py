@@ -10,7 +10,6 @@ from trainer.config.schema.optimizer import Sgd, Solver
 from trainer.config.schema.penalty import L2L1
 from trainer.model.curvature import largest_curvature
 from trainer.sweep.build import Columns
-from trainer.train.stack import Settings
 from trainer.wording.divergence import Divergence
 
 _TAME_LR = 0.01  # what any of the optimizers survives on scaled features
@@ -25,14 +24,14 @@ def divergence(columns: Columns) -> Divergence:
     spec, o = columns.spec, columns.spec.optimizer
     if _squares_overflow(columns, "float64"):
         return {"cause": "target", "precision": "float64"}
-    if not isinstance(columns.settings, Settings) or isinstance(o, Solver):
+    if columns.lr is None or isinstance(o, Solver):
         return {"cause": "first weights"}
     if _squares_overflow(columns, spec.precision):
         return {"cause": "target", "precision": spec.precision}
     tame: Divergence = {"cause": "lr", "try_lr": min(o.lr / 10, _TAME_LR)}
     if not isinstance(o, Sgd) or o.schedule.name != "constant":
         return tame
-    lr, l2 = float(columns.settings.schedule.lr[0]), float(columns.l2[0])
+    lr, l2 = float(columns.lr[0]), float(columns.l2[0])
     curvature = data_curvature(columns)
     numerator = 2 * (1 + o.momentum)
     if o.nesterov:

@@ -7,17 +7,17 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from trainer.config import Spec
 from trainer.config.checks.rules import has_l1
 from trainer.config.schema.optimizer import Solver
+from trainer.config.schema.spec import Spec
 from trainer.device import Device
 from trainer.model import MODELS
 from trainer.optim.first_order import OPTIMIZERS
 from trainer.solvers.choose import Size, choose_method
-from trainer.solvers.solver import solver_bytes
-from trainer.sweep.build import DeviceRows
+from trainer.solvers.costs import solver_bytes
 from trainer.sweep.columns import Planned, cut
 from trainer.sweep.threads import cores
+from trainer.train.device_rows import DeviceRows
 from trainer.train.stack import stack_bytes
 
 _SHARE = 0.5  # of the memory there is; the rest is for rows, tables and others
@@ -90,7 +90,7 @@ def _cached(one: Planned, device_rows: DeviceRows) -> list[Planned]:
     if one.spec.optimizer.batch_size == "full":
         return [one]
     size = _batch(one, device_rows) * device_rows.rows.X.dtype.itemsize
-    outputs = len(device_rows.prepared.encoder.outputs)
+    outputs = device_rows.outputs
     return cut(one, -(-size * outputs * len(one.columns) // _CACHED))
 
 
@@ -101,7 +101,7 @@ def _batch(one: Planned, device_rows: DeviceRows) -> int:
 
 def _gains(one: Planned, device_rows: DeviceRows, pieces: int) -> bool:
     """Whether a piece of a stack is better off on a thread of its own."""
-    width = len(device_rows.prepared.encoder.outputs) * (len(one.columns) // pieces)
+    width = device_rows.outputs * (len(one.columns) // pieces)
     if isinstance(one.spec.optimizer, Solver) and pieces > 1 and width < _WIDE:
         return False
     scores = _batch(one, device_rows) * width
@@ -115,7 +115,7 @@ def needed(spec: Spec, columns: int, device_rows: DeviceRows, restores: bool) ->
     X = device_rows.rows.X
     if isinstance(o, Solver):
         return _solver_needs(spec, columns, device_rows)
-    shape = (int(X.shape[1]), len(device_rows.prepared.encoder.outputs), columns)
+    shape = (int(X.shape[1]), device_rows.outputs, columns)
     name = "nesterov" if getattr(o, "nesterov", False) else o.name
     batch = None if o.batch_size == "full" else o.batch_size
     slots = len(OPTIMIZERS[name].slots)
@@ -134,7 +134,7 @@ def _solver_needs(spec: Spec, columns: int, device_rows: DeviceRows) -> int:
     """Bytes of a stack of so many columns that go to their optimum."""
     model, sparse = MODELS[spec.model, spec.loss], has_l1(spec.penalty)
     rows, features = map(int, device_rows.rows.X.shape)
-    size = Size(rows, features, len(device_rows.prepared.encoder.outputs))
+    size = Size(rows, features, device_rows.outputs)
     method = choose_method(spec.optimizer.name, model, size, sparse)
     return solver_bytes(size, columns, model, method, sparse)
 

@@ -9,14 +9,16 @@ from typing import Any
 import numpy as np
 
 from trainer.config.schema.optimizer import Solver
-from trainer.sweep.build import Columns, build, initial_state, steps_per_unit
+from trainer.predict.init_weights import initial_weights
+from trainer.sweep.build import Columns, build, steps_per_unit
 from trainer.sweep.columns import DeviceCache, Planned
 from trainer.sweep.fit_memory import Arrangement
 from trainer.sweep.scheduler import Job, Observer, Rules, Scheduler
 from trainer.sweep.threads import Threads
 from trainer.train.evaluate import Evaluator
-from trainer.train.state import State
-from trainer.train.training import AnyStack, Evaluate, Flags, Indices, Training
+from trainer.train.protocol import AnyStack
+from trainer.train.state import AnyState
+from trainer.train.training import Evaluate, Flags, Indices, Training
 
 Numbers = np.ndarray[Any, np.dtype[np.float64]]
 
@@ -88,8 +90,10 @@ def _training(jobs: Jobs, i: int, cache: DeviceCache, restore: Flags, log_every:
         )
         return built.stack(which)
 
-    def start(stack: AnyStack) -> State:
-        return initial_state(columns(), stack)
+    def start(stack: AnyStack) -> AnyState:
+        built = columns()
+        weights = initial_weights(built.specs, built.prepared.encoder, stack.shape)
+        return stack.start(*weights)
 
     def every(stack: AnyStack) -> int:
         if isinstance(spec.optimizer, Solver):
@@ -105,7 +109,7 @@ def _training(jobs: Jobs, i: int, cache: DeviceCache, restore: Flags, log_every:
 
 
 def _evaluate(evaluator: Evaluator | None) -> Evaluate:
-    def evaluate(state: State) -> dict[str, np.ndarray]:
+    def evaluate(state: AnyState) -> dict[str, np.ndarray]:
         read = evaluator.metrics(state) if evaluator else {}
         return {f"val_{name}": value for name, value in read.items()}
 

@@ -12,10 +12,10 @@ from trainer.config import Spec
 from trainer.config.schema.spec import Trial
 from trainer.device import Device
 from trainer.errors import DataError
+from trainer.predict.init_weights import check_init
 from trainer.sweep.build import (
     Columns,
     build,
-    check_init,
     metric_names,
     minimized,
     steps_per_unit,
@@ -90,7 +90,7 @@ def set_up(spec: Spec, arrays: Mapping[str, Any] | None, device: Device) -> Swee
         DeviceError: a GPU that is full.
     """
     sources = Sources(arrays)
-    trials = with_lambda_max(spec.trials, sources, device)
+    trials = with_lambda_max(spec.trials, sources)
     columns = lay_out(trials, sources)
     planned = stacks_of(columns)
     cache = DeviceCache(device, rows_share(device))
@@ -103,7 +103,7 @@ def set_up(spec: Spec, arrays: Mapping[str, Any] | None, device: Device) -> Swee
     block = block_key(trials[0].spec)
     same = [trial.spec for trial in trials if block_key(trial.spec) == block]
     for one in {str(one.init): one for one in same}.values():
-        check_init(one, device_rows.prepared)
+        check_init(one, device_rows.prepared.encoder)
     arrangement = arrange(planned, device_rows, bool(rules.stopping.restore_best.any()))
     if rules.halving is None and not (rules.stopping.watched.any() and repeats > 1):
         # stacks go one after another, and rows that no stack is on need not wait for others

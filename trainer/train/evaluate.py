@@ -10,10 +10,9 @@ from trainer.data.rows import Rows
 from trainer.device import Device
 from trainer.model.metrics import Targets
 from trainer.model.step import error, scores
-from trainer.solvers.solver import SolverStack
 from trainer.train.batches import FullBatch, RowSet
-from trainer.train.stack import Stack
-from trainer.train.state import State
+from trainer.train.protocol import AnyStack
+from trainer.train.state import AnyState
 
 Array = Any
 Numbers = np.ndarray[Any, np.dtype[np.float64]]
@@ -39,12 +38,12 @@ class HeldOut:
 class Evaluator:
     """Scores one stack on held rows, in the stack's own buffers."""
 
-    def __init__(self, stack: Stack | SolverStack, held: HeldOut) -> None:
+    def __init__(self, stack: AnyStack, held: HeldOut) -> None:
         self.stack, self.targets = stack, held.targets
         chunk_rows = min(len(held.rows), stack.chunk_rows)
         self.batches = FullBatch(stack.device, held.rows, chunk_rows)
 
-    def metrics(self, state: State) -> dict[str, Numbers]:
+    def metrics(self, state: AnyState) -> dict[str, Numbers]:
         """Read `loss` (the data term alone) and the model's metrics, each (K,)."""
         stack, metrics = self.stack, self.stack.model.metrics
         xp, to_host = stack.device.xp, stack.device.to_host

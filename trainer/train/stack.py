@@ -18,19 +18,20 @@ from typing import Any
 import numpy as np
 
 from trainer.device import Device
-from trainer.model import Model, Scratch
+from trainer.model import Model
 from trainer.model.penalties import add_l2_gradient, soft_threshold
 from trainer.model.step import error, flat, gradient, scores
 from trainer.optim.first_order import OPTIMIZERS
 from trainer.optim.schedules import LrSchedule
 from trainer.train.batches import Batches, Chunk, FullBatch, MiniBatches, RowSet
+from trainer.train.buffers import Buffers
 from trainer.train.outcomes import Outcome
-from trainer.train.state import State
-from trainer.train.step_record import StepRecorder
+from trainer.train.state import PARAMETERS, NoProgress, State
+from trainer.train.step_record import Records, Snapshot, StepRecorder
 
 Array = Any
 Numbers = np.ndarray[Any, np.dtype[np.float64]]
-PARAMETERS = ("weights", "bias")
+FirstOrderState = State[NoProgress]
 _PENALTIES = ("l2", "l1", "weight_decay")
 _CHUNK_BYTES = 16 * 2**20  # of one (b, C, K) buffer
 _EVALUATION_ROWS = 1024, 4096  # of a chunk at evaluations, least and most
@@ -64,75 +65,6 @@ class Settings:
         """The settings of some of the columns."""
         hyper = {name: value[columns] for name, value in self.hyper.items()}
         return replace(self, schedule=self.schedule.take(columns), hyper=hyper)
-
-
-@dataclass(frozen=True)
-class Records:
-    """The log of a stretch of S steps: `step` and `epoch` (S,), each value (S, K).
-
-    Loss and lr are of every step, the other values NaN between the steps of `Settings.log_every`.
-    `takes` (S, K) says which columns moved at a step; None: all.
-    """
-
-    step: np.ndarray[Any, np.dtype[np.int64]]
-    epoch: np.ndarray[Any, np.dtype[np.int32]]
-    values: dict[str, Numbers]
-    takes: np.ndarray[Any, np.dtype[np.bool_]] | None = None
-
-
-class Snapshot:
-    """The full ŷ − y, dL/dz and dJ/dW of one step, copied to the host while the step runs.
-
-    `arrays`: error, dz (B, C, K), grad_weights (D, C, K: smooth part), weights (D, C, K) and bias
-    (C, K) before the update, rows (B,): positions in the stack's rows.
-    """
-
-    def __init__(self, step: int) -> None:
-        self.step = step
-        self._parts: dict[str, list[np.ndarray[Any, Any]]] = {}
-
-    def add(self, **arrays: np.ndarray[Any, Any]) -> None:
-        """Append rows to the named arrays."""
-        for name, array in arrays.items():
-            self._parts.setdefault(name, []).append(np.array(array))
-
-    @property
-    def arrays(self) -> dict[str, np.ndarray[Any, Any]]:
-        """The arrays, whole."""
-        return {name: np.concatenate(parts) for name, parts in self._parts.items()}
-
-
-class Buffers:
-    """Arrays for the b rows of a chunk: z, error (b, C, K), loss (b, K), ones (1, b·C), scratch.
-
-    With D features fewer than C·K also room (b, D), for rows times their weights.
-    """
-
-    def __init__(
-        self,
-        xp: Any,
-        rows: int,
-        outputs: int,
-        columns: int,
-        dtype: Any,
-        features: int | None = None,
-    ) -> None:
-        shape = (rows, outputs, columns)
-        self.z, self.error = xp.empty(shape, dtype), xp.empty(shape, dtype)
-        self.loss = xp.empty((rows, columns), dtype)
-        self.ones = xp.ones((1, rows * outputs), dtype)
-        narrow = features is not None and features < outputs * columns
-        self.room = xp.empty((rows, features), dtype) if narrow else None
-        self.scratch = Scratch.of(xp, *shape, dtype)
-
-    def first(self, rows: int) -> Buffers:
-        """Return views of the first rows."""
-        view = object.__new__(Buffers)
-        view.z, view.error, view.loss = self.z[:rows], self.error[:rows], self.loss[:rows]
-        view.ones = self.ones[:, : rows * self.z.shape[1]]
-        view.room = None if self.room is None else self.room[:rows]
-        view.scratch = self.scratch.first(rows)
-        return view
 
 
 def _evaluation_rows(rows: int) -> int:
@@ -242,6 +174,11 @@ class Stack:
         return int(np.clip(_STRETCH_FLOP / flop, 1, _MAX_STRETCH))
 
     @property
+    def batch_rows(self) -> int:
+        """Rows of a batch."""
+        return self.batches.size
+
+    @property
     def steps_per_epoch(self) -> int:
         """Steps in an epoch."""
         return self.batches.steps_per_epoch
@@ -251,21 +188,30 @@ class Stack:
         """(K,) most steps."""
         return self.settings.schedule.steps
 
-    def settled(self, state: State) -> np.ndarray[Any, np.dtype[np.bool_]]:
+    def settled(self, state: FirstOrderState) -> np.ndarray[Any, np.dtype[np.bool_]]:
         """(K,) columns at the end of their budgets."""
         return np.asarray(state.step >= self.budget)
 
-    def taken(self, state: State) -> Numbers:
+    def taken(self, state: FirstOrderState) -> Numbers:
         """(K,) steps of each column."""
         return np.full(self.columns, float(state.step))
 
-    def ending(self, state: State, at: int) -> Outcome:
+    def ending(self, state: FirstOrderState, at: int) -> Outcome:
         """How column `at`, which has settled, has ended."""
         return Outcome("finished", f"trained for its {state.step} steps", state.step)
 
-    def facts(self, state: State, due: np.ndarray[Any, np.dtype[np.bool_]]) -> dict[str, Numbers]:
+    def facts(
+        self, state: FirstOrderState, due: np.ndarray[Any, np.dtype[np.bool_]]
+    ) -> dict[str, Numbers]:
         """What is known of the columns that are due at an evaluation, each (K,): nothing more."""
         return {}
+
+    def rehearse(self, state: FirstOrderState) -> None:
+        """Take a step."""
+        self.advance(state, state.step + 1)
+
+    def hessian_work(self) -> None:
+        """No second derivatives are made."""
 
     def buffers(self, rows: int) -> Buffers:
         """Return the stack's buffers for a chunk of `rows` rows."""
@@ -273,7 +219,7 @@ class Stack:
             self._views[rows] = self._buffers.first(rows)
         return self._views[rows]
 
-    def start(self, weights: Array, bias: Array) -> State:
+    def start(self, weights: Array, bias: Array) -> FirstOrderState:
         """State before the first step.
 
         Args:
@@ -281,7 +227,7 @@ class Stack:
             bias: (C, K) on the host.
         """
         given = {"weights": weights, "bias": bias}
-        state = State(0, live=np.ones(self.columns, bool))
+        state = FirstOrderState(0, NoProgress(), live=np.ones(self.columns, bool))
         for name, array in given.items():
             copy = np.array(array, dtype=self.dtype, order="C")
             state.arrays[name] = self.device.to_device(copy)
@@ -291,7 +237,7 @@ class Stack:
 
     def advance(
         self,
-        state: State,
+        state: FirstOrderState,
         until: int,
         snapshots: Callable[[int], Snapshot | None] = lambda step: None,
         should_stop: Callable[[], object] = lambda: False,
@@ -349,7 +295,7 @@ class Stack:
 
     def _step(
         self,
-        state: State,
+        state: FirstOrderState,
         step: int,
         rows: Mapping[str, Mapping[str, Array]],
         log: StepRecorder,
@@ -386,7 +332,7 @@ class Stack:
 
     def _chunk(
         self,
-        state: State,
+        state: FirstOrderState,
         chunk: Chunk,
         into: Mapping[str, Array],
         log: StepRecorder,

@@ -1,21 +1,43 @@
-"""The state of a stack: a flat record of named arrays; copies and moves are loops over names."""
+"""The state of a stack: a flat record of named arrays; copies and moves are loops over its fields.
+
+Arrays with a number for every weight are on the device, numbers of a column on the host.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass, field, fields, replace
+from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
 import numpy as np
 
-from trainer.streams import INIT, uniform
-
 Array = Any
-Numbers = np.ndarray[Any, np.dtype[np.float64]]
+Flags = np.ndarray[Any, np.dtype[np.bool_]]
+PARAMETERS = ("weights", "bias")
+
+
+class PerColumn(Protocol):
+    """A dataclass each of whose fields is a (K,) array on the host."""
+
+    __dataclass_fields__: ClassVar[dict[str, Any]]
 
 
 @dataclass
-class State:
+class NoProgress:
+    """What a first-order stack knows of its columns beside their arrays: nothing."""
+
+
+Progress = TypeVar("Progress", bound=PerColumn)
+
+
+def take_columns(progress: Progress, columns: Any) -> Progress:
+    """The same numbers of some of the columns."""
+    chosen = {one.name: getattr(progress, one.name)[columns] for one in fields(progress)}
+    return replace(progress, **chosen)
+
+
+@dataclass
+class State(Generic[Progress]):
     """K columns after `step` steps.
 
     Attributes:
@@ -23,18 +45,22 @@ class State:
         arrays: by name: "weights" (D, C, K), "bias" (C, K), and one "<parameter>.<slot>" of the
             same shape for each array the optimizer keeps.
         live: (K,) on the host: False for a column that has been stopped and no longer moves.
-        numbers: by name, (K,) on the host: what a solver knows of each column.
+        progress: what the stack keeps of each column, (K,) arrays on the host.
     """
 
     step: int
+    progress: Progress
     arrays: dict[str, Array] = field(default_factory=dict)
-    live: np.ndarray[Any, np.dtype[np.bool_]] = field(default_factory=lambda: np.ones(1, bool))
-    numbers: dict[str, Numbers] = field(default_factory=dict)
+    live: Flags = field(default_factory=lambda: np.ones(1, bool))
 
-    def moved(self, move: Callable[[Array], Array]) -> State:
-        """The state with each array moved: to the host, to a device, to some of its columns."""
-        arrays = {name: move(array) for name, array in self.arrays.items()}
-        return State(self.step, arrays, self.live, self.numbers)
+    def moved(self, move: Callable[[Array], Array]) -> State[Progress]:
+        """The state with each array moved: to the host, or to a device."""
+        return replace(self, arrays={name: move(array) for name, array in self.arrays.items()})
+
+    def take(self, columns: Any, take: Callable[[Array], Array]) -> State[Progress]:
+        """The state of some of the columns; `take` picks them from the last axis of an array."""
+        progress = take_columns(self.progress, columns)
+        return replace(self.moved(take), progress=progress, live=self.live[columns])
 
     @property
     def weights(self) -> Array:
@@ -47,12 +73,4 @@ class State:
         return self.arrays["bias"]
 
 
-def normal_weights(seed: int, features: int, outputs: int) -> Numbers:
-    """Draw standard normal numbers (D, C), the same on every device and NumPy version.
-
-    Box & Muller 1958 on splitmix64's bits: NumPy does not promise fixed streams (NEP 19).
-    """
-    count = features * outputs
-    u = uniform(seed, INIT, 0, 2 * count)
-    normal: Numbers = np.sqrt(-2 * np.log(u[:count])) * np.cos(2 * np.pi * u[count:])
-    return normal.reshape(features, outputs)
+AnyState = State[Any]

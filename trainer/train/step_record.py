@@ -1,10 +1,12 @@
 """What a step logs: five numbers a column, as plain sums in one slot of a ring on the device.
 
-Roots and quotients wait for the host, so that a step only adds and compares.
+Roots and quotients wait for the host, so that a step only adds and compares. A stretch of steps
+returns them as `Records`; some steps also leave their whole arrays in a `Snapshot`.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -87,3 +89,39 @@ class StepRecorder:
             "dz_rms": np.sqrt(dz_squares / elements),
             "grad_norm": np.sqrt(grad_squares),
         }
+
+
+@dataclass(frozen=True)
+class Records:
+    """The log of a stretch of S steps: `step` and `epoch` (S,), each value (S, K).
+
+    Loss and lr are of every step, the other values NaN between the steps of `Settings.log_every`.
+    `takes` (S, K) says which columns moved at a step; None: all.
+    """
+
+    step: np.ndarray[Any, np.dtype[np.int64]]
+    epoch: np.ndarray[Any, np.dtype[np.int32]]
+    values: dict[str, Numbers]
+    takes: np.ndarray[Any, np.dtype[np.bool_]] | None = None
+
+
+class Snapshot:
+    """The full ŷ − y, dL/dz and dJ/dW of one step, copied to the host while the step runs.
+
+    `arrays`: error, dz (B, C, K), grad_weights (D, C, K: smooth part), weights (D, C, K) and bias
+    (C, K) before the update, rows (B,): positions in the stack's rows.
+    """
+
+    def __init__(self, step: int) -> None:
+        self.step = step
+        self._parts: dict[str, list[np.ndarray[Any, Any]]] = {}
+
+    def add(self, **arrays: np.ndarray[Any, Any]) -> None:
+        """Append rows to the named arrays."""
+        for name, array in arrays.items():
+            self._parts.setdefault(name, []).append(np.array(array))
+
+    @property
+    def arrays(self) -> dict[str, np.ndarray[Any, Any]]:
+        """The arrays, whole."""
+        return {name: np.concatenate(parts) for name, parts in self._parts.items()}

@@ -12,17 +12,16 @@ from typing import Any
 
 import numpy as np
 
-from trainer.solvers.solver import SolverStack
 from trainer.train.outcomes import Outcome
-from trainer.train.stack import PARAMETERS, Records, Snapshot, Stack
-from trainer.train.state import State
+from trainer.train.protocol import AnyStack
+from trainer.train.state import PARAMETERS, AnyState
+from trainer.train.step_record import Records, Snapshot
 
 Array = Any
 Numbers = np.ndarray[Any, np.dtype[np.float64]]
 Indices = np.ndarray[Any, np.dtype[np.int64]]
 Flags = np.ndarray[Any, np.dtype[np.bool_]]
-Evaluate = Callable[[State], dict[str, Numbers]]
-AnyStack = Stack | SolverStack
+Evaluate = Callable[[AnyState], dict[str, Numbers]]
 _CROWDED = 0.75  # of a stack's width: with fewer columns alive the others leave it
 
 
@@ -105,13 +104,13 @@ class Training:
     """
 
     stack: AnyStack
-    state: State
+    state: AnyState
 
     def __init__(
         self,
         count: int,
         make: Callable[[Indices], AnyStack],
-        start: Callable[[AnyStack], State],
+        start: Callable[[AnyStack], AnyState],
         evaluator: Callable[[AnyStack], Evaluate],
         every: Callable[[AnyStack], int],
         restore: Flags | None = None,
@@ -275,9 +274,12 @@ class Training:
         self.columns = self.columns[keep]
         self._recent = [losses[:, keep] for losses in self._recent]
         where = self._placed(keep)
-        self._move(lambda array: self._xp.take(array, where, axis=-1))
-        self.state.live = live[keep]
-        self.state.numbers = {n: value[keep] for n, value in self.state.numbers.items()}
+
+        def pick(array: Array) -> Array:
+            return self._xp.take(array, where, axis=-1)
+
+        self.state = self.state.take(keep, pick)
+        self._best = {name: pick(array) for name, array in self._best.items()}
         if self.open:
             self.stack = self.stack.take(keep)
             self._evaluate = self._evaluator(self.stack)

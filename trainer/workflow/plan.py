@@ -15,16 +15,15 @@ import numpy as np
 
 from trainer import device as devices
 from trainer.config import Spec
-from trainer.config.schema.optimizer import Solver
-from trainer.solvers.hessians import hessian_bytes
-from trainer.solvers.solver import SolverStack
-from trainer.sweep.build import build, initial_state, steps_per_unit
+from trainer.device import Device
+from trainer.predict.init_weights import initial_weights
+from trainer.sweep.build import build, steps_per_unit
 from trainer.sweep.columns import Planned
 from trainer.sweep.sweep import SweepRun, set_up
 from trainer.text.numbers import counted
 from trainer.train.evaluate import Evaluator
-from trainer.train.stack import Stack
-from trainer.train.state import State
+from trainer.train.protocol import AnyStack
+from trainer.train.state import AnyState
 
 _RECORD = 44  # bytes of a row of the step log
 _EVALUATION = 1000  # bytes of a row of history.csv, as text and as the report reads it
@@ -97,20 +96,22 @@ def _cost(sweep: SweepRun, planned: Planned) -> Cost:
     device_rows = sweep.cache.of(planned.rows, spec)
     columns = build([column.spec for column in planned.columns], device_rows, sweep.log_every)
     stack = columns.stack()
-    state = initial_state(columns, stack)
+    encoder = device_rows.prepared.encoder
+    state = stack.start(*initial_weights(columns.specs, encoder, stack.shape))
     evaluator = Evaluator(stack, device_rows.held) if device_rows.held else None
     budget = columns.budget
     steps = int(budget.max())
-    iteration = _iteration(stack, state) if isinstance(stack, SolverStack) else None
-    seconds = iteration.seconds(steps) if iteration else steps * _step(stack, state)
+    step = _step(stack, state)
+    iteration = _iteration(stack, step) if columns.solver else None
+    seconds = iteration.seconds(steps) if iteration else steps * step
     evaluation = _seconds(lambda: evaluator.metrics(state)) if evaluator else 0.0
     every = spec.log.eval_every * steps_per_unit(spec, len(stack.rows))
-    if isinstance(spec.optimizer, Solver):
+    if columns.solver:
         every = steps  # one evaluation, at the end
     gradients = spec.log.gradients
     files = 0 if gradients == "none" else steps // gradients
     D, C, K = stack.shape
-    numbers = C * K * (2 * stack.batches.size + 2 * D + 1)  # error, dz, dJ/dW, W, b
+    numbers = C * K * (2 * stack.batch_rows + 2 * D + 1)  # error, dz, dJ/dW, W, b
     return Cost(
         steps=steps,
         epochs=-(-steps // stack.steps_per_epoch),
@@ -118,57 +119,35 @@ def _cost(sweep: SweepRun, planned: Planned) -> Cost:
         log=int((budget // sweep.log_every).sum()) * _RECORD,
         files=files,
         evaluations=int(np.ceil(budget / every).sum()),
-        file_bytes=files * (numbers * stack.dtype.itemsize + 8 * stack.batches.size),
+        file_bytes=files * (numbers * stack.dtype.itemsize + 8 * stack.batch_rows),
         iteration=iteration,
     )
 
 
-def _step(stack: Stack | SolverStack, state: State) -> float:
-    """Seconds of a step."""
-    stack.advance(state, 1)  # warms up: first calls pay for caches and threads
-    return _seconds(lambda: stack.advance(state, state.step + 1))
+def _step(stack: AnyStack, state: AnyState) -> float:
+    """Seconds of a step, or of a solver's pass over the rows."""
+    stack.rehearse(state)  # warms up: first calls pay for caches and threads
+    return _seconds(lambda: stack.rehearse(state))
 
 
-def _iteration(stack: SolverStack, state: State) -> Iteration:
-    """What an iteration takes: J and its gradient are computed, Hessians are not."""
-    device, w = stack.device, state.arrays["w"]
-    gradient = device.xp.empty_like(w)
-
-    def evaluate() -> None:
-        device.to_host(stack.objective.value(w, gradient, full=True))  # waits for the device
-
-    evaluate()  # warms up, as above
-    rows, start = _seconds(evaluate), stack.settings.method.hessian_from
-    if start is None or start >= stack.settings.max_iter.max():
+def _iteration(stack: AnyStack, rows: float) -> Iteration:
+    """What an iteration takes whose pass over the rows was timed; Hessians are not made."""
+    work = stack.hessian_work()
+    if work is None:
         return Iteration(rows)
-    hessians, K = stack.hessians, stack.shape[2]
-    sparse = bool(np.any(stack.settings.l1 > 0))
-    held = hessian_bytes(hessians.order, hessians.blocks, min(K, hessians.at_once()), sparse)
-    seconds = K * _operations(stack, sparse) * _seconds_an_operation(stack)
-    return Iteration(rows, seconds, start, held)
+    each = _seconds_an_operation(stack.device, len(stack.rows), work.parameters)
+    return Iteration(rows, work.operations * each, work.start, work.bytes)
 
 
-def _operations(stack: SolverStack, sparse: bool) -> float:
-    """Multiplications and additions of one column's Hessian and of solving with it.
-
-    With l1 a Hessian is of the weights that are not 0; it counts here as if none were.
-    """
-    N, h = len(stack.rows), stack.hessians
-    # a product a pair of outputs; with l1 it is one product of all that are coupled
-    each = h.blocks * h.order**2 if sparse else len(h.pairs()) * h.parameters**2
-    return 2 * N * each + h.blocks * 2 / 3 * h.order**3
-
-
-def _seconds_an_operation(stack: SolverStack) -> float:
+def _seconds_an_operation(device: Device, rows: int, width: int) -> float:
     """From one product of some rows, as Hessians are made of them."""
-    xp, P = stack.device.xp, stack.hessians.parameters
-    n = min(len(stack.rows), max(_PRODUCT // (2 * P**2), 1))
-    X, h = xp.ones((n, P)), xp.ones((n, 1))
+    xp, n = device.xp, min(rows, max(_PRODUCT // (2 * width**2), 1))
+    X, h = xp.ones((n, width)), xp.ones((n, 1))
 
     def multiply() -> None:
-        stack.device.to_host((X.T @ (X * h))[0])  # waits for the device
+        device.to_host((X.T @ (X * h))[0])  # waits for the device
 
-    return min(_seconds(multiply) for _ in range(3)) / (2 * n * P**2)  # the first warms up
+    return min(_seconds(multiply) for _ in range(3)) / (2 * n * width**2)  # the first warms up
 
 
 def _seconds(action: Callable[[], object]) -> float:

@@ -1,0 +1,199 @@
+"""Directions −H·g of smooth steps: L-BFGS, Newton's method, or a closed form.
+
+    exact    H = 1/(λ + l2) in the basis of `trainer.solvers.basis`: a squared loss is done in one
+    lbfgs    H from the last pairs of steps, upon H₀ = 1/(γ·λ + l2) in the same basis
+    newton   H the inverse of the Hessian, a batch of (P, P) a round
+
+With l1, L-BFGS is OWL-QN's (Andrew & Gao 2007); by second derivatives see
+`trainer.solvers.prox_newton`.
+
+Shapes: r directions of the basis, P = r + 1 with a bias, C outputs, K columns, m pairs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from trainer.solvers.hessians import Hessians
+from trainer.solvers.lbfgs import direct, dot
+from trainer.solvers.orthants import common_shift
+from trainer.solvers.problem import EPS, Problem
+from trainer.solvers.progress import SolverState
+
+Array = Any
+Numbers = np.ndarray[Any, np.dtype[np.float64]]
+Flags = np.ndarray[Any, np.dtype[np.bool_]]
+
+
+class Directions:
+    """The directions of K columns.
+
+    A state has the pairs: "s" and "y" (m, P, C, K), "rho" (m, K).
+    """
+
+    def __init__(self, problem: Problem, hessians: Hessians, pairs: int, free: Array) -> None:
+        """Say whose directions.
+
+        Args:
+            problem: the columns.
+            hessians: their second derivatives, for Newton's method.
+            pairs: m; 0 for none.
+            free: (P, C, K), overwritten by every direction.
+        """
+        self.problem, self.hessians, self.pairs, self._free = problem, hessians, pairs, free
+
+    # --- quasi-Newton ---
+
+    def remember(self, state: SolverState, moved: Flags, step: Array, gradient: Array) -> None:
+        """Write the pairs of this round, zeros for columns without one; and γ.
+
+        Args:
+            state: before the step.
+            moved: (K,) columns with a pair.
+            step: (P, C, K), overwritten.
+            gradient: (P, C, K) after it.
+        """
+        if not self.pairs:
+            return
+        device, a, problem = self.problem.device, state.arrays, self.problem
+        xp, slot = device.xp, state.step % self.pairs
+        mask = device.to_device(moved)
+        s, y, free = a["s"][slot], a["y"][slot], self._free
+        s[...] = y[...] = 0
+        xp.copyto(s, step, where=mask)
+        xp.subtract(gradient, a["g"], out=free)
+        xp.copyto(y, free, where=mask)
+        curved = step  # of the data term alone
+        xp.multiply(problem.l2, s, out=free)
+        free[problem.inner :] = 0
+        xp.subtract(y, free, out=curved)
+        xp.divide(curved, self._spectrum[:, None, None], out=free)
+        scaled = dot(xp, curved, free)
+        sy, sc, yy = dot(xp, s, y), dot(xp, s, curved), dot(xp, y, y)
+        found = device.to_host(xp.stack([sy, sc, scaled, dot(xp, s, s), yy]))  # device -> host
+        sy_, sc_, scaled_, ss_, yy_ = found
+        counts = moved & (sy_ > EPS * np.sqrt(ss_ * yy_))
+        rho = np.where(counts, 1 / np.where(counts, sy_, 1), 0.0)
+        gamma = np.where(counts & (sc_ > 0), scaled_ / np.where(sc_ > 0, sc_, 1), 0.0)
+        usable = np.isfinite(gamma) & (gamma > 0)
+        state.progress.gamma = np.where(usable, gamma, state.progress.gamma)
+        a["rho"][slot] = device.to_device(rho)
+
+    def quasi_newton(
+        self, state: SolverState, which: Flags, steepest: Array, free: Array, new: Array
+    ) -> None:
+        """−H·g of some columns by their last pairs and what the basis knows, into `new`.
+
+        Args:
+            state: the columns.
+            which: (K,).
+            steepest: (P, C, K) dJ/dw.
+            free: (P, C, K), overwritten.
+            new: (P, C, K).
+        """
+        problem, a, n = self.problem, state.arrays, state.progress
+        xp, device = problem.device.xp, problem.device
+        scale, found = self._scale(n.gamma), free
+        count = min(self.pairs, state.step - 1)
+        xp.copyto(found, steepest)
+        direct(xp, found, scale, a["s"], a["y"], a["rho"], state.step, count, self._free)
+        if problem.sparse:
+            found = self._aligned(found, steepest)
+            n.within[which] = True
+        if self.pairs:
+            down = device.to_host(dot(xp, found, steepest)) < 0  # device -> host
+            upward = device.to_device(which & ~down)
+            xp.multiply(steepest, -scale, out=self._free)
+            xp.copyto(found, self._free, where=upward)
+            a["rho"] *= ~upward
+        xp.copyto(new, found, where=device.to_device(which))
+
+    def plain(self, state: SolverState, which: Flags, steepest: Array) -> None:
+        """Give some columns −H₀·g of the largest curvature that the loss has; no pair counts."""
+        problem, a, n = self.problem, state.arrays, state.progress
+        xp, mask = problem.device.xp, problem.device.to_device(which)
+        scale = self._scale(np.full(problem.shape[2], problem.model.curvature))
+        xp.copyto(a["d"], -steepest * scale, where=mask)
+        a["rho"] *= ~mask
+        n.plain[which] = n.within[which] = True
+        n.length[which], n.tries[which] = 1, 0
+
+    @cached_property
+    def _spectrum(self) -> Array:
+        """(P,) λ of the weights, and 1 of the bias; nowhere 0."""
+        problem, xp = self.problem, self.problem.device.xp
+        spectrum = problem.basis.spectrum
+        # a closed form takes them as they are; a guess had better not go far along the least
+        guess = EPS if self.pairs else 0.0
+        least = guess * spectrum.max() if len(spectrum) else 0.0
+        spectrum = xp.maximum(spectrum, least + np.finfo(np.float64).tiny)
+        return xp.concatenate([spectrum, xp.ones(1)]) if problem.bias else spectrum
+
+    def _scale(self, gamma: Numbers) -> Array:
+        """H₀ (P, 1, K) = 1/(γ·λ + l2), of the bias 1/γ."""
+        problem = self.problem
+        curvature = self._spectrum[:, None] * problem.device.to_device(gamma)  # (P, K)
+        curvature[: problem.inner] += problem.l2
+        return (1 / curvature)[:, None, :]
+
+    def _aligned(self, new: Array, steepest: Array) -> Array:
+        """A direction that is downhill in every weight: elsewhere 0 (Andrew & Gao 2007, §3.2)."""
+        r = self.problem.inner
+        new[:r] = self.problem.device.xp.where(new[:r] * steepest[:r] < 0, new[:r], 0.0)
+        return new
+
+    # --- Newton's method ---
+
+    def newton(
+        self,
+        state: SolverState,
+        which: Flags,
+        steepest: Array,
+        new: Array,
+        should_stop: Callable[[], object],
+    ) -> None:
+        """−H⁻¹·g of some columns, a few at a time, into `new`; the rest as `quasi_newton`.
+
+        Raises:
+            Interrupted: `should_stop()`.
+        """
+        xp, w = self.problem.device.xp, state.arrays["w"]
+        for columns in self._groups(which):
+            part = xp.take(w, columns, axis=-1)  # (P, C, k)
+            g, l2 = xp.take(steepest, columns, axis=-1), xp.take(self.problem.l2, columns)
+            new[..., columns] = self.hessians.step(part, g, l2, should_stop)
+
+    def _groups(self, which: Flags) -> Iterator[Array]:
+        """Column numbers, as many at a time as Hessians have room for, on the device."""
+        every, size = np.flatnonzero(which), self.hessians.at_once()
+        for first in range(0, len(every), size):
+            yield self.problem.device.to_device(every[first : first + size])
+
+
+def fix_gauge(problem: Problem, w: Array, own: Flags, new: Array) -> None:
+    """Take out of directions `new` (P, C, K) what changes no output of softmax.
+
+    All biases, or all weights of a feature, may move alike (the gauge freedom of softmax). Only l2
+    tells such points apart, whose least they have where their sum is 0; with l1 it is some of them.
+
+    Args:
+        problem: the columns.
+        w: (P, C, K) where they are.
+        own: (K,) columns whose direction is a minimiser's, with l1.
+        new: (P, C, K).
+    """
+    if not problem.model.coupled:
+        return
+    xp, r, C = problem.device.xp, problem.inner, problem.outputs
+    if problem.bias:
+        new[r] -= new[r].sum(axis=0) / C
+    if not problem.sparse:
+        sums = xp.where(problem.l2 > 0, w[:r].sum(axis=1, keepdims=True), 0.0)
+        new[:r] -= (new[:r].sum(axis=1, keepdims=True) + sums) / C
+    elif own.any():
+        free = problem.device.to_device(own & (problem.host_l2 == 0))
+        new[:r] -= xp.where(free, common_shift(xp, w[:r] + new[:r], problem.l1), 0.0)

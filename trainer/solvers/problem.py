@@ -1,0 +1,140 @@
+"""What is to be minimised, for K columns: J = data term + l2/2·‖W‖² + l1·‖W‖₁.
+
+Parameters w (P, C, K) are the weights in the coordinates of a basis, with the bias of the centred
+rows as one row more. The data term and its gradient are `trainer.solvers.objective`'s; here is all
+that needs no rows.
+
+Shapes: D features, r directions of the basis, P = r + 1 with a bias, C outputs, K columns.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from trainer.device import Device
+from trainer.model import Model
+from trainer.solvers.basis import Basis
+from trainer.solvers.orthants import common_shift, pseudo_gradient
+
+Array = Any
+Numbers = np.ndarray[Any, np.dtype[np.float64]]
+EPS = float(np.finfo(np.float64).eps)
+FLAT = 16 * EPS  # of |J|: differences below it are rounding
+
+
+@dataclass(frozen=True, eq=False)
+class Problem:
+    """K columns on the same rows.
+
+    Attributes:
+        device: where the arrays are.
+        model: the row of the model table.
+        basis: the coordinates of w.
+        outputs: C.
+        bias: whether there is one.
+        host_l2, host_l1: (K,) of the penalties, on the host.
+    """
+
+    device: Device
+    model: Model
+    basis: Basis
+    outputs: int
+    bias: bool
+    host_l2: Numbers
+    host_l1: Numbers
+
+    def take(self, columns: Any) -> Problem:
+        """The problem of some of the columns."""
+        l2, l1 = self.host_l2[columns], self.host_l1[columns]
+        return replace(self, host_l2=l2, host_l1=l1)
+
+    @cached_property
+    def features(self) -> int:
+        """D."""
+        return len(self.basis.mean)
+
+    @cached_property
+    def inner(self) -> int:
+        """The number of weights an output, r."""
+        return len(self.basis.spectrum)
+
+    @cached_property
+    def shape(self) -> tuple[int, int, int]:
+        """P, C, K."""
+        return self.inner + self.bias, self.outputs, len(self.host_l2)
+
+    @cached_property
+    def l2(self) -> Array:
+        """(K,) on the device."""
+        return self.device.to_device(self.host_l2)
+
+    @cached_property
+    def l1(self) -> Array:
+        """(K,) on the device."""
+        return self.device.to_device(self.host_l1)
+
+    @cached_property
+    def sparse(self) -> bool:
+        """Whether any column has l1."""
+        return bool(np.any(self.host_l1 > 0))
+
+    # --- penalties and slopes ---
+
+    def penalty(self, w: Array) -> Array:
+        """l2/2·‖W‖² + l1·‖W‖₁ (K,)."""
+        inner = w[: self.inner]
+        squares = self.device.xp.einsum("pck,pck->k", inner, inner)
+        return 0.5 * self.l2 * squares + self.l1_norm(w)
+
+    def l1_norm(self, w: Array) -> Array | float:
+        """l1·‖W‖₁ (K,)."""
+        if not self.sparse:
+            return 0.0
+        return self.l1 * self.device.xp.absolute(w[: self.inner]).sum(axis=(0, 1))
+
+    def steepest(self, w: Array, gradient: Array) -> Array:
+        """dJ/dw (P, C, K) from the gradient of J without l1; with it the least subgradient."""
+        if not self.sparse:
+            return gradient
+        xp, r = self.device.xp, self.inner
+        weights = pseudo_gradient(xp, w[:r], gradient[:r], self.l1)
+        return xp.concatenate([weights, gradient[r:]])
+
+    def largest(self, w: Array, gradient: Array) -> Array:
+        """(K,) max |dJ/dW| and |dJ/db| of the features as they are, with l1 of the subgradient."""
+        xp, r = self.device.xp, self.inner
+        outer = self.basis.weights(xp, gradient[:r])  # (D, C, K)
+        if self.bias:  # of the rows before they were centred
+            outer += self.basis.mean[:, None, None] * gradient[r]
+        if self.sparse:
+            outer = pseudo_gradient(xp, w[:r], outer, self.l1)
+        largest = xp.absolute(outer).max(axis=(0, 1))
+        return xp.maximum(largest, xp.absolute(gradient[r]).max(axis=0)) if self.bias else largest
+
+    # --- to the features as they are, and back ---
+
+    def parameters(self, weights: Array, bias: Array) -> Array:
+        """The w (P, C, K) of weights (D, C, K) and bias (C, K) of the host."""
+        xp, device, r = self.device.xp, self.device, self.inner
+        given = device.to_device(weights, np.float64)
+        w = xp.zeros(self.shape)
+        w[:r] = self.basis.inner(xp, given)
+        if self.bias:
+            w[r] = device.to_device(bias, np.float64)
+            w[r] += self.basis.shift(xp, given)
+        if self.model.coupled:  # moved alike they change no output, but cost scores their digits
+            shift = common_shift(xp, w[:r], self.l1)
+            w[:r] -= xp.where((self.l2 > 0) & (self.l1 > 0), 0.0, shift)
+            w[r:] -= w[r:].sum(axis=1, keepdims=True) / self.outputs
+        return w
+
+    def weights_and_bias(self, w: Array) -> tuple[Array, Array]:
+        """The weights (D, C, K) and bias (C, K) of the features as they are."""
+        xp, r = self.device.xp, self.inner
+        weights = self.basis.weights(xp, w[:r])
+        bias = w[r] - self.basis.shift(xp, weights) if self.bias else xp.zeros(self.shape[1:])
+        return weights, bias

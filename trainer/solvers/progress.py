@@ -1,0 +1,94 @@
+"""What a solver keeps of each column, a number or a flag each: (K,) arrays on the host."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from trainer.train.state import State
+
+Numbers = np.ndarray[Any, np.dtype[np.float64]]
+Flags = np.ndarray[Any, np.dtype[np.bool_]]
+FACTS = ("iterations", "evaluations", "gradient_max", "gap")
+"""The fields that a run tells of each column."""
+
+
+@dataclass
+class Progress:
+    """How far K columns are; every field is (K,).
+
+    Attributes:
+        value: J of the point.
+        data: the data term of it, with class weights.
+        loss: the same without, as it is logged.
+        gradient_max: max |dJ/dW|, the bias included; with l1 of the subgradient of least norm.
+        gap: a bound of J − J*; NaN without one.
+        iterations: points taken after the first.
+        evaluations: points tried.
+        length: of the step that is tried.
+        used: of the step taken last.
+        tries: of the step so far.
+        stalled: iterations in a row without a decrease of J or of the gradient.
+        smallest: the least ‖dJ/dw‖ so far.
+        gamma: γ of H₀, the data term's curvature beside the basis's λ.
+        within: with l1, whether the step must stay within its orthant.
+        plain: whether the step is one against the slope.
+        lost: whether no step decreases J, or the first point is not finite.
+        at_zeros: whether the first point has zeros alone.
+    """
+
+    value: Numbers
+    data: Numbers
+    loss: Numbers
+    gradient_max: Numbers
+    gap: Numbers
+    iterations: Numbers
+    evaluations: Numbers
+    length: Numbers
+    used: Numbers
+    tries: Numbers
+    stalled: Numbers
+    smallest: Numbers
+    gamma: Numbers
+    within: Flags
+    plain: Flags
+    lost: Flags
+    at_zeros: Flags
+
+
+SolverState = State[Progress]
+
+
+def at_start(columns: int, curvature: float, at_zeros: Flags) -> Progress:
+    """Progress before the first evaluation.
+
+    Args:
+        columns: K.
+        curvature: the largest second derivative of the loss by z.
+        at_zeros: as `Progress.at_zeros`.
+    """
+
+    def each(value: float) -> Numbers:
+        return np.full(columns, value)
+
+    return Progress(
+        value=each(np.inf),
+        data=each(np.nan),
+        loss=each(np.nan),
+        gradient_max=each(np.inf),
+        gap=each(np.nan),
+        iterations=each(0.0),
+        evaluations=each(0.0),
+        length=each(0.0),
+        used=each(0.0),
+        tries=each(0.0),
+        stalled=each(0.0),
+        smallest=each(np.inf),
+        gamma=each(curvature),
+        within=np.ones(columns, bool),
+        plain=np.zeros(columns, bool),
+        lost=np.zeros(columns, bool),
+        at_zeros=at_zeros,
+    )

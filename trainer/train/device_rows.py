@@ -1,0 +1,96 @@
+"""The rows of one part of the data on a device, for any number of stacks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass, field, replace
+from typing import Any, TypeVar, cast
+
+import numpy as np
+
+from trainer.data.class_weights import row_weights
+from trainer.data.prepared import Prepared
+from trainer.device import Device
+from trainer.train.batches import RowSet
+from trainer.train.evaluate import HeldOut
+
+Numbers = np.ndarray[Any, np.dtype[np.float64]]
+Made = TypeVar("Made")
+
+
+@dataclass(frozen=True)
+class DeviceRows:
+    """The rows of one part on a device, for any number of stacks to be trained and scored on.
+
+    Attributes:
+        device: where they are.
+        prepared: the same on the host.
+        s: (N,) raw row weights of the objective (the `weight` column times class weights).
+        rows: the training rows.
+        held: val, or None.
+    """
+
+    device: Device
+    prepared: Prepared
+    s: Numbers
+    rows: RowSet
+    held: HeldOut | None
+    _made: dict[Hashable, object] = field(default_factory=dict, compare=False, repr=False)
+
+    def once(self, key: Hashable, make: Callable[[], Made]) -> Made:
+        """What `make` makes of these rows, made at the first call with this key, kept with them."""
+        if key not in self._made:
+            self._made[key] = make()
+        return cast(Made, self._made[key])
+
+    def weighted(self, class_weight: Any) -> DeviceRows:
+        """The same rows with other class weights; X is shared.
+
+        Raises:
+            DataError: class weights that do not fit the labels.
+        """
+        s = raw_weights(self.prepared, class_weight)
+        rows = self.rows.weighted(self.device, shares(s))
+        return replace(self, s=s, rows=rows, _made={})
+
+    @property
+    def outputs(self) -> int:
+        """C."""
+        return len(self.prepared.encoder.outputs)
+
+    @property
+    def bytes(self) -> int:
+        """Of X, by far the most of it."""
+        parts = (self.rows, self.held.rows if self.held else None)
+        return sum(part.X.nbytes for part in parts if part is not None)
+
+
+def put_on_device(prepared: Prepared, class_weight: Any, device: Device) -> DeviceRows:
+    """Put the rows of one part on a device.
+
+    Raises:
+        DataError: class weights that do not fit the labels.
+    """
+    train, encoder = prepared.train, prepared.encoder
+    s = raw_weights(prepared, class_weight)
+    outputs = len(encoder.outputs)
+    rows = RowSet(device, train.X, train.y, shares(s), shares(train.weight), outputs)
+    held = HeldOut(device, prepared.val, encoder.target_scale) if prepared.val is not None else None
+    return DeviceRows(device, prepared, s, rows, held)
+
+
+def raw_weights(prepared: Prepared, class_weight: Any) -> Numbers:
+    """(N,) raw weights of the training rows in the objective.
+
+    Raises:
+        DataError: class weights that do not fit the labels.
+    """
+    train = prepared.train
+    return row_weights(train.y, train.weight, class_weight, prepared.encoder.classes)
+
+
+def shares(weights: Numbers) -> Numbers:
+    """(N,) weights that sum to 1; of a sum past float64, which `build` refuses, zeros or NaN."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        found: Numbers = weights / weights.sum()
+    return found

@@ -12,7 +12,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from trainer.errors import UserError
-from trainer.runs.writer import RunFolder
+from trainer.runs.reader import RunReader
+from trainer.runs.writer import write_page
 from trainer.text.atomic import write_atomic
 from trainer.text.paths import named_file
 
@@ -35,7 +36,7 @@ def write_report(folder: str | os.PathLike[str]) -> Path:
     from trainer.report.page import run_page
     from trainer.report.run_data import read_run_data
 
-    return RunFolder.open(folder).write_report(run_page(read_run_data(folder)))
+    return write_page(RunReader(folder).path, run_page(read_run_data(folder)))
 
 
 def write_compare(folders: Sequence[str | os.PathLike[str]], out: str | os.PathLike[str]) -> Path:

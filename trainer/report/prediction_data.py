@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from trainer.errors import RunFolderError
 from trainer.predict.fitted_model import FittedModel
 from trainer.report.run_data import RunData
-from trainer.runs.writer import PREDICTIONS
+from trainer.runs.names import PREDICTIONS
 from trainer.text.labels import label_text
 from trainer.text.numbers import text
 

@@ -15,8 +15,9 @@ from trainer.config.yaml.read import read_yaml
 from trainer.errors import RunFolderError
 from trainer.predict.fitted_model import FittedModel
 from trainer.report.unfinished import last_values, rows_so_far, settings_of
+from trainer.runs.names import CONFIG, HISTORY, PREDICTIONS, STEPS
+from trainer.runs.reader import RunReader
 from trainer.runs.step_log import SCHEMA
-from trainer.runs.writer import HISTORY, PREDICTIONS, STEPS, RunFolder
 from trainer.text.numbers import METRICS, text
 
 T = TypeVar("T")
@@ -62,7 +63,7 @@ class RunData:
     @cached_property
     def config(self) -> Mapping[str, Any]:
         """config.yaml as plain values; empty if it is none."""
-        value = read_yaml(self.config_text, "config.yaml", str(self.folder)).value
+        value = read_yaml(self.config_text, CONFIG, str(self.folder)).value
         return value if isinstance(value, Mapping) else {}
 
     @property
@@ -152,7 +153,7 @@ def read_run_data(folder: str | os.PathLike[str]) -> RunData:
     Raises:
         RunFolderError: there is no such folder, or it is no run folder.
     """
-    files = RunFolder.open(folder)
+    files = RunReader(folder)
     manifest = files.manifest()
     unread: list[str] = []
 
@@ -195,7 +196,7 @@ def read_run_data(folder: str | os.PathLike[str]) -> RunData:
         groups=read(files.groups, []),
         results=results,
         predictions=_with_rows(read(predictions, None)),
-        model=read(files.model, None),
+        model=read(lambda: FittedModel.load(files.path), None),
         weights=read(files.weights, {}),
         unread=tuple(unread),
     )

@@ -10,7 +10,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from trainer.errors import UserError
-from trainer.runs.writer import CONFIG
+from trainer.runs.names import CONFIG
 
 
 def last_values(history: pa.Table, name: str) -> dict[int, float]:

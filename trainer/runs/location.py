@@ -9,6 +9,7 @@ from datetime import datetime
 from pathlib import Path
 
 from trainer.errors import DiskError, RunFolderError
+from trainer.runs.names import MANIFEST
 from trainer.text.atomic import disk_error
 
 
@@ -101,15 +102,15 @@ def _no_folder(path: Path, error: OSError) -> Exception:
     return DiskError(f"{disk_error(path, error)} (--out DIR says where)")
 
 
-def why_no_run_folder(path: Path, mark: str) -> str:
+def why_no_run_folder(path: Path) -> str:
     """What is at `path` instead of a run folder, and what would be right, if it can be told."""
     if not os.path.exists(path):
         near = next(p for p in path.parents if os.path.exists(p))
         return f"no such folder; {near} is there"
     if not os.path.isdir(path):
-        inside = os.path.isfile(path.parent / mark)
+        inside = os.path.isfile(path.parent / MANIFEST)
         return "a file" + (f"; its run folder is {path.parent}" if inside else ", no run folder")
-    runs = [p.parent for depth in ("*", "*/*") for p in path.glob(f"{depth}/{mark}")]
+    runs = [p.parent for depth in ("*", "*/*") for p in path.glob(f"{depth}/{MANIFEST}")]
     newest = max(runs, key=lambda p: p.stat().st_mtime, default=None)
-    what = f"not a run folder: it has no {mark}"
+    what = f"not a run folder: it has no {MANIFEST}"
     return what + (f"; the newest one under it is {newest}" if newest else "")

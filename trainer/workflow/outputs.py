@@ -10,16 +10,8 @@ import numpy as np
 
 from trainer.console.terminal import Terminal
 from trainer.predict.tables import prediction_table, row_scores, score, stacked
-from trainer.runs.writer import (
-    BEST,
-    GROUPS,
-    MANIFEST,
-    PREDICTIONS,
-    REPEATS,
-    RESULTS,
-    WEIGHTS,
-    RunFolder,
-)
+from trainer.runs.names import BEST, GROUPS, MANIFEST, PREDICTIONS, REPEATS, RESULTS, WEIGHTS
+from trainer.runs.writer import RunWriter
 from trainer.sweep.refit import TrialModel, first_models, refit_models, refit_of
 from trainer.sweep.results import trial_results
 from trainer.sweep.scheduler import Scheduler
@@ -41,7 +33,7 @@ _BLOWN_UP = 10  # times the first batch's loss, which is one batch's and so may 
 
 
 def write_outputs(
-    folder: RunFolder,
+    folder: RunWriter,
     sweep: SweepRun,
     scheduler: Scheduler,
     terminal: Terminal,
@@ -88,7 +80,7 @@ def write_outputs(
     return "interrupted" if interrupted else "finished"
 
 
-def _write_solvers(folder: RunFolder, sweep: SweepRun) -> None:
+def _write_solvers(folder: RunWriter, sweep: SweepRun) -> None:
     """Say in the manifest which solvers there were and why, and for how many columns."""
     counts: Counter[tuple[str, str]] = Counter()
     for planned, facts in zip(sweep.jobs.planned, sweep.jobs.facts, strict=True):
@@ -129,7 +121,7 @@ def _refit(chosen: Chosen, model: TrialModel | None) -> dict[str, Any] | None:
 
 
 def _end_without_model(
-    folder: RunFolder, sweep: SweepRun, ranked: Sequence[TrialResult], terminal: Terminal
+    folder: RunWriter, sweep: SweepRun, ranked: Sequence[TrialResult], terminal: Terminal
 ) -> str:
     """Say why no trial has a model; return the status of the run."""
     if any(trial.status == "interrupted" for trial in ranked):
@@ -146,7 +138,7 @@ def _end_without_model(
     return status
 
 
-def _write_all_weights(folder: RunFolder, sweep: SweepRun) -> None:
+def _write_all_weights(folder: RunWriter, sweep: SweepRun) -> None:
     """The weights of every column that has trained."""
     there = [m for m in sweep.jobs.members if m.training.result.weights is not None]
     weights = [np.asarray(member.training.result.weights) for member in there]
@@ -161,7 +153,7 @@ def _write_all_weights(folder: RunFolder, sweep: SweepRun) -> None:
     )
 
 
-def _write_model(folder: RunFolder, model: TrialModel) -> None:
+def _write_model(folder: RunWriter, model: TrialModel) -> None:
     """Write a model and its predictions on val and test."""
     with folder.spared("model"):
         model.fitted.save(folder.path)
@@ -181,7 +173,7 @@ def _test_metrics(model: TrialModel) -> dict[str, float]:
     return found
 
 
-def _warn(folder: RunFolder, sweep: SweepRun, best: TrialResult, terminal: Terminal) -> None:
+def _warn(folder: RunWriter, sweep: SweepRun, best: TrialResult, terminal: Terminal) -> None:
     """Say where the chosen trial's training loss went up."""
     first, last = _first_losses(sweep, best.number), best.metrics.get("train_loss", np.nan)
     if last > _BLOWN_UP * max(first, default=np.inf):

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from trainer.console.progress import Progress, SweepProgress
-from trainer.runs.writer import RunFolder
+from trainer.runs.writer import RunWriter
 from trainer.sweep.scheduler import Scheduler
 from trainer.sweep.sweep import SweepRun
 from trainer.train.training import Evaluation, Indices, Stretch
@@ -44,7 +44,7 @@ class Recorder(NullObserver):
     """Writes down what happens while stacks train."""
 
     def __init__(
-        self, sweep: SweepRun, folder: RunFolder, should_stop: Callable[[], int | None]
+        self, sweep: SweepRun, folder: RunWriter, should_stop: Callable[[], int | None]
     ) -> None:
         super().__init__(should_stop)
         self.jobs, self.folder, self.every = sweep.jobs, folder, sweep.log_every
@@ -84,7 +84,7 @@ class RunRecorder(Recorder):
     def __init__(
         self,
         sweep: SweepRun,
-        folder: RunFolder,
+        folder: RunWriter,
         should_stop: Callable[[], int | None],
         progress: Progress,
     ) -> None:
@@ -119,7 +119,7 @@ class SweepRecorder(Recorder):
     def __init__(
         self,
         sweep: SweepRun,
-        folder: RunFolder,
+        folder: RunWriter,
         should_stop: Callable[[], int | None],
         progress: SweepProgress,
     ) -> None:

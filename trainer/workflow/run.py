@@ -90,8 +90,7 @@ def as_spec(spec: SpecLike, data: Mapping[str, Any] | None = None) -> Spec:
         return load_spec(spec)  # which says what is wrong with it
     held = {name: "arrays" if name in data else "none" for name in ("val", "test")}
     named = load_spec({**spec, "data": {**block, "train": "arrays", **held}})
-    named._source_text = text
-    return named
+    return named.with_source_text(text)
 
 
 def _carry_out(

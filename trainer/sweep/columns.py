@@ -2,53 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
 import numpy as np
 
-from trainer.config import Spec
-from trainer.config.schema.spec import Trial
-from trainer.data import Prepared, Source, prepare_refit, prepare_split, read
+from trainer.config.schema.spec import Spec, Trial
+from trainer.data import Source, prepare_refit, prepare_split, read
 from trainer.data.splits.holdout import hold_out
 from trainer.data.splits.repeats import row_splits
 from trainer.device import Device
 from trainer.sweep.build import DeviceRows, largest_l1, minimized, put_on_device, stack_key
+from trainer.sweep.planned import Column, Planned, RowsOf
 from trainer.sweep.stopping import EarlyStopper
-
-Numbers = np.ndarray[Any, np.dtype[np.float64]]
-
-
-@dataclass(frozen=True)
-class Column:
-    """One (trial, repeat), with the spec that a plain run of it would have."""
-
-    trial: int
-    repeat: int
-    spec: Spec
-
-
-@dataclass(frozen=True, eq=False)
-class RowsOf:
-    """The rows of one part: what they are called, and how to get them."""
-
-    key: Hashable
-    prepare: Callable[[], Prepared]
-
-
-@dataclass(frozen=True)
-class Planned:
-    """One stack to be: its rows, and its columns, which differ only in numbers."""
-
-    rows: RowsOf
-    columns: list[Column]
-
-    @property
-    def spec(self) -> Spec:
-        """The first column's, for what all have in common."""
-        return self.columns[0].spec
 
 
 @dataclass
@@ -179,12 +147,6 @@ def stacks_of(columns: Sequence[tuple[RowsOf, Column]]) -> list[Planned]:
         key = rows.key, stack_key(column.spec)
         groups.setdefault(key, Planned(rows, [])).columns.append(column)
     return list(groups.values())
-
-
-def cut(planned: Planned, pieces: int) -> list[Planned]:
-    """A stack in so many pieces, as equal as can be: neighbours take about as long, so by turns."""
-    row_splits = [planned.columns[first::pieces] for first in range(pieces)]
-    return [replace(planned, columns=columns) for columns in row_splits if columns]
 
 
 def early_stopping(specs: Sequence[Spec]) -> EarlyStopper:

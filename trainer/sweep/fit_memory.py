@@ -16,7 +16,7 @@ from trainer.optim.first_order import OPTIMIZERS
 from trainer.solvers.choose import Size, choose_method
 from trainer.solvers.solver import solver_bytes
 from trainer.sweep.build import DeviceRows
-from trainer.sweep.columns import Planned, cut
+from trainer.sweep.planned import Planned, cut
 from trainer.sweep.threads import cores
 from trainer.train.stack import stack_bytes
 

@@ -10,21 +10,22 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
 from trainer.sweep.stopping import EarlyStopper, Halving, Rung
 from trainer.sweep.threads import Threads
-from trainer.train.training import Evaluation, Stretch, Training
+
+if TYPE_CHECKING:
+    from trainer.train.training import Evaluation, Stretch, Training
 
 Numbers = np.ndarray[Any, np.dtype[np.float64]]
 Indices = np.ndarray[Any, np.dtype[np.int64]]
 Flags = np.ndarray[Any, np.dtype[np.bool_]]
 
 
-@dataclass
-class Job:
+class Member(Protocol):
     """One stack of a sweep: its training, and which trial and repeat each column is, (K,) each."""
 
     training: Training
@@ -88,7 +89,7 @@ class Scheduler:
 
     def __init__(
         self,
-        members: Sequence[Job],
+        members: Sequence[Member],
         rules: Rules,
         observer: Observer,
         threads: Threads,

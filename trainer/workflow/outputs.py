@@ -83,9 +83,9 @@ def write_outputs(
 def _write_solvers(folder: RunWriter, sweep: SweepRun) -> None:
     """Say in the manifest which solvers there were and why, and for how many columns."""
     counts: Counter[tuple[str, str]] = Counter()
-    for planned, facts in zip(sweep.jobs.planned, sweep.jobs.facts, strict=True):
-        if facts is not None and facts.solver is not None:
-            counts[facts.solver] += len(planned.columns)
+    for job in sweep.jobs:
+        if job.facts is not None and job.facts.solver is not None:
+            counts[job.facts.solver] += len(job.planned.columns)
     if counts:
         told = [{"name": n, "reason": r, "columns": c} for (n, r), c in counts.items()]
         folder.update_manifest(solver=told)
@@ -140,7 +140,7 @@ def _end_without_model(
 
 def _write_all_weights(folder: RunWriter, sweep: SweepRun) -> None:
     """The weights of every column that has trained."""
-    there = [m for m in sweep.jobs.members if m.training.result.weights is not None]
+    there = [m for m in sweep.jobs if m.training.result.weights is not None]
     weights = [np.asarray(member.training.result.weights) for member in there]
     bias = [np.asarray(member.training.result.bias) for member in there]
     if len({array.shape[:2] for array in weights}) != 1:  # other features in other trials
@@ -187,6 +187,6 @@ def _warn(folder: RunWriter, sweep: SweepRun, best: TrialResult, terminal: Termi
 def _first_losses(sweep: SweepRun, trial: int) -> list[float]:
     return [
         loss
-        for member in sweep.jobs.members
+        for member in sweep.jobs
         for loss in member.training.result.first_loss[member.trial == trial].tolist()
     ]

@@ -18,8 +18,9 @@ from trainer.config import Spec
 from trainer.config.schema.optimizer import Solver
 from trainer.solvers.hessians import hessian_bytes
 from trainer.solvers.solver import SolverStack
-from trainer.sweep.build import build, initial_state, steps_per_unit
-from trainer.sweep.columns import Planned
+from trainer.sweep.build import initial_state, steps_per_unit
+from trainer.sweep.jobs import Job
+from trainer.sweep.planned import Planned
 from trainer.sweep.sweep import SweepRun, set_up
 from trainer.train.evaluate import Evaluator
 from trainer.train.stack import Stack
@@ -37,7 +38,7 @@ def plan(spec: Spec) -> str:
     device = devices.choose(spec.device)
     with device.enough_memory():
         sweep = set_up(spec, None, device)
-        costs = [_cost(sweep, one) for one in sweep.arrangement.stacks]
+        costs = [_cost(sweep, job) for job in sweep.jobs]
     stacks = sweep.arrangement.stacks
     columns = sum(len(one.columns) for one in stacks)
     most = "at most " if any(cost.iteration for cost in costs) else ""
@@ -90,12 +91,10 @@ class Cost:
     iteration: Iteration | None = None
 
 
-def _cost(sweep: SweepRun, planned: Planned) -> Cost:
+def _cost(sweep: SweepRun, job: Job) -> Cost:
     """Build a stack and time one step, or a solver's pass over the rows, and one evaluation."""
-    spec = planned.spec
-    device_rows = sweep.cache.of(planned.rows, spec)
-    columns = build([column.spec for column in planned.columns], device_rows, sweep.log_every)
-    stack = columns.stack()
+    spec, columns = job.planned.spec, job.build()
+    device_rows, stack = columns.device_rows, columns.stack()
     state = initial_state(columns, stack)
     evaluator = Evaluator(stack, device_rows.held) if device_rows.held else None
     budget = columns.budget

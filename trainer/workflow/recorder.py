@@ -4,20 +4,21 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from trainer.console.progress import Progress, SweepProgress
-from trainer.runs.writer import RunWriter
-from trainer.sweep.jobs import StackFacts
-from trainer.sweep.scheduler import Scheduler
-from trainer.sweep.sweep import SweepRun
-from trainer.train.training import Evaluation, Indices, Stretch
 from trainer.wording.closing import settings_text
 from trainer.workflow.result_tables import history_rows
 
-Numbers = np.ndarray[Any, np.dtype[np.float64]]
+if TYPE_CHECKING:
+    from trainer.runs.writer import RunWriter
+    from trainer.sweep.jobs import StackFacts
+    from trainer.sweep.scheduler import Scheduler
+    from trainer.sweep.sweep import SweepRun
+    from trainer.train.training import Evaluation, Indices, Stretch
+
 _TOP = 5
 
 

@@ -12,13 +12,13 @@ from pydantic import ValidationError
 from trainer.catalog import SOLVERS
 from trainer.config.checks.fault_messages import owners
 from trainer.config.checks.rules import broken_rules, metric_fault
-from trainer.config.checks.validate import fault_at, validate
+from trainer.config.checks.validate import validate
 from trainer.config.paths import absolute, inherit, make_paths_absolute
 from trainer.config.schema.optimizer import Solver
 from trainer.config.schema.spec import Expansion, Spec, Trial
 from trainer.config.sweep.grid import Grid, Settings
 from trainer.config.yaml.scalars import key_path
-from trainer.config.yaml.tree import Path, Place, Tree
+from trainer.config.yaml.tree import Path, Place, Tree, fault_at
 from trainer.config.yaml.variables import Missing, has_references, substitute
 from trainer.errors import Fault, SpecError
 from trainer.text.printable import show_value

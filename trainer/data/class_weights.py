@@ -1,4 +1,4 @@
-"""Raw weights of training rows: their own times those of their classes."""
+"""The weight of each training row: its own times that of its class."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""history.csv while a run goes on: a table that grows and can be read at every moment."""
+"""history.csv while a run goes on: a table that grows and is whole at every moment."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _SHARE = 20  # a long table is written anew less often: at most a twentieth of t
 
 
 class HistoryLog:
-    """The table of evaluations: its text in memory, the file written whole from time to time."""
+    """Writer of the table of evaluations: keeps its text, writes the file whole now and then."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -35,8 +35,8 @@ class HistoryLog:
     def append(self, rows: Sequence[Mapping[str, Any]]) -> None:
         """Add rows; without `start` the first of them says the columns.
 
-        They reach the file at most every two seconds, and with `flush`. A refusal of the disk on
-        the way is not raised and loses nothing: the next write tries again.
+        They reach the file at most every two seconds, and with `flush`. A write that the disk
+        refuses meanwhile is not raised and loses nothing: the next one tries again.
         """
         if not rows:
             return

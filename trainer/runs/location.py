@@ -1,4 +1,4 @@
-"""Where a run folder may be: a safe default, the user's own choice, and why a place will not do."""
+"""The place of a run folder: a safe default, the user's choice, and why a place cannot be one."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from trainer.text.atomic import disk_error
 
 
 def safe_name(name: str) -> str:
-    """One component of a path that any file system takes, as near to `name` as that can be.
+    """Return `name` as one component of a path that any file system takes.
 
     What cannot be printed, separates paths or is reserved on some system becomes `_`; so do a dot
     or space at the end and a name made of dots. At most 120 bytes.
@@ -26,7 +26,7 @@ def safe_name(name: str) -> str:
 
 
 def default_folder(name: str) -> Path:
-    """Make `runs/<name>/<date>-<time>` under the current folder; another's is never returned.
+    """Make a new folder `runs/<name>/<date>-<time>` under the current one; return its path.
 
     Raises:
         RunFolderError: a file is in the way.
@@ -51,7 +51,7 @@ def default_folder(name: str) -> Path:
 
 
 def named_folder(out: str | os.PathLike[str]) -> Path:
-    """Make the folder that the user named, or find it empty; an absolute path.
+    """Make the folder that the user named, or take it if it is empty; return its absolute path.
 
     Raises:
         RunFolderError: it is a file, not empty, or no folder can be called so.
@@ -103,7 +103,7 @@ def _no_folder(path: Path, error: OSError) -> Exception:
 
 
 def why_no_run_folder(path: Path) -> str:
-    """What is at `path` instead of a run folder, and what would be right, if it can be told."""
+    """Say what is at `path` instead of a run folder, and where one is nearby."""
     if not os.path.exists(path):
         near = next(p for p in path.parents if os.path.exists(p))
         return f"no such folder; {near} is there"

@@ -1,4 +1,4 @@
-"""manifest.json while a run goes on: what it is, how it stands, and how it ended."""
+"""manifest.json while a run goes on: what the run is, its status, and how it ended."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from trainer.text.atomic import utf8, write_atomic
 from trainer.text.csv_json import json_text
 
 RUNNING = "running"
-OVER = ("finished", "diverged")  # a run that has gone its way
+OVER = ("finished", "diverged")  # of a run that nothing cut short
 KILLED = "killed by a second signal before all was written"
 
 
@@ -45,21 +45,21 @@ class Manifest:
         write_atomic(self.path, utf8(json_text(self._fields)))
 
     def end(self, status: str, **fields: Any) -> None:
-        """Set the status, when it was reached and after how many seconds.
+        """Set the last status, with the time and the seconds since the start.
 
-        A full disk takes no new file: `failed` then stands in place of the status in the old one.
+        A full disk takes no new file: the old one then says `failed` in place of its status.
         """
         self._write_or_fail(**self._ending(status), **fields)
 
     def end_at_once(self) -> bool:
-        """Say `interrupted` of a run that is being killed; whether it had not ended by itself."""
+        """Set `interrupted` in a run that is being killed; return whether it had not ended yet."""
         killed = self._fields.get("status") == RUNNING
         told = self._ending("interrupted") | {"reason": KILLED} if killed else {}
         self._write_or_fail(**told)  # also an end that was about to be written
         return killed
 
     def fail(self, reason: str) -> None:
-        """Say `failed` of a run that had gone its way; another keeps its status."""
+        """Set `failed` in place of finished or diverged; another status stays."""
         if self._fields["status"] in OVER:
             with contextlib.suppress(DiskError):
                 self._write_or_fail(status="failed", reason=reason)
@@ -76,7 +76,7 @@ class Manifest:
         return {"status": status, "ended": _now(), "seconds": seconds}
 
     def _fail_in_place(self) -> None:
-        """Write `failed` over the status: it is no longer, so a full disk takes it."""
+        """Write `failed` over the status within the file: no longer than it, so it always fits."""
         with contextlib.suppress(OSError), self.path.open("r+b") as file:
             text = file.read()
             for status in (RUNNING, *OVER):

@@ -1,4 +1,4 @@
-"""A run folder as it is read: at any time, of a run that goes on as of one that is over."""
+"""Reading a run folder at any time, while its run goes on as after its end."""
 
 from __future__ import annotations
 
@@ -36,9 +36,9 @@ _HISTORY_TYPES = dict.fromkeys(HISTORY_KEYS, pa.int32()) | {"step": pa.int64()}
 
 
 class RunReader:
-    """Reads one run folder, file by file, anew at each question.
+    """Reader of one run folder: each method reads one file anew.
 
-    Every method raises RunFolderError, in one line, where its file is not there or cannot be read.
+    Every method raises RunFolderError, in one line, if its file is not there or cannot be read.
 
     Attributes:
         path: of the folder, absolute.
@@ -56,17 +56,19 @@ class RunReader:
         self.manifest()
 
     def manifest(self) -> dict[str, Any]:
-        """manifest.json; it always has a `status`."""
+        """Read manifest.json; it always has a `status`."""
         record = self._read_json(MANIFEST)
         self._check(isinstance(record.get("status"), str), MANIFEST, "it has no status")
         return record
 
     def config(self) -> str:
-        """config.yaml, the text of the resolved spec."""
+        """Read config.yaml, the text of the resolved spec."""
         return self._read_text(CONFIG)
 
     def steps(self, trial: int | None = None) -> pa.Table:
-        """The log of steps, `step_log.SCHEMA`: from Parquet, or the stream up to its last batch.
+        """Read the log of steps, with the columns of `step_log.SCHEMA`.
+
+        It is steps.parquet of a run that is over, else the stream up to its last whole batch.
 
         Args:
             trial: the rows of this one alone; all by default.
@@ -76,7 +78,11 @@ class RunReader:
         return step_log.read_stream(self._present(STEPS_STREAM), trial)
 
     def history(self) -> pa.Table:
-        """history.csv: trial, repeat, epoch i32, step i64, metrics f64; an empty cell is null."""
+        """Read history.csv; an empty cell is null.
+
+        Returns:
+            A table of trial, repeat, epoch (int32), step (int64) and metrics (float64).
+        """
         from pyarrow import csv
 
         text = self._read_text(HISTORY)
@@ -90,19 +96,19 @@ class RunReader:
             raise self._unreadable(HISTORY, error) from error
 
     def trials(self) -> list[dict[str, Any]]:
-        """trials.csv, a dict per trial; an empty cell is None."""
+        """Read trials.csv, a dict per trial; an empty cell is None."""
         return self._read_table(TRIALS)
 
     def repeats(self) -> list[dict[str, Any]]:
-        """repeats.csv, a dict per column; empty for a run without repeats."""
+        """Read repeats.csv, a dict per column of the stacks; empty for a run without repeats."""
         return self._read_table(REPEATS) if (self.path / REPEATS).exists() else []
 
     def groups(self) -> list[dict[str, Any]]:
-        """groups.csv, a dict per value of `select.per`; empty without them."""
+        """Read groups.csv, a dict per value of `select.per`; empty without them."""
         return self._read_table(GROUPS) if (self.path / GROUPS).exists() else []
 
     def results(self) -> dict[str, Any]:
-        """results.json: `metric`, `counts`, `best`, `runner_up`, `groups`."""
+        """Read results.json: `metric`, `counts`, `best`, `runner_up`, `groups`."""
         record = self._read_json(RESULTS)
         best = record.get("best") or {"metrics": {}}
         whole = isinstance(best, dict) and isinstance(best.get("metrics"), dict)
@@ -110,7 +116,7 @@ class RunReader:
         return record
 
     def weights(self) -> dict[str, npt.NDArray[Any]]:
-        """weights.safetensors: weights (D, C, K), bias (C, K), trial (K,), repeat (K,).
+        """Read weights.safetensors: weights (D, C, K), bias (C, K), trial (K,), repeat (K,).
 
         Empty where `log.weights: all` was not asked for.
         """
@@ -126,7 +132,7 @@ class RunReader:
         return arrays
 
     def predictions(self) -> pa.Table:
-        """predictions.parquet: the chosen model on val and test."""
+        """Read predictions.parquet, what the chosen model says of val and test."""
         return step_log.read_parquet(self._present(PREDICTIONS))
 
     def _read_table(self, name: str) -> list[dict[str, Any]]:

@@ -31,10 +31,11 @@ _LEFT = 8 << 20  # bytes of the disk that the log leaves to the tables, the mode
 
 
 class StepLog:
-    """Writes the stream: every `append` is one record batch, handed to the system whole.
+    """Writer of the stream: every `append` is one record batch, handed to the system whole.
 
     Attributes:
-        refusal: of the disk, after which nothing is written; None before.
+        path: of the file.
+        refusal: the disk's first DiskError, after which nothing is written; None before.
     """
 
     def __init__(self, path: Path) -> None:
@@ -105,7 +106,7 @@ class StepLog:
                 self._writer.close()
 
     def _leave_room(self, size: int) -> None:
-        """Refuse to take the last of a disk: what a run is for comes at its end."""
+        """Refuse to fill the disk: the tables and the model, which come last, need room."""
         if not hasattr(os, "statvfs"):  # Windows
             return
         disk = os.statvfs(self.path)

@@ -1,8 +1,7 @@
-"""A run folder as it is written, while its run goes on.
+"""Writing a run folder while its run goes on.
 
 Each file appears whole (`trainer.text.atomic`), except `run.log` and the stream of steps, which
-grow and can be read at every moment. Nothing in a folder refers to the folder's own place: it can
-be copied.
+grow and can be read at every moment. No file names the folder's own place: a folder can be copied.
 """
 
 from __future__ import annotations
@@ -51,14 +50,16 @@ from trainer.text.csv_json import csv_header, csv_lines, json_text
 
 
 class RunWriter:
-    """Writes one run folder, made by `create`; `RunReader` reads it, also in the meantime.
+    """Writer of one run folder, made by `create`; `RunReader` reads the folder at any time.
 
     Every method that writes raises DiskError when the disk refuses; what was written before stays
-    readable. What a run can do without is written within `spared`.
+    readable. A file that the run can do without is written in a `with folder.spared(...)` block:
+    its refusal is a warning then, and the run goes on.
 
     Attributes:
         path: of the folder, absolute.
-        tell: hears, in a line, what the run goes on without.
+        tell: function that takes a warning as a line of text; it is called once for each part
+            that the disk refused in a `spared` block. It does nothing until it is set.
     """
 
     def __init__(self, path: Path, manifest: Manifest, steps: StepLog) -> None:
@@ -107,10 +108,13 @@ class RunWriter:
 
     @contextlib.contextmanager
     def spared(self, part: str) -> Iterator[None]:
-        """Go on where the disk refuses what is written within: `close` then says `failed`.
+        """Turn a DiskError of the block into a warning, and the run's end into `failed`.
+
+        The run goes on after the block. The first refusal of each part goes to `tell`, and `close`
+        raises the first of all.
 
         Args:
-            part: names it; of each part the first refusal is told.
+            part: name of what the block writes.
         """
         try:
             yield
@@ -122,15 +126,15 @@ class RunWriter:
     # In the order of a run.
 
     def write_input(self, text: str | bytes) -> None:
-        """The file as the user wrote it (a text is written as UTF-8)."""
+        """Write input.yaml, the file as the user wrote it; a text becomes UTF-8."""
         write_atomic(self.path / INPUT, utf8(text))
 
     def write_config(self, text: str) -> None:
-        """The resolved spec as YAML: running it again gives the same run."""
+        """Write config.yaml, the resolved spec: running it again gives the same run."""
         write_atomic(self.path / CONFIG, utf8(text))
 
     def update_manifest(self, **fields: Any) -> None:
-        """Set these fields of the manifest and keep the others."""
+        """Set these fields of manifest.json and keep the others."""
         self._manifest.update(**fields)
 
     def log(self, text: str) -> None:
@@ -171,31 +175,31 @@ class RunWriter:
         self._history.append(rows)
 
     def flush(self) -> None:
-        """Write what waits of history.csv."""
+        """Write the rows that wait for history.csv."""
         self._history.flush()
 
     def write_trials(self, rows: Sequence[Mapping[str, Any]]) -> None:
-        """The table of trials, in the order given; columns in the order of appearance."""
+        """Write trials.csv, rows in the order given, columns in the order of appearance."""
         self._write_table(TRIALS, rows, TRIAL_KEYS)
 
     def write_repeats(self, rows: Sequence[Mapping[str, Any]]) -> None:
-        """The table of columns: those of a trial by repeat."""
+        """Write repeats.csv, a row a column of the stacks, by trial and repeat."""
         self._write_table(REPEATS, rows, REPEAT_KEYS)
 
     def write_groups(self, rows: Sequence[Mapping[str, Any]]) -> None:
-        """The winners by the values of `select.per`."""
+        """Write groups.csv, a row a winner by the values of `select.per`."""
         self._write_table(GROUPS, rows, GROUP_KEYS)
 
     def write_best(self, text: str) -> None:
-        """The chosen trial as a config."""
+        """Write best.yaml, the chosen trial as a config."""
         write_atomic(self.path / BEST, utf8(text))
 
     def write_results(self, results: Mapping[str, Any]) -> None:
-        """The outcome: `metric`, `counts`, `best`, `runner_up`, `groups`."""
+        """Write results.json: `metric`, `counts`, `best`, `runner_up`, `groups`."""
         write_atomic(self.path / RESULTS, utf8(json_text(results)))
 
     def write_predictions(self, table: pa.Table) -> None:
-        """The chosen model on val and test: `split, row, target, prediction, p_<class>`."""
+        """Write predictions.parquet: `split, row, target, prediction, p_<class>`."""
         import pyarrow.parquet as pq
 
         sink = pa.BufferOutputStream()
@@ -209,18 +213,18 @@ class RunWriter:
         trial: npt.NDArray[np.integer],
         repeat: npt.NDArray[np.integer],
     ) -> None:
-        """All columns: weights (D, C, K), bias (C, K), trial (K,), repeat (K,)."""
+        """Write weights.safetensors: weights (D, C, K), bias (C, K), trial (K,), repeat (K,)."""
         arrays = {"weights": weights, "bias": bias, "trial": trial, "repeat": repeat}
         _write_arrays(self.path / WEIGHTS, arrays)
 
     def write_gradients(
         self, step: int, arrays: Mapping[str, npt.NDArray[Any]], stack: int | None = None
     ) -> None:
-        """One step in full: error, dz (B, C, K), grad_weights, weights (D, C, K), bias, rows.
+        """Write one step in full, a file of its own in gradients/.
 
         Args:
             step: from 1.
-            arrays: by name.
+            arrays: error, dz (B, C, K), grad_weights, weights (D, C, K), bias (C, K), rows (B,).
             stack: from 0, where there are several.
         """
         name = GRADIENTS if stack is None else GRADIENTS_OF_STACK
@@ -232,15 +236,15 @@ class RunWriter:
         _write_arrays(path, arrays)
 
     def close(self, status: str, **fields: Any) -> None:
-        """End the run: what waits is written, and last of all its status in the manifest.
+        """End the run: write the rest of history.csv and of the steps, then the status.
 
-        Each part is tried although the disk may have refused the one before. A run is `finished`
-        only if all were written, also what was spared: else it is `failed`, with the first refusal
-        as its `reason`. That is raised once all is done.
+        Each file is tried although the disk may have refused the one before. A run is `finished`
+        only if every file was written, those of `spared` blocks too: else it is `failed`, with the
+        first refusal as its `reason`, and that is raised once all files have been tried.
 
         Args:
-            status: finished, diverged, interrupted or failed. The first two have gone their
-                way: their steps become Parquet. The others leave the stream.
+            status: finished, diverged, interrupted or failed. After the first two the steps
+                become Parquet; the others leave the stream.
             fields: more for the manifest.
         """
         refusal = next(iter(self._lost.values()), None)
@@ -260,11 +264,11 @@ class RunWriter:
             raise refusal
 
     def fail(self, refusal: DiskError) -> None:
-        """Say `failed` of a run that had gone its way: the disk refused what came after `close`."""
+        """Set `failed` in place of finished or diverged: the disk refused a file after `close`."""
         self._manifest.fail(str(refusal))
 
     def end_at_once(self) -> None:
-        """Say `interrupted`, and no more, in a run that is being killed and has not ended yet."""
+        """Set `interrupted` in a run that is being killed and has not ended; write nothing else."""
         if self._manifest.end_at_once():
             self.log(KILLED)
 

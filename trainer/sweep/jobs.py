@@ -1,4 +1,4 @@
-"""Stacks in training: each is built when its turn comes, and goes when it has ended."""
+"""The jobs of a sweep: one a stack, which is built when its turn comes."""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class TrialModel:
-    """A model that stands for a trial, and the rows it was trained on, with those held out."""
+    """The model of a trial, and its rows: those it was trained on and those held out."""
 
     fitted: FittedModel
     prepared: Prepared
@@ -32,7 +32,7 @@ class TrialModel:
 
 
 def refit_of(spec: Spec) -> str | None:
-    """The rows of the refit that a spec asks for, or None."""
+    """Return the rows that a spec wants its chosen trial trained on again, or None."""
     rows = spec.select.refit
     if rows == "auto":
         return "train" if spec.repeat is not None and spec.repeat.folds is not None else None
@@ -40,20 +40,20 @@ def refit_of(spec: Spec) -> str | None:
 
 
 def first_models(sweep: SweepRun, trials: Iterable[int]) -> dict[int, TrialModel]:
-    """The models of the first repeats of some trials."""
+    """Return the models of some trials, those of their first repeats."""
     return _models(sweep, sweep.jobs, {trial: trial for trial in trials}, None)
 
 
 def refit_models(
     sweep: SweepRun, specs: Mapping[int, Spec], rows: str, observer: Observer
 ) -> dict[int, TrialModel]:
-    """Train trials again on more rows, all at once.
+    """Train trials again on more rows, all of them in one stack or a few.
 
     Args:
         sweep: what they were chosen from.
         specs: of the refits, by trial.
         rows: "train" or "train+val".
-        observer: is told; its `should_stop` ends it.
+        observer: hears what happens; its `should_stop` ends the training.
 
     Returns:
         The models by trial; without those that an interruption or a divergence left without one.

@@ -1,4 +1,4 @@
-"""What came of a sweep: each trial with its columns."""
+"""The results of a sweep: each trial with what became of its columns."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def trial_results(sweep: SweepRun) -> list[TrialResult]:
-    """Every trial with its columns, in the order of the trials."""
+    """Return every trial with its columns, in the order of the trials."""
     columns: dict[int, list[ColumnResult]] = {}
     reached = np.zeros(len(sweep.trials), int)
     for job in sweep.jobs:

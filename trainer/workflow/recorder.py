@@ -1,4 +1,4 @@
-"""What is written down and shown while stacks train."""
+"""Recorders: they write down and show what happens while stacks train."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _TOP = 5
 
 
 class NullObserver:
-    """An observer that only ends: of a refit, which leaves nothing but its weights."""
+    """An observer that writes and shows nothing, for a refit: it only ends the training."""
 
     def __init__(self, should_stop: Callable[[], int | None]) -> None:
         self._asked = should_stop
@@ -43,7 +43,7 @@ class NullObserver:
 
 
 class Recorder(NullObserver):
-    """Writes down what happens while stacks train."""
+    """Observer that writes steps and evaluations into the run folder."""
 
     def __init__(
         self, sweep: SweepRun, folder: RunWriter, should_stop: Callable[[], int | None]
@@ -82,7 +82,7 @@ class Recorder(NullObserver):
 
 
 class RunRecorder(Recorder):
-    """Shows one column's steps."""
+    """Recorder that shows the progress of one column, step by step."""
 
     def __init__(
         self,
@@ -115,7 +115,7 @@ class RunRecorder(Recorder):
 
 
 class SweepRecorder(Recorder):
-    """Shows how far a sweep is, what has become of its trials, and the best so far."""
+    """Recorder that shows how far a sweep is, the statuses of its trials, and the best so far."""
 
     def __init__(
         self,

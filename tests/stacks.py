@@ -13,7 +13,7 @@ from trainer import device as devices
 from trainer.device import Device
 from trainer.model import MODELS
 from trainer.optim.schedules import LrSchedule
-from trainer.sweep.scheduler import Job, Rules, Scheduler
+from trainer.sweep.scheduler import Rules, Scheduler
 from trainer.sweep.stopping import never_stopping
 from trainer.sweep.threads import Threads
 from trainer.train.batches import RowSet
@@ -24,6 +24,15 @@ from trainer.train.step_record import Records, Snapshot
 from trainer.train.training import Evaluation, Stretch, Training
 
 WANTED = os.environ.get("STACKED_TRAINER_TEST_DEVICE", "cpu")  # or gpu, or double
+
+
+@dataclass
+class Member:
+    """A stack as the scheduler sees it."""
+
+    training: Training
+    trial: np.ndarray
+    repeat: np.ndarray
 
 
 def _device() -> Device:
@@ -198,7 +207,7 @@ def fit(stack, state, evaluate, every, stopping, heard, gradients_every=0) -> An
         rule.restore_best,
         gradients_every,
     )
-    member = Job(training, np.arange(K), np.zeros(K, int))
+    member = Member(training, np.arange(K), np.zeros(K, int))
     with Threads(1) as workers:
         Scheduler([member], Rules("train_loss", 1.0, rule), heard, workers).run()
     return training.result

@@ -25,12 +25,12 @@ if TYPE_CHECKING:
         UserError,
     )
     from trainer.predict.fitted_model import FittedModel, load_model
+    from trainer.runs.provenance import __version__ as __version__
     from trainer.workflow.loaded import Run, load_run
     from trainer.workflow.run import run
 
-__version__ = "0.1.0"
-
 _HOMES = {
+    "__version__": "trainer.runs.provenance",
     "load_spec": "trainer.config",
     "Spec": "trainer.config",
     "run": "trainer.workflow.run",

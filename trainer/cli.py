@@ -259,9 +259,9 @@ class _Version(argparse.Action):
         super().__init__(option_strings, dest, nargs=0, help="print the version")
 
     def __call__(self, parser: argparse.ArgumentParser, *_: Any) -> None:
-        import trainer
+        from trainer.runs.provenance import __version__
 
-        print(trainer.__version__)
+        print(__version__)
         parser.exit()
 
 

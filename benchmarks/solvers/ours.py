@@ -37,7 +37,7 @@ def one(task: Task, tol: float) -> None:
 def _solutions(sweep: SweepRun, task: Task) -> Solutions:
     shape = (int(task.case.X.shape[1]), task.case.outputs, task.K)
     found = [(np.full(shape, np.nan), np.full(shape[1:], np.nan)) for _ in task.splits]
-    for member in sweep.jobs.members:
+    for member in sweep.jobs:
         fit = member.training.result
         if fit.weights is None or fit.bias is None:
             continue

@@ -157,7 +157,7 @@ def test_draws_that_are_not_scaled_hold_one_val_and_test(scale: str) -> None:
     assert len(copies) == (3 if scale == "standard" else 1)
     other = spec_of("logistic", "arrays", scale="unit", precision="float32")
     assert prepare_split(source, other, row_splits(source, other)[0]).tests[0].X.dtype == np.float32
-    assert sum(rows is not None for rows in source.memo.get("shared", {}).values()) == (
+    assert sum(rows is not None for rows in source.encoded.values()) == (
         0 if scale == "standard" else 5
     )
 

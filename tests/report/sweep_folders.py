@@ -5,7 +5,7 @@ import json
 import numpy as np
 
 from trainer.runs.step_log import SCHEMA
-from trainer.runs.writer import RunFolder
+from trainer.runs.writer import RunWriter
 
 VALUES = SCHEMA.names[4:]
 
@@ -23,7 +23,7 @@ def write_sweep(out, rows, axes, *, name="val_loss", history=(), steps=0, config
         config: more of config.yaml.
         results: more of results.json.
     """
-    folder = RunFolder.create(out.name, out)
+    folder = RunWriter.create(out.name, out)
     spec = {"model": "softmax", "data": {"train": "digits"}, **(config or {})}
     folder.write_config(json.dumps(spec))
     folder.update_manifest(data={"rows": {"train": 80, "val": 20}, "features": 2, "digest": "0"})

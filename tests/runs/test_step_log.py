@@ -12,9 +12,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from trainer.errors import DiskError, RunFolderError
+from trainer.runs.names import STEP_VALUES
 from trainer.runs.step_log import (
     SCHEMA,
-    VALUES,
     StepLog,
     read_parquet,
     read_stream,
@@ -25,7 +25,7 @@ from trainer.runs.step_log import (
 def append(log: StepLog, first: int, n: int = 4, columns: int = 3) -> dict[str, np.ndarray]:
     values = {
         name: (np.arange(n * columns) + 100 * i + first).reshape(n, columns).astype(np.float32)
-        for i, name in enumerate(VALUES)
+        for i, name in enumerate(STEP_VALUES)
     }
     steps = np.arange(first, first + n)
     log.append(steps, steps // 10, values, np.arange(columns), np.zeros(columns, np.int32))
@@ -56,14 +56,14 @@ def test_rows_run_by_step_then_column(tmp_path):
     assert table["epoch"].to_pylist() == [0, 0, 1, 1, 1, 1]
     assert table["trial"].to_pylist() == [0, 1] * 3
     assert table["repeat"].to_pylist() == [0] * 6
-    for name in VALUES:
+    for name in STEP_VALUES:
         np.testing.assert_array_equal(table[name].to_numpy(), values[name].ravel())
     log.close()
 
 
 def test_a_column_that_has_ended_gets_no_rows(tmp_path):
     log = StepLog(tmp_path / "s")
-    values = {name: np.arange(6, dtype=np.float32).reshape(3, 2) for name in VALUES}
+    values = {name: np.arange(6, dtype=np.float32).reshape(3, 2) for name in STEP_VALUES}
     counts = np.array([[True, True], [True, False], [False, False]])
     for mask in (counts, np.zeros_like(counts), np.ones_like(counts)):
         log.append(np.arange(1, 4), np.ones(3), values, np.arange(2), np.zeros(2), mask)
@@ -80,7 +80,9 @@ def test_values_that_are_views_and_not_numbers_come_through(tmp_path):
     log = StepLog(tmp_path / "s")
     ring = np.arange(24, dtype=np.float32).reshape(2, 12)[:, ::4]  # (2, 3), not contiguous
     ring[1, 2] = np.nan
-    log.append(np.array([1, 2]), np.array([1, 1]), dict.fromkeys(VALUES, ring), *np.zeros((2, 3)))
+    log.append(
+        np.array([1, 2]), np.array([1, 1]), dict.fromkeys(STEP_VALUES, ring), *np.zeros((2, 3))
+    )
     loss = read_stream(tmp_path / "s")["loss"]
     assert loss.null_count == 0
     np.testing.assert_array_equal(loss.to_numpy(), ring.ravel())
@@ -231,7 +233,7 @@ def test_wrong_shapes_and_names_are_mistakes(tmp_path):
     log = StepLog(tmp_path / "s")
     one = np.ones((2, 3), np.float32)
     with pytest.raises(ValueError, match="shape"):
-        log.append(np.ones(3), np.ones(3), dict.fromkeys(VALUES, one), np.ones(3), np.ones(3))
+        log.append(np.ones(3), np.ones(3), dict.fromkeys(STEP_VALUES, one), np.ones(3), np.ones(3))
     with pytest.raises(ValueError, match="values"):
         log.append(np.ones(2), np.ones(2), {"loss": one}, np.ones(3), np.ones(3))
     log.close()

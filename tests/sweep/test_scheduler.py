@@ -2,10 +2,10 @@
 
 import numpy as np
 import pytest
-from stacks import DEVICE, Recorder, fit, host, initial, make_problem, make_stack, start
+from stacks import DEVICE, Member, Recorder, fit, host, initial, make_problem, make_stack, start
 
 from trainer.data.rows import Rows
-from trainer.sweep.scheduler import Job, Rules, Scheduler
+from trainer.sweep.scheduler import Rules, Scheduler
 from trainer.sweep.stopping import EarlyStopper, Halving, never_stopping
 from trainer.sweep.threads import Threads
 from trainer.train import training as training_module
@@ -49,7 +49,7 @@ def member(problem, trials, repeats, values, *, every=3, restore=False, **settin
         lambda stack: every,
         np.full(K, restore),
     )
-    return Job(training, np.array(trials), np.array(repeats))
+    return Member(training, np.array(trials), np.array(repeats))
 
 
 def run(members, rules, threads=1, room=None, heard=None):

@@ -533,7 +533,7 @@ def test_ctrl_c_in_python_writes_and_raises(tmp_path, monkeypatch):
     monkeypatch.setattr(
         Interrupt,
         "__call__",
-        lambda self: self._on_signal(signal.SIGINT, None) or self.signum,
+        lambda self: self.signum or self._on_signal(signal.SIGINT, None) or self.signum,
     )
     monkeypatch.setattr(Interrupt, "_asked", True, raising=False)
     monkeypatch.setattr(Interrupt, "__init__", _listening)
@@ -576,7 +576,9 @@ def test_bad_data_leaves_no_folder(tmp_path):
     assert not (tmp_path / "r").exists()
 
 
-@pytest.mark.parametrize("part", ["sweep.sweep.build", "workflow.plan.build", "workflow.run.train"])
+@pytest.mark.parametrize(
+    "part", ["sweep.sweep.build", "workflow.plan.Evaluator", "workflow.run.train"]
+)
 def test_a_full_gpu_is_one_line(part, tmp_path, monkeypatch):
     def full(*args):
         raise MemoryError("Out of memory allocating 5 bytes")
@@ -585,7 +587,7 @@ def test_a_full_gpu_is_one_line(part, tmp_path, monkeypatch):
     monkeypatch.setattr(trainer.device, "choose", lambda wanted: double)
     monkeypatch.setattr(f"trainer.{part}", full)
     with pytest.raises(trainer.UserError, match=r"^device: the double has not enough memory \(Out"):
-        plan(load_spec(small())) if part == "workflow.plan.build" else run(
+        plan(load_spec(small())) if part == "workflow.plan.Evaluator" else run(
             small(), out=tmp_path / "r"
         )
     assert (tmp_path / "r").exists() == (part == "workflow.run.train")

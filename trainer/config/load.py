@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path as FilePath
 from typing import Any
 
@@ -58,13 +59,10 @@ def load_spec(
         tree.value.setdefault("name", _name(file))
     notes = [note for override in overrides for note in _override(tree, override)]
     spec, expansion = expand(tree)
-    spec._source_text = text
-    spec._trials = tuple(expansion.trials)
-    spec._axes = expansion.axes
-    spec._expansion_notes = (*notes, *expansion.notes)
+    expansion = replace(expansion, notes=(*notes, *expansion.notes))
     if spec.sweep is not None or tree.value.get("vars"):
-        spec._written = written(tree, spec, expansion.axes)
-    return spec
+        expansion = replace(expansion, tree=written(tree, spec, expansion.axes))
+    return spec.with_expansion(expansion).with_source_text(text)
 
 
 def _check_top(tree: Tree, file: str) -> None:

@@ -10,7 +10,8 @@ from trainer.data.encode.encoder import Encoder
 from trainer.data.prepare import prepare, prepare_refit, prepare_split
 from trainer.data.prepared import Prepared, Summary
 from trainer.data.rows import Rows
-from trainer.data.sources.read import Source, read
+from trainer.data.sources.read import read
+from trainer.data.sources.source import Source
 from trainer.data.splits.repeats import row_splits
 from trainer.data.splits.row_split import RowSplit
 

@@ -12,8 +12,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from trainer.data.rows import Array, FloatArray, IntArray, Label
-from trainer.device import memory_limit, shown_size
+from trainer.data.rows import Array, IntArray, Label
 from trainer.errors import DataError
 from trainer.text.printable import quote
 
@@ -113,22 +112,6 @@ def chunks(total: int, width: int) -> Sequence[slice]:
     """Slices of rows that make about 8 MB of float64 at this width, 1,024 rows at least."""
     step = max(1024, (1 << 20) // max(width, 1))
     return [slice(start, min(start + step, total)) for start in range(0, total, step)]
-
-
-def allocate(
-    shape: tuple[int, int], dtype: np.dtype[Any], where: str, *, zeros: bool = False
-) -> FloatArray:
-    """An array without values, or of zeros; a DataError where it is larger than the memory."""
-    size = shape[0] * shape[1] * dtype.itemsize
-    try:
-        if size > memory_limit():
-            raise MemoryError
-        return np.zeros(shape, dtype) if zeros else np.empty(shape, dtype)
-    except MemoryError:
-        raise DataError(
-            f"{where}: {shape[0]} x {shape[1]} numbers of {dtype} take {shown_size(size)}, more"
-            " than there is; fewer rows or columns are right"
-        ) from None
 
 
 def read_weight(frame: Frame, rows: IntArray, split_name: str) -> NDArray[np.float64]:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
-from weakref import WeakValueDictionary
 
 import numpy as np
 
@@ -20,9 +19,10 @@ from trainer.data.frame import Frame, read_weight
 from trainer.data.prepared import Prepared
 from trainer.data.rows import IntArray, Rows
 from trainer.data.sources.concat import concat
-from trainer.data.sources.read import Source, read
-from trainer.data.splits.holdout import hold_out, usable
-from trainer.data.splits.row_split import RowSplit, plain_split
+from trainer.data.sources.read import read
+from trainer.data.sources.source import EncodedKey, Source
+from trainer.data.splits.holdout import hold_out, plain_split, usable
+from trainer.data.splits.row_split import RowSplit
 from trainer.data.summary import EncodedSplit, summarize
 from trainer.errors import DataError
 from trainer.text.labels import label_text
@@ -165,13 +165,18 @@ def _shared(source: Source, spec: Spec, encoder: Encoder, split: _Split) -> Enco
     learnt = data.scale == "standard" or data.scale_target == "standard"
     if learnt or encoder.categories or encoder.impute:
         return _encoded(encoder, split, dtype)
-    held = source.memo.setdefault("shared", WeakValueDictionary())
-    target = encoder.target.classes
-    key = (split.name, id(split.frame), split.rows.tobytes(), dtype, encoder.unit, target)
-    rows = held.get(key)
+    key = EncodedKey(
+        split.name,
+        id(split.frame),
+        split.rows.tobytes(),
+        dtype,
+        encoder.unit,
+        encoder.target.classes,
+    )
+    rows = source.encoded.get(key)
     if rows is None:
         made = _encoded(encoder, split, dtype)
-        held[key] = made.rows
+        source.encoded[key] = made.rows
         return made
     return EncodedSplit(rows, Encoded(rows.X, {}, 0))
 

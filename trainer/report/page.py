@@ -5,7 +5,6 @@ from __future__ import annotations
 from itertools import islice
 from typing import TYPE_CHECKING
 
-import trainer
 from trainer.errors import RunFolderError
 from trainer.report import headline
 from trainer.report.charts import coefficients, predictions, training
@@ -14,6 +13,7 @@ from trainer.report.html import chart, document, esc, section, table, tabs
 from trainer.report.prediction_data import PredictionData, read_predictions
 from trainer.report.sweep.sections import choice_list, sweep_sections
 from trainer.report.sweep.view import view_sweep
+from trainer.runs.provenance import __version__
 from trainer.text.numbers import counted, number, percent, split_name
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ def run_page(run_data: RunData) -> bytes:
         _predictions(run_data),
         _coefficients(run_data),
         _settings(run_data),
-        f"<footer>Drawn by trainer {esc(trainer.__version__)} from the run folder"
+        f"<footer>Drawn by trainer {esc(__version__)} from the run folder"
         f" {esc(run_data.folder.name)} alone.</footer>",
     ]
     return document(f"{run_data.name}: {run_data.status}", "\n".join(filter(None, parts)))

@@ -11,7 +11,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from trainer.errors import RunFolderError
-from trainer.runs.writer import PREDICTIONS
+from trainer.runs.names import PREDICTIONS
 from trainer.text.labels import label_text
 from trainer.text.numbers import text
 

@@ -10,10 +10,12 @@ from typing import Any, TypeVar
 import pyarrow as pa
 
 from trainer.errors import RunFolderError
+from trainer.predict.fitted_model import FittedModel
 from trainer.report.run_data import ConfigReader, Row, RunData, ranked_by
 from trainer.report.unfinished import last_values, rows_so_far
+from trainer.runs.names import CONFIG, HISTORY, PREDICTIONS, STEPS
+from trainer.runs.reader import RunReader
 from trainer.runs.step_log import SCHEMA
-from trainer.runs.writer import CONFIG, HISTORY, PREDICTIONS, STEPS, RunFolder
 from trainer.text.numbers import text
 
 T = TypeVar("T")
@@ -52,7 +54,7 @@ def read_run_data(folder: str | os.PathLike[str], configs: ConfigReader) -> RunD
     Raises:
         RunFolderError: there is no such folder, or it is no run folder.
     """
-    files = RunFolder.open(folder)
+    files = RunReader(folder)
     manifest = files.manifest()
     parts = _Parts(manifest.get("status") == "finished")
     trials: list[Row] = parts.read(files.trials, [])
@@ -83,7 +85,7 @@ def read_run_data(folder: str | os.PathLike[str], configs: ConfigReader) -> RunD
         groups=parts.read(files.groups, []),
         results=results,
         predictions=parts.table(files.predictions, ("split", "row"), PREDICTIONS),
-        model=parts.read(files.model, None),
+        model=parts.read(lambda: FittedModel.load(files.path), None),
         weights=parts.read(files.weights, {}),
         unread=tuple(parts.unread),
     )

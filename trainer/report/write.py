@@ -8,7 +8,8 @@ from pathlib import Path
 
 from trainer.errors import UserError
 from trainer.report.run_data import ConfigReader
-from trainer.runs.writer import RunFolder
+from trainer.runs.reader import RunReader
+from trainer.runs.writer import write_page
 from trainer.text.atomic import write_atomic
 from trainer.text.paths import named_file
 
@@ -30,7 +31,7 @@ def write_report(folder: str | os.PathLike[str], configs: ConfigReader) -> Path:
     from trainer.report.page import run_page
     from trainer.report.read_run import read_run_data
 
-    return RunFolder.open(folder).write_report(run_page(read_run_data(folder, configs)))
+    return write_page(RunReader(folder).path, run_page(read_run_data(folder, configs)))
 
 
 def write_compare(

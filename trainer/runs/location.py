@@ -1,4 +1,4 @@
-"""Where a run folder may be: a safe default, the user's own choice, and why a place will not do."""
+"""The place of a run folder: a safe default, the user's choice, and why a place cannot be one."""
 
 from __future__ import annotations
 
@@ -9,11 +9,12 @@ from datetime import datetime
 from pathlib import Path
 
 from trainer.errors import DiskError, RunFolderError
+from trainer.runs.names import MANIFEST
 from trainer.text.atomic import disk_error
 
 
 def safe_name(name: str) -> str:
-    """One component of a path that any file system takes, as near to `name` as that can be.
+    """Return `name` as one component of a path that any file system takes.
 
     What cannot be printed, separates paths or is reserved on some system becomes `_`; so do a dot
     or space at the end and a name made of dots. At most 120 bytes.
@@ -25,7 +26,7 @@ def safe_name(name: str) -> str:
 
 
 def default_folder(name: str) -> Path:
-    """Make `runs/<name>/<date>-<time>` under the current folder; another's is never returned.
+    """Make a new folder `runs/<name>/<date>-<time>` under the current one; return its path.
 
     Raises:
         RunFolderError: a file is in the way.
@@ -50,7 +51,7 @@ def default_folder(name: str) -> Path:
 
 
 def named_folder(out: str | os.PathLike[str]) -> Path:
-    """Make the folder that the user named, or find it empty; an absolute path.
+    """Make the folder that the user named, or take it if it is empty; return its absolute path.
 
     Raises:
         RunFolderError: it is a file, not empty, or no folder can be called so.
@@ -101,15 +102,15 @@ def _no_folder(path: Path, error: OSError) -> Exception:
     return DiskError(f"{disk_error(path, error)} (--out DIR says where)")
 
 
-def why_no_run_folder(path: Path, mark: str) -> str:
-    """What is at `path` instead of a run folder, and what would be right, if it can be told."""
+def why_no_run_folder(path: Path) -> str:
+    """Say what is at `path` instead of a run folder, and where one is nearby."""
     if not os.path.exists(path):
         near = next(p for p in path.parents if os.path.exists(p))
         return f"no such folder; {near} is there"
     if not os.path.isdir(path):
-        inside = os.path.isfile(path.parent / mark)
+        inside = os.path.isfile(path.parent / MANIFEST)
         return "a file" + (f"; its run folder is {path.parent}" if inside else ", no run folder")
-    runs = [p.parent for depth in ("*", "*/*") for p in path.glob(f"{depth}/{mark}")]
+    runs = [p.parent for depth in ("*", "*/*") for p in path.glob(f"{depth}/{MANIFEST}")]
     newest = max(runs, key=lambda p: p.stat().st_mtime, default=None)
-    what = f"not a run folder: it has no {mark}"
+    what = f"not a run folder: it has no {MANIFEST}"
     return what + (f"; the newest one under it is {newest}" if newest else "")

@@ -7,12 +7,12 @@ import platform
 import subprocess
 from pathlib import Path
 
-import trainer
+__version__ = "0.1.0"  # of the package; pyproject.toml reads it here
 
 
 def versions() -> dict[str, str]:
     """List the versions of the code, Python and the libraries; cupy's where it is installed."""
-    found = {"trainer": trainer.__version__, "python": platform.python_version()}
+    found = {"trainer": __version__, "python": platform.python_version()}
     for name in ("numpy", "pyarrow", "pydantic", "safetensors", "cupy-cuda12x", "cupy-cuda13x"):
         try:
             found[name] = importlib.metadata.version(name)

@@ -1,8 +1,7 @@
 """The log of steps: an Arrow stream while a run goes on, a Parquet file once it is over.
 
 A stream has no footer, so it can be read at any moment, also after a crash, up to the last
-record batch that reached it whole. Parquet opens in every tool but needs its footer. This file
-knows the columns and the two formats; what the files are called is `trainer.runs.writer`'s matter.
+record batch that reached it whole. Parquet opens in every tool but needs its footer.
 """
 
 from __future__ import annotations
@@ -18,27 +17,25 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from trainer.errors import DiskError, RunFolderError
+from trainer.runs.names import STEP_KEYS, STEP_VALUES
 from trainer.text.atomic import disk_error, replacing
 
-VALUES = ("loss", "error_rms", "error_max", "dz_rms", "grad_norm", "lr")
-SCHEMA = pa.schema(
-    [
-        pa.field("step", pa.int64(), nullable=False),
-        pa.field("epoch", pa.int32(), nullable=False),
-        pa.field("trial", pa.int32(), nullable=False),
-        pa.field("repeat", pa.int32(), nullable=False),
-        *(pa.field(name, pa.float32(), nullable=False) for name in VALUES),
-    ]
-)
+_TYPES = {
+    **dict.fromkeys(STEP_KEYS, pa.int32()),
+    "step": pa.int64(),
+    **dict.fromkeys(STEP_VALUES, pa.float32()),
+}
+SCHEMA = pa.schema([pa.field(name, type, nullable=False) for name, type in _TYPES.items()])
 _ROW_GROUP = 1 << 20  # rows; 50 MB before compression
 _LEFT = 8 << 20  # bytes of the disk that the log leaves to the tables, the model and the page
 
 
 class StepLog:
-    """Writes the stream: every `append` is one record batch, handed to the system whole.
+    """Writer of the stream: every `append` is one record batch, handed to the system whole.
 
     Attributes:
-        refusal: of the disk, after which nothing is written; None before.
+        path: of the file.
+        refusal: the disk's first DiskError, after which nothing is written; None before.
     """
 
     def __init__(self, path: Path) -> None:
@@ -63,7 +60,7 @@ class StepLog:
         Args:
             step: (n,), from 1.
             epoch: (n,).
-            values: an (n, K) array for each name of `VALUES`.
+            values: an (n, K) array for each name of `STEP_VALUES`.
             trial: (K,), the trial of each column.
             repeat: (K,), the repeat of each column.
             counts: (n, K), False where a column had ended before the step: it gets no row.
@@ -74,13 +71,15 @@ class StepLog:
         if self.refusal is not None:
             raise self.refusal  # the file's end is not where the writer believes it
         n, columns = len(step), len(trial)
-        if set(values) != set(VALUES):
-            raise ValueError(f"the log of steps has the values {VALUES}, not {tuple(values)}")
+        if set(values) != set(STEP_VALUES):
+            raise ValueError(f"the log of steps has the values {STEP_VALUES}, not {tuple(values)}")
         for name, array in [*values.items(), *([] if counts is None else [("counts", counts)])]:
             if array.shape != (n, columns):
                 raise ValueError(f"{name} has the shape {array.shape}, not {(n, columns)}")
         with np.errstate(over="ignore"):  # a float64 that diverges is infinite here
-            shown = [np.asarray(values[name], np.float32).reshape(n * columns) for name in VALUES]
+            shown = [
+                np.asarray(values[name], np.float32).reshape(n * columns) for name in STEP_VALUES
+            ]
         arrays: list[npt.NDArray[Any]] = [
             np.repeat(np.asarray(step, np.int64), columns),
             np.repeat(np.asarray(epoch, np.int32), columns),
@@ -107,7 +106,7 @@ class StepLog:
                 self._writer.close()
 
     def _leave_room(self, size: int) -> None:
-        """Refuse to take the last of a disk: what a run is for comes at its end."""
+        """Refuse to fill the disk: the tables and the model, which come last, need room."""
         if not hasattr(os, "statvfs"):  # Windows
             return
         disk = os.statvfs(self.path)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
@@ -20,40 +20,9 @@ from trainer.errors import DataError
 from trainer.model import MODELS
 from trainer.model.lambda_max import lambda_max
 from trainer.sweep.build import minimized
+from trainer.sweep.planned import Column, Planned, RowsOf
 from trainer.sweep.stopping import EarlyStopper
 from trainer.train.device_rows import DeviceRows, put_on_device, raw_weights, shares
-
-Numbers = np.ndarray[Any, np.dtype[np.float64]]
-
-
-@dataclass(frozen=True)
-class Column:
-    """One (trial, repeat), with the spec that a plain run of it would have."""
-
-    trial: int
-    repeat: int
-    spec: Spec
-
-
-@dataclass(frozen=True, eq=False)
-class RowsOf:
-    """The rows of one part: what they are called, and how to get them."""
-
-    key: Hashable
-    prepare: Callable[[], Prepared]
-
-
-@dataclass(frozen=True)
-class Planned:
-    """One stack to be: its rows, and its columns, which differ only in numbers."""
-
-    rows: RowsOf
-    columns: list[Column]
-
-    @property
-    def spec(self) -> Spec:
-        """The first column's, for what all have in common."""
-        return self.columns[0].spec
 
 
 @dataclass
@@ -225,12 +194,6 @@ def stacks_of(columns: Sequence[tuple[RowsOf, Column]]) -> list[Planned]:
         key = rows.key, stack_key(column.spec)
         groups.setdefault(key, Planned(rows, [])).columns.append(column)
     return list(groups.values())
-
-
-def cut(planned: Planned, pieces: int) -> list[Planned]:
-    """A stack in so many pieces, as equal as can be: neighbours take about as long, so by turns."""
-    row_splits = [planned.columns[first::pieces] for first in range(pieces)]
-    return [replace(planned, columns=columns) for columns in row_splits if columns]
 
 
 def early_stopping(specs: Sequence[Spec]) -> EarlyStopper:

@@ -15,7 +15,7 @@ from trainer.model import MODELS
 from trainer.optim.first_order import OPTIMIZERS
 from trainer.solvers.choose import Size, choose_method
 from trainer.solvers.costs import solver_bytes
-from trainer.sweep.columns import Planned, cut
+from trainer.sweep.planned import Planned, cut
 from trainer.sweep.threads import cores
 from trainer.train.device_rows import DeviceRows
 from trainer.train.stack import stack_bytes

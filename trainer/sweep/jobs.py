@@ -1,28 +1,29 @@
-"""Planned stacks as members of a sweep, each built when its turn comes."""
+"""The jobs of a sweep: one a stack, which is built when its turn comes."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from trainer.config.schema.optimizer import Solver
 from trainer.predict.init_weights import initial_weights
 from trainer.sweep.build import Columns, build, steps_per_unit
-from trainer.sweep.columns import DeviceCache, Planned
-from trainer.sweep.fit_memory import Arrangement
-from trainer.sweep.scheduler import Job, Observer, Rules, Scheduler
+from trainer.sweep.scheduler import Observer, Rules, Scheduler
 from trainer.sweep.threads import Threads
 from trainer.train.evaluate import Evaluator
 from trainer.train.protocol import AnyStack
 from trainer.train.state import AnyState
 from trainer.train.training import Evaluate, Flags, Indices, Training
 
+if TYPE_CHECKING:
+    from trainer.sweep.columns import DeviceCache
+    from trainer.sweep.fit_memory import Arrangement
+    from trainer.sweep.planned import Planned
+
 Numbers = np.ndarray[Any, np.dtype[np.float64]]
-
-
 _AT_THE_END = 1 << 40  # steps between evaluations: a solver has one, of the optimum
 
 
@@ -45,80 +46,126 @@ class StackFacts:
     solver: tuple[str, str] | None
     index: Indices
 
+    @classmethod
+    def of(cls, columns: Columns) -> StackFacts:
+        """The facts of columns on their rows; they hold none of the rows."""
+        return cls(
+            columns.l2,
+            columns.l1,
+            float(columns.s.sum()),
+            columns.steps_per_epoch,
+            columns.solver,
+            columns.prepared.train.index,
+        )
 
-@dataclass
-class Jobs:
-    """All the stacks of a sweep.
+    def epochs(self, steps: Any) -> Any:
+        """The epochs that so many steps reach into, a number or an array."""
+        return -(-steps // self.steps_per_epoch)
+
+
+class Job:
+    """One stack of a sweep: what it is to be, its training, and what its specs became.
 
     Attributes:
-        planned: what each was to be.
-        members: for the scheduler, in the same order.
-        facts: of each, once it has been on the device.
+        planned: its rows and columns.
+        trial, repeat: (K,) which each column is.
+        training: from its first step to its end.
+        facts: of its columns, once they have been built; None before.
     """
 
-    planned: Sequence[Planned]
-    members: list[Job]
-    facts: list[StackFacts | None]
+    def __init__(
+        self,
+        planned: Planned,
+        cache: DeviceCache,
+        restore: Flags,
+        log_every: int,
+        built: Columns | None = None,
+    ) -> None:
+        """Say what is to be trained; nothing is built before its turn.
 
-
-def make_jobs(arrangement: Arrangement, cache: DeviceCache, rules: Rules, log_every: int) -> Jobs:
-    """Make the members; nothing is built yet."""
-    jobs = Jobs(arrangement.stacks, [], [None] * len(arrangement.stacks))
-    for i, planned in enumerate(arrangement.stacks):
-        trial = np.array([column.trial for column in planned.columns])
-        repeat = np.array([column.repeat for column in planned.columns])
-        restore = rules.stopping.restore_best[trial]
-        training = _training(jobs, i, cache, restore, log_every)
-        jobs.members.append(Job(training, trial, repeat))
-    return jobs
-
-
-def _training(jobs: Jobs, i: int, cache: DeviceCache, restore: Flags, log_every: int) -> Training:
-    planned = jobs.planned[i]
-    spec = planned.spec
-
-    def columns() -> Columns:
-        specs = [column.spec for column in planned.columns]
-        return build(specs, cache.of(planned.rows, spec), log_every)
-
-    def make(which: Indices) -> AnyStack:
-        built = columns()
-        index = built.prepared.train.index
-        S = float(built.s.sum())
-        jobs.facts[i] = StackFacts(
-            built.l2, built.l1, S, built.steps_per_epoch, built.solver, index
+        Args:
+            planned: its rows and columns.
+            cache: has its rows.
+            restore: (K,) columns that end with the weights of the evaluation that counts.
+            log_every: steps between full records of the step log.
+            built: its columns, where they had to be built before.
+        """
+        self.planned = planned
+        self.trial: Indices = np.array([column.trial for column in planned.columns])
+        self.repeat: Indices = np.array([column.repeat for column in planned.columns])
+        self.facts: StackFacts | None = None
+        self._cache, self._log_every, self._built = cache, log_every, built
+        every = planned.spec.log.gradients
+        self.training = Training(
+            len(planned.columns),
+            make=self._stack,
+            start=self._start,
+            evaluator=self._evaluator,
+            every=self._every,
+            restore=restore,
+            gradients_every=0 if every == "none" else every,
         )
-        return built.stack(which)
 
-    def start(stack: AnyStack) -> AnyState:
-        built = columns()
-        weights = initial_weights(built.specs, built.prepared.encoder, stack.shape)
-        return stack.start(*weights)
+    def build(self) -> Columns:
+        """Put the columns onto their rows, or hand over what has been built and not used.
 
-    def every(stack: AnyStack) -> int:
+        The job keeps nothing of it but the facts: rows must be free to leave the device.
+        """
+        columns, self._built = self._built, None
+        if columns is None:
+            planned = self.planned
+            rows = self._cache.of(planned.rows, planned.spec)
+            columns = build([column.spec for column in planned.columns], rows, self._log_every)
+        self.facts = StackFacts.of(columns)
+        return columns
+
+    def _stack(self, which: Indices) -> AnyStack:
+        columns = self.build()
+        if not self.training.begun:
+            self._built = columns  # for `_start`, which is next
+        return columns.stack(which)
+
+    def _start(self, stack: AnyStack) -> AnyState:
+        built = self.build()
+        return stack.start(*initial_weights(built.specs, built.prepared.encoder, stack.shape))
+
+    def _evaluator(self, stack: AnyStack) -> Evaluate:
+        held = self._cache.of(self.planned.rows, self.planned.spec).held
+        evaluator = Evaluator(stack, held) if held else None
+
+        def evaluate(state: AnyState) -> dict[str, Numbers]:
+            read = evaluator.metrics(state) if evaluator else {}
+            return {f"val_{name}": value for name, value in read.items()}
+
+        return evaluate
+
+    def _every(self, stack: AnyStack) -> int:
+        spec = self.planned.spec
         if isinstance(spec.optimizer, Solver):
             return _AT_THE_END
         return spec.log.eval_every * steps_per_unit(spec, len(stack.rows))
 
-    def evaluator(stack: AnyStack) -> Evaluate:
-        held = cache.of(planned.rows, spec).held
-        return _evaluate(Evaluator(stack, held) if held else None)
 
-    gradients = 0 if spec.log.gradients == "none" else spec.log.gradients
-    return Training(len(planned.columns), make, start, evaluator, every, restore, gradients)
+def make_jobs(
+    arrangement: Arrangement,
+    cache: DeviceCache,
+    rules: Rules,
+    log_every: int,
+    first: Columns | None = None,
+) -> list[Job]:
+    """Make a job a stack, in order; nothing is built yet but the `first`'s columns, if given."""
+    jobs: list[Job] = []
+    for planned in arrangement.stacks:
+        restore = rules.stopping.restore_best[[column.trial for column in planned.columns]]
+        jobs.append(Job(planned, cache, restore, log_every, None if jobs else first))
+    return jobs
 
 
-def _evaluate(evaluator: Evaluator | None) -> Evaluate:
-    def evaluate(state: AnyState) -> dict[str, np.ndarray]:
-        read = evaluator.metrics(state) if evaluator else {}
-        return {f"val_{name}": value for name, value in read.items()}
-
-    return evaluate
-
-
-def run(jobs: Jobs, rules: Rules, observer: Observer, arrangement: Arrangement) -> Scheduler:
-    """Train all members to their ends."""
+def run(
+    jobs: Sequence[Job], rules: Rules, observer: Observer, arrangement: Arrangement
+) -> Scheduler:
+    """Train all jobs to their ends."""
     with Threads(arrangement.threads) as threads:
-        scheduler = Scheduler(jobs.members, rules, observer, threads, arrangement.room)
+        scheduler = Scheduler(jobs, rules, observer, threads, arrangement.room)
         scheduler.run()
     return scheduler

@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from trainer.config import Spec
-from trainer.data import Prepared
+from trainer.config.schema.spec import Spec
+from trainer.data.prepared import Prepared
 from trainer.predict.fitted_model import FittedModel
-from trainer.sweep.columns import Column, early_stopping, refit_rows, stacks_of
+from trainer.sweep.columns import early_stopping, refit_rows, stacks_of
 from trainer.sweep.fit_memory import arrange
-from trainer.sweep.jobs import Jobs, make_jobs, run
+from trainer.sweep.jobs import Job, make_jobs, run
+from trainer.sweep.planned import Column
 from trainer.sweep.scheduler import Observer, Rules
-from trainer.sweep.sweep import SweepRun
+
+if TYPE_CHECKING:
+    from trainer.sweep.sweep import SweepRun
 
 
 @dataclass(frozen=True)
 class TrialModel:
-    """A model that stands for a trial, and the rows it was trained on, with those held out."""
+    """The model of a trial, and its rows: those it was trained on and those held out."""
 
     fitted: FittedModel
     prepared: Prepared
@@ -28,7 +32,7 @@ class TrialModel:
 
 
 def refit_of(spec: Spec) -> str | None:
-    """The rows of the refit that a spec asks for, or None."""
+    """Return the rows that a spec wants its chosen trial trained on again, or None."""
     rows = spec.select.refit
     if rows == "auto":
         return "train" if spec.repeat is not None and spec.repeat.folds is not None else None
@@ -36,20 +40,20 @@ def refit_of(spec: Spec) -> str | None:
 
 
 def first_models(sweep: SweepRun, trials: Iterable[int]) -> dict[int, TrialModel]:
-    """The models of the first repeats of some trials."""
+    """Return the models of some trials, those of their first repeats."""
     return _models(sweep, sweep.jobs, {trial: trial for trial in trials}, None)
 
 
 def refit_models(
     sweep: SweepRun, specs: Mapping[int, Spec], rows: str, observer: Observer
 ) -> dict[int, TrialModel]:
-    """Train trials again on more rows, all at once.
+    """Train trials again on more rows, all of them in one stack or a few.
 
     Args:
         sweep: what they were chosen from.
         specs: of the refits, by trial.
         rows: "train" or "train+val".
-        observer: is told; its `should_stop` ends it.
+        observer: hears what happens; its `should_stop` ends the training.
 
     Returns:
         The models by trial; without those that an interruption or a divergence left without one.
@@ -68,24 +72,31 @@ def refit_models(
 
 
 def _models(
-    sweep: SweepRun, jobs: Jobs, numbers: Mapping[int, int], refit: str | None
+    sweep: SweepRun, jobs: Sequence[Job], numbers: Mapping[int, int], refit: str | None
 ) -> dict[int, TrialModel]:
     """By trial the models of its first repeat; `numbers` are the trials' in the jobs."""
     found = {}
-    for planned, member in zip(jobs.planned, jobs.members, strict=True):
-        fit = member.training.result
+    for job in jobs:
         for trial, number in numbers.items():
-            at = np.flatnonzero((member.trial == number) & (member.repeat == 0))
-            for k in at.tolist():
-                outcome = fit.outcomes[k]
-                ended = outcome is not None and outcome.status == "interrupted"
-                diverged = outcome is None or outcome.status == "diverged"
-                if fit.weights is None or fit.bias is None or diverged or (refit and ended):
-                    continue
-                prepared = sweep.cache.of(planned.rows, planned.spec).prepared
-                spec = planned.columns[k].spec
-                weights = np.ascontiguousarray(fit.weights[:, :, k])  # (D, C)
-                bias = np.ascontiguousarray(fit.bias[:, k])  # (C,)
-                fitted = FittedModel(spec.model, weights, bias, prepared.encoder, spec.loss)
-                found[trial] = TrialModel(fitted, prepared, refit)
+            for k in np.flatnonzero((job.trial == number) & (job.repeat == 0)).tolist():
+                if _has_model(job, k, whole=refit is not None):
+                    prepared = sweep.cache.of(job.planned.rows, job.planned.spec).prepared
+                    found[trial] = TrialModel(_fitted(job, k, prepared), prepared, refit)
     return found
+
+
+def _has_model(job: Job, k: int, *, whole: bool) -> bool:
+    """Whether a column came to weights; if they must be `whole`, also to its own end."""
+    result, outcome = job.training.result, job.training.result.outcomes[k]
+    if result.weights is None or outcome is None or outcome.status == "diverged":
+        return False
+    return not (whole and outcome.status == "interrupted")
+
+
+def _fitted(job: Job, k: int, prepared: Prepared) -> FittedModel:
+    result, spec = job.training.result, job.planned.columns[k].spec
+    assert result.weights is not None
+    assert result.bias is not None
+    weights = np.ascontiguousarray(result.weights[:, :, k])  # (D, C)
+    bias = np.ascontiguousarray(result.bias[:, k])  # (C,)
+    return FittedModel(spec.model, weights, bias, prepared.encoder, spec.loss)

@@ -1,23 +1,27 @@
-"""What came of a sweep: each trial with its columns."""
+"""The results of a sweep: each trial with what became of its columns."""
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 
-from trainer.sweep.jobs import StackFacts
+from trainer.sweep.jobs import Job, StackFacts
 from trainer.sweep.select import ColumnResult, TrialResult
-from trainer.sweep.sweep import SweepRun
+
+if TYPE_CHECKING:
+    from trainer.sweep.sweep import SweepRun
 
 
 def trial_results(sweep: SweepRun) -> list[TrialResult]:
-    """Every trial with its columns, in the order of the trials."""
+    """Return every trial with its columns, in the order of the trials."""
     columns: dict[int, list[ColumnResult]] = {}
     reached = np.zeros(len(sweep.trials), int)
-    for stack, member in enumerate(sweep.jobs.members):
-        for k in range(len(member.trial)):
-            column = _column(sweep, stack, k)
+    for job in sweep.jobs:
+        for k in range(len(job.trial)):
+            column = _column(job, k)
             columns.setdefault(column.trial, []).append(column)
-        np.maximum.at(reached, member.trial, member.training.evaluations)
+        np.maximum.at(reached, job.trial, job.training.evaluations)
     return [
         TrialResult(
             number=trial.number,
@@ -30,17 +34,16 @@ def trial_results(sweep: SweepRun) -> list[TrialResult]:
     ]
 
 
-def _column(sweep: SweepRun, stack: int, k: int) -> ColumnResult:
-    member, facts = sweep.jobs.members[stack], sweep.jobs.facts[stack]
-    fit = member.training.result
+def _column(job: Job, k: int) -> ColumnResult:
+    facts, fit = job.facts, job.training.result
     outcome = fit.outcomes[k]
     assert outcome is not None
     best = int(fit.step[k])
     read = bool(fit.read[k])  # not so for a column that diverged before its first evaluation
     per_epoch = facts.steps_per_epoch if facts else 1
     return ColumnResult(
-        trial=int(member.trial[k]),
-        repeat=int(member.repeat[k]),
+        trial=int(job.trial[k]),
+        repeat=int(job.repeat[k]),
         status=outcome.status,
         reason=outcome.reason,
         l2=float(facts.l2[k]) if facts else float("nan"),

@@ -1,8 +1,7 @@
-"""Trains stacks from evaluation to evaluation, and judges trials where their columns are in step.
+"""The scheduler: trains stacks from evaluation to evaluation and decides which trials go on.
 
-A trial's columns may sit in several stacks, and halving compares trials of all stacks. Where a
-decision needs them, no stack goes past an evaluation that others have not reached; where none does,
-each stack goes its own way.
+A trial's columns may sit in several stacks, and halving compares trials of all stacks. Stacks that
+a decision compares wait for each other at every evaluation; others go each its own way.
 """
 
 from __future__ import annotations
@@ -10,21 +9,22 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
 from trainer.sweep.stopping import EarlyStopper, Halving, Rung
 from trainer.sweep.threads import Threads
-from trainer.train.training import Evaluation, Stretch, Training
+
+if TYPE_CHECKING:
+    from trainer.train.training import Evaluation, Stretch, Training
 
 Numbers = np.ndarray[Any, np.dtype[np.float64]]
 Indices = np.ndarray[Any, np.dtype[np.int64]]
 Flags = np.ndarray[Any, np.dtype[np.bool_]]
 
 
-@dataclass
-class Job:
+class Member(Protocol):
     """One stack of a sweep: its training, and which trial and repeat each column is, (K,) each."""
 
     training: Training
@@ -46,10 +46,10 @@ class SyncGroup:
 
 
 class Observer(Protocol):
-    """Who hears what happens; every call is from the thread that runs the scheduler."""
+    """Listener of a sweep; all calls but `should_stop` come from the scheduler's own thread."""
 
     def on_stretch(self, stack: int, stretch: Stretch) -> None:
-        """Take what the stack of this number did between two pauses."""
+        """Take the steps of one stack, by its number, between two pauses."""
 
     def on_evaluation(self, stack: int, columns: Indices, evaluation: Evaluation) -> None:
         """Take one evaluation of these columns (K,) of a stack."""
@@ -88,7 +88,7 @@ class Scheduler:
 
     def __init__(
         self,
-        members: Sequence[Job],
+        members: Sequence[Member],
         rules: Rules,
         observer: Observer,
         threads: Threads,

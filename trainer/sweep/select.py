@@ -6,13 +6,15 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from trainer.config import Spec
 from trainer.config.schema.sweep import SHOTS
 from trainer.sweep.build import minimized
+
+if TYPE_CHECKING:
+    from trainer.config.schema.spec import Spec
 
 _FEWEST = 3  # values of an axis whose ends are edges
 _WIDE = 10  # a 0 beside values that differ by this factor is no end of theirs

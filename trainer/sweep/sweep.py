@@ -8,8 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from trainer.config import Spec
-from trainer.config.schema.spec import Trial
+from trainer.config.schema.spec import Spec, Trial
 from trainer.device import Device
 from trainer.errors import DataError
 from trainer.predict.init_weights import check_init
@@ -21,9 +20,7 @@ from trainer.sweep.build import (
     steps_per_unit,
 )
 from trainer.sweep.columns import (
-    Column,
     DeviceCache,
-    RowsOf,
     Sources,
     block_key,
     early_stopping,
@@ -33,7 +30,8 @@ from trainer.sweep.columns import (
     with_lambda_max,
 )
 from trainer.sweep.fit_memory import Arrangement, arrange, rows_share
-from trainer.sweep.jobs import Jobs, make_jobs, run
+from trainer.sweep.jobs import Job, make_jobs, run
+from trainer.sweep.planned import Column, RowsOf
 from trainer.sweep.scheduler import Observer, Rules, Scheduler
 from trainer.sweep.stopping import Halving
 
@@ -53,7 +51,7 @@ class SweepRun:
         first: the first stack's columns, for what all share.
         rules: how trials are judged.
         arrangement: the stacks.
-        jobs: the same as members of the scheduler.
+        jobs: the same in training, in the same order.
         log_every: steps between records of the step log.
         metrics: the names of an evaluation's metrics; trials on other targets may have a few each.
     """
@@ -66,7 +64,7 @@ class SweepRun:
     first: Columns
     rules: Rules
     arrangement: Arrangement
-    jobs: Jobs
+    jobs: Sequence[Job]
     log_every: int
     metrics: Sequence[str]
 
@@ -108,7 +106,8 @@ def set_up(spec: Spec, arrays: Mapping[str, Any] | None, device: Device) -> Swee
     if rules.halving is None and not (rules.stopping.watched.any() and repeats > 1):
         # stacks go one after another, and rows that no stack is on need not wait for others
         cache.room = arrangement.threads * device_rows.bytes
-    jobs = make_jobs(arrangement, cache, rules, log_every)
+    whole = len(arrangement.stacks[0].columns) == len(first.specs)  # not so where it was cut
+    jobs = make_jobs(arrangement, cache, rules, log_every, first if whole else None)
     return SweepRun(
         spec, trials, repeats, sources, cache, first, rules, arrangement, jobs, log_every, metrics
     )

@@ -66,6 +66,11 @@ def write_atomic(path: str | os.PathLike[str], data: bytes) -> None:
         beside.write_bytes(data)
 
 
+def utf8(text: str | bytes) -> bytes:
+    """UTF-8; a lone surrogate, which has no UTF-8, as its escape (JSON reads it back)."""
+    return text if isinstance(text, bytes) else text.encode("utf-8", "backslashreplace")
+
+
 def _sync(path: Path) -> None:
     """Fsync a file or a folder; a file system that cannot sync a folder is left to its habits."""
     try:

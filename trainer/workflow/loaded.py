@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from trainer.runs.writer import RunFolder
+from trainer.runs.reader import RunReader
 
 if TYPE_CHECKING:
     from trainer.predict.fitted_model import FittedModel
@@ -22,8 +22,8 @@ class Run:
     """
 
     def __init__(self, folder: str | os.PathLike[str]) -> None:
-        self._files = RunFolder.open(folder)
-        self.folder = self._files.path
+        self._reader = RunReader(folder)
+        self.folder = self._reader.path
 
     def __repr__(self) -> str:
         return f"<Run {self.status}: {self.folder}>"
@@ -31,12 +31,12 @@ class Run:
     @property
     def status(self) -> str:
         """running, finished, interrupted, failed or diverged."""
-        return str(self._files.manifest()["status"])
+        return str(self._reader.manifest()["status"])
 
     @property
     def results(self) -> dict[str, Any]:
         """results.json: `metric`, `counts`, `best`, `runner_up`, `groups`."""
-        return self._files.results()
+        return self._reader.results()
 
     @property
     def best(self) -> dict[str, Any] | None:
@@ -46,23 +46,25 @@ class Run:
     @property
     def trials(self) -> list[dict[str, Any]]:
         """trials.csv, a dict per trial."""
-        return self._files.trials()
+        return self._reader.trials()
 
     def history(self) -> pa.Table:
         """A row per column and evaluation: `trial, repeat, epoch, step, train_loss, val_…`."""
-        return self._files.history()
+        return self._reader.history()
 
     def steps(self) -> pa.Table:
         """A row per logged step and column."""
-        return self._files.steps()
+        return self._reader.steps()
 
     def predictions(self) -> pa.Table:
         """The chosen model on val and test: `split, row, target, prediction, p_<class>`."""
-        return self._files.predictions()
+        return self._reader.predictions()
 
     def model(self) -> FittedModel:
         """The chosen model, ready to predict."""
-        return self._files.model()
+        from trainer.predict.fitted_model import FittedModel
+
+        return FittedModel.load(self.folder)
 
     def report(self) -> Path:
         """Draw report.html anew, from the folder alone; its path.

@@ -11,16 +11,8 @@ import numpy as np
 from trainer.config.schema.optimizer import Solver
 from trainer.console.terminal import Terminal
 from trainer.predict.tables import prediction_table, row_scores, score, stacked
-from trainer.runs.writer import (
-    BEST,
-    GROUPS,
-    MANIFEST,
-    PREDICTIONS,
-    REPEATS,
-    RESULTS,
-    WEIGHTS,
-    RunFolder,
-)
+from trainer.runs.names import BEST, GROUPS, MANIFEST, PREDICTIONS, REPEATS, RESULTS, WEIGHTS
+from trainer.runs.writer import RunWriter
 from trainer.sweep.divergence import divergence
 from trainer.sweep.refit import TrialModel, first_models, refit_models, refit_of
 from trainer.sweep.results import trial_results
@@ -45,7 +37,7 @@ _BLOWN_UP = 10  # times the first batch's loss, which is one batch's and so may 
 
 
 def write_outputs(
-    folder: RunFolder,
+    folder: RunWriter,
     sweep: SweepRun,
     scheduler: Scheduler,
     terminal: Terminal,
@@ -86,7 +78,7 @@ def write_outputs(
     return "interrupted" if interrupted else "finished"
 
 
-def _write_columns(folder: RunFolder, sweep: SweepRun, ranked: Sequence[TrialResult]) -> list[Row]:
+def _write_columns(folder: RunWriter, sweep: SweepRun, ranked: Sequence[TrialResult]) -> list[Row]:
     """Write what came of every column, and who trained it; return the rows of trials.csv."""
     rows = trial_rows(ranked, sweep.metrics)
     folder.write_trials(rows)
@@ -101,12 +93,12 @@ def _write_columns(folder: RunFolder, sweep: SweepRun, ranked: Sequence[TrialRes
     return rows
 
 
-def _write_solvers(folder: RunFolder, sweep: SweepRun) -> None:
+def _write_solvers(folder: RunWriter, sweep: SweepRun) -> None:
     """Say in the manifest which solvers there were and why, and for how many columns."""
     counts: Counter[tuple[str, str]] = Counter()
-    for planned, facts in zip(sweep.jobs.planned, sweep.jobs.facts, strict=True):
-        if facts is not None and facts.solver is not None:
-            counts[facts.solver] += len(planned.columns)
+    for job in sweep.jobs:
+        if job.facts is not None and job.facts.solver is not None:
+            counts[job.facts.solver] += len(job.planned.columns)
     if counts:
         solvers = [{"name": n, "reason": r, "columns": c} for (n, r), c in counts.items()]
         folder.update_manifest(solver=solvers)
@@ -150,7 +142,7 @@ def _refit_length(best: TrialResult) -> tuple[int, str] | None:
 
 
 def _end_without_model(
-    folder: RunFolder, sweep: SweepRun, ranked: Sequence[TrialResult], terminal: Terminal
+    folder: RunWriter, sweep: SweepRun, ranked: Sequence[TrialResult], terminal: Terminal
 ) -> str:
     """Say why no trial has a model; return the status of the run."""
     if any(trial.status == "interrupted" for trial in ranked):
@@ -167,9 +159,9 @@ def _end_without_model(
     return status
 
 
-def _write_all_weights(folder: RunFolder, sweep: SweepRun) -> None:
+def _write_all_weights(folder: RunWriter, sweep: SweepRun) -> None:
     """The weights of every column that has trained."""
-    there = [m for m in sweep.jobs.members if m.training.result.weights is not None]
+    there = [m for m in sweep.jobs if m.training.result.weights is not None]
     weights = [np.asarray(member.training.result.weights) for member in there]
     bias = [np.asarray(member.training.result.bias) for member in there]
     if len({array.shape[:2] for array in weights}) != 1:  # other features in other trials
@@ -182,7 +174,7 @@ def _write_all_weights(folder: RunFolder, sweep: SweepRun) -> None:
     )
 
 
-def _write_model(folder: RunFolder, model: TrialModel) -> None:
+def _write_model(folder: RunWriter, model: TrialModel) -> None:
     """Write a model and its predictions on val and test."""
     with folder.spared("model"):
         model.fitted.save(folder.path)
@@ -202,7 +194,7 @@ def _test_metrics(model: TrialModel) -> dict[str, float]:
     return found
 
 
-def _warn(folder: RunFolder, sweep: SweepRun, best: TrialResult, terminal: Terminal) -> None:
+def _warn(folder: RunWriter, sweep: SweepRun, best: TrialResult, terminal: Terminal) -> None:
     """Say where the chosen trial's training loss went up."""
     first, last = _first_losses(sweep, best.number), best.metrics.get("train_loss", np.nan)
     if last > _BLOWN_UP * max(first, default=np.inf):
@@ -216,6 +208,6 @@ def _warn(folder: RunFolder, sweep: SweepRun, best: TrialResult, terminal: Termi
 def _first_losses(sweep: SweepRun, trial: int) -> list[float]:
     return [
         loss
-        for member in sweep.jobs.members
+        for member in sweep.jobs
         for loss in member.training.result.first_loss[member.trial == trial].tolist()
     ]

@@ -17,8 +17,9 @@ from trainer import device as devices
 from trainer.config import Spec
 from trainer.device import Device
 from trainer.predict.init_weights import initial_weights
-from trainer.sweep.build import build, steps_per_unit
-from trainer.sweep.columns import Planned
+from trainer.sweep.build import steps_per_unit
+from trainer.sweep.jobs import Job
+from trainer.sweep.planned import Planned
 from trainer.sweep.sweep import SweepRun, set_up
 from trainer.text.numbers import counted
 from trainer.train.evaluate import Evaluator
@@ -37,7 +38,7 @@ def plan(spec: Spec) -> str:
     device = devices.choose(spec.device)
     with device.enough_memory():
         sweep = set_up(spec, None, device)
-        costs = [_cost(sweep, one) for one in sweep.arrangement.stacks]
+        costs = [_cost(sweep, job) for job in sweep.jobs]
     stacks = sweep.arrangement.stacks
     columns = sum(len(one.columns) for one in stacks)
     most = "at most " if any(cost.iteration for cost in costs) else ""
@@ -90,12 +91,10 @@ class Cost:
     iteration: Iteration | None = None
 
 
-def _cost(sweep: SweepRun, planned: Planned) -> Cost:
+def _cost(sweep: SweepRun, job: Job) -> Cost:
     """Build a stack and time one step, or a solver's pass over the rows, and one evaluation."""
-    spec = planned.spec
-    device_rows = sweep.cache.of(planned.rows, spec)
-    columns = build([column.spec for column in planned.columns], device_rows, sweep.log_every)
-    stack = columns.stack()
+    spec, columns = job.planned.spec, job.build()
+    device_rows, stack = columns.device_rows, columns.stack()
     encoder = device_rows.prepared.encoder
     state = stack.start(*initial_weights(columns.specs, encoder, stack.shape))
     evaluator = Evaluator(stack, device_rows.held) if device_rows.held else None

@@ -1,27 +1,29 @@
-"""What is written down and shown while stacks train."""
+"""Recorders: they write down and show what happens while stacks train."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from trainer.console.progress import Progress, SweepProgress
-from trainer.runs.writer import RunFolder
-from trainer.sweep.scheduler import Scheduler
-from trainer.sweep.sweep import SweepRun
-from trainer.train.training import Evaluation, Indices, Stretch
 from trainer.wording.settings import settings_text
 from trainer.workflow.result_tables import history_rows
 
-Numbers = np.ndarray[Any, np.dtype[np.float64]]
+if TYPE_CHECKING:
+    from trainer.runs.writer import RunWriter
+    from trainer.sweep.jobs import StackFacts
+    from trainer.sweep.scheduler import Scheduler
+    from trainer.sweep.sweep import SweepRun
+    from trainer.train.training import Evaluation, Indices, Stretch
+
 _TOP = 5
 
 
 class NullObserver:
-    """An observer that only ends: of a refit, which leaves nothing but its weights."""
+    """An observer that writes and shows nothing, for a refit: it only ends the training."""
 
     def __init__(self, should_stop: Callable[[], int | None]) -> None:
         self._asked = should_stop
@@ -41,27 +43,25 @@ class NullObserver:
 
 
 class Recorder(NullObserver):
-    """Writes down what happens while stacks train."""
+    """Observer that writes steps and evaluations into the run folder."""
 
     def __init__(
-        self, sweep: SweepRun, folder: RunFolder, should_stop: Callable[[], int | None]
+        self, sweep: SweepRun, folder: RunWriter, should_stop: Callable[[], int | None]
     ) -> None:
         super().__init__(should_stop)
         self.jobs, self.folder, self.every = sweep.jobs, folder, sweep.log_every
 
     def on_stretch(self, stack: int, stretch: Stretch) -> None:
         """Append to the log of steps; write steps in full, their rows numbered as in the source."""
-        member, facts = self.jobs.members[stack], self.jobs.facts[stack]
-        assert facts is not None
+        job, several = self.jobs[stack], len(self.jobs) > 1
         for snapshot in stretch.snapshots:
             arrays = snapshot.arrays
-            arrays["rows"] = facts.index[arrays["rows"]]
-            several = len(self.jobs.members) > 1
+            arrays["rows"] = self._facts(stack).index[arrays["rows"]]
             with self.folder.spared("gradients"):
                 self.folder.write_gradients(snapshot.step, arrays, stack if several else None)
         records = stretch.records
         due = records.step % self.every == 0
-        trial, repeat = member.trial[stretch.columns], member.repeat[stretch.columns]
+        trial, repeat = job.trial[stretch.columns], job.repeat[stretch.columns]
         values = {name: value[due] for name, value in records.values.items()}
         step, epoch = records.step[due], records.epoch[due]
         with self.folder.spared("steps"):
@@ -69,22 +69,25 @@ class Recorder(NullObserver):
 
     def on_evaluation(self, stack: int, columns: Indices, evaluation: Evaluation) -> None:
         """Append to history.csv."""
-        member, facts = self.jobs.members[stack], self.jobs.facts[stack]
-        assert facts is not None
-        epoch = -(-evaluation.step // facts.steps_per_epoch)
-        trial, repeat = member.trial[columns], member.repeat[columns]
+        job, epoch = self.jobs[stack], self._facts(stack).epochs(evaluation.step)
+        trial, repeat = job.trial[columns], job.repeat[columns]
         self.folder.append_history(
             history_rows(evaluation.step, epoch, evaluation.metrics, evaluation.due, trial, repeat)
         )
 
+    def _facts(self, stack: int) -> StackFacts:
+        facts = self.jobs[stack].facts
+        assert facts is not None  # it is in training
+        return facts
+
 
 class RunRecorder(Recorder):
-    """Shows one column's steps."""
+    """Recorder that shows the progress of one column, step by step."""
 
     def __init__(
         self,
         sweep: SweepRun,
-        folder: RunFolder,
+        folder: RunWriter,
         should_stop: Callable[[], int | None],
         progress: Progress,
     ) -> None:
@@ -108,18 +111,16 @@ class RunRecorder(Recorder):
 
     def _show(self, name: str | None, value: float | None) -> None:
         step, loss = self._at
-        facts = self.jobs.facts[0]
-        assert facts is not None
-        self.progress.update(step, -(-step // facts.steps_per_epoch), loss, name, value)
+        self.progress.update(step, self._facts(0).epochs(step), loss, name, value)
 
 
 class SweepRecorder(Recorder):
-    """Shows how far a sweep is, what has become of its trials, and the best so far."""
+    """Recorder that shows how far a sweep is, the statuses of its trials, and the best so far."""
 
     def __init__(
         self,
         sweep: SweepRun,
-        folder: RunFolder,
+        folder: RunWriter,
         should_stop: Callable[[], int | None],
         progress: SweepProgress,
     ) -> None:
@@ -133,8 +134,8 @@ class SweepRecorder(Recorder):
     def _done(self) -> float:
         """Columns that are done, those in training by their share of their budgets."""
         done = 0.0
-        for member in self.jobs.members:
-            training = member.training
+        for job in self.jobs:
+            training = job.training
             live = training.live
             done += len(live) - live.sum()
             if training.open:
@@ -145,10 +146,9 @@ class SweepRecorder(Recorder):
     def _counts(self) -> Counter[str]:
         """How many trials are alive, finished, …; of a trial's columns the worst off tells."""
         statuses: dict[int, str] = {}
-        for member in self.jobs.members:
-            for trial, outcome in zip(
-                member.trial.tolist(), member.training.result.outcomes, strict=True
-            ):
+        for job in self.jobs:
+            outcomes = job.training.result.outcomes
+            for trial, outcome in zip(job.trial.tolist(), outcomes, strict=True):
                 status = outcome.status if outcome else "alive"
                 if statuses.get(trial) not in ("diverged", "alive") or status == "diverged":
                     statuses[trial] = status

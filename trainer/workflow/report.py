@@ -11,6 +11,7 @@ from trainer import report
 from trainer.config import load_spec
 from trainer.config.yaml.read import read_yaml
 from trainer.errors import UserError
+from trainer.runs.names import CONFIG
 
 
 def write_report(folder: str | os.PathLike[str]) -> Path:
@@ -25,7 +26,7 @@ def write_compare(folders: Sequence[str | os.PathLike[str]], out: str | os.PathL
 
 def config_values(text: str, folder: Path) -> Mapping[str, Any]:
     """config.yaml as plain values; empty if it holds none."""
-    value = read_yaml(text, "config.yaml", str(folder)).value
+    value = read_yaml(text, CONFIG, str(folder)).value
     return value if isinstance(value, Mapping) else {}
 
 

@@ -9,9 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from trainer.config import Spec
 from trainer.config.schema.optimizer import Solver
+from trainer.config.schema.spec import Spec
 from trainer.config.schema.sweep import Select
+from trainer.runs.names import PENALTY_COLUMNS
 from trainer.sweep.build import minimized
 from trainer.sweep.select import Chosen, ColumnResult, TrialResult, ranks
 from trainer.sweep.stopping import Rung
@@ -19,7 +20,6 @@ from trainer.wording.closing import RankedTrial
 
 Row = dict[str, Any]
 Metrics = Mapping[str, float]
-_OWN = ("penalty.l2", "penalty.l1", "penalty.C")  # columns that are there whether swept or not
 
 
 def history_rows(
@@ -77,7 +77,8 @@ def repeat_rows(ranked: Sequence[TrialResult], names: Sequence[str]) -> list[Row
 
 
 def _settings(trial: TrialResult) -> Row:
-    return {path: value for path, value in trial.settings.items() if path not in _OWN}
+    """The swept keys, without those that have a column of their own, swept or not."""
+    return {path: value for path, value in trial.settings.items() if path not in PENALTY_COLUMNS}
 
 
 def _numbers(of: TrialResult | ColumnResult) -> Row:
@@ -158,7 +159,6 @@ def results(
         refit: rows and epochs of the chosen trial's refit, or None.
         rungs: what halving dropped.
     """
-    best, other = chosen.best, chosen.runner_up
     return {
         "metric": {
             "name": chosen.metric,
@@ -169,20 +169,8 @@ def results(
         "repeats": repeats,
         "axes": axes(ranked, spec),
         "rule": spec.select.rule,
-        "best": best
-        and {
-            **_standing(best),
-            "metrics": dict(best.metrics) | dict(tests.get(best.number, {})),
-            "epochs": best.epochs,
-            "best_epoch": best.best_epoch,
-            "refit": refit,
-        },
-        "runner_up": other
-        and {
-            **_standing(other),
-            "margin": chosen.margin,
-            "standard_errors": chosen.standard_errors,
-        },
+        "best": _best(chosen, tests, refit),
+        "runner_up": _runner_up(chosen),
         "groups": [{"per": dict(group.per), **_standing(group.trial)} for group in chosen.groups],
         "edges": [
             {"path": edge.path, "side": edge.side, "value": edge.value, "advice": edge.advice}
@@ -192,6 +180,29 @@ def results(
             {"evaluation": r.evaluation, "alive": r.alive, "kept": r.kept, "dropped": r.dropped}
             for r in rungs
         ],
+    }
+
+
+def _best(chosen: Chosen, tests: Mapping[int, Metrics], refit: Row | None) -> Row | None:
+    best = chosen.best
+    if best is None:
+        return None
+    return {
+        **_standing(best),
+        "metrics": dict(best.metrics) | dict(tests.get(best.number, {})),
+        "epochs": best.epochs,
+        "best_epoch": best.best_epoch,
+        "refit": refit,
+    }
+
+
+def _runner_up(chosen: Chosen) -> Row | None:
+    if chosen.runner_up is None:
+        return None
+    return {
+        **_standing(chosen.runner_up),
+        "margin": chosen.margin,
+        "standard_errors": chosen.standard_errors,
     }
 
 

@@ -15,7 +15,8 @@ from trainer.console.interrupt import Interrupt
 from trainer.console.terminal import Terminal
 from trainer.errors import DiskError, TrainerError
 from trainer.runs.location import check_free
-from trainer.runs.writer import LOG, RunFolder
+from trainer.runs.names import LOG
+from trainer.runs.writer import RunWriter
 from trainer.sweep.scheduler import Scheduler
 from trainer.sweep.sweep import SweepRun, set_up, train
 from trainer.wording.opening import opening
@@ -90,8 +91,7 @@ def as_spec(spec: SpecLike, data: Mapping[str, Any] | None = None) -> Spec:
         return load_spec(spec)  # which says what is wrong with it
     held = {name: "arrays" if name in data else "none" for name in ("val", "test")}
     named = load_spec({**spec, "data": {**block, "train": "arrays", **held}})
-    named._source_text = text
-    return named
+    return named.with_source_text(text)
 
 
 def _carry_out(
@@ -110,7 +110,7 @@ def _carry_out(
         sweep = set_up(spec, data, device)
     terminal.summary(opening({"data": data_facts(sweep.first.prepared.summary, spec)}))
     should_stop()  # from here on a signal is noted, and what the folder holds is whole
-    folder = RunFolder.create(spec.name, out)
+    folder = RunWriter.create(spec.name, out)
     folder.tell = terminal.error
     if isinstance(should_stop, Interrupt):
         should_stop.last_act = folder.end_at_once
@@ -129,7 +129,7 @@ def _carry_out(
     return Run(folder.path)
 
 
-def _log(folder: RunFolder) -> Callable[[str], None]:
+def _log(folder: RunWriter) -> Callable[[str], None]:
     """What writes to run.log; without one a run goes on."""
 
     def log(text: str) -> None:
@@ -148,7 +148,7 @@ def _refusal(write: Callable[[], None]) -> DiskError | None:
     return None
 
 
-def _draw(folder: RunFolder, terminal: Terminal) -> None:
+def _draw(folder: RunWriter, terminal: Terminal) -> None:
     """Draw report.html; the run is whole without it, so that a fault of ours is a line, no more.
 
     Raises:
@@ -171,7 +171,7 @@ def _draw(folder: RunFolder, terminal: Terminal) -> None:
 
 
 @contextlib.contextmanager
-def _closing(folder: RunFolder) -> Iterator[None]:
+def _closing(folder: RunWriter) -> Iterator[None]:
     """Leave the right status in the manifest however the run ends, and lose nothing written."""
     try:
         yield
@@ -182,7 +182,7 @@ def _closing(folder: RunFolder) -> Iterator[None]:
         raise
 
 
-def _write_start(folder: RunFolder, spec: Spec, sweep: SweepRun, command: str | None) -> None:
+def _write_start(folder: RunWriter, spec: Spec, sweep: SweepRun, command: str | None) -> None:
     prepared, device = sweep.first.prepared, sweep.first.device_rows.device
     config = spec.to_yaml()
     folder.write_input(spec.source_text if spec.source_text is not None else config)
@@ -204,7 +204,7 @@ def _write_start(folder: RunFolder, spec: Spec, sweep: SweepRun, command: str | 
 
 
 def _train(
-    sweep: SweepRun, folder: RunFolder, terminal: Terminal, should_stop: Callable[[], int | None]
+    sweep: SweepRun, folder: RunWriter, terminal: Terminal, should_stop: Callable[[], int | None]
 ) -> Scheduler:
     """Train all stacks, with one column as a run shows itself, with more as a sweep does."""
     if not sweep.is_sweep:

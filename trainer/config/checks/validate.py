@@ -11,7 +11,7 @@ from trainer.catalog import OPTIMIZERS, SOURCES
 from trainer.config.checks import fault_messages
 from trainer.config.checks.rules import broken_rules
 from trainer.config.schema.spec import Spec
-from trainer.config.yaml.tree import Path, Place, Tree
+from trainer.config.yaml.tree import Path, Tree, fault_at
 from trainer.config.yaml.write import flow
 from trainer.errors import Fault, SpecError
 from trainer.text.printable import dotted
@@ -74,16 +74,6 @@ def _parse(key: str) -> Path:
 
 def _touches(path: Path, bad: set[Path]) -> bool:
     return any(path[: len(other)] == other[: len(path)] for other in bad)
-
-
-def fault_at(tree: Tree, path: Path, what: str, at_key: bool = False) -> Fault:
-    """Return a fault at the value of a path or at its key; if unwritten, at the key around it."""
-    written = path
-    while written and written not in tree.places:
-        written, at_key = written[:-1], True
-    place = tree.places.get(written, Place("", ""))
-    line, column = place.key if at_key else place.value
-    return Fault(place.file, line, column, dotted(path), what)
 
 
 # ---------------------------------------------------------------- what pydantic found

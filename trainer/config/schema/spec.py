@@ -116,6 +116,23 @@ RunName = Annotated[
 ]
 
 
+@dataclass(frozen=True)
+class Expansion:
+    """The trials of a loaded spec, and what is to be said of them.
+
+    Attributes:
+        trials: numbered from 0, in order of expansion.
+        axes: swept key -> its distinct values, in order of appearance.
+        notes: what was left out or changed on the way, a sentence each.
+        tree: of a config.yaml that loads as the same trials; None where the keys say it all.
+    """
+
+    trials: tuple[Trial, ...] = ()
+    axes: dict[str, tuple[Any, ...]] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+    tree: dict[str, Any] | None = None
+
+
 class Spec(Block):
     """One run: the keys of a config file with their defaults, in the same tree as the YAML."""
 
@@ -205,29 +222,39 @@ class Spec(Block):
         return value
 
     _source_text: str | None = PrivateAttr(None)
-    _trials: tuple[Trial, ...] = PrivateAttr(())
-    _axes: dict[str, tuple[Any, ...]] = PrivateAttr(default_factory=dict)
-    _expansion_notes: tuple[str, ...] = PrivateAttr(())
-    _written: dict[str, Any] | None = PrivateAttr(None)
+    _expansion: Expansion = PrivateAttr(default_factory=Expansion)
+
+    def with_expansion(self, expansion: Expansion) -> Spec:
+        """Return an equal spec that knows its trials."""
+        spec = self.model_copy()
+        spec._expansion = expansion
+        return spec
+
+    def with_source_text(self, text: str | None) -> Spec:
+        """Return an equal spec that knows the file it was read from, as written."""
+        spec = self.model_copy()
+        spec._source_text = text
+        return spec
 
     @property
     def trials(self) -> tuple[Trial, ...]:
         """Every trial of the sweep with its own spec; of a plain run the one."""
-        return self._trials or (Trial(0, {}, self),)
+        return self._expansion.trials or (Trial(0, {}, self),)
 
     @property
     def axes(self) -> dict[str, tuple[Any, ...]]:
         """The swept keys, each with its distinct values in order of appearance."""
-        return self._axes
+        return self._expansion.axes
 
     @property
     def expansion_notes(self) -> tuple[str, ...]:
         """What was left out or changed on the way to the trials, a sentence each."""
-        return self._expansion_notes
+        return self._expansion.notes
 
     def tree(self) -> dict[str, Any]:
         """Return the spec as dicts, tuples and scalars, a sweep as it was written."""
-        return copy.deepcopy(self._written) if self._written is not None else super().tree()
+        tree = self._expansion.tree
+        return super().tree() if tree is None else copy.deepcopy(tree)
 
     @property
     def source_text(self) -> str | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from pydantic import ValidationError
@@ -12,13 +12,13 @@ from pydantic import ValidationError
 from trainer.catalog import SOLVERS
 from trainer.config.checks.fault_messages import owners
 from trainer.config.checks.rules import broken_rules, metric_fault
-from trainer.config.checks.validate import fault_at, validate
+from trainer.config.checks.validate import validate
 from trainer.config.paths import absolute, inherit, make_paths_absolute
 from trainer.config.schema.optimizer import Solver
-from trainer.config.schema.spec import Spec, Trial
+from trainer.config.schema.spec import Expansion, Spec, Trial
 from trainer.config.sweep.grid import Grid, Settings
 from trainer.config.yaml.scalars import key_path
-from trainer.config.yaml.tree import Path, Place, Tree
+from trainer.config.yaml.tree import Path, Place, Tree, fault_at
 from trainer.config.yaml.variables import Missing, has_references, substitute
 from trainer.errors import Fault, SpecError
 from trainer.text.printable import show_value
@@ -27,23 +27,10 @@ from trainer.text.suggest import one_of
 _MOST_FAULTS = 50
 
 
-@dataclass
-class Expansion:
-    """All trials of a spec, and what is to be said of them.
-
-    Attributes:
-        trials: numbered from 0.
-        axes: swept key -> its distinct values, in order of appearance.
-        notes: sentences for the user.
-    """
-
-    trials: list[Trial]
-    axes: dict[str, tuple[Any, ...]]
-    notes: list[str]
-
-
 def expand(tree: Tree) -> tuple[Spec, Expansion]:
     """What the trials of a tree share, as a spec with the sweep in it; and the trials.
+
+    `load_spec` puts the two together.
 
     Raises:
         SpecError: every fault, of the sweep and of its trials.
@@ -62,7 +49,7 @@ def expand(tree: Tree) -> tuple[Spec, Expansion]:
             axes.setdefault(key, {})[value] = None
     distinct = {key: tuple(values) for key, values in axes.items()}
     _check_per(tree, whole, distinct)
-    return whole, Expansion(kept, distinct, list(trials.notes))
+    return whole, Expansion(tuple(kept), distinct, tuple(trials.notes))
 
 
 def _check_per(tree: Tree, spec: Spec, axes: Mapping[str, Any]) -> None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from trainer.errors import Fault
+from trainer.text.printable import dotted
 
 MAX_CHARACTERS = 1 << 20
 MAX_NODES = 20_000
@@ -43,3 +44,13 @@ class Tree:
     faults: list[Fault] = field(default_factory=list)
     reported: set[Path] = field(default_factory=set)
     inherited: set[Path] = field(default_factory=set)
+
+
+def fault_at(tree: Tree, path: Path, what: str, at_key: bool = False) -> Fault:
+    """Return a fault at the value of a path or at its key; if unwritten, at the key around it."""
+    written = path
+    while written and written not in tree.places:
+        written, at_key = written[:-1], True
+    place = tree.places.get(written, Place("", ""))
+    line, column = place.key if at_key else place.value
+    return Fault(place.file, line, column, dotted(path), what)

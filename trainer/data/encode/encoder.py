@@ -15,8 +15,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from trainer.data.allocate import allocate
 from trainer.data.encode.targets import Target
-from trainer.data.frame import Frame, Labels, Like, allocate
+from trainer.data.frame import Frame, Labels, Like
 from trainer.data.rows import Array, FloatArray, Label
 from trainer.errors import DataError
 from trainer.text.printable import quote

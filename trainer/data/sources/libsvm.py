@@ -23,7 +23,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from trainer.data.frame import Frame, Like, allocate
+from trainer.data.allocate import allocate
+from trainer.data.frame import Frame, Like
 from trainer.data.rows import FloatArray, IntArray
 from trainer.data.sources.arrays import with_target
 from trainer.device import memory_limit, shown_size

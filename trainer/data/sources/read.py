@@ -2,37 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from trainer.data.frame import Frame, Like
 from trainer.data.sources.arrays import host_array, with_group, with_target
 from trainer.data.sources.digest import Digest
 from trainer.data.sources.registry import features_frame, read_source
+from trainer.data.sources.source import Source
 from trainer.errors import DataError
 from trainer.text.suggest import nearest_name
 
 if TYPE_CHECKING:
     from trainer.config.schema.spec import Spec
-
-
-@dataclass(frozen=True, eq=False)
-class Source:
-    """What was read, good for every spec that names the same sources and the same model."""
-
-    frame: Frame
-    """The training source."""
-    held: Mapping[str, Frame]
-    """Those of the splits that have their own: "val", "test" or a test source's own name."""
-    keys: Mapping[str, str]
-    """Names to read another file by, see `Encoder.keys`."""
-    digest: str
-    """sha256 (hex) over the bytes of all."""
-    passed: bool
-    """Whether Python passed arrays: then no fraction of train is val or test."""
-    memo: dict[Hashable, Any] = field(default_factory=dict, repr=False)
-    """What has been found about the rows already, see `trainer.data.splits.holdout`."""
 
 
 def read(spec: Spec, arrays: Mapping[str, Any] | None = None) -> Source:

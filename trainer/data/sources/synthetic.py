@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from trainer.data.frame import Frame, allocate, chunks
+from trainer.data.allocate import allocate
+from trainer.data.frame import Frame, chunks
 from trainer.data.rows import Array
 from trainer.data.sources.arrays import array_frame
 from trainer.errors import DataError

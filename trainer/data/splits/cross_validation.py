@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from trainer.data.frame import Frame
-from trainer.data.sources.read import Source
+from trainer.data.sources.source import Source
 from trainer.data.splits.folds import fold_of_groups, fold_of_rows
-from trainer.data.splits.holdout import Holdout, hold_out
-from trainer.data.splits.row_split import RowSplit, class_codes, counted, scarcest
+from trainer.data.splits.holdout import hold_out
+from trainer.data.splits.row_split import Holdout, RowSplit, class_codes, counted, scarcest
 from trainer.errors import DataError
 from trainer.streams import FOLDS
 

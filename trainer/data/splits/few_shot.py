@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Literal
 
 from trainer.data.frame import Frame
 from trainer.data.rows import IntArray
-from trainer.data.sources.read import Source
+from trainer.data.sources.source import Source
 from trainer.data.splits.folds import draw
-from trainer.data.splits.holdout import Holdout, hold_out, usable
-from trainer.data.splits.row_split import RowSplit, class_codes, counted, scarcest
+from trainer.data.splits.holdout import hold_out, usable
+from trainer.data.splits.row_split import Holdout, RowSplit, class_codes, counted, scarcest
 from trainer.errors import DataError
 from trainer.streams import DRAWS, VAL_DRAWS
 

@@ -2,40 +2,24 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from trainer.data.encode.targets import Target, fit_target
+from trainer.data.encode.targets import fit_target
 from trainer.data.frame import Frame, Labels
 from trainer.data.rows import IntArray
-from trainer.data.sources.read import Source
+from trainer.data.sources.source import HoldoutKey, Source, UsableKey
 from trainer.data.splits.folds import fold_of_groups
 from trainer.data.splits.missing import usable_rows
 from trainer.data.splits.random import split
+from trainer.data.splits.row_split import Holdout, RowSplit
 from trainer.errors import DataError
 from trainer.streams import SPLIT
 
 if TYPE_CHECKING:
     from trainer.config.schema.spec import Spec
-
-
-@dataclass(frozen=True, eq=False)
-class Holdout:
-    """Ascending rows of the training source: those of each split, each row once."""
-
-    usable: IntArray
-    train: IntArray
-    val: IntArray
-    """Empty where val is none or a source of its own."""
-    test: IntArray
-    """The same."""
-    target: Target
-    """Not scaled; classes are those of all usable rows."""
-    codes: NDArray[np.int32] | None
-    """(rows of the source,) class codes where splits are stratified."""
 
 
 def hold_out(source: Source, spec: Spec) -> Holdout:
@@ -47,20 +31,27 @@ def hold_out(source: Source, spec: Spec) -> Holdout:
     data = spec.data
     val = 0.0 if source.passed or not isinstance(data.val, float) else data.val
     test = 0.0 if source.passed or not isinstance(data.test, float) else data.test
-    key = ("holdout", spec.model, data.missing, data.stratify, data.seed, val, test)
-    if key not in source.memo:
-        source.memo[key] = _set_apart(source, spec, val, test)
-    holdout: Holdout = source.memo[key]
-    return holdout
+    key = HoldoutKey(spec.model, data.missing, data.stratify, data.seed, val, test)
+    if key not in source.holdouts:
+        source.holdouts[key] = _set_apart(source, spec, val, test)
+    return source.holdouts[key]
+
+
+def plain_split(source: Source, spec: Spec) -> RowSplit:
+    """The one part of a run without folds and draws.
+
+    Raises:
+        DataError: as `hold_out`.
+    """
+    return RowSplit("", hold_out(source, spec).train, None, ("plain",))
 
 
 def usable(source: Source, frame: Frame, missing: str) -> IntArray:
     """`usable_rows` of one of the source's frames, looked for once."""
-    key = ("usable", id(frame), missing)
-    if key not in source.memo:
-        source.memo[key] = usable_rows(frame, missing)
-    rows: IntArray = source.memo[key]
-    return rows
+    key = UsableKey(id(frame), missing)
+    if key not in source.usable:
+        source.usable[key] = usable_rows(frame, missing)
+    return source.usable[key]
 
 
 def _set_apart(source: Source, spec: Spec, val: float, test: float) -> Holdout:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from trainer.data.sources.read import Source
+from trainer.data.sources.source import Source
 from trainer.data.splits.cross_validation import fold_splits
 from trainer.data.splits.few_shot import draw_splits
-from trainer.data.splits.row_split import RowSplit, plain_split
+from trainer.data.splits.holdout import plain_split
+from trainer.data.splits.row_split import RowSplit
 
 if TYPE_CHECKING:
     from trainer.config.schema.spec import Spec

@@ -1,4 +1,4 @@
-"""The rows of one repeat, and how many of each class there are."""
+"""Row numbers: of the plain run's splits, of one repeat; and how many of each class there are."""
 
 from __future__ import annotations
 
@@ -7,17 +7,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
-from trainer.data.encode.targets import Target
-from trainer.data.frame import Frame
 from trainer.data.rows import IntArray
-from trainer.data.sources.read import Source
-from trainer.data.splits.holdout import hold_out
 from trainer.text.labels import label_text
 from trainer.text.printable import quote
 
 if TYPE_CHECKING:
-    from trainer.config.schema.spec import Spec
+    from trainer.data.encode.targets import Target
+    from trainer.data.frame import Frame
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,13 +34,20 @@ class RowSplit:
     """Where val is a source of its own and `val_k` draws from it: rows of that source."""
 
 
-def plain_split(source: Source, spec: Spec) -> RowSplit:
-    """The one part of a run without folds and draws.
+@dataclass(frozen=True, eq=False)
+class Holdout:
+    """Ascending rows of the training source: those of each split, each row once."""
 
-    Raises:
-        DataError: as `hold_out`.
-    """
-    return RowSplit("", hold_out(source, spec).train, None, ("plain",))
+    usable: IntArray
+    train: IntArray
+    val: IntArray
+    """Empty where val is none or a source of its own."""
+    test: IntArray
+    """The same."""
+    target: Target
+    """Not scaled; classes are those of all usable rows."""
+    codes: NDArray[np.int32] | None
+    """(rows of the source,) class codes where splits are stratified."""
 
 
 def class_codes(frame: Frame, target: Target, rows: IntArray) -> IntArray:

@@ -1,0 +1,77 @@
+"""history.csv while a run goes on: a table that grows and is whole at every moment."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from trainer.errors import DiskError
+from trainer.runs.names import HISTORY_KEYS
+from trainer.text.atomic import utf8, write_atomic
+from trainer.text.csv_json import csv_header, csv_lines
+
+_EVERY = 2.0  # seconds between writes: each writes the whole table anew, so not for every row
+_SHARE = 20  # a long table is written anew less often: at most a twentieth of the time goes there
+
+
+class HistoryLog:
+    """Writer of the table of evaluations: keeps its text, writes the file whole now and then."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._columns: tuple[str, ...] = ()
+        self._text: list[str] = []
+        self._due = 0.0  # when the file may be written again
+        self._waits = False
+
+    def start(self, metrics: Sequence[str]) -> None:
+        """Write the header, so that a run that diverges at once has the file."""
+        self._begin((*HISTORY_KEYS, *metrics))
+        self._waits = True
+        self.flush()
+
+    def append(self, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Add rows; without `start` the first of them says the columns.
+
+        They reach the file at most every two seconds, and with `flush`. A write that the disk
+        refuses meanwhile is not raised and loses nothing: the next one tries again.
+        """
+        if not rows:
+            return
+        if not self._columns:
+            self._begin(tuple(rows[0]))
+        columns = self._columns
+        if rows[0].keys() < set(columns):  # a trial on another target has not all metrics
+            rows = [{column: row.get(column) for column in columns} for row in rows]
+        self._text.append(csv_lines(rows, columns))
+        self._waits = True
+        self.flush_if_due()
+
+    def flush(self) -> None:
+        """Write what waits.
+
+        Raises:
+            DiskError: the disk refused; what waits still waits.
+        """
+        if not self._waits:
+            return
+        started = time.monotonic()
+        write_atomic(self.path, utf8("".join(self._text)))
+        self._waits = False
+        now = time.monotonic()
+        self._due = now + max(_EVERY, _SHARE * (now - started))
+
+    def flush_if_due(self) -> None:
+        """Write what waits, if the last write was long enough ago."""
+        if time.monotonic() < self._due:
+            return
+        try:
+            self.flush()
+        except DiskError:  # there may be room again by then
+            self._due = time.monotonic() + _EVERY
+
+    def _begin(self, columns: tuple[str, ...]) -> None:
+        self._columns = columns
+        self._text = [csv_header(columns)]

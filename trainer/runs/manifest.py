@@ -1,0 +1,91 @@
+"""manifest.json while a run goes on: what the run is, its status, and how it ended."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from trainer.errors import DiskError
+from trainer.runs.names import FORMAT_VERSION
+from trainer.text.atomic import utf8, write_atomic
+from trainer.text.csv_json import json_text
+
+RUNNING = "running"
+OVER = ("finished", "diverged")  # of a run that nothing cut short
+KILLED = "killed by a second signal before all was written"
+
+
+class Manifest:
+    """The manifest of one run: its fields in memory, written whole at each change.
+
+    A field whose write the disk refused stays in memory and goes out with the next change.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._fields: dict[str, Any] = {}
+        self._begun = time.monotonic()
+
+    def start(self, name: str, **fields: Any) -> None:
+        """Write the first fields of a run that goes on from now.
+
+        Args:
+            name: the run's.
+            fields: what else is known by then.
+        """
+        first = {"format_version": FORMAT_VERSION, "status": RUNNING, "name": name}
+        self.update(**first, started=_now(), **fields)
+
+    def update(self, **fields: Any) -> None:
+        """Set these fields and keep the others."""
+        self._fields.update(fields)
+        write_atomic(self.path, utf8(json_text(self._fields)))
+
+    def end(self, status: str, **fields: Any) -> None:
+        """Set the last status, with the time and the seconds since the start.
+
+        A full disk takes no new file: the old one then says `failed` in place of its status.
+        """
+        self._write_or_fail(**self._ending(status), **fields)
+
+    def end_at_once(self) -> bool:
+        """Set `interrupted` in a run that is being killed; return whether it had not ended yet."""
+        killed = self._fields.get("status") == RUNNING
+        told = self._ending("interrupted") | {"reason": KILLED} if killed else {}
+        self._write_or_fail(**told)  # also an end that was about to be written
+        return killed
+
+    def fail(self, reason: str) -> None:
+        """Set `failed` in place of finished or diverged; another status stays."""
+        if self._fields["status"] in OVER:
+            with contextlib.suppress(DiskError):
+                self._write_or_fail(status="failed", reason=reason)
+
+    def _write_or_fail(self, **fields: Any) -> None:
+        try:
+            self.update(**fields)
+        except DiskError:
+            self._fail_in_place()
+            raise
+
+    def _ending(self, status: str) -> dict[str, Any]:
+        seconds = round(time.monotonic() - self._begun, 3)
+        return {"status": status, "ended": _now(), "seconds": seconds}
+
+    def _fail_in_place(self) -> None:
+        """Write `failed` over the status within the file: no longer than it, so it always fits."""
+        with contextlib.suppress(OSError), self.path.open("r+b") as file:
+            text = file.read()
+            for status in (RUNNING, *OVER):
+                old = f'"status": "{status}"'.encode()
+                if old in text:
+                    file.seek(text.index(old))
+                    file.write(b'"status": "failed"'.ljust(len(old)))
+
+
+def _now() -> str:
+    """The time with its zone, to the second, as ISO 8601 has it."""
+    return datetime.now().astimezone().isoformat(timespec="seconds")

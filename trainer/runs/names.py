@@ -1,0 +1,34 @@
+"""Names in a run folder: of its files, and of the columns that its tables begin with.
+
+Nobody else spells them. What a folder holds besides is named elsewhere: metrics in
+`trainer.catalog`, swept keys by the config, model.json and model.safetensors by `trainer.predict`.
+"""
+
+INPUT = "input.yaml"
+CONFIG = "config.yaml"
+MANIFEST = "manifest.json"
+LOG = "run.log"
+STEPS_STREAM = "steps.arrows"
+STEPS = "steps.parquet"
+HISTORY = "history.csv"
+TRIALS = "trials.csv"
+REPEATS = "repeats.csv"
+GROUPS = "groups.csv"
+RESULTS = "results.json"
+BEST = "best.yaml"
+PREDICTIONS = "predictions.parquet"
+WEIGHTS = "weights.safetensors"
+GRADIENTS = "gradients/step-{step}.safetensors"
+GRADIENTS_OF_STACK = "gradients/step-{step}-stack-{stack}.safetensors"
+REPORT = "report.html"
+
+FORMAT_VERSION = 1  # of all of them together, in the manifest
+
+STEP_KEYS = ("step", "epoch", "trial", "repeat")  # whole numbers
+STEP_VALUES = ("loss", "error_rms", "error_max", "dz_rms", "grad_norm", "lr")  # float32
+HISTORY_KEYS = ("trial", "repeat", "epoch", "step")  # whole numbers; metrics follow
+TRIAL_KEYS = ("trial", "rank", "status", "reason")
+REPEAT_KEYS = ("trial", "repeat")
+GROUP_KEYS = ("trial",)
+TEXT_COLUMNS = frozenset({"status", "reason"})  # read as text whatever they look like
+PENALTY_COLUMNS = ("penalty.l2", "penalty.l1", "penalty.C")  # numbers, swept or not

@@ -1,0 +1,45 @@
+"""What a stack is to be: its rows and its columns, before anything of it is made."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass, replace
+
+from trainer.config.schema.spec import Spec
+from trainer.data.prepared import Prepared
+
+
+@dataclass(frozen=True)
+class Column:
+    """One (trial, repeat), with the spec that a plain run of it would have."""
+
+    trial: int
+    repeat: int
+    spec: Spec
+
+
+@dataclass(frozen=True, eq=False)
+class RowsOf:
+    """The rows of one repeat: a key that equal rows share, and what encodes and scales them."""
+
+    key: Hashable
+    prepare: Callable[[], Prepared]
+
+
+@dataclass(frozen=True)
+class Planned:
+    """One stack to be: its rows, and its columns, which differ only in numbers."""
+
+    rows: RowsOf
+    columns: list[Column]
+
+    @property
+    def spec(self) -> Spec:
+        """The first column's, for what all have in common."""
+        return self.columns[0].spec
+
+
+def cut(planned: Planned, pieces: int) -> list[Planned]:
+    """A stack in so many pieces, as equal as can be: neighbours take about as long, so by turns."""
+    parts = [planned.columns[first::pieces] for first in range(pieces)]
+    return [replace(planned, columns=columns) for columns in parts if columns]

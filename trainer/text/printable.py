@@ -84,3 +84,8 @@ def one_line(text: str) -> str:
 
 def _shorten(text: str, length: int = SHOWN) -> str:
     return text if len(text) <= length else f"{text[: length - 4]}...{text[-1]}"
+
+
+def one_of(words: Sequence[str], last: str = "or") -> str:
+    """`a, b or c`."""
+    return f" {last} ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)

@@ -37,8 +37,3 @@ def nearest(word: str, known: Sequence[str]) -> str | None:
     folded = {name.casefold(): name for name in reversed(known)}
     close = difflib.get_close_matches(word.casefold()[:SHOWN], folded, n=1, cutoff=0.6)
     return folded[close[0]] if close else None
-
-
-def one_of(words: Sequence[str], last: str = "or") -> str:
-    """`a, b or c`."""
-    return f" {last} ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)

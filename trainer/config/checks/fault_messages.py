@@ -32,10 +32,10 @@ def unknown(path: Path, form: str, cure: str) -> str:
     """Explain a key that its block, in the form given, does not have; `cure` drops it."""
     key, here = path[-1], _keys(path[:-1], form)
     if forms := owners(path):
-        belongs = f"{key} belongs to {suggest.one_of(forms, 'and')}, not {form}"
+        belongs = f"{key} belongs to {printable.one_of(forms, 'and')}, not {form}"
         return f"{belongs}; {_our_word(path, here) or cure}"
     meant = (_our_word(path, here) or _near(path, here)) if isinstance(key, str) else None
-    return f"unknown key; {meant or 'the keys here are ' + suggest.one_of(here, 'and')}"
+    return f"unknown key; {meant or 'the keys here are ' + printable.one_of(here, 'and')}"
 
 
 def unknown_path(key: str) -> str:
@@ -44,10 +44,10 @@ def unknown_path(key: str) -> str:
     if last in aliases.KEYS:
         ours = [word for word in aliases.KEYS[last] if word in known_paths()]
         if ours:
-            return f"no such key; did you mean {suggest.one_of(ours, 'and')}?"
+            return f"no such key; did you mean {printable.one_of(ours, 'and')}?"
     same = [known for known in known_paths() if known.rpartition(".")[2] == last]
     if 0 < len(same) <= 3:
-        return f"no such key; did you mean {suggest.one_of(same)}?"
+        return f"no such key; did you mean {printable.one_of(same)}?"
     meant = suggest.nearest(key, known_paths()) or _nearest_last(last)
     return f"no such key; {f'did you mean {meant}?' if meant else 'for example optimizer.lr'}"
 
@@ -82,8 +82,8 @@ def wrong(
     if written is not None and not isinstance(value, str):
         got = written[:60] or "nothing"
     if kind == "union_tag_not_found":  # a mapping without the key that tells what source it is
-        keys = suggest.one_of([printable.show_key(key) for key in value] or ["none"], "and")
-        takes = f"one of the keys {suggest.one_of(SOURCES)}"
+        keys = printable.one_of([printable.show_key(key) for key in value] or ["none"], "and")
+        takes = f"one of the keys {printable.one_of(SOURCES)}"
         return f"expected {takes}, got {keys}; for example {{table: a.csv, target: y}}"
     if kind == "too_short":
         return f"expected at least one item, got none; for example {_example(field)}"
@@ -120,7 +120,7 @@ def _our_word(path: Path, here: list[str]) -> str | None:
         last = word.rpartition(".")[2]
         is_here = last in here and last != "name"  # many blocks have a name of their own
         ours.append(printable.dotted((*above, last)) if is_here else word)
-    meant = f"did you mean {suggest.one_of(ours, 'and')}"
+    meant = f"did you mean {printable.one_of(ours, 'and')}"
     if key == "logspace":
         meant += " (numpy's logspace takes exponents)"
     return (
@@ -135,7 +135,7 @@ def _near(path: Path, here: list[str]) -> str | None:
     *above, key = path
     elsewhere = [known for known in known_paths() if known.rpartition(".")[2] == key]
     if 0 < len(elsewhere) <= 3:
-        return f"did you mean {suggest.one_of(elsewhere)}?"
+        return f"did you mean {printable.one_of(elsewhere)}?"
     nearest = suggest.nearest(key, here)
     return f"did you mean {printable.dotted((*above, nearest))}?" if nearest else None
 

@@ -13,8 +13,8 @@ from trainer.config.schema.optimizer import AdamW, Schedule, Sgd, Solver
 from trainer.config.schema.penalty import L2L1, InverseC, Penalty
 from trainer.config.schema.spec import Log, Spec
 from trainer.config.yaml.write import flow
-from trainer.text.printable import show_value
-from trainer.text.suggest import nearest, one_of
+from trainer.text.printable import one_of, show_value
+from trainer.text.suggest import nearest
 
 
 class Broken(NamedTuple):

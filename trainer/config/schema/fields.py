@@ -22,7 +22,7 @@ from pydantic import (
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
 from trainer.catalog import METRICS
-from trainer.text.suggest import one_of
+from trainer.text.printable import one_of
 
 
 @dataclass(frozen=True)

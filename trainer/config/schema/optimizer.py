@@ -19,7 +19,8 @@ from trainer.config.schema.fields import (
     Switch,
     tag,
 )
-from trainer.text.suggest import nearest, one_of
+from trainer.text.printable import one_of
+from trainer.text.suggest import nearest
 
 
 class Schedule(Block):

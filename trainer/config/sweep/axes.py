@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from trainer.config.yaml.tree import Path
-from trainer.text.printable import show_value
-from trainer.text.suggest import nearest, one_of
+from trainer.text.printable import one_of, show_value
+from trainer.text.suggest import nearest
 
 PATH_KEYS = ("penalty.l1", "penalty.alpha")  # a path of penalties begins where all weights are 0
 _FORMS = ("values", "geomspace", "linspace", "path", "distribution")

@@ -21,8 +21,7 @@ from trainer.config.yaml.scalars import key_path
 from trainer.config.yaml.tree import Path, Place, Tree, fault_at
 from trainer.config.yaml.variables import Missing, has_references, substitute
 from trainer.errors import Fault, SpecError
-from trainer.text.printable import show_value
-from trainer.text.suggest import one_of
+from trainer.text.printable import one_of, show_value
 
 _MOST_FAULTS = 50
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from trainer.config.yaml.tree import MAX_CHARACTERS
 from trainer.errors import Fault, SpecError, UserError
-from trainer.text.printable import one_line
-from trainer.text.suggest import nearest, one_of
+from trainer.text.printable import one_line, one_of
+from trainer.text.suggest import nearest
 
 
 def read_text(path: str | os.PathLike[str]) -> str:

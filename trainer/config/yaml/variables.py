@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from trainer.config.yaml.tree import Path
-from trainer.text.printable import show_value
-from trainer.text.suggest import nearest, one_of
+from trainer.text.printable import one_of, show_value
+from trainer.text.suggest import nearest
 
 _REFERENCE = re.compile(r"\$\{([^}]*)\}")
 _NOT_IN = ("sweep", "vars", "select")

@@ -121,7 +121,7 @@ def _note(sweep: SweepView, axis: ChartAxis, shown: int, of: int) -> str:
     chosen = sweep.settings(sweep.chosen or 0)
     given = {path: value for path, value in chosen.items() if path != axis.path}
     which = "All" if shown == of else f"The {shown} largest of"
-    where = f", at {settings_words(sweep, given)}" if given else ""
+    where = f", at {settings_words(sweep.axis_names, given)}" if given else ""
     first = " Those of the first repeat." if sweep.repeats > 1 else ""
     return (
         f"{which} {counted(of, 'weight')}, on scaled features{where}."

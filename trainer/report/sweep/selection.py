@@ -25,7 +25,10 @@ def selection(sweep: SweepView) -> list[tuple[str, str]]:
     if not best:
         return [*_best_so_far(sweep), ("Outcomes", _outcomes(sweep))]
     lines = [
-        ("Winner", f"trial {best['trial']}: {settings_words(sweep, best.get('settings', {}))}"),
+        (
+            "Winner",
+            f"trial {best['trial']}: {settings_words(sweep.axis_names, best.get('settings', {}))}",
+        ),
         (sweep.title, _with_spread(sweep, best)),
     ]
     if lead := lead_text(results, sweep.name, partial(settings_words, sweep), number):

@@ -113,9 +113,14 @@ class SweepView:
         """The swept values of a trial."""
         return {axis.path: self.rows[t].get(axis.path) for axis in self.axes}
 
+    @property
+    def axis_names(self) -> dict[str, str]:
+        """Swept path -> what its axis is called."""
+        return {axis.path: axis.name for axis in self.axes}
+
     def label(self, t: int) -> str:
         """A trial with its settings."""
-        return f"trial {self.rows[t]['trial']}: {settings_words(self, self.settings(t))}"
+        return f"trial {self.rows[t]['trial']}: {settings_words(self.axis_names, self.settings(t))}"
 
     def shown(self, value: float) -> str:
         """A value of the metric."""

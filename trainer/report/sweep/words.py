@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from trainer.text.numbers import METRICS, text
-
-if TYPE_CHECKING:
-    from trainer.report.sweep.view import SweepView
 
 
 def metric_words(name: str) -> str:
@@ -18,9 +15,13 @@ def metric_words(name: str) -> str:
     return f"{'validation' if split == 'val' else 'training'} {words}"
 
 
-def settings_words(sweep: SweepView, settings: Mapping[str, Any]) -> str:
-    """Settings in a few words."""
-    names = {axis.path: axis.name for axis in sweep.axes}
+def settings_words(names: Mapping[str, str], settings: Mapping[str, Any]) -> str:
+    """Settings in a few words.
+
+    Args:
+        names: swept path -> what its axis is called.
+        settings: swept path -> value.
+    """
     parts = [
         f"{names.get(path, path.rpartition('.')[2])} {_value(value)}"
         for path, value in settings.items()

@@ -34,6 +34,7 @@ STOREYS = [
     ["__main__"],
 ]
 STOREY = {room: level for level, rooms in enumerate(STOREYS) for room in rooms}
+BELOW_WORDING = {room for room, level in STOREY.items() if level < STOREY["wording"]}
 # What a room stands on and does not see all the same.
 FORBIDDEN = {
     "model": {"config", "device"},  # arrays, numbers and callables
@@ -41,8 +42,8 @@ FORBIDDEN = {
     "train": {"config"},
     "solvers": {"config", "data", "runs", "predict"},
     "explain": {"config", "data", "device", "optim"},
-    "wording": {"config", "data", "device", "train"},  # dicts
-    "report": {"config", "data", "device", "train", "solvers"},  # run folders
+    "wording": BELOW_WORDING - {"errors", "catalog", "text"},  # dicts
+    "report": {"config", "data", "device", "optim", "train", "solvers"},  # run folders
 }
 DEEPEST = 13  # modules in the longest chain of imports; 19 to 23 before the rooms were tidied
 IN_FUNCTIONS = 64  # imports that wait until a function needs them

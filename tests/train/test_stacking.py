@@ -1,4 +1,9 @@
-"""The promise of stacking: what a column computes never depends on its company."""
+"""The promise of stacking: what a column computes never depends on its company.
+
+At one width and place a column has the same bits in any company. Against the plain run, whose
+products have another width, it agrees to rounding; adam and adamw at full batch may amplify that
+rounding, and keep what the plain run itself keeps when its own bits are changed.
+"""
 
 import numpy as np
 import pytest
@@ -26,7 +31,7 @@ from trainer.train.evaluate import HeldOut
 K = 7
 SETTINGS = {
     "lr": [0.1, 0.03, 0.2, 0.01, 0.15, 0.05, 0.3],
-    "steps": [40, 25, 31, 40, 7, 1, 38],
+    "steps": [25, 25, 21, 25, 7, 1, 24],
     "warmup": [0, 5, 0, 12, 3, 0, 1],
     "final": [0, 0.1, 1, 0.5, 0.01, 0, 0.2],
     "gamma": [0.1, 0.5, 0.9, 1, 0.3, 0.1, 0.7],
@@ -38,26 +43,42 @@ SETTINGS = {
     "eps": [1e-8, 1e-6, 1e-3, 1e-8, 1e-2, 1e-8, 1e-5],
     "weight_decay": [0, 0.1, 0.01, 0, 1, 0.3, 0.02],
 }
-MILESTONES = (5, 20)
+MILESTONES = (5, 14)
 SCHEDULES = ("constant", "cosine", "step")
+WARMUP = (True, False)
 TOLERANCE = {"float32": 1e-5, "float64": 1e-13}
 BATCHES = {"mini-batches": 23, "full": None}  # of 60 rows: 23 + 23 + 14, or chunks of 17 and fewer
 CASES = [
-    (*model, optimizer, precision, batches)
+    (*model, optimizer, schedule, warm, precision, batches)
     for model in LOSSES
     for optimizer in OPTIMIZERS
+    for schedule in SCHEDULES
+    for warm in WARMUP
     for precision in TOLERANCE
     for batches in BATCHES
 ]
+over_all_cases = pytest.mark.parametrize(
+    ("model", "loss", "optimizer", "schedule", "warm", "precision", "batches"), CASES
+)
+DIVIDES_BY_ROOT = {"adam", "adamw"}  # √v̂, which fades with the gradient where no batch is noisy
+NUDGES = 3  # runs with other last bits
+NUDGED = 8  # times what they differ by; 2.2 is the most seen in 8,064 columns
 
 
 def test_the_table_of_cases_is_whole():
-    assert len(CASES) == 4 * 4 * 2 * 2
+    assert len(CASES) == 4 * 4 * 3 * 2 * 2 * 2
+    assert len(set(CASES)) == len(CASES)
+    assert set(OPTIMIZERS) == {"sgd", "nesterov", "adam", "adamw"}
     assert all(len(set(map(str, values))) > 4 for values in SETTINGS.values())
 
 
-def settings_for(optimizer):
-    return {**SETTINGS, "l1": [0.0] * K} if optimizer == "adamw" else SETTINGS
+def settings_for(optimizer, warm=True):
+    settings = dict(SETTINGS)
+    if optimizer == "adamw":
+        settings["l1"] = [0.0] * K
+    if not warm:
+        settings["warmup"] = [0] * K
+    return settings
 
 
 def small_chunks(monkeypatch, precision):
@@ -77,12 +98,29 @@ def stack_of(problem, optimizer, precision, batches, schedule, settings):
     )
 
 
-@pytest.mark.parametrize(("model", "loss", "optimizer", "precision", "batches"), CASES)
-def test_a_stack_equals_its_single_runs(model, loss, optimizer, precision, batches, monkeypatch):
+def parameters(state, k):
+    """Weights and bias of a column, (D + 1, C)."""
+    arrays = host(state.weights)[:, :, k], host(state.bias)[None, :, k]
+    return np.concatenate(arrays).astype(np.float64)
+
+
+def train_nudged(stack, state, precision, seed):
+    """Train, and after each step move every parameter by a rounding, up or down."""
+    up_or_down = np.random.default_rng(seed)
+    for step in range(1, max(SETTINGS["steps"]) + 1):
+        train(stack, state, step)
+        for array in (state.weights, state.bias):
+            sign = up_or_down.choice([-1.0, 1.0], array.shape)
+            array *= DEVICE.to_device(1 + np.finfo(precision).eps * sign, precision)
+
+
+@over_all_cases
+def test_a_stack_equals_its_single_runs(
+    model, loss, optimizer, schedule, warm, precision, batches, monkeypatch
+):
     small_chunks(monkeypatch, precision)
     problem = make_problem(model, loss, weights="classes")
-    schedule = SCHEDULES[CASES.index((model, loss, optimizer, precision, batches)) % 3]
-    settings = settings_for(optimizer)
+    settings = settings_for(optimizer, warm)
     weights, bias = initial(problem, K)
     build = (problem, optimizer, precision, batches, schedule)
     stack = stack_of(*build, settings)
@@ -90,19 +128,28 @@ def test_a_stack_equals_its_single_runs(model, loss, optimizer, precision, batch
         assert len(list(stack.batches.chunks(1))) == 4
     state = start(stack, weights, bias)
     records = train(stack, state)
+    nudged = []
+    if optimizer in DIVIDES_BY_ROOT and batches == "full":
+        for seed in range(NUDGES):
+            nudged.append(start(stack, weights, bias))
+            train_nudged(stack, nudged[-1], precision, seed)
     for k in range(K):
         alone = stack_of(*build, {name: value[k : k + 1] for name, value in settings.items()})
         single = start(alone, weights[:, :, k : k + 1], bias[:, k : k + 1])
         logged = train(alone, single)
-        W, right = host(state.weights)[:, :, k], host(single.weights)[:, :, 0]
-        tolerance = TOLERANCE[precision] * max(abs(right).max(), 1e-3)
-        assert abs(W - right).max() <= tolerance
-        assert abs(host(state.bias)[:, k] - host(single.bias)[:, 0]).max() <= tolerance
-        assert ((W == 0) == (right == 0)).all()
+        ours, theirs = parameters(state, k), parameters(single, 0)
+        rounding = TOLERANCE[precision] * abs(theirs).max()
+        of_its_own = [abs(parameters(end, k) - theirs).max() for end in nudged]
+        bound = max([rounding, *(NUDGED * moved for moved in of_its_own)])
+        assert abs(ours - theirs).max() <= bound
+        assert ((ours[:-1] == 0) == (theirs[:-1] == 0)).all()
         for name in logged[0].values:
-            ours, theirs = joined(records, name)[:, k], joined(logged, name)[:, 0]
+            mine, its = joined(records, name)[:, k], joined(logged, name)[:, 0]
             np.testing.assert_allclose(
-                ours[: len(theirs)], theirs, rtol=50 * TOLERANCE[precision], err_msg=name
+                mine[: len(its)],
+                its,
+                rtol=50 * TOLERANCE[precision] * bound / rounding,
+                err_msg=name,
             )
 
 
@@ -114,8 +161,13 @@ def neighbours(kind, settings, precision):
             "l2": 0.3,
             "momentum": 0.2,
             "beta1": 0.3,
-            "steps": 33,
-            "warmup": 9,
+            "beta2": 0.6,
+            "eps": 0.1,
+            "weight_decay": 0.7,
+            "steps": 19,
+            "warmup": 15,
+            "final": 0.6,
+            "gamma": 0.4,
         },
         "l1 against none": {"l1": 0.2},
         "diverging": {"lr": {"float32": 1e30, "float64": 1e200}[precision]},
@@ -128,21 +180,21 @@ def neighbours(kind, settings, precision):
 
 
 @pytest.mark.parametrize("kind", ["other numbers", "l1 against none", "diverging"])
-@pytest.mark.parametrize(("model", "loss", "optimizer", "precision", "batches"), CASES)
+@over_all_cases
 def test_neighbours_never_change_a_bit(
-    model, loss, optimizer, precision, batches, kind, monkeypatch
+    model, loss, optimizer, schedule, warm, precision, batches, kind, monkeypatch
 ):
     small_chunks(monkeypatch, precision)
     problem = make_problem(model, loss, weights="rows")
     weights, bias = initial(problem, K)
-    before = settings_for(optimizer)
+    before = settings_for(optimizer, warm)
     if kind == "l1 against none":
         before = {**before, "l1": [0.0] * K}
     ends = []
     for settings in (before, neighbours(kind, before, precision)):
-        stack = stack_of(problem, optimizer, precision, batches, "cosine", settings)
+        stack = stack_of(problem, optimizer, precision, batches, schedule, settings)
         state = start(stack, weights, bias)
-        ends.append((state, train(stack, state, 40)))
+        ends.append((state, train(stack, state, max(SETTINGS["steps"]))))
     (first, log_a), (second, log_b) = ends
     moved = host(first.weights) != host(second.weights)
     assert moved[:, :, [1, 2]].any()
@@ -157,6 +209,75 @@ def test_neighbours_never_change_a_bit(
     for name in log_a[0].values:
         a, b = joined(log_a, name)[:, others], joined(log_b, name)[:, others]
         assert a.tobytes() == b.tobytes(), name
+
+
+ONE_TERM = [
+    (model, loss, optimizer, schedule, precision)
+    for model, loss in LOSSES
+    if model != "softmax"  # which sums over its outputs in a product too
+    for optimizer in OPTIMIZERS
+    for schedule in SCHEDULES
+    for precision in TOLERANCE
+]
+
+
+@pytest.mark.parametrize(("model", "loss", "optimizer", "schedule", "precision"), ONE_TERM)
+def test_nothing_but_the_sums_of_products_knows_the_width(
+    model, loss, optimizer, schedule, precision
+):
+    """With batches of one row and one feature no product has a sum: every width has equal bits."""
+    assert len(ONE_TERM) == 3 * 4 * 3 * 2
+    problem = make_problem(model, loss, features=1, weights="classes")
+    settings = settings_for(optimizer)
+    weights, bias = initial(problem, K)
+    chosen = {"precision": precision, "batch_size": 1, "schedule": schedule}
+    chosen["milestones"] = MILESTONES
+    stack = make_stack(problem, optimizer, **chosen, **settings)
+    state = start(stack, weights, bias)
+    train(stack, state)
+    for k in range(K):
+        one = {name: value[k : k + 1] for name, value in settings.items()}
+        alone = make_stack(problem, optimizer, **chosen, **one)
+        single = start(alone, weights[:, :, k : k + 1], bias[:, k : k + 1])
+        train(alone, single)
+        assert (parameters(state, k) == parameters(single, 0)).all()
+
+
+def full_batch_run(optimizer, schedule, columns, steps=1_000):
+    """Train long past the optimum of a squared loss with a learning rate for each column."""
+    lr = [0.003, 0.03, 0.3]
+    stack = make_stack(
+        make_problem("linear", rows=200),
+        optimizer,
+        schedule=schedule,
+        steps=steps,
+        lr=[lr[k] for k in columns],
+        momentum=0.9,
+        beta2=0.99,
+    )
+    state = start(stack)
+    train(stack, state)
+    return [parameters(state, at) for at in range(len(columns))], lr
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "adamw"])
+def test_adam_at_full_batch_and_a_constant_rate_amplifies_rounding_up_to_its_steps(optimizer):
+    together, lr = full_batch_run(optimizer, "constant", [0, 1, 2])
+    apart = [full_batch_run(optimizer, "constant", [k])[0][0] for k in range(3)]
+    differ = [abs(a - b).max() for a, b in zip(together, apart, strict=True)]
+    assert differ[2] > 1e3 * TOLERANCE["float64"] * abs(apart[2]).max()
+    assert all(moved <= rate for moved, rate in zip(differ, lr, strict=True))
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "schedule"), [("adam", "cosine"), ("adamw", "cosine"), ("sgd", "constant")]
+)
+def test_steps_that_fade_bring_a_column_and_its_plain_run_together(optimizer, schedule):
+    """Adam's with a rate that ends at 0, sgd's with the gradient."""
+    together, _ = full_batch_run(optimizer, schedule, [0, 1, 2])
+    apart = [full_batch_run(optimizer, schedule, [k])[0][0] for k in range(3)]
+    for ours, theirs in zip(together, apart, strict=True):
+        assert abs(ours - theirs).max() <= TOLERANCE["float64"] * abs(theirs).max()
 
 
 def fit_columns(problem, settings, columns, every, monkeypatch, patience):

@@ -1,1 +1,1 @@
-"""What a terminal shows while a run goes on, and how a signal ends it."""
+"""The terminal of a running run: lines, progress, and signals that end it."""

@@ -1,4 +1,7 @@
-"""Ctrl-C, SIGTERM, a closed terminal: the first asks for the end of the step, the second kills."""
+"""Signals that end a run (Ctrl-C, SIGTERM, a closed terminal): after the step, or at once.
+
+The first signal asks the training to stop after its step, a second one kills the process.
+"""
 
 from __future__ import annotations
 
@@ -18,16 +21,15 @@ _SHOW_CURSOR = b"\x1b[?25h\r\n"
 
 
 class Interrupt:
-    """Listens to them inside its `with` block; called, it gives the one that came.
+    """The handler of these signals within its `with` block; a call returns the one received.
 
-    A training calls it after each step, and stops if it gives a signal. Until the first such call
-    nobody would notice, so a signal raises KeyboardInterrupt where the program stands; from then
-    on it is noted only. A second signal ends the process at once, but for `last_act`; a third does
-    not wait for that.
+    A training calls it after each step and stops where it returns a signal. Before the first call
+    a signal raises KeyboardInterrupt, as no step would look at it; after that it is recorded only.
+    A second signal ends the process once `last_act` has returned; a third does not wait for that.
 
     Attributes:
-        signum: the signal that came, None before.
-        last_act: something quick that is done before a second signal kills.
+        signum: the signal received; None before.
+        last_act: something quick to call before a second signal ends the process.
     """
 
     last_act: Callable[[], None] | None = None
@@ -40,7 +42,7 @@ class Interrupt:
         self._before: dict[int, Any] = {}
 
     def __call__(self) -> int | None:
-        """Give the signal that came, if one did."""
+        """Return the signal received; None before."""
         self._asked = True
         return self.signum
 
@@ -50,14 +52,14 @@ class Interrupt:
         return 128 + (self.signum or signal.SIGINT)
 
     def reraise(self) -> None:
-        """Raise what the signal would have raised had nobody listened, if one came."""
+        """Raise what the signal received would have raised without this handler."""
         if self.signum == signal.SIGINT:
             raise KeyboardInterrupt
         if self.signum is not None:
             raise SystemExit(self.exit_code)
 
     def __enter__(self) -> Interrupt:
-        with contextlib.suppress(ValueError):  # only the main thread may listen
+        with contextlib.suppress(ValueError):  # only the main thread may set handlers
             for signum in _HEARD:
                 if signum in _ALWAYS or signal.getsignal(signum) is not signal.SIG_IGN:
                     self._before[signum] = signal.signal(signum, self._on_signal)
@@ -85,7 +87,7 @@ class Interrupt:
             raise KeyboardInterrupt
 
     def _act_last(self) -> None:
-        """Once: a disk that hangs must not keep the process from being killed."""
+        """Call `last_act`, once: a disk that hangs must not keep the process from being killed."""
         if self.last_act is not None and not self._dying:
             self._dying = True
             with contextlib.suppress(Exception):
@@ -93,7 +95,7 @@ class Interrupt:
 
 
 def _die(exit_code: int) -> None:
-    """Leave at once: no cleaning up, but for the cursor that a progress bar hides."""
+    """End the process without cleaning up, but for the cursor that a progress bar hides."""
     with contextlib.suppress(OSError, ValueError, AttributeError):
         if sys.stderr.isatty():
             os.write(sys.stderr.fileno(), _SHOW_CURSOR)

@@ -1,4 +1,4 @@
-"""How far a run is: the bar of one training, the view of a sweep, and lines for the log."""
+"""Progress of a run: the bar of one training, the live view of a sweep, and lines for the log."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _BAR_LEAST, _BAR_MOST = 10, 40  # columns
 
 
 class Lines(Protocol):
-    """Where lines of progress go: a `Terminal`."""
+    """What takes lines of progress: a `Terminal`."""
 
     def line(self, text: str) -> None:
         """Show and log."""
@@ -48,11 +48,11 @@ class SweepProgress:
         self._next_draw, self._last_line, self._next_tenth = now + _REDRAW_EVERY, now, 0.1
 
     def update(self, done: Callable[[], float], counts: Counts, top: Top) -> None:
-        """Tell how far it is; what is told is asked for only when it is shown.
+        """Draw the view or write a line, where one is due; the callables are called only then.
 
         Args:
-            done: of the total.
-            counts: trials by what became of them; "alive" is one of the words.
+            done: how much of the total is done.
+            counts: trials by status; those still training are "alive".
             top: the best so far.
         """
         now = time.monotonic()
@@ -123,7 +123,7 @@ class SweepProgress:
 
 
 class Progress:
-    """How far a training is: the bar on a terminal, and a line now and then for the log.
+    """The progress of one training: a bar on a terminal, and a line now and then for the log.
 
     `update` may be called at every step: it draws at most ten times a second.
     """
@@ -145,7 +145,7 @@ class Progress:
         metric_name: str | None = None,
         metric: float | None = None,
     ) -> None:
-        """Tell the last step done and what it gave.
+        """Take the last step done and its values; draw or write a line where one is due.
 
         Args:
             step: steps done.
@@ -196,7 +196,7 @@ class Progress:
 
 @dataclass
 class _Standing:
-    """Where a training stands, as words."""
+    """The progress of one training in numbers and words."""
 
     total: int
     epochs: int | None
@@ -240,7 +240,7 @@ def _number(value: float) -> str:
 
 
 def _bar(width: int, fraction: float, ascii_only: bool) -> tuple[str, str]:
-    """The done and the open part of a bar; both can be told apart without colour."""
+    """The done and the remaining part of a bar, which differ without colour too."""
     done = round(width * fraction)
     full, empty = "#-" if ascii_only else "━─"
     return full * done, empty * (width - done)

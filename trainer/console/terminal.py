@@ -1,4 +1,4 @@
-"""What a run shows while it goes on: lines, a summary and a progress bar, on standard error.
+"""The terminal of a run: lines, a summary and a progress bar, on standard error.
 
 On a terminal the bar is drawn in place; elsewhere (a file, a pipe, a scheduler's log) there are
 plain lines only. Every line goes to run.log as well. Nothing here reads markup: text from the
@@ -29,7 +29,7 @@ _LABELS = 13  # columns for labels, so that summaries in a row line up
 
 
 class Terminal:
-    """Lines for people. `quiet` shows errors only; the log has every line all the same.
+    """Lines on standard error and in run.log; `quiet` shows errors only, the log has all lines.
 
     Args:
         folder_log: takes each line for run.log; without one the lines wait for `attach`.
@@ -37,7 +37,7 @@ class Terminal:
         stream: standard error unless given.
 
     Attributes:
-        log_path: the file that the log goes to, where `attach` was told.
+        log_path: the file of the log, as `attach` was given it.
     """
 
     def __init__(
@@ -68,7 +68,7 @@ class Terminal:
         self._unlogged = []
 
     def detach(self) -> None:
-        """Log as at first: what was shown belongs to a run before."""
+        """Log as before `attach`; lines that wait for a log belong to the run before: drop them."""
         self._log, self.log_path = self._own_log, None
         self._unlogged = []
 
@@ -83,7 +83,7 @@ class Terminal:
         self.log(shown)
 
     def error(self, text: str) -> None:
-        """Show what went wrong, also when quiet; a log that refuses is not heard of again."""
+        """Show what went wrong, also when quiet; a log that cannot be written raises nothing."""
         shown = printable(text)
         self._write(shown)
         with contextlib.suppress(Exception):
@@ -129,7 +129,7 @@ class Terminal:
         """Show how far a sweep is, as long as the block lasts.
 
         Args:
-            total: of what `SweepProgress.update` is told.
+            total: what `done` of `SweepProgress.update` goes up to.
             metric: what trials are ranked by.
         """
         from trainer.console.progress import SweepProgress
@@ -181,7 +181,7 @@ class Terminal:
 
 
 class _Unbreakable:
-    """A text stream that nobody may be reading any more: writing to it never raises."""
+    """A text stream whose reader may be gone: writing to it never raises."""
 
     def __init__(self, stream: IO[str]) -> None:
         self._stream = stream

@@ -1,7 +1,7 @@
-"""Rows: read, split, encoded, scaled.
+"""Data preparation: sources are read, split, encoded and scaled.
 
-`prepare` is the way in to a plain run. With repeats, `read` reads the sources once, `row_splits`
-says which rows each fold or draw has, `prepare_split` encodes them, `prepare_refit` a last fit's.
+A plain run calls `prepare`. With repeats, `read` reads the sources once, `row_splits` gives the
+row numbers of each fold or draw, `prepare_split` encodes them, `prepare_refit` those of a refit.
 `row_weights` gives their weights.
 """
 

@@ -100,7 +100,7 @@ class Frame:
 
 @dataclass(frozen=True)
 class Like:
-    """What the training source held: another source is read to match, by name."""
+    """The columns of the training source, which another source is matched to by name."""
 
     names: tuple[str, ...]
     text: frozenset[str]

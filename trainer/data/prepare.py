@@ -1,7 +1,6 @@
-"""From sources and row numbers to the rows of every split: fit, encode, scale.
+"""Preparation of every split: from sources and row numbers to encoded and scaled rows.
 
-One path for all: a plain run is the part of the whole split, a fold or a draw a part of fewer rows,
-a refit a part without validation.
+One path for all: a plain run, a fold, a few-shot draw and a refit differ in row numbers only.
 """
 
 from __future__ import annotations
@@ -60,10 +59,10 @@ def prepare(spec: Spec, arrays: Mapping[str, Any] | None = None) -> Prepared:
 
 
 def prepare_split(source: Source, spec: Spec, part: RowSplit) -> Prepared:
-    """Encode and scale the rows of one part, by what its own training rows say.
+    """Encode and scale the rows of one repeat, by statistics of its own training rows.
 
     Raises:
-        DataError: anything wrong with the data, in one line; it names the part.
+        DataError: anything wrong with the data, in one line; it names the repeat.
     """
     holdout, frame = hold_out(source, spec), source.frame
     val: list[_Split] = []
@@ -85,7 +84,7 @@ def prepare_split(source: Source, spec: Spec, part: RowSplit) -> Prepared:
 
 
 def prepare_refit(source: Source, spec: Spec, rows: Literal["train", "train+val"]) -> Prepared:
-    """The rows of a last fit, without validation.
+    """The rows of a refit, without validation.
 
     Args:
         source: what `read` returned.
@@ -157,9 +156,9 @@ def _dropped(source: Source, spec: Spec, splits: Sequence[_Split]) -> dict[str, 
 
 
 def _shared(source: Source, spec: Spec, encoder: Encoder, split: _Split) -> EncodedSplit:
-    """The split encoded; one copy for all parts where nothing was learnt from their rows.
+    """The split encoded; one copy for all repeats where nothing is learnt from training rows.
 
-    So fifty draws that are not scaled hold val and test once between them.
+    So fifty draws that are not scaled share one copy of val and test.
     """
     dtype, data = np.dtype(spec.precision), spec.data
     learnt = data.scale == "standard" or data.scale_target == "standard"

@@ -1,4 +1,4 @@
-"""All the rows of a run, and what was found on the way to them."""
+"""The prepared rows of a run: every split, its encoder, and a summary of both."""
 
 from __future__ import annotations
 

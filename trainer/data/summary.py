@@ -1,4 +1,4 @@
-"""What the terminal and the manifest tell about the rows."""
+"""The summary of a run's rows, for the terminal and the manifest."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from trainer.text.labels import label_text
 
 
 class EncodedSplit(NamedTuple):
-    """A split, and what encoding it came upon."""
+    """The rows of a split, and what encoding them counted."""
 
     rows: Rows
     encoded: Encoded

@@ -1,4 +1,4 @@
-"""Files that appear whole: written beside their place, fsynced, renamed into it.
+"""Atomic writes of files: beside the place, fsynced, then renamed into it.
 
 A reader, a crash or a full disk meets the old file or the new one, never a half.
 """

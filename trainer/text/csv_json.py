@@ -1,4 +1,4 @@
-"""Small tables and records as text: CSV and JSON that people, pandas and jq read alike.
+"""Small tables as CSV and records as JSON, as people, pandas and jq read them.
 
 Numbers are written in the shortest form that reads back as the same number. In CSV an empty cell
 says that there is no such number (None), `nan` and `inf` are numbers that came out so; JSON has no

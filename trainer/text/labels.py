@@ -1,4 +1,4 @@
-"""How labels are written, in YAML and in column names."""
+"""Labels as text, in YAML and in column names."""
 
 from __future__ import annotations
 

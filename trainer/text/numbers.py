@@ -88,7 +88,7 @@ def text(value: Any) -> str:
 
 
 def short(value: str, most: int) -> str:
-    """A name of at most `most` letters, its middle left out: ends tell names apart."""
+    """A name of at most `most` letters, its middle left out: names differ in their ends."""
     if len(value) <= most:
         return value
     head = (most - 1 + 1) // 2

@@ -1,4 +1,4 @@
-"""Paths: those that can be read, those that were meant, those to write to."""
+"""Paths that a user gives: checked before reading or writing, corrected where misspelt."""
 
 from __future__ import annotations
 

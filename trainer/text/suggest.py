@@ -1,4 +1,4 @@
-"""What would be right: the nearest name, the file that was meant. All results are one line."""
+"""Suggestions for misspelt names: the nearest one there is. All results are one line."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def nearest_name(name: str, names: Sequence[str]) -> str:
 
 
 def closest(name: str, names: Sequence[str]) -> str | None:
-    """The name that was probably meant, or None: same letters, same stem, then difflib."""
+    """The likeliest correction of a name, or None: same letters, same stem, then difflib."""
     for other in names:
         if other.casefold() == name.casefold():
             return other

@@ -1,1 +1,1 @@
-"""What stands behind a swept key: axes, rows of settings, trials."""
+"""Sweeps: axes of swept keys, their combinations or draws, the trials of these."""

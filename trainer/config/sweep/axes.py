@@ -1,4 +1,4 @@
-"""The axes of a sweep: what stands behind a swept key, as values or as a distribution."""
+"""Axes of a sweep: the values of a swept key, or a distribution to draw them from."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Axis:
     Attributes:
         key: dotted.
         values: in order; of a `path`, fractions of lambda_max, but for those of `plus`.
-        places: where each value was written.
+        places: where each value is written.
         is_path: whether it is a `path`.
         draw: of a distribution: what turns two uniform numbers into a value; values is empty.
     """

@@ -1,4 +1,4 @@
-"""What a sweep asks for: rows of settings, of every combination or of draws."""
+"""Settings of a sweep's trials: every combination of its axes, or random draws."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A sweep back to a file: config.yaml, which loaded again gives equal trials."""
+"""config.yaml of a sweep: the file as written, completed so that it loads to equal trials."""
 
 from __future__ import annotations
 

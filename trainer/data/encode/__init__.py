@@ -1,1 +1,1 @@
-"""Raw columns to the matrix a model sees; targets."""
+"""Encoding: raw columns to the matrix a model sees, raw targets to numbers or codes."""

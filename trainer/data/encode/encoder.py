@@ -281,7 +281,7 @@ def _check_fields(fields: Mapping[str, Any], model: str) -> None:
 
 
 def _slices(total: int, width: int) -> Sequence[slice]:
-    """Slices of rows of about 1 MB of float64: a core's own cache holds one between passes."""
+    """Slices of rows of about 1 MB of float64, which stay in a core's cache between passes."""
     step = max(64, (1 << 17) // max(width, 1))
     return [slice(start, min(start + step, total)) for start in range(0, total, step)]
 

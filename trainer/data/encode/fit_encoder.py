@@ -1,4 +1,4 @@
-"""What an `Encoder` learns from training rows: categories, fill-in values, mean and σ."""
+"""Fitting an `Encoder` to training rows: categories, fill-in values, mean and σ."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is to be predicted: numbers, labels, several labels a row, or a distribution a row."""
+"""Targets: numbers, labels, several labels a row, or a distribution a row."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Sources as read: files, arrays, synthetic rows."""
+"""Readers of sources: files, arrays, synthetic rows."""

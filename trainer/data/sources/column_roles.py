@@ -1,4 +1,4 @@
-"""Which column of a table is what: the spec's words against the names there are."""
+"""Roles of a table's columns (features, target, weight, group), by the spec's keys."""
 
 from __future__ import annotations
 

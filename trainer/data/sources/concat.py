@@ -64,7 +64,7 @@ def _column(above: ColumnData, below: ColumnData) -> ColumnData:
 
 
 def _labels(above: Labels, below: Labels) -> Labels:
-    """Sorted values of both; those that are written alike are one, as the first has it."""
+    """Sorted values of both; values of equal text become one, as the first has it."""
     known: dict[str, Label] = {label_text(value): value for value in below.values}
     known |= {label_text(value): value for value in above.values}
     values = sorted(known.values(), key=lambda value: (isinstance(value, str), value))

@@ -1,4 +1,4 @@
-"""One sha256 over everything a run read."""
+"""The digest of a run's data: one sha256 over everything it read."""
 
 from __future__ import annotations
 

@@ -152,7 +152,7 @@ def _damaged(where: str, error: Exception) -> DataError:
 
 
 def _by_name(table: Any) -> dict[str, Any]:
-    """The columns of an Arrow table, which then holds them no longer: each can be let go alone."""
+    """The columns of an Arrow table by name, so that each can be freed alone."""
     return dict(zip(table.column_names, table.columns, strict=True))
 
 

@@ -1,1 +1,1 @@
-"""Which rows train, validate and test: fractions, folds, few-shot draws."""
+"""Splits: row numbers for training, validation and test; fractions, folds, few-shot draws."""

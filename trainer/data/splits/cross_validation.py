@@ -1,4 +1,4 @@
-"""Folds: every row is held out once a time."""
+"""Cross-validation: folds, drawn anew `times` times; each time every row is held out once."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def fold_splits(source: Source, spec: Spec, folds: int, times: int) -> Iterator[RowSplit]:
-    """Folds of the plain run's training rows, time by time.
+    """Folds of the plain run's training rows, those of one drawing after another.
 
     Raises:
         DataError: fewer rows, groups or rows of a class than folds; a val of its own.

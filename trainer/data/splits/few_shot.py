@@ -1,4 +1,4 @@
-"""Few-shot draws: k rows of each class to train on."""
+"""Few-shot draws: k training rows of each class, several times."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which fold a row or a group falls into, and which rows a few-shot draw takes: numbers alone.
+"""Assignment of rows or groups to folds, and few-shot draws, from class codes and seeds alone.
 
 All of it depends on a seed and a stream of its own (`trainer.streams`).
 """

@@ -1,4 +1,4 @@
-"""Rows of a source that are kept."""
+"""Missing values: the rows of a source that are kept, by `data.missing`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which rows are for training, which for validation and test."""
+"""Random splits into training, validation and test rows, stratified by class."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def row_splits(source: Source, spec: Spec) -> tuple[RowSplit, ...]:
-    """The parts of a trial for one seed: folds, time by time; or draws; or the plain split.
+    """The repeats of a trial for one seed: folds, or few-shot draws, or the plain split.
 
     Args:
         source: what `read` returned.

@@ -66,7 +66,7 @@ def scarcest(codes: IntArray, target: Target, *, absent: bool = True) -> tuple[s
     Args:
         codes: (n,) into the target's classes.
         target: with classes.
-        absent: whether one that none has counts.
+        absent: whether a class that no code has counts.
     """
     assert target.classes is not None
     counts = np.bincount(codes, minlength=len(target.classes))

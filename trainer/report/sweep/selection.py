@@ -31,7 +31,7 @@ def selection(sweep: SweepView) -> list[tuple[str, str]]:
         ),
         (sweep.title, _with_spread(sweep, best)),
     ]
-    if lead := lead_text(results, sweep.name, partial(settings_words, sweep), number):
+    if lead := lead_text(results, sweep.name, partial(settings_words, sweep.axis_names), number):
         lines.append(("Lead", lead))
     lines.append(("Rule", rule_text(results, sweep.name, sweep.minimize)))
     lines += [("Edge", text(edge.get("advice"))) for edge in results.get("edges") or ()]

@@ -15,8 +15,8 @@ from trainer.config.yaml.mapping import from_mapping
 from trainer.config.yaml.read import read_yaml
 from trainer.config.yaml.read_file import read_text
 from trainer.config.yaml.resolved import written
-from trainer.config.yaml.scalars import Refused, resolve
-from trainer.config.yaml.tree import MAX_DEPTH, Path, Place, Tree
+from trainer.config.yaml.scalars import Path, Refused, resolve
+from trainer.config.yaml.tree import MAX_DEPTH, Place, Tree
 from trainer.errors import Fault, SpecError
 from trainer.text import printable
 

@@ -6,7 +6,8 @@ import os
 from typing import Any
 
 from trainer.catalog import SOURCES
-from trainer.config.yaml.tree import Path, Tree
+from trainer.config.yaml.scalars import Path
+from trainer.config.yaml.tree import Tree
 
 _NPY = ("npy", "target", "weight", "group")
 _FILES = ("table", "npz", "libsvm")

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from trainer.solvers.problem import FLAT
-from trainer.solvers.progress import Progress
+from trainer.solvers.progress import SolverProgress
 
 Numbers = np.ndarray[Any, np.dtype[np.float64]]
 Flags = np.ndarray[Any, np.dtype[np.bool_]]
@@ -23,7 +23,7 @@ _SHORTEST, _LONGEST = 0.1, 0.5  # of the last trial step
 _TRIES = 40  # of a step in a row
 
 
-class Trial(NamedTuple):
+class TrialPoint(NamedTuple):
     """The points that a round has tried.
 
     Attributes:
@@ -40,7 +40,7 @@ class Trial(NamedTuple):
     squares: Numbers
 
 
-def is_good(progress: Progress, trial: Trial) -> Flags:
+def is_good(progress: SolverProgress, trial: TrialPoint) -> Flags:
     """Whether a point is far enough below: Armijo's rule, by slopes where J is flat.
 
     Where J changes by rounding alone its slopes along the step still tell: `begin` must fall, and
@@ -55,7 +55,7 @@ def is_good(progress: Progress, trial: Trial) -> Flags:
     return good
 
 
-def shorten(progress: Progress, refused: Flags, trial: Trial) -> Flags:
+def shorten(progress: SolverProgress, refused: Flags, trial: TrialPoint) -> Flags:
     """Shorten steps: to the least of the parabola through both ends, within limits.
 
     Where no step is short enough a column is lost, unless the slope itself is still to be followed:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from trainer.solvers.problem import Problem
-from trainer.solvers.progress import Progress
+from trainer.solvers.progress import SolverProgress
 from trainer.train.outcomes import Outcome
 
 _LARGE = 1e8  # a squared loss J above it has slopes that no usual tol is meant for
@@ -13,7 +13,7 @@ _UNEVEN = 1e4  # the largest feature over the smallest: above it scaling is wort
 _NO_SIZE = 1e-12  # of the largest feature: a smaller one is constant but for rounding
 
 
-def ending(problem: Problem, progress: Progress, tol: float, at: int) -> Outcome:
+def ending(problem: Problem, progress: SolverProgress, tol: float, at: int) -> Outcome:
     """How column `at`, which has settled, has ended.
 
     Args:

@@ -16,7 +16,7 @@ FACTS = ("iterations", "evaluations", "gradient_max", "gap")
 
 
 @dataclass
-class Progress:
+class SolverProgress:
     """How far K columns are; every field is (K,).
 
     Attributes:
@@ -58,22 +58,22 @@ class Progress:
     at_zeros: Flags
 
 
-SolverState = State[Progress]
+SolverState = State[SolverProgress]
 
 
-def at_start(columns: int, curvature: float, at_zeros: Flags) -> Progress:
-    """Progress before the first evaluation.
+def at_start(columns: int, curvature: float, at_zeros: Flags) -> SolverProgress:
+    """SolverProgress before the first evaluation.
 
     Args:
         columns: K.
         curvature: the largest second derivative of the loss by z.
-        at_zeros: as `Progress.at_zeros`.
+        at_zeros: as `SolverProgress.at_zeros`.
     """
 
     def each(value: float) -> Numbers:
         return np.full(columns, value)
 
-    return Progress(
+    return SolverProgress(
         value=each(np.inf),
         data=each(np.nan),
         loss=each(np.nan),

@@ -27,7 +27,7 @@ from trainer.solvers.costs import hessian_bytes, hessian_operations
 from trainer.solvers.directions import Directions, fix_gauge
 from trainer.solvers.hessians import Hessians, Interrupted
 from trainer.solvers.lbfgs import dot
-from trainer.solvers.line_search import Trial, is_good, shorten
+from trainer.solvers.line_search import TrialPoint, is_good, shorten
 from trainer.solvers.objective import Objective
 from trainer.solvers.orthants import orthant, project
 from trainer.solvers.outcomes import ending
@@ -226,7 +226,7 @@ class SolverStack:
             inner[...] = xp.where(within, project(xp, inner, signs), inner)
         xp.subtract(trial, a["w"], out=self._step)
 
-    def _evaluate(self, state: SolverState) -> tuple[Trial, Numbers]:
+    def _evaluate(self, state: SolverState) -> tuple[TrialPoint, Numbers]:
         """J and its slopes at the points to try; and the sums (6, K) of `Objective.value`."""
         problem, xp, a = self.problem, self.device.xp, state.arrays
         w, g, trial, step = a["w"], a["g"], self._trial, self._step
@@ -240,7 +240,7 @@ class SolverStack:
             dot(xp, after, after),
         ]
         found = self.device.to_host(xp.concatenate([xp.stack(extra), sums]))  # device -> host
-        return Trial(*found[:5]), found[5:]
+        return TrialPoint(*found[:5]), found[5:]
 
     def _pass(self, state: SolverState, full: bool) -> Array:
         """Sums (6, K) of `Objective.value` at the points to try; the gradient of J beside them."""

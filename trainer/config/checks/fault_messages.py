@@ -12,8 +12,7 @@ from trainer.catalog import SOURCES
 from trainer.config.checks import aliases
 from trainer.config.schema.fields import Block, Expected
 from trainer.config.schema.spec import Spec
-from trainer.config.yaml.scalars import Refused, resolve
-from trainer.config.yaml.tree import LARGEST_INTEGER, Path
+from trainer.config.yaml.scalars import LARGEST_INTEGER, Path, Refused, resolve
 from trainer.config.yaml.write import flow
 from trainer.text import printable, suggest
 

@@ -11,7 +11,8 @@ from trainer.catalog import OPTIMIZERS, SOURCES
 from trainer.config.checks import fault_messages
 from trainer.config.checks.rules import broken_rules
 from trainer.config.schema.spec import Spec
-from trainer.config.yaml.tree import Path, Tree, fault_at
+from trainer.config.yaml.scalars import Path
+from trainer.config.yaml.tree import Tree, fault_at
 from trainer.config.yaml.write import flow
 from trainer.errors import Fault, SpecError
 from trainer.text.printable import dotted

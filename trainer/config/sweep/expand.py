@@ -17,8 +17,8 @@ from trainer.config.paths import absolute, inherit, make_paths_absolute
 from trainer.config.schema.optimizer import Solver
 from trainer.config.schema.spec import Expansion, Spec, Trial
 from trainer.config.sweep.grid import Grid, Settings
-from trainer.config.yaml.scalars import key_path
-from trainer.config.yaml.tree import Path, Place, Tree, fault_at
+from trainer.config.yaml.scalars import Path, key_path
+from trainer.config.yaml.tree import Place, Tree, fault_at
 from trainer.config.yaml.variables import Missing, has_references, substitute
 from trainer.errors import Fault, SpecError
 from trainer.text.printable import one_of, show_value

@@ -10,7 +10,8 @@ from typing import Any, NamedTuple
 from trainer.config.checks.fault_messages import known_paths, unknown_path
 from trainer.config.schema.sweep import SHOTS
 from trainer.config.sweep.axes import Axis, Wrong, read_axis
-from trainer.config.yaml.tree import Path, Tree, fault_at
+from trainer.config.yaml.scalars import Path
+from trainer.config.yaml.tree import Tree, fault_at
 from trainer.streams import RANDOM_SEARCH
 from trainer.text.printable import show_value
 

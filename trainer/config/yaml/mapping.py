@@ -6,7 +6,8 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
-from trainer.config.yaml.tree import LARGEST_INTEGER, MAX_DEPTH, MAX_NODES, Path, Place, Tree
+from trainer.config.yaml.scalars import LARGEST_INTEGER, Path
+from trainer.config.yaml.tree import MAX_DEPTH, MAX_NODES, Place, Tree
 from trainer.errors import Fault
 from trainer.text.printable import dotted, show_value
 

@@ -17,8 +17,8 @@ from typing import Any
 
 import yaml
 
-from trainer.config.yaml.scalars import Refused, resolve
-from trainer.config.yaml.tree import MAX_CHARACTERS, MAX_DEPTH, MAX_NODES, Path, Place, Tree
+from trainer.config.yaml.scalars import Path, Refused, resolve
+from trainer.config.yaml.tree import MAX_CHARACTERS, MAX_DEPTH, MAX_NODES, Place, Tree
 from trainer.errors import Fault
 from trainer.text.printable import dotted
 

@@ -8,8 +8,8 @@ from typing import Any
 
 from trainer.config.paths import absolute, is_path_key, make_paths_absolute
 from trainer.config.schema.spec import Spec
-from trainer.config.yaml.scalars import key_path
-from trainer.config.yaml.tree import Path, Tree
+from trainer.config.yaml.scalars import Path, key_path
+from trainer.config.yaml.tree import Tree
 
 
 def written(tree: Tree, spec: Spec, axes: Mapping[str, Any]) -> dict[str, Any]:

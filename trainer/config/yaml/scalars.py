@@ -10,7 +10,9 @@ import math
 import re
 from typing import Any
 
-from trainer.config.yaml.tree import LARGEST_INTEGER, Path
+LARGEST_INTEGER = 2**63 - 1
+
+Path = tuple[Any, ...]  # keys and list indices from the top of the file
 
 _NULL = {"", "~", "null", "Null", "NULL"}
 _TRUE = {"true", "True", "TRUE"}

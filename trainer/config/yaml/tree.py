@@ -5,15 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from trainer.config.yaml.scalars import Path
 from trainer.errors import Fault
 from trainer.text.printable import dotted
 
 MAX_CHARACTERS = 1 << 20
 MAX_NODES = 20_000
 MAX_DEPTH = 20
-LARGEST_INTEGER = 2**63 - 1
-
-Path = tuple[Any, ...]  # keys and list indices from the top of the file
 
 
 @dataclass(frozen=True)

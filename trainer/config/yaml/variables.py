@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from trainer.config.yaml.tree import Path
+from trainer.config.yaml.scalars import Path
 from trainer.text.printable import one_of, show_value
 from trainer.text.suggest import nearest
 

@@ -11,13 +11,14 @@ from typing import Any, TypeVar
 
 import pyarrow as pa
 
+from trainer.catalog import LOSSES, METRICS, OWN_LOSS, Apart, is_minimized
 from trainer.config.yaml.read import read_yaml
 from trainer.errors import RunFolderError
 from trainer.predict.fitted_model import FittedModel
 from trainer.report.unfinished import last_values, rows_so_far, settings_of
 from trainer.runs.step_log import SCHEMA
 from trainer.runs.writer import HISTORY, PREDICTIONS, STEPS, RunFolder
-from trainer.text.numbers import METRICS, text
+from trainer.text.numbers import text
 
 T = TypeVar("T")
 
@@ -126,7 +127,7 @@ class RunData:
 
     @property
     def metrics(self) -> dict[str, dict[str, float]]:
-        """{split: {metric: value}} of the best trial, by the names of `words.METRICS`."""
+        """{split: {metric: value}} of the best trial, by the names of the catalog."""
         found: dict[str, dict[str, float]] = {}
         values = self.best.get("metrics", {})
         for split in self.splits:
@@ -141,9 +142,10 @@ class RunData:
         return found
 
     @property
-    def other_loss(self) -> bool:
-        """Whether the loss is not the activation's own, so that dL/dz is not ŷ − y."""
-        return self.kind == "logistic" and self.config.get("loss") == "squared_error"
+    def apart(self) -> Apart | None:
+        """How dL/dz differs from ŷ − y, where the loss is not the activation's own."""
+        loss = LOSSES.get((self.kind, str(self.config.get("loss", OWN_LOSS))))
+        return loss.apart if loss is not None else None
 
 
 def read_run_data(folder: str | os.PathLike[str]) -> RunData:
@@ -242,7 +244,7 @@ def _ranked_by(
     else:
         known = history.column_names if history is not None else []
         name = "val_loss" if "val_loss" in known or not known else "train_loss"
-    return name, not METRICS.get(name.partition("_")[2], ("", False, False))[2]
+    return name, is_minimized(name)
 
 
 def _having(table: pa.Table, names: Sequence[str], file: str) -> pa.Table:

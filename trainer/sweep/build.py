@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from trainer.catalog import OPTIMIZERS, metrics_of
 from trainer.config import Spec
 from trainer.config.checks.rules import has_l1
 from trainer.config.schema.optimizer import FirstOrder, Solver
@@ -32,12 +33,10 @@ from trainer.train.stack import Settings, Stack
 from trainer.train.state import State, normal_weights
 
 Numbers = np.ndarray[Any, np.dtype[np.float64]]
-_HYPER = ("momentum", "beta1", "beta2", "eps", "weight_decay")
 AnyStack = Stack | SolverStack
 _HESSIAN_SHARE = 0.2  # of the memory there is
 _ROWS = 65_536  # of a chunk
 _ROUNDING = 64 * float(np.finfo(np.float64).eps)
-MINIMIZED = ("loss", "rmse")  # every other metric is better when larger
 
 
 @dataclass(frozen=True)
@@ -191,7 +190,7 @@ class Columns:
         device, rows = device_rows.device, device_rows.rows
         if isinstance(settings, Settings):
             return Stack(device, self.model, rows, self.outputs, settings)
-        sparse, exact = bool(np.any(self.l1 > 0)), settings.method.name == "exact"
+        sparse, exact = bool(np.any(self.l1 > 0)), settings.method.closed_form
         least = 0.0 if sparse else _decade(float(self.l2.min()))
         rotated = device_rows.rotated(settings.bias, identity=sparse, exact=exact, least=least)
         return SolverStack(device, self.model, rows, rotated, self.outputs, settings)
@@ -278,8 +277,7 @@ def _settings(
     )
     hyper = {
         name: np.array([getattr(o, name) for o in optimizers], dtype=np.float64)
-        for name in _HYPER
-        if hasattr(first, name)
+        for name in OPTIMIZERS[first.name].settings
     }
     if "eps" in hyper:  # below the precision's least number it would be 0, and 0/0 a step
         hyper["eps"] = np.maximum(hyper["eps"], np.finfo(specs[0].precision).tiny)
@@ -306,7 +304,7 @@ def _solver_settings(
     method = choose_method(optimizers[0].name, model, size, sparse)
     order = hessian_order(model, size, sparse)
     if (
-        optimizers[0].name == "newton"
+        OPTIMIZERS[optimizers[0].name].second_derivatives
         and 8.0 * order**2 > _HESSIAN_SHARE * device_rows.device.memory()
     ):
         raise DataError(
@@ -411,8 +409,7 @@ def _short(value: object) -> str:
 
 def metric_names(model: str, outputs: int, held: bool) -> list[str]:
     """The names of an evaluation's metrics, as history.csv and trials.csv have them."""
-    names = ["loss", *MODELS[model, "auto"].metrics.names(outputs)]
-    return ["train_loss", *(f"val_{name}" for name in names if held)]
+    return ["train_loss", *(f"val_{name}" for name in metrics_of(model, outputs) if held)]
 
 
 def largest_l1(device_rows: DeviceRows, spec: Spec) -> float:
@@ -453,8 +450,3 @@ def largest_l1(device_rows: DeviceRows, spec: Spec) -> float:
             " a list of penalties is right"
         )
     return float(largest.max())
-
-
-def minimized(metric: str) -> bool:
-    """Whether a metric such as `val_loss` is better when smaller."""
-    return metric.rpartition("_")[2] in MINIMIZED

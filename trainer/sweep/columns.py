@@ -9,13 +9,14 @@ from typing import Any
 
 import numpy as np
 
+from trainer.catalog import is_minimized
 from trainer.config import Spec
 from trainer.config.schema.spec import Trial
 from trainer.data import Prepared, Source, prepare_refit, prepare_split, read
 from trainer.data.splits.holdout import hold_out
 from trainer.data.splits.repeats import row_splits
 from trainer.device import Device
-from trainer.sweep.build import DeviceRows, largest_l1, minimized, put_on_device, stack_key
+from trainer.sweep.build import DeviceRows, largest_l1, put_on_device, stack_key
 from trainer.sweep.stopping import EarlyStopper
 
 Numbers = np.ndarray[Any, np.dtype[np.float64]]
@@ -192,7 +193,7 @@ def early_stopping(specs: Sequence[Spec]) -> EarlyStopper:
     rules = [spec.early_stopping for spec in specs]
     return EarlyStopper(
         metric=[rule.metric if rule else "" for rule in rules],
-        sign=np.array([1.0 if not rule or minimized(rule.metric) else -1.0 for rule in rules]),
+        sign=np.array([1.0 if not rule or is_minimized(rule.metric) else -1.0 for rule in rules]),
         patience=np.array([rule.patience if rule else np.inf for rule in rules]),
         min_delta=np.array([rule.min_delta if rule else 0.0 for rule in rules]),
         restore_best=np.array([bool(rule and rule.restore_best) for rule in rules]),

@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 
+from trainer.catalog import LOSSES, MODELS
 from trainer.config import Spec
 from trainer.config.schema.optimizer import Sgd, Solver
 from trainer.config.schema.penalty import L2L1
@@ -15,13 +16,6 @@ from trainer.sweep.build import Columns
 from trainer.train.stack import Settings
 
 _TAME_LR = 0.01  # what any of the optimizers survives on scaled features
-_LOSSES = {
-    ("linear", "auto"): "½(ŷ − y)²",
-    ("linear", "squared_error"): "½(ŷ − y)²",
-    ("logistic", "auto"): "binary cross-entropy",
-    ("logistic", "squared_error"): "½(ŷ − y)² on the sigmoid, so dL/dz is not ŷ − y",
-    ("softmax", "auto"): "cross-entropy",
-}
 
 
 def data_line(summary: Summary, spec: Spec) -> str:
@@ -34,7 +28,7 @@ def data_line(summary: Summary, spec: Spec) -> str:
     split = ", ".join(f"{n:,} {name}" for name, n in summary.rows.items())
     text = f"{summary.source}: {total:,} rows x {columns}; {split}"
     if counts := summary.class_counts.get("train"):
-        text += f"; {_classes(counts, spec.model == 'logistic')}"
+        text += f"; {_classes(counts, not MODELS[spec.model].output_a_class)}"
     elif summary.outputs > 1:
         text += f"; {summary.outputs:,} outputs"
     for name, n in summary.dropped.items():
@@ -68,7 +62,7 @@ def objective_line(columns: Columns, several: bool = False) -> str:
     Of several trials, whose numbers may differ, the penalty is named and not counted out.
     """
     spec, l2, l1 = columns.spec, columns.l2[0], columns.l1[0]
-    text = f"J = mean {_LOSSES[spec.model, spec.loss]}"
+    text = f"J = mean {LOSSES[spec.model, spec.loss].formula}"
     if spec.class_weight != "none":
         text = text.replace("mean", "class-weighted mean")
     elif not (columns.s == columns.s[0]).all():
@@ -80,19 +74,18 @@ def objective_line(columns: Columns, several: bool = False) -> str:
     if l1:
         text += f" + {l1:.4g}·‖W‖₁"
     if l2 or l1:
-        return f"{text}   ({_equivalent(columns)} in scikit-learn)"
+        return f"{text}   ({_equivalent(columns)})"
     decay = getattr(spec.optimizer, "weight_decay", 0)
     return text + (f"   (weight decay {decay:g}, outside J)" if decay else "   (no penalty)")
 
 
 def _equivalent(columns: Columns) -> str:
-    """The penalty of the first column in scikit-learn's words."""
-    if columns.spec.model != "linear":
-        return f"C = {inverse_c(columns)[0]:.4g}"
+    """The penalty of the first column, which is not 0, in another library's words."""
     l2, l1 = columns.l2[0], columns.l1[0]
-    if l1 == 0:
-        return f"Ridge's alpha = {l2 * columns.s.sum():.4g}"
-    return f"ElasticNet's alpha = {l2 + l1:.4g}, l1_ratio = {l1 / (l2 + l1):.4g}"
+    without, with_l1 = MODELS[columns.spec.model].equivalent
+    return (with_l1 if l1 else without).format(
+        C=inverse_c(columns)[0], l2=l2, l2_sum=l2 * columns.s.sum(), a=l2 + l1, ratio=l1 / (l2 + l1)
+    )
 
 
 def inverse_c(columns: Columns) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
@@ -144,7 +137,7 @@ def mend_divergence(columns: Columns) -> str:
 
 def _squares_overflow(columns: Columns, precision: str) -> bool:
     """Whether the first loss is infinite for what the target is, whatever lr is."""
-    if columns.spec.model != "linear":
+    if not columns.model.quadratic:
         return False
     largest = float(np.abs(columns.prepared.train.y).max(initial=0.0))
     return largest > math.sqrt(np.finfo(precision).max)

@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 
+from trainer.catalog import is_minimized
 from trainer.config import Spec
 from trainer.config.schema.optimizer import Solver
 from trainer.config.schema.sweep import Select
-from trainer.sweep.build import minimized
 from trainer.sweep.select import Chosen, ColumnResult, TrialResult, ranks
 from trainer.sweep.stopping import Rung
 
@@ -145,7 +145,7 @@ def results(
     return {
         "metric": {
             "name": chosen.metric,
-            "goal": "minimize" if minimized(chosen.metric) else "maximize",
+            "goal": "minimize" if is_minimized(chosen.metric) else "maximize",
         },
         "counts": dict(Counter(trial.status for trial in ranked)),
         "trials": len(ranked),

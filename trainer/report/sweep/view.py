@@ -10,10 +10,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from trainer.catalog import METRICS, is_share, metric_of
 from trainer.report.run_data import RunData
 from trainer.report.sweep.axes import ChartAxis, Indices, Numbers, swept_axes
 from trainer.report.unfinished import last_values
-from trainer.text.numbers import METRICS, metric, text
+from trainer.text.numbers import metric, text
 
 Flags = NDArray[np.bool_]
 
@@ -70,7 +71,7 @@ class SweepView:
     @cached_property
     def is_share(self) -> bool:
         """Whether the metric is a share of 1, read in percent."""
-        return METRICS.get(self.metric.partition("_")[2], ("", False, True))[1]
+        return is_share(self.metric)
 
     @cached_property
     def diverged(self) -> Flags:
@@ -116,13 +117,14 @@ class SweepView:
 
     def shown(self, value: float) -> str:
         """A value of the metric."""
-        return metric(self.metric.partition("_")[2], float(value))
+        return metric(float(value), self.is_share)
 
 
 def metric_words(name: str) -> str:
     """`val_loss` as `validation loss`."""
     split, _, rest = name.partition("_")
-    words = METRICS.get(rest, (rest.replace("_", " "), False, False))[0]
+    known = metric_of(name)
+    words = METRICS[known].label if known is not None else rest.replace("_", " ")
     return f"{'validation' if split == 'val' else 'training'} {words}"
 
 

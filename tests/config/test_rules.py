@@ -3,7 +3,7 @@
 import pytest
 from config_helpers import faults, load
 
-from trainer.catalog import METRICS
+from trainer.catalog import MODELS, metrics_of
 
 TABLE = "data: {train: {table: a.csv, target: y, %s}}"
 # (the file, the key, words of the fault)
@@ -101,8 +101,8 @@ def test_what_goes_together_is_taken(tmp_path, text):
 
 def test_every_metric_of_a_model_can_be_watched(tmp_path):
     watched = 0
-    for model, names in METRICS.items():
-        for metric in ("train_loss", *(f"val_{name}" for name in names)):
+    for model in MODELS:
+        for metric in ("train_loss", *(f"val_{name}" for name in metrics_of(model))):
             text = f"model: {model}\ndata: {{train: digits}}\nearly_stopping: {{metric: {metric}}}"
             assert load(tmp_path, text).early_stopping.metric == metric
             watched += 1

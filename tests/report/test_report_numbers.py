@@ -10,11 +10,12 @@ from hypothesis import strategies as st
 from sklearn import metrics
 from sklearn.calibration import calibration_curve
 
+from trainer.catalog import METRICS
 from trainer.report.charts import curves
 from trainer.report.charts.chart import y_scale
 from trainer.report.charts.downsample import downsample, noisy, smooth, spans_decades
 from trainer.report.charts.training import columns
-from trainer.text.numbers import METRICS, number, percent, short, text
+from trainer.text.numbers import number, percent, short, text
 
 
 def labels_and_scores(seed, n=400, ties=False):

@@ -9,9 +9,8 @@ paths         made absolute, inherited from train
 json_schema   schema/config.json, for editors
 """
 
-from trainer.catalog import METRICS
 from trainer.config.load import load_spec
 from trainer.config.schema.spec import Spec
 from trainer.config.yaml.read_file import read_text
 
-__all__ = ["METRICS", "Spec", "load_spec", "read_text"]
+__all__ = ["Spec", "load_spec", "read_text"]

@@ -5,18 +5,16 @@ from __future__ import annotations
 import os
 from typing import Any
 
-from trainer.catalog import SOURCES
+from trainer.catalog import SOURCES, source_of
 from trainer.config.yaml.scalars import Path
 from trainer.config.yaml.tree import Tree
-
-_NPY = ("npy", "target", "weight", "group")
-_FILES = ("table", "npz", "libsvm")
 
 
 def make_paths_absolute(tree: Tree) -> None:
     """Make the paths of sources and of `init` absolute, each from where it was written."""
     for path, source in _sources(tree):
-        for key in _NPY if "npy" in source else _FILES:
+        kind = source_of(source)
+        for key in SOURCES[kind].paths if kind else ():
             _make_absolute(tree, source, (*path, key))
     _make_absolute(tree, tree.value, ("init",))
 
@@ -38,7 +36,7 @@ def is_path_key(key: str) -> bool:
     """Whether values of a dotted key are paths (`target` of .npy files, too)."""
     source, _, last = key.rpartition(".")
     in_source = source in ("data.train", "data.val", "data.test")
-    return key == "init" or (in_source and last in (*_FILES, "npy"))
+    return key == "init" or (in_source and last in SOURCES and last in SOURCES[last].paths)
 
 
 def inherit(tree: Tree) -> None:
@@ -47,10 +45,10 @@ def inherit(tree: Tree) -> None:
     if not sources or sources[0][0] != ("data", "train"):
         return
     train = sources[0][1]
-    kind = next((kind for kind in SOURCES if kind in train), None)
-    if kind is None or kind == "synthetic":
+    kind = source_of(train)
+    if kind is None or not SOURCES[kind].inherited:
         return
-    keys = [key for key in train if not (kind == "npy" and key in _NPY[1:])]
+    keys = [key for key in train if key not in SOURCES[kind].not_inherited]
     for path, source in sources[1:]:
         if any(other in source for other in SOURCES if other != kind):
             continue

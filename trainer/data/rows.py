@@ -26,7 +26,7 @@ class Rows:
     X: FloatArray
     """(N, D) of the run's precision, C-contiguous, scaled."""
     y: Array
-    """(N, C) of the same dtype; softmax on labels: (N,) int64 codes into the encoder's classes."""
+    """(N, C) of the same dtype; with an output a class (N,) int64 codes into the classes."""
     weight: NDArray[np.float64]
     """(N,): the source's `weight` column, ones without one. Class weights are not in it."""
     index: IntArray

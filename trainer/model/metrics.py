@@ -38,15 +38,14 @@ class Metrics:
 
     Attributes:
         sums: `(xp, z, y, w)` -> named sums over the rows of one chunk, the last axis K.
-        finish: `(sums, targets, scores)` -> metrics, each (K,); scores is (N, C, K) or None.
+        finish: `(sums, targets, scores)` -> metrics, each (K,), those that the catalog has for so
+            many outputs; scores is (N, C, K) or None.
         needs_scores: whether `finish` wants all scores.
-        names: C -> the names of the metrics that `finish` gives.
     """
 
     sums: Callable[[Any, Array, Array, Array], dict[str, Array]]
     finish: Callable[[Sums, Targets, Numbers | None], dict[str, Numbers]]
     needs_scores: bool
-    names: Callable[[int], tuple[str, ...]]
 
 
 # --- linear ---------------------------------------------------------------------------------------
@@ -197,19 +196,9 @@ def _class_finish(sums: Sums, targets: Targets, scores: Numbers | None) -> dict[
     return found
 
 
-def _binary_names(outputs: int) -> tuple[str, ...]:
-    if outputs > 1:
-        return ("accuracy", "auc", "map")
-    return ("accuracy", "balanced_accuracy", "auc", "average_precision", "f1")
-
-
-def _class_names(outputs: int) -> tuple[str, ...]:
-    return ("accuracy", "balanced_accuracy") + (("top5",) if outputs > 5 else ())
-
-
-REGRESSION = Metrics(_regression_sums, _regression_finish, False, lambda outputs: ("r2", "rmse"))
-BINARY = Metrics(_binary_sums, _binary_finish, True, _binary_names)
-CLASSES = Metrics(_class_sums, _class_finish, False, _class_names)
+REGRESSION = Metrics(_regression_sums, _regression_finish, needs_scores=False)
+BINARY = Metrics(_binary_sums, _binary_finish, needs_scores=True)
+CLASSES = Metrics(_class_sums, _class_finish, needs_scores=False)
 
 
 def _weighted(xp: Any, values: Array, w: Array) -> Array:

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from trainer.catalog import LOSSES, MODELS, OWN_LOSS
 from trainer.data.encode.encoder import Encoder
 from trainer.data.frame import Frame, chunks
 from trainer.data.rows import Array, FloatArray
@@ -39,14 +40,14 @@ class FittedModel:
     """
 
     model: str
-    """linear, logistic or softmax."""
+    """A row of the catalog."""
     weights: FloatArray
     """(D, C), on scaled features."""
     bias: FloatArray
     """(C,)."""
     encoder: Encoder
-    loss: str = "auto"
-    """auto or squared_error, as the spec had it."""
+    loss: str = OWN_LOSS
+    """As the spec had it."""
 
     def scores(self, X: Any) -> NDArray[np.float64]:
         """Scores z of raw rows, (N, C); of a linear model in the target's own units.
@@ -70,9 +71,8 @@ class FittedModel:
             z[part] = encoded.X @ self.weights + self.bias
             for name, count in encoded.unseen.items():
                 unseen[name] = unseen.get(name, 0) + count
-        if self.model == "linear":
-            z *= self.encoder.target_scale
-            z += self.encoder.target_mean
+        z *= self.encoder.target_scale
+        z += self.encoder.target_mean
         return z, unseen
 
     def predict(self, X: Any) -> Array:
@@ -101,11 +101,12 @@ class FittedModel:
 
     def decide(self, z: NDArray[np.float64]) -> Array:
         """Predictions of scores (N, C) that `scores` gave."""
-        if self.model == "linear":
+        kind = self.encoder.target.kind
+        if kind == "numbers":
             return z[:, 0] if z.shape[1] == 1 else z
-        if self.encoder.target.kind == "multilabel":
+        if kind == "multilabel":
             return (z > 0).astype(np.int64)
-        codes = z.argmax(axis=1) if self.model == "softmax" else (z[:, 0] > 0).astype(np.int64)
+        codes = z.argmax(axis=1) if z.shape[1] > 1 else (z[:, 0] > 0).astype(np.int64)
         classes = self.classes_
         assert classes is not None
         result: Array = classes[codes]
@@ -113,18 +114,18 @@ class FittedModel:
 
     def probabilities(self, z: NDArray[np.float64]) -> NDArray[np.float64]:
         """Probabilities of scores (N, C) that `scores` gave."""
-        from trainer.model.models import MODELS, Scratch
+        from trainer.model import models
 
-        if self.model == "linear":
+        if not MODELS[self.model].has_classes:
             raise UserError(
-                "a linear model has no probabilities; predict or scores gives its numbers"
+                f"a {self.model} model has no probabilities; predict or scores gives its numbers"
             )
         z3 = z[:, :, None].copy()  # (N, C, 1): the activation overwrites its argument
         p = np.empty_like(z3)
-        scratch = Scratch.of(np, *z.shape)
+        scratch = models.Scratch.of(np, *z.shape)
         with np.errstate(over="ignore"):
-            MODELS[self.model, "auto"].activation(np, z3, p, scratch)
-        if self.encoder.target.kind == "labels" and self.model == "logistic":
+            models.MODELS[self.model, OWN_LOSS].activation(np, z3, p, scratch)
+        if self.encoder.target.kind == "labels" and z.shape[1] == 1:
             return np.hstack([1 - p[:, :, 0], p[:, :, 0]])
         return p[:, :, 0]
 
@@ -135,8 +136,7 @@ class FittedModel:
         Under `scale: unit` X stands for rows already brought to length 1.
         """
         weights = self.weights.astype(np.float64) / self.encoder.scale[:, None]
-        if self.model == "linear":
-            weights *= self.encoder.target_scale
+        weights *= self.encoder.target_scale
         return weights.T.copy()
 
     @property
@@ -144,9 +144,7 @@ class FittedModel:
         """(C,) on raw features."""
         shift = (self.encoder.mean / self.encoder.scale) @ self.weights.astype(np.float64)
         intercept: NDArray[np.float64] = self.bias.astype(np.float64) - shift
-        if self.model == "linear":
-            intercept = intercept * self.encoder.target_scale + self.encoder.target_mean
-        return intercept
+        return intercept * self.encoder.target_scale + self.encoder.target_mean
 
     @property
     def classes_(self) -> Array | None:
@@ -208,7 +206,7 @@ class FittedModel:
         try:
             weights, bias = arrays["weights"], arrays["bias"]
             model, loss = fields["model"], fields["loss"]
-            if loss not in ("auto", "squared_error"):
+            if (model, loss) not in LOSSES:
                 raise ValueError("its loss is none")
             encoder = Encoder.from_json(
                 fields, model, arrays["feature_mean"], arrays["feature_scale"]

@@ -10,10 +10,11 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from trainer.catalog import MODELS
 from trainer.data.rows import Array, Rows
 from trainer.data.sources.registry import read_for_predict
 from trainer.errors import UserError
-from trainer.model import MODELS, Scratch
+from trainer.model import Scratch, models
 from trainer.model.metrics import Targets
 from trainer.model.step import error
 from trainer.predict.fitted_model import FittedModel
@@ -51,7 +52,7 @@ def prediction_table(model: FittedModel, rows: Rows) -> pa.Table:
 def predictions(model: FittedModel, z: Numbers) -> dict[str, Any]:
     """The columns `prediction` and `p_<class>` of scores z (N, C) in the target's units."""
     columns = _named("prediction", model, model.decide(z))
-    if model.model != "linear":
+    if MODELS[model.model].has_classes:
         p = model.probabilities(z)  # (N, classes)
         columns |= {f"p_{name}": p[:, i] for i, name in enumerate(model.probability_names)}
     return columns
@@ -112,10 +113,9 @@ def score(model: FittedModel, z: Numbers, y: Array, w: Numbers) -> dict[str, flo
         y: (N, C) targets as `Target.encode` gives them, or (N,) class codes.
         w: (N,) row weights.
     """
-    row = MODELS[model.model, model.loss]
+    row = models.MODELS[model.model, model.loss]
     encoder, outputs = model.encoder, z.shape[1]
-    if model.model == "linear":
-        z = (z - encoder.target_mean) / encoder.target_scale
+    z = (z - encoder.target_mean) / encoder.target_scale
     full = np.eye(outputs)[y] if y.ndim == 1 else y.astype(np.float64)
     z3 = z[:, :, None].copy()  # (N, C, 1): the loss overwrites it
     loss = np.empty((len(z), 1))
@@ -133,14 +133,12 @@ def _metrics_line(metrics: Mapping[str, float]) -> str:
 
 
 def _in_units(model: FittedModel, z: Numbers) -> Numbers:
-    if model.model == "linear":
-        return np.asarray(z * model.encoder.target_scale + model.encoder.target_mean)
-    return z
+    return np.asarray(z * model.encoder.target_scale + model.encoder.target_mean)
 
 
 def _words(model: FittedModel, y: Array) -> Array:
     """Encoded targets in the user's words and units: what `decide` gives for predictions."""
-    if model.model == "linear":
+    if model.encoder.target.kind == "numbers":
         numbers = _in_units(model, y.astype(np.float64))
         return numbers[:, 0] if numbers.shape[1] == 1 else numbers
     if model.encoder.target.kind == "labels":

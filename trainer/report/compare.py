@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from trainer.catalog import METRICS, is_share
 from trainer.report.charts.chart import (
     Chart,
     Series,
@@ -22,7 +23,7 @@ from trainer.report.charts.downsample import downsample, noisy, smooth
 from trainer.report.charts.training import MOST_CURVES, LoggedColumn, columns, counted_axis
 from trainer.report.headline import manifest_seconds
 from trainer.report.html import chart, document, esc, section, swatch, table
-from trainer.text.numbers import METRICS, counted, metric, short, split_name, text
+from trainer.text.numbers import counted, metric, short, split_name, text
 
 if TYPE_CHECKING:
     from trainer.report.run_data import RunData
@@ -144,12 +145,12 @@ def _metrics_table(runs: Sequence[RunData], names: Sequence[str]) -> str:
     for split, name in measured:
         values = [run.metrics.get(split, {}).get(name) for run in runs]
         known = [value for value in values if value is not None]
-        most = (max if METRICS[name][2] else min)(known)
+        most = (max if METRICS[name].greater_is_better else min)(known)
         for of_run, value in zip(cells, values, strict=True):
             best = alike and value == most and len(set(known)) > 1
-            shown = esc(metric(name, value))
+            shown = esc(metric(value, is_share(name)))
             of_run.append(f'<span class="best">{shown}</span>' if best else shown)
-    head = ["run", *(f"{esc(split_name(s))}<br>{esc(METRICS[n][0])}" for s, n in measured)]
+    head = ["run", *(f"{esc(split_name(s))}<br>{esc(METRICS[n].label)}" for s, n in measured)]
     rows = [
         [name, *of_run, esc(run.status), esc(manifest_seconds(run))]
         for name, run, of_run in zip(_named(names), runs, cells, strict=True)
@@ -183,7 +184,7 @@ def _curves(runs: Sequence[RunData], names: Sequence[str]) -> list[Chart]:
         found.append(_overlaid(title, note, "step", name, drawn, names))
     for name in METRICS:
         drawn = {i: c for i, c in evaluations.items() if f"val_{name}" in c.values}
-        title = f"Validation {METRICS[name][0]}"
+        title = f"Validation {METRICS[name].label}"
         note = "After each evaluation, on rows that no step has seen."
         found.append(_overlaid(title, note, "epoch", f"val_{name}", drawn, names))
     return [drawing for drawing in found if drawing is not None]
@@ -216,7 +217,7 @@ def _overlaid(
         trace = line(*downsample(x, value), colour(i), short(names[i], 24), dashed=dash(i))
         series.append(Series(short(names[i], 40), colour(i), (trace,), dash(i)))
     scale = y_scale(*curves)
-    share = METRICS.get(name.removeprefix("val_"), ("", False, True))[1]
+    share = is_share(name)
     if share:
         scale |= {"type": "linear", "tickformat": ".2~%"}
     x_axis = counted_axis(unit, max(int(column[unit][-1]) for column in drawn.values()))

@@ -6,18 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from trainer.text.numbers import METRICS, counted, deviation, metric, number, split_name, text
+from trainer.catalog import LOSS, METRICS, MODELS, Apart, is_share
+from trainer.text.numbers import counted, deviation, metric, split_name, text
 from trainer.wording.opening import device_text
 
 if TYPE_CHECKING:
     from trainer.report.run_data import RunData
-
-_FIRST = {"linear": ("r2",), "logistic": ("accuracy",), "softmax": ("accuracy",)}
-_MEANING = {
-    "r2": "on {rows}.",
-    "accuracy": "of {rows} are classified right.",
-    "loss": "is the loss on {rows}.",
-}
 
 
 @dataclass(frozen=True)
@@ -43,19 +37,18 @@ def headline(run_data: RunData) -> Headline:
     if split is None:
         return Headline("No result", "The folder has no metrics (yet).", _end(run_data))
     values = run_data.metrics[split]
-    name = next((n for n in (*_FIRST.get(run_data.kind, ()), "loss") if n in values), None)
+    first = (MODELS[run_data.kind].headline,) if run_data.kind in MODELS else ()
+    name = next((n for n in (*first, LOSS) if n in values), None)
     if name is None:
         return Headline("No result", "The folder has no metrics (yet).", _end(run_data))
-    rows = _rows(run_data, split)
-    shown = metric(name, values[name])
-    meaning = _MEANING[name].format(rows=rows)
-    if name == "r2":
-        shown = f"R² {shown}"
-        meaning = f"on {rows}: the share of the target's variance that is explained."
-        if "rmse" in values:
-            meaning += f" Typical miss (RMSE): {number(values['rmse'])}."
-    elif name == "accuracy" and _labels_of_a_row(run_data) > 1:
-        meaning = f"of {rows} have all {_labels_of_a_row(run_data)} labels right."
+    rows, facts, labels = _rows(run_data, split), METRICS[name], _labels_of_a_row(run_data)
+    shown = facts.figure.format(value=metric(values[name], facts.is_share))
+    meaning = facts.meaning.format(rows=rows)
+    if labels > 1 and facts.meaning_of_labels:
+        meaning = facts.meaning_of_labels.format(rows=rows, labels=labels)
+    if facts.beside is not None and facts.beside[0] in values:
+        other, sentence = facts.beside
+        meaning += " " + sentence.format(value=metric(values[other], is_share(other)))
     return Headline(shown, meaning, _end(run_data))
 
 
@@ -138,16 +131,17 @@ def notices(run_data: RunData) -> list[Notice]:
     found += [Notice("Not read", sentence, grave=True) for sentence in run_data.unread]
     if "val" not in run_data.splits and run_data.splits:
         found.append(Notice("No validation", _no_validation(run_data)))
-    if run_data.other_loss:
-        found.append(Notice("Squared error on a sigmoid", _OTHER_LOSS))
+    if (apart := run_data.apart) is not None:
+        found.append(Notice(_sentence(apart.name).removesuffix("."), _other_loss(apart)))
     return found
 
 
-_OTHER_LOSS = (
-    "For the three models' own losses dL/dz is ŷ − y: the further off, the stronger the pull. Here"
-    " it is (ŷ − y)·ŷ·(1 − ŷ), nearly 0 wherever ŷ is near 0 or 1, right or wrong. In “Error"
-    " and dL/dz” the two curves part by that factor. With loss: auto they are one."
-)
+def _other_loss(apart: Apart) -> str:
+    return (
+        "For the three models' own losses dL/dz is ŷ − y: the further off, the stronger the pull."
+        f" Here it is {apart.dz}, {apart.effect}. In “Error and dL/dz” the two curves part by that"
+        " factor. With loss: auto they are one."
+    )
 
 
 def _sentence(words: str) -> str:
@@ -176,17 +170,17 @@ def metrics_table(run_data: RunData) -> tuple[list[str], list[tuple[str, list[st
     splits = list(found)
     names = [name for name in METRICS if any(name in values for values in found.values())]
     rows = [
-        (METRICS[name][0], [_spread(run_data, split, name) for split in splits])
-        for name in sorted(names, key=lambda name: name != "loss")
+        (METRICS[name].label, [_spread(run_data, split, name) for split in splits])
+        for name in sorted(names, key=lambda name: not METRICS[name].is_loss)
     ]
     return splits, rows
 
 
 def _spread(run_data: RunData, split: str, name: str) -> str:
     """A metric, with its standard deviation over repeats where it has one."""
-    shown = metric(name, run_data.metrics[split].get(name))
+    shown = metric(run_data.metrics[split].get(name), is_share(name))
     std = (run_data.best.get("std") or {}).get(f"{split}_{name}")
-    return shown if std is None else f"{shown} ± {deviation(name, std)}"
+    return shown if std is None else f"{shown} ± {deviation(std, is_share(name))}"
 
 
 def facts(run_data: RunData) -> list[tuple[str, str]]:

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from trainer.text.numbers import METRICS, text
+from trainer.catalog import LOSSES, METRICS, OWN_LOSS, Apart, is_minimized
+from trainer.text.numbers import text
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -133,7 +134,7 @@ class RunData:
 
     @property
     def metrics(self) -> dict[str, dict[str, float]]:
-        """{split: {metric: value}} of the best trial, by the names of `words.METRICS`."""
+        """{split: {metric: value}} of the best trial, by the names of the catalog."""
         found: dict[str, dict[str, float]] = {}
         values = self.best.get("metrics", {})
         for split in self.splits:
@@ -148,9 +149,10 @@ class RunData:
         return found
 
     @property
-    def other_loss(self) -> bool:
-        """Whether the loss is not the activation's own, so that dL/dz is not ŷ − y."""
-        return self.kind == "logistic" and self.config.get("loss") == "squared_error"
+    def apart(self) -> Apart | None:
+        """How dL/dz differs from ŷ − y, where the loss is not the activation's own."""
+        loss = LOSSES.get((self.kind, str(self.config.get("loss", OWN_LOSS))))
+        return loss.apart if loss is not None else None
 
 
 def ranked_by(
@@ -166,4 +168,4 @@ def ranked_by(
     else:
         known = history.column_names if history is not None else []
         name = "val_loss" if "val_loss" in known or not known else "train_loss"
-    return name, not METRICS.get(name.partition("_")[2], ("", False, False))[2]
+    return name, is_minimized(name)

@@ -33,27 +33,29 @@ class Method:
         pairs: m; 0 for none.
         hessian_from: the iteration from which columns have their own Hessian; None for never.
         reason: why this one, for the manifest.
+        closed_form: whether one step is all it takes, for which λ must be exact.
     """
 
     name: str
     pairs: int = PAIRS
     hessian_from: int | None = None
     reason: str = ""
+    closed_form: bool = False
 
 
 def choose_method(name: str, model: Model, size: Size, l1: bool) -> Method:
     """The method of a stack.
 
     Args:
-        name: "lbfgs", "newton", "exact" or "auto".
+        name: a row of the methods, or "auto", which takes the one that suits.
         model: the row of the model table.
         size: of the problem; how many columns there are makes no difference.
         l1: whether the penalty has l1.
     """
-    if name == "auto":
+    if name not in _METHODS:
         return _suited(model, size, l1)
     few = _weights(model, size) <= _WORKING
-    if name == "lbfgs" and l1 and few and model.variance is not None:
+    if _METHODS[name].pairs and l1 and few and model.variance is not None:
         told = f"asked for; with l1 it ends by second derivatives after {_SLOW} iterations"
         return Method("lbfgs, then newton", PAIRS, _SLOW, reason=told)
     return replace(_METHODS[name], reason="asked for")
@@ -70,7 +72,7 @@ def hessian_order(model: Model, size: Size, l1: bool) -> int:
 _METHODS = {
     "lbfgs": Method("lbfgs"),
     "newton": Method("newton", pairs=0, hessian_from=0),
-    "exact": Method("exact", pairs=0),
+    "exact": Method("exact", pairs=0, closed_form=True),
 }
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from trainer.catalog import OPTIMIZERS, metrics_of
 from trainer.config.schema.optimizer import FirstOrder, Solver
 from trainer.config.schema.penalty import Alpha, InverseC, Penalty
 from trainer.config.schema.spec import NormalInit, Spec
@@ -25,9 +26,7 @@ from trainer.train.protocol import AnyStack
 from trainer.train.stack import Settings, Stack
 
 Numbers = np.ndarray[Any, np.dtype[np.float64]]
-_HYPER = ("momentum", "beta1", "beta2", "eps", "weight_decay")
 _HESSIAN_SHARE = 0.2  # of the memory there is
-MINIMIZED = ("loss", "rmse")  # every other metric is better when larger
 
 
 @dataclass(frozen=True)
@@ -178,8 +177,7 @@ def _settings(
     )
     hyper = {
         name: np.array([getattr(o, name) for o in optimizers], dtype=np.float64)
-        for name in _HYPER
-        if hasattr(first, name)
+        for name in OPTIMIZERS[first.name].settings
     }
     if "eps" in hyper:  # below the precision's least number it would be 0, and 0/0 a step
         hyper["eps"] = np.maximum(hyper["eps"], np.finfo(specs[0].precision).tiny)
@@ -200,7 +198,7 @@ def _to_the_optimum(
     """Columns of a solver."""
     sparse, spec = bool(np.any(l1 > 0)), specs[0]
     settings = _solver_settings(specs, device_rows, sparse, log_every)
-    exact = settings.method.name == "exact"
+    exact = settings.method.closed_form
     least = 0.0 if sparse else _decade(float(l2.min()))
     model, outputs = MODELS[spec.model, spec.loss], device_rows.outputs
 
@@ -241,7 +239,7 @@ def _solver_settings(
     method = choose_method(optimizers[0].name, model, size, sparse)
     order = hessian_order(model, size, sparse)
     most = _HESSIAN_SHARE * device_rows.device.memory()
-    if optimizers[0].name == "newton" and 8.0 * order**2 > most:
+    if OPTIMIZERS[optimizers[0].name].second_derivatives and 8.0 * order**2 > most:
         raise DataError(
             f"optimizer.name: newton would hold Hessians of {order:,} x {order:,}, which is"
             f" {8e-9 * order**2:.1f} GB each; lbfgs or auto is right"
@@ -262,10 +260,4 @@ def steps_per_unit(spec: Spec, rows: int) -> int:
 
 def metric_names(model: str, outputs: int, held: bool) -> list[str]:
     """The names of an evaluation's metrics, as history.csv and trials.csv have them."""
-    names = ["loss", *MODELS[model, "auto"].metrics.names(outputs)]
-    return ["train_loss", *(f"val_{name}" for name in names if held)]
-
-
-def minimized(metric: str) -> bool:
-    """Whether a metric such as `val_loss` is better when smaller."""
-    return metric.rpartition("_")[2] in MINIMIZED
+    return ["train_loss", *(f"val_{name}" for name in metrics_of(model, outputs) if held)]

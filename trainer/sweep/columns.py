@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from trainer.catalog import is_minimized
 from trainer.config.checks.rules import has_l1
 from trainer.config.schema.optimizer import FirstOrder
 from trainer.config.schema.spec import Spec, Trial
@@ -19,7 +20,6 @@ from trainer.device import Device
 from trainer.errors import DataError
 from trainer.model import MODELS
 from trainer.model.lambda_max import lambda_max
-from trainer.sweep.build import minimized
 from trainer.sweep.planned import Column, Planned, RowsOf
 from trainer.sweep.stopping import EarlyStopper
 from trainer.train.device_rows import DeviceRows, put_on_device, raw_weights, shares
@@ -201,7 +201,7 @@ def early_stopping(specs: Sequence[Spec]) -> EarlyStopper:
     rules = [spec.early_stopping for spec in specs]
     return EarlyStopper(
         metric=[rule.metric if rule else "" for rule in rules],
-        sign=np.array([1.0 if not rule or minimized(rule.metric) else -1.0 for rule in rules]),
+        sign=np.array([1.0 if not rule or is_minimized(rule.metric) else -1.0 for rule in rules]),
         patience=np.array([rule.patience if rule else np.inf for rule in rules]),
         min_delta=np.array([rule.min_delta if rule else 0.0 for rule in rules]),
         restore_best=np.array([bool(rule and rule.restore_best) for rule in rules]),

@@ -56,7 +56,7 @@ def divergence(columns: Columns) -> Divergence:
 
 def _squares_overflow(columns: Columns, precision: str) -> bool:
     """Whether the first loss is infinite for what the target is, whatever lr is."""
-    if columns.spec.model != "linear":
+    if not columns.model.quadratic:
         return False
     largest = float(np.abs(columns.prepared.train.y).max(initial=0.0))
     return largest > math.sqrt(np.finfo(precision).max)

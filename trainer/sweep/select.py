@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from trainer.catalog import draws, is_minimized
 from trainer.config.schema.sweep import SHOTS
-from trainer.sweep.build import minimized
 
 if TYPE_CHECKING:
     from trainer.config.schema.spec import Spec
@@ -208,7 +208,7 @@ class Chosen:
 
 def rank(trials: Iterable[TrialResult], metric: str) -> list[TrialResult]:
     """Best first: by the metric; then those halved, the later the better; then those without it."""
-    sign = 1.0 if minimized(metric) else -1.0
+    sign = 1.0 if is_minimized(metric) else -1.0
 
     def key(trial: TrialResult) -> tuple[Any, ...]:
         value = trial.metrics.get(metric, math.nan)
@@ -269,7 +269,7 @@ def _pick(
     if spec.select.rule == "best" or len(best.columns) < 2:
         return best, None
     error = best.stds[metric] / math.sqrt(len(best.columns))
-    sign = 1.0 if minimized(metric) else -1.0
+    sign = 1.0 if is_minimized(metric) else -1.0
     bound = sign * best.metrics[metric] + error
     near = [t for t in able if t.status != "halved" and sign * t.metrics[metric] <= bound] or [best]
     # Breiman et al. 1984, §3.4.3; of equally strong penalties the better one
@@ -280,7 +280,7 @@ def _margin(
     best: TrialResult, other: TrialResult, metric: str
 ) -> tuple[float | None, float | None]:
     """How much worse the other is, and that in standard errors of the paired differences."""
-    sign = 1.0 if minimized(metric) else -1.0
+    sign = 1.0 if is_minimized(metric) else -1.0
     margin = sign * (other.metrics[metric] - best.metrics[metric])
     if len(best.columns) < 2 or len(best.columns) != len(other.columns):
         return margin, None
@@ -313,7 +313,7 @@ def _groups(trials: Sequence[TrialResult], spec: Spec, metric: str) -> list[Grou
 
 def _edges(best: TrialResult, trials: Sequence[TrialResult], spec: Spec) -> list[Edge]:
     """Axes of numbers at whose end the best trial is."""
-    if spec.sweep is None or spec.sweep.method != "grid":
+    if spec.sweep is None or draws(spec.sweep.method):
         return []
     # a path of penalties begins where all weights are 0
     begins = spec.trials[best.number].fractions if best.number < len(spec.trials) else {}

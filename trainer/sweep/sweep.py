@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from trainer.catalog import is_minimized
 from trainer.config.schema.spec import Spec, Trial
 from trainer.device import Device
 from trainer.errors import DataError
@@ -16,7 +17,6 @@ from trainer.sweep.build import (
     Columns,
     build,
     metric_names,
-    minimized,
     steps_per_unit,
 )
 from trainer.sweep.columns import (
@@ -126,7 +126,7 @@ def _rules(spec: Spec, trials: Sequence[Trial], held: bool) -> Rules:
     if spec.sweep is not None and spec.sweep.early_terminate is not None:
         rule = spec.sweep.early_terminate
         halving = Halving(rule.min_iter, rule.eta, _groups(spec, trials))
-    return Rules(metric, 1.0 if minimized(metric) else -1.0, stopping, halving)
+    return Rules(metric, 1.0 if is_minimized(metric) else -1.0, stopping, halving)
 
 
 def _groups(spec: Spec, trials: Sequence[Trial]) -> np.ndarray[Any, np.dtype[np.int64]]:

@@ -9,20 +9,6 @@ from typing import Any
 
 from trainer.text.printable import printable
 
-# name -> (what it is called on the page, whether it is a share of 1, whether more is better)
-METRICS: dict[str, tuple[str, bool, bool]] = {
-    "accuracy": ("accuracy", True, True),
-    "balanced_accuracy": ("balanced accuracy", True, True),
-    "top5": ("top-5 accuracy", True, True),
-    "auc": ("ROC AUC", False, True),
-    "average_precision": ("average precision", False, True),
-    "map": ("mean average precision", False, True),
-    "f1": ("F1", False, True),
-    "r2": ("R²", False, True),
-    "rmse": ("RMSE", False, False),
-    "loss": ("loss", False, False),
-}
-
 
 def number(value: Any, digits: int = 4) -> str:
     """Four significant digits; thousands in groups; a dash for what is no number."""
@@ -53,16 +39,16 @@ def percent(value: float) -> str:
     return f"{float(shown):g} %" if value in (0.0, 1.0) else f"{shown} %"
 
 
-def metric(name: str, value: Any) -> str:
+def metric(value: Any, is_share: bool) -> str:
     """A metric's value in the form it is read in."""
-    if isinstance(value, float) and METRICS.get(name, ("", False, True))[1]:
+    if isinstance(value, float) and is_share:
         return percent(value)
     return number(value)
 
 
-def deviation(name: str, value: Any) -> str:
+def deviation(value: Any, is_share: bool) -> str:
     """A standard deviation of a metric: two digits say enough."""
-    if isinstance(value, float) and METRICS.get(name, ("", False, True))[1]:
+    if isinstance(value, float) and is_share:
         return percent(value)
     return number(value, 2)
 

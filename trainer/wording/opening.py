@@ -6,20 +6,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TypedDict
 
+from trainer.catalog import LOSSES, MODELS
 from trainer.text.numbers import counted
 
 Line = tuple[str, object]
 
-_LOSSES = {
-    ("linear", "auto"): "½(ŷ − y)²",
-    ("linear", "squared_error"): "½(ŷ − y)²",
-    ("logistic", "auto"): "binary cross-entropy",
-    ("logistic", "squared_error"): "½(ŷ − y)² on the sigmoid, so dL/dz is not ŷ − y",
-    ("softmax", "auto"): "cross-entropy",
-}
 
-
-class OptimizerFacts(TypedDict, total=False):
+class ChosenOptimizer(TypedDict, total=False):
     """An optimizer as it was asked for: `tol` and `max_iter` of a solver, of others the rest."""
 
     name: str
@@ -43,7 +36,7 @@ class ConfigFacts(TypedDict):
 
     name: str
     model: str
-    optimizer: OptimizerFacts
+    optimizer: ChosenOptimizer
     trials: int
     axes: Mapping[str, int]
     notes: Sequence[str]
@@ -182,7 +175,7 @@ def data_text(facts: DataFacts) -> str:
     split = ", ".join(f"{n:,} {name}" for name, n in facts["rows"].items())
     text = f"{facts['source']}: {total:,} rows x {columns}; {split}"
     if counts := facts["class_counts"].get("train"):
-        text += f"; {_classes(counts, facts['model'] == 'logistic')}"
+        text += f"; {_classes(counts, not MODELS[facts['model']].output_a_class)}"
     elif facts["outputs"] > 1:
         text += f"; {facts['outputs']:,} outputs"
     for name, n in facts["dropped"].items():
@@ -221,7 +214,7 @@ def objective_text(facts: ObjectiveFacts) -> str:
     Of several trials, whose numbers may differ, the penalty is named and not counted out.
     """
     mean = {"none": "mean", "rows": "weighted mean", "classes": "class-weighted mean"}
-    text = f"J = {mean[facts['weights']]} {_LOSSES[facts['model'], facts['loss']]}"
+    text = f"J = {mean[facts['weights']]} {LOSSES[facts['model'], facts['loss']].formula}"
     l2, l1, decay = facts["l2"], facts["l1"], facts["weight_decay"]
     if facts["several"]:
         return f"{text} + l2/2·‖W‖² + l1·‖W‖₁, each trial with its own l2 and l1"
@@ -230,18 +223,17 @@ def objective_text(facts: ObjectiveFacts) -> str:
     if l1:
         text += f" + {l1:.4g}·‖W‖₁"
     if l2 or l1:
-        return f"{text}   ({_equivalent(facts)} in scikit-learn)"
+        return f"{text}   ({_equivalent(facts)})"
     return text + (f"   (weight decay {decay:g}, outside J)" if decay else "   (no penalty)")
 
 
 def _equivalent(facts: ObjectiveFacts) -> str:
-    """The penalty in scikit-learn's words."""
-    if facts["model"] != "linear":
-        return f"C = {facts['inverse_c']:.4g}"
+    """The penalty, which is not 0, in another library's words."""
     l2, l1 = facts["l2"], facts["l1"]
-    if l1 == 0:
-        return f"Ridge's alpha = {facts['ridge_alpha']:.4g}"
-    return f"ElasticNet's alpha = {l2 + l1:.4g}, l1_ratio = {l1 / (l2 + l1):.4g}"
+    without, with_l1 = MODELS[facts["model"]].equivalent
+    return (with_l1 if l1 else without).format(
+        C=facts["inverse_c"], l2=l2, l2_sum=facts["ridge_alpha"], a=l2 + l1, ratio=l1 / (l2 + l1)
+    )
 
 
 def sweep_text(facts: SweepFacts) -> str:

@@ -13,19 +13,19 @@ from trainer.device import Device
 from trainer.sweep.build import Columns
 from trainer.sweep.sweep import SweepRun
 from trainer.wording.opening import (
+    ChosenOptimizer,
     ConfigFacts,
     DataFacts,
     DeviceFacts,
     Facts,
     ObjectiveFacts,
-    OptimizerFacts,
 )
 
 
 def config_facts(spec: Spec) -> ConfigFacts:
     """What was asked for."""
     o = spec.optimizer
-    optimizer: OptimizerFacts
+    optimizer: ChosenOptimizer
     if isinstance(o, Solver):
         optimizer = {"name": o.name, "tol": o.tol, "max_iter": o.max_iter}
     else:

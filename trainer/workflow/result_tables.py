@@ -9,11 +9,11 @@ from typing import Any
 
 import numpy as np
 
+from trainer.catalog import is_minimized
 from trainer.config.schema.optimizer import Solver
 from trainer.config.schema.spec import Spec
 from trainer.config.schema.sweep import Select
 from trainer.runs.names import PENALTY_COLUMNS
-from trainer.sweep.build import minimized
 from trainer.sweep.select import Chosen, ColumnResult, TrialResult, ranks
 from trainer.sweep.stopping import Rung
 from trainer.wording.closing import RankedTrial
@@ -162,7 +162,7 @@ def results(
     return {
         "metric": {
             "name": chosen.metric,
-            "goal": "minimize" if minimized(chosen.metric) else "maximize",
+            "goal": "minimize" if is_minimized(chosen.metric) else "maximize",
         },
         "counts": dict(Counter(trial.status for trial in ranked)),
         "trials": len(ranked),

@@ -19,12 +19,6 @@ from trainer.text import printable, suggest
 _SHORT = 60  # characters of a text that a proposal repeats
 _LONGEST_PATH = 300
 _NOT_YET = "which this version does not have yet"
-_SOURCE_OF_SUFFIX = (
-    ((".csv", ".csv.gz", ".tsv", ".parquet"), "{{table: {}, target: y}}"),
-    ((".npy",), "{{npy: {}, target: y.npy}}"),
-    ((".npz",), "{{npz: {}, features: X, target: y}}"),
-    ((".libsvm", ".svm", ".svmlight", ".txt"), "{{libsvm: {}}}"),
-)
 
 
 def unknown(path: Path, form: str, cure: str) -> str:
@@ -82,7 +76,7 @@ def wrong(
         got = written[:60] or "nothing"
     if kind == "union_tag_not_found":  # a mapping without the key that tells what source it is
         keys = printable.one_of([printable.show_key(key) for key in value] or ["none"], "and")
-        takes = f"one of the keys {printable.one_of(SOURCES)}"
+        takes = f"one of the keys {printable.one_of(tuple(SOURCES))}"
         return f"expected {takes}, got {keys}; for example {{table: a.csv, target: y}}"
     if kind == "too_short":
         return f"expected at least one item, got none; for example {_example(field)}"
@@ -157,9 +151,9 @@ def _meant_by_text(path: Path, text: str, takes: str, choices: tuple[str, ...]) 
     if word := aliases.VALUES.get(str(path[-1]), {}).get(text):
         return f"did you mean {word}" + ("?" if word in choices else f", {_NOT_YET}?")
     if "{table:" in takes and len(text) <= _LONGEST_PATH:
-        for suffixes, source in _SOURCE_OF_SUFFIX:
-            if text.lower().endswith(suffixes):
-                return f"write {source.format(flow(text))}"
+        for source in SOURCES.values():
+            if text.lower().endswith(source.suffixes):
+                return f"write {source.example.format(file=flow(text))}"
     if word := suggest.nearest(text, choices):
         return f"did you mean {word}?"
     if "number" in takes and _is_number(text):

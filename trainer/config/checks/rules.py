@@ -6,7 +6,18 @@ from collections.abc import Iterator
 from itertools import pairwise
 from typing import Any, NamedTuple
 
-from trainer.catalog import METRICS
+from trainer.catalog import (
+    LOSSES,
+    METRICS,
+    MODELS,
+    OPTIMIZERS,
+    OWN_LOSS,
+    SOLVERS,
+    draws,
+    is_minimized,
+    metrics_of,
+    models_with,
+)
 from trainer.config.checks.aliases import VALUES
 from trainer.config.schema.data import TableSource
 from trainer.config.schema.optimizer import AdamW, Schedule, Sgd, Solver
@@ -38,18 +49,21 @@ def broken_rules(spec: Spec) -> Iterator[Broken]:
 
 
 def _model(spec: Spec) -> Iterator[Broken]:
-    if spec.loss == "squared_error" and spec.model == "softmax":
-        what = "squared_error is for linear and logistic, not softmax; write auto"
+    model, facts = spec.model, MODELS[spec.model]
+    if (model, spec.loss) not in LOSSES:
+        models = one_of(models_with(spec.loss), "and")
+        what = f"{spec.loss} is for {models}, not {model}; write {OWN_LOSS}"
         yield Broken("loss", what, ("model",))
-    if spec.model != "linear":
-        if spec.data.scale_target != "none":
-            what = f"{spec.model} has classes, which are not scaled; write none"
-            yield Broken("data.scale_target", what, ("model",))
+    if spec.data.scale_target != "none" and not facts.scales_target:
+        what = f"{model} has {facts.targets}, which are not scaled; write none"
+        yield Broken("data.scale_target", what, ("model",))
+    if facts.has_classes:
         return
     if spec.class_weight != "none":
-        yield Broken("class_weight", "linear has no classes; write none", ("model",))
+        yield Broken("class_weight", f"{model} has no classes; write none", ("model",))
     if spec.data.stratify is True:
-        yield Broken("data.stratify", "linear has no classes; write auto or false", ("model",))
+        what = f"{model} has no classes; write auto or false"
+        yield Broken("data.stratify", what, ("model",))
 
 
 def _data(spec: Spec) -> Iterator[Broken]:
@@ -139,15 +153,7 @@ def _solver(spec: Spec) -> Iterator[Broken]:
     if not isinstance(optimizer, Solver):
         return
     name, reads = optimizer.name, ("optimizer.name",)
-    if name == "exact" and spec.model != "linear":
-        what = f"exact is for linear; {spec.model} takes lbfgs, newton or auto"
-        yield Broken("optimizer.name", what, ("model",))
-    elif name == "exact" and has_l1(spec.penalty):
-        what = "exact is for l2 alone; with l1 write newton, lbfgs or auto"
-        yield Broken("optimizer.name", what, ("penalty",))
-    if name == "newton" and spec.model == "logistic" and spec.loss == "squared_error":
-        what = "newton needs a convex loss, which squared_error on a sigmoid is not; write lbfgs"
-        yield Broken("optimizer.name", what, ("loss", "model"))
+    yield from _suits(spec, name)
     if spec.early_stopping is not None:
         what = f"{name} goes to the optimum, of which there is one evaluation; remove it"
         yield Broken("early_stopping", what, reads)
@@ -157,6 +163,25 @@ def _solver(spec: Spec) -> Iterator[Broken]:
     if spec.log.eval_every != Log.model_fields["eval_every"].default:
         what = f"{name} has one evaluation, at its end; write 1, or take sgd, adam or adamw"
         yield Broken("log.eval_every", what, reads)
+
+
+def _suits(spec: Spec, name: str) -> Iterator[Broken]:
+    """Check that a solver suits the loss and the penalty."""
+    facts = OPTIMIZERS[name]
+    loss = LOSSES.get((spec.model, spec.loss), LOSSES[spec.model, OWN_LOSS])
+    if facts.closed_form and not loss.quadratic:
+        models = [model for model in MODELS if LOSSES[model, OWN_LOSS].quadratic]
+        others = one_of([other for other in SOLVERS if not OPTIMIZERS[other].closed_form])
+        what = f"{name} is for {one_of(models, 'and')}; {spec.model} takes {others}"
+        yield Broken("optimizer.name", what, ("model",))
+    elif facts.closed_form and has_l1(spec.penalty):
+        what = f"{name} is for l2 alone; with l1 write newton, lbfgs or auto"
+        yield Broken("optimizer.name", what, ("penalty",))
+    if facts.second_derivatives and not loss.second_derivatives:
+        what = f"{name} needs second derivatives, which {spec.loss} has not; write lbfgs"
+        if loss.apart and not loss.convex:
+            what = f"{name} needs a convex loss, which {loss.apart.name} is not; write lbfgs"
+        yield Broken("optimizer.name", what, ("loss", "model"))
 
 
 def has_l1(penalty: Penalty) -> bool:
@@ -207,11 +232,11 @@ def metric_fault(spec: Spec, metric: str) -> str | None:
 
 
 def _known(spec: Spec) -> tuple[str, ...]:
-    return ("train_loss", *(f"val_{name}" for name in METRICS[spec.model]))
+    return ("train_loss", *(f"val_{name}" for name in metrics_of(spec.model)))
 
 
 def _has_another(metric: str) -> bool:
-    return any(metric == f"val_{name}" for names in METRICS.values() for name in names)
+    return any(metric == f"val_{name}" for name in METRICS)
 
 
 def _repeat(spec: Spec) -> Iterator[Broken]:
@@ -236,8 +261,9 @@ def _repeat(spec: Spec) -> Iterator[Broken]:
     if not full:
         what = "few_shot trains on all its rows at once; write batch_size: full, or name: lbfgs"
         yield Broken("optimizer.batch_size", what, ("repeat.few_shot",))
-    if spec.model == "linear":
-        yield Broken("repeat.few_shot", "linear has no classes to draw from; remove it", ("model",))
+    if not MODELS[spec.model].has_classes:
+        what = f"{spec.model} has no classes to draw from; remove it"
+        yield Broken("repeat.few_shot", what, ("model",))
     if shot.val_k != "none" and spec.data.val == "none":
         what = "draws from val, and there is none; set data.val, or write none"
         yield Broken("repeat.few_shot.val_k", what, ("data.val",))
@@ -264,10 +290,10 @@ def _select(spec: Spec) -> Iterator[Broken]:
         yield Broken("select.refit", what, ("repeat.few_shot",))
     if spec.sweep is not None and spec.sweep.metric is not None:
         metric = spec.sweep.metric
-        own = "minimize" if metric.name.rpartition("_")[2] in ("loss", "rmse") else "maximize"
+        own = "minimize" if is_minimized(metric.name) else "maximize"
         if metric.goal is not None and metric.goal != own:
             what = f"{metric.name} is better when {'small' if own == 'minimize' else 'large'}"
             yield Broken("sweep.metric.goal", f"{what}; write {own}, or remove it")
-    if spec.sweep is not None and spec.sweep.method == "grid" and spec.sweep.num_trials is not None:
+    if spec.sweep and not draws(spec.sweep.method) and spec.sweep.num_trials is not None:
         what = "a grid has as many trials as it has combinations; remove it, or write random"
         yield Broken("sweep.num_trials", what, ("sweep.method",))

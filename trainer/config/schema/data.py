@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 from annotated_types import Gt, Lt, MinLen
 from pydantic import Discriminator, Field, Tag
 
-from trainer.catalog import BUNDLED, SOURCES
+from trainer.catalog import BUNDLED, source_of
 from trainer.config.schema.fields import (
     Absent,
     Block,
@@ -16,6 +16,7 @@ from trainer.config.schema.fields import (
     Expected,
     Name,
     Names,
+    OneOf,
     OptionalName,
     OptionalPath,
     PathText,
@@ -149,7 +150,8 @@ def _source_form(value: Any) -> str | None:
     if isinstance(value, Block):
         return tag(value.form)
     if isinstance(value, dict):
-        return next((tag(form) for form in SOURCES if form in value), None)
+        form = source_of(value)
+        return tag(form) if form is not None else None
     return word_or_list(value)
 
 
@@ -172,7 +174,7 @@ NamedSource = Annotated[
 ]
 
 
-_Words = Literal["diamonds", "breast_cancer", "digits", "arrays"]
+_Words = Annotated[str, OneOf((*BUNDLED, "arrays"))]
 
 
 _FILES = "a source such as {table: a.csv, target: y}"
@@ -181,7 +183,9 @@ _FILES = "a source such as {table: a.csv, target: y}"
 _HELD = Expected(f"a fraction between 0 and 1, none, or {_FILES}", choices=("none", *BUNDLED))
 
 
-TrainWord = Annotated[_Words, Expected(f"{', '.join(BUNDLED)}, or {_FILES}", choices=BUNDLED)]
+TrainWord = Annotated[
+    _Words, Expected(f"{', '.join(BUNDLED)}, or {_FILES}", choices=tuple(BUNDLED))
+]
 
 
 Fraction = Annotated[float, Gt(0), Lt(1)]

@@ -21,7 +21,7 @@ from pydantic import (
 )
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
-from trainer.catalog import METRICS
+from trainer.catalog import MODELS, metrics_of
 from trainer.text.printable import one_of
 
 
@@ -49,6 +49,18 @@ class Expected:
                 raise PydanticCustomError("expected", "{expected}", context) from None
 
         return core_schema.no_info_wrap_validator_function(check, handler(source))
+
+
+@dataclass(frozen=True)
+class OneOf:
+    """One of the names of a table, as a Literal of them would be."""
+
+    names: tuple[str, ...]
+
+    def __get_pydantic_core_schema__(
+        self, source: Any, handler: GetCoreSchemaHandler
+    ) -> CoreSchema:
+        return core_schema.literal_schema(list(self.names))
 
 
 def _literals(annotation: Any) -> Iterator[str]:
@@ -123,6 +135,6 @@ def word_or_list(value: Any) -> str:
 METRIC_NAMES: dict[str, Any] = {
     "enum": [
         "train_loss",
-        *dict.fromkeys(f"val_{name}" for names in METRICS.values() for name in names),
+        *dict.fromkeys(f"val_{name}" for model in MODELS for name in metrics_of(model)),
     ]
 }

@@ -49,7 +49,7 @@ class Schedule(Block):
     )
 
 
-_NAMED = Expected(one_of(OPTIMIZERS), choices=OPTIMIZERS)
+_NAMED = Expected(one_of(tuple(OPTIMIZERS)), choices=tuple(OPTIMIZERS))
 
 
 _NAME = (
@@ -180,7 +180,7 @@ def _optimizer_form(value: Any) -> str:
         return tag(value.form)
     name = value.get("name", "sgd") if isinstance(value, dict) else "sgd"
     if isinstance(name, str) and name not in OPTIMIZERS:
-        name = nearest(name, OPTIMIZERS)
+        name = nearest(name, tuple(OPTIMIZERS))
     return tag(name if isinstance(name, str) else "sgd")
 
 

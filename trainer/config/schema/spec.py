@@ -18,6 +18,7 @@ from typing import Annotated, Any, Literal
 from annotated_types import MaxLen
 from pydantic import Discriminator, Field, PrivateAttr, Tag, model_validator
 
+from trainer.catalog import LOSS_NAMES, MODELS, OWN_LOSS
 from trainer.config.schema.data import Data
 from trainer.config.schema.fields import (
     METRIC_NAMES,
@@ -26,6 +27,7 @@ from trainer.config.schema.fields import (
     Count,
     Expected,
     FromZero,
+    OneOf,
     Positive,
     Seed,
     Switch,
@@ -37,6 +39,7 @@ from trainer.config.schema.optimizer import Optimizer, Sgd, _optimizer_form
 from trainer.config.schema.penalty import L2L1, Penalty, _penalty_form
 from trainer.config.schema.sweep import Repeat, Select, Sweep
 from trainer.config.yaml.write import to_yaml
+from trainer.text.printable import one_of
 
 
 class NormalInit(Block):
@@ -133,16 +136,22 @@ class Expansion:
     tree: dict[str, Any] | None = None
 
 
+ModelName = Annotated[
+    str, OneOf(tuple(MODELS)), Expected(one_of(tuple(MODELS)), choices=tuple(MODELS))
+]
+LossName = Annotated[str, OneOf(LOSS_NAMES), Expected(one_of(LOSS_NAMES), choices=LOSS_NAMES)]
+
+
 class Spec(Block):
     """One run: the keys of a config file with their defaults, in the same tree as the YAML."""
 
     name: RunName = Field("run", description="Name of the run; by default the file's.")
     notes: Text = Field("", description="Free text for the manifest.", examples=["first try"])
-    model: Annotated[Literal["linear", "logistic", "softmax"], Expected()] = Field(
-        description="linear, logistic or softmax regression.", examples=["softmax"]
+    model: ModelName = Field(
+        description=f"{one_of(tuple(MODELS))} regression.", examples=["softmax"]
     )
-    loss: Annotated[Literal["auto", "squared_error"], Expected()] = Field(
-        "auto",
+    loss: LossName = Field(
+        OWN_LOSS,
         description="auto: the model's own. logistic also takes squared_error,"
         " whose dL/dz is not ŷ − y.",
     )

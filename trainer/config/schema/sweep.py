@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 from annotated_types import Ge, Le, MinLen
 from pydantic import Discriminator, Field, Tag
 
+from trainer.catalog import METHODS
 from trainer.config.schema.fields import (
     METRIC_NAMES,
     Absent,
@@ -14,10 +15,12 @@ from trainer.config.schema.fields import (
     Count,
     Expected,
     Name,
+    OneOf,
     OptionalCount,
     Text,
     word_or_list,
 )
+from trainer.text.printable import one_of
 
 
 class SweepMetric(Block):
@@ -54,8 +57,9 @@ class Sweep(Block):
     """Many trials in one run."""
 
     method: Annotated[
-        Literal["grid", "random"],
-        Expected("grid or random", choices=("grid", "random")),
+        str,
+        OneOf(tuple(METHODS)),
+        Expected(one_of(tuple(METHODS)), choices=tuple(METHODS)),
     ] = Field("grid", description="grid: every combination; random: num_trials draws.")
     metric: SweepMetric | None = Field(
         None,

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain, product
 from typing import Any, NamedTuple
 
+from trainer.catalog import draws
 from trainer.config.checks.fault_messages import known_paths, unknown_path
 from trainer.config.schema.sweep import SHOTS
 from trainer.config.sweep.axes import Axis, Wrong, read_axis
@@ -40,7 +41,7 @@ class Grid:
         sweep = tree.value.get("sweep", "none")
         self.written = isinstance(sweep, dict)
         self.sweep: dict[Any, Any] = sweep if isinstance(sweep, dict) else {}
-        self.random = self.sweep.get("method") == "random"
+        self.random = draws(self.sweep.get("method"))
 
     def rows(self) -> Iterator[Settings]:
         """Every combination of settings, or the draws; one row without any where none is swept."""

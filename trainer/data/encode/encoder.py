@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from trainer.catalog import MODELS, SOURCES
 from trainer.data.allocate import allocate
 from trainer.data.encode.targets import Target
 from trainer.data.frame import Frame, Labels, Like
@@ -90,7 +91,7 @@ class Encoder:
     @property
     def like(self) -> Like:
         """What another source must hold."""
-        return Like(self.columns, frozenset(self.categories), "libsvm" in self.keys)
+        return Like(self.columns, frozenset(self.categories), is_indexed(self.keys))
 
     def transform(self, frame: Frame, dtype: np.dtype[Any], rows: Array | None = None) -> Encoded:
         """Encode and scale rows of a frame whose columns are this encoder's, by chunks.
@@ -257,20 +258,19 @@ def _check_fields(fields: Mapping[str, Any], model: str) -> None:
     """Refuse what `to_json` cannot have written: it would fail later, far from the file."""
     names = ("columns", "features", "outputs", "target_columns")
     columns, categories, impute = fields["columns"], fields["categories"], fields["impute"]
-    kinds = {"linear": ("numbers",), "logistic": ("labels", "multilabel")}
-    kinds["softmax"] = ("labels", "distribution")
+    kinds = MODELS[model].kinds if model in MODELS else ()
     texts = (
         *(fields[name] for name in names),
         *categories.values(),
         tuple(fields["keys"].values()),
     )
     checks = {
-        "model": fields["target"] in kinds.get(model, ()),
+        "model": fields["target"] in kinds,
         "texts": all(isinstance(text, str) for part in texts for text in part),
         "categories": all(name in columns and values for name, values in categories.items()),
         "impute": not impute or len(impute) == len(columns),
         "classes": fields["target"] in ("numbers", "multilabel") or len(fields["classes"]) > 1,
-        "keys": "libsvm" not in fields["keys"] or all(_INDEXED.fullmatch(name) for name in columns),
+        "keys": not is_indexed(fields["keys"]) or all(_INDEXED.fullmatch(n) for n in columns),
     }
     for name, holds in checks.items():
         if not holds:
@@ -278,6 +278,11 @@ def _check_fields(fields: Mapping[str, Any], model: str) -> None:
     for i, name in enumerate(columns):
         if impute and name in categories and impute[i] not in categories[name]:
             raise ValueError("its impute does not fit")
+
+
+def is_indexed(keys: Mapping[str, str]) -> bool:
+    """Whether the columns of a source with these `Encoder.keys` are called by an index."""
+    return any(key in SOURCES and SOURCES[key].indexed for key in keys)
 
 
 def _slices(total: int, width: int) -> Sequence[slice]:

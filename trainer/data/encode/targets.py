@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, TypeAlias
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from trainer.catalog import MODELS, Kind
 from trainer.data.frame import Frame, Labels
 from trainer.data.rows import Array, FloatArray, Label
 from trainer.errors import DataError
 from trainer.text.labels import label_text
 from trainer.text.printable import quote
 
-Kind: TypeAlias = Literal["numbers", "labels", "multilabel", "distribution"]
 _SHOWN = 5
 
 
@@ -36,6 +36,11 @@ class Target:
     scale: NDArray[np.float64]
     """(C,)."""
 
+    @property
+    def is_coded(self) -> bool:
+        """Whether an encoded target is one class number a row, for an output a class."""
+        return self.kind == "labels" and MODELS[self.model].output_a_class
+
     def encode(self, frame: Frame, rows: Array, dtype: np.dtype[Any]) -> Array:
         """Targets of some rows.
 
@@ -45,14 +50,14 @@ class Target:
             dtype: of the run's precision.
 
         Returns:
-            (n, C) of dtype; softmax on labels: (n,) int64 codes.
+            (n, C) of dtype; of labels with an output a class: (n,) int64 codes.
 
         Raises:
             DataError: a label that is no class, a number that is none or does not fit.
         """
         if self.kind == "labels":
             codes = self._codes(frame, rows)
-            return codes if self.model == "softmax" else codes[:, None].astype(dtype)
+            return codes if self.is_coded else codes[:, None].astype(dtype)
         values = read_numbers(frame, rows)
         if values.shape[1] != len(self.outputs):
             raise DataError(
@@ -95,7 +100,7 @@ def fit_target(frame: Frame, model: str, rows: Array) -> Target:
 
     Args:
         frame: the training source.
-        model: linear, logistic or softmax.
+        model: a row of the catalog.
         rows: (n,) its usable rows, before any are set apart.
 
     Raises:
@@ -110,18 +115,17 @@ def fit_target(frame: Frame, model: str, rows: Array) -> Target:
         _check_classes(classes, model, where, frame.target_names[0])
         outputs = (
             tuple(label_text(label) for label in classes)
-            if model == "softmax"
+            if MODELS[model].output_a_class
             else frame.target_names
         )
         return _plain("labels", model, frame.target_names, outputs, classes)
     C = frame.target.shape[1]
-    if model == "linear":
-        return _plain("numbers", model, frame.target_names, frame.target_names, None)
-    if model == "logistic":
-        return _plain("multilabel", model, frame.target_names, frame.target_names, None)
+    kind = MODELS[model].several
+    if kind != "distribution":
+        return _plain(kind, model, frame.target_names, frame.target_names, None)
     classes = frame.target_names if frame.target_named else tuple(range(C))
     outputs = tuple(label_text(label) for label in classes)
-    return _plain("distribution", model, frame.target_names, outputs, classes)
+    return _plain(kind, model, frame.target_names, outputs, classes)
 
 
 def scaled_target(target: Target, frame: Frame, rows: Array) -> Target:
@@ -176,7 +180,7 @@ def _plain(
     outputs: tuple[str, ...],
     classes: tuple[Label, ...] | None,
 ) -> Target:
-    C = 1 if kind == "labels" and model == "logistic" else len(outputs)
+    C = len(outputs)
     return Target(kind, model, columns, outputs, classes, np.zeros(C), np.ones(C))
 
 
@@ -187,7 +191,8 @@ def _check_classes(classes: Sequence[Label], model: str, where: str, name: str) 
             f"{place}: every row has the label {quote(label_text(classes[0]))}; two classes or"
             " more are needed to learn from"
         )
-    if model == "logistic" and len(classes) > 2:
+    most = MODELS[model].most_classes
+    if most is not None and len(classes) > most:
         numbers = not isinstance(classes[0], str) and len(classes) > 20
         raise DataError(
             f"{place}: has {len(classes)} classes ({_listed(classes)}); logistic takes two,"

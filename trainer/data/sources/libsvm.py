@@ -23,6 +23,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from trainer.catalog import SOURCES
 from trainer.data.allocate import allocate
 from trainer.data.frame import Frame, Like
 from trainer.data.rows import FloatArray, IntArray
@@ -32,7 +33,7 @@ from trainer.errors import DataError
 from trainer.text.paths import readable_file
 from trainer.text.printable import error_text, quote, show_path
 
-SUFFIXES = (".libsvm", ".svm", ".svmlight", ".txt")
+SUFFIXES = SOURCES["libsvm"].suffixes
 
 _BLOCK = 1 << 21  # bytes
 _LONGEST_LINE = 1 << 26

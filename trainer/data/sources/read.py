@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from trainer.catalog import MODELS, SOURCES
+from trainer.data.encode.encoder import is_indexed
 from trainer.data.frame import Frame, Like
 from trainer.data.sources.arrays import host_array, with_group, with_target
 from trainer.data.sources.digest import Digest
@@ -41,7 +43,7 @@ def _read_files(spec: Spec) -> Source:
     elif data.test != "none" and not isinstance(data.test, float):
         wanted["test"] = data.test
     keys = _keys(data.train)
-    like = Like(train.names, train.text, "libsvm" in keys)
+    like = Like(train.names, train.text, is_indexed(keys))
     held = {name: read_source(source, model, like, digest) for name, source in wanted.items()}
     return Source(train, held, keys, digest.hexdigest(), passed=False)
 
@@ -89,7 +91,7 @@ def _read_pair(pair: Any, weight: Any, key: str, model: str, like: Like | None) 
         s,
         target_where=y_where,
         weight_where="data['weight']",
-        labels=model != "linear",
+        labels=MODELS[model].has_classes,
     )
 
 
@@ -104,10 +106,9 @@ def _check_keys(arrays: Mapping[str, Any]) -> None:
 
 def _keys(source: Any) -> Mapping[str, str]:
     """Names to read another file by, see `Encoder.keys`."""
-    keys = {"libsvm": "x"} if hasattr(source, "libsvm") else {}
-    if hasattr(source, "npz"):
-        keys = {"features": source.features, "target": source.target}
-    weight = getattr(source, "weight", None)
-    if weight is not None and not hasattr(source, "npy"):
-        keys["weight"] = weight
-    return keys
+    if isinstance(source, str):
+        return {}
+    facts = SOURCES[source.form]
+    values = {key: getattr(source, key) for key in facts.named}
+    keys = {key: value for key, value in values.items() if value is not None}
+    return {source.form: "x"} if facts.indexed else keys

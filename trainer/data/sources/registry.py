@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from trainer.catalog import BUNDLED, MODELS
 from trainer.data.encode.encoder import Encoder
 from trainer.data.encode.targets import missing_targets
 from trainer.data.frame import Frame, Like, read_weight
@@ -19,13 +21,6 @@ from trainer.data.sources.synthetic import synthetic_frame
 from trainer.errors import DataError
 from trainer.text.printable import show_path
 
-BUNDLED = {
-    "diamonds": ("price", "linear"),
-    "breast_cancer": ("diagnosis", "logistic"),
-    "digits": ("digit", "softmax"),
-}
-"""{name: (target column, the model it is for)}; ATTRIBUTION.md beside the files says whence."""
-
 _FOLDER = Path(__file__).parents[1] / "bundled"
 
 
@@ -34,7 +29,7 @@ def read_source(source: Any, model: str, like: Like | None, digest: Digest) -> F
 
     Args:
         source: a bundled name or one of the spec's source blocks.
-        model: linear, logistic or softmax: whether a single target is a number or a label.
+        model: says whether a single target is a number or a label.
         like: the training source's columns, None for the training source itself: there alone
             groups are read.
         digest: takes the bytes read.
@@ -42,44 +37,80 @@ def read_source(source: Any, model: str, like: Like | None, digest: Digest) -> F
     Raises:
         DataError: whatever is wrong with the files.
     """
-    from trainer.config.schema import data as schema
-
-    labels = model != "linear"
     if isinstance(source, str):
         return _read_bundled(source, model, like, digest)
     group = getattr(source, "group", None) if like is None else None
-    if isinstance(source, schema.TableSource):
-        target = (source.target,) if isinstance(source.target, str) else tuple(source.target)
-        roles = Roles(target, source.columns, source.drop, source.categorical, source.weight, group)
-        with digest.reading(source.table):
-            return tables.read_table(source.table, roles, labels=labels, like=like)
-    if isinstance(source, schema.NpySource):
-        parts = (source.npy, source.target, source.weight)
-        with digest.reading(*parts, group):
-            frame = _read_npy(*parts, labels=labels)
-            if group is not None:
-                frame = with_group(frame, npy.read_npy(group), show_path(group))
-    elif isinstance(source, schema.NpzSource):
-        names = (source.features, source.target, source.weight)
-        with digest.reading(source.npz):
-            frame = _read_npz(source.npz, *names, labels=labels)
-            if group is not None:
-                where = f"{show_path(source.npz)}: {group}"
-                frame = with_group(frame, npy.read_npz(source.npz, [group])[group], where)
-    elif isinstance(source, schema.LibsvmSource):
-        with digest.reading(source.libsvm):
-            return libsvm.read_libsvm(source.libsvm, labels=labels, like=like)
-    elif isinstance(source, schema.SyntheticSource):
-        made = source.synthetic
-        frame = synthetic_frame(
-            made.rows, made.columns, made.outputs, made.seed, model=model, where="synthetic"
-        )
-        digest.text(f"{model} {made.model_dump_json()}")
-    else:
-        raise TypeError(f"no reader for {type(source).__name__}")
+    return READERS[source.form](source, group, model, like, digest)
+
+
+Reader = Callable[[Any, str | None, str, Like | None, Digest], Frame]
+
+
+def _of_table(
+    source: Any, group: str | None, model: str, like: Like | None, digest: Digest
+) -> Frame:
+    target = (source.target,) if isinstance(source.target, str) else tuple(source.target)
+    roles = Roles(target, source.columns, source.drop, source.categorical, source.weight, group)
+    with digest.reading(source.table):
+        return tables.read_table(source.table, roles, labels=has_labels(model), like=like)
+
+
+def _of_npy(source: Any, group: str | None, model: str, like: Like | None, digest: Digest) -> Frame:
+    parts = (source.npy, source.target, source.weight)
+    with digest.reading(*parts, group):
+        frame = _read_npy(*parts, labels=has_labels(model))
+        if group is not None:
+            frame = with_group(frame, npy.read_npy(group), show_path(group))
+    return _as_wide(frame, like)
+
+
+def _of_npz(source: Any, group: str | None, model: str, like: Like | None, digest: Digest) -> Frame:
+    names = (source.features, source.target, source.weight)
+    with digest.reading(source.npz):
+        frame = _read_npz(source.npz, *names, labels=has_labels(model))
+        if group is not None:
+            where = f"{show_path(source.npz)}: {group}"
+            frame = with_group(frame, npy.read_npz(source.npz, [group])[group], where)
+    return _as_wide(frame, like)
+
+
+def _of_libsvm(
+    source: Any, group: str | None, model: str, like: Like | None, digest: Digest
+) -> Frame:
+    with digest.reading(source.libsvm):
+        return libsvm.read_libsvm(source.libsvm, labels=has_labels(model), like=like)
+
+
+def _of_synthetic(
+    source: Any, group: str | None, model: str, like: Like | None, digest: Digest
+) -> Frame:
+    made = source.synthetic
+    frame = synthetic_frame(
+        made.rows, made.columns, made.outputs, made.seed, model=model, where="synthetic"
+    )
+    digest.text(f"{model} {made.model_dump_json()}")
+    return _as_wide(frame, like)
+
+
+READERS: dict[str, Reader] = {
+    "table": _of_table,
+    "npy": _of_npy,
+    "npz": _of_npz,
+    "libsvm": _of_libsvm,
+    "synthetic": _of_synthetic,
+}
+"""By the source's form: `(source, group, model, like, digest)` -> its rows."""
+
+
+def _as_wide(frame: Frame, like: Like | None) -> Frame:
     if like is not None:
         check_width(frame, like)
     return frame
+
+
+def has_labels(model: str) -> bool:
+    """Whether a model's target of one column is labels rather than a number."""
+    return MODELS[model].has_classes
 
 
 def features_frame(X: Any, like: Like | None, where: str) -> Frame:
@@ -103,7 +134,7 @@ def read_for_predict(path: str, encoder: Encoder, model: str) -> tuple[Frame, In
         path: a .csv, .csv.gz, .tsv, .parquet, .npy or .npz file, or LIBSVM text if the model was
             trained on such: there, whatever ends otherwise is taken for it.
         encoder: the fitted model's.
-        model: linear, logistic or softmax.
+        model: its name.
 
     Returns:
         The frame; the (n,) rows that have a target, none where the file has no target; and their
@@ -112,7 +143,7 @@ def read_for_predict(path: str, encoder: Encoder, model: str) -> tuple[Frame, In
     Raises:
         DataError: whatever is wrong with the file.
     """
-    frame = _predict_frame(path, encoder, labels=model != "linear")
+    frame = _predict_frame(path, encoder, labels=has_labels(model))
     if frame.target is None:
         return frame, np.arange(0), np.empty((0, len(encoder.target_mean)))
     rows = np.flatnonzero(~missing_targets(frame))
@@ -160,14 +191,13 @@ def _read_bundled(name: str, model: str, like: Like | None, digest: Digest) -> F
             if name == "arrays"
             else f"data: there is no bundled {name!r}; {', '.join(BUNDLED)} are"
         )
-    target, _ = BUNDLED[name]
-    if name == "diamonds" and model == "softmax":
-        raise DataError("diamonds: its target, price, is a number; `model: linear` is right")
+    target, suits = BUNDLED[name]
+    if not has_labels(suits) and has_labels(model) and MODELS[model].most_classes is None:
+        raise DataError(f"{name}: its target, {target}, is a number; `model: {suits}` is right")
     path = _FOLDER / f"{name}.parquet"
     roles = Roles(target=(target,))
-    labels = model != "linear"
     with digest.reading(path):
-        return tables.read_table(str(path), roles, labels=labels, like=like, where=name)
+        return tables.read_table(str(path), roles, labels=has_labels(model), like=like, where=name)
 
 
 def _read_npy(x_path: str, y_path: str, weight_path: str | None, *, labels: bool) -> Frame:

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from trainer.catalog import SOURCES
 from trainer.data.frame import ColumnData, Frame, Labels, Like, check_names
 from trainer.data.rows import Array
 from trainer.data.sources import csv_text
@@ -27,7 +28,7 @@ from trainer.errors import DataError
 from trainer.text.paths import readable_file
 from trainer.text.printable import error_text, show_path
 
-SUFFIXES = (".csv", ".csv.gz", ".tsv", ".tsv.gz", ".parquet")
+SUFFIXES = SOURCES["table"].suffixes
 _WANTED = "a .csv, .csv.gz, .tsv or .parquet file"
 
 

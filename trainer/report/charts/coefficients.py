@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from trainer.catalog import MODELS
 from trainer.report.charts.chart import Chart, Series, Trace, View, escaped, layout, listed
 from trainer.text.numbers import counted, number, short, text
 
@@ -43,9 +44,7 @@ def coefficients(run_data: RunData) -> Coefficients | None:
     model = run_data.model
     if model is None or not model.weights.size:
         return None
-    weights = model.weights.astype(np.float64)
-    if model.model == "linear":
-        weights = weights * model.encoder.target_scale
+    weights = model.weights.astype(np.float64) * model.encoder.target_scale
     order = np.argsort(-np.abs(weights).max(axis=1), kind="stable")
     outputs = tuple(text(name) for name in model.encoder.outputs)
     features = tuple(text(name) for name in model.features_)
@@ -53,11 +52,10 @@ def coefficients(run_data: RunData) -> Coefficients | None:
 
 
 def _note(model: FittedModel, weights: NDArray[np.float64]) -> str:
-    moves = "the prediction moves" if model.model == "linear" else "the score z moves"
     scaled = not (model.encoder.unit or (model.encoder.scale == 1).all())
     grows = "one standard deviation (a 0/1 column: by 1)" if scaled else "1"
-    note = f"How far {moves} when a feature grows by {grows}."
-    if model.model == "logistic" and model.encoder.classes is not None:
+    note = f"How far {MODELS[model.model].score} moves when a feature grows by {grows}."
+    if model.encoder.classes is not None and len(model.encoder.outputs) == 1:
         note += f" To the right: towards {text(model.encoder.classes[1])}."
     zeros = int((weights == 0).sum())
     if zeros:

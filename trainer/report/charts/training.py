@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from trainer.catalog import METRICS
 from trainer.report.charts.chart import (
     Chart,
     Series,
@@ -24,7 +25,7 @@ from trainer.report.charts.chart import (
     y_scale,
 )
 from trainer.report.charts.downsample import downsample, noisy, smooth, spans_decades
-from trainer.text.numbers import METRICS, number
+from trainer.text.numbers import number
 
 if TYPE_CHECKING:
     from trainer.report.run_data import RunData
@@ -213,12 +214,10 @@ def error_note(run_data: RunData, column: LoggedColumn) -> str:
     told = (
         f"In the last steps {number(100 * share, 2)} % of it arrives" if np.isfinite(share) else ""
     )
-    if not run_data.other_loss:
+    apart = run_data.apart
+    if apart is None:
         return f"ŷ − y over the rows of a batch, and dL/dz. {told}."
-    return (
-        "The two part: squared error on a sigmoid has dL/dz = (ŷ − y)·ŷ·(1 − ŷ). "
-        f"{told}: a row that is very wrong sits on a plateau of the sigmoid and hardly moves."
-    )
+    return f"The two part: {apart.name} has dL/dz = {apart.dz}. {told}: {apart.plateau}."
 
 
 def _one_chart(
@@ -261,13 +260,14 @@ def epoch_charts(run_data: RunData) -> list[Chart]:
     if run_data.solved:  # one evaluation, which the verdict has: no curve
         return []
     names = [name for name in METRICS if f"val_{name}" in first.values]
-    together = [name for name in names if METRICS[name][2] and name != "r2"]
-    alone = [name for name in names if name not in together and name != "loss"]
+    together = [name for name in names if METRICS[name].to_1]
+    alone = [name for name in names if name not in together and not METRICS[name].is_loss]
     charts = []
     if together:
         charts.append(_metric_chart(run_data, first, together, "Validation metrics"))
     charts += [
-        _metric_chart(run_data, first, [name], f"Validation {METRICS[name][0]}") for name in alone
+        _metric_chart(run_data, first, [name], f"Validation {METRICS[name].label}")
+        for name in alone
     ]
     if len(repeats) > 1:
         mean = f" Means over {len(repeats)} repeats."
@@ -295,17 +295,17 @@ def _metric_chart(run_data: RunData, first: LoggedColumn, names: list[str], titl
     series = []
     for i, name in enumerate(names):
         y = first[f"val_{name}"].astype(np.float64)
-        label = METRICS[name][0]
+        label = METRICS[name].label
         trace = line(*downsample(x, y), colour(i), label, dashed=dash(i))
         trace["zorder"] = -i  # where curves meet, the first lies on top
         if len(x) <= 60:
             trace |= {"mode": "lines+markers", "marker": {"size": 4}}
         series.append(Series(label, colour(i), (trace,), dash(i)))
     axis: dict[str, Any] = {"nticks": 6}
-    if all(METRICS[name][1] for name in names):
+    if all(METRICS[name].is_share for name in names):
         axis["tickformat"] = ".2~%"
     axis = y_scale(*(first[f"val_{name}"] for name in names)) | axis
-    if names != ["rmse"]:
+    if not all(METRICS[name].decades for name in names):
         axis["type"] = "linear"
     x_axis = counted_axis(unit, int(x[-1]))
     note = "After each evaluation, on rows that no step has seen."

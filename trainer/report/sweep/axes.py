@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from trainer.catalog import draws
 from trainer.report.charts.downsample import spans_decades
 from trainer.text.numbers import plain_number, text
 from trainer.wording.settings import short_names
@@ -127,7 +128,7 @@ def swept_axes(run_data: RunData, rows: Sequence[Mapping[str, Any]]) -> tuple[Ch
 def _distributions(run_data: RunData) -> dict[str, str]:
     """{swept path: how it was drawn} of a random search."""
     sweep = run_data.config.get("sweep")
-    if not isinstance(sweep, Mapping) or sweep.get("method") != "random":
+    if not isinstance(sweep, Mapping) or not draws(sweep.get("method")):
         return {}
     blocks = sweep.get("parameters")
     return {

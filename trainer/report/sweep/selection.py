@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from trainer.catalog import METRICS, is_share, metric_of
 from trainer.report.sweep.words import metric_words, settings_words
-from trainer.text.numbers import METRICS, counted, deviation, metric, number, text
+from trainer.text.numbers import counted, deviation, metric, number, text
 from trainer.wording.choice import FIRST_REPEAT, lead_text, outcomes_text, refit_text, rule_text
 
 if TYPE_CHECKING:
@@ -68,7 +69,7 @@ def _with_spread(sweep: SweepView, best: Mapping[str, Any]) -> str:
     shown = sweep.shown(value)
     if std is None:
         return shown
-    spread = deviation(sweep.metric.partition("_")[2], float(std))
+    spread = deviation(float(std), sweep.is_share)
     return f"{shown} ± {spread} (standard deviation over {sweep.repeats} repeats)"
 
 
@@ -103,16 +104,15 @@ def _is_metric(name: str) -> bool:
 def _head(name: str) -> str:
     if not name.startswith("test_"):
         return metric_words(name)
-    kind = next((m for m in sorted(METRICS, key=len, reverse=True) if name.endswith(f"_{m}")), "")
+    kind = metric_of(name) or ""
     of = name.removeprefix("test_").removesuffix(kind).strip("_")
-    return " ".join(filter(None, ["test", text(of), METRICS[kind][0] if kind else ""]))
+    return " ".join(filter(None, ["test", text(of), METRICS[kind].label if kind else ""]))
 
 
 def _spread(row: Mapping[str, Any], name: str) -> str:
-    kind = next((m for m in sorted(METRICS, key=len, reverse=True) if name.endswith(f"_{m}")), "")
-    value, std = row.get(name), row.get(f"{name}_std")
-    shown = metric(kind, value)
-    return shown if std is None or value is None else f"{shown} ± {deviation(kind, std)}"
+    value, std, share = row.get(name), row.get(f"{name}_std"), is_share(name)
+    shown = metric(value, share)
+    return shown if std is None or value is None else f"{shown} ± {deviation(std, share)}"
 
 
 def halving_rows(sweep: SweepView) -> list[list[str]]:

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from trainer.catalog import is_share
 from trainer.report.sweep.axes import ChartAxis, Indices, Numbers, swept_axes
 from trainer.report.sweep.words import metric_words, settings_words
 from trainer.report.unfinished import last_values
-from trainer.text.numbers import METRICS, metric
+from trainer.text.numbers import metric
 
 if TYPE_CHECKING:
     from trainer.report.run_data import RunData
@@ -73,7 +74,7 @@ class SweepView:
     @cached_property
     def is_share(self) -> bool:
         """Whether the metric is a share of 1, read in percent."""
-        return METRICS.get(self.metric.partition("_")[2], ("", False, True))[1]
+        return is_share(self.metric)
 
     @cached_property
     def diverged(self) -> Flags:
@@ -124,7 +125,7 @@ class SweepView:
 
     def shown(self, value: float) -> str:
         """A value of the metric."""
-        return metric(self.metric.partition("_")[2], float(value))
+        return metric(float(value), self.is_share)
 
 
 def view_sweep(run_data: RunData) -> SweepView | None:

@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from trainer.text.numbers import METRICS, text
+from trainer.catalog import METRICS, metric_of
+from trainer.text.numbers import text
 
 
 def metric_words(name: str) -> str:
     """`val_loss` as `validation loss`."""
     split, _, rest = name.partition("_")
-    words = METRICS.get(rest, (rest.replace("_", " "), False, False))[0]
+    known = metric_of(name)
+    words = METRICS[known].label if known is not None else rest.replace("_", " ")
     return f"{'validation' if split == 'val' else 'training'} {words}"
 
 

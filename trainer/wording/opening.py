@@ -102,7 +102,7 @@ class ObjectiveFacts(TypedDict):
     ridge_alpha: float
 
 
-class MethodFacts(TypedDict):
+class ChosenSolver(TypedDict):
     """Which solver goes to the optimum and why."""
 
     name: str
@@ -125,7 +125,7 @@ class Facts(TypedDict, total=False):
     data: DataFacts
     device: DeviceFacts
     objective: ObjectiveFacts
-    solver: MethodFacts
+    solver: ChosenSolver
     sweep: SweepFacts
     folder: Path
 

@@ -1,8 +1,17 @@
-"""First weights: the same everywhere, pinned, and normal."""
+"""First weights: normal numbers the same everywhere, and saved ones moved to another scaling."""
 
 import numpy as np
+import pytest
 
-from trainer.predict.init_weights import normal_weights
+from trainer import load_model
+from trainer.config import load_spec
+from trainer.data import prepare
+from trainer.errors import DataError
+from trainer.predict.fitted_model import FittedModel
+from trainer.predict.init_weights import check_init, initial_weights, normal_weights
+
+BASE = {"model": "logistic", "data": {"train": "breast_cancer"}}
+STARTS = [("zeros", 3), ({"normal": 0.5}, 3), ({"normal": 2.0}, 4)]
 
 PINNED = [  # of seed 7: Box & Muller on splitmix64's bits
     [1.1356907248475157, -1.1749489706699776],
@@ -28,3 +37,38 @@ def test_normal_weights_are_normal_and_depend_on_the_seed_alone():
     for z, share in ((-1.959964, 0.025), (-0.6744898, 0.25), (0.6744898, 0.75), (1.959964, 0.975)):
         assert abs(np.searchsorted(flat, z) / flat.size - share) < 0.005
     assert abs(np.corrcoef(many[:, 0], many[:, 1])[0, 1]) < 0.15
+
+
+def encoder(**data):
+    return prepare(load_spec(BASE | {"data": BASE["data"] | data})).encoder
+
+
+def test_each_column_starts_as_its_spec_says():
+    specs = [load_spec(BASE | {"init": init, "seed": seed}) for init, seed in STARTS]
+    W, b = initial_weights(specs, encoder(), (30, 1, 3))
+    assert not W[..., 0].any()
+    assert (W[..., 1] == 0.5 * normal_weights(3, 30, 1)).all()
+    assert (W[..., 2] == 2.0 * normal_weights(4, 30, 1)).all()
+    assert not b.any()
+
+
+def test_a_saved_model_starts_with_the_same_scores_in_another_scaling(tmp_path):
+    """What it predicts of raw rows is what first weights on the rows as scaled now do."""
+    ours, theirs = encoder(), encoder(scale="none")
+    rng = np.random.default_rng(0)
+    FittedModel("logistic", rng.normal(size=(30, 1)), rng.normal(size=1), theirs).save(tmp_path)
+    spec = load_spec(BASE | {"init": str(tmp_path)})
+    check_init(spec, ours)
+    W, b = initial_weights([spec], ours, (30, 1, 1))
+    before, after = load_model(tmp_path), FittedModel("logistic", W[..., 0], b[..., 0], ours)
+    X = rng.normal(size=(20, 30)) * 100
+    assert after.scores(X) == pytest.approx(before.scores(X), rel=1e-10)
+
+
+def test_a_saved_model_that_does_not_fit_is_refused(tmp_path):
+    digits = prepare(load_spec({"model": "softmax", "data": {"train": "digits"}})).encoder
+    FittedModel("softmax", np.zeros((64, 10)), np.zeros(10), digits).save(tmp_path)
+    with pytest.raises(DataError, match=r"init: .*its model is not this run's: softmax against"):
+        check_init(load_spec(BASE | {"init": str(tmp_path)}), encoder())
+    for init in ("zeros", {"normal": 1.0}):
+        check_init(load_spec(BASE | {"init": init}), encoder())

@@ -1,0 +1,72 @@
+"""Bounds of J − J* hold wherever they are told, and are tight near the optimum."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from problems import problems, reference
+from solving import solved, stack_of
+from stacks import DEVICE, host
+
+from trainer.solvers.certificates import Points, certify
+
+PROBLEMS = [p for p in problems(240) if "plain" in p.name][:24]
+
+
+def points_at(stack, weights, biases):
+    """Points of weights (D, C, K) and biases (C, K), with J and its slopes.
+
+    What no output tells apart, or has no rows in it, is left out of them.
+    """
+    w = stack.problem.parameters(weights, biases)
+    gradient = DEVICE.xp.empty(stack.problem.shape)
+    data = host(stack.objective.value(w, gradient, False)[0])
+    return Points(w, gradient, data + host(stack.problem.penalty(w)), data)
+
+
+@pytest.mark.parametrize("problem", PROBLEMS, ids=lambda p: p.name)
+def test_a_bound_holds_away_from_the_optimum(problem):
+    least, b = reference(problem)
+    rng = np.random.default_rng(0)
+    K = 5
+    weights = least[..., None] + np.logspace(-4, 0, K) * rng.normal(size=(*least.shape, K))
+    biases = (b[:, None] + np.logspace(-4, 0, K) * rng.normal(size=(len(b), K))) * problem.bias
+    if problem.l1:
+        weights[np.abs(weights) < 0.05] = 0
+    stack = stack_of(problem, "lbfgs", np.full(K, problem.l2), np.full(K, problem.l1), 1e-6)
+    points = points_at(stack, weights, biases)
+    found = certify(stack.objective, points)
+    weights, biases = (host(one) for one in stack.problem.weights_and_bias(points.w))
+    for k in range(K):
+        value = problem.value(weights[..., k], biases[:, k])
+        assert points.value[k] == pytest.approx(value, rel=1e-12)
+        above = value - problem.value(least, b)
+        assert np.isnan(found.gap[k]) or found.gap[k] >= above - 1e-7 * abs(above)
+        assert found.gradient_max[k] > 0
+
+
+def test_the_bound_of_ridge_is_what_is_left():
+    problem = replace(next(p for p in PROBLEMS if p.model == "linear"), l2=0.1, l1=0.0)
+    done = solved(problem, "exact", problem.l2, 0.0, 1e-10)
+    W, B = done.weights[..., 0], done.bias[..., 0]
+    rng = np.random.default_rng(1)
+    weights = (W + 0.1 * rng.normal(size=W.shape))[..., None]
+    biases = (B + 0.3 * problem.bias)[:, None]
+    stack = stack_of(problem, "exact", [problem.l2], [0.0], 1e-6)
+    points = points_at(stack, weights, biases)
+    found = certify(stack.objective, points)
+    weights, biases = (host(one) for one in stack.problem.weights_and_bias(points.w))
+    above = problem.value(weights[..., 0], biases[:, 0]) - problem.value(W, B)
+    assert found.gap[0] == pytest.approx(above, rel=1e-9)
+
+
+def test_there_is_no_bound_of_a_loss_that_is_not_convex():
+    stack = stack_of(PROBLEMS[0], "lbfgs", [1e-2], [0.0], 1e-6)
+    stack.objective.model = replace(stack.model, variance=None)
+    problem = replace(stack.problem, model=stack.objective.model, bias=stack.problem.bias)
+    stack.objective.problem = problem
+    w = DEVICE.xp.zeros(problem.shape)
+    value = np.ones(1)
+    found = certify(stack.objective, Points(w, w + 1, value, value))
+    assert np.isnan(found.gap).all()
+    assert (found.gradient_max > 0).all()

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from trainer.config import Spec
+from trainer.config.schema.spec import Spec
 from trainer.config.schema.sweep import SHOTS
 from trainer.sweep.build import minimized
 

@@ -59,7 +59,7 @@ def _gap(stack: SolverStack, state: State, slack: bool) -> Array:
     """
     o, a = stack.objective, state.arrays
     xp, r = stack.device.xp, o.inner
-    if stack.model.variance is None:
+    if not stack.model.convex or (o.bias and stack.model.variance is None):
         return xp.full(stack.columns, np.inf)
     w, g = a["w"][:r], a["g"][:r]
     off, bias_gap = _bias_slack(stack, a) if slack else (0.0, 0.0)

@@ -17,8 +17,8 @@ Shapes: r directions of the basis, P = r + 1 with a bias, C outputs, K columns, 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -66,6 +66,7 @@ class SolverSettings:
         l2, l1: (K,) penalties of the objective.
         bias: whether there is one.
         log_every: iterations between full records of the step log.
+        loss: by name, each (K,): the loss's own parameters.
     """
 
     method: Method
@@ -75,11 +76,14 @@ class SolverSettings:
     l1: Numbers
     bias: bool
     log_every: int = 1
+    loss: Mapping[str, Numbers] = field(default_factory=dict)
 
     def take(self, columns: Any) -> SolverSettings:
         """The settings of some of the columns."""
         names = ("max_iter", "tol", "l2", "l1")
-        return replace(self, **{name: getattr(self, name)[columns] for name in names})
+        loss = {name: value[columns] for name, value in self.loss.items()}
+        taken = {name: getattr(self, name)[columns] for name in names}
+        return replace(self, loss=loss, **taken)
 
 
 class SolverStack:
@@ -97,11 +101,15 @@ class SolverStack:
         settings: SolverSettings,
         hessians: Hessians | None = None,
     ) -> None:
-        self.device, self.model, self.rows, self.settings = device, model, rows, settings
+        self.device, self.rows, self.settings = device, rows, settings
+        self._model = model  # of any columns; with the parameters of these:
+        self.model = model.with_parameters(
+            {name: device.to_device(value) for name, value in settings.loss.items()}
+        )
         self.rotated, self.columns = rotated, len(settings.l2)
         self.shape = (int(rows.X.shape[1]), outputs, self.columns)  # D, C, K
         self.dtype = rows.X.dtype
-        self.objective = Objective(device, model, rotated, outputs, settings.bias, settings.l2)
+        self.objective = Objective(device, self.model, rotated, outputs, settings.bias, settings.l2)
         self.hessians = hessians or Hessians(device, model, rotated, outputs, settings.bias)
         self.batches = FullBatch(device, rows, min(len(rows), self.objective.chunk_rows))
         self.budget = np.full(self.columns, float(1 << 60))  # of rounds: iterations are counted
@@ -141,7 +149,7 @@ class SolverStack:
         settings = self.settings.take(columns)
         return SolverStack(
             self.device,
-            self.model,
+            self._model,
             self.rows,
             self.rotated,
             self.shape[1],
@@ -293,9 +301,10 @@ class SolverStack:
     def _evaluate(self, state: State, trial: Array, full: bool) -> Array:
         """Sums (6, K) of `Objective.value`; the gradient of J beside them."""
         zero = state.numbers["at_zeros"] > 0
-        if state.step > 1 or not zero.any():
+        if state.step > 1 or not zero.any() or self.settings.loss:
             return self.objective.value(trial, self._gradient, full)
-        # columns at zeros are one point, where no penalty is felt: a pass of one tells of them all
+        # columns at zeros are one point, where no penalty is felt: a pass of one tells of them all,
+        # but for losses with parameters
         xp = self.device.xp
         sums, gradient = self.at_zeros(full)
         sums = sums + xp.zeros(self.columns)  # (6, K)

@@ -157,7 +157,7 @@ class Columns:
     @property
     def model(self) -> Model:
         """The row of the model table."""
-        return MODELS[self.spec.model, self.spec.loss]
+        return MODELS[self.spec.model, self.spec.loss_name]
 
     @property
     def outputs(self) -> int:
@@ -289,7 +289,14 @@ def _settings(
         batch_size=None if first.batch_size == "full" else first.batch_size,
         seed=specs[0].seed,
         log_every=log_every,
+        loss=_loss_parameters(specs),
     )
+
+
+def _loss_parameters(specs: Sequence[Spec]) -> dict[str, Numbers]:
+    """The loss's own parameters, each (K,)."""
+    names = specs[0].loss_parameters
+    return {name: np.array([spec.loss_parameters[name] for spec in specs]) for name in names}
 
 
 def _solver_settings(
@@ -299,7 +306,7 @@ def _solver_settings(
     first = specs[0]
     rows, features = map(int, device_rows.rows.X.shape)
     size = Size(rows, features, len(device_rows.prepared.encoder.outputs))
-    model = MODELS[first.model, first.loss]
+    model = MODELS[first.model, first.loss_name]
     sparse = bool(np.any(l1 > 0))
     method = choose_method(optimizers[0].name, model, size, sparse)
     order = hessian_order(model, size, sparse)
@@ -319,6 +326,7 @@ def _solver_settings(
         l1=l1,
         bias=first.bias,
         log_every=log_every,
+        loss=_loss_parameters(specs),
     )
 
 
@@ -330,7 +338,7 @@ def stack_key(spec: Spec) -> Hashable:
     o = spec.optimizer
     shuffled = o.batch_size != "full"
     return (
-        spec.loss,
+        spec.loss_name,
         str(spec.class_weight),
         spec.bias,
         o.name,
@@ -420,7 +428,10 @@ def largest_l1(device_rows: DeviceRows, spec: Spec) -> float:
     Raises:
         DataError: it is 0, but for rounding.
     """
-    model, train, s = MODELS[spec.model, spec.loss], device_rows.prepared.train, device_rows.s
+    train, s = device_rows.prepared.train, device_rows.s
+    model = MODELS[spec.model, spec.loss_name].with_parameters(
+        {name: np.array([value]) for name, value in spec.loss_parameters.items()}
+    )
     outputs = len(device_rows.prepared.encoder.outputs)
     y = np.eye(outputs)[train.y] if train.y.ndim == 1 else train.y.astype(np.float64)  # (N, C)
     p = s / s.sum()

@@ -165,7 +165,7 @@ def with_lambda_max(trials: Sequence[Trial], sources: Sources, device: Device) -
             resolved.append(trial)
             continue
         spec = trial.spec
-        key = block_key(spec), str(spec.class_weight), spec.loss, spec.bias
+        key = block_key(spec), str(spec.class_weight), str(spec.loss), spec.bias
         if key not in found:
             prepared = prepare_refit(sources.of(spec), spec, "train")
             found[key] = largest_l1(put_on_device(prepared, spec.class_weight, device), spec)

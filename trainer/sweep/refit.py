@@ -86,6 +86,7 @@ def _models(
                 spec = planned.columns[k].spec
                 weights = np.ascontiguousarray(fit.weights[:, :, k])  # (D, C)
                 bias = np.ascontiguousarray(fit.bias[:, k])  # (C,)
-                fitted = FittedModel(spec.model, weights, bias, prepared.encoder, spec.loss)
+                loss = spec.loss_name, spec.loss_parameters
+                fitted = FittedModel(spec.model, weights, bias, prepared.encoder, *loss)
                 found[trial] = TrialModel(fitted, prepared, refit)
     return found

@@ -62,7 +62,7 @@ def objective_line(columns: Columns, several: bool = False) -> str:
     Of several trials, whose numbers may differ, the penalty is named and not counted out.
     """
     spec, l2, l1 = columns.spec, columns.l2[0], columns.l1[0]
-    text = f"J = mean {LOSSES[spec.model, spec.loss].formula}"
+    text = f"J = mean {LOSSES[spec.model, spec.loss_name].formula}"
     if spec.class_weight != "none":
         text = text.replace("mean", "class-weighted mean")
     elif not (columns.s == columns.s[0]).all():

@@ -1,7 +1,8 @@
 """Validation metrics of K columns: sums on the device, then a few lines on the host.
 
-Every metric is a function of the scores z (B, C, K), the targets y (B, C) and the row weights w
-(B,) of the `weight` column; they equal scikit-learn's of the same name with `sample_weight=w`.
+Every metric is a function of the predictions ŷ (B, C, K) or of the scores z, where only their order
+counts and ŷ would tie; of the targets y (B, C) and the row weights w (B,) of the `weight` column.
+They equal scikit-learn's of the same name with `sample_weight=w`.
 Areas under curves need all scores of a column at once: those are collected and sorted on the host.
 """
 
@@ -34,25 +35,27 @@ class Targets:
 
 @dataclass(frozen=True)
 class Metrics:
-    """How one model's scores become metrics.
+    """How what a model says of rows becomes metrics.
 
     Attributes:
-        sums: `(xp, z, y, w)` -> named sums over the rows of one chunk, the last axis K.
+        sums: `(xp, ŷ or z, y, w)` -> named sums over the rows of one chunk, the last axis K.
         finish: `(sums, targets, scores)` -> metrics, each (K,), those that the catalog has for so
             many outputs; scores is (N, C, K) or None.
+        of_predictions: whether `sums` reads ŷ; else z.
         needs_scores: whether `finish` wants all scores.
     """
 
     sums: Callable[[Any, Array, Array, Array], dict[str, Array]]
     finish: Callable[[Sums, Targets, Numbers | None], dict[str, Numbers]]
-    needs_scores: bool
+    of_predictions: bool = False
+    needs_scores: bool = False
 
 
 # --- linear ---------------------------------------------------------------------------------------
 
 
-def _regression_sums(xp: Any, z: Array, y: Array, w: Array) -> dict[str, Array]:
-    error = z - y[:, :, None]
+def _regression_sums(xp: Any, predicted: Array, y: Array, w: Array) -> dict[str, Array]:
+    error = predicted - y[:, :, None]
     return {"squares": _weighted(xp, error * error, w)}  # (C, K)
 
 
@@ -196,9 +199,9 @@ def _class_finish(sums: Sums, targets: Targets, scores: Numbers | None) -> dict[
     return found
 
 
-REGRESSION = Metrics(_regression_sums, _regression_finish, needs_scores=False)
+REGRESSION = Metrics(_regression_sums, _regression_finish, of_predictions=True)
 BINARY = Metrics(_binary_sums, _binary_finish, needs_scores=True)
-CLASSES = Metrics(_class_sums, _class_finish, needs_scores=False)
+CLASSES = Metrics(_class_sums, _class_finish)
 
 
 def _weighted(xp: Any, values: Array, w: Array) -> Array:

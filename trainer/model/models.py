@@ -11,10 +11,12 @@ activation's own: its dL/dz is (ŷ − y)·ŷ·(1 − ŷ). docs/mathematics.md d
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, NamedTuple
 
+from trainer.catalog import LOSSES, OWN_LOSS, LossFacts
 from trainer.model import metrics
 
 Array = Any
@@ -66,6 +68,26 @@ def softmax(xp: Any, z: Array, out: Array, scratch: Scratch) -> None:
     xp.exp(z, out=out)
     xp.matmul(scratch.ones, out, out=scratch.total)  # (B, 1, C) · (B, C, K)
     out /= scratch.total
+
+
+# --- links: the z of a mean, what activations invert ----------------------------------------------
+
+
+def identity_link(xp: Any, predicted: Array, out: Array) -> None:
+    """The score is the prediction."""
+    xp.copyto(out, predicted)
+
+
+def logit(xp: Any, predicted: Array, out: Array) -> None:
+    """The score is log(ŷ/(1 − ŷ))."""
+    xp.subtract(1, predicted, out=out)
+    xp.divide(predicted, out, out=out)
+    xp.log(out, out=out)
+
+
+def log_link(xp: Any, predicted: Array, out: Array) -> None:
+    """The score is log ŷ; of softmax those scores whose Σ_j e^z_j is 1."""
+    xp.log(predicted, out=out)
 
 
 # --- losses, computed from z and never as log(ŷ); they may overwrite z ----------------------------
@@ -141,54 +163,94 @@ def binomial_variance(xp: Any, predicted: Array, out: Array) -> None:
 
 @dataclass(frozen=True)
 class Model:
-    """One row of the table.
+    """One row of the table: all there is to say about a model with one of its losses.
 
     Attributes:
-        activation: `(xp, z, out, scratch)`: out ← ŷ.
-        loss: `(xp, z, y, error, out, scratch)`: out (B, K) ← the loss of each row.
-        dz: `(xp, error, y, free, scratch)`: returns dL/dz (B, C, K); `free` may be overwritten.
-        metrics: how scores become validation metrics.
+        facts: the catalog's row of the loss: convex, quadratic, its parameters.
+        activation: `(xp, z, out, scratch)`: out ← ŷ, the inverse of the link.
+        link: `(xp, ŷ, out)`: out ← a z whose ŷ this is.
+        loss: `(xp, z, y, error, out, scratch, **parameters)`: out (B, K) ← the loss of each row.
+        dz: `(xp, error, y, free, scratch, **parameters)`: returns dL/dz (B, C, K); `free` may be
+            overwritten.
+        metrics: how scores and predictions become validation metrics.
+        variance: `(xp, ŷ, out)`: out ← ∂²L/∂z_c² (B, C, K); None where ŷ alone does not tell it.
         curvature: the largest second derivative of the loss by z.
-        variance: `(xp, ŷ, out)`: out ← ∂²L/∂z_c² (B, C, K); None where the loss is not convex.
         coupled: whether ∂²L/∂z_a∂z_b = −ŷ_a·ŷ_b for b ≠ a; else it is 0.
-        quadratic: whether the variance is the same for every ŷ.
     """
 
+    facts: LossFacts
     activation: Callable[[Any, Array, Array, Scratch], None]
-    loss: Callable[[Any, Array, Array, Array, Array, Scratch], None]
-    dz: Callable[[Any, Array, Array, Array, Scratch], Array]
+    link: Callable[[Any, Array, Array], None]
+    loss: Callable[..., None]
+    dz: Callable[..., Array]
     metrics: metrics.Metrics
+    variance: Callable[[Any, Array, Array], None] | None
     curvature: float
-    variance: Callable[[Any, Array, Array], None] | None = None
     coupled: bool = False
-    quadratic: bool = False
+
+    @property
+    def convex(self) -> bool:
+        """Whether the loss is convex in z, and J in the weights."""
+        return self.facts.convex
+
+    @property
+    def quadratic(self) -> bool:
+        """Whether the variance is the same for every ŷ."""
+        return self.facts.quadratic
+
+    def with_parameters(self, parameters: Mapping[str, Array]) -> Model:
+        """The row with the loss's own parameters given, each (K,) on the device.
+
+        Functions of a loss without any are the same as before: a step pays for nothing.
+        """
+        if not parameters:
+            return self
+        loss, dz = partial(self.loss, **parameters), partial(self.dz, **parameters)
+        return replace(self, loss=loss, dz=dz)
 
 
-# by (model, loss) as a spec names them; "auto" is the model's own loss
+# by (model, loss) as a spec names them
 MODELS: dict[tuple[str, str], Model] = {
-    ("linear", "auto"): Model(
-        identity,
-        squared_error,
-        error_is_dz,
-        metrics.REGRESSION,
-        1.0,
-        unit_variance,
-        quadratic=True,
+    ("linear", OWN_LOSS): Model(
+        LOSSES["linear", OWN_LOSS],
+        activation=identity,
+        link=identity_link,
+        loss=squared_error,
+        dz=error_is_dz,
+        metrics=metrics.REGRESSION,
+        variance=unit_variance,
+        curvature=1.0,
     ),
-    ("logistic", "auto"): Model(
-        sigmoid, binary_cross_entropy, error_is_dz, metrics.BINARY, 0.25, binomial_variance
+    ("logistic", OWN_LOSS): Model(
+        LOSSES["logistic", OWN_LOSS],
+        activation=sigmoid,
+        link=logit,
+        loss=binary_cross_entropy,
+        dz=error_is_dz,
+        metrics=metrics.BINARY,
+        variance=binomial_variance,
+        curvature=0.25,
     ),
-    ("softmax", "auto"): Model(
-        softmax,
-        categorical_cross_entropy,
-        error_is_dz,
-        metrics.CLASSES,
-        0.5,
-        binomial_variance,
+    ("softmax", OWN_LOSS): Model(
+        LOSSES["softmax", OWN_LOSS],
+        activation=softmax,
+        link=log_link,
+        loss=categorical_cross_entropy,
+        dz=error_is_dz,
+        metrics=metrics.CLASSES,
+        variance=binomial_variance,
+        curvature=0.5,
         coupled=True,
     ),
     ("logistic", "squared_error"): Model(
-        sigmoid, squared_error, squared_error_on_sigmoid_dz, metrics.BINARY, 0.0771
+        LOSSES["logistic", "squared_error"],
+        activation=sigmoid,
+        link=logit,
+        loss=squared_error,
+        dz=squared_error_on_sigmoid_dz,
+        metrics=metrics.BINARY,
+        variance=None,
+        curvature=0.0771,
     ),
 }
-MODELS["linear", "squared_error"] = MODELS["linear", "auto"]
+MODELS["linear", "squared_error"] = MODELS["linear", OWN_LOSS]

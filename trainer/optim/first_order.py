@@ -5,14 +5,15 @@ host in float64 for a stretch of steps, as tables (S, K), and an update reads on
 A column whose learning rate is 0 does not move, whatever its momentum: so a column is stopped.
 
 Shapes: a parameter p and its gradient g are seen as (n, C·K), with n = D for weights and 1 for a
-bias; one row of coefficients is (C·K,), each column's number repeated for its C outputs.
+bias; one row of coefficients is (C·K,), each column's number repeated for its C outputs. What is of
+a whole column, such as a norm, is (K,) and meets them through `by_column`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -20,6 +21,42 @@ Array = Any
 Numbers = np.ndarray[Any, np.dtype[np.float64]]
 Hyper = Mapping[str, Numbers]
 Prox = Callable[[Any, Array, Array, Array], None]  # (xp, p, threshold, removed), in place
+
+
+class Room(NamedTuple):
+    """What an update of one parameter may overwrite, and what it takes to sum over a column.
+
+    Attributes:
+        free: (n, C·K), as the parameter.
+        norms: (2, K), for two norms a column.
+        ones: (1, n·C).
+    """
+
+    free: Array
+    norms: Array
+    ones: Array
+
+    @classmethod
+    def of(cls, xp: Any, free: Array, columns: int, ones: Array) -> Room:
+        """The room beside a parameter; `free` (n, C, K), and as many ones as it has n·C or more."""
+        n, outputs, _ = free.shape
+        norms = xp.empty((2, columns), free.dtype)
+        return cls(free.reshape(n, outputs * columns), norms, ones[:, : n * outputs])
+
+
+def by_column(array: Array, room: Room) -> Array:
+    """View (n, C·K) as (n·C, K), so that (K,) meets it column by column."""
+    return array.reshape(-1, room.norms.shape[1])
+
+
+def column_norms(xp: Any, array: Array, room: Room, out: Array) -> None:
+    """Write ‖array‖ of each column, over n and C, to `out` (K,), a row of `room.norms`.
+
+    Overwrites `room.free`. As a product with ones the sum is quick, and nothing is allocated.
+    """
+    xp.multiply(array, array, out=room.free)
+    xp.matmul(room.ones, by_column(room.free, room), out=out.reshape(1, -1))
+    xp.sqrt(out, out=out)
 
 
 @dataclass(frozen=True)
@@ -30,13 +67,13 @@ class Optimizer:
         slots: names of the arrays kept beside each parameter, zeros at the start.
         tables: `(lr, hyper, first)` -> coefficients, each (S, K), of S steps from number `first`
             (counted from 1). lr is (S + 1, K): it begins with the rate of the step before.
-        update: `(xp, p, g, slots, row, free, prox)`: moves p in place; g and free are overwritten.
-            `prox` is None for parameters without an l1 penalty.
+        update: `(xp, p, g, slots, row, room, prox)`: moves p in place; g and what is in `room` are
+            overwritten. `prox` is None for parameters without an l1 penalty.
     """
 
     slots: tuple[str, ...]
     tables: Callable[[Numbers, Hyper, int], dict[str, Numbers]]
-    update: Callable[[Any, Array, Array, Sequence[Array], Mapping[str, Array], Array, Any], None]
+    update: Callable[[Any, Array, Array, Sequence[Array], Mapping[str, Array], Room, Any], None]
 
 
 # --- stochastic gradient descent with momentum ----------------------------------------------------
@@ -54,7 +91,7 @@ def sgd(
     g: Array,
     slots: Sequence[Array],
     row: Mapping[str, Array],
-    free: Array,
+    room: Room,
     prox: Prox | None,
 ) -> None:
     """p⁺ = prox(p − lr·g + μ·Δ), Δ⁺ = p⁺ − p, the prox of lr·l1·‖·‖₁.
@@ -69,8 +106,8 @@ def sgd(
     delta -= g
     p += delta
     if prox is not None:
-        prox(xp, p, row["threshold"], free)
-        delta -= free
+        prox(xp, p, row["threshold"], room.free)
+        delta -= room.free
 
 
 def nesterov(
@@ -79,7 +116,7 @@ def nesterov(
     g: Array,
     slots: Sequence[Array],
     row: Mapping[str, Array],
-    free: Array,
+    room: Room,
     prox: Prox | None,
 ) -> None:
     """x⁺ = prox(p − lr·g), Δ⁺ = (x⁺ − p) + μ·Δ, p⁺ = x⁺ + μ·Δ⁺.
@@ -93,8 +130,8 @@ def nesterov(
     delta -= g
     p -= g
     if prox is not None:
-        prox(xp, p, row["threshold"], free)
-        delta -= free
+        prox(xp, p, row["threshold"], room.free)
+        delta -= room.free
     xp.multiply(delta, row["lookahead"], out=g)
     p += g
 
@@ -127,7 +164,7 @@ def adam(
     g: Array,
     slots: Sequence[Array],
     row: Mapping[str, Array],
-    free: Array,
+    room: Room,
     prox: Prox | None,
 ) -> None:
     """p⁺ = prox(p − lr·m̂/(√v̂ + ε)), where element j is thresholded by lr·l1/(√v̂_j + ε).
@@ -136,6 +173,7 @@ def adam(
     algorithm 1); the prox in the metric of the step (ProxGen, Yun et al. 2020).
     """
     m, v = slots
+    free = room.free
     xp.multiply(g, row["one_minus_beta1"], out=free)
     m *= row["beta1"]
     m += free
@@ -160,13 +198,13 @@ def adamw(
     g: Array,
     slots: Sequence[Array],
     row: Mapping[str, Array],
-    free: Array,
+    room: Room,
     prox: Prox | None,
 ) -> None:
     """Adam after p ← (1 − lr·λ)·p: decay outside the objective (Loshchilov & Hutter 2019)."""
-    xp.multiply(p, row["decay"], out=free)
-    p -= free
-    adam(xp, p, g, slots, row, free, prox)
+    xp.multiply(p, row["decay"], out=room.free)
+    p -= room.free
+    adam(xp, p, g, slots, row, room, prox)
 
 
 OPTIMIZERS: dict[str, Optimizer] = {

@@ -11,7 +11,7 @@ import hashlib
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -47,7 +47,9 @@ class FittedModel:
     """(C,)."""
     encoder: Encoder
     loss: str = OWN_LOSS
-    """As the spec had it."""
+    """Its name, as the spec had it."""
+    loss_parameters: Mapping[str, float] = field(default_factory=dict)
+    """The loss's own parameters by name; most have none."""
 
     def scores(self, X: Any) -> NDArray[np.float64]:
         """Scores z of raw rows, (N, C); of a linear model in the target's own units.
@@ -103,7 +105,8 @@ class FittedModel:
         """Predictions of scores (N, C) that `scores` gave."""
         kind = self.encoder.target.kind
         if kind == "numbers":
-            return z[:, 0] if z.shape[1] == 1 else z
+            predicted = self._activated(z)
+            return predicted[:, 0] if z.shape[1] == 1 else predicted
         if kind == "multilabel":
             return (z > 0).astype(np.int64)
         codes = z.argmax(axis=1) if z.shape[1] > 1 else (z[:, 0] > 0).astype(np.int64)
@@ -114,20 +117,26 @@ class FittedModel:
 
     def probabilities(self, z: NDArray[np.float64]) -> NDArray[np.float64]:
         """Probabilities of scores (N, C) that `scores` gave."""
-        from trainer.model import models
-
         if not MODELS[self.model].has_classes:
             raise UserError(
                 f"a {self.model} model has no probabilities; predict or scores gives its numbers"
             )
-        z3 = z[:, :, None].copy()  # (N, C, 1): the activation overwrites its argument
-        p = np.empty_like(z3)
-        scratch = models.Scratch.of(np, *z.shape)
-        with np.errstate(over="ignore"):
-            models.MODELS[self.model, OWN_LOSS].activation(np, z3, p, scratch)
+        p = self._activated(z)
         if self.encoder.target.kind == "labels" and z.shape[1] == 1:
-            return np.hstack([1 - p[:, :, 0], p[:, :, 0]])
-        return p[:, :, 0]
+            return np.hstack([1 - p, p])
+        return p
+
+    def _activated(self, z: NDArray[np.float64]) -> NDArray[np.float64]:
+        """ŷ of scores (N, C)."""
+        from trainer.model.models import MODELS as ROWS
+        from trainer.model.models import Scratch
+
+        z3 = z[:, :, None].copy()  # (N, C, 1): the activation overwrites its argument
+        predicted = np.empty_like(z3)
+        with np.errstate(over="ignore"):
+            row = ROWS[self.model, self.loss]
+            row.activation(np, z3, predicted, Scratch.of(np, *z.shape))
+        return predicted[:, :, 0]
 
     @property
     def coef_(self) -> NDArray[np.float64]:
@@ -186,6 +195,7 @@ class FittedModel:
             "format_version": FORMAT_VERSION,
             "model": self.model,
             "loss": self.loss,
+            **({"loss_parameters": dict(self.loss_parameters)} if self.loss_parameters else {}),
             "sha256": hashlib.sha256(arrays).hexdigest(),
             **self.encoder.to_json(),
         }
@@ -206,7 +216,9 @@ class FittedModel:
         try:
             weights, bias = arrays["weights"], arrays["bias"]
             model, loss = fields["model"], fields["loss"]
-            if (model, loss) not in LOSSES:
+            written = fields.get("loss_parameters", {})
+            parameters = {name: float(value) for name, value in written.items()}
+            if (model, loss) not in LOSSES or {*parameters} != {*LOSSES[model, loss].parameters}:
                 raise ValueError("its loss is none")
             encoder = Encoder.from_json(
                 fields, model, arrays["feature_mean"], arrays["feature_scale"]
@@ -218,7 +230,7 @@ class FittedModel:
                 raise ValueError("shapes differ")
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise _damaged(path / FIELDS, error) from None
-        return cls(model, weights, bias, encoder, loss)
+        return cls(model, weights, bias, encoder, loss, parameters)
 
 
 def _fields(path: Path) -> Mapping[str, Any]:

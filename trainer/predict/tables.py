@@ -113,7 +113,9 @@ def score(model: FittedModel, z: Numbers, y: Array, w: Numbers) -> dict[str, flo
         y: (N, C) targets as `Target.encode` gives them, or (N,) class codes.
         w: (N,) row weights.
     """
-    row = models.MODELS[model.model, model.loss]
+    row = models.MODELS[model.model, model.loss].with_parameters(
+        {name: np.array([value]) for name, value in model.loss_parameters.items()}
+    )
     encoder, outputs = model.encoder, z.shape[1]
     z = (z - encoder.target_mean) / encoder.target_scale
     full = np.eye(outputs)[y] if y.ndim == 1 else y.astype(np.float64)
@@ -121,7 +123,11 @@ def score(model: FittedModel, z: Numbers, y: Array, w: Numbers) -> dict[str, flo
     loss = np.empty((len(z), 1))
     scratch = Scratch.of(np, *z.shape)
     with np.errstate(over="ignore", invalid="ignore"):  # a metric may be infinite, or be none
-        sums = row.metrics.sums(np, z3, full, w)
+        read = z3
+        if row.metrics.of_predictions:
+            read = np.empty_like(z3)
+            row.activation(np, z3, read, scratch)
+        sums = row.metrics.sums(np, read, full, w)
         found = row.metrics.finish(sums, Targets(y, w, encoder.target_scale, outputs), z3.copy())
         error(row, np, z3, full[:, :, None], np.empty_like(z3), loss, scratch)
         values = {"loss": w @ loss / w.sum(), **found}

@@ -151,8 +151,10 @@ class RunData:
     @property
     def apart(self) -> Apart | None:
         """How dL/dz differs from ŷ − y, where the loss is not the activation's own."""
-        loss = LOSSES.get((self.kind, str(self.config.get("loss", OWN_LOSS))))
-        return loss.apart if loss is not None else None
+        loss = self.config.get("loss", OWN_LOSS)
+        name = loss.get("name") if isinstance(loss, Mapping) else loss
+        facts = LOSSES.get((self.kind, str(name)))
+        return facts.apart if facts is not None else None
 
 
 def ranked_by(

@@ -80,7 +80,7 @@ def _gap(objective: Objective, points: Points, slack: bool) -> Array:
     """
     problem, model = objective.problem, objective.model
     xp, r = problem.device.xp, problem.inner
-    if model.variance is None:
+    if not model.convex or (problem.bias and model.variance is None):
         return xp.full(problem.shape[2], np.inf)
     w, g = points.w[:r], points.gradient[:r]
     off, bias_gap = _bias_slack(objective, points) if slack else (0.0, 0.0)

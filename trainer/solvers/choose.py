@@ -84,8 +84,10 @@ def _weights(model: Model, size: Size) -> int:
 def _suited(model: Model, size: Size, l1: bool) -> Method:
     lbfgs, newton, exact = (_METHODS[name] for name in ("lbfgs", "newton", "exact"))
     order = hessian_order(model, size, l1)
-    if model.variance is None:
+    if not model.convex:
         return replace(lbfgs, reason="the loss is not convex")
+    if model.variance is None:
+        return replace(lbfgs, reason="the loss has no second derivatives")
     if l1:
         if _weights(model, size) > _WORKING:
             told = f"with l1, {_weights(model, size):,} weights are too many for second derivatives"

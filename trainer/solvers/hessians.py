@@ -47,7 +47,7 @@ class Hessians:
             problem: which model and basis; how many columns it has makes no difference.
             rows: the training rows in that basis.
         """
-        device, model, bias = problem.device, problem.model, problem.bias
+        device, model, bias = problem.device, problem.row, problem.bias
         self.device, self.model, self.outputs, self.bias = device, model, problem.outputs, bias
         self.basis = problem.basis
         self.inner = problem.inner  # r

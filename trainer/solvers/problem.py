@@ -9,7 +9,8 @@ Shapes: D features, r directions of the basis, P = r + 1 with a bias, C outputs,
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -32,25 +33,34 @@ class Problem:
 
     Attributes:
         device: where the arrays are.
-        model: the row of the model table.
+        row: of the model table.
         basis: the coordinates of w.
         outputs: C.
         bias: whether there is one.
         host_l2, host_l1: (K,) of the penalties, on the host.
+        loss: by name, each (K,) on the host: the loss's own parameters.
     """
 
     device: Device
-    model: Model
+    row: Model
     basis: Basis
     outputs: int
     bias: bool
     host_l2: Numbers
     host_l1: Numbers
+    loss: Mapping[str, Numbers] = field(default_factory=dict)
 
     def take(self, columns: Any) -> Problem:
         """The problem of some of the columns."""
         l2, l1 = self.host_l2[columns], self.host_l1[columns]
-        return replace(self, host_l2=l2, host_l1=l1)
+        loss = {name: value[columns] for name, value in self.loss.items()}
+        return replace(self, host_l2=l2, host_l1=l1, loss=loss)
+
+    @cached_property
+    def model(self) -> Model:
+        """The row of the model table, with the loss parameters of these columns."""
+        device = self.device
+        return self.row.with_parameters({n: device.to_device(v) for n, v in self.loss.items()})
 
     @cached_property
     def features(self) -> int:

@@ -70,7 +70,7 @@ class Columns:
     @property
     def model(self) -> Model:
         """The row of the model table."""
-        return MODELS[self.spec.model, self.spec.loss]
+        return MODELS[self.spec.model, self.spec.loss_name]
 
     @property
     def outputs(self) -> int:
@@ -142,7 +142,7 @@ def _by_steps(
 ) -> Columns:
     """Columns of a first-order optimizer."""
     settings = _settings(specs, len(device_rows.rows), l2, l1, log_every)
-    model, outputs = MODELS[specs[0].model, specs[0].loss], device_rows.outputs
+    model, outputs = MODELS[specs[0].model, specs[0].loss_name], device_rows.outputs
 
     def make(columns: Any) -> Stack:
         device, rows = device_rows.device, device_rows.rows
@@ -189,7 +189,14 @@ def _settings(
         batch_size=None if first.batch_size == "full" else first.batch_size,
         seed=specs[0].seed,
         log_every=log_every,
+        loss=_loss_parameters(specs),
     )
+
+
+def _loss_parameters(specs: Sequence[Spec]) -> dict[str, Numbers]:
+    """The loss's own parameters, each (K,)."""
+    names = specs[0].loss_parameters
+    return {name: np.array([spec.loss_parameters[name] for spec in specs]) for name in names}
 
 
 def _to_the_optimum(
@@ -200,12 +207,15 @@ def _to_the_optimum(
     settings = _solver_settings(specs, device_rows, sparse, log_every)
     exact = settings.method.closed_form
     least = 0.0 if sparse else _decade(float(l2.min()))
-    model, outputs = MODELS[spec.model, spec.loss], device_rows.outputs
+    parameters = _loss_parameters(specs)
+    model, outputs = MODELS[spec.model, spec.loss_name], device_rows.outputs
 
     def make(columns: Any) -> SolverStack:
         rotated = _rotated(device_rows, spec.bias, sparse, exact, least)
         strengths = l2[columns], l1[columns]
-        problem = Problem(device_rows.device, model, rotated.basis, outputs, spec.bias, *strengths)
+        loss = {name: value[columns] for name, value in parameters.items()}
+        device, basis = device_rows.device, rotated.basis
+        problem = Problem(device, model, basis, outputs, spec.bias, *strengths, loss)
         return SolverStack(problem, device_rows.rows, rotated.rows, settings.take(columns))
 
     told = settings.method.name, settings.method.reason
@@ -235,7 +245,8 @@ def _solver_settings(
 ) -> SolverSettings:
     optimizers = [spec.optimizer for spec in specs if isinstance(spec.optimizer, Solver)]
     rows, features = map(int, device_rows.rows.X.shape)
-    size, model = Size(rows, features, device_rows.outputs), MODELS[specs[0].model, specs[0].loss]
+    size = Size(rows, features, device_rows.outputs)
+    model = MODELS[specs[0].model, specs[0].loss_name]
     method = choose_method(optimizers[0].name, model, size, sparse)
     order = hessian_order(model, size, sparse)
     most = _HESSIAN_SHARE * device_rows.device.memory()

@@ -138,7 +138,7 @@ def with_lambda_max(trials: Sequence[Trial], sources: Sources) -> list[Trial]:
             resolved.append(trial)
             continue
         spec = trial.spec
-        key = block_key(spec), str(spec.class_weight), spec.loss, spec.bias
+        key = block_key(spec), str(spec.class_weight), str(spec.loss), spec.bias
         if key not in found:
             found[key] = largest_l1(prepare_refit(sources.of(spec), spec, "train"), spec)
         resolved.append(trial.with_lambda_max(found[key]))
@@ -156,7 +156,10 @@ def largest_l1(prepared: Prepared, spec: Spec) -> float:
     y = np.eye(len(encoder.outputs))[train.y] if codes else train.y.astype(np.float64)  # (N, C)
     p = shares(raw_weights(prepared, spec.class_weight))
     far = np.abs(encoder.mean) / encoder.scale  # (D,)
-    found = lambda_max(MODELS[spec.model, spec.loss], train.X, y, p, spec.bias, far)
+    model = MODELS[spec.model, spec.loss_name].with_parameters(
+        {name: np.array([value]) for name, value in spec.loss_parameters.items()}
+    )
+    found = lambda_max(model, train.X, y, p, spec.bias, far)
     if found == 0:
         raise DataError(
             "no feature says anything of the target, so that a path of penalties has no beginning;"
@@ -173,7 +176,7 @@ def stack_key(spec: Spec) -> Hashable:
     o = spec.optimizer
     shuffled = o.batch_size != "full"
     return (
-        spec.loss,
+        spec.loss_name,
         str(spec.class_weight),
         spec.bias,
         o.name,

@@ -124,7 +124,7 @@ def needed(spec: Spec, columns: int, device_rows: DeviceRows, restores: bool) ->
     # areas under curves want all scores at once, in chunks and then in one
     scores = (
         2 * size * held * shape[1] * columns
-        if MODELS[spec.model, spec.loss].metrics.needs_scores
+        if MODELS[spec.model, spec.loss_name].metrics.needs_scores
         else 0
     )
     return scores + stack_bytes(shape, len(device_rows.rows), batch, size, slots, restores, held)
@@ -132,7 +132,7 @@ def needed(spec: Spec, columns: int, device_rows: DeviceRows, restores: bool) ->
 
 def _solver_needs(spec: Spec, columns: int, device_rows: DeviceRows) -> int:
     """Bytes of a stack of so many columns that go to their optimum."""
-    model, sparse = MODELS[spec.model, spec.loss], has_l1(spec.penalty)
+    model, sparse = MODELS[spec.model, spec.loss_name], has_l1(spec.penalty)
     rows, features = map(int, device_rows.rows.X.shape)
     size = Size(rows, features, device_rows.outputs)
     method = choose_method(spec.optimizer.name, model, size, sparse)

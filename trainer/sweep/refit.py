@@ -99,4 +99,5 @@ def _fitted(job: Job, k: int, prepared: Prepared) -> FittedModel:
     assert result.bias is not None
     weights = np.ascontiguousarray(result.weights[:, :, k])  # (D, C)
     bias = np.ascontiguousarray(result.bias[:, k])  # (C,)
-    return FittedModel(spec.model, weights, bias, prepared.encoder, spec.loss)
+    loss = spec.loss_name, spec.loss_parameters
+    return FittedModel(spec.model, weights, bias, prepared.encoder, *loss)

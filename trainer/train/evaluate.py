@@ -54,7 +54,11 @@ class Evaluator:
             for chunk in self.batches.chunks(1):
                 b = stack.buffers(chunk.rows.stop - chunk.rows.start)
                 scores(stack.device, chunk.X, weights, bias, b.z)
-                part = metrics.sums(xp, b.z, chunk.y[:, :, 0], chunk.r[0])
+                read = b.z
+                if metrics.of_predictions:
+                    stack.model.activation(xp, b.z, b.error, b.scratch)
+                    read = b.error
+                part = metrics.sums(xp, read, chunk.y[:, :, 0], chunk.r[0])
                 if metrics.needs_scores:
                     all_scores.append(np.array(to_host(b.z)))
                 error(stack.model, xp, b.z, chunk.y, b.error, b.loss, b.scratch)

@@ -11,7 +11,7 @@ Shapes: N rows, B of a batch, D features, C outputs, K columns.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -21,7 +21,7 @@ from trainer.device import Device
 from trainer.model import Model
 from trainer.model.penalties import add_l2_gradient, soft_threshold
 from trainer.model.step import error, flat, gradient, scores
-from trainer.optim.first_order import OPTIMIZERS
+from trainer.optim.first_order import OPTIMIZERS, Room
 from trainer.optim.schedules import LrSchedule
 from trainer.train.batches import Batches, Chunk, FullBatch, MiniBatches, RowSet
 from trainer.train.buffers import Buffers
@@ -51,6 +51,7 @@ class Settings:
         batch_size: rows of a batch; None for all rows at every step.
         seed: of the batch order.
         log_every: steps between full records; the steps between them record their loss alone.
+        loss: by name, each (K,): the loss's own parameters.
     """
 
     optimizer: str
@@ -60,11 +61,13 @@ class Settings:
     batch_size: int | None
     seed: int
     log_every: int = 1
+    loss: Mapping[str, Numbers] = field(default_factory=dict)
 
     def take(self, columns: Any) -> Settings:
         """The settings of some of the columns."""
         hyper = {name: value[columns] for name, value in self.hyper.items()}
-        return replace(self, schedule=self.schedule.take(columns), hyper=hyper)
+        loss = {name: value[columns] for name, value in self.loss.items()}
+        return replace(self, schedule=self.schedule.take(columns), hyper=hyper, loss=loss)
 
 
 def _evaluation_rows(rows: int) -> int:
@@ -118,10 +121,14 @@ class Stack:
     def __init__(
         self, device: Device, model: Model, rows: RowSet, outputs: int, settings: Settings
     ) -> None:
-        self.device, self.model, self.rows, self.settings = device, model, rows, settings
+        self.device, self.rows, self.settings = device, rows, settings
         self.columns = len(settings.schedule.lr)
         self.shape = (int(rows.X.shape[1]), outputs, self.columns)  # D, C, K
         self.dtype = rows.X.dtype
+        self._model = model  # of any columns; with the parameters of these:
+        self.model = model.with_parameters(
+            {name: device.to_device(value, self.dtype) for name, value in settings.loss.items()}
+        )
         self.optimizer = OPTIMIZERS[settings.optimizer]
         self.batches = self._batches()
         self._allocate()
@@ -157,7 +164,9 @@ class Stack:
         self._ring = xp.empty((self.stretch, len(StepRecorder.names), columns), dtype)
         hyper = self.settings.hyper
         self._l2 = self.device.to_device(np.tile(hyper["l2"], outputs), dtype)  # (C·K,)
-        self._ones = xp.ones((1, self.shape[0] * outputs), dtype)
+        self._ones = xp.ones((1, features * outputs), dtype)
+        beside = {"weights": self._free["weights"], "bias": self._free["bias"][None]}
+        self._rooms = {name: Room.of(xp, beside[name], columns, self._ones) for name in PARAMETERS}
         self._prox = soft_threshold if np.any(hyper["l1"] > 0) else None
         free = {name: np.zeros(columns) for name in _PENALTIES}
         self._hyper = {"weights": hyper, "bias": {**hyper, **free}}  # the bias is never penalised
@@ -165,7 +174,7 @@ class Stack:
     def take(self, columns: Any) -> Stack:
         """A stack of some of the columns, on the same rows."""
         settings = self.settings.take(columns)
-        return Stack(self.device, self.model, self.rows, self.shape[1], settings)
+        return Stack(self.device, self._model, self.rows, self.shape[1], settings)
 
     @cached_property
     def stretch(self) -> int:
@@ -322,8 +331,8 @@ class Stack:
         for name in PARAMETERS if self.settings.bias else PARAMETERS[:1]:
             slots = [self._wide(state.arrays[f"{name}.{slot}"]) for slot in self.optimizer.slots]
             prox = self._prox if name == "weights" else None
-            p, g, f = (self._wide(of[name]) for of in (state.arrays, grad, free))
-            self.optimizer.update(xp, p, g, slots, rows[name], f, prox)
+            p, g = self._wide(state.arrays[name]), self._wide(grad[name])
+            self.optimizer.update(xp, p, g, slots, rows[name], self._rooms[name], prox)
         state.step = step
 
     def _wide(self, array: Array) -> Array:

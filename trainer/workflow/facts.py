@@ -103,7 +103,7 @@ def objective_facts(columns: Columns, several: bool) -> ObjectiveFacts:
         inverse_c = float(1.0 / np.float64((l2 + l1) * s.sum()))
     return {
         "model": spec.model,
-        "loss": spec.loss,
+        "loss": spec.loss_name,
         "weights": "classes" if by_class else "none" if alike else "rows",
         "several": several,
         "l2": l2,

@@ -50,9 +50,9 @@ def broken_rules(spec: Spec) -> Iterator[Broken]:
 
 def _model(spec: Spec) -> Iterator[Broken]:
     model, facts = spec.model, MODELS[spec.model]
-    if (model, spec.loss) not in LOSSES:
-        models = one_of(models_with(spec.loss), "and")
-        what = f"{spec.loss} is for {models}, not {model}; write {OWN_LOSS}"
+    if (model, spec.loss_name) not in LOSSES:
+        models = one_of(models_with(spec.loss_name), "and")
+        what = f"{spec.loss_name} is for {models}, not {model}; write {OWN_LOSS}"
         yield Broken("loss", what, ("model",))
     if spec.data.scale_target != "none" and not facts.scales_target:
         what = f"{model} has {facts.targets}, which are not scaled; write none"
@@ -168,7 +168,7 @@ def _solver(spec: Spec) -> Iterator[Broken]:
 def _suits(spec: Spec, name: str) -> Iterator[Broken]:
     """Check that a solver suits the loss and the penalty."""
     facts = OPTIMIZERS[name]
-    loss = LOSSES.get((spec.model, spec.loss), LOSSES[spec.model, OWN_LOSS])
+    loss = LOSSES.get((spec.model, spec.loss_name), LOSSES[spec.model, OWN_LOSS])
     if facts.closed_form and not loss.quadratic:
         models = [model for model in MODELS if LOSSES[model, OWN_LOSS].quadratic]
         others = one_of([other for other in SOLVERS if not OPTIMIZERS[other].closed_form])
@@ -178,7 +178,7 @@ def _suits(spec: Spec, name: str) -> Iterator[Broken]:
         what = f"{name} is for l2 alone; with l1 write newton, lbfgs or auto"
         yield Broken("optimizer.name", what, ("penalty",))
     if facts.second_derivatives and not loss.second_derivatives:
-        what = f"{name} needs second derivatives, which {spec.loss} has not; write lbfgs"
+        what = f"{name} needs second derivatives, which {spec.loss_name} has not; write lbfgs"
         if loss.apart and not loss.convex:
             what = f"{name} needs a convex loss, which {loss.apart.name} is not; write lbfgs"
         yield Broken("optimizer.name", what, ("loss", "model"))

@@ -18,7 +18,7 @@ from typing import Annotated, Any, Literal
 from annotated_types import MaxLen
 from pydantic import Discriminator, Field, PrivateAttr, Tag, model_validator
 
-from trainer.catalog import LOSS_NAMES, MODELS, OWN_LOSS
+from trainer.catalog import LOSS_NAMES, LOSSES, MODELS, OWN_LOSS
 from trainer.config.schema.data import Data
 from trainer.config.schema.fields import (
     METRIC_NAMES,
@@ -139,7 +139,8 @@ class Expansion:
 ModelName = Annotated[
     str, OneOf(tuple(MODELS)), Expected(one_of(tuple(MODELS)), choices=tuple(MODELS))
 ]
-LossName = Annotated[str, OneOf(LOSS_NAMES), Expected(one_of(LOSS_NAMES), choices=LOSS_NAMES)]
+# One with parameters would be a block beside the word: its name, and a key for each of them.
+Loss = Annotated[Any, OneOf(LOSS_NAMES), Expected(one_of(LOSS_NAMES), choices=LOSS_NAMES)]
 
 
 class Spec(Block):
@@ -150,7 +151,7 @@ class Spec(Block):
     model: ModelName = Field(
         description=f"{one_of(tuple(MODELS))} regression.", examples=["softmax"]
     )
-    loss: LossName = Field(
+    loss: Loss = Field(
         OWN_LOSS,
         description="auto: the model's own. logistic also takes squared_error,"
         " whose dL/dz is not ŷ − y.",
@@ -277,6 +278,18 @@ class Spec(Block):
     def to_yaml(self) -> str:
         """Return the resolved spec as YAML, every key written out; it loads as an equal spec."""
         return to_yaml(self.tree())
+
+    @property
+    def loss_name(self) -> str:
+        """The loss by name; one with parameters is a block that has it."""
+        name: str = self.loss if isinstance(self.loss, str) else self.loss.name
+        return name
+
+    @property
+    def loss_parameters(self) -> dict[str, float]:
+        """The loss's own parameters by name; most have none."""
+        names = LOSSES[self.model, self.loss_name].parameters
+        return {name: float(getattr(self.loss, name)) for name in names}
 
     def at(self, path: str) -> Any:
         """Return the value at a dotted path, such as `optimizer.lr`."""

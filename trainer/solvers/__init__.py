@@ -1,1 +1,13 @@
-"""To the optimum: a stack of columns, each at its own pace, with a bound on what is left."""
+"""To the optimum: a stack of columns, each at its own pace, with a bound on what is left.
+
+problem      J's penalties and slopes in a basis   objective     a pass over the rows: J's data term
+basis        principal axes of the features        rotated_rows  rows in them, for all stacks
+solver       the stack: rounds                     progress      what it keeps of each column
+directions   L-BFGS, Newton, closed form           lbfgs         the two-loop recursion
+line_search  Armijo's rule, column by column       orthants      OWL-QN; softmax's gauge freedom
+prox_newton  directions with l1                    active_set    feature-sign search
+lasso_path   homotopy (LARS)                       hessians      second derivatives
+certificates bounds of J − J*                      duality_gap   their formulas
+outcomes     how a column ends                     choose        which method suits
+costs        bytes and operations, before any is made
+"""

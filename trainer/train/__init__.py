@@ -1,1 +1,8 @@
-"""One stack of columns: its rows in chunks, its step, its log, its evaluations, its outcomes."""
+"""One stack of columns: its rows in chunks, its step, its log, its evaluations, its outcomes.
+
+protocol    what any stack can do            stack       steps of a first-order optimizer
+state       what changes from step to step   buffers     arrays that a step writes into
+batches     the rows of a step               device_rows rows on a device, for many stacks
+step_record what a step logs                 evaluate    metrics on held rows
+training    from pause to pause              outcomes    how a column ends
+"""

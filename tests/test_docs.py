@@ -78,6 +78,7 @@ def in_code(text: str):
 
 def test_the_pages_are_found():
     assert [str(page.relative_to(ROOT)) for page in PAGES] == [
+        "AGENTS.md",
         "CHANGELOG.md",
         "CONTRIBUTING.md",
         "README.md",

@@ -7,11 +7,9 @@ from safetensors.numpy import load_file
 from stacks import DEVICE
 
 import trainer
-from trainer.config.schema import optimizer as optimizers
-from trainer.config.schema import penalty as penalties
 from trainer.config.schema.fields import Block
-from trainer.config.schema.optimizer import FirstOrder, Schedule
-from trainer.config.schema.spec import EarlyStopping, Spec
+from trainer.config.schema.optimizer import FirstOrder
+from trainer.config.schema.spec import Spec
 
 BASE = {
     "model": "logistic",
@@ -97,41 +95,43 @@ GROUPS = {
         },
     ),
 }
-NO_AXIS = {
-    "name",
-    "notes",
-    "device",
-    "log",
-    "sweep",
-    "select",
-    "repeat",
-    "vars",
-}  # of the whole run
+# Of the whole run, and so of no trial.
+NO_AXIS = {"name", "notes", "device", "log", "sweep", "select", "repeat", "vars"}
 # Rows are tested in test_sweep_runs.py and test_columns.py, the model by the rows that it needs.
 ELSEWHERE = {"data", "model"}
 LISTS = {"optimizer.schedule.milestones"}  # which no trial can have one value of
 NOTHING_TO_DIFFER = {"exact"}  # one step, in closed form: no key of its own changes it
 
 
-def leaves(block: type[Block], at: str) -> set[str]:
-    return {f"{at}.{key}" for key in block.model_fields}
+def blocks(annotation):
+    """The blocks that a field of the schema may be."""
+    if isinstance(annotation, type) and issubclass(annotation, Block):
+        return [annotation]
+    return [block for part in get_args(annotation) for block in blocks(part)]
+
+
+def keys_of(block, at=""):
+    """(dotted key, the form of the block that has it) of everything below a block."""
+    for name, field in block.model_fields.items():
+        inner = blocks(field.annotation)
+        if at or name not in NO_AXIS | ELSEWHERE:
+            for below in inner:
+                yield from keys_of(below, f"{at}{name}.")
+            if not inner:
+                yield f"{at}{name}", block.form
 
 
 def test_every_key_of_the_schema_is_in_a_group():
     swept = {name: set(keys) for name, (_, keys) in GROUPS.items()}
     everywhere = set().union(*swept.values())
-    top = set(Spec.model_fields) - NO_AXIS - ELSEWHERE
-    assert top == {key.partition(".")[0] for key in everywhere}
-    of_all = leaves(FirstOrder, "optimizer") | leaves(Schedule, "optimizer.schedule")
-    assert of_all - LISTS - {"optimizer.schedule"} <= everywhere
-    forms = [b for b in vars(optimizers).values() if getattr(b, "form", None)]
-    assert len(forms) == len(get_args(get_args(optimizers.Optimizer)[0])) == 7
-    for form in forms:
-        own = leaves(form, "optimizer") - leaves(FirstOrder, "optimizer") - {"optimizer.name"}
-        assert form.form in NOTHING_TO_DIFFER or own <= swept[form.form], form.form
-    for form in (b for b in vars(penalties).values() if getattr(b, "form", None)):
-        assert leaves(form, "penalty") <= everywhere
-    assert leaves(EarlyStopping, "early_stopping") == swept["early_stopping"]
+    found = set(keys_of(Spec))
+    assert len(found) > 50
+    assert {key for key, _ in found} - LISTS <= everywhere
+    shared = {f"optimizer.{key}" for key in FirstOrder.model_fields} | {"optimizer.name"}
+    own = {(key, form) for key, form in found if key.startswith("optimizer.")}
+    own = {(k, f) for k, f in own if f and f not in NOTHING_TO_DIFFER and k not in shared}
+    assert {form for _, form in own} == {"sgd", "adam", "adamw", "lbfgs", "newton", "auto"}
+    assert {(key, form) for key, form in own if key not in swept[form]} == set()
 
 
 def weights_of(folder, trial=None):

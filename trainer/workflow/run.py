@@ -1,4 +1,4 @@
-"""Carry out one spec: the only place where a spec becomes objects, from rows to a run folder."""
+"""Carry out one spec, from rows to a run folder; `sweep.build` makes objects of its words."""
 
 from __future__ import annotations
 

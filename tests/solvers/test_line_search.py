@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from trainer.solvers.line_search import Trial, is_good, shorten
+from trainer.solvers import line_search
+from trainer.solvers.line_search import Trial, shorten
 from trainer.solvers.progress import at_start
 
 
@@ -18,6 +19,10 @@ def progress(columns, value=1.0, evaluations=2.0):
     n = at_start(columns, 0.25, np.zeros(columns, bool))
     n.value[:], n.evaluations[:], n.length[:] = value, evaluations, 1.0
     return n
+
+
+def is_good(n, tried):
+    return line_search.is_good(n, tried, rounding=1e-14 * np.abs(n.value))
 
 
 def trial(value, promised, begin=-1.0, end=0.0):

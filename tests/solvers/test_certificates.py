@@ -8,7 +8,9 @@ from problems import problems, reference
 from solving import solved, stack_of
 from stacks import DEVICE, host
 
+from trainer.model import MODELS
 from trainer.solvers.certificates import Points, certify
+from trainer.solvers.objective import Objective
 
 PROBLEMS = [p for p in problems(240) if "plain" in p.name][:24]
 
@@ -61,12 +63,11 @@ def test_the_bound_of_ridge_is_what_is_left():
 
 
 def test_there_is_no_bound_of_a_loss_that_is_not_convex():
-    stack = stack_of(PROBLEMS[0], "lbfgs", [1e-2], [0.0], 1e-6)
-    stack.objective.model = replace(stack.model, variance=None)
-    problem = replace(stack.problem, model=stack.objective.model, bias=stack.problem.bias)
-    stack.objective.problem = problem
-    w = DEVICE.xp.zeros(problem.shape)
-    value = np.ones(1)
-    found = certify(stack.objective, Points(w, w + 1, value, value))
+    stack = stack_of(next(p for p in PROBLEMS if p.model == "logistic"), "lbfgs", [1e-2], [0.0], 1)
+    problem = replace(stack.problem, model=MODELS["logistic", "squared_error"])
+    objective = Objective(problem, stack.objective.rows)
+    w, gradient = DEVICE.xp.ones((2, *problem.shape))
+    data = host(objective.value(w, gradient, False)[0])
+    found = certify(objective, Points(w, gradient, data + host(problem.penalty(w)), data))
     assert np.isnan(found.gap).all()
     assert (found.gradient_max > 0).all()

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from trainer.solvers.line_search import Trial, is_good, shorten
+from trainer.solvers import line_search
+from trainer.solvers.line_search import TrialPoint, shorten
 from trainer.solvers.progress import at_start
 
 
@@ -20,9 +21,13 @@ def progress(columns, value=1.0, evaluations=2.0):
     return n
 
 
+def is_good(n, tried):
+    return line_search.is_good(n, tried, rounding=1e-14 * np.abs(n.value))
+
+
 def trial(value, promised, begin=-1.0, end=0.0):
     given = np.broadcast_arrays(*(np.asarray(x, float) for x in (value, promised, begin, end, 1.0)))
-    return Trial(*given)
+    return TrialPoint(*given)
 
 
 def test_a_point_is_good_where_j_falls_by_a_share_of_what_was_promised():

@@ -15,7 +15,7 @@ import numpy as np
 from trainer.solvers.duality_gap import quadratic_gap, sparse_gap
 from trainer.solvers.lbfgs import dot
 from trainer.solvers.objective import Objective
-from trainer.solvers.problem import EPS, FLAT, Problem
+from trainer.solvers.problem import EPS, Problem
 
 Array = Any
 Numbers = np.ndarray[Any, np.dtype[np.float64]]
@@ -68,7 +68,7 @@ def certify(objective: Objective, points: Points) -> Certificate:
                 gap[where] = np.fmin(gap[where], _tightened(objective.take(where), part))
     # J itself is known to rounding alone; a ŷ that has rounded to y leaves a loss without a slope
     saturated = 0.0 if problem.model.quadratic else EPS * problem.outputs
-    rounding = FLAT * np.abs(value) + saturated + _blur(problem, points)
+    rounding = objective.rounding(value) + saturated + _blur(problem, points)
     bound = np.minimum(gap, value) + rounding  # no loss is below 0
     return Certificate(largest, np.where(np.isfinite(gap), bound, np.nan))
 
@@ -126,7 +126,7 @@ def _tightened(objective: Objective, points: Points) -> Numbers:
         grad = xp.empty_like(trial)
         sums = objective.value(trial, grad, full=False)
         found = device.to_host(xp.stack([sums[0] + problem.penalty(trial), sums[0]]))
-        better = found[0] <= value * (1 + FLAT)
+        better = found[0] <= value + objective.rounding(value)
         mask = device.to_device(better)
         xp.copyto(w, trial, where=mask)
         xp.copyto(gradient, grad, where=mask)

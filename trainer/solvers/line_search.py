@@ -12,7 +12,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from trainer.solvers.problem import FLAT
 from trainer.solvers.progress import SolverProgress
 
 Numbers = np.ndarray[Any, np.dtype[np.float64]]
@@ -40,16 +39,16 @@ class TrialPoint(NamedTuple):
     squares: Numbers
 
 
-def is_good(progress: SolverProgress, trial: TrialPoint) -> Flags:
+def is_good(progress: SolverProgress, trial: TrialPoint, rounding: Numbers) -> Flags:
     """Whether a point is far enough below: Armijo's rule, by slopes where J is flat.
 
-    Where J changes by rounding alone its slopes along the step still tell: `begin` must fall, and
-    `end` be flatter.
+    Where J changes by no more than `rounding` its slopes along the step still tell: `begin` must
+    fall, and `end` be flatter.
     """
     n, value = progress, trial.value
     first = n.evaluations == 1
     falls = (value <= n.value + _DECREASE * trial.promised) & (trial.promised < 0)
-    flat = np.abs(value - n.value) <= FLAT * np.abs(n.value)
+    flat = np.abs(value - n.value) <= rounding
     level = flat & (np.abs(trial.end) <= _STEEP * np.abs(trial.begin)) & (trial.begin < 0)
     good: Flags = np.isfinite(value) & (first | falls | level)
     return good

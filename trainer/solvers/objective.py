@@ -14,15 +14,16 @@ from typing import Any
 import numpy as np
 
 from trainer.model.step import error, gradient, scores
-from trainer.solvers.problem import Problem
+from trainer.solvers.problem import EPS, Problem
 from trainer.train.batches import Chunk, FullBatch, RowSet
 from trainer.train.buffers import Buffers
 from trainer.train.step_record import StepRecorder
 
 Array = Any
+Numbers = np.ndarray[Any, np.dtype[np.float64]]
 MOST_CACHED = 1 << 20  # bytes of one (b, C, K) array: passes over it stay in the cache
 FEWEST_ROWS = 256  # rows of a chunk, or products are all overhead
-_EPS = float(np.finfo(np.float64).eps)
+_FLAT = 16 * EPS  # of |J|: differences below it are rounding
 _TINY = float(np.finfo(np.float64).tiny)
 NAMES = ("mean", *StepRecorder.names)  # of the sums of one evaluation
 
@@ -87,6 +88,10 @@ class Objective:
         log.add_gradient(device, grad[:r], self._square, self._ones, self._row)
         return found
 
+    def rounding(self, value: Numbers) -> Numbers:
+        """Differences of J, where it is `value` (K,) on the host, that are rounding alone."""
+        return np.asarray(_FLAT * np.abs(value))
+
     def at_zeros(self, full: bool) -> tuple[Array, Array]:
         """`value` (6, 1) where all parameters are 0, and dJ/dw (P, C, 1): of every column's."""
         xp, one = self.device.xp, self.take(slice(0, 1))
@@ -118,7 +123,7 @@ class Objective:
         row = row - row.sum(axis=0) / C
         curvature, directions = xp.linalg.eigh(second + largest[:, None, None])
         # what bounds divide by had better be too small
-        curvature = xp.maximum(curvature - C * _EPS * largest[:, None], _TINY)
+        curvature = xp.maximum(curvature - C * EPS * largest[:, None], _TINY)
         along = xp.einsum("kcd,ck->kd", directions, row) / curvature
         return -xp.einsum("kcd,kd->ck", directions, along)
 

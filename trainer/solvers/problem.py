@@ -24,7 +24,6 @@ from trainer.solvers.orthants import common_shift, pseudo_gradient
 Array = Any
 Numbers = np.ndarray[Any, np.dtype[np.float64]]
 EPS = float(np.finfo(np.float64).eps)
-FLAT = 16 * EPS  # of |J|: differences below it are rounding
 
 
 @dataclass(frozen=True, eq=False)

@@ -31,7 +31,7 @@ from trainer.solvers.line_search import TrialPoint, is_good, shorten
 from trainer.solvers.objective import Objective
 from trainer.solvers.orthants import orthant, project
 from trainer.solvers.outcomes import ending
-from trainer.solvers.problem import FLAT, Problem
+from trainer.solvers.problem import Problem
 from trainer.solvers.progress import FACTS, SolverState, at_start
 from trainer.solvers.prox_newton import prox_newton_steps
 from trainer.train.batches import RowSet
@@ -198,7 +198,7 @@ class SolverStack:
         self._try_points(state, moving)
         trial, logged = self._evaluate(state)
         n.evaluations += moving
-        takes = moving & is_good(n, trial)
+        takes = moving & is_good(n, trial, self.objective.rounding(n.value))
         plain = shorten(n, moving & ~takes, trial)
         if plain.any():
             steepest = self.problem.steepest(state.arrays["w"], state.arrays["g"])
@@ -270,14 +270,14 @@ class SolverStack:
         xp.copyto(a["g"], self._gradient, where=mask)
         n.iterations += moved
         n.used = n.length.copy()
-        drop = n.value - value
-        better = (drop > FLAT * np.abs(value)) | (norm < 0.9 * n.smallest)
+        falls = n.value - value > self.objective.rounding(value)
+        better = falls | (norm < 0.9 * n.smallest)
         n.stalled = np.where(takes, np.where(better, 0, n.stalled + 1), n.stalled)
         n.lost |= takes & (n.stalled >= _STALLED)
         n.smallest[takes] = np.minimum(n.smallest, norm)[takes]
         n.value[takes] = value[takes]
         n.tries[takes] = 0
-        n.plain &= ~(takes & (drop > FLAT * np.abs(value)))  # at the floor of J once is enough
+        n.plain &= ~(takes & falls)  # at the floor of J once is enough
         n.length[takes] = 1
         self._check(state, takes, norm)
         going = takes & ~self.settled(state)

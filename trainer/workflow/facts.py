@@ -101,6 +101,7 @@ def objective_facts(columns: Columns, several: bool) -> ObjectiveFacts:
     by_class = spec.class_weight != "none"
     with np.errstate(divide="ignore", over="ignore"):
         inverse_c = float(1.0 / np.float64((l2 + l1) * s.sum()))
+        ridge_alpha = float(l2 * s.sum())
     return {
         "model": spec.model,
         "loss": spec.loss_name,
@@ -110,5 +111,5 @@ def objective_facts(columns: Columns, several: bool) -> ObjectiveFacts:
         "l1": l1,
         "weight_decay": getattr(spec.optimizer, "weight_decay", 0),
         "inverse_c": inverse_c,
-        "ridge_alpha": float(l2 * s.sum()),
+        "ridge_alpha": ridge_alpha,
     }

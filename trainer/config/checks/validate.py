@@ -131,7 +131,8 @@ def _name_is_unknown(tree: Tree, path: Path) -> bool:
     """Tell a key of some optimizer under a name that is itself a fault: nothing to add."""
     if path[:-1] != ("optimizer",) or not fault_messages.owners(path):
         return False
-    return tree.value["optimizer"].get("name", "sgd") not in OPTIMIZERS
+    name = tree.value["optimizer"].get("name", "sgd")
+    return not isinstance(name, str) or name not in OPTIMIZERS
 
 
 def _cure(tree: Tree, path: Path) -> str:

@@ -64,7 +64,7 @@ def test_the_bound_of_ridge_is_what_is_left():
 
 def test_there_is_no_bound_of_a_loss_that_is_not_convex():
     stack = stack_of(next(p for p in PROBLEMS if p.model == "logistic"), "lbfgs", [1e-2], [0.0], 1)
-    problem = replace(stack.problem, model=MODELS["logistic", "squared_error"])
+    problem = replace(stack.problem, row=MODELS["logistic", "squared_error"])
     objective = Objective(problem, stack.objective.rows)
     w, gradient = DEVICE.xp.ones((2, *problem.shape))
     data = host(objective.value(w, gradient, False)[0])

@@ -15,6 +15,8 @@ def prediction(model: str, z: np.ndarray) -> np.ndarray:
         return z
     if model == "logistic":
         return 1 / (1 + np.exp(-z))
+    if model == "poisson":
+        return np.exp(z)
     return np.exp(z) / np.exp(z).sum(axis=1, keepdims=True)
 
 
@@ -23,6 +25,8 @@ def row_losses(model: str, loss: str, z: np.ndarray, y: np.ndarray) -> np.ndarra
     z, y = z.astype(np.longdouble), y.astype(np.longdouble)
     if model == "linear" or loss == "squared_error":
         return ((prediction(model, z) - y) ** 2).sum(axis=1) / 2
+    if model == "poisson":
+        return (prediction(model, z) - y * z).sum(axis=1)
     if model == "logistic":
         return -np.log(prediction(model, np.where(y == 1, z, -z))).sum(axis=1)  # 1 − ŷ(z) = ŷ(−z)
     return -(y * np.log(prediction(model, z))).sum(axis=1)

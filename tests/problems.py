@@ -43,6 +43,8 @@ class Problem:
             loss = 0.5 * ((z - self.y) ** 2).sum(axis=1)
         elif self.model == "logistic":
             loss = (np.logaddexp(0, z) - self.y * z).sum(axis=1)
+        elif self.model == "poisson":
+            loss = (np.exp(z) - self.y * z).sum(axis=1)
         else:
             loss = logsumexp(z, axis=1) - (self.y * z).sum(axis=1)
         return float(self.p @ loss + 0.5 * self.l2 * (w**2).sum() + self.l1 * np.abs(w).sum())
@@ -51,7 +53,8 @@ class Problem:
         """The smooth part's gradient: (D, C) and (C,)."""
         z = self.X @ w + b
         softmax = np.exp(z - logsumexp(z, axis=1, keepdims=True))
-        predicted = {"linear": z, "logistic": expit(z), "softmax": softmax}[self.model]
+        predicted = {"linear": z, "logistic": expit(z), "softmax": softmax}.get(self.model)
+        predicted = np.exp(z) if predicted is None else predicted
         error = (predicted - self.y) * self.p[:, None]
         return self.X.T @ error + self.l2 * w, error.sum(axis=0) * self.bias
 

@@ -16,7 +16,7 @@ from trainer.config.schema.spec import Spec
 from trainer.data.sources.registry import READERS
 from trainer.data.sources.synthetic import DRAWS
 from trainer.model.metrics import Targets
-from trainer.model.models import MODELS, error_is_dz
+from trainer.model.models import MODELS, Scratch, error_is_dz
 from trainer.optim import first_order
 from trainer.solvers import choose
 
@@ -55,7 +55,7 @@ def forms(union) -> set[str]:
 
 
 def test_models_and_losses():
-    assert len(MODELS) == 5
+    assert len(MODELS) == 6
     assert set(MODELS) == set(catalog.LOSSES)
     assert {model for model, _ in MODELS} == set(catalog.MODELS)
     for model in catalog.MODELS:
@@ -77,13 +77,15 @@ def test_metrics_are_those_that_are_computed(model, outputs):
     z, y = draw.standard_normal((30, outputs, 1)), draw.integers(0, 2, (30, outputs)).astype(float)
     y[0], y[1] = 0, 1
     w = np.ones(30)
-    sums = row.metrics.sums(np, z, y, w)
+    read = np.empty_like(z)
+    row.activation(np, z.copy(), read, Scratch.of(np, *z.shape))
+    sums = row.metrics.sums(np, read if row.metrics.of_predictions else z, y, w)
     found = row.metrics.finish(sums, Targets(y, w, np.ones(outputs), outputs), z)
     assert [catalog.LOSS, *found] == list(catalog.metrics_of(model, outputs))
 
 
 def test_every_metric_belongs_to_a_model_and_every_headline_is_a_metric():
-    assert len(catalog.METRICS) == 10
+    assert len(catalog.METRICS) == 12
     for name, metric in catalog.METRICS.items():
         assert set(metric.models) <= set(catalog.MODELS), name
         assert any(name in catalog.metrics_of(model) for model in catalog.MODELS), name
@@ -137,6 +139,7 @@ def test_a_column_is_read_as_its_metric():
     assert catalog.metric_of("val_nothing") is None
     assert [name for name in catalog.METRICS if catalog.is_minimized(f"val_{name}")] == [
         "rmse",
+        "deviance",
         "loss",
     ]
     assert catalog.is_share("val_accuracy")

@@ -1,4 +1,4 @@
-"""Linear, logistic and softmax regression, many models at once.
+"""Linear, logistic, softmax and Poisson regression, many models at once.
 
     spec = trainer.load_spec("softmax.yaml", overrides=["optimizer.lr=0.5"])
     run = trainer.run(spec)

@@ -35,6 +35,7 @@ class ModelFacts:
         most_classes: how many classes labels may have; None for any number.
         output_a_class: whether labels have an output for each class; else they have one for all.
         scales_target: whether targets may be scaled, so that scores are in units of σ.
+        lowest: the least number that a target may be; None for any.
     """
 
     one: Kind
@@ -47,6 +48,7 @@ class ModelFacts:
     most_classes: int | None = None
     output_a_class: bool = False
     scales_target: bool = False
+    lowest: float | None = None
 
     @property
     def has_classes(self) -> bool:
@@ -94,6 +96,19 @@ MODELS: dict[str, ModelFacts] = {
         noise="categorical",
         equivalent=(_INVERSE_C, _INVERSE_C),
         output_a_class=True,
+    ),
+    "poisson": ModelFacts(
+        one="numbers",
+        several="numbers",
+        targets="counts",
+        headline="d2",
+        score="the logarithm of the prediction",
+        noise="poisson",
+        equivalent=(
+            "PoissonRegressor's alpha = {l2:.4g} in scikit-learn",
+            "lambda = {a:.4g}, alpha = {ratio:.4g} in glmnet",
+        ),
+        lowest=0,
     ),
 }
 
@@ -148,6 +163,7 @@ LOSSES: dict[tuple[str, str], LossFacts] = {
     ("linear", OWN_LOSS): LossFacts("½(ŷ − y)²", quadratic=True),
     ("logistic", OWN_LOSS): LossFacts("binary cross-entropy"),
     ("softmax", OWN_LOSS): LossFacts("cross-entropy"),
+    ("poisson", OWN_LOSS): LossFacts("(ŷ − y·z)"),
     ("logistic", "squared_error"): LossFacts(
         "½(ŷ − y)² on the sigmoid, so dL/dz is not ŷ − y",
         Apart(
@@ -244,6 +260,14 @@ METRICS: dict[str, MetricFacts] = {
         beside=("rmse", "Typical miss (RMSE): {value}."),
     ),
     "rmse": MetricFacts("RMSE", {"linear": _ANY}, greater_is_better=False, decades=True),
+    "d2": MetricFacts(
+        "D²",
+        {"poisson": _ANY},
+        figure="D² {value}",
+        meaning="on {rows}: the share of the deviance that is explained.",
+        beside=("deviance", "Mean deviance: {value}."),
+    ),
+    "deviance": MetricFacts("deviance", {"poisson": _ANY}, greater_is_better=False, decades=True),
     "loss": MetricFacts(
         "loss",
         dict.fromkeys(MODELS, _ANY),

@@ -22,7 +22,7 @@ from trainer.errors import DiskError, TrainerError, UserError
 
 _EXIT_CODES = {"finished": 0, "diverged": 3, "failed": 1}
 
-_ABOUT = "Linear, logistic and softmax regression, many models at once."
+_ABOUT = "Linear, logistic, softmax and Poisson regression, many models at once."
 _COMMANDS_HELP = """commands:
   run CONFIG [key=value ...]   train what a YAML file says, into a run folder
   predict RUN DATA             predict with the model of a run folder

@@ -579,7 +579,13 @@ def test_digest_is_of_the_bytes(tmp_path: Path) -> None:
 
 
 def test_synthetic() -> None:
-    for model, outputs in (("linear", 3), ("logistic", 1), ("logistic", 3), ("softmax", 4)):
+    for model, outputs in (
+        ("linear", 3),
+        ("logistic", 1),
+        ("logistic", 3),
+        ("softmax", 4),
+        ("poisson", 2),
+    ):
         made = {"synthetic": {"rows": 3000, "columns": 5, "outputs": outputs, "seed": 1}}
         fresh = {"synthetic": {**made["synthetic"], "seed": 2}}
         p = prepared(model, made, val=fresh)

@@ -37,12 +37,16 @@ def exact(model, loss, z, y):
             predicted = z
         elif model == "logistic":
             predicted = [1 / (1 + (-v).exp()) for v in z]
+        elif model == "poisson":
+            predicted = [v.exp() for v in z]
         else:
             top = max(z)
             total = sum((v - top).exp() for v in z)
             predicted = [(v - top).exp() / total for v in z]
         if model == "linear" or loss == "squared_error":
             value = sum((p - t) ** 2 for p, t in zip(predicted, y, strict=True)) / 2
+        elif model == "poisson":
+            value = sum(p - t * v for p, t, v in zip(predicted, y, z, strict=True))
         elif model == "logistic":  # -log ŷ = log(1 + e^-z), and so on
             signed = [v if t == 0 else -v for v, t in zip(z, y, strict=True)]
             value = sum(v + (1 + (-v).exp()).ln() if v > 0 else (1 + v.exp()).ln() for v in signed)
@@ -87,3 +91,23 @@ def test_losses_of_several_outputs_are_summed():
     np.testing.assert_allclose(losses, exact("logistic", "auto", z[0], y[0])[1], rtol=4 * EPS)
     _, losses = run("linear", "auto", z, y)
     np.testing.assert_allclose(losses, exact("linear", "auto", z[0], y[0])[1], rtol=4 * EPS)
+
+
+def test_counts_in_float32_up_to_where_e_to_the_z_overflows():
+    table = [((z,), (t,)) for z in SCORES if z < 88.6 for t in (0.0, 1.0, 7.0)]
+    assert len(table) == 81
+    z, y = zip(*table, strict=True)
+    predicted, losses = run("poisson", "auto", z, y)
+    right = [exact("poisson", "auto", *case) for case in table]
+    right_predicted = np.array([p for p, _ in right])
+    right_losses = np.array([value for _, value in right])
+    np.testing.assert_allclose(predicted, right_predicted, rtol=4 * EPS, atol=1e-44)
+    terms = right_predicted[:, 0] + abs(np.array(y) * np.array(z))[:, 0]  # of which it is one less
+    assert (abs(losses - right_losses) <= 4 * EPS * terms + 1e-44).all()
+
+
+def test_counts_past_it_are_infinite_and_never_no_number():
+    predicted, losses = run("poisson", "auto", [[89.0], [1e4], [-1e4]], [[0.0], [7.0], [0.0]])
+    assert np.isposinf(predicted[:2]).all()
+    assert np.isposinf(losses[:2]).all()
+    assert (predicted[2, 0], losses[2]) == (0, 0)

@@ -82,6 +82,34 @@ def test_r2_of_a_constant_target_is_scikit_learns(monkeypatch):
 
 
 @pytest.mark.parametrize("weights", ["none", "rows", "zeros"])
+@pytest.mark.parametrize("outputs", [1, 3])
+def test_counts(outputs, weights, monkeypatch):
+    draw, X, w = draw_rows(8, weights)
+    y = draw.poisson(2.0, (N, outputs)).astype(float)
+    assert (y == 0).any()
+    W, b = 0.3 * draw.standard_normal((D, outputs, K)), draw.standard_normal((outputs, K))
+    found, z = evaluate("poisson", X, y, w, outputs, W, b, monkeypatch)
+    check_loss(found, "poisson", z, y, w)
+    assert set(found) == {"loss", "d2", "deviance"}
+    for k in range(K):
+        each = [(y[:, c], np.exp(z[:, c, k])) for c in range(outputs)]
+        d2 = [sk.d2_tweedie_score(*one, power=1, sample_weight=w) for one in each]
+        deviance = [sk.mean_poisson_deviance(*one, sample_weight=w) for one in each]
+        assert found["d2"][k] == pytest.approx(np.mean(d2), rel=1e-12)
+        assert found["deviance"][k] == pytest.approx(np.mean(deviance), rel=1e-12)
+
+
+def test_d2_of_a_constant_count_is_as_r2_of_one(monkeypatch):
+    _, X, w = draw_rows(8, "rows")
+    for value in (0.0, 3.0):
+        y, b = np.full((N, 1), value), np.full((1, K), np.log(3.0))
+        b[0, 1] = 2
+        found, _ = evaluate("poisson", X, y, w, 1, np.zeros((D, 1, K)), b, monkeypatch)
+        assert found["d2"][1] == 0
+        assert (found["d2"][0] == 1) == (found["deviance"][0] == 0)
+
+
+@pytest.mark.parametrize("weights", ["none", "rows", "zeros"])
 @pytest.mark.parametrize("labels", ["both", "only 0", "only 1"])
 def test_binary(labels, weights, monkeypatch):
     draw, X, w = draw_rows(2, weights)
@@ -207,7 +235,8 @@ def test_soft_targets_of_softmax_count_as_their_largest_class(monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("model", "outputs"), [("linear", 2), ("logistic", 1), ("logistic", 2), ("softmax", 6)]
+    ("model", "outputs"),
+    [("linear", 2), ("logistic", 1), ("logistic", 2), ("softmax", 6), ("poisson", 2)],
 )
 def test_a_column_of_nan_leaves_the_others_metrics(model, outputs, monkeypatch):
     draw, X, w = draw_rows(7, "rows")

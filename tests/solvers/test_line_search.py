@@ -16,7 +16,7 @@ def silent():
 
 
 def progress(columns, value=1.0, evaluations=2.0):
-    n = at_start(columns, 0.25, np.zeros(columns, bool))
+    n = at_start(columns, np.full(columns, 0.25), np.zeros(columns, bool))
     n.value[:], n.evaluations[:], n.length[:] = value, evaluations, 1.0
     return n
 

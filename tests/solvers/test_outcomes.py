@@ -20,7 +20,7 @@ def of(model, l2=0.0):
 
 def told(problem, tol=1e-6, **known):
     """How a column ends that is known to be so far."""
-    progress = at_start(1, 0.25, np.zeros(1, bool))
+    progress = at_start(1, np.array([0.25]), np.zeros(1, bool))
     for name, value in ({"gradient_max": 0.004, "value": 0.5, "iterations": 12} | known).items():
         getattr(progress, name)[0] = value
     return ending(problem, progress, tol, 0)

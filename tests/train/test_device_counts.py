@@ -27,7 +27,7 @@ CASES = [
 
 def test_the_table_of_cases_is_whole():
     assert {case[:2] for case in CASES} | {("linear", "squared_error")} == set(MODELS)
-    assert len(CASES) == 4 * 4 * 2
+    assert len(CASES) == 5 * 4 * 2
 
 
 @pytest.fixture(autouse=True)

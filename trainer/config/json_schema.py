@@ -11,7 +11,9 @@ from typing import Any
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 from pydantic_core import core_schema
 
+from trainer.catalog import MODELS
 from trainer.config.schema.spec import Spec
+from trainer.text.printable import one_of
 
 
 class _Generator(GenerateJsonSchema):
@@ -66,7 +68,7 @@ def config_schema() -> dict[str, Any]:
             text = text.replace(f'/{name.removeprefix("Held")}"', f'/{name}"')
         properties[key] = json.loads(text)
     schema["$defs"] = dict(sorted({**definitions, **held}.items()))
-    title = "Config of a run of linear, logistic or softmax regression"
+    title = f"Config of a run of {one_of(tuple(MODELS))} regression"
     return {"$schema": _Generator.schema_dialect, **schema, "title": title}
 
 

@@ -78,6 +78,30 @@ def _varies(targets: Targets) -> Numbers:
     return np.asarray(most > y.min(axis=0, where=known, initial=np.inf))
 
 
+# --- counts ---------------------------------------------------------------------------------------
+
+
+def _count_sums(xp: Any, predicted: Array, y: Array, w: Array) -> dict[str, Array]:
+    """The deviance 2·(y·log(y/ŷ) − y + ŷ) of each output; of y = 0 it is 2·ŷ."""
+    true = y[:, :, None]
+    some = true > 0
+    ratio = xp.where(some, true, 1) / xp.where(some, predicted, 1)
+    deviance = 2 * (true * xp.log(ratio) + (predicted - true))
+    return {"deviance": _weighted(xp, deviance, w)}  # (C, K)
+
+
+def _count_finish(sums: Sums, targets: Targets, scores: Numbers | None) -> dict[str, Numbers]:
+    """d2 and deviance as means over the outputs; d2 as r2, with deviances for squares."""
+    total, y = targets.w.sum(), targets.y
+    mean = targets.w @ y / total  # (C,)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        each = np.where(y > 0, y * np.log(y / mean), 0.0)
+        spread = (_varies(targets) * (2 * targets.w @ each))[:, None]  # (C, 1), about the mean
+        deviance = sums["deviance"]
+        d2 = np.where(spread > 0, 1 - deviance / spread, np.where(deviance > 0, 0.0, 1.0))
+    return {"d2": d2.mean(axis=0), "deviance": (deviance / total).mean(axis=0)}
+
+
 # --- logistic: one output is a binary label, several are independent labels -----------------------
 
 
@@ -200,6 +224,7 @@ def _class_finish(sums: Sums, targets: Targets, scores: Numbers | None) -> dict[
 
 
 REGRESSION = Metrics(_regression_sums, _regression_finish, of_predictions=True)
+COUNTS = Metrics(_count_sums, _count_finish, of_predictions=True)
 BINARY = Metrics(_binary_sums, _binary_finish, needs_scores=True)
 CLASSES = Metrics(_class_sums, _class_finish)
 

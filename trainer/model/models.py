@@ -1,12 +1,12 @@
-"""The model table: linear, logistic and softmax regression, and the one gradient they share.
+"""The model table: linear, logistic, softmax and Poisson regression, and the gradient they share.
 
 Shapes: B rows, C outputs, K columns; scores z and ŷ are (B, C, K), targets y (B, C, 1), the losses
 of the rows (B, K). Every function writes into arrays it is given and allocates nothing.
 
-Each of the three is a generalised linear model with its canonical link: the loss is A(z) − y·z up
+Each of the four is a generalised linear model with its canonical link: the loss is A(z) − y·z up
 to a constant, the activation is ŷ = ∇A(z), and so dL/dz = ŷ − y (McCullagh & Nelder 1989, §2.2;
-Bishop, PRML 2006, §4.3.6). The fourth row, squared error on a sigmoid, has a loss that is not its
-activation's own: its dL/dz is (ŷ − y)·ŷ·(1 − ŷ). docs/mathematics.md derives all four.
+Bishop, PRML 2006, §4.3.6). The fifth row, squared error on a sigmoid, has a loss that is not its
+activation's own: its dL/dz is (ŷ − y)·ŷ·(1 − ŷ). docs/mathematics.md derives all five.
 """
 
 from __future__ import annotations
@@ -15,6 +15,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, NamedTuple
+
+import numpy as np
 
 from trainer.catalog import LOSSES, OWN_LOSS, LossFacts
 from trainer.model import metrics
@@ -68,6 +70,15 @@ def softmax(xp: Any, z: Array, out: Array, scratch: Scratch) -> None:
     xp.exp(z, out=out)
     xp.matmul(scratch.ones, out, out=scratch.total)  # (B, 1, C) · (B, C, K)
     out /= scratch.total
+
+
+def exponential(xp: Any, z: Array, out: Array, scratch: Scratch) -> None:
+    """ŷ = e^z, which overflows to ∞ where z is past the precision's range.
+
+    Leaves ŷ in `scratch.full`, where `poisson_loss` takes it up.
+    """
+    xp.exp(z, out=scratch.full)
+    xp.copyto(out, scratch.full)
 
 
 # --- links: the z of a mean, what activations invert ----------------------------------------------
@@ -127,6 +138,13 @@ def categorical_cross_entropy(
     xp.subtract(scratch.total[:, 0], scratch.top[:, 0], out=out)
 
 
+def poisson_loss(xp: Any, z: Array, y: Array, error: Array, out: Array, scratch: Scratch) -> None:
+    """L = Σ_c ŷ_c − y_c·z_c, for ŷ as `exponential` left it."""
+    z *= y
+    xp.subtract(scratch.full, z, out=z)
+    xp.sum(z, axis=1, out=out)
+
+
 # --- dL/dz ----------------------------------------------------------------------------------------
 
 
@@ -161,6 +179,22 @@ def binomial_variance(xp: Any, predicted: Array, out: Array) -> None:
     out *= predicted
 
 
+def poisson_variance(xp: Any, predicted: Array, out: Array) -> None:
+    """dŷ/dz = ŷ: the more, the larger ŷ is, without a bound."""
+    xp.copyto(out, predicted)
+
+
+# --- the least that a loss can be, where it is not 0 ---------------------------------------------
+
+
+def poisson_least(xp: Any, y: Array, out: Array) -> None:
+    """L at ŷ = y: y − y·log y, which is 0 for y = 0."""
+    xp.maximum(y, np.finfo(y.dtype).tiny, out=out)
+    xp.log(out, out=out)
+    xp.subtract(1, out, out=out)
+    out *= y
+
+
 @dataclass(frozen=True)
 class Model:
     """One row of the table: all there is to say about a model with one of its losses.
@@ -174,7 +208,9 @@ class Model:
             overwritten.
         metrics: how scores and predictions become validation metrics.
         variance: `(xp, ŷ, out)`: out ← ∂²L/∂z_c² (B, C, K); None where ŷ alone does not tell it.
-        curvature: the largest second derivative of the loss by z.
+        curvature: the largest second derivative of the loss by z; None where there is none.
+        least: `(xp, y, out)`: out (B, C, 1) ← the least that the loss of a target can be, at ŷ = y;
+            None where losses are from 0 up.
         coupled: whether ∂²L/∂z_a∂z_b = −ŷ_a·ŷ_b for b ≠ a; else it is 0.
     """
 
@@ -185,7 +221,8 @@ class Model:
     dz: Callable[..., Array]
     metrics: metrics.Metrics
     variance: Callable[[Any, Array, Array], None] | None
-    curvature: float
+    curvature: float | None
+    least: Callable[[Any, Array, Array], None] | None = None
     coupled: bool = False
 
     @property
@@ -241,6 +278,17 @@ MODELS: dict[tuple[str, str], Model] = {
         variance=binomial_variance,
         curvature=0.5,
         coupled=True,
+    ),
+    ("poisson", OWN_LOSS): Model(
+        LOSSES["poisson", OWN_LOSS],
+        activation=exponential,
+        link=log_link,
+        loss=poisson_loss,
+        dz=error_is_dz,
+        metrics=metrics.COUNTS,
+        variance=poisson_variance,
+        curvature=None,
+        least=poisson_least,
     ),
     ("logistic", "squared_error"): Model(
         LOSSES["logistic", "squared_error"],

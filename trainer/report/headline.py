@@ -138,7 +138,7 @@ def notices(run_data: RunData) -> list[Notice]:
 
 def _other_loss(apart: Apart) -> str:
     return (
-        "For the three models' own losses dL/dz is ŷ − y: the further off, the stronger the pull."
+        "For the models' own losses dL/dz is ŷ − y: the further off, the stronger the pull."
         f" Here it is {apart.dz}, {apart.effect}. In “Error and dL/dz” the two curves part by that"
         " factor. With loss: auto they are one."
     )

@@ -85,7 +85,7 @@ class RunData:
 
     @property
     def kind(self) -> str:
-        """linear, logistic or softmax; empty if nothing says which."""
+        """The model; empty if nothing says which."""
         return str(self.config.get("model") or (self.model.model if self.model else ""))
 
     @property

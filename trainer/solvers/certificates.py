@@ -68,8 +68,8 @@ def certify(objective: Objective, points: Points) -> Certificate:
                 gap[where] = np.fmin(gap[where], _tightened(objective.take(where), part))
     # J itself is known to rounding alone; a ŷ that has rounded to y leaves a loss without a slope
     saturated = 0.0 if problem.model.quadratic else EPS * problem.outputs
-    rounding = objective.rounding(value) + saturated + _blur(problem, points)
-    bound = np.minimum(gap, value) + rounding  # no loss is below 0
+    rounding = objective.rounding(value) + saturated + _blur(objective, points)
+    bound = np.minimum(gap, value - objective.least[0]) + rounding
     return Certificate(largest, np.where(np.isfinite(gap), bound, np.nan))
 
 
@@ -89,7 +89,7 @@ def _gap(objective: Objective, points: Points, slack: bool) -> Array:
         whole = model.quadratic and basis.directions is not None and basis.whole
         curved = basis.spectrum if whole else xp.zeros(r)
         return quadratic_gap(xp, g, curved[:, None] + problem.l2, off) + bias_gap
-    data = problem.device.to_device(points.data)
+    data = problem.device.to_device(points.data - objective.least[0])
     return sparse_gap(xp, w, g, problem.l2, problem.l1, data, off) + bias_gap
 
 
@@ -108,7 +108,9 @@ def _bias_slack(objective: Objective, points: Points) -> tuple[Array | float, Ar
     # J's Hessian is positive: no mixed part of it is larger than the root of both others, of which
     # that of the weights has eigenvalues below their sum
     spread = problem.basis.spectrum.sum()
-    return xp.sqrt(2 * problem.model.curvature * spread * squares), squares
+    room = 2.0 if problem.model.curvature is not None else 4.0  # that of rows here may double too
+    curvature = problem.device.to_device(room * objective.curvature(points.w))
+    return xp.sqrt(curvature * spread * squares), squares
 
 
 def _tightened(objective: Objective, points: Points) -> Numbers:
@@ -137,20 +139,21 @@ def _tightened(objective: Objective, points: Points) -> Numbers:
     return bound
 
 
-def _blur(problem: Problem, points: Points) -> Numbers:
+def _blur(objective: Objective, points: Points) -> Numbers:
     """What rounding in scores does to J: EPS times their size times that of dL/dz, and its square.
 
-    Of a loss >= 0 with second derivatives up to β, |dL/dz|² <= 2·β·L (Nesterov 2004,
+    Of a loss with second derivatives up to β, |dL/dz|² <= 2·β·(L − its least) (Nesterov 2004,
     theorem 2.1.5).
     """
-    device, r, w = problem.device, problem.inner, points.w
-    xp, basis, curvature = device.xp, problem.basis, problem.model.curvature
+    problem, w = objective.problem, points.w
+    device, r, basis = problem.device, problem.inner, problem.basis
+    xp, curvature = device.xp, objective.curvature(w)
     squares = basis.spectrum.sum() * dot(xp, w[:r], w[:r])  # of scores, at most
     squares += dot(xp, w[r:], w[r:])
     weights = xp.absolute(basis.weights(xp, w[:r]))  # (D, C, K)
     moved = xp.tensordot(xp.absolute(basis.mean), weights, 1)  # (C, K): terms of the bias at last
     squares = device.to_host(squares + (moved * moved).sum(axis=0))  # device -> host
-    slope = np.sqrt(2 * curvature * points.data)
+    slope = np.sqrt(2 * curvature * (points.data - objective.least[0]))
     off = EPS * np.sqrt(squares)
     blur: Numbers = off * slope + 0.5 * curvature * off**2
     return blur

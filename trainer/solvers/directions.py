@@ -112,11 +112,11 @@ class Directions:
             a["rho"] *= ~upward
         xp.copyto(new, found, where=device.to_device(which))
 
-    def plain(self, state: SolverState, which: Flags, steepest: Array) -> None:
-        """Give some columns −H₀·g of the largest curvature that the loss has; no pair counts."""
+    def plain(self, state: SolverState, which: Flags, steepest: Array, curvature: Numbers) -> None:
+        """Give some columns −H₀·g of the loss's largest curvature (K,); no pair counts."""
         problem, a, n = self.problem, state.arrays, state.progress
         xp, mask = problem.device.xp, problem.device.to_device(which)
-        scale = self._scale(np.full(problem.shape[2], problem.model.curvature))
+        scale = self._scale(curvature)
         xp.copyto(a["d"], -steepest * scale, where=mask)
         a["rho"] *= ~mask
         n.plain[which] = n.within[which] = True

@@ -58,7 +58,8 @@ class Hessians:
         self._independent: bool | None = None
         xp, C = device.xp, problem.outputs if model.coupled else 1
         unsaturated = xp.concatenate([self.basis.spectrum, xp.ones(int(bias))])  # (P,)
-        floor = _EPS * model.curvature * unsaturated[:, None] * xp.ones((1, C))  # (P, C)
+        largest = 1.0 if model.curvature is None else model.curvature
+        floor = _EPS * largest * unsaturated[:, None] * xp.ones((1, C))  # (P, C)
         self._floor = floor.reshape(-1) + _TINY  # (Q,)
 
     @cached_property

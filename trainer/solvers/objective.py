@@ -9,6 +9,7 @@ Letters: N rows, b of a chunk, r directions, P parameters an output, C outputs, 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -90,7 +91,48 @@ class Objective:
 
     def rounding(self, value: Numbers) -> Numbers:
         """Differences of J, where it is `value` (K,) on the host, that are rounding alone."""
-        return np.asarray(_FLAT * np.abs(value))
+        return np.asarray(_FLAT * (np.abs(value) + self.least[1]))
+
+    @cached_property
+    def least(self) -> tuple[float, float]:
+        """(what the data term cannot go below, how large its terms are there): 0 of most losses."""
+        if self.model.least is None:
+            return 0.0, 0.0
+        xp, sums = self.device.xp, self.device.xp.zeros(2)
+        for chunk, _ in self._chunks():
+            least = xp.empty_like(chunk.y)
+            self.model.least(xp, chunk.y, least)
+            least *= chunk.q
+            sums += xp.stack([least.sum(), xp.absolute(least).sum()])
+        found = self.device.to_host(sums)  # device -> host
+        return float(found[0]), float(found[1])
+
+    def mean_score(self) -> Array:
+        """The scores (C, 1) whose ŷ is the mean of the targets; 0 where they are not finite."""
+        xp = self.device.xp
+        mean = xp.zeros((1, self.problem.outputs, 1))
+        for chunk, _ in self._chunks():
+            mean[0, :, 0] += xp.einsum("nc,n->c", chunk.y[:, :, 0], chunk.q[:, 0, 0])
+        z = xp.empty_like(mean)
+        with np.errstate(all="ignore"):
+            self.model.link(xp, mean, z)
+        return xp.where(xp.isfinite(z), z, 0.0)[0]
+
+    def curvature(self, w: Array) -> Numbers:
+        """(K,) the largest second derivative of the loss by z; without any, of the rows at w."""
+        xp, variance, columns = self.device.xp, self.model.variance, self.problem.shape[2]
+        if self.model.curvature is not None:
+            return np.full(columns, self.model.curvature)
+        assert variance is not None
+        largest, weights = xp.zeros(columns), self._of_rows(w)
+        for chunk, b in self._chunks():
+            with np.errstate(all="ignore"):  # past e^z the first weights are an outcome
+                scores(self.device, chunk.X, weights, self._offset(w), b.z)
+                self.model.activation(xp, b.z, b.error, b.scratch)
+                variance(xp, b.error, b.z)
+            largest = xp.maximum(largest, b.z.max(axis=(0, 1)))
+        found: Numbers = self.device.to_host(largest)  # device -> host
+        return found
 
     def at_zeros(self, full: bool) -> tuple[Array, Array]:
         """`value` (6, 1) where all parameters are 0, and dJ/dw (P, C, 1): of every column's."""

@@ -61,12 +61,12 @@ class SolverProgress:
 SolverState = State[SolverProgress]
 
 
-def at_start(columns: int, curvature: float, at_zeros: Flags) -> SolverProgress:
+def at_start(columns: int, curvature: Numbers, at_zeros: Flags) -> SolverProgress:
     """SolverProgress before the first evaluation.
 
     Args:
         columns: K.
-        curvature: the largest second derivative of the loss by z.
+        curvature: (K,) the largest second derivative of the loss by z.
         at_zeros: as `SolverProgress.at_zeros`.
     """
 
@@ -86,7 +86,7 @@ def at_start(columns: int, curvature: float, at_zeros: Flags) -> SolverProgress:
         tries=each(0.0),
         stalled=each(0.0),
         smallest=each(np.inf),
-        gamma=each(curvature),
+        gamma=curvature,
         within=np.ones(columns, bool),
         plain=np.zeros(columns, bool),
         lost=np.zeros(columns, bool),

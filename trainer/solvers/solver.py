@@ -137,11 +137,17 @@ class SolverStack:
         """State before the first evaluation, at weights (D, C, K) and bias (C, K) of the host."""
         xp, shape, K = self.device.xp, self.problem.shape, self.shape[2]
         at_zeros = ~(np.any(weights, axis=(0, 1)) | np.any(bias, axis=0))
-        progress = at_start(K, self.model.curvature, at_zeros)
+        w = self.problem.parameters(weights, bias)
+        if self.model.curvature is None and self.problem.bias and at_zeros.any():
+            # from ŷ = 1 the way to large means is long, and the first steps would be past e^z
+            r, where = self.problem.inner, self.device.to_device(at_zeros)
+            w[r] = xp.where(where, self.objective.mean_score(), w[r])
+            at_zeros[:] = False
+        progress = at_start(K, self.objective.curvature(w), at_zeros)
         state = SolverState(0, progress, live=np.ones(K, bool))
         m = self.settings.method.pairs
         state.arrays = {
-            "w": self.problem.parameters(weights, bias),
+            "w": w,
             "g": xp.zeros(shape),  # dJ/dw there, without l1
             "d": xp.zeros(shape),  # the direction
             "s": xp.zeros((m, *shape)),
@@ -202,7 +208,8 @@ class SolverStack:
         plain = shorten(n, moving & ~takes, trial)
         if plain.any():
             steepest = self.problem.steepest(state.arrays["w"], state.arrays["g"])
-            self.directions.plain(state, plain, steepest)
+            curvature = self.objective.curvature(state.arrays["w"])
+            self.directions.plain(state, plain, steepest, curvature)
         self._take(state, takes, trial.value, np.sqrt(trial.squares))
         n.loss[takes], n.data[takes] = logged[1][takes], logged[0][takes]
         size = len(self.rows) * self.shape[1]

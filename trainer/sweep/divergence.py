@@ -51,6 +51,8 @@ def divergence(columns: Columns) -> Divergence:
         found["cause"] = "penalty"
         found["try_l2"] = numerator / lr / 10
         found["has_l2"] = isinstance(spec.penalty, L2L1)
+    elif columns.model.curvature is None:
+        found["cause"] = "steep"
     return found
 
 
@@ -63,11 +65,26 @@ def _squares_overflow(columns: Columns, precision: str) -> bool:
 
 
 def data_curvature(columns: Columns) -> float:
-    """λmax of the data term's Hessian, or above it where that depends on the weights."""
+    """λmax of the data term's Hessian, or above it where that depends on the weights.
+
+    Of a loss whose curvature has no bound: where ŷ is the mean of the target.
+    """
+    bound = columns.model.curvature
+    if bound is None:
+        bound = _curvature_at_the_mean(columns)
     with np.errstate(all="ignore"):
         return largest_curvature(
             columns.prepared.train.X,
             columns.s / columns.s.sum(),
             columns.spec.bias,
-            columns.model.curvature,
+            bound,
         )
+
+
+def _curvature_at_the_mean(columns: Columns) -> float:
+    """The largest second derivative of the loss by z where ŷ is the mean of the target."""
+    mean = (columns.s / columns.s.sum()) @ columns.prepared.train.y.astype(np.float64)  # (C,)
+    found, variance = np.empty((1, len(mean), 1)), columns.model.variance
+    assert variance is not None
+    variance(np, mean[None, :, None], found)
+    return float(found.max())

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Literal, TypedDict
 
-Cause = Literal["target", "first weights", "lr", "penalty", "small batches", "full batch"]
+Cause = Literal["target", "first weights", "lr", "penalty", "small batches", "full batch", "steep"]
 
 
 class Divergence(TypedDict, total=False):
@@ -14,7 +14,7 @@ class Divergence(TypedDict, total=False):
     Attributes:
         cause: what it was: the target's size, a solver's first weights, the learning rate of a
             rule without a bound; else, of sgd with a constant lr, the penalty alone, batches of a
-            few rows, or the bound of all rows.
+            few rows, the bound of all rows, or a loss whose curvature has none.
         precision: of target: the narrowest that cannot hold its squares.
         try_lr: of lr, small batches and full batch: an `optimizer.lr` that would do.
         try_l2: of penalty: an l2 that would do.
@@ -53,6 +53,12 @@ def mend_divergence(found: Divergence) -> str:
             f" alone is too strong, full-batch sgd needs lr below {_bound(found)}"
         )
     cure = f"try optimizer.lr={_rounded_down(found['try_lr'])}"
+    if cause == "steep":
+        return (
+            f"{cure}, or optimizer={{name: auto}}, which needs none: this loss is"
+            f" the steeper the larger ŷ is, and even where ŷ is the mean of the target full-batch"
+            f" sgd needs lr below {_bound(found)}"
+        )
     if cause == "small batches":
         return f"{cure}: small batches need less than full-batch sgd"
     if cause == "full batch":

@@ -64,7 +64,7 @@ class Target:
                 f"{frame.target_where}: has {values.shape[1]} target columns, the training source"
                 f" has {len(self.outputs)}; both must have the same"
             )
-        _check_values(frame, rows, values, self.kind)
+        _check_values(frame, rows, values, self)
         if self.kind == "distribution":
             values /= values.sum(axis=1, keepdims=True)  # rounding in the file, not in the loss
         with np.errstate(over="ignore"):
@@ -131,7 +131,7 @@ def fit_target(frame: Frame, model: str, rows: Array) -> Target:
 def scaled_target(target: Target, frame: Frame, rows: Array) -> Target:
     """The target with mean and σ (ddof 0, float64) of these rows; a constant has scale 1."""
     values = read_numbers(frame, rows)
-    _check_values(frame, rows, values, target.kind)
+    _check_values(frame, rows, values, target)
     constant = values.max(axis=0) == values.min(axis=0)
     with np.errstate(over="ignore", invalid="ignore"):
         mean = np.where(constant, values[0], values.mean(axis=0))
@@ -200,12 +200,19 @@ def _check_classes(classes: Sequence[Label], model: str, where: str, name: str) 
         )
 
 
-def _check_values(frame: Frame, rows: Array, values: FloatArray, kind: Kind) -> None:
-    """Refuse what is no number, no 0 or 1, no distribution: with its row and column."""
+def _check_values(frame: Frame, rows: Array, values: FloatArray, target: Target) -> None:
+    """Refuse what is no number, too low, no 0 or 1, no distribution: with its row and column."""
+    kind, facts = target.kind, MODELS[target.model]
     bad = ~np.isfinite(values)
     if bad.any():
         place, value = _first(frame, rows, values, bad)
         raise DataError(f"{place}: the target is {value:g}; a finite number is right")
+    if facts.lowest is not None and (values < facts.lowest).any():
+        place, value = _first(frame, rows, values, values < facts.lowest)
+        raise DataError(
+            f"{place}: the target is {value:g}; {target.model} takes {facts.targets},"
+            f" {facts.lowest:g} or more"
+        )
     if kind == "multilabel":
         bad = (values != 0) & (values != 1)
         if bad.any():

@@ -64,9 +64,25 @@ def _categorical(z: Array, u: Array) -> Array:
     return classes
 
 
+def _poisson(z: Array, u: Array) -> Array:
+    """A count whose mean is e^(z/3), as z has variance 9: by inverting its distribution."""
+    rate = np.exp(z / 3)
+    share = np.exp(-rate)
+    below, count = share.copy(), np.zeros_like(rate)
+    left, n = u > below, 0
+    while left.any():
+        n += 1
+        count += left
+        share *= rate / n
+        below += share
+        left &= (u > below) & ((n < rate) | (share > np.finfo(np.float64).tiny))
+    return count
+
+
 DRAWS: dict[str, Callable[[Array, Array], Array]] = {
     "normal": _normal,
     "bernoulli": _bernoulli,
     "categorical": _categorical,
+    "poisson": _poisson,
 }
 """By the model's noise: `(z, u)` -> targets (n, C), from scores and uniform numbers (n, C)."""

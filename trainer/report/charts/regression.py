@@ -32,13 +32,21 @@ def number_charts(predictions: PredictionData) -> list[Chart]:
     """Predicted against true, and the histogram of ŷ − y; of several targets, one at a time."""
     scatter, bars = [], []
     names = predictions.names[:_MOST_TARGETS]
+    endless = 0
     for i, name in enumerate(names):
-        y, predicted = predictions.target[:, i], predictions.prediction[:, i]
+        known = np.isfinite(predictions.prediction[:, i])
+        endless += int((~known).sum())
+        y, predicted = predictions.target[known, i], predictions.prediction[known, i]
         label = name if len(names) > 1 else ""
-        scatter.append(_scatter_view(label, y, predicted, predictions.row))
-        bars.append(_residual_view(label, predicted - y))
+        if len(y):
+            scatter.append(_scatter_view(label, y, predicted, predictions.row[known]))
+            bars.append(_residual_view(label, predicted - y))
+    if not scatter:
+        return []
     more = len(predictions.names) - len(names)
     left_out = f" {counted(more, 'more target')} not shown." if more else ""
+    if endless:
+        left_out += f" Without {counted(endless, 'prediction')} past float64."
     return [
         Chart(
             "Predicted against true",

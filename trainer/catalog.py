@@ -179,8 +179,6 @@ LOSSES: dict[tuple[str, str], LossFacts] = {
 LOSSES["linear", "squared_error"] = LOSSES["linear", OWN_LOSS]
 """By (model, loss) as a spec names them."""
 
-LOSS_NAMES = tuple(dict.fromkeys(loss for _, loss in LOSSES))
-
 
 def models_with(loss: str) -> tuple[str, ...]:
     """The models that take a loss."""

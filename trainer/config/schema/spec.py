@@ -18,7 +18,7 @@ from typing import Annotated, Any, Literal
 from annotated_types import MaxLen
 from pydantic import Discriminator, Field, PrivateAttr, Tag, model_validator
 
-from trainer.catalog import LOSS_NAMES, LOSSES, MODELS, OWN_LOSS
+from trainer.catalog import LOSSES, MODELS, OWN_LOSS
 from trainer.config.schema.data import Data
 from trainer.config.schema.fields import (
     METRIC_NAMES,
@@ -35,6 +35,7 @@ from trainer.config.schema.fields import (
     tag,
     word_or_mapping,
 )
+from trainer.config.schema.loss import Loss
 from trainer.config.schema.optimizer import Optimizer, Sgd, _optimizer_form
 from trainer.config.schema.penalty import L2L1, Penalty, _penalty_form
 from trainer.config.schema.sweep import Repeat, Select, Sweep
@@ -139,8 +140,6 @@ class Expansion:
 ModelName = Annotated[
     str, OneOf(tuple(MODELS)), Expected(one_of(tuple(MODELS)), choices=tuple(MODELS))
 ]
-# One with parameters would be a block beside the word: its name, and a key for each of them.
-Loss = Annotated[Any, OneOf(LOSS_NAMES), Expected(one_of(LOSS_NAMES), choices=LOSS_NAMES)]
 
 
 class Spec(Block):

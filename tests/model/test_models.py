@@ -8,6 +8,7 @@ import pytest
 from oracles import central_differences
 from stacks import DEVICE, host, initial, joined, make_problem, make_stack, start, train
 
+from trainer import catalog
 from trainer.model import MODELS, Scratch
 from trainer.solvers.choose import Size, choose_method
 from trainer.train.stack import Snapshot, Stack
@@ -107,3 +108,16 @@ def test_a_convex_loss_without_second_derivatives_goes_by_lbfgs_and_says_so():
     assert (chosen.name, chosen.hessian_from) == ("lbfgs", None)
     other = MODELS["logistic", "squared_error"]
     assert choose_method("auto", other, size, l1=False).reason == "the loss is not convex"
+
+
+@pytest.mark.parametrize("key", [key for key in MODELS if catalog.MODELS[key[0]].has_classes])
+def test_classes_are_told_apart_by_scores_as_by_predictions(key):
+    """Metrics and predictions decide at z = 0, or by the largest z, where ŷ could tie."""
+    model, z = MODELS[key], np.random.default_rng(2).standard_normal((50, 3, 1))
+    z[0] = 0
+    predicted = np.empty_like(z)
+    model.activation(np, z.copy(), predicted, Scratch.of(np, *z.shape))
+    if catalog.MODELS[key[0]].output_a_class:
+        assert (predicted.argmax(axis=1) == z.argmax(axis=1)).all()
+    else:
+        assert ((predicted > 0.5) == (z > 0)).all()

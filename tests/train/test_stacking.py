@@ -66,7 +66,7 @@ NUDGED = 8  # times what they differ by; 2.2 is the most seen in 8,064 columns
 
 
 def test_the_table_of_cases_is_whole():
-    assert len(CASES) == 4 * 4 * 3 * 2 * 2 * 2
+    assert len(CASES) == 5 * 4 * 3 * 2 * 2 * 2
     assert len(set(CASES)) == len(CASES)
     assert set(OPTIMIZERS) == {"sgd", "nesterov", "adam", "adamw"}
     assert all(len(set(map(str, values))) > 4 for values in SETTINGS.values())
@@ -226,7 +226,7 @@ def test_nothing_but_the_sums_of_products_knows_the_width(
     model, loss, optimizer, schedule, precision
 ):
     """With batches of one row and one feature no product has a sum: every width has equal bits."""
-    assert len(ONE_TERM) == 3 * 4 * 3 * 2
+    assert len(ONE_TERM) == 4 * 4 * 3 * 2
     problem = make_problem(model, loss, features=1, weights="classes")
     settings = settings_for(optimizer)
     weights, bias = initial(problem, K)

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 from trainer.catalog import LOSSES
 from trainer.config.schema.fields import Expected, OneOf
-from trainer.text.suggest import one_of
+from trainer.text.printable import one_of
 
 WORDS = tuple(dict.fromkeys(name for (_, name), loss in LOSSES.items() if not loss.parameters))
 

@@ -154,7 +154,7 @@ def test_squared_error_on_a_sigmoid_is_explained_in_numbers(runs):
     words = words_of(page_of(runs["squared error"]))
     assert f"In the last steps {100 * dz / error:.2g} % of it arrives" in words
     assert "dL/dz = (ŷ − y)·ŷ·(1 − ŷ)" in words
-    assert "Squared error on a sigmoid For the models' own" in words
+    assert "Squared error on a sigmoid For the models" in words
     data = charts_of(page_of(runs["squared error"]))["Error and dL/dz"]["views"][0]["data"]
     assert {"ŷ − y, rms", "dL/dz, rms"} <= {trace["name"] for trace in data}
 

@@ -38,7 +38,7 @@ SENTENCES = [
     ),
     (
         {"cause": "steep", **SGD},
-        "try optimizer.lr=0.06, or optimizer={name: auto}, which needs none: this loss is the"
+        "try optimizer.lr=0.06, or 'optimizer={name: auto}', which needs none: this loss is the"
         " steeper the larger ŷ is, and even where ŷ is the mean of the target full-batch sgd needs"
         " lr below 2(1 + momentum)/λmax = 0.123",
     ),

@@ -176,7 +176,7 @@ def test_divergence_tells_of_a_loss_that_grows_steeper(tmp_path):
     run = trainer.run(spec(**keys), out=tmp_path / "r", data={"train": (X, 1000 * y)})
     assert run.status == "diverged"
     log = (run.folder / "run.log").read_text(encoding="utf-8")
-    assert "or optimizer={name: auto}, which needs none" in log
+    assert "or 'optimizer={name: auto}', which needs none" in log
     rate = float(re.search(r"try optimizer\.lr=([0-9.e-]+)", log)[1])
     assert 0 < rate < 0.01
 

@@ -55,9 +55,9 @@ def mend_divergence(found: Divergence) -> str:
     cure = f"try optimizer.lr={_rounded_down(found['try_lr'])}"
     if cause == "steep":
         return (
-            f"{cure}, or optimizer={{name: auto}}, which needs none: this loss is"
-            f" the steeper the larger ŷ is, and even where ŷ is the mean of the target full-batch"
-            f" sgd needs lr below {_bound(found)}"
+            f"{cure}, or 'optimizer={{name: auto}}', which needs none: this loss is the steeper the"
+            " larger ŷ is, and even where ŷ is the mean of the target full-batch sgd needs lr"
+            f" below {_bound(found)}"
         )
     if cause == "small batches":
         return f"{cure}: small batches need less than full-batch sgd"

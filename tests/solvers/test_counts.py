@@ -112,3 +112,16 @@ def test_first_weights_far_past_e_to_the_z_are_an_outcome():
     weights = np.full((3, 1, 1), 1e5)
     done = solved(problem, "auto", 1e-2, 0.0, 1e-6, first=(weights, np.zeros((1, 1))))
     assert done.outcomes[0].status == "diverged"
+
+
+@pytest.mark.parametrize("mean", MEANS)
+def test_the_slope_of_a_loss_is_bounded_by_its_curvature_on_the_way_to_the_target(mean):
+    """|dL/dz|² <= 2·β·(L − its least), β the largest of ŷ and of y: what `certify` counts on."""
+    problem = counts(mean, SHAPES[0], 1e-2, 0.0, bias=True)
+    objective = stack_of(problem, "newton", [problem.l2], [0.0], problem.bias).objective
+    assert objective.curvature_at_targets == problem.y.max()
+    for z in np.linspace(-3, 3, 13) + math.log(mean):
+        y, predicted = problem.y, np.exp(z)
+        least = y - np.where(y > 0, y * np.log(np.maximum(y, 1)), 0)
+        beta = max(predicted, objective.curvature_at_targets)
+        assert ((predicted - y) ** 2 <= 2 * beta * (predicted - y * z - least) * (1 + 1e-9)).all()

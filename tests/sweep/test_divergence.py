@@ -91,3 +91,10 @@ def test_a_target_whose_squares_overflow_is_to_blame_before_all_else():
 
 def test_a_solver_that_got_nowhere_began_too_far_away():
     assert found(optimizer={"name": "lbfgs"}) == {"cause": "first weights"}
+
+
+def test_counts_that_are_all_zero_have_no_bound():
+    """The curvature where ŷ is their mean is 0, and so is the penalty's."""
+    optimizer = {"lr": 50, "batch_size": "full"}
+    why = found(y=np.zeros(60), model="poisson", optimizer=optimizer, penalty={"l2": 0})
+    assert why == {"cause": "lr", "try_lr": 0.01}

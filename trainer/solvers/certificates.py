@@ -147,7 +147,8 @@ def _blur(objective: Objective, points: Points) -> Numbers:
     """
     problem, w = objective.problem, points.w
     device, r, basis = problem.device, problem.inner, problem.basis
-    xp, curvature = device.xp, objective.curvature(w)
+    # on the way from ŷ to y
+    xp, curvature = device.xp, np.maximum(objective.curvature(w), objective.curvature_at_targets)
     squares = basis.spectrum.sum() * dot(xp, w[:r], w[:r])  # of scores, at most
     squares += dot(xp, w[r:], w[r:])
     weights = xp.absolute(basis.weights(xp, w[:r]))  # (D, C, K)

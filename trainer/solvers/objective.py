@@ -107,6 +107,19 @@ class Objective:
         found = self.device.to_host(sums)  # device -> host
         return float(found[0]), float(found[1])
 
+    @cached_property
+    def curvature_at_targets(self) -> float:
+        """The largest second derivative of the loss by z where ŷ = y; 0 where there is a bound."""
+        if self.model.curvature is not None:
+            return 0.0
+        assert self.model.variance is not None
+        xp, largest = self.device.xp, self.device.xp.zeros(1)
+        for chunk, _ in self._chunks():
+            found = xp.empty_like(chunk.y)
+            self.model.variance(xp, chunk.y, found)
+            largest = xp.maximum(largest, found.max())
+        return float(self.device.to_host(largest)[0])  # device -> host
+
     def mean_score(self) -> Array:
         """The scores (C, 1) whose ŷ is the mean of the targets; 0 where they are not finite."""
         xp = self.device.xp

@@ -36,7 +36,8 @@ def divergence(columns: Columns) -> Divergence:
     numerator = 2 * (1 + o.momentum)
     if o.nesterov:
         numerator /= 1 + 2 * o.momentum
-    bound = numerator / (curvature + l2)
+    steepest = curvature + l2  # 0 of counts that are all 0
+    bound = numerator / steepest if steepest > 0 else math.inf
     if not (0 < bound < np.inf and lr < np.inf):
         return tame
     found: Divergence = {

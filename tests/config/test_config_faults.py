@@ -125,7 +125,8 @@ DATA_LINES = [
      "a.yaml:2:38: data.train.target: expected at least one item, got none; for example \"y\""),
     ("{train: {table: a.csv, target: y, quux: g}}",
      "a.yaml:2:41: data.train.quux: unknown key; the keys here are table, target, columns, drop,"
-     " categorical, weight and group"),
+     " categorical, weight, group, separator, decimal, thousands, header, na_values, encoding and"
+     " quote"),
     ("{train: {table: a.csv, target: y, features: X}}",
      "a.yaml:2:41: data.train.features: features belongs to npz, not table; remove it"),
     ("{train: digits, val: 1.5}",

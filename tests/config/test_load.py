@@ -340,6 +340,19 @@ data:
     assert data.test == data.train.model_copy(update=changed)
 
 
+def test_a_separator_is_not_taken_by_a_file_of_another_ending(tmp_path):
+    text = """\
+model: linear
+data:
+  train: {table: a.csv.gz, target: y, separator: ";", decimal: ","}
+  val: {table: b.TSV}
+  test: {table: c.csv}
+"""
+    data = load(tmp_path, text).data
+    assert (data.val.separator, data.val.decimal) == (None, ",")
+    assert (data.test.separator, data.test.decimal) == (";", ",")
+
+
 def test_arrays_of_the_same_archive_are_named_alone(tmp_path):
     train = "{npz: f.npz, features: X, target: y}"
     text = f"model: linear\ndata: {{train: {train}, val: {{features: V, target: v}}}}"
@@ -365,7 +378,7 @@ def test_a_fault_of_train_is_told_once(tmp_path):
     text = """\
 model: linear
 data:
-  train: {table: a.csv, target: 5, clumns: [a]}
+  train: {table: a.csv, target: 1.5, clumns: [a]}
   val: {table: b.csv}
   test: [{name: t, table: c.csv}]
 """

@@ -41,12 +41,12 @@ TABLES = [
     Case("header only", ("a.csv", "no rows"), csv="x,y\n"),
     Case("ragged, long", ("row 1 (line 3)", "3 cells", "header has 2"), csv="x,y\n1,2\n3,4,5\n"),
     Case("ragged, short", ("row 2 (line 5)", "1 cell", "header has 2"), csv="x,y\n1,2\n\n3,4\n5\n"),
-    Case("not UTF-8", ("line 3, cell 1", "0xe9", "UTF-8"), csv=b"x,y\n1,2\n\xe9,4\n"),
-    Case("UTF-16", ("UTF-16", "UTF-8"), csv=GOOD.encode("utf-16")),
+    Case("not UTF-8", ("line 3, cell 1", "0xe9", "UTF-8", "encoding"), csv=b"x,y\n1,2\n\xe9,4\n"),
+    Case("UTF-16", ("UTF-16", "`encoding: utf-16`"), csv=GOOD.encode("utf-16")),
     Case("open quote", ("line 3", "quote"), csv='x,y\n1,2\n3,"4\n5,6\n'),
     Case("duplicate names", ("columns 1 and 3", "'x'"), csv="x,y,x\n1,2,3\n"),
     Case("nameless column", ("column 1", "no name", "drop"), csv=",x,y\n0,1,2\n1,3,4\n"),
-    Case("semicolons", ("semicolons between", "commas"), csv="x;y\n1;2\n"),
+    Case("semicolons", ("semicolons between", '`separator: ";"` is right'), csv="x;y\n1;2\n"),
     Case(
         "target missing",
         ("target", "'Y2'", "'y2' is the nearest"),
@@ -242,8 +242,8 @@ TABLES = [
         csv="x,p,q\n1,.5,.5\n2,.5,.499\n",
         source={"target": ["p", "q"]},
     ),
-    Case("no header", ("first line holds numbers", "header"), csv="1,2\n3,4\n"),
-    Case("tabs under .csv", ("tabs between",), csv=GOOD.replace(",", "\t")),
+    Case("no header", ("first line holds numbers", "`header: none`"), csv="1,2\n3,4\n"),
+    Case("tabs under .csv", ("tabs between", r'`separator: "\t"`'), csv=GOOD.replace(",", "\t")),
 ]
 
 

@@ -53,9 +53,16 @@ def inherit(tree: Tree) -> None:
         if any(other in source for other in SOURCES if other != kind):
             continue
         for key in keys:
+            if key == "separator" and _has_tabs(source) != _has_tabs(train):
+                continue  # a .tsv file beside a .csv file
             if key not in source:
                 source[key] = train[key]
                 tree.inherited.add((*path, key))  # a fault of it is train's, and said there
+
+
+def _has_tabs(source: dict[Any, Any]) -> bool:
+    """Whether the name of a table says what stands between its cells: a tab."""
+    return str(source.get("table", "")).lower().removesuffix(".gz").endswith(".tsv")
 
 
 def _sources(tree: Tree) -> list[tuple[Path, dict[Any, Any]]]:

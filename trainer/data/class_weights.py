@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from trainer.data.rows import Array, Label
 from trainer.errors import DataError
-from trainer.text.labels import label_text
+from trainer.text.labels import label_positions, label_text
 from trainer.text.printable import quote
 from trainer.text.suggest import nearest_name
 
@@ -66,18 +66,27 @@ def row_weights(
 def _written_factors(
     class_weight: Mapping[Any, float], classes: Sequence[Label]
 ) -> NDArray[np.float64]:
-    position = {label_text(label): i for i, label in enumerate(classes)}
+    position = label_positions(classes)
     factors = np.ones(len(classes))
+    written: dict[int, str] = {}
     for label, factor in class_weight.items():
-        text = label_text(label)
-        if text not in position:
+        text = label if isinstance(label, str) else label_text(label)
+        place = position.get(label_text(label))
+        if place is None:
+            known = [label_text(other) for other in classes]
             raise DataError(
                 f"class_weight: {quote(text)} is no class of the training source;"
-                f" {nearest_name(text, list(position))}"
+                f" {nearest_name(text, known)}"
+            )
+        if place in written:
+            raise DataError(
+                f"class_weight: {quote(written[place])} and {quote(text)} are one class; one"
+                " weight is right"
             )
         if not (np.isfinite(factor) and factor >= 0):
             raise DataError(
                 f"class_weight: {text}: {factor} is no weight; a finite number from 0 up is"
             )
-        factors[position[text]] = factor
+        written[place] = text
+        factors[place] = factor
     return factors

@@ -5,15 +5,17 @@ Every reader makes a `Frame`, every later step reads one: files, archives and ar
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
+from trainer.data.column_faults import FeatureChoice
 from trainer.data.rows import Array, IntArray, Label
 from trainer.errors import DataError
+from trainer.text.labels import column_texts
 from trainer.text.printable import quote
 
 
@@ -88,6 +90,12 @@ class Frame:
     """Of its column, in a table."""
     place: Callable[[int], str] = row_number
     """How messages call a row: `row 3`, for text files `row 3 (line 5)`."""
+    keys: Mapping[str, str] = field(default_factory=dict)
+    """What another file is read by, see `Encoder.keys`, besides what the spec says."""
+    choice: FeatureChoice = field(default_factory=FeatureChoice)
+    """What the source says of its features, and why some of them cannot be such."""
+    index: tuple[str, ...] = ()
+    """Columns that are a row index, and so no features."""
 
     @property
     def text(self) -> frozenset[str]:
@@ -180,7 +188,32 @@ def labels_of(values: Array, where: str, place: Callable[[int], str] = row_numbe
             f"{where}: {values.dtype} is no kind of label; text, whole numbers or booleans are"
         )
     distinct, codes = np.unique(values, return_inverse=True)
-    return Labels(tuple(distinct.tolist()), codes.astype(np.int32).reshape(-1))
+    return coded(distinct.tolist(), codes.astype(np.int32).reshape(-1))
+
+
+def coded(values: Sequence[Label | None], codes: NDArray[np.int32]) -> Labels:
+    """Labels of distinct values, None where missing; those that are written alike become one.
+
+    Args:
+        values: all of one type.
+        codes: (N,) position in `values`; −1 where the value is missing.
+    """
+    known = sorted(value for value in values if value is not None)
+    texts = column_texts(known)
+    first: dict[str, Label] = {}
+    for text, value in zip(texts, known, strict=True):
+        first.setdefault(text, value)
+    place = {text: i for i, text in enumerate(first)}
+    position = {value: place[text] for value, text in zip(known, texts, strict=True)}
+    return Labels(tuple(first.values()), renumber(values, position, codes))
+
+
+def renumber(
+    values: Sequence[Any], position: Mapping[Any, int], codes: NDArray[np.int32]
+) -> NDArray[np.int32]:
+    """(N,) codes into `values`, None for missing, as codes by the position of each value."""
+    numbers = [-1 if value is None else position[value] for value in values]
+    return np.array([*numbers, -1], dtype=np.int32)[codes]  # code −1 reads the last: missing
 
 
 def group_codes(

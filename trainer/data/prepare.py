@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 import numpy as np
 
 from trainer.data.class_weights import row_weights
+from trainer.data.column_faults import ColumnError
 from trainer.data.encode.encoder import Encoded, Encoder
 from trainer.data.encode.fit_encoder import fit_encoder
 from trainer.data.encode.targets import Target, fit_target, scaled_target
@@ -78,7 +79,7 @@ def prepare_split(source: Source, spec: Spec, part: RowSplit) -> Prepared:
     try:
         return _prepared(source, spec, holdout.target, [train, *val, *_tests(source, spec)])
     except DataError as error:
-        if not part.name:
+        if not part.name or isinstance(error, ColumnError):  # columns are those of all parts
             raise
         raise DataError(f"{error} (in {part.name})") from None
 
@@ -144,7 +145,7 @@ def _prepared(source: Source, spec: Spec, target: Target, splits: Sequence[_Spli
         tests=tuple(by_name.values()),
         encoder=encoder,
         digest=source.digest,
-        summary=summarize(frame.where, encoder, held, _dropped(source, spec, splits)),
+        summary=summarize(frame, encoder, held, _dropped(source, spec, splits)),
     )
 
 

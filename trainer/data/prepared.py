@@ -32,6 +32,8 @@ class Summary:
     """{split: values filled in by `missing: mean`}; only splits that had one."""
     unseen: dict[str, dict[str, int]] = field(default_factory=dict)
     """{split: {text column: rows whose category no training row has}}; they encode as zeros."""
+    index: tuple[str, ...] = ()
+    """Columns of the training source that are its row index, and so no features."""
     constant: tuple[str, ...] = ()
     """Features with one value in all training rows."""
 

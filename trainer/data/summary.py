@@ -9,6 +9,7 @@ import numpy as np
 
 from trainer.data.encode.encoder import Encoded, Encoder
 from trainer.data.encode.fit_encoder import constant_features
+from trainer.data.frame import Frame
 from trainer.data.prepared import Summary
 from trainer.data.rows import Rows
 from trainer.text.labels import label_text
@@ -22,18 +23,18 @@ class EncodedSplit(NamedTuple):
 
 
 def summarize(
-    where: str, encoder: Encoder, splits: Sequence[EncodedSplit], dropped: Mapping[str, int]
+    frame: Frame, encoder: Encoder, splits: Sequence[EncodedSplit], dropped: Mapping[str, int]
 ) -> Summary:
     """Count; the training rows come first.
 
     Args:
-        where: the training source.
+        frame: the training source.
         encoder: fitted to the training rows.
         splits: what was encoded.
         dropped: {source: rows that `missing: drop` took}, also where it took none.
     """
     return Summary(
-        source=where,
+        source=frame.where,
         rows={part.rows.name: len(part.rows) for part in splits},
         columns=len(encoder.columns),
         features=len(encoder.features),
@@ -43,6 +44,7 @@ def summarize(
         dropped={source: rows for source, rows in dropped.items() if rows},
         imputed={p.rows.name: p.encoded.imputed for p in splits if p.encoded.imputed},
         unseen={p.rows.name: p.encoded.unseen for p in splits if p.encoded.unseen},
+        index=frame.index,
         constant=constant_features(encoder, splits[0].rows.X),
     )
 

@@ -23,7 +23,8 @@ from trainer.report.charts.downsample import downsample, noisy, smooth
 from trainer.report.charts.training import MOST_CURVES, LoggedColumn, columns, counted_axis
 from trainer.report.headline import manifest_seconds
 from trainer.report.html import chart, document, esc, section, swatch, table
-from trainer.text.numbers import counted, metric, short, split_name, text
+from trainer.text.names import cut_apart
+from trainer.text.numbers import counted, metric, split_name, text
 
 if TYPE_CHECKING:
     from trainer.report.run_data import RunData
@@ -127,8 +128,8 @@ def _sample(i: int) -> str:
 
 def _named(names: Sequence[str]) -> list[str]:
     return [
-        f'<span title="{esc(name)}">{_sample(i)}{esc(short(name, 36))}</span>'
-        for i, name in enumerate(names)
+        f'<span title="{esc(name)}">{_sample(i)}{esc(shown)}</span>'
+        for i, (name, shown) in enumerate(zip(names, cut_apart(names, 36), strict=True))
     ]
 
 
@@ -161,7 +162,7 @@ def _metrics_table(runs: Sequence[RunData], names: Sequence[str]) -> str:
 def _keys_table(runs: Sequence[RunData], names: Sequence[str]) -> str:
     """A key a row, a run a column."""
     rows = [
-        [f"<code>{esc(text(key))}</code>", *(_value(value) for value in values)]
+        [f"<code>{esc(text(key))}</code>", *_values(values)]
         for key, values in differing(runs).items()
     ]
     if not rows:
@@ -169,9 +170,11 @@ def _keys_table(runs: Sequence[RunData], names: Sequence[str]) -> str:
     return table(["key", *_named(names)], rows, kind="full sticky", label="Keys that differ")
 
 
-def _value(value: Any) -> str:
-    shown = text(value) if value is not None else "–"
-    return f'<span title="{esc(shown)}">{esc(short(shown, 40))}</span>'
+def _values(values: Sequence[Any]) -> list[str]:
+    """The values of one key, a run each."""
+    words = [text(value) if value is not None else "–" for value in values]
+    shown = zip(words, cut_apart(words, 40), strict=True)
+    return [f'<span title="{esc(word)}">{esc(cut)}</span>' for word, cut in shown]
 
 
 def _curves(runs: Sequence[RunData], names: Sequence[str]) -> list[Chart]:
@@ -210,12 +213,13 @@ def _overlaid(
     if not drawn:
         return None
     series, curves = [], []
+    traces, legend = cut_apart(names, 24), cut_apart(names, 40)
     for i, column in drawn.items():
         x, y = column[unit], column[name].astype(np.float64)
         curves.append(y)
         value = smooth(y) if noisy(y) else y
-        trace = line(*downsample(x, value), colour(i), short(names[i], 24), dashed=dash(i))
-        series.append(Series(short(names[i], 40), colour(i), (trace,), dash(i)))
+        trace = line(*downsample(x, value), colour(i), traces[i], dashed=dash(i))
+        series.append(Series(legend[i], colour(i), (trace,), dash(i)))
     scale = y_scale(*curves)
     share = is_share(name)
     if share:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import islice
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,7 @@ from trainer.report.prediction_data import PredictionData, read_predictions
 from trainer.report.sweep.sections import choice_list, sweep_sections
 from trainer.report.sweep.view import view_sweep
 from trainer.runs.provenance import __version__
+from trainer.text.names import cut_apart
 from trainer.text.numbers import counted, number, percent, split_name
 
 if TYPE_CHECKING:
@@ -115,7 +117,7 @@ def _mistakes(data: PredictionData) -> str:
     if not len(found):
         inner = '<p class="note">None: every row is classified right.</p>'
     else:
-        rows = []
+        rows, names = [], _names(data.names)
         for i in found:
             true, predicted = int(data.target[i]), int(data.prediction[i])
             sure = float(data.p[i, predicted])
@@ -124,8 +126,8 @@ def _mistakes(data: PredictionData) -> str:
                 [
                     f"{data.row[i]:,}",
                     meter + esc(percent(sure)),
-                    _name(data.names[predicted]),
-                    _name(data.names[true]),
+                    names[predicted],
+                    names[true],
                     esc(percent(float(data.p[i, true]))),
                 ]
             )
@@ -137,8 +139,9 @@ def _mistakes(data: PredictionData) -> str:
     return f'<div class="card wide"><h3>Most confident mistakes</h3>{inner}</div>'
 
 
-def _name(name: str) -> str:
-    return f'<span title="{esc(name)}">{esc(name if len(name) <= 40 else name[:39] + "…")}</span>'
+def _names(names: Sequence[str]) -> list[str]:
+    pairs = zip(names, cut_apart(names, 40), strict=True)
+    return [f'<span title="{esc(name)}">{esc(shown)}</span>' for name, shown in pairs]
 
 
 def _coefficients(run_data: RunData) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Sequence
 
+from trainer.text.names import cut_apart, nfc
 from trainer.text.printable import SHOWN, quote
 
 LISTED = 6
@@ -14,16 +15,23 @@ def nearest_name(name: str, names: Sequence[str]) -> str:
     """`'label' is the nearest name`, or the names there are."""
     close = closest(name, names)
     if close is not None:
-        return f"{quote(close)} is the nearest name"
-    shown = ", ".join(quote(other) for other in names[:LISTED])
+        return f"{_shown_apart(close, name)} is the nearest name"
+    shown = ", ".join(map(repr, cut_apart([name, *names[:LISTED]], SHOWN)[1:]))
     more = f" and {len(names) - LISTED} more" if len(names) > LISTED else ""
     return f"there are {shown}{more}" if names else "there are none"
+
+
+def _shown_apart(close: str, name: str) -> str:
+    """The near name between quotes, not as the one that was written is shown."""
+    if quote(close) != quote(name):
+        return quote(close) if nfc(close) != nfc(name) else ascii(close)
+    return repr(cut_apart([close, name], SHOWN)[0])
 
 
 def closest(name: str, names: Sequence[str]) -> str | None:
     """The likeliest correction of a name, or None: same letters, same stem, then difflib."""
     for other in names:
-        if other.casefold() == name.casefold():
+        if nfc(other).casefold() == nfc(name).casefold():
             return other
     for other in names:
         if other.split(".")[0] == name.split(".")[0] and name.split(".")[0]:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TypedDict
 
 from trainer.catalog import LOSSES, MODELS
+from trainer.text.names import cut_apart
 from trainer.text.numbers import counted
 
 Line = tuple[str, object]
+_MOST = 40  # letters of a name
 
 
 class ChosenOptimizer(TypedDict, total=False):
@@ -52,6 +54,7 @@ class DataFacts(TypedDict):
         columns, features, outputs: how many; a text column is a feature a category.
         expansions: {text column: its categories}.
         class_counts: {split: {class: rows}}; empty for numbers.
+        index: columns that are a row index and no features.
         dropped: {source: rows with missing values}.
         imputed: {split: values filled in}.
         unseen: {split: {column: rows with a category that training does not have}}.
@@ -65,6 +68,7 @@ class DataFacts(TypedDict):
     outputs: int
     expansions: Mapping[str, int]
     class_counts: Mapping[str, Mapping[str, int]]
+    index: Sequence[str]
     dropped: Mapping[str, int]
     imputed: Mapping[str, int]
     unseen: Mapping[str, Mapping[str, int]]
@@ -170,7 +174,7 @@ def data_text(facts: DataFacts) -> str:
     total = sum(facts["rows"].values())
     columns = f"{facts['columns']:,} columns"
     if facts["expansions"]:
-        parts = ", ".join(f"{_short(name)} → {n}" for name, n in facts["expansions"].items())
+        parts = ", ".join(f"{name} → {n}" for name, n in _cut(facts["expansions"]))
         columns += f" ({facts['features']} features; one-hot: {parts})"
     split = ", ".join(f"{n:,} {name}" for name, n in facts["rows"].items())
     text = f"{facts['source']}: {total:,} rows x {columns}; {split}"
@@ -178,29 +182,29 @@ def data_text(facts: DataFacts) -> str:
         text += f"; {_classes(counts, not MODELS[facts['model']].output_a_class)}"
     elif facts["outputs"] > 1:
         text += f"; {facts['outputs']:,} outputs"
+    if facts["index"]:
+        text += f"; row index {', '.join(cut_apart(facts['index'], _MOST))} is no feature"
     for name, n in facts["dropped"].items():
         text += f"; {n:,} rows of {name} dropped for missing values"
     for name, n in facts["imputed"].items():
         text += f"; {n:,} missing values of {name} filled in"
     for name, columns_unseen in facts["unseen"].items():
-        for column, n in columns_unseen.items():
-            text += (
-                f"; {n:,} rows of {name} have a {_short(column)} that training does not: all zeros"
-            )
+        for column, n in _cut(columns_unseen):
+            text += f"; {n:,} rows of {name} have a {column} that training does not: all zeros"
     return text
 
 
 def _classes(counts: Mapping[str, int], binary: bool) -> str:
     if len(counts) <= 5:
-        parts = ", ".join(f"{_short(label)}: {n:,}" for label, n in counts.items())
+        parts = ", ".join(f"{label}: {n:,}" for label, n in _cut(counts))
         return f"training classes {parts}{' (positive)' if binary else ''}"
     least, most = min(counts.values()), max(counts.values())
     return f"{len(counts)} classes of {least:,} to {most:,} training rows"
 
 
-def _short(name: str) -> str:
-    """A label or a column's name as one word among others; they may be of any length."""
-    return name if len(name) <= 40 else f"{name[:39]}…"
+def _cut(counts: Mapping[str, int]) -> Iterable[tuple[str, int]]:
+    """Labels or columns, which may be of any length, as words among others; and their counts."""
+    return zip(cut_apart(list(counts), _MOST), counts.values(), strict=True)
 
 
 def device_text(facts: DeviceFacts) -> str:

@@ -60,6 +60,7 @@ def data_facts(summary: Summary, spec: Spec) -> DataFacts:
         "dropped": summary.dropped,
         "imputed": summary.imputed,
         "unseen": summary.unseen,
+        "index": summary.index,
     }
 
 

@@ -94,10 +94,11 @@ def _tables(spec: Spec) -> Iterator[Broken]:
     for path, source in sources.items():
         if isinstance(source, TableSource):
             yield from _columns(path, source)
+            yield from _text_file(path, source)
 
 
 def _columns(path: str, source: TableSource) -> Iterator[Broken]:
-    targets = (source.target,) if isinstance(source.target, str) else source.target
+    targets = source.target_names
     columns = source.columns or ()
     for key, names in (("target", targets), ("columns", columns)):
         if repeated := next((name for name in names if names.count(name) > 1), None):
@@ -120,6 +121,30 @@ def _columns(path: str, source: TableSource) -> Iterator[Broken]:
                 " here"
             )
             yield Broken(f"{path}.categorical", what, (f"{path}.columns", f"{path}.drop"))
+
+
+_OF_TEXT = ("separator", "decimal", "thousands", "header", "na_values", "encoding", "quote")
+
+
+def _text_file(path: str, source: TableSource) -> Iterator[Broken]:
+    """Check the keys that say how the text of a file is written."""
+    several = source.target if isinstance(source.target, tuple) else (source.target,)
+    index = next((name for name in several if isinstance(name, int)), None)
+    if index is not None and source.header != "none":
+        what = f'{index} is an index, which goes with header: none; a name is in quotes: "{index}"'
+        yield Broken(f"{path}.target", what, (f"{path}.header",))
+    if source.thousands == source.decimal:
+        other = "." if source.decimal == "," else ","
+        what = f"is what decimal is; write {flow(other)}, or none"
+        yield Broken(f"{path}.thousands", what, (f"{path}.decimal",))
+    if source.quote == source.separator:
+        what = "is the separator; write another character, or none"
+        yield Broken(f"{path}.quote", what, (f"{path}.separator",))
+    if source.table.lower().endswith(".parquet"):
+        for key in _OF_TEXT:
+            if getattr(source, key) != type(source).model_fields[key].default:
+                what = "is for text files; a .parquet file has types of its own; remove it"
+                yield Broken(f"{path}.{key}", what, (f"{path}.table",))
 
 
 def _optimizer(spec: Spec) -> Iterator[Broken]:

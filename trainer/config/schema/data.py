@@ -5,8 +5,8 @@ from __future__ import annotations
 from functools import cached_property
 from typing import Annotated, Any, Literal
 
-from annotated_types import Gt, Lt, MinLen
-from pydantic import Discriminator, Field, Tag
+from annotated_types import Ge, Gt, Le, Lt, MinLen
+from pydantic import AfterValidator, Discriminator, Field, Tag
 
 from trainer.catalog import BUNDLED, source_of
 from trainer.config.schema.fields import (
@@ -25,6 +25,23 @@ from trainer.config.schema.fields import (
     tag,
     word_or_list,
 )
+from trainer.text.encodings import is_encoding
+
+
+def _known_encoding(name: str) -> str:
+    """Refuse what Python has no text encoding of that name for."""
+    if not is_encoding(name):
+        raise ValueError
+    return name
+
+
+_Index = Annotated[int, Ge(0), Le(1_000_000)]
+_Column = Annotated[Name | _Index, Expected("a name")]
+_Columns = Annotated[tuple[_Column, ...], MinLen(1), Field(strict=False)]
+_Word = Annotated[str | int | float, Expected("text or a number")]
+_LETTER = r"^[\x01-\x09\x0b\x0c\x0e-\x7f]$"
+_SEPARATOR = Expected('one character, such as ";" or "\\t"', ("none",))
+_QUOTE = Expected('one character, such as "\'", or none', ("none",))
 
 
 class TableSource(Block):
@@ -36,12 +53,16 @@ class TableSource(Block):
         examples=["a.csv"],
     )
     target: Annotated[
-        Annotated[Name, Tag("<word>")] | Annotated[Names, Tag("<list>")],
+        Annotated[_Column, Tag("<word>")] | Annotated[_Columns, Tag("<list>")],
         Discriminator(word_or_list),
-    ] = Field(description="The column to predict, or a list of them.", examples=["y"])
+    ] = Field(
+        description="The column to predict, or a list of them; an index with `header: none`.",
+        examples=["y"],
+    )
     columns: Annotated[Names | None, Absent] = Field(
         None,
-        description="The feature columns; by default all but the target and the weight.",
+        description="The feature columns; by default all but the target, the weight and the index"
+        " of a pandas table.",
         examples=[["x1", "x2"]],
     )
     drop: Annotated[tuple[Text, ...], Field(strict=False)] = Field(
@@ -60,6 +81,45 @@ class TableSource(Block):
         description="The column that says which rows belong together: no split or fold parts them.",
         examples=["patient"],
     )
+    separator: Annotated[str | None, Field(pattern=_LETTER), Absent, _SEPARATOR] = Field(
+        None,
+        description="Between the cells of a text file; by default a tab in .tsv, else a comma.",
+        examples=[";"],
+    )
+    decimal: Annotated[Literal[".", ","], Expected("a point or a comma", (".", ","))] = Field(
+        ".", description="Before the fraction of a number in a text file.", examples=[","]
+    )
+    thousands: Annotated[
+        str | None,
+        Field(pattern=r"^[^\x00-\x1f0-9+eE-]$"),
+        Absent,
+        Expected('one character, such as ","', ("none",)),
+    ] = Field(None, description="Between the thousands of a number in a text file.", examples=[","])
+    header: Annotated[Literal["first", "none"], Expected()] = Field(
+        "first",
+        description="The first line of a text file names its columns; none: it is a row, and they"
+        " are called x0, x1, …",
+    )
+    na_values: Annotated[tuple[_Word, ...] | None, Field(strict=False), Absent] = Field(
+        None,
+        description="Cells of a text file that are missing values, besides empty ones; by default"
+        " NA, N/A, n/a, NaN, nan, null and NULL.",
+        examples=[["NA", "?"]],
+    )
+    encoding: Annotated[
+        str, AfterValidator(_known_encoding), Expected("the name of an encoding, such as cp1252")
+    ] = Field("utf-8", description="Of a text file.", examples=["cp1252"])
+    quote: Annotated[str, Field(pattern=f"{_LETTER}|^none$"), _QUOTE] = Field(
+        '"',
+        description="Around cells of a text file that hold a separator; none: nothing is.",
+        examples=["'"],
+    )
+
+    @property
+    def target_names(self) -> tuple[str, ...]:
+        """The target columns; one that is given by its index is called so, as in x3."""
+        several = self.target if isinstance(self.target, tuple) else (self.target,)
+        return tuple(name if isinstance(name, str) else f"x{name}" for name in several)
 
 
 class NpySource(Block):

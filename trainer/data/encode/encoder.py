@@ -20,7 +20,10 @@ from trainer.data.allocate import allocate
 from trainer.data.encode.targets import Target
 from trainer.data.frame import Frame, Labels, Like
 from trainer.data.rows import Array, FloatArray, Label
+from trainer.data.sources.csv_options import CsvOptions
 from trainer.errors import DataError
+from trainer.text.labels import label_positions, label_text
+from trainer.text.names import nfc
 from trainer.text.printable import quote
 
 _INDEXED = re.compile(r"x[0-9]{1,18}")  # a column of LIBSVM text
@@ -56,7 +59,8 @@ class Encoder:
     """A value a raw column for cells that are missing; empty where missing is an error."""
     target: Target
     keys: Mapping[str, str]
-    """Names to read another file by: `weight` of a table, `features` and `target` of an .npz;
+    """Names to read another file by: `weight` of a table and how its text is written, see
+    `trainer.data.sources.csv_options`, `features` and `target` of an .npz;
     `libsvm` where columns are called by an index of LIBSVM text, behind this letter."""
 
     @cached_property
@@ -91,7 +95,8 @@ class Encoder:
     @property
     def like(self) -> Like:
         """What another source must hold."""
-        return Like(self.columns, frozenset(self.categories), is_indexed(self.keys))
+        text = frozenset(map(nfc, self.categories))
+        return Like(tuple(map(nfc, self.columns)), text, is_indexed(self.keys))
 
     def transform(self, frame: Frame, dtype: np.dtype[Any], rows: Array | None = None) -> Encoded:
         """Encode and scale rows of a frame whose columns are this encoder's, by chunks.
@@ -171,10 +176,11 @@ class Encoder:
     ) -> NDArray[np.int64]:
         """(n,) position among the encoder's categories, −1 for a category it does not have."""
         name = self.columns[i]
-        position = {category: k for k, category in enumerate(self.categories[name])}
-        missing = position[str(self.impute[i])] if self.impute else -2
+        position = label_positions(self.categories[name])
+        missing = position[label_text(self.impute[i])] if self.impute else -2
         renumbered = np.array(
-            [position.get(str(value), -1) for value in column.values] + [missing], dtype=np.int64
+            [position.get(label_text(value), -1) for value in column.values] + [missing],
+            dtype=np.int64,
         )
         codes = renumbered[column.codes[rows]]
         if not self.impute and (codes == -2).any():
@@ -275,6 +281,7 @@ def _check_fields(fields: Mapping[str, Any], model: str) -> None:
     for name, holds in checks.items():
         if not holds:
             raise ValueError(f"its {name} do not fit")
+    CsvOptions.from_keys(fields["keys"])  # for its faults
     for i, name in enumerate(columns):
         if impute and name in categories and impute[i] not in categories[name]:
             raise ValueError("its impute does not fit")

@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
+from trainer.data.column_faults import ColumnFault, column_error
 from trainer.data.encode.encoder import Encoder, take
 from trainer.data.encode.targets import Target, out_of_range
 from trainer.data.frame import Frame, Labels, Stacked, chunks
@@ -42,13 +43,14 @@ def fit_encoder(
         DataError: too many categories, a column without any value, and as `Encoder.transform`.
     """
     categories = {
-        name: _categories(frame, column, name, rows, max_categories)
-        for name, column in _text_columns(frame)
+        name: _categories(frame, column, name, rows) for name, column in _text_columns(frame)
     }
+    _check_columns(frame, categories, max_categories)
     D = len(frame.names) + sum(len(values) - 1 for values in categories.values())
     encoder = Encoder(
         frame.names, categories, scale == "unit", np.zeros(D), np.ones(D), (), target, keys
     )
+    _check_features(frame, encoder)
     if impute:
         encoder = replace(encoder, impute=_fill_ins(frame, rows))
     if scale == "standard":
@@ -70,17 +72,41 @@ def _text_columns(frame: Frame) -> list[tuple[str, Labels]]:
     return [(name, column) for name, column in pairs if isinstance(column, Labels)]
 
 
-def _categories(frame: Frame, column: Labels, name: str, rows: Array, most: int) -> tuple[str, ...]:
+def _categories(frame: Frame, column: Labels, name: str, rows: Array) -> tuple[str, ...]:
     present = np.unique(column.codes[rows])
-    found = tuple(label_text(column.values[code]) for code in present if code >= 0)
-    if len(found) > most:
-        raise DataError(
-            f"{frame.where}: column {quote(name)}: has {len(found)} categories, more than"
-            f" data.max_categories: {most}; leave it out with `drop: [{name}]` or raise the limit"
-        )
-    if not found:
-        raise _empty(frame, name)
-    return found
+    return tuple(label_text(column.values[code]) for code in present if code >= 0)
+
+
+def _check_columns(frame: Frame, categories: Mapping[str, tuple[str, ...]], most: int) -> None:
+    """Refuse columns that cannot be features as they are, all at once."""
+    faults = {fault.name: fault for fault in frame.choice.faults}
+    for name, values in categories.items():
+        if len(values) > most and name not in faults:
+            what = f"has {len(values)} categories, more than data.max_categories: {most}"
+            faults[name] = ColumnFault(name, what, is_category=False, other="raise the limit")
+    if faults:
+        ordered = [faults[name] for name in frame.names if name in faults]
+        raise column_error(frame.where, frame.place, frame.choice, ordered)
+    for name, values in categories.items():
+        if not values:
+            raise _empty(frame, name)
+
+
+def _check_features(frame: Frame, encoder: Encoder) -> None:
+    """Refuse two features of one name: the column `a=b`, and the value b of the column a."""
+    first: dict[str, str] = {}
+    for name in encoder.columns:
+        for category in encoder.categories.get(name, (None,)):
+            feature = name if category is None else f"{name}={category}"
+            told = f"column {quote(name)}"
+            if category is not None:
+                told = f"the value {quote(category)} of {told}"
+            if feature in first:
+                raise DataError(
+                    f"{frame.where}: {first[feature]} and {told} make two features called"
+                    f" {quote(feature)}; rename a column"
+                )
+            first[feature] = told
 
 
 def _fill_ins(frame: Frame, rows: Array) -> tuple[float | str, ...]:

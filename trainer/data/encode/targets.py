@@ -13,7 +13,7 @@ from trainer.catalog import MODELS, Kind
 from trainer.data.frame import Frame, Labels
 from trainer.data.rows import Array, FloatArray, Label
 from trainer.errors import DataError
-from trainer.text.labels import label_text
+from trainer.text.labels import label_positions, label_text
 from trainer.text.printable import quote
 
 _SHOWN = 5
@@ -79,7 +79,7 @@ class Target:
                 f"{frame.target_where}: has {len(frame.target_names)} target columns, the training"
                 " source one of labels; both must have the same"
             )
-        position = {label_text(label): code for code, label in enumerate(self.classes)}
+        position = label_positions(self.classes)
         renumbered = np.array(
             [position.get(label_text(label), -2) for label in frame.target.values] + [-1],
             dtype=np.int64,

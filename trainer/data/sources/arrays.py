@@ -97,18 +97,14 @@ def with_target(
                 f"{weight_where}: {_shape(weight)}; weights are one number a row: shape"
                 f" ({frame.rows},)"
             )
-    return Frame(
-        frame.where,
-        frame.names,
-        frame.features,
-        frame.rows,
-        read,
-        names,
+    return replace(
+        frame,
+        target=read,
+        target_names=names,
         target_named=False,
         target_where=target_where,
         weight=weight,
         weight_where=weight_where,
-        place=frame.place,
     )
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from trainer.data.frame import Like
 from trainer.errors import DataError
+from trainer.text.names import nfc
 from trainer.text.printable import quote
 from trainer.text.suggest import nearest_name
 
@@ -22,11 +24,33 @@ class Roles:
     weight: str | None = None
     group: str | None = None
 
+    def composed(self) -> Roles:
+        """The same roles with names in Unicode's composed form, in which columns are read."""
+        return Roles(
+            _composed(self.target),
+            None if self.columns is None else _composed(self.columns),
+            _composed(self.drop),
+            _composed(self.categorical),
+            self.weight and nfc(self.weight),
+            self.group and nfc(self.group),
+        )
+
+
+def _composed(names: Sequence[str]) -> tuple[str, ...]:
+    return tuple(map(nfc, names))
+
 
 def feature_names(
-    names: Sequence[str], roles: Roles, like: Like | None, where: str
+    names: Sequence[str], roles: Roles, like: Like | None, where: str, index: Sequence[str] = ()
 ) -> tuple[str, ...]:
     """Names of the feature columns, in order: those of `like`, or what the roles choose.
+
+    Args:
+        names: of all columns.
+        roles: the spec's words.
+        like: the training source's columns.
+        where: for messages.
+        index: columns that are a row index: features where `roles.columns` names them alone.
 
     Raises:
         DataError: a name that is not there (with the nearest one), listed twice, or under two keys
@@ -63,7 +87,7 @@ def feature_names(
                     f" {nearest_name(name, names)}"
                 )
         return like.names
-    return _chosen(names, roles, where)
+    return _chosen([name for name in names if name not in index], roles, where)
 
 
 def _chosen(names: Sequence[str], roles: Roles, where: str) -> tuple[str, ...]:
@@ -112,36 +136,47 @@ def wanted_names(features: Sequence[str], roles: Roles) -> list[str]:
     return list(dict.fromkeys([*features, *roles.target, *others]))
 
 
-def check_nameless(names: Sequence[str], roles: Roles, where: str) -> None:
-    """Refuse a column without a name among the features: most often a row number, which leaks.
+def check_header(
+    names: Sequence[str], sample: Sequence[Sequence[str]], needed: Sequence[str], where: str
+) -> None:
+    """Refuse a header that is none, before a column is said to be missing.
 
-    Raises:
-        DataError: says how to leave it out.
-    """
-    if roles.columns is None and "" not in roles.drop and "" in names:
-        raise DataError(
-            f"{where}: column {names.index('') + 1} has no name in the header; name it, or leave"
-            " it out with `drop: ['']` (pandas writes its index so: to_csv(index=False))"
-        )
-
-
-def check_header(names: Sequence[str], roles: Roles, where: str) -> None:
-    """Refuse a header that is none, before its target is said to be missing.
+    Args:
+        names: what was read as the header.
+        sample: cells of the first rows.
+        needed: names of columns that must be there.
+        where: for messages.
 
     Raises:
         DataError: another separator, or numbers for names.
     """
-    if names and set(roles.target).isdisjoint(names) and all(map(_is_number, names)):
+    if not needed or not set(needed).isdisjoint(names):
+        return
+    if names and all(map(_is_number, names)):
         raise DataError(
-            f"{where}: the first line holds numbers; a header line with the columns' names is right"
+            f"{where}: the first line holds numbers; a header line with the columns' names is"
+            " right, or `header: none`, which calls them x0, x1, …"
         )
-    if len(names) == 1 and roles.target and roles.target[0] not in names:
-        for separator, called in ((";", "semicolons"), ("\t", "tabs"), (",", "commas")):
+    if len(names) == 1:
+        for separator, called, written in _SEPARATORS:
             if separator in names[0]:
+                cure = f"separator: {written}"
+                cells = [cell for row in sample for cell in ",".join(row).split(separator)]
+                if separator != "," and any(map(_DECIMAL_COMMA.fullmatch, cells)):
+                    cure += ', decimal: ","'
                 raise DataError(
                     f"{where}: the header is one column, with {called} between names;"
-                    " a .csv file has commas between them, a .tsv file tabs"
+                    f" `{cure}` is right"
                 )
+
+
+_SEPARATORS = (
+    (";", "semicolons", '";"'),
+    ("\t", "tabs", '"\\t"'),
+    ("|", "bars", '"|"'),
+    (",", "commas", '","'),
+)
+_DECIMAL_COMMA = re.compile(r"\s*[+-]?\d*,\d+\s*")
 
 
 def _is_number(name: str) -> bool:

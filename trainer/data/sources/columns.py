@@ -4,25 +4,32 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from functools import cache
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from trainer.data.frame import ColumnData, Labels, group_codes, labels_of, row_number
-from trainer.data.rows import Array, Label
+from trainer.data.column_faults import ColumnFault, FeatureChoice, pasted
+from trainer.data.frame import (
+    ColumnData,
+    Labels,
+    coded,
+    group_codes,
+    labels_of,
+    renumber,
+    row_number,
+)
+from trainer.data.rows import Array
+from trainer.data.sources import cells
+from trainer.data.sources.cells import NUMBER
+from trainer.data.sources.column_roles import Roles
+from trainer.data.sources.csv_options import MISSING, CsvOptions
+from trainer.data.sources.number_spellings import doubt, spelled_otherwise
 from trainer.errors import DataError
-from trainer.text.labels import label_text
+from trainer.text.labels import column_texts
 from trainer.text.printable import quote
 
-MISSING = ("", "NA", "N/A", "n/a", "NaN", "nan", "null", "NULL")
-"""Cells of a text file that are missing values, quoted or not."""
-
-_NUMBER = re.compile(
-    r"\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*|\s*[+-]?(inf(inity)?|nan)\s*", re.I | re.A
-)
 _CODE = re.compile(r"\s*[+-]?(0\d|\d{19})")
 _WHOLE = re.compile(r"-?(0|[1-9]\d{0,17})")
 
@@ -33,31 +40,51 @@ class ColumnReader:
 
     where: str
     place: Callable[[int], str] = row_number
-    text_file: bool = False
-    """Whether cells are text that may be numbers, and some words mean missing."""
+    options: CsvOptions | None = None
+    """Of a text file, whose cells are text that may be numbers, and some words mean missing."""
+    faults: list[ColumnFault] = field(default_factory=list)
+    """Why columns that were read as features cannot be such as they are."""
+    categories: frozenset[str] = frozenset()
+    """Names of columns that are categories whatever their type is."""
+    has_keys: bool = True
+    """Whether a source of the spec is read, rather than a table passed in from Python."""
 
     def either(self, column: Any, name: str) -> ColumnData:
-        """Numbers where the column is, else text."""
+        """Numbers where the column is, else text; what speaks against that is kept in `faults`."""
         import pyarrow.types as types
 
-        if not _is_text(column.type):
-            return self.numbers(column, name, "")
-        if not self.text_file or types.is_dictionary(column.type):
+        of_codes = types.is_dictionary(column.type)
+        if name in self.categories or (of_codes and self.options is None):
             return self.text(column, name)
-        found = _parsed(column)
+        if not _is_text(column.type):
+            if is_number(column.type):
+                return self.numbers(column, name, "")
+            self.faults.append(_no_feature(column.type, name))
+            return np.zeros(len(column))  # never seen: the fault is told first
+        if self.options is not None:
+            column = cells.encoded(column) if of_codes else column
+            found = cells.numbers(column, self.options)
+            if found is not None:
+                return found
+        values, codes = self._values(column, name)
+        self._doubt(values, codes, name)
+        return _texts(values, codes)
+
+    def _doubt(self, values: Sequence[Any], codes: NDArray[np.int32], name: str) -> None:
+        """Keep as a fault what a column of text looks like."""
+        present = [i for i, value in enumerate(values) if value is not None]
+        counts = np.bincount(codes + 1, minlength=len(values) + 1)[1:][present].tolist()
+        found = doubt([values[i] for i in present], counts, self.options)
         if found is not None:
-            return found
-        text = self.text(column, name)
-        odd = [code for code, value in enumerate(text.values) if not _NUMBER.fullmatch(str(value))]
-        is_odd = np.isin(text.codes, odd)
-        if 0 < 2 * int(is_odd.sum()) < int((text.codes >= 0).sum()):
-            row = int(np.flatnonzero(is_odd)[0])
-            raise DataError(
-                f"{self.where}: {self.place(row)}, column {quote(name)}:"
-                f" {quote(text.values[text.codes[row]])} is not a number, as most of the column is;"
-                f" write a number, leave the cell empty, or list the column under `categorical`"
-            )
-        return text
+            code = present[found.cell]
+            row = int(np.flatnonzero(codes == code)[0])
+            what = f"{quote(values[code])} {found.what}"
+            self.faults.append(ColumnFault(name, what, row, found.keys, other=found.other))
+
+    def choice(self, roles: Roles, features: Sequence[ColumnData]) -> FeatureChoice:
+        """What the spec says of the features, and the faults of those that were read."""
+        faults = tuple(fault_with_cure(fault, self.options, features) for fault in self.faults)
+        return FeatureChoice(faults, roles.columns, roles.drop, roles.categorical, self.has_keys)
 
     def numbers(self, column: Any, name: str, hint: str) -> Array:
         """(N,) numbers, NaN where missing."""
@@ -65,8 +92,10 @@ class ColumnReader:
         import pyarrow.types as types
 
         kind = column.type
+        if types.is_dictionary(kind) and not _is_text(kind):
+            column, kind = column.cast(kind.value_type), kind.value_type
         if _is_text(kind):
-            found = _parsed(column) if self.text_file else None
+            found = cells.numbers(column, self.options) if self.options else None
             if found is None:
                 raise self._no_number(column, name, hint)
             return found
@@ -74,7 +103,7 @@ class ColumnReader:
             column = column.cast(pa.uint8())
         elif types.is_decimal(kind) or types.is_null(kind):
             column = column.cast(pa.float64())
-        elif not (types.is_integer(kind) or types.is_floating(kind)):
+        elif not is_number(kind):
             raise DataError(
                 f"{self.where}: column {quote(name)}: holds {kind}; numbers or text are right:"
                 " convert it, or leave it out with `drop`"
@@ -89,7 +118,7 @@ class ColumnReader:
 
     def text(self, column: Any, name: str) -> Labels:
         """Sorted distinct texts and a code a row; numbers as `label_text` writes them."""
-        return self._encoded(column, name, label_text)
+        return _texts(*self._values(column, name))
 
     def groups(self, column: Any, name: str) -> NDArray[np.int32]:
         """(N,) codes of the rows' groups, −1 where missing."""
@@ -109,22 +138,20 @@ class ColumnReader:
         where = f"{self.where}: column {quote(name)}"
         if types.is_floating(column.type) or types.is_decimal(column.type):
             return self._whole(column.cast(pa.float64()).to_numpy(), name, where)
-        encoded = self._encoded(column, name, lambda value: value)
-        texts = encoded.values
-        if not self.text_file or not all(isinstance(text, str) for text in texts):
+        encoded = coded(*self._values(column, name))
+        if self.options is None:
             return encoded
-        if all(_WHOLE.fullmatch(str(text)) for text in texts):
-            return _recoded([int(text) for text in texts], encoded.codes)
+        texts = [str(value) for value in encoded.values]
+        words = column_texts(texts)
+        if words and {"true", "false"}.issuperset(words):
+            return coded([word == "true" for word in words], encoded.codes)
+        if all(map(_WHOLE.fullmatch, words)):
+            return coded(list(map(int, words)), encoded.codes)
         # 01 is a name rather than a number, and so is what no 64-bit integer holds.
-        if all(_NUMBER.fullmatch(str(text)) for text in texts) and not any(
-            _CODE.match(str(text)) for text in texts
-        ):
-            values = np.array([float(text) for text in texts])
-            numbers = np.full(len(encoded.codes), np.nan)
-            present = encoded.codes >= 0
-            numbers[present] = values[encoded.codes[present]]
-            return self._whole(numbers, name, where)
-        return encoded
+        if all(map(NUMBER.fullmatch, texts)) and not any(map(_CODE.match, texts)):
+            values = np.array([*map(float, texts), np.nan])  # code −1 reads the last: missing
+            return self._whole(values[encoded.codes], name, where)
+        return coded(words, encoded.codes)
 
     def _whole(self, numbers: Array, name: str, where: str) -> Labels:
         try:
@@ -138,92 +165,106 @@ class ColumnReader:
                 " `model: linear` is right"
             ) from None
 
-    def _encoded(self, column: Any, name: str, written: Callable[[Any], Label]) -> Labels:
+    def _values(self, column: Any, name: str) -> tuple[list[Any], NDArray[np.int32]]:
+        """Distinct values, None where missing, in the order of their rows; and a code a row."""
         import pyarrow as pa
         import pyarrow.types as types
 
         kind = column.type
         if types.is_dictionary(kind):
-            column, kind = column.cast(kind.value_type), kind.value_type
-        if _is_text(kind):
+            kind = kind.value_type
+        elif _is_text(kind):
             column = column.cast(pa.large_string())  # 64-bit offsets: any length fits one chunk
-        elif not (
-            types.is_boolean(kind)
-            or types.is_integer(kind)
-            or types.is_floating(kind)
-            or types.is_null(kind)
-        ):
+        elif types.is_decimal(kind):
+            column = column.cast(pa.float64())
+        if not (_is_text(kind) or is_number(kind)):
             raise DataError(
                 f"{self.where}: column {quote(name)}: holds {kind}; text, whole numbers or"
                 " booleans are right"
             )
-        encoded = column.combine_chunks().dictionary_encode()
-        codes = encoded.indices.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int32)
+        column = cells.encoded(column)
         try:
-            values = encoded.dictionary.to_pylist()
+            values = column.dictionary.to_pylist()
         except UnicodeDecodeError:
             raise DataError(
                 f"{self.where}: column {quote(name)}: holds text that is not UTF-8; write it again"
             ) from None
-        missing = [
-            value is None or value != value or (self.text_file and str(value).strip() in MISSING)
-            for value in values
-        ]
-        return _recoded(
-            [None if m else written(v) for v, m in zip(values, missing, strict=True)], codes
-        )
+        words = frozenset(self.options.missing if self.options else ())
+
+        def is_missing(value: Any) -> bool:
+            return value is None or value != value or str(value).strip() in words
+
+        known = [None if is_missing(value) else value for value in values]
+        return known, cells.codes(column)
 
     def _no_number(self, column: Any, name: str, hint: str) -> DataError:
         text = self.text(column, name)
-        odd = [code for code, value in enumerate(text.values) if not _NUMBER.fullmatch(str(value))]
+        odd = [code for code, value in enumerate(text.values) if not NUMBER.fullmatch(str(value))]
         # A typed column of text may hold nothing but digits: its first cell is the fault then.
         rows = np.flatnonzero(np.isin(text.codes, odd) if odd else text.codes >= 0)
         if not rows.size:
             return DataError(f"{self.where}: column {quote(name)}: is text without values; {hint}")
         row = int(rows[0])
+        value = str(text.values[text.codes[row]])
+        what = "is text where a number should be"
+        if (spelled := spelled_otherwise(value, self.options)) is not None:
+            what, keys = spelled
+            hint = f"`{pasted(keys)}` reads it" if keys else "write a plain number"
         return DataError(
-            f"{self.where}: {self.place(row)}, column {quote(name)}:"
-            f" {quote(text.values[text.codes[row]])} is text where a number should be; {hint}"
+            f"{self.where}: {self.place(row)}, column {quote(name)}: {quote(value)} {what}; {hint}"
         )
 
 
-def _recoded(values: Sequence[Any], codes: Any) -> Labels:
-    """Sort the values, None for missing, and renumber the codes; equal values become one."""
-    distinct = sorted({value for value in values if value is not None})
-    position = {value: i for i, value in enumerate(distinct)}
-    renumbered = np.array(
-        [-1 if value is None else position[value] for value in values] + [-1], dtype=np.int32
-    )
-    return Labels(tuple(distinct), renumbered[codes])  # code −1 reads the last: missing
+def fault_with_cure(
+    fault: ColumnFault, options: CsvOptions | None, features: Sequence[ColumnData]
+) -> ColumnFault:
+    """The fault with keys that read all columns: they say anew what was said or is the default."""
+    keys = dict(fault.keys)
+    if "decimal" in keys and any(map(_has_fractions, features)):
+        return replace(fault, keys={})  # other columns have a point
+    if "na_values" in keys and options is not None:
+        said = options.na_values
+        if said is None:
+            said = MISSING[1:] if any(map(_has_missing, features)) else ()
+        keys["na_values"] = list(dict.fromkeys([*said, *keys["na_values"]]))
+    return replace(fault, keys=keys)
 
 
-def _parsed(column: Any) -> Array | None:
-    """A column of text as float64, NaN where missing; None if some cell is no number."""
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
-    missing_words, boolean_words, none = _words()
-    for trim in (False, True):
-        cells = pc.utf8_trim_whitespace(column) if trim else column
-        missing = pc.is_in(cells, value_set=missing_words)
-        try:
-            numbers = pc.if_else(missing, none, cells).cast(pa.float64())
-        except pa.ArrowInvalid:
-            continue
-        return np.asarray(numbers.to_numpy(), dtype=np.float64)
-    lower = pc.utf8_lower(cells)
-    if pc.all(pc.or_(missing, pc.is_in(lower, value_set=boolean_words))).as_py():
-        truth = pc.if_else(missing, none, pc.equal(lower, boolean_words[1])).cast(pa.float64())
-        return np.asarray(truth.to_numpy(), dtype=np.float64)
-    return None
+def _has_fractions(column: ColumnData) -> bool:
+    return not isinstance(column, Labels) and bool((np.floor(column) != column).any())
 
 
-@cache
-def _words() -> tuple[Any, Any, Any]:
-    """As Arrow's, made once: each pa.array asks whether pandas is installed, 0.1 ms a column."""
-    import pyarrow as pa
+def _has_missing(column: ColumnData) -> bool:
+    if isinstance(column, Labels):
+        return bool((column.codes < 0).any())
+    return bool(np.isnan(column).any())
 
-    return pa.array(MISSING), pa.array(["false", "true"]), pa.scalar(None)
+
+def _no_feature(kind: Any, name: str) -> ColumnFault:
+    import pyarrow.types as types
+
+    what = f"holds {kind}, where numbers or text are right"
+    if types.is_temporal(kind):
+        what = f"holds dates or times ({kind}), where a number is needed (a year, days since a day)"
+    return ColumnFault(name, what, is_category=False)
+
+
+def _texts(values: Sequence[Any], codes: NDArray[np.int32]) -> Labels:
+    """Values of any type as text."""
+    known = [value for value in values if value is not None]
+    text = dict(zip(known, column_texts(known), strict=True))
+    distinct = sorted(set(text.values()))
+    place = {text: i for i, text in enumerate(distinct)}
+    position = {value: place[text[value]] for value in known}
+    return Labels(tuple(distinct), renumber(values, position, codes))
+
+
+def is_number(kind: Any) -> bool:
+    """Whether an Arrow type is numbers, or may be read as such."""
+    import pyarrow.types as types
+
+    tests = (types.is_integer, types.is_floating, types.is_boolean, types.is_decimal, types.is_null)
+    return any(test(kind) for test in tests)
 
 
 def _is_text(kind: Any) -> bool:

@@ -5,12 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
-from numpy.typing import NDArray
 
 from trainer.data.frame import ColumnData, Frame, Labels, Stacked
-from trainer.data.rows import Array, Label
+from trainer.data.rows import Array
 from trainer.errors import DataError
-from trainer.text.labels import label_text
+from trainer.text.labels import label_positions, label_text
 
 
 def concat(first: Frame, second: Frame) -> Frame:
@@ -64,15 +63,21 @@ def _column(above: ColumnData, below: ColumnData) -> ColumnData:
 
 
 def _labels(above: Labels, below: Labels) -> Labels:
-    """Sorted values of both; values of equal text become one, as the first has it."""
-    known: dict[str, Label] = {label_text(value): value for value in below.values}
-    known |= {label_text(value): value for value in above.values}
-    values = sorted(known.values(), key=lambda value: (isinstance(value, str), value))
+    """Sorted values of both; those that are written alike are one, as the first has it."""
+    known = label_positions(above.values)
+    alike = [known.get(label_text(value)) for value in below.values]
+    own = [value for value, i in zip(below.values, alike, strict=True) if i is None]
+    values = sorted([*above.values, *own], key=lambda v: (isinstance(v, str), v))
     position = {label_text(value): code for code, value in enumerate(values)}
-    codes: list[NDArray[np.int32]] = []
-    for part in (above, below):
-        renumbered = [position[label_text(value)] for value in part.values]
-        codes.append(np.array([*renumbered, -1], dtype=np.int32)[part.codes])
+    first = [position[label_text(value)] for value in above.values]
+    second = [
+        position[label_text(value)] if i is None else first[i]
+        for value, i in zip(below.values, alike, strict=True)
+    ]
+    codes = [
+        np.array([*renumbered, -1], dtype=np.int32)[part.codes]  # code −1 reads the last: missing
+        for renumbered, part in ((first, above), (second, below))
+    ]
     return Labels(tuple(values), np.concatenate(codes))
 
 

@@ -1,186 +1,185 @@
-"""CSV and TSV files as columns of text; whoever asks for numbers converts them.
+"""CSV and TSV files as Arrow columns: float64 where every cell is a number, else text.
 
-Arrow's own guess of types looks at the first block only (whole numbers there, fractions later: it
-fails) and its messages say neither row nor line, so here every cell stays text. What Arrow refuses
-is read again by Python's csv module, which knows the line.
+Arrow's own guess of types would read `007` as 7 where it is a label, and round large integers
+twice; its messages say neither row nor line. So the columns that begin with numbers are asked for
+as float64, which is what Python's float() makes of a cell, and where one of them turns out to hold
+something else, all of them are read again as text. What Arrow refuses altogether is read by
+Python's csv module, which knows the line: `csv_faults`.
 """
 
 from __future__ import annotations
 
-import contextlib
 import csv
-import gzip
-import io
-import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice, zip_longest
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
+from trainer.data.sources import csv_faults
+from trainer.data.sources.cells import NUMBER
+from trainer.data.sources.csv_faults import compression, open_text, rows
+from trainer.data.sources.csv_options import CsvOptions
 from trainer.errors import DataError
-from trainer.text.printable import error_text, show_path
+from trainer.text.names import nfc
+from trainer.text.printable import show_path
 
-_BLOCK = 1 << 24
+_BLOCK = 1 << 20  # bytes: a core's cache holds one
 _LARGEST_BLOCK = 1 << 30
-_UNPACKING_ERRORS = (gzip.BadGzipFile, EOFError, zlib.error)
+_SAMPLE = 50  # rows
 
 
-def delimiter_of(path: Path) -> str:
-    """Tab for .tsv and .tsv.gz, else comma."""
-    return "\t" if path.name.lower().endswith((".tsv", ".tsv.gz")) else ","
+@dataclass(frozen=True)
+class Head:
+    """How a file begins."""
+
+    names: list[str]
+    lines: int
+    """Lines before the first row, blank ones counted."""
+    quotes: int
+    """How many there are in those lines."""
+    sample: list[list[str]]
+    """The first rows, as far as they can be read."""
 
 
-def read_header(path: Path) -> list[str]:
-    """Names in the first line that is not blank.
+def read_head(path: Path, options: CsvOptions) -> Head:
+    """The names in the first line that is not blank, or x0, x1, … without a header; a few rows.
 
     Raises:
-        DataError: not UTF-8, not gzip under .gz, nothing but blank lines.
+        DataError: another encoding, not gzip under .gz, nothing but blank lines.
     """
     try:
-        with _open(path) as text:
-            for cells in csv.reader(text, delimiter=delimiter_of(path)):
-                if cells:
-                    return cells
-    except UnicodeDecodeError:
-        raise _encoding_fault(path) from None
-    except (*_UNPACKING_ERRORS, OSError, csv.Error) as error:
-        raise _unreadable(path, error) from None
-    raise DataError(f"{show_path(path)}: is empty; a header line and at least one row are needed")
+        with open_text(path, options) as text:
+            quotes: list[int] = []  # of each line that was read
+            lines = _noting(text, options.quote, quotes)
+            reader = rows(lines, path, options)
+            first = next((cells for cells in reader if cells), None)
+            before, held = reader.line_num, sum(quotes)
+            sample = _sample(reader)
+    except UnicodeError:
+        raise csv_faults.wrong_encoding(path, options) from None
+    except (*csv_faults.UNPACKING_ERRORS, OSError, csv.Error) as error:
+        raise csv_faults.unreadable(path, error) from None
+    if first is None:
+        raise DataError(
+            f"{show_path(path)}: is empty; a header line and at least one row are needed"
+        )
+    if options.header:
+        return Head(list(map(nfc, first)), before, held, sample)
+    return Head(_numbered(path, options, len(first)), 0, 0, [first, *sample])
 
 
-def read_text(path: Path, names: Sequence[str], wanted: Sequence[str]) -> Any:
-    """The wanted columns as a pyarrow.Table of strings, "" where a cell is empty.
+def _noting(text: Iterable[str], mark: str | None, counts: list[int]) -> Iterator[str]:
+    """The lines of a text; how often a mark is in each is appended to `counts`."""
+    for line in text:
+        counts.append(line.count(mark) if mark else 0)
+        yield line
+
+
+def _numbered(path: Path, options: CsvOptions, cells: int) -> list[str]:
+    """Names of the columns of a file without a header, as many as its first row has cells."""
+    names = [f"x{i}" for i in range(options.width or cells)]
+    for absent in ((), *options.optional):
+        left = [name for name in names if name not in absent]
+        if len(left) == cells:
+            return left
+    raise DataError(
+        f"{show_path(path)}: row 0: has {cells} cell{'s' * (cells != 1)}, the training file has"
+        f" {len(names)}; as many, or all but the target, are right"
+    )
+
+
+def _sample(reader: Any) -> list[list[str]]:
+    found: list[list[str]] = []
+    try:
+        found.extend(cells for cells in islice(reader, _SAMPLE) if cells)
+    except (UnicodeError, *csv_faults.UNPACKING_ERRORS, OSError, csv.Error):
+        return found  # whoever reads the whole file says what is wrong
+    return found
+
+
+def read_columns(
+    path: Path, options: CsvOptions, head: Head, wanted: Sequence[str], texts: Collection[str]
+) -> Any:
+    """The wanted columns as a pyarrow.Table: float64, text, or codes into a dictionary of text.
+
+    Text is as it stands in the file, "" where a cell is empty.
 
     Args:
         path: an existing file.
-        names: all names of the header, without repetition.
+        options: how it is written.
+        head: how it begins; names without repetition.
         wanted: those to read.
+        texts: those that are text whatever their cells look like.
 
     Raises:
-        DataError: a row with more or fewer cells than the header, not UTF-8, a quote that is
-            never closed, damaged gzip.
+        DataError: a row with more or fewer cells than the header, another encoding, a quote that
+            is never closed, damaged gzip.
     """
+    import pyarrow as pa
+
+    several_lines = csv_faults.count_quotes(path, options) > head.quotes
+    hoped = _begin_with_numbers(head, options).difference(texts)
+    coded = pa.dictionary(pa.int32(), pa.string())
+    types = {name: pa.float64() if name in hoped else coded for name in wanted}
+    if hoped.intersection(wanted) and options.thousands is None:
+        try:
+            return _read(path, options, head, types, several_lines)
+        except (pa.ArrowException, OSError, UnicodeError):
+            pass  # some cell is no number, or the file has a fault: read again, it shows
+    types |= dict.fromkeys(hoped.intersection(wanted), pa.string())
+    try:
+        return _read(path, options, head, types, several_lines)
+    except (pa.ArrowException, OSError, UnicodeError) as error:
+        raise csv_faults.diagnosed(path, options, len(head.names), error) from None
+
+
+def _begin_with_numbers(head: Head, options: CsvOptions) -> set[str]:
+    """Names of the columns whose first cells are numbers or missing."""
+    missing = frozenset(options.missing)
+    columns = zip_longest(*head.sample, fillvalue="")
+    hoped = set()
+    for name, cells in zip(head.names, columns, strict=False):
+        text = "\n".join(cell for cell in cells if cell not in missing)
+        if options.thousands is not None:
+            text = text.replace(options.thousands, "")
+        if all(map(NUMBER.fullmatch, text.replace(options.decimal, ".").splitlines())):
+            hoped.add(name)
+    return hoped
+
+
+def _read(
+    path: Path, options: CsvOptions, head: Head, types: dict[str, Any], several_lines: bool
+) -> Any:
+    """Read columns of these types, by Arrow; a row longer than a block takes a larger one."""
     import pyarrow as pa
     from pyarrow import csv as arrow_csv
 
-    quotes = _count_quotes(path)
-    if quotes % 2:
-        _check_quotes(path)
-    position = {name: i for i, name in enumerate(names)}
-    keys = [f"f{position[name]}" for name in wanted]  # Arrow's own names: no header to trip on
+    position = {name: i for i, name in enumerate(head.names)}
+    keys = {f"f{position[name]}": kind for name, kind in types.items()}
     convert = arrow_csv.ConvertOptions(
-        column_types=dict.fromkeys(keys, pa.string()), include_columns=keys
+        column_types=keys,
+        include_columns=list(keys),
+        null_values=list(options.missing),
+        decimal_point=options.decimal,
     )
-    parse = arrow_csv.ParseOptions(delimiter=delimiter_of(path), newlines_in_values=quotes > 0)
+    parse = arrow_csv.ParseOptions(
+        delimiter=options.delimiter(path),
+        quote_char=options.quote or False,
+        newlines_in_values=several_lines,
+    )
     for block_size in (_BLOCK, _LARGEST_BLOCK):
-        read = arrow_csv.ReadOptions(autogenerate_column_names=True, block_size=block_size)
+        read = arrow_csv.ReadOptions(
+            column_names=[f"f{i}" for i in range(len(head.names))],  # none of its own to trip on
+            skip_rows=head.lines,
+            block_size=block_size,
+            encoding=options.encoding,
+        )
         try:
-            with pa.input_stream(path, compression=_compression(path)) as stream:
+            with pa.input_stream(path, compression=compression(path)) as stream:
                 table = arrow_csv.read_csv(stream, read, parse, convert)
-            return table.slice(1).rename_columns(list(wanted))
-        except (pa.ArrowInvalid, OSError) as error:
-            if "straddling" in str(error) and block_size == _BLOCK:
-                continue
-            raise _diagnosed(path, len(names), error) from None
+            return table.rename_columns(list(types))
+        except pa.ArrowInvalid as error:
+            if "straddling" not in str(error) or block_size == _LARGEST_BLOCK:
+                raise
     raise AssertionError("the last block size returns or raises")
-
-
-def line_of(path: Path, row: int) -> int:
-    """Line, from 1, on which a row (from 0, header and blank lines not counted) ends."""
-    with _open(path) as text:
-        for number, line, _ in _records(text, delimiter_of(path)):
-            if number == row + 1:
-                return line
-    return 0
-
-
-def _open(path: Path) -> IO[str]:
-    return io.TextIOWrapper(_open_bytes(path), encoding="utf-8-sig", newline="")
-
-
-def _open_bytes(path: Path) -> Any:
-    return gzip.open(path) if _compression(path) else path.open("rb")
-
-
-def _compression(path: Path) -> str | None:
-    return "gzip" if path.suffix.lower() == ".gz" else None
-
-
-def _records(text: IO[str], delimiter: str) -> Iterator[tuple[int, int, list[str]]]:
-    """(number, line, cells) of each record that is not blank, the header being number 0."""
-    reader = csv.reader(text, delimiter=delimiter)
-    number = 0
-    for cells in reader:
-        if cells:
-            yield number, reader.line_num, cells
-            number += 1
-
-
-def _count_quotes(path: Path) -> int:
-    quotes = 0
-    try:
-        with _open_bytes(path) as file:
-            while part := file.read(1 << 20):
-                quotes += part.count(b'"')
-    except (*_UNPACKING_ERRORS, OSError) as error:
-        raise _unreadable(path, error) from None
-    return quotes
-
-
-def _check_quotes(path: Path) -> None:
-    """An odd number of quotes is fine within cells (5"), not where one opens and never closes."""
-    start = 1
-    try:
-        with _open(path) as text:
-            reader = csv.reader(text, delimiter=delimiter_of(path), strict=True)
-            for _ in reader:
-                start = reader.line_num + 1
-    except csv.Error as error:
-        if "unexpected end of data" in str(error):
-            raise DataError(
-                f'{show_path(path)}: line {start}: a quote (") is opened and never closed; close'
-                ' it, or write "" for a quote within quotes'
-            ) from None
-    except UnicodeDecodeError:
-        raise _encoding_fault(path) from None
-
-
-def _diagnosed(path: Path, cells: int, error: Exception) -> DataError:
-    try:
-        with _open(path) as text:
-            for number, line, found in _records(text, delimiter_of(path)):
-                if len(found) != cells:
-                    return DataError(
-                        f"{show_path(path)}: row {number - 1} (line {line}): has {len(found)}"
-                        f" cell{'s' * (len(found) != 1)}, the header has {cells}; every row must"
-                        " have as many as the header"
-                    )
-    except UnicodeDecodeError:
-        return _encoding_fault(path)
-    except (*_UNPACKING_ERRORS, OSError, csv.Error) as other:
-        return _unreadable(path, other)
-    return _unreadable(path, error)
-
-
-def _encoding_fault(path: Path) -> DataError:
-    with contextlib.suppress(*_UNPACKING_ERRORS), _open_bytes(path) as file:
-        for line, content in enumerate(file, start=1):
-            if line == 1 and content[:2] in (b"\xff\xfe", b"\xfe\xff"):
-                return DataError(f"{show_path(path)}: is UTF-16 text; save it as UTF-8")
-            try:
-                content.decode("utf-8")
-            except UnicodeDecodeError as error:
-                before = content[: error.start].decode("utf-8")
-                cell = before.count(delimiter_of(path)) + 1
-                return DataError(
-                    f"{show_path(path)}: line {line}, cell {cell}: byte"
-                    f" 0x{content[error.start]:02x} is not UTF-8 text; save the file as UTF-8"
-                )
-    return DataError(f"{show_path(path)}: is not UTF-8 text; save it as UTF-8")
-
-
-def _unreadable(path: Path, error: Exception) -> DataError:
-    kind = "gzip-compressed " if _compression(path) else ""
-    return DataError(
-        f"{show_path(path)}: is damaged or no {kind}text ({error_text(error)});"
-        " write the file again"
-    )

@@ -42,7 +42,7 @@ def _read_files(spec: Spec) -> Source:
         wanted |= {source.name: source for source in data.test}
     elif data.test != "none" and not isinstance(data.test, float):
         wanted["test"] = data.test
-    keys = _keys(data.train)
+    keys = {**_keys(data.train), **train.keys}
     like = Like(train.names, train.text, is_indexed(keys))
     held = {name: read_source(source, model, like, digest) for name, source in wanted.items()}
     return Source(train, held, keys, digest.hexdigest(), passed=False)

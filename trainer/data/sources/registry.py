@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +17,11 @@ from trainer.data.rows import Array, IntArray
 from trainer.data.sources import libsvm, npy, tables
 from trainer.data.sources.arrays import array_frame, check_width, host_array, with_group
 from trainer.data.sources.column_roles import Roles
+from trainer.data.sources.csv_options import CsvOptions
 from trainer.data.sources.digest import Digest
 from trainer.data.sources.synthetic import synthetic_frame
 from trainer.errors import DataError
+from trainer.text.names import nfc
 from trainer.text.printable import show_path
 
 _FOLDER = Path(__file__).parents[1] / "bundled"
@@ -49,10 +52,12 @@ Reader = Callable[[Any, str | None, str, Like | None, Digest], Frame]
 def _of_table(
     source: Any, group: str | None, model: str, like: Like | None, digest: Digest
 ) -> Frame:
-    target = (source.target,) if isinstance(source.target, str) else tuple(source.target)
+    target, options = source.target_names, CsvOptions.of(source)
     roles = Roles(target, source.columns, source.drop, source.categorical, source.weight, group)
     with digest.reading(source.table):
-        return tables.read_table(source.table, roles, labels=has_labels(model), like=like)
+        return tables.read_table(
+            source.table, roles, labels=has_labels(model), like=like, options=options
+        )
 
 
 def _of_npy(source: Any, group: str | None, model: str, like: Like | None, digest: Digest) -> Frame:
@@ -161,14 +166,17 @@ def _predict_frame(path: str, encoder: Encoder, *, labels: bool) -> Frame:
     of_indices = encoder.like.indexed and not name.endswith(tables.SUFFIXES)
     if of_indices or name.removesuffix(".gz").removesuffix(".bz2").endswith(libsvm.SUFFIXES):
         return libsvm.read_libsvm(path, labels=labels, like=encoder.like)
-    names = tables.column_names(path)
-    target = encoder.target.columns
-    weight = encoder.keys.get("weight")
+    target = tuple(map(nfc, encoder.target.columns))
+    weight = nfc(encoder.keys.get("weight", "")) or None
+    options = replace(
+        CsvOptions.from_keys(encoder.keys), optional=(target, (*target, weight or ""))
+    )
+    names = tables.column_names(path, options)
     roles = Roles(
         target=target if set(target) <= set(names) else (),
         weight=weight if weight in names else None,
     )
-    return tables.read_table(path, roles, labels=labels, like=encoder.like)
+    return tables.read_table(path, roles, labels=labels, like=encoder.like, options=options)
 
 
 def _predict_npz(path: str, encoder: Encoder, *, labels: bool) -> Frame:

@@ -6,25 +6,35 @@ itself. Missing: an empty cell, NA, N/A, NaN or null in text files; null or NaN 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from trainer.catalog import SOURCES
+from trainer.data.column_faults import ColumnFault
 from trainer.data.frame import ColumnData, Frame, Labels, Like, check_names
 from trainer.data.rows import Array
-from trainer.data.sources import csv_text
+from trainer.data.sources import csv_faults, csv_text
 from trainer.data.sources.column_roles import (
     Roles,
     check_header,
-    check_nameless,
     feature_names,
     wanted_names,
 )
 from trainer.data.sources.columns import ColumnReader
+from trainer.data.sources.csv_options import DEFAULT, CsvOptions
+from trainer.data.sources.pandas_index import (
+    category_columns,
+    index_columns,
+    nameless_faults,
+    unnamed_fault,
+)
+from trainer.data.sources.repeated_header import repeated_header
 from trainer.errors import DataError
+from trainer.text.names import nfc
 from trainer.text.paths import readable_file
 from trainer.text.printable import error_text, show_path
 
@@ -33,7 +43,13 @@ _WANTED = "a .csv, .csv.gz, .tsv or .parquet file"
 
 
 def read_table(
-    path: str, roles: Roles, *, labels: bool, like: Like | None = None, where: str = ""
+    path: str,
+    roles: Roles,
+    *,
+    labels: bool,
+    like: Like | None = None,
+    where: str = "",
+    options: CsvOptions = DEFAULT,
 ) -> Frame:
     """Read a table file.
 
@@ -44,33 +60,50 @@ def read_table(
         like: the training source's columns; then `roles.columns`, `drop`, `categorical` are not
             looked at.
         where: what messages call the file, its path by default.
+        options: how a text file is written.
 
     Raises:
         DataError: everything that can be wrong with the file, its columns and its cells.
     """
-    file_path = readable_file(path, _WANTED)
+    file_path, roles = readable_file(path, _WANTED), roles.composed()
     where = where or show_path(file_path)
     name = file_path.name.lower()
     if name.endswith(".parquet"):
         return _read_parquet(file_path, roles, labels, like, where)
     if not name.endswith(SUFFIXES):
         raise _unknown(where)
-    names = csv_text.read_header(file_path)
-    if like is None:
-        check_nameless(names, roles, where)
-    check_header(names, roles, where)
+    return _read_text(file_path, options, roles, labels, like, where)
+
+
+def _read_text(
+    path: Path, options: CsvOptions, roles: Roles, labels: bool, like: Like | None, where: str
+) -> Frame:
+    head = csv_text.read_head(path, options)
+    names = head.names
+    needed = roles.target or (like.names if like else ())
+    check_header(names, head.sample, needed, where)
     check_names(names, where)
-    features = feature_names(names, roles, like, where)
-    columns = _by_name(csv_text.read_text(file_path, names, wanted_names(features, roles)))
+    index = index_columns(names, None)
+    features = feature_names(names, roles, like, where, index)
+    texts = {*(like.text if like else roles.categorical), roles.group}
+    if labels and len(roles.target) == 1:
+        texts.add(roles.target[0])
+    wanted = wanted_names(features, roles)
+    columns = _by_name(csv_text.read_columns(path, options, head, wanted, texts))
 
     def place(row: int) -> str:
-        return f"row {row} (line {csv_text.line_of(file_path, row)})"
+        return f"row {row} (line {csv_faults.line_of(path, options, row)})"
 
-    reader = ColumnReader(where, place, text_file=True)
-    return _frame(columns, features, roles, labels, like, reader)
+    if options.header and (row := repeated_header(columns)) is not None:
+        raise DataError(f"{where}: {place(row)}: repeats the header; take the line out")
+
+    reader = ColumnReader(where, place, options, _nameless(names, features, roles, like))
+    frame = _frame(columns, features, roles, labels, like, reader)
+    keys = replace(options, width=len(names)).to_keys()
+    return replace(frame, keys=keys, index=_left_out(index, features, roles))
 
 
-def column_names(path: str) -> list[str]:
+def column_names(path: str, options: CsvOptions = DEFAULT) -> list[str]:
     """Names of the columns of a table file.
 
     Raises:
@@ -81,13 +114,13 @@ def column_names(path: str) -> list[str]:
     if not name.endswith(SUFFIXES):
         raise _unknown(show_path(file_path))
     if not name.endswith(".parquet"):
-        return csv_text.read_header(file_path)
+        return csv_text.read_head(file_path, options).names
     import pyarrow as pa
     from pyarrow import parquet
 
     try:
         with parquet.ParquetFile(file_path) as file:
-            return list(file.schema_arrow.names)
+            return list(map(nfc, file.schema_arrow.names))
     except (pa.ArrowException, OSError, ValueError) as error:
         raise _damaged(show_path(file_path), error) from None
 
@@ -106,7 +139,7 @@ def table_frame(
         if isinstance(table, pa.RecordBatch):
             table = pa.Table.from_batches([table])
         elif hasattr(table, "to_numpy") and hasattr(table, "columns") and hasattr(table, "index"):
-            table = pa.Table.from_pandas(table, preserve_index=False)
+            table = _of_pandas(table)
         elif not isinstance(table, pa.Table):
             table = pa.table(table)
     except (pa.ArrowException, TypeError, ValueError) as error:
@@ -114,10 +147,7 @@ def table_frame(
             f"{where}: cannot be read as a table ({error_text(error)});"
             " columns of numbers or text are right"
         ) from None
-    check_names(table.column_names, where)
-    features = feature_names(table.column_names, roles, like, where)
-    columns = _by_name(table.select(wanted_names(features, roles)))
-    return _frame(columns, features, roles, labels, like, ColumnReader(where))
+    return _typed(table.schema, table.select, roles.composed(), labels, like, where, has_keys=False)
 
 
 def is_table(value: Any) -> bool:
@@ -133,13 +163,68 @@ def _read_parquet(path: Path, roles: Roles, labels: bool, like: Like | None, whe
 
     try:
         with parquet.ParquetFile(path, page_checksum_verification=True) as file:
-            names = file.schema_arrow.names
-            check_names(names, where)
-            features = feature_names(names, roles, like, where)
-            columns = _by_name(file.read(columns=wanted_names(features, roles)))
+            return _typed(
+                file.schema_arrow,
+                lambda names: file.read(columns=names),
+                roles,
+                labels,
+                like,
+                where,
+                has_keys=True,
+            )
     except (pa.ArrowException, OSError, ValueError) as error:
         raise _damaged(where, error) from None
-    return _frame(columns, features, roles, labels, like, ColumnReader(where))
+
+
+def _typed(
+    schema: Any,
+    read: Callable[[list[str]], Any],
+    roles: Roles,
+    labels: bool,
+    like: Like | None,
+    where: str,
+    *,
+    has_keys: bool,
+) -> Frame:
+    """The frame of a table with types, of which `read` gives the columns of these names."""
+    names, metadata = list(map(nfc, schema.names)), schema.metadata
+    check_names(names, where)
+    index = index_columns(names, metadata)
+    features = feature_names(names, roles, like, where, index)
+    reader = ColumnReader(
+        where,
+        faults=_nameless(names, features, roles, like),
+        categories=category_columns(metadata),
+        has_keys=has_keys,
+    )
+    wanted = wanted_names(features, roles)
+    written = dict(zip(names, schema.names, strict=True))
+    found = read([written[name] for name in wanted])
+    columns = _by_name(found.rename_columns(wanted))
+    frame = _frame(columns, features, roles, labels, like, reader)
+    return replace(frame, index=_left_out(index, features, roles))
+
+
+def _nameless(
+    names: Sequence[str], features: Sequence[str], roles: Roles, like: Like | None
+) -> list[ColumnFault]:
+    return nameless_faults(names, features) if like is None and roles.columns is None else []
+
+
+def _of_pandas(frame: Any) -> Any:
+    """A pyarrow.Table of a pandas frame, as to_parquet would write it: with its index."""
+    import pyarrow as pa
+
+    try:
+        return pa.Table.from_pandas(frame)
+    except (pa.ArrowException, TypeError, ValueError):  # an index of mixed objects, perhaps
+        return pa.Table.from_pandas(frame, preserve_index=False)
+
+
+def _left_out(index: Sequence[str], features: Sequence[str], roles: Roles) -> tuple[str, ...]:
+    """The columns of the index that nobody asked for."""
+    asked = {*features, *roles.drop, *roles.target, roles.weight, roles.group}
+    return tuple(name for name in index if name not in asked)
 
 
 def _unknown(where: str) -> DataError:
@@ -192,6 +277,8 @@ def _frame(
             converted.append(reader.numbers(column, name, hint))
         else:
             converted.append(reader.either(column, name))
+            if roles.columns is None and (fault := unnamed_fault(name, converted[-1])):
+                reader.faults.append(fault)
     return Frame(
         reader.where,
         tuple(features),
@@ -207,4 +294,5 @@ def _frame(
         group_where=reader.where,
         group_name=roles.group or "",
         place=reader.place,
+        choice=reader.choice(roles, converted),
     )

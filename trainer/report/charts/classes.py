@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from trainer.report.charts import curves
 from trainer.report.charts.calibration import calibration_chart
 from trainer.report.charts.chart import Chart, Series, Trace, View, escaped, layout, listed
-from trainer.text.numbers import short
+from trainer.text.names import cut_apart
 
 if TYPE_CHECKING:
     from trainer.report.prediction_data import PredictionData
@@ -31,7 +31,7 @@ def confusion_chart(predictions: PredictionData) -> Chart:
         share = counts / of_class[:, None]
     axis = {
         "tickvals": list(range(len(names))),
-        "ticktext": [escaped(short(name, 12)) for name in names],
+        "ticktext": list(map(escaped, cut_apart(names, 12))),
         "showgrid": False,
         "range": [-0.5, len(names) - 0.5],
     }

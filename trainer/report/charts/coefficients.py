@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from trainer.catalog import MODELS
 from trainer.report.charts.chart import Chart, Series, Trace, View, escaped, layout, listed
-from trainer.text.numbers import counted, number, short, text
+from trainer.text.names import cut_apart
+from trainer.text.numbers import counted, number, text
 
 if TYPE_CHECKING:
     from trainer.predict.fitted_model import FittedModel
@@ -118,6 +119,6 @@ def grid(found: Coefficients) -> Chart:
 def _named(names: list[str], most: int) -> dict[str, Any]:
     return {
         "tickvals": list(range(len(names))),
-        "ticktext": [escaped(short(name, most)) for name in names],
+        "ticktext": list(map(escaped, cut_apart(names, most))),
         "showgrid": False,
     }

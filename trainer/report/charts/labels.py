@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,7 +20,8 @@ from trainer.report.charts.chart import (
     square_chart,
 )
 from trainer.report.charts.downsample import downsample
-from trainer.text.numbers import number, percent, short
+from trainer.text.names import cut_apart
+from trainer.text.numbers import number, percent
 
 if TYPE_CHECKING:
     from trainer.report.prediction_data import PredictionData
@@ -67,7 +69,7 @@ def _is(predictions: PredictionData, i: int) -> NDArray[np.float64]:
 def _roc_chart(ranked: dict[str, curves.Ranking], picked: str) -> Chart:
     series = [
         _ranked_series(i, name, f"AUC {number(r.auc)}", r.false_rate, r.true_rate)
-        for i, (name, r) in enumerate(ranked.items())
+        for i, (name, r) in enumerate(_shown(ranked))
     ]
     note = (
         "Positives found against false alarms, for every threshold; each row counts once."
@@ -85,7 +87,7 @@ def _roc_chart(ranked: dict[str, curves.Ranking], picked: str) -> Chart:
 
 def _precision_chart(ranked: dict[str, curves.Ranking], picked: str) -> Chart:
     series = []
-    for i, (name, r) in enumerate(ranked.items()):
+    for i, (name, r) in enumerate(_shown(ranked)):
         x, y = r.true_rate, np.append(r.precision[:1], r.precision)
         value = f"AP {number(r.average_precision)}"
         series.append(_ranked_series(i, name, value, x, y, shape="vh"))
@@ -110,5 +112,9 @@ def _ranked_series(i: int, name: str, value: str, x: Any, y: Any, shape: str = "
     trace = line(x, y, colour(i), name, dashed=dash(i), width=2)
     trace["line"]["shape"] = shape
     trace["hovertemplate"] = "%{x:.3f}, %{y:.3f}"
-    label = f"{short(name, 24)}: {value}"
-    return Series(label, colour(i), (trace,), dash(i))
+    return Series(f"{name}: {value}", colour(i), (trace,), dash(i))
+
+
+def _shown(ranked: dict[str, curves.Ranking]) -> Iterable[tuple[str, curves.Ranking]]:
+    """Each with its name as a legend has room for it."""
+    return zip(cut_apart(list(ranked), 24), ranked.values(), strict=True)

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from trainer.report.charts.chart import Chart, Series, Trace, View, colour, escaped, layout, line
 from trainer.report.sweep.scales import x_axis
 from trainer.report.sweep.words import settings_words
-from trainer.text.numbers import counted, short, text
+from trainer.text.names import cut_apart
+from trainer.text.numbers import counted, text
 
 if TYPE_CHECKING:
     from trainer.report.sweep.axes import ChartAxis, Numbers
@@ -78,8 +79,8 @@ def _series(
     """The largest few by name, in colours of their own; the others grey behind them."""
     named: list[Series] = []
     others: list[Trace] = []
-    for n, i in enumerate(largest):
-        name = _name(sweep, *divmod(i, outputs))
+    names = _names(sweep, [divmod(i, outputs) for i in largest])
+    for n, (i, name) in enumerate(zip(largest, names, strict=True)):
         stroke = colour(n) if n < _NAMED else "var(--faint)/0.8"
         trace = line(x, flat[i], stroke, name, width=2 if n < _NAMED else 1)
         trace["hovertemplate"] = f"{escaped(name)}: %{{y:.4~g}}<extra></extra>"
@@ -91,12 +92,18 @@ def _series(
     return *rest, *named
 
 
-def _name(sweep: SweepView, d: int, c: int) -> str:
+def _names(sweep: SweepView, places: list[tuple[int, int]]) -> list[str]:
+    """Names of weights, each by its feature and its output."""
     model = sweep.run_data.model
-    if model is None or d >= len(model.features_):
-        return f"weight {d}, {c}"
-    feature, outputs = short(text(model.features_[d]), 24), model.encoder.outputs
-    return feature if len(outputs) == 1 else f"{feature} → {text(outputs[c])}"
+    if model is None or any(d >= len(model.features_) for d, _ in places):
+        return [f"weight {d}, {c}" for d, c in places]
+    features = cut_apart([text(model.features_[d]) for d, _ in places], 24)
+    outputs = model.encoder.outputs
+    if len(outputs) == 1:
+        return features
+    return [
+        f"{feature} → {text(outputs[c])}" for feature, (_, c) in zip(features, places, strict=True)
+    ]
 
 
 def _mark(at: float) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from trainer.report.charts.chart import Chart, Series, Trace, View, escaped, layout, listed
-from trainer.text.numbers import short
+from trainer.text.names import cut_apart
 
 if TYPE_CHECKING:
     from trainer.report.sweep.axes import ChartAxis, Numbers
@@ -159,7 +159,7 @@ def _ticks(names: list[str], most: int) -> dict[str, Any]:
     every = -(-len(names) // _MOST_NAMES)
     return {
         "tickvals": list(range(0, len(names), every)),
-        "ticktext": [escaped(short(name, most)) for name in names[::every]],
+        "ticktext": list(map(escaped, cut_apart(names[::every], most))),
         "range": [-0.5, len(names) - 0.5],
         "showgrid": False,
     }

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trainer.report.charts.chart import Chart, Series, View, escaped, layout, line
-from trainer.text.numbers import short
+from trainer.text.names import cut_apart
 
 if TYPE_CHECKING:
     from trainer.report.sweep.axes import ChartAxis, Numbers
@@ -53,7 +53,8 @@ def _lines(sweep: SweepView, trials: NDArray[np.intp], name: str) -> View:
     traces = _traces(np.array(heights))
     ticks = [(i, h, text) for i, scale in enumerate(scales) for h, text in scale.ticks()]
     ticks += [(len(scales), 1.0, sweep.shown(best)), (len(scales), 0.0, sweep.shown(worst))]
-    names = [*(escaped(short(scale.axis.name, 16)) for scale in scales), escaped(sweep.name)]
+    names = [*cut_apart([scale.axis.name for scale in scales], 16), sweep.name]
+    names = list(map(escaped, names))
     names[-1] = names[-1].replace(" ", "<br>")  # plotly.js leaves out what has no room
     series = (Series("", "var(--blue)", tuple(traces)),)
     return View(f"{name} {count}", series, _plan(names, ticks))
@@ -135,4 +136,5 @@ class _Upright:
         heights = self.heights(np.array([self.axis.place(value) for value in values])).tolist()
         kept = [0]
         kept += [i for i in range(1, len(heights)) if heights[i] - heights[kept[-1]] > 0.06]
-        return [(heights[i], short(self.axis.label(values[i]), 12)) for i in kept]
+        names = cut_apart([self.axis.label(values[i]) for i in kept], 12)
+        return list(zip([heights[i] for i in kept], names, strict=True))

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from trainer.report.charts.chart import escaped, listed, y_scale
-from trainer.text.numbers import plain_number, short
+from trainer.text.names import cut_apart
+from trainer.text.numbers import plain_number
 
 if TYPE_CHECKING:
     from trainer.report.sweep.axes import ChartAxis, Numbers
@@ -19,7 +20,7 @@ _MOST_TICKS = 9
 def x_axis(axis: ChartAxis) -> dict[str, Any]:
     """The axis of a swept value: words at even places, a log scale with its 0 apart."""
     if not axis.is_number:
-        names = [escaped(short(axis.label(value), 14)) for value in axis.values]
+        names = list(map(escaped, cut_apart([axis.label(value) for value in axis.values], 14)))
         return {
             "tickvals": list(range(len(names))),
             "ticktext": names,

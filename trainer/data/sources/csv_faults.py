@@ -1,0 +1,150 @@
+"""What is wrong with a CSV file, and on which line: read again by Python's csv module."""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import gzip
+import io
+import zlib
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import IO, Any
+
+from trainer.data.sources.csv_options import CsvOptions
+from trainer.errors import DataError
+from trainer.text.printable import error_text, show_path
+
+UNPACKING_ERRORS = (gzip.BadGzipFile, EOFError, zlib.error)
+
+
+def open_text(path: Path, options: CsvOptions) -> IO[str]:
+    """The text of a file, unpacked and decoded, line ends as they are."""
+    return io.TextIOWrapper(_open_bytes(path), encoding=options.codec, newline="")
+
+
+def rows(text: Iterable[str], path: Path, options: CsvOptions, *, strict: bool = False) -> Any:
+    """A csv.reader over the text of a file."""
+    return csv.reader(
+        text,
+        delimiter=options.delimiter(path),
+        quotechar=options.quote or None,
+        quoting=csv.QUOTE_MINIMAL if options.quote else csv.QUOTE_NONE,
+        strict=strict,
+    )
+
+
+def compression(path: Path) -> str | None:
+    """What Arrow calls the compression of a file with such an ending."""
+    return "gzip" if path.suffix.lower() == ".gz" else None
+
+
+def line_of(path: Path, options: CsvOptions, row: int) -> int:
+    """Line, from 1, on which a row (from 0, header and blank lines not counted) ends."""
+    with open_text(path, options) as text:
+        for number, line, _ in _records(text, path, options):
+            if number == row:
+                return line
+    return 0
+
+
+def count_quotes(path: Path, options: CsvOptions) -> int:
+    """How many quotes a file holds; without any, no cell goes on over several lines.
+
+    Raises:
+        DataError: one is opened and never closed; damaged gzip.
+    """
+    if options.quote is None:
+        return 0
+    count, mark = 0, options.quote.encode()
+    try:
+        with _open_bytes(path) as file:
+            while part := file.read(1 << 20):
+                count += part.count(mark)
+    except (*UNPACKING_ERRORS, OSError) as error:
+        raise unreadable(path, error) from None
+    if count % 2:
+        _check_quotes(path, options)
+    return count
+
+
+def diagnosed(path: Path, options: CsvOptions, cells: int, error: Exception) -> DataError:
+    """The fault of a file that Arrow refused with this error; its rows should have `cells`."""
+    try:
+        with open_text(path, options) as text:
+            for number, line, found in _records(text, path, options):
+                if len(found) != cells:
+                    others = "the header" if options.header else "the first row"
+                    return DataError(
+                        f"{show_path(path)}: row {number} (line {line}): has {len(found)}"
+                        f" cell{'s' * (len(found) != 1)}, {others} has {cells}; every row must"
+                        f" have as many as {others}"
+                    )
+    except UnicodeError:
+        return wrong_encoding(path, options)
+    except (*UNPACKING_ERRORS, OSError, csv.Error) as other:
+        return unreadable(path, other)
+    return unreadable(path, error)
+
+
+def wrong_encoding(path: Path, options: CsvOptions) -> DataError:
+    """The fault of bytes that are no text in the encoding that was said."""
+    named = "UTF-8" if options.codec == "utf-8-sig" else options.encoding
+    cure = "save the file as UTF-8, or name its encoding, as in `encoding: cp1252`"
+    with contextlib.suppress(*UNPACKING_ERRORS, UnicodeError), _open_bytes(path) as file:
+        for line, content in enumerate(file, start=1):
+            if line == 1 and content[:2] in (b"\xff\xfe", b"\xfe\xff"):
+                return DataError(f"{show_path(path)}: is UTF-16 text; `encoding: utf-16` is right")
+            try:
+                content.decode(options.codec)
+            except UnicodeDecodeError as error:
+                before = content[: error.start].decode(options.codec)
+                cell = before.count(options.delimiter(path)) + 1
+                return DataError(
+                    f"{show_path(path)}: line {line}, cell {cell}: byte"
+                    f" 0x{content[error.start]:02x} is not {named} text; {cure}"
+                )
+    return DataError(f"{show_path(path)}: is not {named} text; {cure}")
+
+
+def unreadable(path: Path, error: Exception) -> DataError:
+    """The fault of a file that is no text at all."""
+    kind = "gzip-compressed " if compression(path) else ""
+    return DataError(
+        f"{show_path(path)}: is damaged or no {kind}text ({error_text(error)});"
+        " write the file again"
+    )
+
+
+def _open_bytes(path: Path) -> Any:
+    return gzip.open(path) if compression(path) else path.open("rb")
+
+
+def _records(
+    text: IO[str], path: Path, options: CsvOptions
+) -> Iterator[tuple[int, int, list[str]]]:
+    """(row, line, cells) of each record that is not blank; the header is row −1."""
+    reader = rows(text, path, options)
+    number = -1 if options.header else 0
+    for cells in reader:
+        if cells:
+            yield number, reader.line_num, cells
+            number += 1
+
+
+def _check_quotes(path: Path, options: CsvOptions) -> None:
+    """An odd number of quotes is fine within cells (5"), not where one opens and never closes."""
+    start, mark = 1, options.quote
+    try:
+        with open_text(path, options) as text:
+            reader = rows(text, path, options, strict=True)
+            for _ in reader:
+                start = reader.line_num + 1
+    except csv.Error as error:
+        if "unexpected end of data" in str(error):
+            raise DataError(
+                f"{show_path(path)}: line {start}: a quote ({mark}) is opened and never closed;"
+                f" close it, or write {mark}{mark} for a quote within quotes"
+            ) from None
+    except UnicodeError:
+        raise wrong_encoding(path, options) from None

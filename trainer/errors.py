@@ -34,6 +34,10 @@ class DataError(UserError):
     """A data file, its columns, its values or its labels are wrong; the message names the file."""
 
 
+class ColumnError(DataError):
+    """Columns that cannot be features as they are; a line each, and one that says the cure."""
+
+
 class DeviceError(UserError):
     """A GPU was asked for and cannot be used, or is full; the message says why."""
 

@@ -15,7 +15,7 @@ from data_helpers import from_arrays, prepared, write
 
 from trainer.data.sources.registry import read_for_predict
 from trainer.errors import DataError
-from trainer.text.names import nfc
+from trainer.text.labels import nfc
 
 N = 6
 
@@ -140,11 +140,12 @@ def test_predictions_find_the_index_where_it_was_asked_for(tmp_path: Path) -> No
 
 def test_the_data_line_says_so(tmp_path: Path) -> None:
     from trainer.config.schema.spec import Spec
-    from trainer.wording.opening import data_line
+    from trainer.wording.opening import data_text
+    from trainer.workflow.facts import data_facts
 
     p = prepared("linear", parquet(table("id"), tmp_path))
     spec = Spec.model_validate({"model": "linear", "data": {"train": "diamonds"}})
-    assert "; row index id is no feature" in data_line(p.summary, spec)
+    assert "; row index id is no feature" in data_text(data_facts(p.summary, spec))
 
 
 def test_frames_of_pandas_and_their_files_give_one_model(tmp_path: Path) -> None:

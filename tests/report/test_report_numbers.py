@@ -15,7 +15,8 @@ from trainer.report.charts import curves
 from trainer.report.charts.chart import y_scale
 from trainer.report.charts.downsample import downsample, noisy, smooth, spans_decades
 from trainer.report.charts.training import columns
-from trainer.text.numbers import number, percent, short, text
+from trainer.text.names import short
+from trainer.text.numbers import number, percent, text
 
 
 def labels_and_scores(seed, n=400, ties=False):

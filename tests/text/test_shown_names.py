@@ -5,7 +5,8 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trainer.text.names import cut_apart, nfc
+from trainer.text.labels import nfc
+from trainer.text.names import cut_apart
 
 words = st.text("ab_", min_size=1, max_size=30)
 

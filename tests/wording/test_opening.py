@@ -27,6 +27,7 @@ DATA = {
     "dropped": {},
     "imputed": {},
     "unseen": {},
+    "index": (),
 }
 OBJECTIVE = {
     "model": "softmax",
@@ -63,7 +64,7 @@ SENTENCES = [
         "data",
         DATA | {"class_counts": {"train": {"no": 1200, "y" * 50: 238}}},
         "rows.csv: 1,797 rows x 3 columns; 1,438 train, 359 val; training classes no: 1,200,"
-        f" {'y' * 39}…: 238 (positive)",
+        f" {'y' * 20}…{'y' * 19}: 238 (positive)",
     ),
     (
         "data",
@@ -83,6 +84,12 @@ SENTENCES = [
         "rows.csv: 1,797 rows x 3 columns (5 features; one-hot: cut → 3); 1,438 train, 359 val;"
         " 3 outputs; 2 rows of rows.csv dropped for missing values; 4 missing values of val filled"
         " in; 5 rows of val have a cut that training does not: all zeros",
+    ),
+    (
+        "data",
+        DATA | {"index": ("Unnamed: 0",)},
+        "rows.csv: 1,797 rows x 3 columns; 1,438 train, 359 val; row index Unnamed: 0 is no"
+        " feature",
     ),
     ("device", {"kind": "cpu", "name": "NumPy", "reason": "asked for"}, "cpu: NumPy (asked for)"),
     ("objective", OBJECTIVE, "J = mean cross-entropy   (no penalty)"),
@@ -132,7 +139,7 @@ def test_each_part_has_its_sentence(part, facts, sentence):
 
 
 def test_the_table_of_sentences_is_whole():
-    assert len(SENTENCES) == 18
+    assert len(SENTENCES) == 19
     assert {part for part, _, _ in SENTENCES} == {
         "config",
         "data",

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 import numpy as np
 
 from trainer.data.class_weights import row_weights
-from trainer.data.column_faults import ColumnError
 from trainer.data.encode.encoder import Encoded, Encoder
 from trainer.data.encode.fit_encoder import fit_encoder
 from trainer.data.encode.targets import Target, fit_target, scaled_target
@@ -24,7 +23,7 @@ from trainer.data.sources.source import EncodedKey, Source
 from trainer.data.splits.holdout import hold_out, plain_split, usable
 from trainer.data.splits.row_split import RowSplit
 from trainer.data.summary import EncodedSplit, summarize
-from trainer.errors import DataError
+from trainer.errors import ColumnError, DataError
 from trainer.text.labels import label_text
 from trainer.text.printable import quote
 

@@ -1,19 +1,23 @@
-"""Labels and categories in one form, however a file, a frame, an array or YAML spells them."""
+"""Names, labels and categories in one form, however a file, a frame or YAML spells them."""
 
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 
-from trainer.text.names import nfc
-
 _TRUTH = {"True": "true", "TRUE": "true", "False": "false", "FALSE": "false"}
 _WHOLE = re.compile(r"\+?(-?(?:0|[1-9][0-9]{0,17}))(?:\.0*)?")
 _AS_NUMBER = {"false": "0", "true": "1"}
 _AS_TRUTH = {"0": "false", "1": "true"}
+
+
+def nfc(name: str) -> str:
+    """A name in Unicode's composed form: é as one letter and as two are one name."""
+    return name if name.isascii() else unicodedata.normalize("NFC", name)
 
 
 def label_text(label: Any) -> str:

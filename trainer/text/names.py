@@ -1,16 +1,16 @@
-"""Names: in one form of Unicode, and cut to a length such that those that differ still do."""
+"""Names cut to a length such that those that differ still do."""
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Iterable, Sequence
 
-from trainer.text.numbers import short
 
-
-def nfc(name: str) -> str:
-    """A name in Unicode's composed form: é as one letter and as two are one name."""
-    return name if name.isascii() else unicodedata.normalize("NFC", name)
+def short(value: str, most: int) -> str:
+    """A name of at most `most` letters, its middle left out: names differ in their ends."""
+    if len(value) <= most:
+        return value
+    head = (most - 1 + 1) // 2
+    return f"{value[:head]}…{value[len(value) - (most - 1 - head) :]}"
 
 
 def cut_apart(names: Sequence[str], most: int) -> list[str]:

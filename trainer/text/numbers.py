@@ -73,14 +73,6 @@ def text(value: Any) -> str:
     return printable(str(value)).replace("\n", "\\n")
 
 
-def short(value: str, most: int) -> str:
-    """A name of at most `most` letters, its middle left out: names differ in their ends."""
-    if len(value) <= most:
-        return value
-    head = (most - 1 + 1) // 2
-    return f"{value[:head]}…{value[len(value) - (most - 1 - head) :]}"
-
-
 def split_name(split: str) -> str:
     """How a split is called in a sentence."""
     return {"train": "training", "val": "validation"}.get(split, text(split))

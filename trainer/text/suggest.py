@@ -5,7 +5,8 @@ from __future__ import annotations
 import difflib
 from collections.abc import Sequence
 
-from trainer.text.names import cut_apart, nfc
+from trainer.text.labels import nfc
+from trainer.text.names import cut_apart
 from trainer.text.printable import SHOWN, quote
 
 LISTED = 6

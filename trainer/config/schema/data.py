@@ -25,13 +25,14 @@ from trainer.config.schema.fields import (
     tag,
     word_or_list,
 )
-from trainer.text.encodings import is_encoding
 
 
 def _known_encoding(name: str) -> str:
     """Refuse what Python has no text encoding of that name for."""
-    if not is_encoding(name):
-        raise ValueError
+    try:
+        "".encode(name)
+    except LookupError:
+        raise ValueError from None
     return name
 
 

@@ -36,6 +36,11 @@ def flow(value: Any) -> str:
     return _text(value) if isinstance(value, str) else str(value)
 
 
+def flow_keys(keys: Mapping[str, Any]) -> str:
+    """Return keys on one line as they can be pasted into a block."""
+    return ", ".join(f"{key}: {flow(value)}" for key, value in keys.items())
+
+
 def _text(text: str) -> str:
     if _PLAIN.fullmatch(text) and text.lower() not in _READ_BY_1_1:
         try:

@@ -22,8 +22,7 @@ from trainer.data.frame import Frame, Labels, Like
 from trainer.data.rows import Array, FloatArray, Label
 from trainer.data.sources.csv_options import CsvOptions
 from trainer.errors import DataError
-from trainer.text.labels import label_positions, label_text
-from trainer.text.names import nfc
+from trainer.text.labels import label_positions, label_text, nfc
 from trainer.text.printable import quote
 
 _INDEXED = re.compile(r"x[0-9]{1,18}")  # a column of LIBSVM text

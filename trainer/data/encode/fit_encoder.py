@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from trainer.data.column_faults import ColumnFault, column_error
+from trainer.data.column_faults import ColumnFault
 from trainer.data.encode.encoder import Encoder, take
 from trainer.data.encode.targets import Target, out_of_range
 from trainer.data.frame import Frame, Labels, Stacked, chunks
@@ -86,6 +86,8 @@ def _check_columns(frame: Frame, categories: Mapping[str, tuple[str, ...]], most
             faults[name] = ColumnFault(name, what, is_category=False, other="raise the limit")
     if faults:
         ordered = [faults[name] for name in frame.names if name in faults]
+        from trainer.data.encode.column_error import column_error
+
         raise column_error(frame.where, frame.place, frame.choice, ordered)
     for name, values in categories.items():
         if not values:

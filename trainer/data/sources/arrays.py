@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -22,6 +23,13 @@ _KINDS = {
     "c": "complex numbers",
 }
 """What a dtype's kind is called, where it is not numbers."""
+
+
+def is_table(value: Any) -> bool:
+    """Whether something passed in from Python is a table rather than an array."""
+    has_columns = hasattr(value, "columns") or hasattr(value, "schema")
+    has_values = hasattr(value, "to_numpy") or hasattr(value, "__arrow_c_stream__")
+    return isinstance(value, Mapping) or (has_columns and has_values)
 
 
 def array_frame(

@@ -7,6 +7,9 @@ from functools import cache
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.types as types
 from numpy.typing import NDArray
 
 from trainer.data.rows import Array
@@ -23,14 +26,10 @@ def numbers(column: Any, options: CsvOptions) -> Array | None:
         column: an Arrow column of strings, or of codes into a dictionary of strings.
         options: how numbers and missing values are written.
     """
-    import pyarrow.types as types
-
     if types.is_dictionary(column.type):
         coded = encoded(column)
         found = numbers(coded.dictionary, options)
         return None if found is None else np.append(found, np.nan)[codes(coded)]  # −1: missing
-    import pyarrow.compute as pc
-
     words, _, _ = _arrow(options.missing)
     for trim in (False, True):
         cells = pc.utf8_trim_whitespace(column) if trim else column
@@ -43,9 +42,6 @@ def numbers(column: Any, options: CsvOptions) -> Array | None:
 
 def encoded(column: Any) -> Any:
     """An Arrow column as one array of codes into a dictionary of its distinct values."""
-    import pyarrow as pa
-    import pyarrow.types as types
-
     if not types.is_dictionary(column.type):
         return column.combine_chunks().dictionary_encode()
     if isinstance(column, pa.ChunkedArray):
@@ -55,8 +51,6 @@ def encoded(column: Any) -> Any:
 
 def codes(column: Any) -> NDArray[np.int32]:
     """(N,) places in the dictionary of an encoded column, −1 where it is null."""
-    import pyarrow as pa
-
     places = column.indices.cast(pa.int32()).fill_null(-1)
     found: NDArray[np.int32] = places.to_numpy(zero_copy_only=False)
     return found
@@ -64,9 +58,6 @@ def codes(column: Any) -> NDArray[np.int32]:
 
 def _cast(cells: Any, missing: Any, options: CsvOptions) -> Array | None:
     """Numbers of cells that all are, exact to the last bit, in the way they are written."""
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
     if not options.plain_numbers:
         written = pc.match_substring_regex(cells, pattern=_written(options))
         if not pc.all(pc.or_(missing, written)).as_py():
@@ -94,9 +85,6 @@ def _written(options: CsvOptions) -> str:
 
 def _truth(cells: Any, missing: Any, options: CsvOptions) -> Array | None:
     """Booleans as 1 and 0, also where some of them are written so."""
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
     _, true, false = _arrow(options.missing)
     lower = pc.utf8_lower(cells)
     is_true = pc.is_in(lower, value_set=true)
@@ -109,6 +97,4 @@ def _truth(cells: Any, missing: Any, options: CsvOptions) -> Array | None:
 @cache
 def _arrow(missing: tuple[str, ...]) -> tuple[Any, Any, Any]:
     """The words as Arrow's, made once: each asks whether pandas is installed, 0.1 ms a column."""
-    import pyarrow as pa
-
     return pa.array(missing), pa.array(["true", "1", "1.0"]), pa.array(["false", "0", "0.0"])

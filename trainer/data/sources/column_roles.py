@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from trainer.data.frame import Like
 from trainer.errors import DataError
-from trainer.text.names import nfc
+from trainer.text.labels import nfc
 from trainer.text.printable import quote
 from trainer.text.suggest import nearest_name
 

@@ -8,9 +8,11 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.types as types
 from numpy.typing import NDArray
 
-from trainer.data.column_faults import ColumnFault, FeatureChoice, pasted
+from trainer.data.column_faults import ColumnFault
 from trainer.data.frame import (
     ColumnData,
     Labels,
@@ -23,7 +25,6 @@ from trainer.data.frame import (
 from trainer.data.rows import Array
 from trainer.data.sources import cells
 from trainer.data.sources.cells import NUMBER
-from trainer.data.sources.column_roles import Roles
 from trainer.data.sources.csv_options import MISSING, CsvOptions
 from trainer.data.sources.number_spellings import doubt, spelled_otherwise
 from trainer.errors import DataError
@@ -51,8 +52,6 @@ class ColumnReader:
 
     def either(self, column: Any, name: str) -> ColumnData:
         """Numbers where the column is, else text; what speaks against that is kept in `faults`."""
-        import pyarrow.types as types
-
         of_codes = types.is_dictionary(column.type)
         if name in self.categories or (of_codes and self.options is None):
             return self.text(column, name)
@@ -81,16 +80,12 @@ class ColumnReader:
             what = f"{quote(values[code])} {found.what}"
             self.faults.append(ColumnFault(name, what, row, found.keys, other=found.other))
 
-    def choice(self, roles: Roles, features: Sequence[ColumnData]) -> FeatureChoice:
-        """What the spec says of the features, and the faults of those that were read."""
-        faults = tuple(fault_with_cure(fault, self.options, features) for fault in self.faults)
-        return FeatureChoice(faults, roles.columns, roles.drop, roles.categorical, self.has_keys)
+    def told(self, features: Sequence[ColumnData]) -> tuple[ColumnFault, ...]:
+        """The faults of the features that were read, each with keys that read all columns."""
+        return tuple(_with_cure(fault, self.options, features) for fault in self.faults)
 
     def numbers(self, column: Any, name: str, hint: str) -> Array:
         """(N,) numbers, NaN where missing."""
-        import pyarrow as pa
-        import pyarrow.types as types
-
         kind = column.type
         if types.is_dictionary(kind) and not _is_text(kind):
             column, kind = column.cast(kind.value_type), kind.value_type
@@ -122,9 +117,6 @@ class ColumnReader:
 
     def groups(self, column: Any, name: str) -> NDArray[np.int32]:
         """(N,) codes of the rows' groups, −1 where missing."""
-        import pyarrow as pa
-        import pyarrow.types as types
-
         if types.is_floating(column.type) or types.is_decimal(column.type):
             values = column.cast(pa.float64()).to_numpy()
             return group_codes(values, f"{self.where}: column {quote(name)}", self.place)
@@ -132,9 +124,6 @@ class ColumnReader:
 
     def labels(self, column: Any, name: str) -> Labels:
         """Labels of a target: whole numbers where all are, else text or booleans."""
-        import pyarrow as pa
-        import pyarrow.types as types
-
         where = f"{self.where}: column {quote(name)}"
         if types.is_floating(column.type) or types.is_decimal(column.type):
             return self._whole(column.cast(pa.float64()).to_numpy(), name, where)
@@ -167,9 +156,6 @@ class ColumnReader:
 
     def _values(self, column: Any, name: str) -> tuple[list[Any], NDArray[np.int32]]:
         """Distinct values, None where missing, in the order of their rows; and a code a row."""
-        import pyarrow as pa
-        import pyarrow.types as types
-
         kind = column.type
         if types.is_dictionary(kind):
             kind = kind.value_type
@@ -208,14 +194,16 @@ class ColumnReader:
         value = str(text.values[text.codes[row]])
         what = "is text where a number should be"
         if (spelled := spelled_otherwise(value, self.options)) is not None:
+            from trainer.config.yaml.write import flow_keys
+
             what, keys = spelled
-            hint = f"`{pasted(keys)}` reads it" if keys else "write a plain number"
+            hint = f"`{flow_keys(keys)}` reads it" if keys else "write a plain number"
         return DataError(
             f"{self.where}: {self.place(row)}, column {quote(name)}: {quote(value)} {what}; {hint}"
         )
 
 
-def fault_with_cure(
+def _with_cure(
     fault: ColumnFault, options: CsvOptions | None, features: Sequence[ColumnData]
 ) -> ColumnFault:
     """The fault with keys that read all columns: they say anew what was said or is the default."""
@@ -241,8 +229,6 @@ def _has_missing(column: ColumnData) -> bool:
 
 
 def _no_feature(kind: Any, name: str) -> ColumnFault:
-    import pyarrow.types as types
-
     what = f"holds {kind}, where numbers or text are right"
     if types.is_temporal(kind):
         what = f"holds dates or times ({kind}), where a number is needed (a year, days since a day)"
@@ -261,15 +247,11 @@ def _texts(values: Sequence[Any], codes: NDArray[np.int32]) -> Labels:
 
 def is_number(kind: Any) -> bool:
     """Whether an Arrow type is numbers, or may be read as such."""
-    import pyarrow.types as types
-
     tests = (types.is_integer, types.is_floating, types.is_boolean, types.is_decimal, types.is_null)
     return any(test(kind) for test in tests)
 
 
 def _is_text(kind: Any) -> bool:
-    import pyarrow.types as types
-
     if types.is_dictionary(kind):
         kind = kind.value_type
     return bool(types.is_string(kind) or types.is_large_string(kind) or types.is_string_view(kind))

@@ -7,14 +7,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
-
-from trainer.text.encodings import is_encoding
-from trainer.text.labels import label_text
-
-if TYPE_CHECKING:
-    from trainer.config.schema.data import TableSource
-
 
 MISSING = ("", "NA", "N/A", "n/a", "NaN", "nan", "null", "NULL")
 """Cells of a text file that are missing values, quoted or not, unless `na_values` says others."""
@@ -82,22 +74,6 @@ class CsvOptions:
         return keys
 
     @classmethod
-    def of(cls, source: TableSource) -> CsvOptions:
-        """What a source of the spec says."""
-        words = source.na_values
-        return cls(
-            source.separator,
-            source.decimal,
-            source.thousands,
-            source.header == "first",
-            None
-            if words is None
-            else tuple(w if isinstance(w, str) else label_text(w) for w in words),
-            source.encoding,
-            None if source.quote == "none" else source.quote,
-        )
-
-    @classmethod
     def from_keys(cls, keys: Mapping[str, str]) -> CsvOptions:
         """The options that `to_keys` wrote; other keys are passed over.
 
@@ -118,7 +94,11 @@ class CsvOptions:
             width=int(keys["width"]) if "width" in keys else None,
         )
         letters = (read.separator, read.decimal, read.quote)
-        if not is_encoding(read.encoding) or any(
+        try:
+            "".encode(read.encoding)
+        except LookupError:
+            raise ValueError("its keys do not fit") from None
+        if any(
             letter is not None and not (len(letter) == 1 and letter.isascii()) for letter in letters
         ):
             raise ValueError("its keys do not fit")

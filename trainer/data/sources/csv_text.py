@@ -16,12 +16,14 @@ from itertools import islice, zip_longest
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+
 from trainer.data.sources import csv_faults
 from trainer.data.sources.cells import NUMBER
 from trainer.data.sources.csv_faults import compression, open_text, rows
 from trainer.data.sources.csv_options import CsvOptions
 from trainer.errors import DataError
-from trainer.text.names import nfc
+from trainer.text.labels import nfc
 from trainer.text.printable import show_path
 
 _BLOCK = 1 << 20  # bytes: a core's cache holds one
@@ -116,8 +118,6 @@ def read_columns(
         DataError: a row with more or fewer cells than the header, another encoding, a quote that
             is never closed, damaged gzip.
     """
-    import pyarrow as pa
-
     several_lines = csv_faults.count_quotes(path, options) > head.quotes
     hoped = _begin_with_numbers(head, options).difference(texts)
     coded = pa.dictionary(pa.int32(), pa.string())
@@ -152,7 +152,6 @@ def _read(
     path: Path, options: CsvOptions, head: Head, types: dict[str, Any], several_lines: bool
 ) -> Any:
     """Read columns of these types, by Arrow; a row longer than a block takes a larger one."""
-    import pyarrow as pa
     from pyarrow import csv as arrow_csv
 
     position = {name: i for i, name in enumerate(head.names)}

@@ -17,7 +17,7 @@ import numpy as np
 
 from trainer.data.column_faults import ColumnFault
 from trainer.data.frame import ColumnData, Labels
-from trainer.text.names import nfc
+from trainer.text.labels import nfc
 
 _INDEX_LEVEL = re.compile(r"__index_level_\d+__")
 _UNNAMED = re.compile(r"Unnamed: \d+(_level_\d+)?(\.\d+)*")

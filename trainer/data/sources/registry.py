@@ -9,19 +9,19 @@ from typing import Any
 
 import numpy as np
 
-from trainer.catalog import BUNDLED, MODELS
+from trainer.catalog import BUNDLED, MODELS, SOURCES
 from trainer.data.encode.encoder import Encoder
 from trainer.data.encode.targets import missing_targets
 from trainer.data.frame import Frame, Like, read_weight
 from trainer.data.rows import Array, IntArray
-from trainer.data.sources import libsvm, npy, tables
-from trainer.data.sources.arrays import array_frame, check_width, host_array, with_group
+from trainer.data.sources import libsvm, npy
+from trainer.data.sources.arrays import array_frame, check_width, host_array, is_table, with_group
 from trainer.data.sources.column_roles import Roles
 from trainer.data.sources.csv_options import CsvOptions
 from trainer.data.sources.digest import Digest
 from trainer.data.sources.synthetic import synthetic_frame
 from trainer.errors import DataError
-from trainer.text.names import nfc
+from trainer.text.labels import label_text, nfc
 from trainer.text.printable import show_path
 
 _FOLDER = Path(__file__).parents[1] / "bundled"
@@ -52,12 +52,28 @@ Reader = Callable[[Any, str | None, str, Like | None, Digest], Frame]
 def _of_table(
     source: Any, group: str | None, model: str, like: Like | None, digest: Digest
 ) -> Frame:
-    target, options = source.target_names, CsvOptions.of(source)
+    from trainer.data.sources import tables
+
+    target, options = source.target_names, _csv_options(source)
     roles = Roles(target, source.columns, source.drop, source.categorical, source.weight, group)
     with digest.reading(source.table):
         return tables.read_table(
             source.table, roles, labels=has_labels(model), like=like, options=options
         )
+
+
+def _csv_options(source: Any) -> CsvOptions:
+    """What a table source of the spec says of how its text is written."""
+    words = source.na_values
+    return CsvOptions(
+        source.separator,
+        source.decimal,
+        source.thousands,
+        source.header == "first",
+        None if words is None else tuple(w if isinstance(w, str) else label_text(w) for w in words),
+        source.encoding,
+        None if source.quote == "none" else source.quote,
+    )
 
 
 def _of_npy(source: Any, group: str | None, model: str, like: Like | None, digest: Digest) -> Frame:
@@ -124,7 +140,9 @@ def features_frame(X: Any, like: Like | None, where: str) -> Frame:
     Raises:
         DataError: columns that do not match `like`, and as the readers.
     """
-    if tables.is_table(X):
+    if is_table(X):
+        from trainer.data.sources import tables  # with Arrow, which arrays do without
+
         return tables.table_frame(X, Roles(), labels=False, like=like, where=where)
     frame = array_frame(host_array(X, where), None, None, where=where)
     if like is not None:
@@ -163,9 +181,11 @@ def _predict_frame(path: str, encoder: Encoder, *, labels: bool) -> Frame:
         return features_frame(npy.read_npy(path), encoder.like, show_path(path))
     if name.endswith(".npz"):
         return _predict_npz(path, encoder, labels=labels)
-    of_indices = encoder.like.indexed and not name.endswith(tables.SUFFIXES)
+    of_indices = encoder.like.indexed and not name.endswith(SOURCES["table"].suffixes)
     if of_indices or name.removesuffix(".gz").removesuffix(".bz2").endswith(libsvm.SUFFIXES):
         return libsvm.read_libsvm(path, labels=labels, like=encoder.like)
+    from trainer.data.sources import tables
+
     target = tuple(map(nfc, encoder.target.columns))
     weight = nfc(encoder.keys.get("weight", "")) or None
     options = replace(
@@ -192,6 +212,8 @@ def _predict_npz(path: str, encoder: Encoder, *, labels: bool) -> Frame:
 
 
 def _read_bundled(name: str, model: str, like: Like | None, digest: Digest) -> Frame:
+    from trainer.data.sources import tables
+
     if name not in BUNDLED:
         raise DataError(
             f"data.train: {name!r} has no rows of its own; pass data={{'train': (X, y)}} to"

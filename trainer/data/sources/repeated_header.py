@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+import pyarrow.types as types
 from numpy.typing import NDArray
 
 from trainer.data.sources import cells
@@ -17,8 +18,6 @@ def repeated_header(columns: Mapping[str, Any]) -> int | None:
     Args:
         columns: {name: Arrow column as it was read}, of which some must be text to tell.
     """
-    import pyarrow.types as types
-
     texts = [name for name, column in columns.items() if not types.is_floating(column.type)]
     if not texts or len(columns) < 2:
         return None

@@ -6,15 +6,16 @@ itself. Missing: an empty cell, NA, N/A, NaN or null in text files; null or NaN 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 
 from trainer.catalog import SOURCES
-from trainer.data.column_faults import ColumnFault
+from trainer.data.column_faults import ColumnFault, FeatureChoice
 from trainer.data.frame import ColumnData, Frame, Labels, Like, check_names
 from trainer.data.rows import Array
 from trainer.data.sources import csv_faults, csv_text
@@ -34,7 +35,7 @@ from trainer.data.sources.pandas_index import (
 )
 from trainer.data.sources.repeated_header import repeated_header
 from trainer.errors import DataError
-from trainer.text.names import nfc
+from trainer.text.labels import nfc
 from trainer.text.paths import readable_file
 from trainer.text.printable import error_text, show_path
 
@@ -115,7 +116,6 @@ def column_names(path: str, options: CsvOptions = DEFAULT) -> list[str]:
         raise _unknown(show_path(file_path))
     if not name.endswith(".parquet"):
         return csv_text.read_head(file_path, options).names
-    import pyarrow as pa
     from pyarrow import parquet
 
     try:
@@ -133,8 +133,6 @@ def table_frame(
     Raises:
         DataError: as `read_table`.
     """
-    import pyarrow as pa
-
     try:
         if isinstance(table, pa.RecordBatch):
             table = pa.Table.from_batches([table])
@@ -150,15 +148,7 @@ def table_frame(
     return _typed(table.schema, table.select, roles.composed(), labels, like, where, has_keys=False)
 
 
-def is_table(value: Any) -> bool:
-    """Whether something passed in from Python is a table rather than an array."""
-    has_columns = hasattr(value, "columns") or hasattr(value, "schema")
-    has_values = hasattr(value, "to_numpy") or hasattr(value, "__arrow_c_stream__")
-    return isinstance(value, Mapping) or (has_columns and has_values)
-
-
 def _read_parquet(path: Path, roles: Roles, labels: bool, like: Like | None, where: str) -> Frame:
-    import pyarrow as pa
     from pyarrow import parquet
 
     try:
@@ -213,8 +203,6 @@ def _nameless(
 
 def _of_pandas(frame: Any) -> Any:
     """A pyarrow.Table of a pandas frame, as to_parquet would write it: with its index."""
-    import pyarrow as pa
-
     try:
         return pa.Table.from_pandas(frame)
     except (pa.ArrowException, TypeError, ValueError):  # an index of mixed objects, perhaps
@@ -294,5 +282,7 @@ def _frame(
         group_where=reader.where,
         group_name=roles.group or "",
         place=reader.place,
-        choice=reader.choice(roles, converted),
+        choice=FeatureChoice(
+            reader.told(converted), roles.columns, roles.drop, roles.categorical, reader.has_keys
+        ),
     )

@@ -280,7 +280,7 @@ ARRAYS: list[tuple[str, Any, Any, tuple[str, ...]]] = [
     ("negative shape", npy_bytes(X4).replace(b"(4, 3)", b"(-4,3)"), Y4, ("X.npy", "header")),
     ("shape of booleans", npy_bytes(X4).replace(b"(4, 3)", b"(True,"), Y4, ("X.npy", "header")),
     ("no dtype", npy_bytes(X4).replace(b"<f8", b"<q9"), Y4, ("X.npy", "header")),
-    ("no .npy", b"PK\3\4 nothing of the kind", Y4, ("X.npy", "no .npy file")),
+    ("no .npy", b"nothing of the kind", Y4, ("X.npy", "no .npy file")),
     ("objects", np.array([[1, "a"]] * 4, dtype=object), Y4, ("X.npy", "objects")),
     ("object target", X4, np.array(["a", None] * 2, dtype=object), ("y.npy", "objects")),
     ("text", np.array([["a"]] * 4), Y4, ("X.npy", "numbers")),

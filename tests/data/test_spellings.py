@@ -161,12 +161,31 @@ def test_train_and_val_in_two_spellings_are_refitted_as_one(tmp_path: Path) -> N
         assert both.encoder.classes == plain.encoder.classes
 
 
+def test_spaces_around_a_label_or_a_category_are_no_part_of_it(tmp_path: Path) -> None:
+    table = {
+        "c": ["u", " u", "v ", "v"],
+        "x": [1.0, 2.0, 3.0, 4.0],
+        "y": ["no", "no ", " yes", "yes"],
+    }
+    rows = "".join(f"{c},{x},{y}\n" for c, x, y in zip(*table.values(), strict=True))
+    text, typed = write(tmp_path, "a.csv", "c,x,y\n" + rows), tmp_path / "a.parquet"
+    pq.write_table(pa.table(table), typed)
+    for path in (text, str(typed)):
+        p = prepared("softmax", {"table": path, "target": "y"}, class_weight={"yes ": 2})
+        assert p.encoder.classes == ["no", "yes"]
+        assert p.encoder.categories == {"c": ("u", "v")}
+        assert p.train.y.reshape(-1).tolist() == [0, 0, 1, 1]
+    p = from_arrays("logistic", np.ones((4, 1)), np.array(table["y"]))
+    assert p.encoder.classes == ["no", "yes"]
+
+
 @pytest.mark.parametrize(
     ("label", "text"),
     [
         ("True", "true"), ("TRUE", "true"), ("False", "false"), ("tRUE", "tRUE"), ("1.0", "1"),
         ("+1", "1"), ("-0", "0"), ("-3.00", "-3"), ("01", "01"), ("1.50", "1.50"), ("1e3", "1e3"),
-        ("12345678901234567890", "12345678901234567890"), ("", ""), (" 1", " 1"),
+        ("12345678901234567890", "12345678901234567890"), ("", ""), (" 1", "1"), ("yes ", "yes"),
+        ("\u00a0a b\t", "a b"),
     ],
 )  # fmt: skip
 def test_label_text(label: str, text: str) -> None:

@@ -198,6 +198,7 @@ def coded(values: Sequence[Label | None], codes: NDArray[np.int32]) -> Labels:
         values: all of one type.
         codes: (N,) position in `values`; −1 where the value is missing.
     """
+    values = [value.strip() if isinstance(value, str) else value for value in values]
     known = sorted(value for value in values if value is not None)
     texts = column_texts(known)
     first: dict[str, Label] = {}

@@ -144,7 +144,7 @@ def _prepared(source: Source, spec: Spec, target: Target, splits: Sequence[_Spli
         tests=tuple(by_name.values()),
         encoder=encoder,
         digest=source.digest,
-        summary=summarize(frame, encoder, held, _dropped(source, spec, splits)),
+        summary=summarize(source, encoder, held, _dropped(source, spec, splits)),
     )
 
 

@@ -34,6 +34,8 @@ class Summary:
     """{split: {text column: rows whose category no training row has}}; they encode as zeros."""
     index: tuple[str, ...] = ()
     """Columns of the training source that are its row index, and so no features."""
+    copies: tuple[str, ...] = ()
+    """Splits that read the rows of the training source over again."""
     constant: tuple[str, ...] = ()
     """Features with one value in all training rows."""
 

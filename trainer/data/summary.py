@@ -9,9 +9,9 @@ import numpy as np
 
 from trainer.data.encode.encoder import Encoded, Encoder
 from trainer.data.encode.fit_encoder import constant_features
-from trainer.data.frame import Frame
 from trainer.data.prepared import Summary
 from trainer.data.rows import Rows
+from trainer.data.sources.source import Source
 from trainer.text.labels import label_text
 
 
@@ -23,28 +23,29 @@ class EncodedSplit(NamedTuple):
 
 
 def summarize(
-    frame: Frame, encoder: Encoder, splits: Sequence[EncodedSplit], dropped: Mapping[str, int]
+    source: Source, encoder: Encoder, splits: Sequence[EncodedSplit], dropped: Mapping[str, int]
 ) -> Summary:
     """Count; the training rows come first.
 
     Args:
-        frame: the training source.
+        source: what was read.
         encoder: fitted to the training rows.
         splits: what was encoded.
         dropped: {source: rows that `missing: drop` took}, also where it took none.
     """
     return Summary(
-        source=frame.where,
+        source=source.frame.where,
         rows={part.rows.name: len(part.rows) for part in splits},
         columns=len(encoder.columns),
         features=len(encoder.features),
         outputs=len(encoder.target_mean),
         class_counts=_class_counts(encoder, [part.rows for part in splits]),
         expansions={name: len(values) for name, values in encoder.categories.items()},
-        dropped={source: rows for source, rows in dropped.items() if rows},
+        dropped={where: rows for where, rows in dropped.items() if rows},
         imputed={p.rows.name: p.encoded.imputed for p in splits if p.encoded.imputed},
         unseen={p.rows.name: p.encoded.unseen for p in splits if p.encoded.unseen},
-        index=frame.index,
+        index=source.frame.index,
+        copies=tuple(p.rows.name for p in splits if p.rows.name in source.copies),
         constant=constant_features(encoder, splits[0].rows.X),
     )
 

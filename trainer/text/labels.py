@@ -24,9 +24,11 @@ def label_text(label: Any) -> str:
     """How a label is written in YAML and in column names: true, 3 (also for 3.0), cat.
 
     Text is taken for what it spells: `True` and `TRUE` are true, `1.0` and `+1` are 1; `01` and
-    `1.50` are names and stay.
+    `1.50` are names and stay. Spaces around it are no part of it: files with `, ` between cells
+    have them before each.
     """
     if isinstance(label, str):
+        label = label.strip()
         if label in _TRUTH:
             return _TRUTH[label]
         whole = _WHOLE.fullmatch(label)

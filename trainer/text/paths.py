@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 from trainer.errors import DataError, UserError
+from trainer.text.file_kinds import LENGTH, other_kind
 from trainer.text.printable import error_text, quote, show_path
 from trainer.text.suggest import LISTED, closest
 
@@ -19,7 +20,7 @@ def readable_file(path: str | os.PathLike[str], wanted: str) -> Path:
 
     Raises:
         DataError: missing (with the full path tried and the spelling that would work), a folder,
-            empty, or not readable.
+            empty, not readable, or of another kind than its name says.
     """
     full = Path(os.path.abspath(path))
     shown = show_path(full)
@@ -29,8 +30,11 @@ def readable_file(path: str | os.PathLike[str], wanted: str) -> Path:
         if full.exists() and not full.is_file():
             raise DataError(f"{shown}: is no regular file; give {wanted}")
         with full.open("rb") as file:
-            if not file.read(1):
-                raise DataError(f"{shown}: is empty; give {wanted} with at least one row")
+            start = file.read(LENGTH)
+        if not start:
+            raise DataError(f"{shown}: is empty; give {wanted} with at least one row")
+        if (clause := other_kind(start, full.name)) is not None:
+            raise DataError(f"{shown}: {clause}")
     except (FileNotFoundError, NotADirectoryError):
         raise DataError(f"{shown}: no such file; {_meant(full)}") from None
     except (OSError, ValueError) as error:

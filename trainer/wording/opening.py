@@ -55,6 +55,7 @@ class DataFacts(TypedDict):
         expansions: {text column: its categories}.
         class_counts: {split: {class: rows}}; empty for numbers.
         index: columns that are a row index and no features.
+        copies: splits that are the rows of the training source over again.
         dropped: {source: rows with missing values}.
         imputed: {split: values filled in}.
         unseen: {split: {column: rows with a category that training does not have}}.
@@ -69,6 +70,7 @@ class DataFacts(TypedDict):
     expansions: Mapping[str, int]
     class_counts: Mapping[str, Mapping[str, int]]
     index: Sequence[str]
+    copies: Sequence[str]
     dropped: Mapping[str, int]
     imputed: Mapping[str, int]
     unseen: Mapping[str, Mapping[str, int]]
@@ -184,6 +186,8 @@ def data_text(facts: DataFacts) -> str:
         text += f"; {facts['outputs']:,} outputs"
     if facts["index"]:
         text += f"; row index {', '.join(cut_apart(facts['index'], _MOST))} is no feature"
+    for name in facts["copies"]:
+        text += f"; {name} reads the training source again, so it measures rows that were learnt"
     for name, n in facts["dropped"].items():
         text += f"; {n:,} rows of {name} dropped for missing values"
     for name, n in facts["imputed"].items():

@@ -61,6 +61,7 @@ def data_facts(summary: Summary, spec: Spec) -> DataFacts:
         "imputed": summary.imputed,
         "unseen": summary.unseen,
         "index": summary.index,
+        "copies": summary.copies,
     }
 
 

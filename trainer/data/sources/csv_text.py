@@ -24,7 +24,7 @@ from trainer.data.sources.csv_faults import compression, open_text, rows
 from trainer.data.sources.csv_options import CsvOptions
 from trainer.errors import DataError
 from trainer.text.labels import nfc
-from trainer.text.printable import show_path
+from trainer.text.printable import quote, show_path
 
 _BLOCK = 1 << 20  # bytes: a core's cache holds one
 _LARGEST_BLOCK = 1 << 30
@@ -67,6 +67,11 @@ def read_head(path: Path, options: CsvOptions) -> Head:
             f"{show_path(path)}: is empty; a header line and at least one row are needed"
         )
     if options.header:
+        if len(mark := first[0].strip()) <= 5 and mark.lower().startswith("sep="):
+            raise DataError(
+                f"{show_path(path)}: line {before}: {quote(mark)} is there for Excel; take the"
+                " line out, and write what it says as `separator`"
+            )
         return Head(list(map(nfc, first)), before, held, sample)
     return Head(_numbered(path, options, len(first)), 0, 0, [first, *sample])
 

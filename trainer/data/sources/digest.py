@@ -23,10 +23,15 @@ class Digest:
     def __init__(self) -> None:
         self._total = hashlib.sha256()
         self._files: dict[str, bytes] = {}
+        self._rows: list[bytes] = []
 
     @contextlib.contextmanager
-    def reading(self, *paths: str | Path | None) -> Iterator[None]:
+    def reading(self, *paths: str | Path | None, part: str = "") -> Iterator[None]:
         """Take the bytes of the files that are read in this block; None stands for no file.
+
+        Args:
+            paths: of one source, that of the features first.
+            part: what of the first file the features are.
 
         Raises:
             DataError: one is not what it was when the block began: whoever reads it again would
@@ -48,10 +53,12 @@ class Digest:
                     f"{show_path(path)}: changed while it was read; run again once it is written"
                 )
             self._total.update(self._files[key])
+        self._rows.append(self._files[str(given[0])] + part.encode())
 
     def text(self, text: str) -> None:
         """Take a description that determines the rows."""
-        self._total.update(hashlib.sha256(text.encode()).digest())
+        self._rows.append(hashlib.sha256(text.encode()).digest())
+        self._total.update(self._rows[-1])
 
     def frame(self, frame: Frame) -> None:
         """Take the values of a frame in memory."""
@@ -63,7 +70,13 @@ class Digest:
                 _update(part, column.codes)
             elif column is not None:
                 _update(part, column)
-        self._total.update(part.digest())
+        self._rows.append(part.digest())
+        self._total.update(self._rows[-1])
+
+    def repeats_first(self) -> list[bool]:
+        """Whether each source after the first has the very features of the first."""
+        first, *others = self._rows
+        return [rows == first for rows in others]
 
     def hexdigest(self) -> str:
         """64 hexadecimal digits."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from trainer.catalog import MODELS, SOURCES
 from trainer.data.encode.encoder import is_indexed
 from trainer.data.frame import Frame, Like
+from trainer.data.sources.alignment import check_alignment
 from trainer.data.sources.arrays import host_array, with_group, with_target
 from trainer.data.sources.digest import Digest
 from trainer.data.sources.registry import features_frame, read_source
@@ -45,7 +46,7 @@ def _read_files(spec: Spec) -> Source:
     keys = {**_keys(data.train), **train.keys}
     like = Like(train.names, train.text, is_indexed(keys))
     held = {name: read_source(source, model, like, digest) for name, source in wanted.items()}
-    return Source(train, held, keys, digest.hexdigest(), passed=False)
+    return Source(train, held, keys, digest.hexdigest(), _copies(held, digest), passed=False)
 
 
 def _read_passed(arrays: Mapping[str, Any], model: str) -> Source:
@@ -65,13 +66,20 @@ def _read_passed(arrays: Mapping[str, Any], model: str) -> Source:
     held = {name: _read_pair(pair, None, key, model, like) for name, (key, pair) in pairs.items()}
     for frame in held.values():
         digest.frame(frame)
-    return Source(train, held, {}, digest.hexdigest(), passed=True)
+    return Source(train, held, {}, digest.hexdigest(), _copies(held, digest), passed=True)
+
+
+def _copies(held: Mapping[str, Frame], digest: Digest) -> frozenset[str]:
+    """The splits whose source, read in this order after the training source, is that again."""
+    pairs = zip(held, digest.repeats_first(), strict=True)
+    return frozenset(name for name, is_copy in pairs if is_copy)
 
 
 def _read_train(arrays: Mapping[str, Any], model: str, digest: Digest) -> Frame:
     frame = _read_pair(arrays["train"], arrays.get("weight"), "'train'", model, None)
     if arrays.get("group") is not None:
         where = "data['group']"
+        check_alignment(arrays["train"][0], arrays["group"], where, "data['train'] X")
         frame = with_group(frame, host_array(arrays["group"], where), where)
     digest.frame(frame)
     return frame
@@ -82,6 +90,8 @@ def _read_pair(pair: Any, weight: Any, key: str, model: str, like: Like | None) 
         raise DataError(f"data[{key}]: is a {type(pair).__name__}; a pair (X, y) is right")
     X, y = pair
     x_where, y_where = f"data[{key}] X", f"data[{key}] y"
+    check_alignment(X, y, y_where, x_where)
+    check_alignment(X, weight, "data['weight']", x_where)
     y = host_array(y, y_where)
     frame = features_frame(X, like, x_where)
     s = None if weight is None else host_array(weight, "data['weight']")

@@ -87,7 +87,7 @@ def _of_npy(source: Any, group: str | None, model: str, like: Like | None, diges
 
 def _of_npz(source: Any, group: str | None, model: str, like: Like | None, digest: Digest) -> Frame:
     names = (source.features, source.target, source.weight)
-    with digest.reading(source.npz):
+    with digest.reading(source.npz, part=source.features):
         frame = _read_npz(source.npz, *names, labels=has_labels(model))
         if group is not None:
             where = f"{show_path(source.npz)}: {group}"

@@ -61,6 +61,8 @@ class Source:
     """Names to read another file by, see `Encoder.keys`."""
     digest: str
     """sha256 (hex) over the bytes of all."""
+    copies: frozenset[str]
+    """The splits of `held` that are the training source over again."""
     passed: bool
     """Whether Python passed arrays: then no fraction of train is val or test."""
     holdouts: dict[HoldoutKey, Holdout] = field(default_factory=dict, repr=False)

@@ -18,6 +18,11 @@ from trainer.errors import DataError
 
 # (cells, words of the fault, keys that read them)
 SPELLED: list[tuple[list[str], str, dict[str, Any]]] = [
+    (['="0012"', '="7.5"'], "spreadsheet", {}),
+    (["'12.5", "'7"], "spreadsheet", {}),
+    (["1.257D+01", "-.5d0", "2.D-3"], "Fortran", {}),
+    (["١٢٫٥", "٧"], "other digits", {}),
+    (["１２", "-７"], "other digits", {}),
     (["0,00", "0,30", "-0,27"], "decimal comma", {"decimal": ","}),
     (["3,14", "5", "2,5e3"], "decimal comma", {"decimal": ","}),
     (["86,686", "37,599"], "',' between thousands", {"thousands": ","}),
@@ -84,7 +89,7 @@ def test_spellings(cells: list[str], says: str, keys: dict[str, Any]) -> None:
 
 
 def test_every_spelling_is_tried() -> None:
-    assert len(SPELLED) == 36
+    assert len(SPELLED) == 41
 
 
 @pytest.mark.parametrize("cells", CATEGORIES, ids=[row[0] for row in CATEGORIES])

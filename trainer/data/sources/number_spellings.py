@@ -107,7 +107,7 @@ def spelled_otherwise(
     return None
 
 
-_BEGINS = re.compile(r"[-+−–(\s$€£¥₹₽₩]*[.,]?\d")  # a quick look: most text does not
+_BEGINS = re.compile(r"[-+−–(\s$€£¥₹₽₩='\"]*[.,]?\d")  # a quick look: most text does not
 
 
 @cache
@@ -157,6 +157,7 @@ def _separators(options: CsvOptions | None) -> tuple[_Spelling, ...]:
 
 
 _NUMBER = rf"(?:{_pattern(',', '.').pattern}|{_pattern('.', ',').pattern})".replace(r"\s*[+-]?", "")
+_DIGITS = "[٠-٩۰-۹०-९০-৯０-９]+"  # Arabic, Persian, Devanagari, Bengali, full width
 _SIGNS = tuple(
     _Spelling(what, re.compile(rf"\s*(?:{pattern})\s*", re.A | re.I))
     for what, pattern in (
@@ -169,6 +170,9 @@ _SIGNS = tuple(
             "is a number with another sign",
             rf"[−–]\s*{_NUMBER}|{_NUMBER}\s*[-−]|\(\s*[$€£¥]?{_NUMBER}\)",
         ),
+        ("is a number that a spreadsheet keeps as text", rf"=\"[+-]?{_NUMBER}\"|'[+-]?{_NUMBER}"),
+        ("is a number with Fortran's exponent", r"[+-]?\d*\.\d*d[+-]?\d+"),
+        ("is a number in other digits than 0 to 9", rf"[+-]?{_DIGITS}([.,٫]{_DIGITS})?"),
     )
 )
 _BOUND = _Spelling(

@@ -6,7 +6,6 @@ The files of configs/ are held to what the README says of them.
 import html
 import importlib
 import importlib.util
-import json
 import re
 import shlex
 from pathlib import Path
@@ -371,7 +370,6 @@ def test_a_config_opens_with_its_schema_and_its_command(name):
 def test_a_config_reaches_what_it_should(name, metric, least, seed, tmp_path):
     run = trainer.run(config(name, f"data.seed={seed}"), out=tmp_path / "run")
     assert run.status == "finished"
-    assert json.loads((run.folder / "manifest.json").read_text())["seconds"] < 10
     value = run.best["metrics"][metric]
     assert value >= least
     if seed == 0:  # what the README's table says was measured

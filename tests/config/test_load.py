@@ -2,7 +2,6 @@
 
 import os
 import re
-import time
 from pathlib import Path
 
 import numpy as np
@@ -278,14 +277,6 @@ def test_a_file_that_may_not_be_read(tmp_path):
 def test_a_device_without_an_end_is_not_read_to_its_end():
     with pytest.raises(SpecError, match=r"^/dev/zero:1:1: \(file\): over 1,048,576 bytes"):
         load_spec("/dev/zero")
-
-
-def test_loading_takes_milliseconds(tmp_path):
-    text = SMALLEST + "optimizer: {name: adam, schedule: {name: cosine}}\nearly_stopping: {}\n"
-    load(tmp_path, text)
-    began = time.perf_counter()
-    load(tmp_path, text, "optimizer.lr=0.5")
-    assert time.perf_counter() - began < 0.15
 
 
 # ---------------------------------------------------------------- paths, keys taken from train

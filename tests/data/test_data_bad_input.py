@@ -46,6 +46,7 @@ TABLES = [
     Case("open quote", ("line 3", "quote"), csv='x,y\n1,2\n3,"4\n5,6\n'),
     Case("duplicate names", ("columns 1 and 3", "'x'"), csv="x,y,x\n1,2,3\n"),
     Case("nameless column", ("column 1", "no name", "drop"), csv=",x,y\n0,1,2\n1,3,4\n"),
+    Case("spaces", ("spaces between", '`separator: " "` is right'), csv="x y\n1 2\n"),
     Case("semicolons", ("semicolons between", '`separator: ";"` is right'), csv="x;y\n1;2\n"),
     Case(
         "target missing",
@@ -234,7 +235,7 @@ TABLES = [
     Case("gzip in name only", ("a.csv.gz", "damaged"), csv=GOOD, file="a.csv.gz"),
     Case("no Parquet", ("a.parquet", "Parquet"), csv=GOOD, file="a.parquet"),
     Case("unknown kind", ("a.xlsx", ".csv"), csv=GOOD, file="a.xlsx"),
-    Case("digits of another script", ("row 0", "'x'", "not a number"), csv="x,y\n１,2\n3,4\n5,6\n"),
+    Case("digits of another script", ("row 0", "'x'", "other digits"), csv="x,y\n１,2\n3,4\n5,6\n"),
     Case(
         "probabilities off by a little",
         ("row 1", "sum to 0.999;"),
@@ -257,7 +258,7 @@ def test_table(case: Case, tmp_path: Path) -> None:
 
 
 def test_every_table_case_is_run() -> None:
-    assert len(TABLES) == 66
+    assert len(TABLES) == 67
     assert len({case.name for case in TABLES}) == len(TABLES)
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import bz2
 import gzip
 import os
-import time
 from pathlib import Path
 
 import numpy as np
@@ -85,19 +84,13 @@ def test_random_matrices_are_read_as_scikit_learn_reads_them(tmp_path_factory, X
     np.testing.assert_array_equal(read.target[:, 0], y)
 
 
-def test_a_file_of_the_size_of_a9a_is_read_at_once(tmp_path):
+def test_a_file_of_the_size_of_a9a_is_read_as_scikit_learn_does(tmp_path):
     rng = np.random.default_rng(0)
     lines = []
     for indices in np.argsort(rng.random((32_561, 123)), axis=1)[:, :14] + 1:
         lines.append(f"{rng.choice((-1, 1)):+d} " + " ".join(f"{i}:1" for i in np.sort(indices)))
     path = write(tmp_path, "a9a.txt", "\n".join(lines))
-    read_libsvm(write(tmp_path, "warm.txt", GOOD), labels=True)
-    seconds = []
-    for _ in range(3):
-        start = time.perf_counter()
-        read = read_libsvm(path, labels=True)
-        seconds.append(time.perf_counter() - start)
-    assert min(seconds) < 1.0  # 0.07; a loaded machine is slower
+    read = read_libsvm(path, labels=True)
     right, y = load_svmlight_file(path)
     np.testing.assert_array_equal(read.features, right.toarray())
     assert isinstance(read.target, Labels)

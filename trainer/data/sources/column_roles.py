@@ -175,6 +175,7 @@ _SEPARATORS = (
     ("\t", "tabs", '"\\t"'),
     ("|", "bars", '"|"'),
     (",", "commas", '","'),
+    (" ", "spaces", '" "'),
 )
 _DECIMAL_COMMA = re.compile(r"\s*[+-]?\d*,\d+\s*")
 

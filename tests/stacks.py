@@ -33,6 +33,7 @@ class Member:
     training: Training
     trial: np.ndarray
     repeat: np.ndarray
+    undefined: frozenset = frozenset()
 
 
 def _device() -> Device:

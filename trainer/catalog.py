@@ -218,6 +218,7 @@ class MetricFacts:
         meaning: the rest of that sentence, of {rows}.
         meaning_of_labels: the same of {labels} labels a row.
         beside: (metric, sentence of its {value}) that is told with it.
+        needs: which rows it is defined on; empty for one that has a value on any.
     """
 
     label: str
@@ -231,7 +232,10 @@ class MetricFacts:
     meaning: str = ""
     meaning_of_labels: str = ""
     beside: tuple[str, str] | None = None
+    needs: str = ""
 
+
+_CLASSES, _VALUES = "rows of both classes", "more than one value of the target"
 
 METRICS: dict[str, MetricFacts] = {
     "accuracy": MetricFacts(
@@ -246,16 +250,19 @@ METRICS: dict[str, MetricFacts] = {
         "balanced accuracy", {"logistic": _ONE, "softmax": _ANY}, is_share=True, to_1=True
     ),
     "top5": MetricFacts("top-5 accuracy", {"softmax": _ABOVE_5}, is_share=True, to_1=True),
-    "auc": MetricFacts("ROC AUC", {"logistic": _ANY}, to_1=True),
-    "average_precision": MetricFacts("average precision", {"logistic": _ONE}, to_1=True),
-    "f1": MetricFacts("F1", {"logistic": _ONE}, to_1=True),
-    "map": MetricFacts("mean average precision", {"logistic": _SEVERAL}, to_1=True),
+    "auc": MetricFacts("ROC AUC", {"logistic": _ANY}, to_1=True, needs=_CLASSES),
+    "average_precision": MetricFacts(
+        "average precision", {"logistic": _ONE}, to_1=True, needs=_CLASSES
+    ),
+    "f1": MetricFacts("F1", {"logistic": _ONE}, to_1=True, needs="rows of the positive class"),
+    "map": MetricFacts("mean average precision", {"logistic": _SEVERAL}, to_1=True, needs=_CLASSES),
     "r2": MetricFacts(
         "R²",
         {"linear": _ANY},
         figure="R² {value}",
         meaning="on {rows}: the share of the target's variance that is explained.",
         beside=("rmse", "Typical miss (RMSE): {value}."),
+        needs=_VALUES,
     ),
     "rmse": MetricFacts("RMSE", {"linear": _ANY}, greater_is_better=False, decades=True),
     "d2": MetricFacts(
@@ -264,6 +271,7 @@ METRICS: dict[str, MetricFacts] = {
         figure="D² {value}",
         meaning="on {rows}: the share of the deviance that is explained.",
         beside=("deviance", "Mean deviance: {value}."),
+        needs=_VALUES,
     ),
     "deviance": MetricFacts("deviance", {"poisson": _ANY}, greater_is_better=False, decades=True),
     "loss": MetricFacts(
@@ -295,16 +303,20 @@ def metric_of(column: str) -> str | None:
     return max(found, key=len, default=None)
 
 
+def facts_of(column: str) -> MetricFacts:
+    """The facts of a column's metric; of one that has none, those of no metric."""
+    metric = metric_of(column)
+    return METRICS[metric] if metric is not None else MetricFacts("", {})
+
+
 def is_minimized(column: str) -> bool:
     """Whether less of a column's metric is better."""
-    metric = metric_of(column)
-    return metric is not None and not METRICS[metric].greater_is_better
+    return not facts_of(column).greater_is_better
 
 
 def is_share(column: str) -> bool:
     """Whether a column's metric is read in percent."""
-    metric = metric_of(column)
-    return metric is not None and METRICS[metric].is_share
+    return facts_of(column).is_share
 
 
 # --- optimizers -----------------------------------------------------------------------------------

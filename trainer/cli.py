@@ -1,8 +1,8 @@
 """The commands `run`, `predict`, `report` and `explain`: arguments in, an exit code out.
 
 Results go to standard output, all else to standard error. Exit codes: 0 done, 1 a fault of ours or
-of the disk, 2 the user's input is wrong, 3 every trial diverged, 130 and 143 interrupted. What a
-command needs is imported when it runs, so that `--help` is quick.
+of the disk, 2 the user's input is wrong, 3 every trial diverged or none has a rank, 130 and 143
+interrupted. What a command needs is imported when it runs, so that `--help` is quick.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from trainer.console.interrupt import Interrupt
 from trainer.console.terminal import Terminal
 from trainer.errors import DiskError, TrainerError, UserError
 
-_EXIT_CODES = {"finished": 0, "diverged": 3, "failed": 1}
+_EXIT_CODES = {"finished": 0, "diverged": 3, "unranked": 3, "failed": 1}
 
 _ABOUT = "Linear, logistic, softmax and Poisson regression, many models at once."
 _COMMANDS_HELP = """commands:

@@ -9,6 +9,8 @@ from sklearn import metrics as sk
 from stacks import DEVICE, Problem, make_stack, start
 
 from trainer.data.rows import Rows
+from trainer.model import MODELS
+from trainer.model.metrics import Targets
 from trainer.train import stack as stack_module
 from trainer.train.evaluate import Evaluator, HeldOut
 
@@ -70,15 +72,44 @@ def test_regression(outputs, weights, monkeypatch):
         assert found["rmse"][k] == pytest.approx(rmse, rel=1e-12)
 
 
-def test_r2_of_a_constant_target_is_scikit_learns(monkeypatch):
-    _, X, w = draw_rows(1, "rows")
+def test_r2_of_a_constant_target_is_undefined_and_left_out_of_a_mean(monkeypatch):
+    draw, X, w = draw_rows(1, "rows")
     y = np.full((N, 1), 2.0)
     W, b = np.zeros((D, 1, K)), np.full((1, K), 2.0)
     b[0, 1] = 3
-    found, z = evaluate("linear", X, y, w, 1, W, b, monkeypatch)
-    right = [sk.r2_score(y, z[:, :, k], sample_weight=w) for k in range(K)]
-    assert right == [1, 0, 1, 1]
-    np.testing.assert_array_equal(found["r2"], right)
+    found, _ = evaluate("linear", X, y, w, 1, W, b, monkeypatch)
+    assert np.isnan(found["r2"]).all()
+    assert found["rmse"] == pytest.approx([0, 1, 0, 0])
+    y = np.hstack([y, draw.standard_normal((N, 2)), y])
+    W, b = draw.standard_normal((D, 4, K)), np.zeros((4, K))
+    found, z = evaluate("linear", X, y, w, 4, W, b, monkeypatch)
+    for k in range(K):
+        right = sk.r2_score(y[:, 1:3], z[:, 1:3, k], sample_weight=w)
+        assert found["r2"][k] == pytest.approx(right, rel=1e-12)
+
+
+@pytest.mark.parametrize("weight", [1.0, 0.0])
+def test_what_rows_leave_undefined_is_known_from_the_targets_alone(weight):
+    """A class or a value that only a row without weight has is not there."""
+    w = np.array([1.0, 1.0, weight])
+    some = frozenset() if weight else None
+    table = [
+        ("linear", [[2], [2], [3]], {"r2"}),
+        ("poisson", [[2], [2], [3]], {"d2"}),
+        ("logistic", [[0], [0], [1]], {"auc", "average_precision", "f1"}),
+        ("logistic", [[1], [1], [0]], {"auc", "average_precision"}),
+        ("logistic", [[1, 0], [1, 0], [0, 0]], {"auc", "map"}),
+        ("linear", [[2, 2], [2, 2], [2, 3]], {"r2"}),
+    ]
+    for model, y, names in table:
+        y = np.array(y, float)
+        targets = Targets(y, w, np.ones(y.shape[1]), y.shape[1])
+        found = MODELS[model, "auto"].metrics.undefined(targets)
+        assert found == (names if some is None else some), (model, y)
+    codes = Targets(np.array([1, 1, 0]), w, np.ones(3), 3)
+    softmax = MODELS["softmax", "auto"].metrics
+    assert softmax.undefined(codes) == frozenset()
+    assert softmax.in_some(codes) == {"balanced_accuracy": (2 if weight else 1, 3)}
 
 
 @pytest.mark.parametrize("weights", ["none", "rows", "zeros"])
@@ -99,14 +130,14 @@ def test_counts(outputs, weights, monkeypatch):
         assert found["deviance"][k] == pytest.approx(np.mean(deviance), rel=1e-12)
 
 
-def test_d2_of_a_constant_count_is_as_r2_of_one(monkeypatch):
+def test_d2_of_a_constant_count_is_undefined(monkeypatch):
     _, X, w = draw_rows(8, "rows")
     for value in (0.0, 3.0):
         y, b = np.full((N, 1), value), np.full((1, K), np.log(3.0))
         b[0, 1] = 2
         found, _ = evaluate("poisson", X, y, w, 1, np.zeros((D, 1, K)), b, monkeypatch)
-        assert found["d2"][1] == 0
-        assert (found["d2"][0] == 1) == (found["deviance"][0] == 0)
+        assert np.isnan(found["d2"]).all()
+        assert np.isfinite(found["deviance"]).all()
 
 
 @pytest.mark.parametrize("weights", ["none", "rows", "zeros"])
@@ -131,10 +162,12 @@ def test_binary(labels, weights, monkeypatch):
         right = {
             "accuracy": sk.accuracy_score(true, chosen, sample_weight=w),
             "balanced_accuracy": quietly(sk.balanced_accuracy_score, true, chosen, sample_weight=w),
-            "f1": sk.f1_score(true, chosen, sample_weight=w, zero_division=0),
+            "f1": np.nan,  # scikit-learn puts 0 for it
             "auc": np.nan,
             "average_precision": np.nan,
         }
+        if labels != "only 0":
+            right["f1"] = sk.f1_score(true, chosen, sample_weight=w)
         if labels == "both":
             right["auc"] = sk.roc_auc_score(true, score, sample_weight=w)
             right["average_precision"] = sk.average_precision_score(true, score, sample_weight=w)

@@ -188,6 +188,70 @@ def test_a_diverged_repeat_makes_its_trial_the_last():
     assert [found[t, 0].status for t in range(3)] == ["halved", "finished", "halved"]
 
 
+def test_trials_without_a_number_leave_where_others_have_one():
+    values = np.ones((7, 1, 4))
+    values[[0, 2, 4, 5], :, 0] = np.nan
+    values[6] = np.inf  # the worst loss is a number
+    one = member(make_problem("linear"), list(range(7)), [0] * 7, values, steps=12)
+    rules = Rules("val_loss", 1.0, never_stopping(7), Halving(1, 2, np.zeros(7, int)))
+    scheduler, _ = run([one], rules)
+    found = [outcome.status for outcome in one.training.result.outcomes]
+    assert found == ["halved", "finished", "halved", "finished", "halved", "halved", "halved"]
+    assert [rung.kept for rung in scheduler.rungs] == [3, 2]
+    reasons = [outcome.reason for outcome in one.training.result.outcomes]
+    assert reasons[0] == "val_loss was no number after 1 evaluation"
+    assert reasons[6] == "3 of 3 by val_loss after 2 evaluations, of which the best 2 went on"
+
+
+def test_where_no_trial_has_a_number_nobody_is_halved():
+    values = np.full((4, 1, 6), np.nan)
+    values[:, :, 2:] = [[[4]], [[3]], [[2]], [[1]]]
+    one = member(make_problem("linear"), list(range(4)), [0] * 4, values, steps=18)
+    rules = Rules("val_loss", 1.0, never_stopping(4), Halving(2, 2, np.zeros(4, int)))
+    scheduler, _ = run([one], rules)
+    found = [outcome.status for outcome in one.training.result.outcomes]
+    assert found == ["halved", "halved", "finished", "finished"]
+    assert [(rung.evaluation, rung.kept) for rung in scheduler.rungs] == [(2, 4), (4, 2)]
+
+
+def without(problem, repeats, values, undefined, **settings):
+    """A stack for each repeat; the rows of `undefined` do not define the metric."""
+    trials = list(range(len(values)))
+    members = [member(problem, trials, [r] * len(trials), values, **settings) for r in repeats]
+    for one in members:
+        if int(one.repeat[0]) in undefined:
+            one.undefined = frozenset({"val_loss"})
+    return members
+
+
+def test_halving_is_by_the_repeats_whose_rows_define_the_metric():
+    draw = np.random.default_rng(1)
+    values = draw.uniform(1, 2, (9, 3, 12))
+    lacking = values.copy()
+    lacking[:, 1] = np.nan
+    members = without(make_problem("linear"), range(3), lacking, {1}, steps=36)
+    rules = Rules("val_loss", 1.0, never_stopping(9), Halving(2, 3, np.zeros(9, int)))
+    run(members, rules)
+    expected = slow_halving(values[:, [0, 2]], 2, 3, 12)
+    found = outcomes(members)
+    for t in range(9):
+        assert found[t, 1].status == ("halved" if t in expected else "finished")
+        assert found[t, 1].step == 3 * expected.get(t, 12)
+
+
+def test_early_stopping_is_by_the_repeats_whose_rows_define_the_metric():
+    values = np.full((2, 3, 12), np.nan)
+    values[0, :2] = [5, 4, 3, 4, 4, 4, 4, 4, 4, 4, 4, 4]
+    values[1, :2] = np.arange(12, 0, -1)
+    members = without(make_problem("linear"), range(3), values, {2}, steps=36, restore=True)
+    run(members, Rules("val_loss", 1.0, stopping(2, 2)))
+    for m in members:
+        result = m.training.result
+        assert [o.status for o in result.outcomes] == ["early_stopped", "finished"]
+        assert [o.step for o in result.outcomes] == [15, 36]
+        assert result.step.tolist() == [9, 36]
+
+
 SETTINGS = {"steps": [30, 30, 12, 30, 21, 30], "batch_size": 25, "momentum": 0.9, "l1": 0.01}
 
 

@@ -54,8 +54,92 @@ def test_better_means_come_first_halved_ones_later_diverged_ones_last():
     ]
     ranked = rank(trials, "val_loss")
     assert [t.number for t in ranked] == [0, 7, 2, 5, 4, 1, 6, 3]
-    assert ranks(ranked) == {0: 1, 7: 2, 2: 3, 5: 4, 4: 5, 1: 6, 6: 7}
+    assert ranks(ranked, "val_loss") == {0: 1, 7: 2, 2: 3, 5: 4, 4: 5, 1: 6}
     assert rank(trials, "val_accuracy")[0].number == 0
+
+
+def lacking(one, *repeats, name="val_loss"):
+    """The trial on rows that do not define a metric in these repeats."""
+    columns = [
+        replace(c, undefined={name}, metrics={**c.metrics, name: math.nan})
+        if c.repeat in repeats
+        else c
+        for c in one.columns
+    ]
+    return replace(one, columns=tuple(columns))
+
+
+def test_a_repeat_whose_rows_do_not_define_the_metric_is_left_out():
+    one = lacking(trial(0, [0.1, 0.2, 0.6]), 1)
+    assert one.metrics["val_loss"] == pytest.approx(0.35)
+    assert one.stds["val_loss"] == pytest.approx(np.std([0.1, 0.6], ddof=1))
+    assert one.metrics["val_accuracy"] == pytest.approx(0.7)
+    assert one.fewer == {"val_loss": 2}
+    alone = lacking(trial(0, [0.1, 0.2, 0.6]), 0, 1)
+    assert alone.metrics["val_loss"] == pytest.approx(0.6)
+    assert set(alone.stds) == {"val_accuracy"}
+    nowhere = lacking(trial(0, [0.1, 0.2, 0.6]), 0, 1, 2)
+    assert math.isnan(nowhere.metrics["val_loss"])
+    assert nowhere.fewer == {"val_loss": 0}
+
+
+def test_a_trial_whose_own_value_is_no_number_has_no_rank():
+    """Where its rows define the metric, leaving it out would be a reward."""
+    inf = math.inf
+    trials = [
+        trial(0, [math.nan, 0.1]),
+        trial(1, [0.5, 0.6]),
+        trial(2, [inf, 0.1]),  # of a loss infinite is the worst number
+        lacking(trial(3, [0.1, 0.2]), 0, 1),
+    ]
+    ranked = rank(trials, "val_loss")
+    assert [t.number for t in ranked] == [1, 2, 0, 3]
+    assert ranks(ranked, "val_loss") == {1: 1, 2: 2}
+    assert choose(trials, spec_of(), "val_loss").best.number == 1
+    assert choose([trials[0], trials[3]], spec_of(), "val_loss").best is None
+    worst = rank([trial(0, [inf]), trial(1, [0.5])], "val_accuracy")  # 1 − inf
+    assert ranks(worst, "val_accuracy") == {1: 1}
+
+
+def test_means_over_other_repeats_are_not_paired():
+    best, other = [0.1, 0.2, 0.3], [0.2, 0.4, 0.4]
+    same = [lacking(trial(0, best), 1), lacking(trial(1, other), 1)]
+    chosen = choose(same, spec_of(), "val_loss")
+    difference = np.array([0.1, 0.1 + 1e-17])
+    assert chosen.margin == pytest.approx(difference.mean())
+    assert chosen.paired
+    differ = [lacking(trial(0, best), 1), lacking(trial(1, other), 2)]
+    chosen = choose(differ, spec_of(), "val_loss")
+    assert (chosen.best.number, chosen.paired, chosen.standard_errors) == (0, False, None)
+    assert chosen.margin == pytest.approx(0.1)
+
+
+def test_one_standard_error_is_over_the_repeats_that_have_the_metric():
+    spec = spec_of(repeat={"folds": 3}, select={"rule": "one_std_err"})
+    best, near, far = [0.1, 9.0, 0.2], [0.14, 0.0, 0.25], [0.16, 0.0, 0.26]
+    trials = [
+        lacking(trial(i, values, l2=l2), 1)
+        for i, (values, l2) in enumerate([(best, 1e-3), (near, 1e-2), (far, 1e-1)])
+    ]  # mean 0.15 and error 0.05; 0.195 is near and 0.21 is not
+    chosen = choose(trials, spec, "val_loss")
+    assert (chosen.best.number, chosen.within) == (1, 2)
+    one = [lacking(trial(i, [0.1 + i, 0.1, 0.1], l2=i), 1, 2) for i in range(2)]
+    assert (choose(one, spec, "val_loss").best.number, choose(one, spec, "val_loss").within) == (
+        0,
+        None,
+    )
+
+
+def test_a_value_of_per_whose_trials_have_no_rank_has_no_winner():
+    keys = {"vars": {"layer": 0}, "notes": "${layer}", "select": {"per": ["vars.layer"]}}
+    spec = spec_of({"vars.layer": [0, 1]}, **keys)
+    trials = [
+        trial(0, [0.3], settings={"vars.layer": 0}),
+        lacking(trial(1, [0.1], settings={"vars.layer": 1}), 0),
+    ]
+    chosen = choose(trials, spec, "val_loss")
+    assert [dict(group.per) for group in chosen.groups] == [{"vars.layer": 0}]
+    assert list(chosen.without) == [{"vars.layer": 1}]
 
 
 def test_a_trial_is_as_its_worst_column():
@@ -187,6 +271,19 @@ def test_a_path_of_penalties_may_end_too_early_but_begins_where_all_weights_are_
     found = [[edge.side for edge in edges_of(spec, i, lambda_max=0.37)] for i in range(5)]
     assert found == [[], [], [], [], ["low"]]
     assert edges_of(spec, 4, lambda_max=0.37)[0].value == pytest.approx(0.37e-3)
+
+
+def test_an_end_of_the_grid_is_no_advice_where_the_axis_makes_no_difference():
+    spec = spec_of({"penalty.l2": [1e-3, 1e-2, 1e-1]})
+
+    def sides(losses):
+        trials = [trial(t.number, losses[t.number], settings=t.settings) for t in spec.trials]
+        return [edge.side for edge in choose(trials, spec, "val_loss").edges]
+
+    assert sides([[0.1, 0.2], [0.1, 0.3], [0.5, 0.5]]) == ["low"]
+    assert sides([[0.1, 0.2], [0.1, 0.2], [0.5, 0.5]]) == ["low"]
+    assert sides([[0.1, 0.2], [0.2, 0.1], [0.1, 0.2]]) == ["low"]  # as good on the whole alone
+    assert sides([[0.1, 0.2], [0.1, 0.2], [0.1, 0.2]]) == []
 
 
 def test_each_block_of_a_union_has_its_own_ends():

@@ -48,7 +48,10 @@ RULES = [
     ("small changes add up to one", [5, 4.95, 4.85, 4.8, 4.8], 2, 0.1, 1, 5, 3),
     ("maximised", [0.5, 0.6, 0.55, 0.6, 0.9], 2, 0, -1, 4, 2),
     ("maximised by min_delta", [0.5, 0.55, 0.59, 0.9], 2, 0.1, -1, 3, 1),
-    ("nan is never better", [3, np.nan, np.nan, 1], 2, 0, 1, 3, 1),
+    ("nan is not waited for", [3, np.nan, np.nan, np.nan, 4, np.nan, 5], 2, 0, 1, 7, 1),
+    ("nan starts no patience again", [3, 4, np.nan, 4, 1], 2, 0, 1, 4, 1),
+    ("nan first", [np.nan, np.nan, np.nan, 3, 4, 5], 2, 0, 1, 6, 4),
+    ("an infinite r2 is none", [0.5, -np.inf, -np.inf, 0.4, 0.3], 2, 0, -1, 5, 1),
 ]
 
 
@@ -69,7 +72,14 @@ def test_early_stopping(what, restore):
 
 
 def test_the_table_of_rules_is_whole():
-    assert len(RULES) == 9
+    assert len(RULES) == 12
+
+
+def test_an_infinite_loss_is_a_number_and_waited_for():
+    values = [[5], [np.inf], [np.inf], [1]]
+    done, heard, _ = scripted(values, stopping("val_loss", patience=[2]))
+    assert done.outcomes[0].status == "early_stopped"
+    assert (len(heard.evaluations), done.step.tolist()) == (3, [1])
 
 
 def test_a_column_that_reaches_its_budget_is_finished_even_as_it_stops():
@@ -219,12 +229,11 @@ def test_an_interruption_finishes_the_step_and_evaluates_what_is_kept(at):
 
 
 def test_a_metric_that_is_never_a_number_leaves_the_last_evaluation():
-    done, heard, script = scripted([[np.nan]] * 3, stopping(patience=[2]))
-    assert done.outcomes[0].status == "early_stopped"
-    assert done.outcomes[0].reason.endswith("was no number in 2 evaluations")
-    assert done.step.tolist() == [2]
+    done, heard, script = scripted([[np.nan]] * 12, stopping(patience=[2]))
+    assert done.outcomes[0] == Outcome("finished", "trained for its 12 steps", 12)
+    assert done.step.tolist() == [12]
     assert (done.weights == script.weights[-1]).all()
-    assert len(heard.evaluations) == 2
+    assert len(heard.evaluations) == 12
 
 
 # --- what is recorded -----------------------------------------------------------------------------

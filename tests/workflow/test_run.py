@@ -260,16 +260,17 @@ def test_one_batch_by_chance_is_no_warning(tmp_path):
         assert "warning" not in (done.folder / "run.log").read_text()
 
 
-def test_a_metric_that_is_no_number_leaves_the_last_evaluation(tmp_path):
+def test_early_stopping_by_a_metric_that_val_does_not_define_is_refused(tmp_path):
     X, z = make()
     y = (z[:, 0] > 0).astype(int)
     spec = {"model": "logistic", "early_stopping": {"metric": "val_auc", "patience": 3}}
     data = {"train": (X, y), "val": (X[y == 1], y[y == 1])}
-    done = run(spec, out=tmp_path / "r", data=data)
-    (trial,) = done.trials
-    assert trial["reason"] == "val_auc was no number in 3 evaluations"
-    assert trial["best_epoch"] == trial["epochs"] == 3
-    assert trial["val_loss"] == done.history()["val_loss"].to_pylist()[-1]
+    with pytest.raises(DataError, match=r"^early_stopping\.metric: val_auc is not defined on the"):
+        run(spec, out=tmp_path / "r", data=data)
+    done = run(spec | {"early_stopping": "none"}, out=tmp_path / "r", data=data)
+    assert done.status == "finished"
+    assert done.best["metrics"]["val_auc"] is None
+    assert done.best["defined"] == {"val_auc": 0, "val_average_precision": 0}
 
 
 def test_predict_scores_with_the_loss_of_the_run(tmp_path):

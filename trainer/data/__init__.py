@@ -1,13 +1,14 @@
 """Data preparation: sources are read, split, encoded and scaled.
 
 A plain run calls `prepare`. With repeats, `read` reads the sources once, `row_splits` gives the
-row numbers of each fold or draw, `prepare_split` encodes them, `prepare_refit` those of a refit.
+row numbers of each fold or draw, `prepare_split` encodes them, `prepare_refit` those of a refit;
+`held_targets` reads of the held-out rows the targets alone.
 `row_weights` gives their weights.
 """
 
 from trainer.data.class_weights import row_weights
 from trainer.data.encode.encoder import Encoder
-from trainer.data.prepare import prepare, prepare_refit, prepare_split
+from trainer.data.prepare import held_targets, prepare, prepare_refit, prepare_split
 from trainer.data.prepared import Prepared, Summary
 from trainer.data.rows import Rows
 from trainer.data.sources.read import read
@@ -22,6 +23,7 @@ __all__ = [
     "Rows",
     "Source",
     "Summary",
+    "held_targets",
     "prepare",
     "prepare_refit",
     "prepare_split",

@@ -16,7 +16,7 @@ from trainer.data.encode.fit_encoder import fit_encoder
 from trainer.data.encode.targets import Target, fit_target, scaled_target
 from trainer.data.frame import Frame, read_weight
 from trainer.data.prepared import Prepared
-from trainer.data.rows import IntArray, Rows
+from trainer.data.rows import Array, FloatArray, IntArray, Rows
 from trainer.data.sources.concat import concat
 from trainer.data.sources.read import read
 from trainer.data.sources.source import EncodedKey, Source
@@ -64,23 +64,43 @@ def prepare_split(source: Source, spec: Spec, part: RowSplit) -> Prepared:
     Raises:
         DataError: anything wrong with the data, in one line; it names the repeat.
     """
-    holdout, frame = hold_out(source, spec), source.frame
-    val: list[_Split] = []
-    if part.val is not None:
-        val = [_Split("val", frame, part.val)]
-    elif part.drawn is not None:
-        val = [_Split("val", source.held["val"], part.drawn)]
-    elif "val" in source.held:
-        val = [_whole("val", source, spec)]
-    elif len(holdout.val):
-        val = [_Split("val", frame, holdout.val)]
-    train = _Split("train", frame, part.train)
+    target, train = hold_out(source, spec).target, _Split("train", source.frame, part.train)
+    val = _held_out(source, spec, part)
+    splits = [train, *([val] if val else []), *_tests(source, spec)]
     try:
-        return _prepared(source, spec, holdout.target, [train, *val, *_tests(source, spec)])
+        return _prepared(source, spec, target, splits)
     except DataError as error:
         if not part.name or isinstance(error, ColumnError):  # columns are those of all parts
             raise
         raise DataError(f"{error} (in {part.name})") from None
+
+
+def held_targets(source: Source, spec: Spec, part: RowSplit) -> tuple[Array, FloatArray] | None:
+    """The targets (N, C) or codes (N,) of the validation rows of one repeat, and weights (N,).
+
+    Unscaled; None without validation.
+
+    Raises:
+        DataError: as `prepare_split`.
+    """
+    val = _held_out(source, spec, part)
+    if val is None:
+        return None
+    target = hold_out(source, spec).target
+    y = target.encode(val.frame, val.rows, np.dtype(np.float64))
+    return y, read_weight(val.frame, val.rows, val.name)
+
+
+def _held_out(source: Source, spec: Spec, part: RowSplit) -> _Split | None:
+    """The validation rows of one repeat."""
+    if part.val is not None:
+        return _Split("val", source.frame, part.val)
+    if part.drawn is not None:
+        return _Split("val", source.held["val"], part.drawn)
+    if "val" in source.held:
+        return _whole("val", source, spec)
+    rows = hold_out(source, spec).val
+    return _Split("val", source.frame, rows) if len(rows) else None
 
 
 def prepare_refit(source: Source, spec: Spec, rows: Literal["train", "train+val"]) -> Prepared:

@@ -2,7 +2,8 @@
 
 Every metric is a function of the predictions ŷ (B, C, K) or of the scores z, where only their order
 counts and ŷ would tie; of the targets y (B, C) and the row weights w (B,) of the `weight` column.
-They equal scikit-learn's of the same name with `sample_weight=w`.
+They equal scikit-learn's of the same name with `sample_weight=w`, but where the rows leave one
+undefined (a 0/0, for which scikit-learn puts 0, 1 or a warning): it is NaN in every column then.
 Areas under curves need all scores of a column at once: those are collected and sorted on the host.
 """
 
@@ -16,6 +17,7 @@ import numpy as np
 
 Array = Any
 Numbers = np.ndarray[Any, np.dtype[np.float64]]
+Flags = np.ndarray[Any, np.dtype[np.bool_]]
 Sums = Mapping[str, Numbers]
 
 
@@ -33,6 +35,10 @@ class Targets:
     outputs: int
 
 
+def _on_any_rows(targets: Targets) -> dict[str, Flags]:
+    return {}
+
+
 @dataclass(frozen=True)
 class Metrics:
     """How what a model says of rows becomes metrics.
@@ -43,12 +49,25 @@ class Metrics:
             many outputs; scores is (N, C, K) or None.
         of_predictions: whether `sums` reads ŷ; else z.
         needs_scores: whether `finish` wants all scores.
+        defined: which of the parts that a metric is the mean over have it, by the metrics that not
+            all rows define: outputs (C,), or classes for the mean of their recalls. Of a part
+            without it no number is made, and where no part has it the metric is undefined.
     """
 
     sums: Callable[[Any, Array, Array, Array], dict[str, Array]]
     finish: Callable[[Sums, Targets, Numbers | None], dict[str, Numbers]]
     of_predictions: bool = False
     needs_scores: bool = False
+    defined: Callable[[Targets], dict[str, Flags]] = _on_any_rows
+
+    def undefined(self, targets: Targets) -> frozenset[str]:
+        """The metrics that these rows leave undefined, whatever is predicted for them."""
+        return frozenset(name for name, of in self.defined(targets).items() if not of.any())
+
+    def in_some(self, targets: Targets) -> dict[str, tuple[int, int]]:
+        """{metric: (parts that it is the mean over, all of them)}, where those are some alone."""
+        found = {name: (int(of.sum()), len(of)) for name, of in self.defined(targets).items()}
+        return {name: (some, whole) for name, (some, whole) in found.items() if 0 < some < whole}
 
 
 # --- linear ---------------------------------------------------------------------------------------
@@ -61,14 +80,21 @@ def _regression_sums(xp: Any, predicted: Array, y: Array, w: Array) -> dict[str,
 
 def _regression_finish(sums: Sums, targets: Targets, scores: Numbers | None) -> dict[str, Numbers]:
     """r2 and rmse as means over the outputs, rmse in the user's units."""
-    total = targets.w.sum()
-    mean = targets.w @ targets.y / total  # (C,)
-    spread = (_varies(targets) * (targets.w @ (targets.y - mean) ** 2))[:, None]  # (C, 1)
-    squares = sums["squares"]
+    spread, squares = _spread(targets)[:, None], sums["squares"]  # (C, 1), (C, K)
     with np.errstate(divide="ignore", invalid="ignore"):
-        r2 = np.where(spread > 0, 1 - squares / spread, np.where(squares > 0, 0.0, 1.0))
-    rmse = np.sqrt(squares / total) * targets.scale[:, None]
-    return {"r2": r2.mean(axis=0), "rmse": rmse.mean(axis=0)}
+        r2 = 1 - squares / spread
+    rmse = np.sqrt(squares / targets.w.sum()) * targets.scale[:, None]
+    return {"r2": _mean_over(r2, spread[:, 0] > 0), "rmse": rmse.mean(axis=0)}
+
+
+def _regression_defined(targets: Targets) -> dict[str, Flags]:
+    return {"r2": _spread(targets) > 0}
+
+
+def _spread(targets: Targets) -> Numbers:
+    """Σ_rows w·(y − mean)² of each output (C,)."""
+    mean = targets.w @ targets.y / targets.w.sum()  # (C,)
+    return np.asarray(_varies(targets) * (targets.w @ (targets.y - mean) ** 2))
 
 
 def _varies(targets: Targets) -> Numbers:
@@ -92,14 +118,23 @@ def _count_sums(xp: Any, predicted: Array, y: Array, w: Array) -> dict[str, Arra
 
 def _count_finish(sums: Sums, targets: Targets, scores: Numbers | None) -> dict[str, Numbers]:
     """d2 and deviance as means over the outputs; d2 as r2, with deviances for squares."""
-    total, y = targets.w.sum(), targets.y
-    mean = targets.w @ y / total  # (C,)
+    spread, deviance = _count_spread(targets)[:, None], sums["deviance"]  # (C, 1), (C, K)
     with np.errstate(divide="ignore", invalid="ignore"):
-        each = np.where(y > 0, y * np.log(y / mean), 0.0)
-        spread = (_varies(targets) * (2 * targets.w @ each))[:, None]  # (C, 1), about the mean
-        deviance = sums["deviance"]
-        d2 = np.where(spread > 0, 1 - deviance / spread, np.where(deviance > 0, 0.0, 1.0))
-    return {"d2": d2.mean(axis=0), "deviance": (deviance / total).mean(axis=0)}
+        d2 = 1 - deviance / spread
+    mean = (deviance / targets.w.sum()).mean(axis=0)
+    return {"d2": _mean_over(d2, spread[:, 0] > 0), "deviance": mean}
+
+
+def _count_defined(targets: Targets) -> dict[str, Flags]:
+    return {"d2": _count_spread(targets) > 0}
+
+
+def _count_spread(targets: Targets) -> Numbers:
+    """The deviance of the mean of each output (C,)."""
+    y, w = targets.y, targets.w
+    with np.errstate(divide="ignore", invalid="ignore"):
+        each = np.where(y > 0, y * np.log(y / (w @ y / w.sum())), 0.0)
+    return np.asarray(_varies(targets) * (2 * w @ each))
 
 
 # --- logistic: one output is a binary label, several are independent labels -----------------------
@@ -122,13 +157,14 @@ def _binary_finish(sums: Sums, targets: Targets, scores: Numbers | None) -> dict
     found = {"accuracy": sums["row_right"] / total}
     area, precision = ranking(scores, targets.y, targets.w)  # (C, K) each
     if targets.outputs > 1:
-        return found | {"auc": _mean_known(area), "map": _mean_known(precision)}
+        both = _binary_defined(targets)["auc"]
+        return found | {"auc": _mean_over(area, both), "map": _mean_over(precision, both)}
     true, false = targets.w @ targets.y, targets.w @ (1 - targets.y)  # (1,); 0 to the bit or not
     hits, chosen = sums["chosen_true"], sums["chosen"]
     with np.errstate(divide="ignore", invalid="ignore"):
         recall = hits / true[:, None]
         specificity = 1 - (chosen - hits) / false[:, None]
-        f1 = np.nan_to_num(2 * hits / (chosen + true[:, None]))
+        f1 = np.where(true[:, None] > 0, 2 * hits / (chosen + true[:, None]), np.nan)
     balanced = _mean_known(np.concatenate([recall, specificity]))
     return found | {
         "balanced_accuracy": balanced,
@@ -136,6 +172,14 @@ def _binary_finish(sums: Sums, targets: Targets, scores: Numbers | None) -> dict
         "average_precision": precision[0],
         "f1": f1[0],
     }
+
+
+def _binary_defined(targets: Targets) -> dict[str, Flags]:
+    true, false = targets.w @ targets.y > 0, targets.w @ (1 - targets.y) > 0  # (C,)
+    if targets.outputs > 1:
+        return {"auc": true & false, "map": true & false}
+    both, classes = true & false, np.concatenate([false, true])
+    return {"auc": both, "average_precision": both, "f1": true, "balanced_accuracy": classes}
 
 
 _SORTED = 1 << 20  # scores
@@ -223,10 +267,18 @@ def _class_finish(sums: Sums, targets: Targets, scores: Numbers | None) -> dict[
     return found
 
 
-REGRESSION = Metrics(_regression_sums, _regression_finish, of_predictions=True)
-COUNTS = Metrics(_count_sums, _count_finish, of_predictions=True)
-BINARY = Metrics(_binary_sums, _binary_finish, needs_scores=True)
-CLASSES = Metrics(_class_sums, _class_finish)
+def _class_defined(targets: Targets) -> dict[str, Flags]:
+    codes = targets.y if targets.y.ndim == 1 else targets.y.argmax(axis=1)
+    rows = np.bincount(codes.astype(np.int64), targets.w, targets.outputs)
+    return {"balanced_accuracy": rows > 0}
+
+
+REGRESSION = Metrics(
+    _regression_sums, _regression_finish, of_predictions=True, defined=_regression_defined
+)
+COUNTS = Metrics(_count_sums, _count_finish, of_predictions=True, defined=_count_defined)
+BINARY = Metrics(_binary_sums, _binary_finish, needs_scores=True, defined=_binary_defined)
+CLASSES = Metrics(_class_sums, _class_finish, defined=_class_defined)
 
 
 def _weighted(xp: Any, values: Array, w: Array) -> Array:
@@ -240,3 +292,8 @@ def _mean_known(values: Numbers) -> Numbers:
     count = known.sum(axis=0)
     total = np.where(known, values, 0.0).sum(axis=0)
     return np.where(count > 0, total / np.maximum(count, 1), np.nan)
+
+
+def _mean_over(values: Numbers, outputs: Flags) -> Numbers:
+    """Mean (K,) of values (C, K) over these outputs (C,); NaN without any."""
+    return values[outputs].mean(axis=0) if outputs.any() else np.full(values.shape[1], np.nan)

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from trainer.catalog import MODELS
+from trainer.catalog import MODELS, facts_of
 from trainer.data.rows import Array, Rows
 from trainer.data.sources.registry import read_for_predict
 from trainer.errors import UserError
@@ -28,10 +28,11 @@ _CHUNK = 65_536  # rows
 
 def row_scores(model: FittedModel, rows: Rows) -> Numbers:
     """Scores (N, C) of encoded rows, in the target's units."""
-    parts = [
-        rows.X[i : i + _CHUNK] @ model.weights + model.bias for i in range(0, len(rows), _CHUNK)
-    ]
-    return _in_units(model, np.concatenate(parts).astype(np.float64))
+    with np.errstate(over="ignore", invalid="ignore"):  # rows far outside those of training
+        parts = [
+            rows.X[i : i + _CHUNK] @ model.weights + model.bias for i in range(0, len(rows), _CHUNK)
+        ]
+        return _in_units(model, np.concatenate(parts).astype(np.float64))
 
 
 def prediction_table(model: FittedModel, rows: Rows) -> pa.Table:
@@ -134,8 +135,24 @@ def score(model: FittedModel, z: Numbers, y: Array, w: Numbers) -> dict[str, flo
     return {name: float(value[0]) for name, value in values.items()}
 
 
+def parts_of_means(model: FittedModel, y: Array, w: Numbers) -> dict[str, tuple[int, int]]:
+    """{metric: (classes or outputs that it is the mean over, all)}, where rows lack some.
+
+    Args:
+        model: whose outputs they are.
+        y: targets as `score` takes them.
+        w: (N,) row weights.
+    """
+    metrics = models.MODELS[model.model, model.loss].metrics
+    outputs = len(model.encoder.outputs)
+    return metrics.in_some(Targets(y, w, model.encoder.target_scale, outputs))
+
+
 def _metrics_line(metrics: Mapping[str, float]) -> str:
-    return ", ".join(f"{name} {value:.6g}" for name, value in metrics.items())
+    return ", ".join(
+        f"{name} not defined" if np.isnan(value) and facts_of(name).needs else f"{name} {value:.6g}"
+        for name, value in metrics.items()
+    )
 
 
 def _in_units(model: FittedModel, z: Numbers) -> Numbers:

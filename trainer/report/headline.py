@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from trainer.catalog import LOSS, METRICS, MODELS, Apart, is_share
+from trainer.report.sweep.words import metric_words
 from trainer.text.numbers import counted, deviation, metric, split_name, text
 from trainer.wording.opening import device_text
+from trainer.wording.undefined import over_text, repeat_word, undefined_texts
 
 if TYPE_CHECKING:
     from trainer.report.run_data import RunData
@@ -33,6 +35,9 @@ def headline(run_data: RunData) -> Headline:
     """The result: on the test rows, else on the validation rows, else the training loss."""
     if run_data.status == "diverged":
         return Headline("Diverged", "The weights ran away: there is no model.", _end(run_data))
+    if run_data.status == "unranked":
+        reason = _sentence(text(run_data.manifest.get("reason") or "no trial has a rank"))
+        return Headline("No choice", reason, _end(run_data))
     split = next((s for s in _by_worth(run_data) if s in run_data.metrics), None)
     if split is None:
         return Headline("No result", "The folder has no metrics (yet).", _end(run_data))
@@ -41,7 +46,7 @@ def headline(run_data: RunData) -> Headline:
     name = next((n for n in (*first, LOSS) if n in values), None)
     if name is None:
         return Headline("No result", "The folder has no metrics (yet).", _end(run_data))
-    rows, facts, labels = _rows(run_data, split), METRICS[name], _labels_of_a_row(run_data)
+    rows, facts, labels = _rows(run_data, split, name), METRICS[name], _labels_of_a_row(run_data)
     shown = facts.figure.format(value=metric(values[name], facts.is_share))
     meaning = facts.meaning.format(rows=rows)
     if labels > 1 and facts.meaning_of_labels:
@@ -52,7 +57,7 @@ def headline(run_data: RunData) -> Headline:
     return Headline(shown, meaning, _end(run_data))
 
 
-def _rows(run_data: RunData, split: str) -> str:
+def _rows(run_data: RunData, split: str, name: str) -> str:
     """Which rows a metric is of."""
     if split not in ("train", "val", "test"):
         return f"{counted(run_data.splits[split], 'test row')} ({text(split)})"
@@ -62,7 +67,8 @@ def _rows(run_data: RunData, split: str) -> str:
         return rows
     if split == "val" and _folds(run_data):  # each repeat holds out others
         rows = "the held-out rows"
-    return f"{rows} (mean of {repeats} repeats)"
+    count = (run_data.best.get("defined") or {}).get(f"{split}_{name}", repeats)
+    return f"{rows} (mean of {over_text(count, repeats)})"
 
 
 def _folds(run_data: RunData) -> bool:
@@ -129,11 +135,18 @@ def notices(run_data: RunData) -> list[Notice]:
     if warning := text(run_data.manifest.get("warning") or ""):
         found.append(Notice("Warning", _sentence(warning), grave=True))
     found += [Notice("Not read", sentence, grave=True) for sentence in run_data.unread]
+    found += [Notice("Not defined everywhere", _sentence(each)) for each in _undefined(run_data)]
     if "val" not in run_data.splits and run_data.splits:
         found.append(Notice("No validation", _no_validation(run_data)))
     if (apart := run_data.apart) is not None:
         found.append(Notice(_sentence(apart.name).removesuffix("."), _other_loss(apart)))
     return found
+
+
+def _undefined(run_data: RunData) -> list[str]:
+    repeats = int(run_data.results.get("repeats") or 1)
+    word = repeat_word(run_data.config.get("repeat"))
+    return undefined_texts(run_data.best, repeats, word, metric_words)
 
 
 def _other_loss(apart: Apart) -> str:

@@ -45,7 +45,7 @@ def run_page(run_data: RunData) -> bytes:
 
 def _head(run_data: RunData, sweep: SweepView | None) -> str:
     found = headline.headline(run_data)
-    grave = " grave" if run_data.status in ("diverged", "failed") else ""
+    grave = " grave" if run_data.status in ("diverged", "unranked", "failed") else ""
     words = [run_data.kind, *headline.subtitle(run_data)]
     kicker = f'<li class="status {esc(run_data.status)}">{esc(run_data.status)}</li>'
     kicker += "".join(f"<li>{esc(word)}</li>" for word in words if word)

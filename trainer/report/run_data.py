@@ -80,7 +80,7 @@ class RunData:
 
     @property
     def status(self) -> str:
-        """running, finished, interrupted, failed or diverged."""
+        """running, finished, interrupted, failed, diverged or unranked."""
         return str(self.manifest.get("status", "unknown"))
 
     @property

@@ -10,12 +10,16 @@ from numpy.typing import NDArray
 
 
 def last_values(history: pa.Table, name: str) -> dict[int, float]:
-    """{trial: mean over its repeats of the last value that each has}; of finite values alone."""
+    """{trial: mean over its repeats of the last value that each has}; of finite values alone.
+
+    A repeat in which no trial has a number is one whose rows do not define the metric.
+    """
     if name not in history.column_names:
         return {}
     value = history[name].to_numpy(zero_copy_only=False).astype(np.float64)
     trial, repeat = (history[key].to_numpy().astype(np.int64) for key in ("trial", "repeat"))
     last = _last_of_each((trial << 32) | repeat)
+    last = last[np.isin(repeat[last], repeat[last][np.isfinite(value[last])])]
     trials, which = np.unique(trial[last], return_inverse=True)
     with np.errstate(invalid="ignore"):
         means = np.bincount(which, value[last]) / np.bincount(which)

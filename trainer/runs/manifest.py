@@ -14,7 +14,7 @@ from trainer.text.atomic import utf8, write_atomic
 from trainer.text.csv_json import json_text
 
 RUNNING = "running"
-OVER = ("finished", "diverged")  # of a run that nothing cut short
+OVER = ("finished", "diverged", "unranked")  # of a run that nothing cut short
 KILLED = "killed by a second signal before all was written"
 
 

@@ -13,7 +13,7 @@ from trainer.catalog import is_minimized
 from trainer.config.checks.rules import has_l1
 from trainer.config.schema.optimizer import FirstOrder
 from trainer.config.schema.spec import Spec, Trial
-from trainer.data import Prepared, Source, prepare_refit, prepare_split, read
+from trainer.data import Prepared, Source, held_targets, prepare_refit, prepare_split, read
 from trainer.data.splits.holdout import hold_out
 from trainer.data.splits.repeats import row_splits
 from trainer.device import Device
@@ -111,7 +111,11 @@ def _draw_seed(spec: Spec) -> int | None:
 def _rows_of(spec: Spec, sources: Sources) -> list[RowsOf]:
     source, block = sources.of(spec), block_key(spec)
     return [
-        RowsOf((block, part.key), partial(prepare_split, source, spec, part))
+        RowsOf(
+            (block, part.key),
+            partial(prepare_split, source, spec, part),
+            partial(held_targets, source, spec, part),
+        )
         for part in row_splits(source, spec)
     ]
 

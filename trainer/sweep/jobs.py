@@ -71,6 +71,8 @@ class Job:
         trial, repeat: (K,) which each column is.
         training: from its first step to its end.
         facts: of its columns, once they have been built; None before.
+        undefined: metrics that its validation rows leave undefined, once they have been built.
+        parts: {metric: (classes or outputs that it is the mean over, all)}, where these are fewer.
     """
 
     def __init__(
@@ -94,6 +96,8 @@ class Job:
         self.trial: Indices = np.array([column.trial for column in planned.columns])
         self.repeat: Indices = np.array([column.repeat for column in planned.columns])
         self.facts: StackFacts | None = None
+        self.undefined: frozenset[str] = frozenset()
+        self.parts: dict[str, tuple[int, int]] = {}
         self._cache, self._log_every, self._built = cache, log_every, built
         every = planned.spec.log.gradients
         self.training = Training(
@@ -132,6 +136,10 @@ class Job:
     def _evaluator(self, stack: AnyStack) -> Evaluate:
         held = self._cache.of(self.planned.rows, self.planned.spec).held
         evaluator = Evaluator(stack, held) if held else None
+        if evaluator and not self.training.begun:
+            metrics, targets = stack.model.metrics, evaluator.targets
+            self.undefined = frozenset(f"val_{name}" for name in metrics.undefined(targets))
+            self.parts = {f"val_{name}": n for name, n in metrics.in_some(targets).items()}
 
         def evaluate(state: AnyState) -> dict[str, Numbers]:
             read = evaluator.metrics(state) if evaluator else {}

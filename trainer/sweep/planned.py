@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 from trainer.config.schema.spec import Spec
 from trainer.data.prepared import Prepared
+from trainer.data.rows import Array, FloatArray
 
 
 @dataclass(frozen=True)
@@ -20,10 +21,14 @@ class Column:
 
 @dataclass(frozen=True, eq=False)
 class RowsOf:
-    """The rows of one repeat: a key that equal rows share, and what encodes and scales them."""
+    """The rows of one repeat: a key that equal rows share, and what encodes and scales them.
+
+    `held` reads the targets of its validation rows alone, and their weights.
+    """
 
     key: Hashable
     prepare: Callable[[], Prepared]
+    held: Callable[[], tuple[Array, FloatArray] | None] = lambda: None
 
 
 @dataclass(frozen=True)

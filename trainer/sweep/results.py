@@ -56,6 +56,8 @@ def _column(job: Job, k: int) -> ColumnResult:
         grad_norm=float(fit.grad_norm[k]),
         facts={n: float(v[k]) for n, v in fit.facts.items()},
         metrics={n: float(v[k]) for n, v in fit.metrics.items()} if read else {},
+        undefined=job.undefined,
+        parts=job.parts,
     )
 
 

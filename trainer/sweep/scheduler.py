@@ -6,15 +6,17 @@ a decision compares wait for each other at every evaluation; others go each its 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
+from trainer.sweep.defined import means
 from trainer.sweep.stopping import EarlyStopper, Halving, Rung
 from trainer.sweep.threads import Threads
+from trainer.text.numbers import counted
 
 if TYPE_CHECKING:
     from trainer.train.training import Evaluation, Stretch, Training
@@ -25,11 +27,18 @@ Flags = np.ndarray[Any, np.dtype[np.bool_]]
 
 
 class Member(Protocol):
-    """One stack of a sweep: its training, and which trial and repeat each column is, (K,) each."""
+    """One stack of a sweep: its training, and which trial and repeat each column is, (K,) each.
+
+    `undefined` names the metrics that its validation rows leave undefined, once they are there.
+    """
 
     training: Training
     trial: Indices
     repeat: Indices
+
+    @property
+    def undefined(self) -> Collection[str]:
+        """Metrics of its validation rows."""
 
 
 @dataclass
@@ -205,16 +214,21 @@ class Scheduler:
         return stop
 
     def _means(self, members: Sequence[int], name: str) -> Numbers:
-        """(T,) the mean over repeats of a metric's last readings."""
+        """(T,) the mean of a metric's last readings over the repeats whose rows define it."""
         table = np.full(self.scores.shape, np.nan)
         there = np.zeros(self.scores.shape, bool)
         for i in members:
             member = self.members[i]
             table[member.trial, member.repeat] = member.training.latest(name)
-            there[member.trial, member.repeat] = True
-        with np.errstate(invalid="ignore"):
-            mean: Numbers = np.where(there, table, 0).sum(axis=1) / there.sum(axis=1)
-        return mean
+            there[member.trial, member.repeat] = name not in member.undefined
+        return means(name, table, there)
+
+    def _ranked_by(self) -> Numbers:
+        """(T,) what trials are halved by, smaller is better; NaN where it is no number."""
+        defined = np.zeros(self.scores.shape, bool)
+        for member in self.members:
+            defined[member.trial, member.repeat] = self.rules.metric not in member.undefined
+        return self.rules.sign * means(self.rules.metric, self.scores, defined)
 
     def _halve(self, group: SyncGroup) -> None:
         halving, at = self.rules.halving, group.evaluation
@@ -226,12 +240,15 @@ class Scheduler:
         if not alive.any():
             return
         dropped: dict[int, str] = {}
-        for order in halving.order(self.rules.sign * self.scores.mean(axis=1), alive):
-            kept = -(-len(order) // halving.eta)
+        score, metric = self._ranked_by(), self.rules.metric
+        for order in halving.order(score, alive):
+            kept = halving.kept(score[order])
             for place, t in enumerate(order[kept:].tolist(), start=kept + 1):
                 dropped[t] = (
-                    f"{place} of {len(order)} by {self.rules.metric} after {at} evaluations, of"
-                    f" which the best {kept} went on"
+                    f"{metric} was no number after {counted(at, 'evaluation')}"
+                    if np.isnan(score[t])
+                    else f"{place} of {len(order)} by {metric} after {at} evaluations, of which the"
+                    f" best {kept} went on"
                 )
         self._end(group.members, "halved", dropped)
         total = int(alive.sum())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -12,6 +12,7 @@ import numpy as np
 
 from trainer.catalog import draws, is_minimized
 from trainer.config.schema.sweep import SHOTS
+from trainer.sweep.defined import is_number
 
 if TYPE_CHECKING:
     from trainer.config.schema.spec import Spec
@@ -20,6 +21,9 @@ _FEWEST = 3  # values of an axis whose ends are edges
 _WIDE = 10  # a 0 beside values that differ by this factor is no end of theirs
 _BELOW_ONE = ("l1_ratio", "momentum", "beta1", "beta2")  # nothing to widen upward
 _LABELS = ("seed",)  # no number is better for being near another
+
+
+Numbers = np.ndarray[Any, np.dtype[np.float64]]
 
 
 @dataclass(frozen=True)
@@ -45,6 +49,10 @@ class ColumnResult:
     facts: Mapping[str, float] = field(default_factory=dict)
     """What a solver knows of it: iterations, evaluations, gradient_max and gap."""
     metrics: Mapping[str, float] = field(default_factory=dict)
+    undefined: Collection[str] = ()
+    """Metrics that its validation rows leave undefined, in every trial."""
+    parts: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    """{metric: (classes or outputs that it is the mean over, all)}, where these are fewer."""
 
 
 @dataclass(frozen=True)
@@ -89,25 +97,49 @@ class TrialResult:
 
     @cached_property
     def metrics(self) -> dict[str, float]:
-        """Means over the columns; empty if one of them has none, or diverged in a sweep."""
+        """Means over the columns whose rows define the metric, NaN where none do.
+
+        Empty if a column has no metrics, or diverged in a sweep.
+        """
         if not all(column.metrics for column in self.columns):
             return {}
         if self.status == "diverged" and len(self.columns) > 1:
             return {}
-        names = self.columns[0].metrics
-        return {name: float(np.mean(self.of_repeats(name))) for name in names}
+        known = {name: self.known(name) for name in self.columns[0].metrics}
+        return {n: float(np.mean(of)) if len(of) else math.nan for n, of in known.items()}
 
     @cached_property
     def stds(self) -> dict[str, float]:
-        """Standard deviations over the columns (ddof 1); empty with one column."""
-        if len(self.columns) < 2:
-            return {}
+        """Standard deviations over the same columns (ddof 1); only where there are several."""
+        several = [name for name in self.metrics if self.count(name) > 1]
         with np.errstate(invalid="ignore"):  # of infinite losses
-            return {name: float(np.std(self.of_repeats(name), ddof=1)) for name in self.metrics}
+            return {name: float(np.std(self.known(name), ddof=1)) for name in several}
 
-    def of_repeats(self, name: str) -> np.ndarray[Any, np.dtype[np.float64]]:
-        """(R,) a metric of each column."""
-        return np.array([column.metrics[name] for column in self.columns])
+    def known(self, name: str) -> Numbers:
+        """A metric of the columns whose rows define it: what a mean is made of."""
+        return np.array([c.metrics[name] for c in self.columns if name not in c.undefined])
+
+    def defined_in(self, name: str) -> list[int]:
+        """The repeats whose rows define a metric."""
+        return [column.repeat for column in self.columns if name not in column.undefined]
+
+    def count(self, name: str) -> int:
+        """Over how many columns the mean of a metric is."""
+        return len(self.defined_in(name))
+
+    @property
+    def fewer(self) -> dict[str, int]:
+        """`count` of the metrics that not all columns have."""
+        lacking = {name for column in self.columns for name in column.undefined}
+        return {name: self.count(name) for name in self.metrics if name in lacking}
+
+    @property
+    def parts(self) -> dict[str, tuple[int, int]]:
+        """`parts` of the column that has the fewest."""
+        least: dict[str, tuple[int, int]] = {}
+        for name, some in ((n, k) for column in self.columns for n, k in column.parts.items()):
+            least[name] = min(some, least.get(name, some))
+        return least
 
     @property
     def l2(self) -> float:
@@ -186,12 +218,14 @@ class Chosen:
     """The choice.
 
     Attributes:
-        best: the chosen trial, or None where all diverged.
+        best: the chosen trial, or None where none has a rank.
         runner_up: the best of the others, as the metric has it.
         margin: how much worse the runner-up is, in the metric's unit; below 0 where the rule chose
             a simpler trial than the best.
         standard_errors: the margin in standard errors of the difference over repeats, paired.
+        paired: whether both are means over the same repeats; else the margin has no such errors.
         groups: winners by `select.per`.
+        without: the values of these paths for which no trial has a rank.
         edges: swept numbers at an end of their axis.
         within: how many trials are within one standard error of the best; None for rule best.
     """
@@ -201,7 +235,9 @@ class Chosen:
     runner_up: TrialResult | None = None
     margin: float | None = None
     standard_errors: float | None = None
+    paired: bool = True
     groups: Sequence[Group] = ()
+    without: Sequence[Mapping[str, Any]] = ()
     edges: Sequence[Edge] = ()
     within: int | None = None
 
@@ -211,18 +247,32 @@ def rank(trials: Iterable[TrialResult], metric: str) -> list[TrialResult]:
     sign = 1.0 if is_minimized(metric) else -1.0
 
     def key(trial: TrialResult) -> tuple[Any, ...]:
-        value = trial.metrics.get(metric, math.nan)
-        lost = trial.status == "diverged" or math.isnan(value)
+        lost = not has_rank(trial, metric)
         halved = trial.evaluations if trial.status == "halved" else math.inf
-        return lost, trial.status == "diverged", -halved, sign * value if not lost else 0.0
+        value = 0.0 if lost else sign * trial.metrics[metric]
+        return lost, trial.status == "diverged", -halved, value
 
     return sorted(trials, key=lambda trial: (*key(trial), trial.number))
 
 
-def ranks(ranked: Sequence[TrialResult]) -> dict[int, int]:
-    """{trial: rank from 1}, without those that diverged."""
-    placed = [trial.number for trial in ranked if trial.status != "diverged"]
-    return {number: place for place, number in enumerate(placed, start=1)}
+def has_rank(trial: TrialResult, metric: str) -> bool:
+    """Whether a trial can be compared: it did not diverge, and its mean is a number."""
+    value = trial.metrics.get(metric, math.nan)
+    if trial.status == "diverged":
+        return False
+    return math.isfinite(value) or bool(is_number(metric, value))
+
+
+def with_rank(ranked: Iterable[TrialResult], metric: str) -> list[TrialResult]:
+    """Of trials, best first, those that have a rank; none where the best is infinitely bad."""
+    able = [trial for trial in ranked if has_rank(trial, metric)]
+    return able if able and math.isfinite(able[0].metrics[metric]) else []
+
+
+def ranks(ranked: Sequence[TrialResult], metric: str) -> dict[int, int]:
+    """{trial: rank from 1}, of those that have one."""
+    placed = with_rank(ranked, metric)
+    return {trial.number: place for place, trial in enumerate(placed, start=1)}
 
 
 def choose(trials: Sequence[TrialResult], spec: Spec, metric: str) -> Chosen:
@@ -233,42 +283,38 @@ def choose(trials: Sequence[TrialResult], spec: Spec, metric: str) -> Chosen:
         spec: says the rule and the groups.
         metric: what they are ranked by.
     """
-    best, within = _pick(trials, spec, metric)
+    able = with_rank(rank(trials, metric), metric)
+    best, within = _pick(able, spec, metric)
     if best is None:
         return Chosen(metric, None)
-    able = [trial for trial in rank(trials, metric) if _eligible(trial, metric)]
     others = [trial for trial in able if trial is not best and trial.status != "halved"]
     runner_up = others[0] if others else None
     margin, errors = _margin(best, runner_up, metric) if runner_up else (None, None)
+    groups, without = _groups(trials, spec, metric)
     return Chosen(
         metric,
         best,
         runner_up,
         margin,
         errors,
-        _groups(trials, spec, metric),
-        _edges(best, trials, spec),
-        within,
+        paired=runner_up is None or _paired(best, runner_up, metric),
+        groups=groups,
+        without=without,
+        edges=_edges(best, trials, spec, metric),
+        within=within,
     )
 
 
-def _eligible(trial: TrialResult, metric: str) -> bool:
-    return trial.status != "diverged" and not math.isnan(trial.metrics.get(metric, math.nan))
-
-
 def _pick(
-    trials: Sequence[TrialResult], spec: Spec, metric: str
+    able: Sequence[TrialResult], spec: Spec, metric: str
 ) -> tuple[TrialResult | None, int | None]:
-    """The trial that the rule picks, and how many were as good."""
-    ranked = rank(trials, metric)
-    able = [trial for trial in ranked if _eligible(trial, metric)]
-    if not able:  # a plain run may have a model without a metric that is a number
-        kept = [trial for trial in ranked if trial.status != "diverged" and trial.metrics]
-        return (kept[0] if kept else None), None
+    """Of trials with a rank, best first, the one that the rule picks; how many were as good."""
+    if not able:
+        return None, None
     best = able[0]
-    if spec.select.rule == "best" or len(best.columns) < 2:
+    if spec.select.rule == "best" or best.count(metric) < 2:
         return best, None
-    error = best.stds[metric] / math.sqrt(len(best.columns))
+    error = best.stds[metric] / math.sqrt(best.count(metric))
     sign = 1.0 if is_minimized(metric) else -1.0
     bound = sign * best.metrics[metric] + error
     near = [t for t in able if t.status != "halved" and sign * t.metrics[metric] <= bound] or [best]
@@ -282,12 +328,17 @@ def _margin(
     """How much worse the other is, and that in standard errors of the paired differences."""
     sign = 1.0 if is_minimized(metric) else -1.0
     margin = sign * (other.metrics[metric] - best.metrics[metric])
-    if len(best.columns) < 2 or len(best.columns) != len(other.columns):
+    if best.count(metric) < 2 or not _paired(best, other, metric):
         return margin, None
     with np.errstate(invalid="ignore"):  # of infinite losses
-        differences = other.of_repeats(metric) - best.of_repeats(metric)
+        differences = other.known(metric) - best.known(metric)
         error = float(differences.std(ddof=1)) / math.sqrt(len(differences))
     return margin, margin / error if error > 0 else None
+
+
+def _paired(best: TrialResult, other: TrialResult, metric: str) -> bool:
+    """Whether both have the metric in the same repeats."""
+    return best.defined_in(metric) == other.defined_in(metric)
 
 
 def per_paths(spec: Spec) -> list[str]:
@@ -296,23 +347,30 @@ def per_paths(spec: Spec) -> list[str]:
     return [*spec.select.per, *shots]
 
 
-def _groups(trials: Sequence[TrialResult], spec: Spec, metric: str) -> list[Group]:
+def _groups(
+    trials: Sequence[TrialResult], spec: Spec, metric: str
+) -> tuple[list[Group], list[Mapping[str, Any]]]:
+    """The winners by the `select.per` paths, and the values of these without one."""
     paths = per_paths(spec)
     if not paths:
-        return []
+        return [], []
     members: dict[tuple[Any, ...], list[TrialResult]] = {}
     for trial in trials:
         members.setdefault(tuple(trial.settings.get(path) for path in paths), []).append(trial)
-    found = []
+    found: list[Group] = []
+    without: list[Mapping[str, Any]] = []
     for values, group in members.items():
-        winner, _ = _pick(group, spec, metric)
-        if winner is not None:
-            found.append(Group(dict(zip(paths, values, strict=True)), winner))
-    return found
+        per = dict(zip(paths, values, strict=True))
+        winner, _ = _pick(with_rank(rank(group, metric), metric), spec, metric)
+        if winner is None:
+            without.append(per)
+        else:
+            found.append(Group(per, winner))
+    return found, without
 
 
-def _edges(best: TrialResult, trials: Sequence[TrialResult], spec: Spec) -> list[Edge]:
-    """Axes of numbers at whose end the best trial is."""
+def _edges(best: TrialResult, trials: Sequence[TrialResult], spec: Spec, metric: str) -> list[Edge]:
+    """Axes of numbers at whose end the best trial is, and that make a difference."""
     if spec.sweep is None or draws(spec.sweep.method):
         return []
     # a path of penalties begins where all weights are 0
@@ -322,20 +380,31 @@ def _edges(best: TrialResult, trials: Sequence[TrialResult], spec: Spec) -> list
         last = path.rpartition(".")[2]
         if path in per_paths(spec) or path.startswith("vars.") or last in _LABELS:
             continue
-        side = _side(value, _beside(best, trials, path))
+        beside = _beside(best, trials, path)
+        if _all_tied(best, beside, metric):
+            continue  # it is at the end by its number alone
+        side = _side(value, [trial.settings[path] for trial in beside])
         if side == "low" or (side == "high" and last not in _BELOW_ONE and path not in begins):
             found.append(Edge(path, side, value))
     return found
 
 
-def _beside(best: TrialResult, trials: Sequence[TrialResult], path: str) -> list[Any]:
-    """The values of a path, all else as in the best trial.
+def _all_tied(best: TrialResult, trials: Sequence[TrialResult], metric: str) -> bool:
+    """Whether all trials have the very value of the best, in every repeat."""
+    own = best.known(metric)
+    return all(
+        has_rank(trial, metric) and np.array_equal(trial.known(metric), own) for trial in trials
+    )
+
+
+def _beside(best: TrialResult, trials: Sequence[TrialResult], path: str) -> list[TrialResult]:
+    """The trials that differ from the best one in a path at most.
 
     So a block of a union has its own ends, and settings that go together (zip) have none.
     """
     rest = {**best.settings, path: None}
     return [
-        trial.settings[path]
+        trial
         for trial in trials
         if path in trial.settings and {**trial.settings, path: None} == rest
     ]

@@ -29,6 +29,8 @@ class EarlyStopper:
         patience: evaluations without improvement that a trial is allowed.
         min_delta: the least change that counts as an improvement.
         restore_best: whether the weights of the best evaluation are the result.
+
+    An evaluation whose value is no number says nothing: it is neither better nor waited for.
     """
 
     metric: Sequence[str]
@@ -46,14 +48,14 @@ class EarlyStopper:
         """Take in one evaluation.
 
         Args:
-            value: each trial's own metric.
+            value: each trial's own metric; NaN where it is no number.
             due: the trials that this evaluation is for; the others are left as they are.
 
         Returns:
             (counts, stop): the trials whose evaluation is the one that counts so far, and those
             that stop.
         """
-        watched = due & self.watched
+        watched = due & self.watched & ~np.isnan(value)
         signed = self.sign * value
         improved = watched & (signed < self.best - self.min_delta)
         self.best = np.where(improved, signed, self.best)
@@ -65,8 +67,7 @@ class EarlyStopper:
 
     def reason(self, trial: int) -> str:
         """Say why a trial stopped."""
-        happened = "did not improve" if np.isfinite(self.best[trial]) else "was no number"
-        return f"{self.metric[trial]} {happened} in {self.patience[trial]:g} evaluations"
+        return f"{self.metric[trial]} did not improve in {self.patience[trial]:g} evaluations"
 
 
 def never_stopping(trials: int) -> EarlyStopper:
@@ -114,9 +115,19 @@ class Halving:
         """Rank the trials alive, a list a group, best first.
 
         Args:
-            score: (T,) smaller is better; NaN is worst. Of equal ones the earlier trial is better.
+            score: (T,) smaller is better; NaN, which is no number, comes behind all others. Of
+                equal ones the earlier trial is better.
             alive: (T,) trials that still train.
         """
-        worst = np.where(np.isnan(score), np.inf, score)
         groups = [np.flatnonzero(alive & (self.group == g)) for g in np.unique(self.group[alive])]
-        return [trials[np.argsort(worst[trials], kind="stable")] for trials in groups]
+        return [trials[np.argsort(score[trials], kind="stable")] for trials in groups]
+
+    def kept(self, score: Numbers) -> int:
+        """How many of a group go on.
+
+        Args:
+            score: of its trials that are alive. Those without a number leave where others have
+                one; where none has, nothing says who should.
+        """
+        known = int(np.count_nonzero(~np.isnan(score)))
+        return min(-(-len(score) // self.eta), known) if known else len(score)

@@ -8,10 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from trainer.catalog import is_minimized
+from trainer.catalog import facts_of, is_minimized
 from trainer.config.schema.spec import Spec, Trial
 from trainer.device import Device
 from trainer.errors import DataError
+from trainer.model import MODELS
+from trainer.model.metrics import Targets
 from trainer.predict.init_weights import check_init
 from trainer.sweep.build import (
     Columns,
@@ -34,6 +36,7 @@ from trainer.sweep.jobs import Job, make_jobs, run
 from trainer.sweep.planned import Column, RowsOf
 from trainer.sweep.scheduler import Observer, Rules, Scheduler
 from trainer.sweep.stopping import Halving
+from trainer.wording.undefined import nowhere_text, repeat_word
 
 _MOST_RECORDS = 10_000_000  # of a sweep's step log
 
@@ -98,6 +101,7 @@ def set_up(spec: Spec, arrays: Mapping[str, Any] | None, device: Device) -> Swee
     first = build([column.spec for column in planned[0].columns], device_rows, log_every)
     rules = _rules(spec, trials, device_rows.prepared.val is not None)
     metrics = _metrics(trials, rules.metric, sources)
+    _check_defined(columns, rules)
     block = block_key(trials[0].spec)
     same = [trial.spec for trial in trials if block_key(trial.spec) == block]
     for one in {str(one.init): one for one in same}.values():
@@ -160,6 +164,39 @@ def _metrics(trials: Sequence[Trial], ranking: str, sources: Sources) -> list[st
                     f" {', '.join(known)} are"
                 )
     return list(found)
+
+
+def _check_defined(columns: Sequence[tuple[RowsOf, Column]], rules: Rules) -> None:
+    """Refuse a metric that decides and that the validation rows of no column define.
+
+    Raises:
+        DataError: there is one.
+    """
+    stopping = rules.stopping.metric
+    watched = [("early_stopping.metric", name) for name in dict.fromkeys(stopping) if name]
+    for key, name in [("sweep.metric.name", rules.metric), *watched]:
+        stops = key.startswith("early")
+        rows = {r.key: (r, c.spec) for r, c in columns if not stops or stopping[c.trial] == name}
+        if facts_of(name).needs and not any(_defines(*one, name) for one in rows.values()):
+            word = word_for_repeats(columns[0][1].spec)
+            raise DataError(f"{key}: {nowhere_text(name, len(rows), word)}")
+
+
+def word_for_repeats(spec: Spec) -> str:
+    """What a repeat of a spec is called: a fold, a draw, a repeat."""
+    return repeat_word(spec.repeat.model_dump() if spec.repeat else None)
+
+
+def _defines(rows: RowsOf, spec: Spec, name: str) -> bool:
+    """Whether the validation rows of one repeat define a metric, whatever is predicted for them."""
+    held = rows.held()
+    if held is None:
+        return True
+    y, weight = held
+    outputs = y.shape[1]
+    targets = Targets(y, np.asarray(weight, np.float64), np.ones(outputs), outputs)
+    undefined = MODELS[spec.model, spec.loss_name].metrics.undefined(targets)
+    return name.removeprefix("val_") not in undefined
 
 
 def _log_every(spec: Spec, columns: Sequence[tuple[RowsOf, Column]], rows: int) -> int:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from trainer.text.numbers import counted, text
+from trainer.wording.undefined import mean_of, over_text
 
 _TIE = 2.0  # standard errors: less is no difference to speak of
 _REFIT_ROWS = {"train": "all training rows", "train+val": "training and validation rows"}
@@ -43,8 +44,10 @@ def lead_text(
         return f"none: {name} has the same {metric}"
     sentence = f"{number(abs(margin), 2)} of {metric}"
     sentence += f" ahead of {name}" if margin > 0 else f" behind {name}, the best by that alone"
-    if _repeats(results) < 2:
+    if mean_of(results) < 2:
         return f"{sentence}; one value each, so chance may be all of it"
+    if other.get("paired") is False:
+        return f"{sentence}; the two are means over different repeats"
     if errors is None:  # of a finite difference only where it has no deviation
         return f"{sentence}, the same in every repeat" if math.isfinite(margin) else sentence
     sentence += f", {abs(errors):,.1f} standard errors of the paired difference over the repeats"
@@ -53,13 +56,12 @@ def lead_text(
 
 def rule_text(results: Results, metric: str, minimize: bool) -> str:
     """What the chosen trial has that no other has."""
-    repeats = _repeats(results)
     best = f"the {'lowest' if minimize else 'highest'} {metric}"
-    if repeats < 2:  # one value has no error, and the rule is no other than `best`
+    if mean_of(results) < 2:  # one value has no error, and the rule is no other than `best`
         return best
     if results.get("rule") == "one_std_err":
-        return f"the strongest penalty {_within(best, repeats)}"
-    return f"{best}, mean over {counted(repeats, 'repeat')}"
+        return f"the strongest penalty {_within(best, results)}"
+    return f"{best}, mean over {_over(results)}"
 
 
 def as_good_text(results: Results, within: int) -> str:
@@ -69,15 +71,15 @@ def as_good_text(results: Results, within: int) -> str:
         results: of such a sweep.
         within: trials within one standard error of the best, with it.
     """
-    near = _within("the best", _repeats(results))
+    near = _within("the best", results)
     if within == 1:
         return f"no other trial is {near}"
     return f"{within:,} trials are {near}; of these it has the strongest penalty"
 
 
-def _within(best: str, repeats: int) -> str:
+def _within(best: str, results: Results) -> str:
     """The error of Breiman et al. 1984, §3.4.3, which is not that of a paired difference."""
-    return f"within one standard error of {best} (its own, over {counted(repeats, 'repeat')})"
+    return f"within one standard error of {best} (its own, over {_over(results)})"
 
 
 def outcomes_text(counts: Mapping[str, int]) -> str:
@@ -96,5 +98,5 @@ def refit_text(rows: Any, length: tuple[int, str] | None) -> str:
     return again if length is None else f"{again} for {counted(*length)}"
 
 
-def _repeats(results: Results) -> int:
-    return int(results.get("repeats") or 1)
+def _over(results: Results) -> str:
+    return over_text(mean_of(results), int(results.get("repeats") or 1))

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypedDict
 
+from trainer.catalog import facts_of
 from trainer.text.numbers import plain_number
 from trainer.text.printable import Verbatim
 from trainer.wording.choice import (
@@ -18,6 +19,7 @@ from trainer.wording.choice import (
     refit_text,
 )
 from trainer.wording.settings import BriefSettings, Settings, settings_text
+from trainer.wording.undefined import undefined_texts
 
 SHOWN = 10  # rows of the table
 _GROUPS = 20  # lines of groups
@@ -28,7 +30,10 @@ Record = Mapping[str, Any]  # a trial as results.json has it
 
 
 class RankedTrial(TypedDict):
-    """A trial of the table. `std` has each metric's deviation over repeats, empty with one."""
+    """A trial of the table. `std` has each metric's deviation over repeats, empty with one.
+
+    `defined` has the number of repeats that a mean is over, where it is not over all.
+    """
 
     rank: int | None
     trial: int
@@ -36,21 +41,32 @@ class RankedTrial(TypedDict):
     settings: Settings
     metrics: Metrics
     std: Metrics
+    defined: Mapping[str, int]
 
 
-def metric_text(trial: RankedTrial | Record, name: str) -> str:
-    """A metric of a trial, with its standard deviation over repeats."""
-    value, deviation = plain_number(trial["metrics"][name]), trial["std"].get(name, math.nan)
-    return f"{value} ± {plain_number(deviation, 2)}" if math.isfinite(deviation) else value
+def metric_text(trial: RankedTrial | Record, name: str, repeats: int = 1) -> str:
+    """A metric of a trial, its standard deviation, and over how many repeats, if not over all."""
+    deviation = trial["std"].get(name, math.nan)
+    count = (trial.get("defined") or {}).get(name, repeats)
+    value = plain_number(trial["metrics"][name]) if count else "not defined"
+    over = f" ({count:,} of {repeats:,})" if 0 < count < repeats else ""
+    return (
+        f"{value} ± {plain_number(deviation, 2)}{over}"
+        if math.isfinite(deviation)
+        else value + over
+    )
 
 
-def run_closing(folder: Path, row: Mapping[str, Any], metrics: Metrics) -> list[Line]:
+def run_closing(
+    folder: Path, row: Mapping[str, Any], metrics: Metrics, notes: Sequence[str] = ()
+) -> list[Line]:
     """Of a run with one column: how it ended and its metrics.
 
     Args:
         folder: its run folder.
         row: its row of trials.csv.
         metrics: of its model, those on test rows too.
+        notes: on metrics that are not defined.
     """
     end = f"{row['status'].replace('_', ' ')}: {row['reason']}"
     if row.get("iterations") is None:  # of a solver its reason tells how far it went
@@ -58,6 +74,7 @@ def run_closing(folder: Path, row: Mapping[str, Any], metrics: Metrics) -> list[
     return [
         ("outcome", end),
         ("metrics", _metrics(metrics)),
+        *(("note", note) for note in notes),
         ("predict", Verbatim(f"python -m trainer predict {shlex.quote(str(folder))} DATA")),
     ]
 
@@ -69,6 +86,7 @@ def sweep_closing(
     *,
     within: int | None = None,
     length: tuple[int, str] | None = None,
+    word: str = "repeat",
 ) -> list[Line]:
     """Of a sweep: the table, the winner, its lead, its groups, what to widen.
 
@@ -78,27 +96,28 @@ def sweep_closing(
         tests: test metrics of the chosen models, by trial.
         within: how many trials are as good as the best by the rule one_std_err; None without it.
         length: of the refit, a number of epochs or steps and that word; None for a solver.
+        word: what a repeat is: a fold, a draw.
     """
-    metric, best = results["metric"]["name"], results["best"]
+    metric, best, repeats = results["metric"]["name"], results["best"], results["repeats"]
     brief = BriefSettings(results["axes"])
-    lines: list[Line] = [("ranking", _table(ranking, results["trials"], metric, brief))]
+    lines: list[Line] = [("ranking", _table(ranking, results, brief))]
     lines.append(("outcomes", outcomes_text(results["counts"])))
     won = f"trial {best['trial']}: {settings_text(best['settings'])}"
-    lines.append(("winner", f"{won}; {metric} {metric_text(best, metric)}"))
+    lines.append(("winner", f"{won}; {metric} {metric_text(best, metric, repeats)}"))
     if (lead := lead_text(results, metric, brief, plain_number)) is not None:
         lines.append(("lead", lead))
     if within is not None:
         lines.append(("rule", as_good_text(results, within)))
     if results["groups"]:
-        lines.append(("groups", _groups(results["groups"], metric, tests, brief)))
+        lines.append(("groups", _groups(results, tests, brief)))
     lines += [("edge", edge["advice"]) for edge in results["edges"]]
     if best["refit"]:
         lines.append(("refit", refit_text(best["refit"]["rows"], length)))
-    elif results["repeats"] > 1:
+    elif repeats > 1:
         lines.append(("model", FIRST_REPEAT))
     if found := tests.get(best["trial"]):
         lines.append(("test", _metrics(found)))
-    return lines
+    return lines + [("note", note) for note in undefined_texts(best, repeats, word)]
 
 
 def commands(folder: Path) -> list[Line]:
@@ -112,16 +131,22 @@ def commands(folder: Path) -> list[Line]:
 
 
 def _metrics(numbers: Metrics) -> str:
-    return ", ".join(f"{name} {plain_number(value)}" for name, value in numbers.items())
+    return ", ".join(f"{name} {_value(name, value)}" for name, value in numbers.items())
+
+
+def _value(name: str, value: float) -> str:
+    undefined = math.isnan(value) and facts_of(name).needs
+    return "not defined" if undefined else plain_number(value)
 
 
 def _table(
-    ranking: Sequence[RankedTrial], count: int, metric: str, brief: BriefSettings
+    ranking: Sequence[RankedTrial], results: Mapping[str, Any], brief: BriefSettings
 ) -> Verbatim:
     """Rank, trial, metric and settings of the best, in columns."""
+    metric, repeats = results["metric"]["name"], results["repeats"]
     rows = [("rank", "trial", metric, "settings", "")]
     for trial in ranking[:SHOWN]:
-        value = metric_text(trial, metric) if metric in trial["metrics"] else "none"
+        value = metric_text(trial, metric, repeats) if metric in trial["metrics"] else "none"
         status = "" if trial["status"] == "finished" else trial["status"].replace("_", " ")
         rank = "–" if trial["rank"] is None else str(trial["rank"])
         rows.append((rank, str(trial["trial"]), value, brief(trial["settings"]), status))
@@ -133,7 +158,7 @@ def _table(
         ).rstrip()
         for row in rows
     ]
-    return _listed(lines, count - SHOWN, "trials.csv")
+    return _listed(lines, results["trials"] - SHOWN, "trials.csv")
 
 
 def _listed(lines: Sequence[str], left: int, file: str) -> Verbatim:
@@ -143,17 +168,17 @@ def _listed(lines: Sequence[str], left: int, file: str) -> Verbatim:
 
 
 def _groups(
-    groups: Sequence[Record],
-    metric: str,
-    tests: Mapping[int, Metrics],
-    brief: BriefSettings,
+    results: Mapping[str, Any], tests: Mapping[int, Metrics], brief: BriefSettings
 ) -> Verbatim:
     """A line a value of the `select.per` paths."""
-    lines = []
+    groups: Sequence[Record] = results["groups"]
+    metric, lines = results["metric"]["name"], []
     for group in groups[:_GROUPS]:
         rest = {p: v for p, v in group["settings"].items() if p not in group["per"]}
         test = _metrics(tests.get(group["trial"], {}))
-        found = f"{brief(group['per'])}: {metric} {metric_text(group, metric)}"
+        value = metric_text(group, metric, results["repeats"])
+        found = f"{brief(group['per'])}: {metric} {value}"
         at = f" at {brief(rest)}" if rest else ""
         lines.append(f"{found}{at} (trial {group['trial']})" + (f"; {test}" if test else ""))
-    return _listed(lines, len(groups) - _GROUPS, "groups.csv")
+    without = [f"{brief(per)}: no trial has a rank" for per in results.get("without_winner", ())]
+    return _listed([*lines, *without[:_GROUPS]], len(groups) - _GROUPS, "groups.csv")

@@ -30,7 +30,7 @@ class Run:
 
     @property
     def status(self) -> str:
-        """running, finished, interrupted, failed or diverged."""
+        """running, finished, interrupted, failed, diverged or unranked."""
         return str(self._reader.manifest()["status"])
 
     @property

@@ -10,7 +10,8 @@ import numpy as np
 
 from trainer.config.schema.optimizer import Solver
 from trainer.console.terminal import Terminal
-from trainer.predict.tables import prediction_table, row_scores, score, stacked
+from trainer.data import Rows
+from trainer.predict.tables import parts_of_means, prediction_table, row_scores, score, stacked
 from trainer.runs.names import BEST, GROUPS, MANIFEST, PREDICTIONS, REPEATS, RESULTS, WEIGHTS
 from trainer.runs.writer import RunWriter
 from trainer.sweep.divergence import divergence
@@ -18,9 +19,10 @@ from trainer.sweep.refit import TrialModel, first_models, refit_models, refit_of
 from trainer.sweep.results import trial_results
 from trainer.sweep.scheduler import Scheduler
 from trainer.sweep.select import Chosen, TrialResult, choose, rank
-from trainer.sweep.sweep import SweepRun
+from trainer.sweep.sweep import SweepRun, word_for_repeats
 from trainer.wording.closing import SHOWN, commands, run_closing, sweep_closing
 from trainer.wording.divergence import mend_divergence
+from trainer.wording.undefined import undefined_texts, unranked_text
 from trainer.workflow.recorder import NullObserver
 from trainer.workflow.result_tables import (
     Row,
@@ -59,7 +61,8 @@ def write_outputs(
             folder.write_groups(group_rows(chosen, sweep.metrics, tests))
     model = models.get(chosen.best.number) if chosen.best else None
     refit = _refit(chosen, model)
-    record = results(chosen, ranked, spec, sweep.repeats, tests, refit, scheduler.rungs)
+    parts = _parts(chosen.best, model) if chosen.best and model else None
+    record = results(chosen, ranked, spec, sweep.repeats, tests, refit, scheduler.rungs, parts)
     with folder.spared(RESULTS):
         folder.write_results(record)
     if chosen.best is None or model is None:
@@ -69,24 +72,27 @@ def write_outputs(
     if sweep.is_sweep:
         with folder.spared(BEST):
             folder.write_best(best_yaml(chosen.best, model.refit))
-        first, length = ranking(ranked[:SHOWN]), _refit_length(chosen.best)
-        lines = sweep_closing(record, first, tests, within=chosen.within, length=length)
+        first, length = ranking(ranked, metric)[:SHOWN], _refit_length(chosen.best)
+        within, word = chosen.within, word_for_repeats(spec)
+        lines = sweep_closing(record, first, tests, within=within, length=length, word=word)
         terminal.summary([*lines, *commands(folder.path)])
     else:
-        terminal.summary(run_closing(folder.path, rows[0], record["best"]["metrics"]))
+        best = record["best"]
+        notes = undefined_texts(best, 1, "repeat")
+        terminal.summary(run_closing(folder.path, rows[0], best["metrics"], notes))
     interrupted = any(trial.status == "interrupted" for trial in trials)
     return "interrupted" if interrupted else "finished"
 
 
 def _write_columns(folder: RunWriter, sweep: SweepRun, ranked: Sequence[TrialResult]) -> list[Row]:
     """Write what came of every column, and who trained it; return the rows of trials.csv."""
-    rows = trial_rows(ranked, sweep.metrics)
+    rows = trial_rows(ranked, sweep.metrics, sweep.rules.metric)
     folder.write_trials(rows)
     with folder.spared(MANIFEST):
         _write_solvers(folder, sweep)
     if sweep.repeats > 1:
         with folder.spared(REPEATS):
-            folder.write_repeats(repeat_rows(ranked, sweep.metrics))
+            folder.write_repeats(repeat_rows(ranked, sweep.metrics, sweep.rules.metric))
     if sweep.spec.log.weights == "all":
         with folder.spared(WEIGHTS):
             _write_all_weights(folder, sweep)
@@ -145,9 +151,12 @@ def _end_without_model(
     folder: RunWriter, sweep: SweepRun, ranked: Sequence[TrialResult], terminal: Terminal
 ) -> str:
     """Say why no trial has a model; return the status of the run."""
+    diverged = sum(trial.status == "diverged" for trial in ranked)
     if any(trial.status == "interrupted" for trial in ranked):
         status = "interrupted"
         reason = "no trial has all its columns trained, so there is no model; trials.csv is there"
+    elif diverged < len(ranked):
+        status, reason = "unranked", unranked_text(sweep.rules.metric, len(ranked), diverged)
     else:
         status, first = "diverged", ranked[0]
         reason = f"{first.reason}; {mend_divergence(divergence(sweep.first))}"
@@ -185,10 +194,23 @@ def _write_model(folder: RunWriter, model: TrialModel) -> None:
         folder.write_predictions(table)
 
 
+def _prefix(rows: Rows) -> str:
+    return "test" if rows.name == "test" else f"test_{rows.name}"
+
+
+def _parts(best: TrialResult, model: TrialModel) -> dict[str, tuple[int, int]]:
+    """{metric: (classes or outputs that it is the mean over, all)}, where rows lack some."""
+    found = dict(best.parts)
+    for rows in model.prepared.tests:
+        some = parts_of_means(model.fitted, rows.y, rows.weight)
+        found |= {f"{_prefix(rows)}_{name}": n for name, n in some.items()}
+    return found
+
+
 def _test_metrics(model: TrialModel) -> dict[str, float]:
     found: dict[str, float] = {}
     for rows in model.prepared.tests:
-        prefix = "test" if rows.name == "test" else f"test_{rows.name}"
+        prefix = _prefix(rows)
         read = score(model.fitted, row_scores(model.fitted, rows), rows.y, rows.weight)
         found |= {f"{prefix}_{name}": value for name, value in read.items()}
     return found

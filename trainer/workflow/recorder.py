@@ -104,8 +104,9 @@ class RunRecorder(Recorder):
     def on_evaluation(self, stack: int, columns: Indices, evaluation: Evaluation) -> None:
         """Show the evaluation."""
         super().on_evaluation(stack, columns, evaluation)
-        others = (n for n in evaluation.metrics if n not in ("train_loss", "val_loss"))
-        name = next(others, "train_loss")
+        losses = ("train_loss", "val_loss")
+        known = (name for name, of in evaluation.metrics.items() if not np.isnan(of[0]))
+        name = next((name for name in known if name not in losses), "train_loss")
         self._at = int(evaluation.step[0]), float(evaluation.metrics["train_loss"][0])
         self._show(name, float(evaluation.metrics[name][0]))
 

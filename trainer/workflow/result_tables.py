@@ -34,14 +34,15 @@ def history_rows(
     ]
 
 
-def trial_rows(ranked: Sequence[TrialResult], names: Sequence[str]) -> list[Row]:
+def trial_rows(ranked: Sequence[TrialResult], names: Sequence[str], metric: str) -> list[Row]:
     """The rows of trials.csv, in the order of rank.
 
     Args:
         ranked: best first.
         names: of the metrics.
+        metric: what they are ranked by.
     """
-    places = ranks(ranked)
+    places, counted = ranks(ranked, metric), _counted(ranked, names)
     return [
         {
             "trial": trial.number,
@@ -52,14 +53,26 @@ def trial_rows(ranked: Sequence[TrialResult], names: Sequence[str]) -> list[Row]
             **_numbers(trial),
             **{name: trial.metrics.get(name) for name in names},
             **{f"{name}_std": trial.stds.get(name) for name in names},
+            **_counts(trial, counted),
         }
         for trial in ranked
     ]
 
 
-def repeat_rows(ranked: Sequence[TrialResult], names: Sequence[str]) -> list[Row]:
-    """The rows of repeats.csv: a row a column, trials in the order of rank."""
-    places = ranks(ranked)
+def _counted(trials: Sequence[TrialResult], names: Sequence[str]) -> list[str]:
+    """The metrics that some repeats do not have: their means are told with a count."""
+    lacking = {name for trial in trials if len(trial.columns) > 1 for name in trial.fewer}
+    return [name for name in names if name in lacking]
+
+
+def _counts(trial: TrialResult, names: Sequence[str]) -> Row:
+    """Over how many repeats the means of these metrics are."""
+    return {f"{n}_count": trial.count(n) if n in trial.metrics else None for n in names}
+
+
+def repeat_rows(ranked: Sequence[TrialResult], names: Sequence[str], metric: str) -> list[Row]:
+    """The rows of repeats.csv: a row a column, trials in the order of rank by a metric."""
+    places = ranks(ranked, metric)
     return [
         {
             "trial": trial.number,
@@ -100,9 +113,9 @@ def _fact(name: str, value: float) -> float | int | None:
     return int(value) if name in ("iterations", "evaluations") else value
 
 
-def ranking(ranked: Sequence[TrialResult]) -> list[RankedTrial]:
-    """What the terminal's table says of trials, best first."""
-    places = ranks(ranked)
+def ranking(ranked: Sequence[TrialResult], metric: str) -> list[RankedTrial]:
+    """What the terminal's table says of trials, best first by a metric."""
+    places = ranks(ranked, metric)
     return [
         {
             "rank": places.get(trial.number),
@@ -111,6 +124,7 @@ def ranking(ranked: Sequence[TrialResult]) -> list[RankedTrial]:
             "settings": trial.settings,
             "metrics": trial.metrics,
             "std": trial.stds,
+            "defined": trial.fewer,
         }
         for trial in ranked
     ]
@@ -125,6 +139,7 @@ def group_rows(chosen: Chosen, names: Sequence[str], tests: Mapping[int, Metrics
         tests: test metrics of the winners' models, by trial.
     """
     test_names = list(dict.fromkeys(name for found in tests.values() for name in found))
+    counted = _counted([group.trial for group in chosen.groups], names)
     return [
         {
             **group.per,
@@ -133,6 +148,7 @@ def group_rows(chosen: Chosen, names: Sequence[str], tests: Mapping[int, Metrics
             **_numbers(group.trial),
             **{name: group.trial.metrics.get(name) for name in names},
             **{f"{name}_std": group.trial.stds.get(name) for name in names},
+            **_counts(group.trial, counted),
             **{name: tests.get(group.trial.number, {}).get(name) for name in test_names},
         }
         for group in chosen.groups
@@ -147,6 +163,7 @@ def results(
     tests: Mapping[int, Metrics],
     refit: Row | None,
     rungs: Sequence[Rung],
+    parts: Mapping[str, tuple[int, int]] | None = None,
 ) -> Row:
     """The content of results.json.
 
@@ -158,6 +175,8 @@ def results(
         tests: test metrics of the chosen models, by trial.
         refit: rows and epochs of the chosen trial's refit, or None.
         rungs: what halving dropped.
+        parts: {metric: (classes or outputs that it is the mean over, all)} of the chosen trial,
+            where these are fewer.
     """
     return {
         "metric": {
@@ -169,9 +188,10 @@ def results(
         "repeats": repeats,
         "axes": axes(ranked, spec),
         "rule": spec.select.rule,
-        "best": _best(chosen, tests, refit),
+        "best": _best(chosen, tests, refit, parts or {}),
         "runner_up": _runner_up(chosen),
         "groups": [{"per": dict(group.per), **_standing(group.trial)} for group in chosen.groups],
+        **({"without_winner": [dict(per) for per in chosen.without]} if chosen.without else {}),
         "edges": [
             {"path": edge.path, "side": edge.side, "value": edge.value, "advice": edge.advice}
             for edge in chosen.edges
@@ -183,13 +203,19 @@ def results(
     }
 
 
-def _best(chosen: Chosen, tests: Mapping[int, Metrics], refit: Row | None) -> Row | None:
+def _best(
+    chosen: Chosen,
+    tests: Mapping[int, Metrics],
+    refit: Row | None,
+    parts: Mapping[str, tuple[int, int]],
+) -> Row | None:
     best = chosen.best
     if best is None:
         return None
     return {
         **_standing(best),
         "metrics": dict(best.metrics) | dict(tests.get(best.number, {})),
+        **({"parts": dict(parts)} if parts else {}),
         "epochs": best.epochs,
         "best_epoch": best.best_epoch,
         "refit": refit,
@@ -203,6 +229,7 @@ def _runner_up(chosen: Chosen) -> Row | None:
         **_standing(chosen.runner_up),
         "margin": chosen.margin,
         "standard_errors": chosen.standard_errors,
+        **({} if chosen.paired else {"paired": False}),
     }
 
 
@@ -212,6 +239,7 @@ def _standing(trial: TrialResult) -> Row:
         "settings": dict(trial.settings),
         "metrics": dict(trial.metrics),
         "std": dict(trial.stds),
+        **({"defined": trial.fewer} if trial.fewer else {}),
     }
 
 

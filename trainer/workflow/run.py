@@ -53,7 +53,8 @@ def run(
             raised.
 
     Returns:
-        The run; its `status` is "finished", "diverged" or "interrupted".
+        The run; its `status` is "finished", "diverged", "unranked" (no trial has a number to be
+        ranked by) or "interrupted".
 
     Raises:
         SpecError: the spec is wrong.

@@ -259,7 +259,8 @@ def epoch_charts(run_data: RunData) -> list[Chart]:
     first = _mean(repeats)
     if run_data.solved:  # one evaluation, which the verdict has: no curve
         return []
-    names = [name for name in METRICS if f"val_{name}" in first.values]
+    read = {name: first.values.get(f"val_{name}", np.zeros(0)) for name in METRICS}
+    names = [name for name, value in read.items() if np.isfinite(value).any()]
     together = [name for name in names if METRICS[name].to_1]
     alone = [name for name in names if name not in together and not METRICS[name].is_loss]
     charts = []

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from trainer.catalog import METRICS, is_share, metric_of
+from trainer.catalog import is_share
 from trainer.report.sweep.words import metric_words, settings_words
 from trainer.text.numbers import counted, deviation, metric, number, text
 from trainer.wording.choice import FIRST_REPEAT, lead_text, outcomes_text, refit_text, rule_text
+from trainer.wording.undefined import mean_of, over_text
 
 if TYPE_CHECKING:
     from trainer.report.sweep.view import SweepView
@@ -70,7 +71,8 @@ def _with_spread(sweep: SweepView, best: Mapping[str, Any]) -> str:
     if std is None:
         return shown
     spread = deviation(float(std), sweep.is_share)
-    return f"{shown} ± {spread} (standard deviation over {sweep.repeats} repeats)"
+    over = over_text(mean_of(sweep.run_data.results), sweep.repeats)
+    return f"{shown} ± {spread} (standard deviation over {over})"
 
 
 # ---------------------------------------------------------------- tables
@@ -94,19 +96,14 @@ def winners(sweep: SweepView) -> tuple[list[str], list[list[str]]]:
         named = [axis.label(row[axis.path]) for axis in per]
         swept = [axis.label(trial.get(axis.path)) for axis in others]
         cells.append([*named, text(row["trial"]), *swept, *(_spread(row, n) for n in metrics)])
-    return [*head, *map(_head, metrics)], cells
+    for without in sweep.run_data.results.get("without_winner") or ():
+        named = [axis.label(without.get(axis.path)) for axis in per]
+        cells.append([*named, "none", *["–"] * (len(others) + len(metrics))])
+    return [*head, *map(metric_words, metrics)], cells
 
 
 def _is_metric(name: str) -> bool:
-    return name.startswith(("val_", "test_")) and not name.endswith("_std")
-
-
-def _head(name: str) -> str:
-    if not name.startswith("test_"):
-        return metric_words(name)
-    kind = metric_of(name) or ""
-    of = name.removeprefix("test_").removesuffix(kind).strip("_")
-    return " ".join(filter(None, ["test", text(of), METRICS[kind].label if kind else ""]))
+    return name.startswith(("val_", "test_")) and not name.endswith(("_std", "_count"))
 
 
 def _spread(row: Mapping[str, Any], name: str) -> str:

@@ -51,11 +51,12 @@ def trial_table(sweep: SweepView) -> str:
 
 def _columns(sweep: SweepView) -> list[str]:
     first: Mapping[str, Any] = sweep.rows[0]
-    metrics = [name for name in first if name.startswith("val_") and not name.endswith("_std")]
+    beside = ("_std", "_count")
+    metrics = [name for name in first if name.startswith("val_") and not name.endswith(beside)]
     metrics = sorted([*metrics, "train_loss"], key=lambda name: name != sweep.metric)
-    deviation = f"{sweep.metric}_std"
-    if any(row.get(deviation) is not None for row in sweep.rows):
-        metrics.insert(1, deviation)
+    for name in (f"{sweep.metric}_count", f"{sweep.metric}_std"):
+        if any(row.get(name) is not None for row in sweep.rows):
+            metrics.insert(1, name)
     solved = all(row.get("iterations") is not None for row in sweep.rows)
     last = (*_OF_SOLVERS, "status") if solved else (*_LAST[:2], *_OF_SOLVERS, "status")
     shown = (name for name in (*metrics, *last) if any(name in row for row in sweep.rows))
@@ -68,6 +69,8 @@ def _head(sweep: SweepView, name: str) -> str:
         return names[name]
     if name.endswith("_std"):
         return "± over repeats"
+    if name.endswith("_count"):
+        return "mean of repeats"
     if name in _HEADS:
         return _HEADS[name]
     if name.startswith("val_"):

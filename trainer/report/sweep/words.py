@@ -10,10 +10,13 @@ from trainer.text.numbers import text
 
 
 def metric_words(name: str) -> str:
-    """`val_loss` as `validation loss`."""
+    """`val_loss` as `validation loss`, `test_later_auc` as `test later ROC AUC`."""
     split, _, rest = name.partition("_")
     known = metric_of(name)
     words = METRICS[known].label if known is not None else rest.replace("_", " ")
+    if split == "test":
+        of = rest.removesuffix(known or rest).strip("_")
+        return " ".join(filter(None, ["test", text(of), words]))
     return f"{'validation' if split == 'val' else 'training'} {words}"
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import gzip
 import io
 import json
 import os
@@ -561,6 +562,63 @@ def test_predict_finds_columns_by_name_and_needs_no_target(flowers, tmp_path, ca
     out, err = capfd.readouterr()
     assert len(out.splitlines()) == 3
     assert "accuracy" not in err
+
+
+class Piped(io.StringIO):
+    """Standard input that is a pipe, or a terminal."""
+
+    def __init__(self, content, terminal=False):
+        super().__init__()
+        self.buffer, self.isatty = io.BytesIO(content), lambda: terminal
+
+
+@pytest.mark.parametrize("how", ["text", "tabs", "gzip", "parquet"])
+def test_predict_reads_standard_input(flowers, tmp_path, monkeypatch, capfd, how):
+    text = b"colour,size,kind\nred,3,a\nblue,,b\n"
+    pq.write_table(pa.table({"colour": ["red", "blue"], "size": [3, None]}), tmp_path / "p")
+    content = {
+        "text": text,
+        "tabs": text.replace(b",", b"\t"),
+        "gzip": gzip.compress(text),
+        "parquet": (tmp_path / "p").read_bytes(),
+    }[how]
+    monkeypatch.setattr(sys, "stdin", Piped(content))
+    assert main(["predict", str(flowers / "run"), "-"]) == 0
+    out, err = capfd.readouterr()
+    rows = list(csv.DictReader(io.StringIO(out)))
+    assert [row["prediction"] != "" for row in rows] == [True, False]
+    assert "1 row has no prediction, as a value is missing or infinite: row 1" in err
+    assert ("(of 1 of 2 rows)" in err) == (how != "parquet")
+
+
+@pytest.mark.parametrize(
+    ("stdin", "words"),
+    [
+        (Piped(b"", terminal=True), "is a terminal; CSV text with a header line, as in `cat"),
+        (Piped(b"\n \n"), "is empty; CSV text"),
+        (None, "is closed; CSV text"),
+        (Piped(b"size,colour\n1,red\nx,red\n"), "row 1 (line 3), column 'size': 'x' is text"),
+        (Piped(b"a,b\n1,red\n"), "there are no columns 'size', 'colour'"),
+    ],
+)
+def test_faults_of_standard_input(flowers, monkeypatch, capfd, stdin, words):
+    monkeypatch.setattr(sys, "stdin", stdin)
+    assert main(["predict", str(flowers / "run"), "-"]) == 2
+    out, err = capfd.readouterr()
+    assert out == ""
+    assert err.startswith(f"standard input: {words}")
+    assert err.count("\n") == 1
+
+
+def test_predict_without_a_target(flowers, tmp_path, capfd):
+    (tmp_path / "new.csv").write_text("colour,size,kind\nred,3,a\nblue,2,?\n")
+    arguments = ["predict", str(flowers / "run"), str(tmp_path / "new.csv")]
+    assert main(arguments) == 0
+    scored, said = capfd.readouterr()
+    assert main([*arguments, "--no-target"]) == 0
+    assert capfd.readouterr() == (scored, "")
+    assert said.splitlines()[1] == "1 row has a label that training did not have ('?')"
+    assert said.splitlines()[0].endswith("(of 1 of 2 rows)")
 
 
 @pytest.mark.parametrize("ending", [".csv", ".parquet"])

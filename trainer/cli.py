@@ -41,7 +41,8 @@ _RUN_USAGE = """trainer run CONFIG [key=value ...] [--out DIR] [--device auto|gp
 _RUN_ABOUT = """Train what CONFIG says and leave a run folder: its path is the last line printed."""
 _PREDICT_ABOUT = """Predict the rows of DATA with the model of RUN.
 
-Columns are found by name. Where DATA has the target too, the predictions are scored.
+Columns are found by name. Where DATA has the target too, the predictions are scored. There is a row
+for each row of DATA; where a value is missing and training filled none in, it is empty.
 """
 _REPORT_ABOUT = """Draw report.html into RUN, from that folder alone.
 
@@ -120,9 +121,9 @@ def _run(args: argparse.Namespace, terminal: Terminal, interrupt: Interrupt) -> 
 def _predict(args: argparse.Namespace, terminal: Terminal, interrupt: Interrupt) -> int:
     from trainer.predict.tables import predict_file
 
-    text, scores = predict_file(args.run, args.data, args.out)
-    if scores:
-        terminal.line(scores)
+    text, told = predict_file(args.run, args.data, args.out, with_target=not args.no_target)
+    if told:
+        terminal.line(told)
     if text is not None:
         _emit(text)
     return 0
@@ -214,10 +215,15 @@ def _predict_parser() -> argparse.ArgumentParser:
     parser = _Parser(prog="trainer predict", description=_PREDICT_ABOUT)
     parser.add_argument("run", metavar="RUN", help="a run folder")
     parser.add_argument(
-        "data", metavar="DATA", help="a .csv, .tsv, .parquet, .npy or .npz file, or LIBSVM text"
+        "data",
+        metavar="DATA",
+        help="a .csv, .tsv, .parquet, .npy or .npz file, or LIBSVM text; - for standard input",
     )
     parser.add_argument(
         "--out", metavar="FILE", help="a .csv or .parquet file (default: CSV on standard output)"
+    )
+    parser.add_argument(
+        "--no-target", action="store_true", help="predict only, whatever the target's column holds"
     )
     parser.set_defaults(quiet=False)
     return parser

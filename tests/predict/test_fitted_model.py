@@ -174,10 +174,18 @@ def test_rows_that_do_not_fit() -> None:
     model = fitted("linear", prepared("linear", raw, TARGETS["one number"][1]))
     with pytest.raises(DataError, match="no column 't'"):
         model.predict(raw.drop_columns(["t"]))
+    with pytest.raises(DataError, match=r"no columns 'a', 't', which .*; there are 'b'"):
+        model.predict(raw.drop_columns(["a", "t"]))
     with pytest.raises(DataError, match="text column 't'; give a table"):
         model.predict(np.zeros((3, 3)))
-    with pytest.raises(DataError, match="row 1, column 'a': is missing"):
-        model.predict(pa.table({"a": [1.0, None], "t": ["u", "v"], "b": [1, 2]}))
+    with pytest.raises(
+        DataError, match=r"shape \(3,\).*reshape\(X, \(1, 3\)\), one column.*\(3, 1\)"
+    ):
+        model.predict([1.0, 2.0, 3.0])
+    with pytest.raises(DataError, match=r"one row \{'a': \[1.5\], …\}"):
+        model.predict({"a": 1.5, "t": "u", "b": 2})
+    with pytest.raises(DataError, match="from_pylist"):
+        model.predict([{"a": 1.5, "t": "u", "b": 2}])
     matrix = fitted("linear", prepared("linear", np.eye(3), [1.0, 2, 3]))
     with pytest.raises(DataError, match="has 2 columns, the training source has 3"):
         matrix.predict(np.zeros((3, 2)))
@@ -187,9 +195,10 @@ def test_unseen_categories_are_zeros_and_counted() -> None:
     raw = table()
     model = fitted("linear", prepared("linear", raw, TARGETS["one number"][1], scale="standard"))
     rows = pa.table({"t": ["new", "u"], "b": [0, 0], "a": [0.0, 0.0], "other": [1, 2]})
-    z, unseen = model.scores_and_unseen(rows)
+    with pytest.warns(UserWarning, match="X: 1 row has a t that training did not") as warned:
+        z = model.scores(rows)
+    assert [w.filename for w in warned] == [__file__]
     np.testing.assert_allclose(z[0], model.intercept_)
-    assert unseen == {"t": 1}
 
 
 def test_missing_values_are_filled_in_as_in_training() -> None:
@@ -236,5 +245,59 @@ def test_array_files_to_predict_from(tmp_path: Path) -> None:
         assert np.array_equal(model.predict(frame), model.predict(X))
         assert len(rows) == len(codes) == labelled
     (tmp_path / "a.csv").write_text("a,b\n1,2\n")
-    with pytest.raises(DataError, match="no column 'x0'"):
+    with pytest.raises(DataError, match="has 2 columns, the training source has 3 without names"):
         read_for_predict(str(tmp_path / "a.csv"), model.encoder, "softmax")
+
+
+def test_rows_with_a_gap_have_no_prediction() -> None:
+    rows = pa.table({"a": [1.0, None, 2], "t": ["u", "v", None], "b": [1, 2, 3]})
+    empty = [False, True, True]
+    for name, (kind, y) in TARGETS.items():
+        scale_target = "standard" if kind == "linear" else "none"
+        p = prepared(kind, table(), y, missing="drop", scale_target=scale_target)
+        model = fitted(kind, p)
+        with pytest.warns(UserWarning, match="2 rows .* first in row 1, column 'a'"):
+            z = model.scores(rows)
+        assert np.isnan(z).all(axis=1).tolist() == empty
+        alone = model.predict(rows.slice(0, 1))
+        with pytest.warns(UserWarning, match="2 rows have no prediction"):
+            predictions = model.predict(rows)
+        assert np.array_equal(predictions[0], alone[0])
+        if kind != "linear" and predictions.ndim == 1:
+            assert predictions[1:].tolist() == [None, None], name
+        else:
+            assert np.isnan(predictions[1:]).all(), name
+        if kind != "linear":
+            with pytest.warns(UserWarning, match="2 rows have no prediction"):
+                assert np.isnan(model.predict_proba(rows)).all(axis=1).tolist() == empty
+
+
+def test_a_table_after_an_array_is_taken_in_order() -> None:
+    X = rng.normal(size=(20, 3))
+    model = fitted("linear", prepared("linear", X, X[:, 0]))
+    named = pa.table({"c": X[:, 0], "a": X[:, 1], "b": X[:, 2]})
+    with pytest.warns(UserWarning, match="X: its columns are taken in their order"):
+        assert np.array_equal(model.scores(named), model.scores(X))
+    by_name = pa.table({"x2": X[:, 2], "other": X[:, 0], "x0": X[:, 0], "x1": X[:, 1]})
+    assert np.array_equal(model.scores(by_name), model.scores(X))
+    with pytest.raises(DataError, match="has 2 columns, the training source has 3 without names"):
+        model.scores(named.drop_columns(["a"]))
+    with pytest.raises(DataError, match="there is no column 'x1'"):
+        model.scores(by_name.drop_columns(["x1"]))
+    data = {"train": (X, X[:, 0]), "test": (named, X[:, 0])}
+    p = prepare(Spec.model_validate({"model": "linear", "data": {"train": "arrays"}}), data)
+    assert np.array_equal(p.tests[0].X, p.train.X)
+    after = fitted("linear", prepared("linear", named, X[:, 0]))
+    assert np.array_equal(after.scores(X), after.scores(named))
+
+
+def test_a_file_with_names_is_not_taken_in_order_by_a_spec(tmp_path: Path) -> None:
+    np.savez(tmp_path / "a.npz", X=np.eye(4)[:, :2], y=np.arange(4.0))
+    (tmp_path / "b.csv").write_text("p,q,y\n1,2,3\n")
+    data = {
+        "train": {"npz": str(tmp_path / "a.npz"), "features": "X", "target": "y"},
+        "test": {"table": str(tmp_path / "b.csv"), "target": "y"},
+        "val": "none",
+    }
+    with pytest.raises(DataError, match="there are no columns 'x0', 'x1'"):
+        prepare(Spec.model_validate({"model": "linear", "data": data}))

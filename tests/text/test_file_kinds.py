@@ -55,7 +55,9 @@ KINDS = [
 ]
 
 
-@pytest.mark.parametrize(("name", "content", "words"), KINDS)
+@pytest.mark.parametrize(
+    ("name", "content", "words"), KINDS, ids=[row[2] + row[0] for row in KINDS]
+)
 def test_a_file_of_another_kind_is_told(tmp_path: Path, name: str, content: bytes, words: str):
     path = tmp_path / name
     path.write_bytes(content)
@@ -78,6 +80,7 @@ def test_the_kinds_are_all_tried():
         (b"htmlx,b\n", "a.csv"),
         (b"", "a.csv"),
     ],
+    ids=["gzip", "zip", "numpy", "text", "html", "empty"],
 )
 def test_a_file_of_its_own_kind_is_left_alone(start: bytes, name: str):
     assert other_kind(start, name) is None

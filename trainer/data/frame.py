@@ -5,7 +5,7 @@ Every reader makes a `Frame`, every later step reads one: files, archives and ar
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
@@ -96,6 +96,8 @@ class Frame:
     """What the source says of its features, and why some of them cannot be such."""
     index: tuple[str, ...] = ()
     """Columns that are a row index, and so no features."""
+    remarks: tuple[str, ...] = ()
+    """What a user should know of a source to be predicted, in clauses: what was passed over."""
 
     @property
     def text(self) -> frozenset[str]:
@@ -114,6 +116,14 @@ class Like:
     text: frozenset[str]
     indexed: bool = False
     """Whether it is LIBSVM text, whose names are indices."""
+    strict: bool = True
+    """Whether a table must have these names even where they are those of a matrix's columns."""
+
+    @property
+    def nameless(self) -> bool:
+        """Whether a table's columns are taken in their order, as the matrix had no names."""
+        numbered = self.names == tuple(f"x{i}" for i in range(len(self.names)))
+        return numbered and not self.indexed and not self.strict
 
 
 def chunks(total: int, width: int) -> Sequence[slice]:
@@ -148,15 +158,20 @@ def read_weight(frame: Frame, rows: IntArray, split_name: str) -> NDArray[np.flo
     return weight
 
 
-def check_names(names: Sequence[str], where: str) -> None:
+def check_names(names: Sequence[str], where: str, needed: Collection[str] | None = None) -> None:
     """Refuse two columns of one name, and none.
+
+    Args:
+        names: of all columns.
+        where: for messages.
+        needed: those that are read, where others may be anything; None: all.
 
     Raises:
         DataError: names the column and both positions.
     """
     seen: dict[str, int] = {}
     for position, name in enumerate(names, start=1):
-        if name in seen:
+        if name in seen and (needed is None or name in needed):
             raise DataError(
                 f"{where}: columns {seen[name]} and {position} are both called {quote(name)};"
                 " each column needs its own name"

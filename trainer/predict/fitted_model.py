@@ -10,26 +10,64 @@ import errno
 import hashlib
 import json
 import os
+import warnings
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from trainer.catalog import LOSSES, MODELS, OWN_LOSS
-from trainer.data.encode.encoder import Encoder
+from trainer.data.encode.encoder import Encoded, Encoder
+from trainer.data.encode.gaps import first_gap, has_gap
 from trainer.data.frame import Frame, chunks
 from trainer.data.rows import Array, FloatArray
 from trainer.data.sources.registry import features_frame
-from trainer.errors import RunFolderError, UserError
+from trainer.errors import DataError, RunFolderError, UserError
+from trainer.model.arithmetic import default_errstate
 from trainer.text.atomic import write_atomic
+from trainer.text.numbers import counted
 from trainer.text.printable import error_text, show_path
 
 ARRAYS = "model.safetensors"
 FIELDS = "model.json"
 FORMAT_VERSION = 1
+
+
+class RowScores(NamedTuple):
+    """What `FittedModel.score_rows` returns."""
+
+    z: NDArray[np.float64]
+    """(N, C), in the target's units; NaN in rows that cannot be predicted."""
+    predicted: NDArray[np.bool_]
+    """(N,): which rows can."""
+    first_gap: str
+    """Where the first value is that keeps a row from being predicted."""
+    unseen: dict[str, int]
+    """{text column: rows whose category the training rows did not have}; they encode as zeros."""
+    filled: int
+    """Missing values that were filled in as in training."""
+
+    @property
+    def cautions(self) -> tuple[str, ...]:
+        """What a user should know before using the predictions, in clauses."""
+        told = [
+            f"{counted(n, 'row')} {'has' if n == 1 else 'have'} a {name} that training did not"
+            for name, n in self.unseen.items()
+        ]
+        n = int((~self.predicted).sum())
+        if n:
+            which = "" if n == 1 else "the first in "
+            verb = "has" if n == 1 else "have"
+            told.insert(
+                0,
+                f"{counted(n, 'row')} {verb} no prediction, as a value is missing or infinite:"
+                f" {which}{self.first_gap}",
+            )
+        return tuple(told)
 
 
 @dataclass(frozen=True)
@@ -51,56 +89,89 @@ class FittedModel:
     loss_parameters: Mapping[str, float] = field(default_factory=dict)
     """The loss's own parameters by name; most have none."""
 
+    @default_errstate
     def scores(self, X: Any) -> NDArray[np.float64]:
         """Scores z of raw rows, (N, C); of a linear model in the target's own units.
 
+        NaN in a row that cannot be predicted, see `predict`. Categories that training did not have
+        encode as zeros; a warning counts both.
+
         Args:
-            X: raw features: an array (N, columns), or a table whose columns are found by name.
+            X: raw features: an array (N, columns), or a table whose columns are found by name, or
+                by position where the model was trained on an array.
 
         Raises:
             DataError: columns or values that do not fit.
         """
-        return self.scores_and_unseen(X)[0]
+        return self._with_warnings(X).z
 
-    def scores_and_unseen(self, X: Any) -> tuple[NDArray[np.float64], dict[str, int]]:
-        """`scores`, and {text column: rows whose category the training rows did not have}."""
-        frame = X if isinstance(X, Frame) else features_frame(X, self.encoder.like, "X")
-        z = np.empty((frame.rows, self.weights.shape[1]))
-        unseen: dict[str, int] = {}
+    @default_errstate
+    def score_rows(self, frame: Frame) -> RowScores:
+        """Scores of a frame whose columns are the model's, and what is to be said of its rows."""
+        fill_in, counts = bool(self.encoder.impute), Counter[str]()
+        predicted = np.zeros(frame.rows, dtype=bool)
+        z = np.full((frame.rows, self.weights.shape[1]), np.nan)
+        filled = 0
         for part in chunks(frame.rows, len(self.encoder.features)):
-            rows = np.arange(part.start, part.stop)
-            encoded = self.encoder.transform(frame, self.weights.dtype, rows)
-            z[part] = encoded.X @ self.weights + self.bias
-            for name, count in encoded.unseen.items():
-                unseen[name] = unseen.get(name, 0) + count
+            predicted[part] = ~has_gap(frame, part, fill_in=fill_in)
+            rows = part.start + np.flatnonzero(predicted[part])
+            encoded = self._encoded(frame, rows)
+            z[rows] = encoded.X @ self.weights + self.bias
+            filled += encoded.imputed
+            counts.update(encoded.unseen)
         z *= self.encoder.target_scale
         z += self.encoder.target_mean
-        return z, unseen
+        gap = ""
+        if not predicted.all():
+            row = int(np.flatnonzero(~predicted)[0])
+            gap = first_gap(frame, row, self.encoder.columns, fill_in=fill_in)
+        return RowScores(z, predicted, gap, dict(counts), filled)
 
+    def _encoded(self, frame: Frame, rows: Array) -> Encoded:
+        """Encoded rows in the weights' precision; in float64 where a number is past its range."""
+        try:
+            return self.encoder.transform(frame, self.weights.dtype, rows)
+        except DataError:
+            return self.encoder.transform(frame, np.dtype(np.float64), rows)
+
+    def _with_warnings(self, X: Any) -> RowScores:
+        """`score_rows` of what Python passes in; what is to be said of it is a warning."""
+        frame = X if isinstance(X, Frame) else features_frame(X, self.encoder.like, "X")
+        scored = self.score_rows(frame)
+        for remark in (*frame.remarks, *scored.cautions):
+            warnings.warn(f"X: {remark}", stacklevel=4)  # at the caller of the public method
+        return scored
+
+    @default_errstate
     def predict(self, X: Any) -> Array:
         """Predictions of raw rows, in the user's words and units.
 
         Returns:
             linear: (N,) float64, (N, C) of several targets. Labels: (N,) of `classes_`. Several
-            labels a row: (N, C) int64 of 0 and 1.
+            labels a row: (N, C) int64 of 0 and 1. A row that cannot be predicted (a value is
+            infinite, or missing where training filled none in) has NaN, for labels None in an
+            array of objects, and a warning counts them.
 
         Raises:
             DataError: columns or values that do not fit.
         """
-        return self.decide(self.scores(X))
+        scored = self._with_warnings(X)
+        return _blanked(self.decide(scored.z), scored.predicted)
 
+    @default_errstate
     def predict_proba(self, X: Any) -> NDArray[np.float64]:
         """Probabilities of raw rows: a column a class; of several labels a row, that each is 1.
 
         Returns:
-            (N, 2) of a logistic model with one label, else (N, C).
+            (N, 2) of a logistic model with one label, else (N, C). NaN as in `scores`.
 
         Raises:
             DataError: columns or values that do not fit.
             UserError: a linear model, which has none.
         """
-        return self.probabilities(self.scores(X))
+        return self.probabilities(self._with_warnings(X).z)
 
+    @default_errstate
     def decide(self, z: NDArray[np.float64]) -> Array:
         """Predictions of scores (N, C) that `scores` gave."""
         kind = self.encoder.target.kind
@@ -115,6 +186,7 @@ class FittedModel:
         result: Array = classes[codes]
         return result
 
+    @default_errstate
     def probabilities(self, z: NDArray[np.float64]) -> NDArray[np.float64]:
         """Probabilities of scores (N, C) that `scores` gave."""
         if not MODELS[self.model].has_classes:
@@ -133,12 +205,13 @@ class FittedModel:
 
         z3 = z[:, :, None].copy()  # (N, C, 1): the activation overwrites its argument
         predicted = np.empty_like(z3)
-        with np.errstate(over="ignore"):
+        with np.errstate(over="ignore", invalid="ignore"):  # of a row without a prediction
             row = ROWS[self.model, self.loss]
             row.activation(np, z3, predicted, Scratch.of(np, *z.shape))
         return predicted[:, :, 0]
 
     @property
+    @default_errstate
     def coef_(self) -> NDArray[np.float64]:
         """(C, D) on raw features (`features_`): scores are X · coef_.T + intercept_.
 
@@ -149,6 +222,7 @@ class FittedModel:
         return weights.T.copy()
 
     @property
+    @default_errstate
     def intercept_(self) -> NDArray[np.float64]:
         """(C,) on raw features."""
         shift = (self.encoder.mean / self.encoder.scale) @ self.weights.astype(np.float64)
@@ -231,6 +305,16 @@ class FittedModel:
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise _damaged(path / FIELDS, error) from None
         return cls(model, weights, bias, encoder, loss, parameters)
+
+
+def _blanked(values: Array, predicted: NDArray[np.bool_]) -> Array:
+    """Predictions without those of some rows: NaN of numbers, None of labels."""
+    if predicted.all():
+        return values
+    is_labels = values.ndim == 1 and values.dtype.kind != "f"
+    blanked = values.astype(object if is_labels else np.float64)
+    blanked[~predicted] = None if is_labels else np.nan
+    return blanked
 
 
 def _fields(path: Path) -> Mapping[str, Any]:

@@ -11,15 +11,19 @@ import numpy as np
 import pyarrow as pa
 
 from trainer.catalog import MODELS, facts_of
-from trainer.data.rows import Array, Rows
+from trainer.data.frame import Frame
+from trainer.data.rows import Array, IntArray, Rows
 from trainer.data.sources.registry import read_for_predict
+from trainer.data.sources.standard_input import as_file
 from trainer.errors import UserError
 from trainer.model import Scratch, models
+from trainer.model.arithmetic import default_errstate
 from trainer.model.metrics import Targets
 from trainer.model.step import error
-from trainer.predict.fitted_model import FittedModel
+from trainer.predict.fitted_model import FittedModel, RowScores
 from trainer.text.atomic import replacing
 from trainer.text.csv_json import csv_header, csv_lines
+from trainer.text.numbers import counted
 from trainer.text.paths import named_file
 
 Numbers = np.ndarray[Any, np.dtype[np.float64]]
@@ -50,7 +54,7 @@ def prediction_table(model: FittedModel, rows: Rows) -> pa.Table:
     return pa.table(columns)
 
 
-def predictions(model: FittedModel, z: Numbers) -> dict[str, Any]:
+def predictions(model: FittedModel, z: Numbers) -> dict[str, Array]:
     """The columns `prediction` and `p_<class>` of scores z (N, C) in the target's units."""
     columns = _named("prediction", model, model.decide(z))
     if MODELS[model.model].has_classes:
@@ -67,18 +71,26 @@ def stacked(tables: Sequence[pa.Table]) -> pa.Table:
     return pa.schema(list(names.items())).empty_table()
 
 
+@default_errstate
 def predict_file(
-    run: str | os.PathLike[str], data: str, out: str | os.PathLike[str] | None = None
+    run: str | os.PathLike[str],
+    data: str,
+    out: str | os.PathLike[str] | None = None,
+    *,
+    with_target: bool = True,
 ) -> tuple[str | None, str | None]:
     """Predict the rows of a file with the model of a run folder.
 
     Args:
         run: a run folder.
-        data: a .csv, .csv.gz, .tsv, .parquet, .npy or .npz file, or LIBSVM text.
+        data: a .csv, .csv.gz, .tsv, .parquet, .npy or .npz file, or LIBSVM text; `-` is standard
+            input.
         out: a .csv or .parquet file to write; None for CSV text.
+        with_target: whether to score the predictions where the file has the target.
 
     Returns:
-        (the CSV text or None, a line of metrics or None where the file has no target).
+        (the CSV text or None; lines of what is to be said: the metrics where the file has the
+        target, and which rows are not scored or not predicted, or None).
 
     Raises:
         RunFolderError: no model there.
@@ -89,20 +101,47 @@ def predict_file(
     target = None if out is None else named_file(out, "predictions.csv")
     if target is not None and target.suffix not in (".csv", ".parquet"):
         raise UserError(f"--out: {out}: expected a file that ends in .csv or .parquet")
+    if target is not None and os.path.exists(data) and target.exists() and target.samefile(data):
+        raise UserError(f"--out: {out}: is the file to predict; name another")
     model = FittedModel.load(run)
-    frame, known, y = read_for_predict(data, model.encoder, model.model)
-    z, unseen = model.scores_and_unseen(frame)
-    table = pa.table({"row": np.arange(frame.rows), **predictions(model, z)})
-    told = [f"{n:,} rows have a {name} that training did not" for name, n in unseen.items()]
-    if len(known):
-        w = np.ones(len(known)) if frame.weight is None else frame.weight[known].astype(np.float64)
-        told.insert(0, _metrics_line(score(model, z[known], y, w)))
+    with as_file(data, model.encoder) as path:
+        frame, known, y = read_for_predict(
+            path, model.encoder, model.model, with_target=with_target
+        )
+        scored = model.score_rows(frame)
+    table = _row_table(model, scored)
     text = None
     if target is None:
         text = _csv(table).rstrip("\n")
     else:
         _write(table, target)
-    return text, "; ".join(told) or None
+    return text, "\n".join(_told(model, frame, scored, known, y)) or None
+
+
+def _row_table(model: FittedModel, scored: RowScores) -> pa.Table:
+    """A row for each row of a file; those that cannot be predicted are empty."""
+    columns = predictions(model, scored.z)
+    empty = None if scored.predicted.all() else ~scored.predicted
+    filled = {name: pa.array(column, mask=empty) for name, column in columns.items()}
+    return pa.table({"row": np.arange(len(scored.z)), **filled})
+
+
+def _told(
+    model: FittedModel, frame: Frame, scored: RowScores, known: IntArray, y: Array
+) -> list[str]:
+    """What is to be said of a file: its metrics, of how many rows, and what was passed over."""
+    told = [*frame.remarks, *scored.cautions]
+    if scored.filled:
+        told.append(f"{counted(scored.filled, 'missing value')} filled in as in training")
+    usable = scored.predicted[known]
+    known, y = known[usable], y[usable]
+    w = np.ones(len(known)) if frame.weight is None else frame.weight[known].astype(np.float64)
+    if w.any():
+        some = "" if len(known) == frame.rows else f" (of {len(known):,} of {frame.rows:,} rows)"
+        told.insert(0, _metrics_line(score(model, scored.z[known], y, w)) + some)
+    elif frame.target is not None:
+        told.insert(0, "not scored")
+    return told
 
 
 def score(model: FittedModel, z: Numbers, y: Array, w: Numbers) -> dict[str, float]:
@@ -123,7 +162,8 @@ def score(model: FittedModel, z: Numbers, y: Array, w: Numbers) -> dict[str, flo
     z3 = z[:, :, None].copy()  # (N, C, 1): the loss overwrites it
     loss = np.empty((len(z), 1))
     scratch = Scratch.of(np, *z.shape)
-    with np.errstate(over="ignore", invalid="ignore"):  # a metric may be infinite, or be none
+    # a metric may be infinite, or be none
+    with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
         read = z3
         if row.metrics.of_predictions:
             read = np.empty_like(z3)
@@ -171,7 +211,7 @@ def _words(model: FittedModel, y: Array) -> Array:
     return y
 
 
-def _named(word: str, model: FittedModel, values: Array) -> dict[str, Any]:
+def _named(word: str, model: FittedModel, values: Array) -> dict[str, Array]:
     """`word` for one value a row, `word_<output>` for several."""
     if values.ndim == 1:
         return {word: values}

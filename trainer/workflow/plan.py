@@ -16,6 +16,7 @@ import numpy as np
 from trainer import device as devices
 from trainer.config import Spec
 from trainer.device import Device
+from trainer.model.arithmetic import default_errstate
 from trainer.predict.init_weights import initial_weights
 from trainer.sweep.build import steps_per_unit
 from trainer.sweep.jobs import Job
@@ -33,6 +34,7 @@ _REPORT = 80 * 2**20  # what drawing the page takes: Plotly, its script twice ov
 _PRODUCT = 1 << 29  # operations of the product that is timed, at most: some tens of milliseconds
 
 
+@default_errstate
 def plan(spec: Spec) -> str:
     """Say how many stacks and steps, how much memory, log and time a run would take."""
     device = devices.choose(spec.device)

@@ -11,14 +11,17 @@ from trainer import report
 from trainer.config import load_spec
 from trainer.config.yaml.read import read_yaml
 from trainer.errors import UserError
+from trainer.model.arithmetic import default_errstate
 from trainer.runs.names import CONFIG
 
 
+@default_errstate
 def write_report(folder: str | os.PathLike[str]) -> Path:
     """Draw report.html into a run folder, as `trainer.report.write_report` does; its path."""
     return report.write_report(folder, CONFIG_READER)
 
 
+@default_errstate
 def write_compare(folders: Sequence[str | os.PathLike[str]], out: str | os.PathLike[str]) -> Path:
     """Draw several runs on one page, as `trainer.report.write_compare` does; its path."""
     return report.write_compare(folders, out, CONFIG_READER)

@@ -14,6 +14,7 @@ from trainer.config import Spec, load_spec
 from trainer.console.interrupt import Interrupt
 from trainer.console.terminal import Terminal
 from trainer.errors import DiskError, TrainerError
+from trainer.model.arithmetic import default_errstate
 from trainer.runs.location import check_free
 from trainer.runs.names import LOG
 from trainer.runs.writer import RunWriter
@@ -29,6 +30,7 @@ from trainer.workflow.report import write_report
 SpecLike = Spec | Mapping[str, Any] | str | os.PathLike[str]
 
 
+@default_errstate
 def run(
     spec: SpecLike,
     out: str | os.PathLike[str] | None = None,

@@ -95,7 +95,7 @@ class Encoder:
     def like(self) -> Like:
         """What another source must hold."""
         text = frozenset(map(nfc, self.categories))
-        return Like(tuple(map(nfc, self.columns)), text, is_indexed(self.keys))
+        return Like(tuple(map(nfc, self.columns)), text, is_indexed(self.keys), strict=False)
 
     def transform(self, frame: Frame, dtype: np.dtype[Any], rows: Array | None = None) -> Encoded:
         """Encode and scale rows of a frame whose columns are this encoder's, by chunks.
@@ -126,7 +126,8 @@ class Encoder:
                 raise DataError(
                     f"{frame.where}: {frame.place(int(rows[part][i]))}, column"
                     f" {quote(self.features[d])}: the value is too large for {dtype};"
-                    " `scale: standard`, `precision: float64` or other units are right"
+                    + (" `scale: standard`, `precision: float64` or" * (dtype.itemsize < 8))
+                    + " other units are right"
                 )
         counted = {
             name: int(count) for name, count in zip(self.columns, unseen, strict=True) if count

@@ -152,6 +152,12 @@ def out_of_range(where: str, name: str) -> DataError:
     )
 
 
+def tolerance(frame: Frame) -> float:
+    """How far from 1 a row of class probabilities may sum, by how they are stored."""
+    coarse = isinstance(frame.target, np.ndarray) and frame.target.dtype.itemsize == 2
+    return 2e-3 if coarse else 1e-4
+
+
 def missing_targets(frame: Frame) -> NDArray[np.bool_]:
     """(N,): where a row has no target, or part of it is missing."""
     if isinstance(frame.target, Labels):
@@ -228,9 +234,8 @@ def _check_values(frame: Frame, rows: Array, values: FloatArray, target: Target)
             raise DataError(
                 f"{place}: {value:g} in a row of class probabilities; 0 or more is right"
             )
-        coarse = isinstance(frame.target, np.ndarray) and frame.target.dtype.itemsize == 2
         sums = values.sum(axis=1)
-        off = np.flatnonzero(np.abs(sums - 1) > (2e-3 if coarse else 1e-4))
+        off = np.flatnonzero(np.abs(sums - 1) > tolerance(frame))
         if off.size:
             row = int(rows[off[0]])
             raise DataError(

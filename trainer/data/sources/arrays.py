@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import contextlib
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -116,6 +117,55 @@ def with_target(
     )
 
 
+def with_known_target(
+    frame: Frame, read: Callable[[], Array], where: str, name: str, *, labels: bool
+) -> Frame:
+    """The frame to be predicted with a target as far as it is one; what is not is told.
+
+    Args:
+        frame: without a target.
+        read: reads the array.
+        where: what messages call it.
+        name: of the array.
+        labels: as in `array_frame`.
+    """
+    try:
+        target = read()
+        if target.dtype.kind == "f" and labels and target.size == len(target):
+            target = np.where(np.isfinite(target) & (np.floor(target) == target), target, np.nan)
+        elif target.dtype.kind in "US" and not labels:
+            target = np.array([_number(cell) for cell in target.ravel()]).reshape(target.shape)
+        return with_target(
+            frame,
+            target,
+            None,
+            target_where=where,
+            weight_where="",
+            target_name=name,
+            labels=labels,
+        )
+    except DataError as error:
+        why = str(error).removeprefix(f"{where}: ").split(";")[0]
+        return replace(frame, remarks=(*frame.remarks, f"the target {name!r} is not read: {why}"))
+
+
+def with_known_weight(frame: Frame, read: Callable[[], Array]) -> Frame:
+    """The frame to be predicted with a weight a row, NaN where it is none."""
+    weight = np.full(frame.rows, np.nan)
+    with contextlib.suppress(DataError):
+        found = read()
+        if found.shape == weight.shape and found.dtype.kind in "biuf":
+            weight = found
+    return replace(frame, weight=weight)
+
+
+def _number(cell: str | bytes) -> float:
+    try:
+        return float(cell)
+    except ValueError:
+        return np.nan
+
+
 def with_group(frame: Frame, group: Array, where: str) -> Frame:
     """The frame with the group of each row.
 
@@ -214,8 +264,16 @@ def _check_matrix(X: Array, where: str) -> None:
         )
     if X.ndim != 2:
         flat = f"; reshape it to ({X.shape[0]}, {X[0].size})" if X.ndim > 2 and len(X) else ""
-        column = f"; one column is shape ({X.shape[0]}, 1)" if X.ndim == 1 else ""
-        raise DataError(f"{where}: {_shape(X)}; features have shape (rows, columns){flat}{column}")
+        row_or_column = ""
+        if X.ndim == 1:
+            n = X.shape[0]
+            row_or_column = (
+                f": one row of {n} columns is np.reshape(X, (1, {n})), one column of {n} rows is"
+                f" np.reshape(X, ({n}, 1))"
+            )
+        raise DataError(
+            f"{where}: {_shape(X)}; features have shape (rows, columns){flat}{row_or_column}"
+        )
     if X.shape[0] == 0:
         raise DataError(f"{where}: {_shape(X)}: has no rows; at least one is needed")
     if X.shape[1] == 0:

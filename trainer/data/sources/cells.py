@@ -40,6 +40,15 @@ def numbers(column: Any, options: CsvOptions) -> Array | None:
     return _truth(cells, missing, options)
 
 
+def known_numbers(column: Any, options: CsvOptions) -> Array:
+    """A column of text as float64, NaN where a cell is no number."""
+    coded = encoded(column)
+    is_number = pc.match_substring_regex(coded.dictionary, pattern=_written(options))
+    found = numbers(pc.if_else(is_number, coded.dictionary, ""), options)
+    found = np.full(len(coded.dictionary), np.nan) if found is None else found
+    return np.append(found, np.nan)[codes(coded)]  # −1: missing
+
+
 def encoded(column: Any) -> Any:
     """An Arrow column as one array of codes into a dictionary of its distinct values."""
     if not types.is_dictionary(column.type):

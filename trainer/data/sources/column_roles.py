@@ -9,8 +9,11 @@ from dataclasses import dataclass
 from trainer.data.frame import Like
 from trainer.errors import DataError
 from trainer.text.labels import nfc
-from trainer.text.printable import quote
-from trainer.text.suggest import nearest_name
+from trainer.text.names import cut_apart
+from trainer.text.printable import SHOWN, quote
+from trainer.text.suggest import LISTED, nearest_name
+
+_MOST_ABSENT = 40  # columns whose names are shown
 
 
 @dataclass(frozen=True)
@@ -80,14 +83,45 @@ def feature_names(
             name = next(name for i, name in enumerate(listed) if name in listed[:i])
             raise DataError(f"{where}: {key}: lists {quote(name)} twice; once is right")
     if like is not None:
-        for name in like.names:
-            if name not in known:
-                raise DataError(
-                    f"{where}: there is no column {quote(name)}, which the training source has;"
-                    f" {nearest_name(name, names)}"
-                )
-        return like.names
+        return _matched(names, roles, like, where, index)
     return _chosen([name for name in names if name not in index], roles, where)
+
+
+def _matched(
+    names: Sequence[str], roles: Roles, like: Like, where: str, index: Sequence[str]
+) -> tuple[str, ...]:
+    """The columns of the training source; by position where it was a matrix without names."""
+    known = frozenset(names)
+    absent = [name for name in like.names if name not in known]
+    if not absent:
+        return like.names
+    if len(absent) < len(like.names) or not like.nameless:
+        raise DataError(f"{where}: {_absent(absent, names)}")
+    others = {*roles.target, roles.weight, *index}
+    left = tuple(name for name in names if name not in others)
+    if len(left) != len(like.names):
+        raise DataError(
+            f"{where}: has {len(left)} columns, the training source has {len(like.names)} without"
+            " names; as many, in the same order, are right"
+        )
+    return left
+
+
+def _absent(absent: Sequence[str], names: Sequence[str]) -> str:
+    """Which columns of the training source are not there, all of them, and what there is."""
+    if len(absent) == 1:
+        return (
+            f"there is no column {quote(absent[0])}, which the training source has;"
+            f" {nearest_name(absent[0], names)}"
+        )
+    some, there = absent[:_MOST_ABSENT], names[:LISTED]
+    shown = list(map(repr, cut_apart([*some, *there], SHOWN)))
+    more = f" and {len(absent) - _MOST_ABSENT} more" if len(absent) > _MOST_ABSENT else ""
+    others = f" and {len(names) - LISTED} more" if len(names) > LISTED else ""
+    return (
+        f"there are no columns {', '.join(shown[: len(some)])}{more}, which the training source"
+        f" has; there are {', '.join(shown[len(some) :])}{others}"
+    )
 
 
 def _chosen(names: Sequence[str], roles: Roles, where: str) -> tuple[str, ...]:
@@ -137,7 +171,11 @@ def wanted_names(features: Sequence[str], roles: Roles) -> list[str]:
 
 
 def check_header(
-    names: Sequence[str], sample: Sequence[Sequence[str]], needed: Sequence[str], where: str
+    names: Sequence[str],
+    sample: Sequence[Sequence[str]],
+    needed: Sequence[str],
+    where: str,
+    delimiter: str | None = None,
 ) -> None:
     """Refuse a header that is none, before a column is said to be missing.
 
@@ -146,6 +184,7 @@ def check_header(
         sample: cells of the first rows.
         needed: names of columns that must be there.
         where: for messages.
+        delimiter: between cells of a file to be predicted, for which no key can be said; else None.
 
     Raises:
         DataError: another separator, or numbers for names.
@@ -153,9 +192,10 @@ def check_header(
     if not needed or not set(needed).isdisjoint(names):
         return
     if names and all(map(_is_number, names)):
+        cure = "" if delimiter else ", or `header: none`, which calls them x0, x1, …"
         raise DataError(
             f"{where}: the first line holds numbers; a header line with the columns' names is"
-            " right, or `header: none`, which calls them x0, x1, …"
+            f" right{cure}"
         )
     if len(names) == 1:
         for separator, called, written in _SEPARATORS:
@@ -164,9 +204,12 @@ def check_header(
                 cells = [cell for row in sample for cell in ",".join(row).split(separator)]
                 if separator != "," and any(map(_DECIMAL_COMMA.fullmatch, cells)):
                     cure += ', decimal: ","'
+                right = f"`{cure}` is right"
+                if delimiter is not None:
+                    usual = {mark: words for mark, words, _ in _SEPARATORS}
+                    right = f"{usual.get(delimiter, quote(delimiter))} are right, as in training"
                 raise DataError(
-                    f"{where}: the header is one column, with {called} between names;"
-                    f" `{cure}` is right"
+                    f"{where}: the header is one column, with {called} between names; {right}"
                 )
 
 

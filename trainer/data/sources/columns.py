@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
@@ -25,8 +26,12 @@ from trainer.data.frame import (
 from trainer.data.rows import Array
 from trainer.data.sources import cells
 from trainer.data.sources.cells import NUMBER
-from trainer.data.sources.csv_options import MISSING, CsvOptions
-from trainer.data.sources.number_spellings import doubt, spelled_otherwise
+from trainer.data.sources.csv_options import DEFAULT, MISSING, CsvOptions
+from trainer.data.sources.number_spellings import (
+    doubt,
+    spelled_otherwise,
+    stands_for_missing,
+)
 from trainer.errors import DataError
 from trainer.text.labels import column_texts
 from trainer.text.printable import quote
@@ -48,7 +53,10 @@ class ColumnReader:
     categories: frozenset[str] = frozenset()
     """Names of columns that are categories whatever their type is."""
     has_keys: bool = True
-    """Whether a source of the spec is read, rather than a table passed in from Python."""
+    """Whether a source of the spec is read, rather than a table passed in from Python, or rows to
+    be predicted."""
+    remarks: list[str] = field(default_factory=list)
+    """What is to be said of columns to be predicted, in clauses."""
 
     def either(self, column: Any, name: str) -> ColumnData:
         """Numbers where the column is, else text; what speaks against that is kept in `faults`."""
@@ -91,6 +99,8 @@ class ColumnReader:
             column, kind = column.cast(kind.value_type), kind.value_type
         if _is_text(kind):
             found = cells.numbers(column, self.options) if self.options else None
+            if found is None and not self.has_keys:
+                found = self._known_as_missing(column, name)
             if found is None:
                 raise self._no_number(column, name, hint)
             return found
@@ -99,17 +109,52 @@ class ColumnReader:
         elif types.is_decimal(kind) or types.is_null(kind):
             column = column.cast(pa.float64())
         elif not is_number(kind):
+            cure = ", or leave it out with `drop`" if self.has_keys else ""
             raise DataError(
                 f"{self.where}: column {quote(name)}: holds {kind}; numbers or text are right:"
-                " convert it, or leave it out with `drop`"
+                f" convert it{cure}"
             )
         result: Array = column.to_numpy()
         return result
+
+    def _known_as_missing(self, column: Any, name: str) -> Array | None:
+        """Numbers of a column of text to be predicted; NaN for `?` and the like, which are told."""
+        options = self.options or DEFAULT
+        coded = cells.encoded(column)
+        distinct = coded.dictionary.to_pylist()
+        words = [w for w in distinct if stands_for_missing(w) and w not in options.missing]
+        found = cells.numbers(coded, replace(options, na_values=(*options.missing, *words)))
+        if found is not None and words:
+            shown = ", ".join(map(quote, words[:3]))
+            self.remarks.append(f"{shown} in column {quote(name)} is taken for a missing value")
+        return found
+
+    def known_numbers(self, column: Any, name: str) -> Array:
+        """(N,) float64 of a column, NaN where a cell is no number: an error in `numbers`."""
+        if self.options is not None and _is_text(column.type):
+            found = cells.numbers(column, self.options)
+            return cells.known_numbers(column, self.options) if found is None else found
+        with contextlib.suppress(DataError):
+            return self.numbers(column, name, "").astype(np.float64)
+        return np.full(len(column), np.nan)
+
+    def known_labels(self, column: Any, name: str) -> Labels:
+        """Labels, or the text of what is none, or all missing: errors in `labels`."""
+        for read in (self.labels, self.text):
+            with contextlib.suppress(DataError):
+                return read(column, name)
+        return Labels((), np.full(len(column), -1, dtype=np.int32))
 
     def target(self, column: Any, name: str) -> Array:
         """(N,) float64 of a column that is to be predicted as a number."""
         hint = "for labels in one column `model: logistic` or `softmax` is right"
         return self.numbers(column, name, hint).astype(np.float64)
+
+    def weight(self, column: Any, name: str) -> Array:
+        """(N,) numbers; of rows to be predicted NaN where a cell is none."""
+        if not self.has_keys:
+            return self.known_numbers(column, name)
+        return self.numbers(column, name, "a weight is a number from 0 up")
 
     def text(self, column: Any, name: str) -> Labels:
         """Sorted distinct texts and a code a row; numbers as `label_text` writes them."""
@@ -197,7 +242,13 @@ class ColumnReader:
             from trainer.config.yaml.write import flow_keys
 
             what, keys = spelled
-            hint = f"`{flow_keys(keys)}` reads it" if keys else "write a plain number"
+            hint = "write a plain number"
+            if not self.has_keys and self.options is not None and not self.options.plain_numbers:
+                hint = "write numbers as the training file has them"
+            elif keys and self.has_keys:
+                hint = f"`{flow_keys(keys)}` reads it"
+        elif row == 0 and self.options is not None and not self.options.header:
+            hint = "the training file has no header line, and none is right here"
         return DataError(
             f"{self.where}: {self.place(row)}, column {quote(name)}: {quote(value)} {what}; {hint}"
         )

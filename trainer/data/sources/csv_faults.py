@@ -6,15 +6,20 @@ import contextlib
 import csv
 import gzip
 import io
+import re
 import zlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import IO, Any
 
+import numpy as np
+
+from trainer.data.rows import IntArray
 from trainer.data.sources.csv_options import CsvOptions
 from trainer.errors import DataError
 from trainer.text.printable import error_text, show_path
 
+_BLANK = re.compile(r"\n\r?\n|\r\r")
 UNPACKING_ERRORS = (gzip.BadGzipFile, EOFError, zlib.error)
 
 
@@ -40,12 +45,43 @@ def compression(path: Path) -> str | None:
 
 
 def line_of(path: Path, options: CsvOptions, row: int) -> int:
-    """Line, from 1, on which a row (from 0, header and blank lines not counted) ends."""
+    """Line, from 1, on which a row (from 0, without the header) ends; see `_records`."""
     with open_text(path, options) as text:
         for number, line, _ in _records(text, path, options):
             if number == row:
                 return line
     return 0
+
+
+def blank_rows(path: Path, options: CsvOptions) -> IntArray:
+    """Numbers of the rows that are blank lines, ascending.
+
+    Of several columns those behind the last row are none: a file may end in blank lines. Of one
+    column each may be a cell without a value.
+    """
+    blank, last, width = [], -1, 0
+    try:
+        with open_text(path, options) as text:
+            for number, _, found in _records(text, path, options):
+                width = width or len(found)
+                if found:
+                    last = number
+                else:
+                    blank.append(number)
+    except csv.Error as error:
+        raise unreadable(path, error) from None
+    return np.array([row for row in blank if row < last or width == 1], dtype=np.int64)
+
+
+def has_blank_lines(path: Path, options: CsvOptions) -> bool:
+    """Whether there may be a blank line in a file, or in a cell of several lines; a quick look."""
+    before = "\n"  # as if a line had ended before the first
+    with open_text(path, options) as text:
+        while part := text.read(1 << 20):
+            if _BLANK.search(before + part):
+                return True
+            before = part[-2:]
+    return False
 
 
 def count_quotes(path: Path, options: CsvOptions) -> int:
@@ -73,7 +109,7 @@ def diagnosed(path: Path, options: CsvOptions, cells: int, error: Exception) -> 
     try:
         with open_text(path, options) as text:
             for number, line, found in _records(text, path, options):
-                if len(found) != cells:
+                if found and len(found) != cells:
                     others = "the header" if options.header else "the first row"
                     return DataError(
                         f"{show_path(path)}: row {number} (line {line}): has {len(found)}"
@@ -90,11 +126,16 @@ def diagnosed(path: Path, options: CsvOptions, cells: int, error: Exception) -> 
 def wrong_encoding(path: Path, options: CsvOptions) -> DataError:
     """The fault of bytes that are no text in the encoding that was said."""
     named = "UTF-8" if options.codec == "utf-8-sig" else options.encoding
-    cure = "save the file as UTF-8, or name its encoding, as in `encoding: cp1252`"
+    cure = "save the file as UTF-8"
+    if options.to_predict:
+        cure = f"save the file in the training file's encoding, {named}"
+    else:
+        cure += ", or name its encoding, as in `encoding: cp1252`"
     with contextlib.suppress(*UNPACKING_ERRORS, UnicodeError), _open_bytes(path) as file:
         for line, content in enumerate(file, start=1):
             if line == 1 and content[:2] in (b"\xff\xfe", b"\xfe\xff"):
-                return DataError(f"{show_path(path)}: is UTF-16 text; `encoding: utf-16` is right")
+                right = cure if options.to_predict else "`encoding: utf-16` is right"
+                return DataError(f"{show_path(path)}: is UTF-16 text; {right}")
             try:
                 content.decode(options.codec)
             except UnicodeDecodeError as error:
@@ -123,11 +164,14 @@ def _open_bytes(path: Path) -> Any:
 def _records(
     text: IO[str], path: Path, options: CsvOptions
 ) -> Iterator[tuple[int, int, list[str]]]:
-    """(row, line, cells) of each record that is not blank; the header is row −1."""
+    """(row, line, cells) of each record; the header is row −1.
+
+    Blank lines count where rows are to be predicted, but not before the header; else nowhere.
+    """
     reader = rows(text, path, options)
     number = -1 if options.header else 0
     for cells in reader:
-        if cells:
+        if cells or (options.to_predict and number >= 0):
             yield number, reader.line_num, cells
             number += 1
 

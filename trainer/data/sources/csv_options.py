@@ -32,6 +32,8 @@ class CsvOptions:
     """Columns of a training file without a header, by which another is read."""
     optional: tuple[tuple[str, ...], ...] = ()
     """Columns of such a file that one to be predicted may be without."""
+    to_predict: bool = False
+    """Whether the rows are to be predicted: a blank line is a row too, and no key can be said."""
 
     @cached_property
     def missing(self) -> tuple[str, ...]:

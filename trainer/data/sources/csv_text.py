@@ -16,8 +16,10 @@ from itertools import islice, zip_longest
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 
+from trainer.data.rows import IntArray
 from trainer.data.sources import csv_faults
 from trainer.data.sources.cells import NUMBER
 from trainer.data.sources.csv_faults import compression, open_text, rows
@@ -137,6 +139,20 @@ def read_columns(
         return _read(path, options, head, types, several_lines)
     except (pa.ArrowException, OSError, UnicodeError) as error:
         raise csv_faults.diagnosed(path, options, len(head.names), error) from None
+
+
+def with_blank_rows(table: Any, path: Path, options: CsvOptions) -> tuple[Any, IntArray]:
+    """The table with a row without values for each blank line, and the numbers of those rows."""
+    if not csv_faults.has_blank_lines(path, options):
+        return table, np.arange(0)
+    blank = csv_faults.blank_rows(path, options)
+    total = table.num_rows + len(blank)
+    written = np.delete(np.arange(total), blank)
+    order = np.zeros(total, dtype=np.int64)  # (rows,) of the table
+    order[written] = np.arange(table.num_rows)
+    is_blank = np.zeros(total, dtype=bool)
+    is_blank[blank] = True
+    return table.take(pa.array(order, mask=is_blank)), blank
 
 
 def _begin_with_numbers(head: Head, options: CsvOptions) -> set[str]:

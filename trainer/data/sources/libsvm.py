@@ -16,7 +16,7 @@ import gzip
 import re
 import zlib
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -27,9 +27,10 @@ from trainer.catalog import SOURCES
 from trainer.data.allocate import allocate
 from trainer.data.frame import Frame, Like
 from trainer.data.rows import FloatArray, IntArray
-from trainer.data.sources.arrays import with_target
+from trainer.data.sources.arrays import with_known_target, with_target
 from trainer.device import memory_limit, shown_size
 from trainer.errors import DataError
+from trainer.text.numbers import counted
 from trainer.text.paths import readable_file
 from trainer.text.printable import error_text, quote, show_path
 
@@ -40,6 +41,7 @@ _LONGEST_LINE = 1 << 26
 _LARGEST_LABEL = 2**53 - 1
 _MOST_DIGITS = 18  # of an index: what an int64 always holds
 _COMMENT = re.compile(rb"#[^\n]*")
+_FIRST = re.compile(rb"^([ \t]*)([^ \t\r\n]+)", re.M)
 _TOKEN = re.compile(rb"[^ \t\r\n]+")
 _NUMBER = re.compile(rb"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?|[+-]?(inf(inity)?|nan)", re.I)
 _IS_BLANK = np.zeros(256, dtype=bool)
@@ -64,7 +66,9 @@ class _Rows:
     """(m,)."""
 
 
-def read_libsvm(path: str, *, labels: bool, like: Like | None = None) -> Frame:
+def read_libsvm(
+    path: str, *, labels: bool, like: Like | None = None, to_predict: bool = False
+) -> Frame:
     """Read a file of LIBSVM text, also .gz or .bz2, to a dense frame of float64.
 
     Args:
@@ -72,6 +76,8 @@ def read_libsvm(path: str, *, labels: bool, like: Like | None = None) -> Frame:
         labels: whether the first number of a line is a label rather than a number to predict.
         like: the training source's columns. An index that a row leaves out is 0 there, an index
             that the training source does not have is a fault.
+        to_predict: whether the rows are to be predicted: then a label may be anything, or left out,
+            and values of indices above those of the training source are passed over, and told.
 
     Raises:
         DataError: a line that is none, or a dense matrix of over half of the memory there is.
@@ -81,7 +87,11 @@ def read_libsvm(path: str, *, labels: bool, like: Like | None = None) -> Frame:
     known = None if like is None else _known(like, where)
     lowest, highest = known or (1, 0)
     blocks, rows = [], 0
-    for block in _parsed_blocks(file_path, where):
+    passed_over = 0
+    for block in _parsed_blocks(file_path, where, to_predict):
+        if to_predict and (block.index > highest).any():
+            passed_over += int((block.index > highest).sum())
+            block = _up_to(block, highest)
         if block.index.size:
             if known is not None:
                 _check_known(block, lowest, highest, where)
@@ -102,7 +112,7 @@ def read_libsvm(path: str, *, labels: bool, like: Like | None = None) -> Frame:
         return f"row {row} (line {line[row]})"
 
     large = np.flatnonzero(np.isfinite(label) & (np.abs(label) > _LARGEST_LABEL))
-    if labels and large.size:
+    if labels and large.size and not to_predict:
         row = int(large[0])
         raise DataError(
             f"{where}: {place(row)}: the label {label[row]:.0f} is too large to tell from its"
@@ -110,6 +120,12 @@ def read_libsvm(path: str, *, labels: bool, like: Like | None = None) -> Frame:
         )
     names = tuple(f"x{index}" for index in range(lowest, highest + 1))
     frame = Frame(where, names, X, rows, place=place)
+    if passed_over:
+        what = f"{counted(passed_over, 'value')} of indices above {highest}, which training did not"
+        frame = replace(frame, remarks=(f"{what} have, did not count",))
+    if to_predict:
+        label = np.where(np.abs(label) > _LARGEST_LABEL, np.nan, label) if labels else label
+        return with_known_target(frame, lambda: label, where, "y", labels=labels)
     return with_target(frame, label, None, target_where=where, weight_where="", labels=labels)
 
 
@@ -121,6 +137,12 @@ def _known(like: Like, where: str) -> tuple[int, int]:
             " nothing about its columns; give a file of the training source's kind"
         )
     return int(like.names[0][1:]), int(like.names[-1][1:])
+
+
+def _up_to(block: _Rows, highest: int) -> _Rows:
+    """The rows without their values of larger indices."""
+    kept = block.index <= highest
+    return replace(block, row=block.row[kept], index=block.index[kept], value=block.value[kept])
 
 
 def _check_known(block: _Rows, lowest: int, highest: int, where: str) -> None:
@@ -160,14 +182,24 @@ def _dense(blocks: list[_Rows], rows: int, lowest: int, highest: int, where: str
     return X
 
 
-def _parsed_blocks(path: Path, where: str) -> Iterator[_Rows]:
+def _parsed_blocks(path: Path, where: str, to_predict: bool) -> Iterator[_Rows]:
     lines = 0
     for text in _whole_lines(path, where):
         block = _parsed(text, lines)
+        if block is None and to_predict:
+            block = _parsed(_FIRST.sub(_with_label, text), lines)
         if block is None:
             raise DataError(f"{where}: {_fault(text, lines)}")
         yield block
         lines += text.count(b"\n")
+
+
+def _with_label(first: re.Match[bytes]) -> bytes:
+    """The first word of a line, NaN for a label where it is none."""
+    blank, word = first.groups()
+    if b":" in word:
+        return blank + b"nan " + word
+    return blank + (word if _NUMBER.fullmatch(word) else b"nan")
 
 
 def _whole_lines(path: Path, where: str) -> Iterator[bytes]:

@@ -107,6 +107,11 @@ def spelled_otherwise(
     return None
 
 
+def stands_for_missing(cell: str) -> bool:
+    """Whether a cell among numbers is a word for a missing value, such as `?` or `unknown`."""
+    return cell.strip().casefold() in _WORDS
+
+
 _BEGINS = re.compile(r"[-+−–(\s$€£¥₹₽₩='\"]*[.,]?\d")  # a quick look: most text does not
 
 

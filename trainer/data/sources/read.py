@@ -53,7 +53,7 @@ def _read_passed(arrays: Mapping[str, Any], model: str) -> Source:
     _check_keys(arrays)
     digest = Digest()
     train = _read_train(arrays, model, digest)
-    like = Like(train.names, train.text)
+    like = Like(train.names, train.text, strict=False)
     test = arrays.get("test")
     pairs = {} if arrays.get("val") is None else {"val": ("'val'", arrays["val"])}
     if isinstance(test, Mapping):

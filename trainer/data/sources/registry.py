@@ -2,27 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from trainer.catalog import BUNDLED, MODELS, SOURCES
 from trainer.data.encode.encoder import Encoder
-from trainer.data.encode.targets import missing_targets
-from trainer.data.frame import Frame, Like, read_weight
+from trainer.data.encode.known_targets import known_targets
+from trainer.data.frame import Frame, Like
 from trainer.data.rows import Array, IntArray
 from trainer.data.sources import libsvm, npy
-from trainer.data.sources.arrays import array_frame, check_width, host_array, is_table, with_group
+from trainer.data.sources.arrays import (
+    array_frame,
+    check_width,
+    host_array,
+    is_table,
+    with_group,
+    with_known_target,
+    with_known_weight,
+)
 from trainer.data.sources.column_roles import Roles
 from trainer.data.sources.csv_options import CsvOptions
 from trainer.data.sources.digest import Digest
 from trainer.data.sources.synthetic import synthetic_frame
 from trainer.errors import DataError
 from trainer.text.labels import label_text, nfc
-from trainer.text.printable import show_path
+from trainer.text.printable import quote, show_path
 
 _FOLDER = Path(__file__).parents[1] / "bundled"
 
@@ -140,6 +146,7 @@ def features_frame(X: Any, like: Like | None, where: str) -> Frame:
     Raises:
         DataError: columns that do not match `like`, and as the readers.
     """
+    _check_named_rows(X, where)
     if is_table(X):
         from trainer.data.sources import tables  # with Arrow, which arrays do without
 
@@ -150,65 +157,94 @@ def features_frame(X: Any, like: Like | None, where: str) -> Frame:
     return frame
 
 
-def read_for_predict(path: str, encoder: Encoder, model: str) -> tuple[Frame, IntArray, Array]:
+def _check_named_rows(X: Any, where: str) -> None:
+    """Refuse rows as dicts, as they come from JSON."""
+    if isinstance(X, Mapping) and X and all(isinstance(v, str | float | int) for v in X.values()):
+        name, value = next(iter(X.items()))
+        raise DataError(
+            f"{where}: has a value a name; a list a name is right, of one row"
+            f" {{{name!r}: [{value!r}], …}}"
+        )
+    if isinstance(X, list | tuple) and X and isinstance(X[0], Mapping):
+        raise DataError(
+            f"{where}: is a list of rows by name; a table is right: pyarrow.Table.from_pylist(X)"
+        )
+
+
+def read_for_predict(
+    path: str, encoder: Encoder, model: str, *, with_target: bool = True
+) -> tuple[Frame, IntArray, Array]:
     """Read a file whose rows are to be predicted: columns by name, of an .npy by position.
+
+    What the target's column holds is never a fault: rows that cannot be scored are told.
 
     Args:
         path: a .csv, .csv.gz, .tsv, .parquet, .npy or .npz file, or LIBSVM text if the model was
             trained on such: there, whatever ends otherwise is taken for it.
         encoder: the fitted model's.
         model: its name.
+        with_target: whether to look for a target.
 
     Returns:
-        The frame; the (n,) rows that have a target, none where the file has no target; and their
-        targets as `Target.encode` gives them, float64.
+        The frame, with what is to be said of it; the (n,) rows that can be scored, none where the
+        file has no target; and their targets as `Target.encode` gives them, float64.
 
     Raises:
         DataError: whatever is wrong with the file.
     """
-    frame = _predict_frame(path, encoder, labels=has_labels(model))
-    if frame.target is None:
-        return frame, np.arange(0), np.empty((0, len(encoder.target_mean)))
-    rows = np.flatnonzero(~missing_targets(frame))
-    if len(rows):
-        read_weight(frame, rows, "labelled")  # for its faults
-    return frame, rows, encoder.target.encode(frame, rows, np.dtype(np.float64))
+    frame = _predict_frame(path, encoder, with_target, labels=has_labels(model))
+    known = known_targets(encoder.target, frame)
+    return replace(frame, remarks=(*known.remarks, *frame.remarks)), known.rows, known.y
 
 
-def _predict_frame(path: str, encoder: Encoder, *, labels: bool) -> Frame:
+def _predict_frame(path: str, encoder: Encoder, with_target: bool, *, labels: bool) -> Frame:
     name = path.lower()
     if name.endswith(".npy"):
         return features_frame(npy.read_npy(path), encoder.like, show_path(path))
     if name.endswith(".npz"):
-        return _predict_npz(path, encoder, labels=labels)
+        return _predict_npz(path, encoder, with_target, labels=labels)
     of_indices = encoder.like.indexed and not name.endswith(SOURCES["table"].suffixes)
     if of_indices or name.removesuffix(".gz").removesuffix(".bz2").endswith(libsvm.SUFFIXES):
-        return libsvm.read_libsvm(path, labels=labels, like=encoder.like)
+        frame = libsvm.read_libsvm(path, labels=labels, like=encoder.like, to_predict=True)
+        return frame if with_target else replace(frame, target=None)
     from trainer.data.sources import tables
 
     target = tuple(map(nfc, encoder.target.columns))
     weight = nfc(encoder.keys.get("weight", "")) or None
     options = replace(
-        CsvOptions.from_keys(encoder.keys), optional=(target, (*target, weight or ""))
+        CsvOptions.from_keys(encoder.keys),
+        optional=(target, (*target, weight or "")),
+        to_predict=True,
     )
     names = tables.column_names(path, options)
-    roles = Roles(
-        target=target if set(target) <= set(names) else (),
-        weight=weight if weight in names else None,
-    )
-    return tables.read_table(path, roles, labels=labels, like=encoder.like, options=options)
+    there = with_target and set(target) <= set(names)
+    roles = Roles(target if there else (), weight=weight if weight in names else None)
+    frame = tables.read_table(path, roles, labels=labels, like=encoder.like, options=options)
+    absent = [name for name in (*target, weight) if name and name not in names]
+    if not with_target or not absent or set(target) <= set(absent):
+        return frame
+    said = f"there is no {', '.join(map(quote, absent[:3]))}"
+    said += ", so that each row counts once" if there else ", so that nothing is scored"
+    return replace(frame, remarks=(*frame.remarks, said))
 
 
-def _predict_npz(path: str, encoder: Encoder, *, labels: bool) -> Frame:
+def _predict_npz(path: str, encoder: Encoder, with_target: bool, *, labels: bool) -> Frame:
     names = npy.npz_names(path)
     features = encoder.keys.get("features", "X")
     if features not in names and len(names) == 1:
         features = names[0]
-    wanted = [encoder.keys.get("target", "y"), encoder.keys.get("weight", "")]
-    target, weight = (name if name in names else None for name in wanted)
-    frame = _read_npz(path, features, target, weight, labels=labels)
+    frame = _read_npz(path, features, None, None, labels=labels)
     check_width(frame, encoder.like)
-    return frame
+    target, weight = encoder.keys.get("target", "y"), encoder.keys.get("weight", "")
+    if not with_target or target not in names:
+        return frame
+
+    def read(name: str) -> Array:
+        return npy.read_npz(path, [name])[name]
+
+    where = f"{show_path(path)}: {target}"
+    frame = with_known_target(frame, lambda: read(target), where, target, labels=labels)
+    return with_known_weight(frame, lambda: read(weight)) if weight in names else frame
 
 
 def _read_bundled(name: str, model: str, like: Like | None, digest: Digest) -> Frame:

@@ -17,7 +17,7 @@ import pyarrow as pa
 from trainer.catalog import SOURCES
 from trainer.data.column_faults import ColumnFault, FeatureChoice
 from trainer.data.frame import ColumnData, Frame, Labels, Like, check_names
-from trainer.data.rows import Array
+from trainer.data.rows import Array, IntArray
 from trainer.data.sources import csv_faults, csv_text
 from trainer.data.sources.column_roles import (
     Roles,
@@ -36,6 +36,7 @@ from trainer.data.sources.pandas_index import (
 from trainer.data.sources.repeated_header import repeated_header
 from trainer.errors import DataError
 from trainer.text.labels import nfc
+from trainer.text.numbers import counted
 from trainer.text.paths import readable_file
 from trainer.text.printable import error_text, show_path
 
@@ -70,7 +71,7 @@ def read_table(
     where = where or show_path(file_path)
     name = file_path.name.lower()
     if name.endswith(".parquet"):
-        return _read_parquet(file_path, roles, labels, like, where)
+        return _read_parquet(file_path, roles, labels, like, where, not options.to_predict)
     if not name.endswith(SUFFIXES):
         raise _unknown(where)
     return _read_text(file_path, options, roles, labels, like, where)
@@ -81,27 +82,57 @@ def _read_text(
 ) -> Frame:
     head = csv_text.read_head(path, options)
     names = head.names
+    delimiter = options.delimiter(path) if options.to_predict else None
     needed = roles.target or (like.names if like else ())
-    check_header(names, head.sample, needed, where)
-    check_names(names, where)
+    check_header(names, head.sample, needed, where, delimiter)
+    check_names(names, where, _needed(roles, like))
     index = index_columns(names, None)
     features = feature_names(names, roles, like, where, index)
     texts = {*(like.text if like else roles.categorical), roles.group}
     if labels and len(roles.target) == 1:
         texts.add(roles.target[0])
     wanted = wanted_names(features, roles)
-    columns = _by_name(csv_text.read_columns(path, options, head, wanted, texts))
+    table = csv_text.read_columns(path, options, head, wanted, texts)
 
     def place(row: int) -> str:
         return f"row {row} (line {csv_faults.line_of(path, options, row)})"
 
+    remarks = _by_position(features, like)
+    if options.to_predict:
+        table, blank = csv_text.with_blank_rows(table, path, options)
+        if len(blank):
+            remarks += (_blank_remark(blank, place),)
+    columns = _by_name(table)
     if options.header and (row := repeated_header(columns)) is not None:
         raise DataError(f"{where}: {place(row)}: repeats the header; take the line out")
 
-    reader = ColumnReader(where, place, options, _nameless(names, features, roles, like))
+    faults = _nameless(names, features, roles, like)
+    reader = ColumnReader(where, place, options, faults, has_keys=not options.to_predict)
     frame = _frame(columns, features, roles, labels, like, reader)
     keys = replace(options, width=len(names)).to_keys()
-    return replace(frame, keys=keys, index=_left_out(index, features, roles))
+    left_out = _left_out(index, features, roles)
+    remarks += tuple(reader.remarks)
+    return replace(frame, keys=keys, index=left_out, remarks=remarks)
+
+
+def _needed(roles: Roles, like: Like | None) -> frozenset[str] | None:
+    """The columns that must be told apart; None: all, as each may be a feature."""
+    if like is None or like.nameless:
+        return None
+    return frozenset(wanted_names(like.names, roles))
+
+
+def _by_position(features: tuple[str, ...], like: Like | None) -> tuple[str, ...]:
+    """What to say of columns that were taken by their position."""
+    if like is None or features == like.names:
+        return ()
+    return ("its columns are taken in their order, as training had no names",)
+
+
+def _blank_remark(blank: IntArray, place: Callable[[int], str]) -> str:
+    what = "is a row" if len(blank) == 1 else "are rows"
+    first = ": " if len(blank) == 1 else ", the first "
+    return f"{counted(len(blank), 'blank line')} {what} without values{first}{place(int(blank[0]))}"
 
 
 def column_names(path: str, options: CsvOptions = DEFAULT) -> list[str]:
@@ -148,7 +179,9 @@ def table_frame(
     return _typed(table.schema, table.select, roles.composed(), labels, like, where, has_keys=False)
 
 
-def _read_parquet(path: Path, roles: Roles, labels: bool, like: Like | None, where: str) -> Frame:
+def _read_parquet(
+    path: Path, roles: Roles, labels: bool, like: Like | None, where: str, has_keys: bool
+) -> Frame:
     from pyarrow import parquet
 
     try:
@@ -160,7 +193,7 @@ def _read_parquet(path: Path, roles: Roles, labels: bool, like: Like | None, whe
                 labels,
                 like,
                 where,
-                has_keys=True,
+                has_keys=has_keys,
             )
     except (pa.ArrowException, OSError, ValueError) as error:
         raise _damaged(where, error) from None
@@ -178,7 +211,7 @@ def _typed(
 ) -> Frame:
     """The frame of a table with types, of which `read` gives the columns of these names."""
     names, metadata = list(map(nfc, schema.names)), schema.metadata
-    check_names(names, where)
+    check_names(names, where, _needed(roles, like))
     index = index_columns(names, metadata)
     features = feature_names(names, roles, like, where, index)
     reader = ColumnReader(
@@ -192,7 +225,9 @@ def _typed(
     found = read([written[name] for name in wanted])
     columns = _by_name(found.rename_columns(wanted))
     frame = _frame(columns, features, roles, labels, like, reader)
-    return replace(frame, index=_left_out(index, features, roles))
+    left_out = _left_out(index, features, roles)
+    remarks = (*_by_position(features, like), *reader.remarks)
+    return replace(frame, index=left_out, remarks=remarks)
 
 
 def _nameless(
@@ -244,13 +279,14 @@ def _frame(
         raise DataError(f"{reader.where}: has a header and no rows; at least one row is needed")
     target: Array | Labels | None = None
     if labels and len(roles.target) == 1:
-        target = reader.labels(columns.pop(roles.target[0]), roles.target[0])
+        read_labels = reader.labels if reader.has_keys else reader.known_labels
+        target = read_labels(columns.pop(roles.target[0]), roles.target[0])
     elif roles.target:
-        target = np.column_stack([reader.target(columns.pop(name), name) for name in roles.target])
+        read = reader.target if reader.has_keys else reader.known_numbers
+        target = np.column_stack([read(columns.pop(name), name) for name in roles.target])
     weight = None
     if roles.weight:
-        hint = "a weight is a number from 0 up"
-        weight = reader.numbers(columns.pop(roles.weight), roles.weight, hint)
+        weight = reader.weight(columns.pop(roles.weight), roles.weight)
     group = None
     if roles.group:
         group = reader.groups(columns.pop(roles.group), roles.group)

@@ -219,6 +219,8 @@ class MetricFacts:
         meaning_of_labels: the same of {labels} labels a row.
         beside: (metric, sentence of its {value}) that is told with it.
         needs: which rows it is defined on; empty for one that has a value on any.
+        baseline: what the mean of the targets has: a fit below it is worse than none. Such metrics
+            are sums over rows.
     """
 
     label: str
@@ -233,6 +235,7 @@ class MetricFacts:
     meaning_of_labels: str = ""
     beside: tuple[str, str] | None = None
     needs: str = ""
+    baseline: float | None = None
 
 
 _CLASSES, _VALUES = "rows of both classes", "more than one value of the target"
@@ -263,6 +266,7 @@ METRICS: dict[str, MetricFacts] = {
         meaning="on {rows}: the share of the target's variance that is explained.",
         beside=("rmse", "Typical miss (RMSE): {value}."),
         needs=_VALUES,
+        baseline=0.0,
     ),
     "rmse": MetricFacts("RMSE", {"linear": _ANY}, greater_is_better=False, decades=True),
     "d2": MetricFacts(
@@ -272,6 +276,7 @@ METRICS: dict[str, MetricFacts] = {
         meaning="on {rows}: the share of the deviance that is explained.",
         beside=("deviance", "Mean deviance: {value}."),
         needs=_VALUES,
+        baseline=0.0,
     ),
     "deviance": MetricFacts("deviance", {"poisson": _ANY}, greater_is_better=False, decades=True),
     "loss": MetricFacts(

@@ -189,7 +189,7 @@ TABLES = [
     ),
     Case(
         "zero weights",
-        ("every train row has weight 0",),
+        ("every row has weight 0",),
         csv="x,y,w\n1,2,0\n2,3,0\n",
         source={"weight": "w"},
     ),

@@ -50,7 +50,8 @@ def test_bundled(name: str, model: str, rows: int, D: int, C: int) -> None:
         assert split.X.shape == (len(split), D)
         assert split.X.dtype == np.float32
         assert split.X.flags.c_contiguous
-        assert split.y.dtype == (np.int64 if model == "softmax" else np.float32)
+        kinds = {"softmax": np.int64, "logistic": np.float32, "linear": np.float64}
+        assert split.y.dtype == kinds[model]
         assert split.y.shape == ((len(split),) if model == "softmax" else (len(split), 1))
         assert split.weight.tolist() == [1.0] * len(split)
         assert split.index.dtype == np.int64
@@ -603,4 +604,4 @@ def test_a_csv_written_with_repr_reads_back_bit_for_bit(cells: list[list[float]]
         source = {"table": write(Path(folder), "a.csv", content), "target": "y"}
         p = prepared("linear", source)
     assert np.array_equal(p.train.X, X[:, :2])
-    assert np.array_equal(p.train.y, X[:, 2:])
+    assert np.array_equal(p.train.y + p.encoder.target_mean, X[:, 2:])  # centred where far from 0

@@ -26,6 +26,8 @@ def table() -> pa.Table:
     u[rng.random(N) < 0.1] = np.nan
     text = np.array(["a", "b", "c", None], dtype=object)[rng.integers(0, 4, N)]
     text[0] = "seldom"  # in one fold no training row has it
+    w = rng.integers(0, 3, N).astype(float)
+    w[0] = 1
     return pa.table(
         {
             "u": u,
@@ -33,7 +35,7 @@ def table() -> pa.Table:
             "t": pa.array(text.tolist(), pa.string()),
             "y": rng.normal(size=N),
             "label": np.array(["no", "yes", "perhaps"])[rng.integers(0, 3, N)],
-            "w": rng.integers(0, 3, N).astype(float),
+            "w": w,
             "g": rng.integers(100, 130, N),
         }
     )
@@ -378,17 +380,15 @@ def test_as_many_folds_as_rows_hold_out_one_row_each() -> None:
 
 
 def test_a_fault_of_one_fold_names_it() -> None:
-    w = np.ones(10)
-    spec = spec_of("linear", "arrays", repeat={"folds": 5})
-    arrays = {"train": (np.eye(10), np.arange(10.0))}
-    held = row_splits(read(spec, arrays), spec)[2].val
-    w[held] = 0
-    source = read(spec, arrays | {"weight": w})
+    spec = spec_of("linear", "arrays", repeat={"folds": 5}, missing="mean")
+    X, y = np.eye(10), np.arange(10.0)
+    held = row_splits(read(spec, {"train": (X, y)}), spec)[2].val
+    X[np.setdiff1d(np.arange(10), held), 0] = np.nan
+    source = read(spec, {"train": (X, y)})
     found = row_splits(source, spec)
     prepare_split(source, spec, found[0])
     message = (
-        r"^data\['weight'\]: every val row has weight 0; at least one must be above 0"
-        r" \(in fold 3 of 5\)$"
+        r"^data\['train'\] X: column 'x0': no training row has a value; .* \(in fold 3 of 5\)$"
     )
     with pytest.raises(DataError, match=message):
         prepare_split(source, spec, found[2])

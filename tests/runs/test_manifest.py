@@ -27,6 +27,13 @@ def test_the_first_fields(manifest):
     assert fields(manifest)["status"] == "running"
 
 
+def test_warnings_stand_one_behind_another(manifest):
+    manifest.warn(["target 'y' is far", "and so is x"])
+    assert fields(manifest)["warning"] == "target 'y' is far. And so is x"
+    manifest.warn(["the fit is bad"])
+    assert fields(manifest)["warning"] == "target 'y' is far. And so is x. The fit is bad"
+
+
 def test_a_killed_run_is_interrupted(manifest):
     assert manifest.end_at_once()
     found = fields(manifest)

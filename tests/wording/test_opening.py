@@ -19,6 +19,8 @@ DATA = {
     "model": "logistic",
     "source": "rows.csv",
     "rows": {"train": 1438, "val": 359},
+    "weightless": {},
+    "coarse": (),
     "columns": 3,
     "features": 5,
     "outputs": 1,

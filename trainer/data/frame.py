@@ -158,6 +158,34 @@ def read_weight(frame: Frame, rows: IntArray, split_name: str) -> NDArray[np.flo
     return weight
 
 
+def zero_weight(frame: Frame) -> NDArray[np.bool_]:
+    """(N,): where a row has weight 0, which means that it is not there."""
+    if frame.weight is None:
+        return np.zeros(frame.rows, dtype=bool)
+    return np.asarray(frame.weight == 0, dtype=np.bool_)
+
+
+def relative_weights(frame: Frame, rows: IntArray, split_name: str) -> NDArray[np.float64] | None:
+    """Weights of some rows in units of the largest, (n,) in (0, 1]; None where all are alike.
+
+    Statistics of rows do not depend on the unit, and sums of large weights would overflow.
+
+    Args:
+        frame: a source.
+        rows: (n,) of it, none of weight 0.
+        split_name: for messages.
+
+    Raises:
+        DataError: as `read_weight`.
+    """
+    weight = read_weight(frame, rows, split_name)
+    largest = weight.max()
+    if weight.min() == largest:
+        return None
+    relative: NDArray[np.float64] = np.maximum(weight / largest, np.finfo(np.float64).tiny)
+    return relative
+
+
 def check_names(names: Sequence[str], where: str, needed: Collection[str] | None = None) -> None:
     """Refuse two columns of one name, and none.
 

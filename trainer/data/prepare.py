@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 
+from trainer.catalog import MODELS
 from trainer.data.class_weights import row_weights
 from trainer.data.encode.encoder import Encoded, Encoder
 from trainer.data.encode.fit_encoder import fit_encoder
-from trainer.data.encode.targets import Target, fit_target, scaled_target
-from trainer.data.frame import Frame, read_weight
+from trainer.data.encode.resolution import Extremes, centred_features, coarse_targets
+from trainer.data.encode.targets import Target, Weight, centred_target, fit_target, scaled_target
+from trainer.data.frame import Frame, read_weight, relative_weights, zero_weight
 from trainer.data.prepared import Prepared
 from trainer.data.rows import Array, FloatArray, IntArray, Rows
 from trainer.data.sources.concat import concat
@@ -22,7 +24,7 @@ from trainer.data.sources.read import read
 from trainer.data.sources.source import EncodedKey, Source
 from trainer.data.splits.holdout import hold_out, plain_split, usable
 from trainer.data.splits.row_split import RowSplit
-from trainer.data.summary import EncodedSplit, summarize
+from trainer.data.summary import EncodedSplit, FoundColumns, LostRows, summarize
 from trainer.errors import ColumnError, DataError
 from trainer.text.labels import label_text
 from trainer.text.printable import quote
@@ -143,18 +145,18 @@ def _whole(name: str, source: Source, spec: Spec) -> _Split:
 def _prepared(source: Source, spec: Spec, target: Target, splits: Sequence[_Split]) -> Prepared:
     """Fit the encoder to the first split, the training rows, and encode all."""
     _, frame, rows = splits[0]
-    if spec.data.scale_target == "standard":
-        target = scaled_target(target, frame, rows)
+    weight = relative_weights(frame, rows, "train")
     encoder = fit_encoder(
         frame,
         rows,
-        target,
+        _settled_target(spec, target, frame, rows, weight),
+        weight=weight,
         scale=spec.data.scale,
         impute=spec.data.missing == "mean",
         max_categories=spec.data.max_categories,
         keys=source.keys,
     )
-    held = [_shared(source, spec, encoder, split) for split in splits]
+    encoder, held, found = _encoded_splits(source, spec, encoder, splits)
     by_name = {part.rows.name: part.rows for part in held}
     train, val = by_name.pop("train"), by_name.pop("val", None)
     _check_training(train, encoder, spec.class_weight, frame)
@@ -164,15 +166,48 @@ def _prepared(source: Source, spec: Spec, target: Target, splits: Sequence[_Spli
         tests=tuple(by_name.values()),
         encoder=encoder,
         digest=source.digest,
-        summary=summarize(source, encoder, held, _dropped(source, spec, splits)),
+        summary=summarize(source, encoder, held, _lost(source, spec, splits), found),
     )
 
 
-def _dropped(source: Source, spec: Spec, splits: Sequence[_Split]) -> dict[str, int]:
+def _settled_target(
+    spec: Spec, target: Target, frame: Frame, rows: IntArray, weight: Weight
+) -> Target:
+    """The target scaled as the spec says, or centred where its model can do with it."""
+    if spec.data.scale_target == "standard":
+        return scaled_target(target, frame, rows, weight)
+    if MODELS[target.model].scales_target and spec.bias:
+        return centred_target(target, frame, rows, weight, np.dtype(spec.precision))
+    return target
+
+
+def _encoded_splits(
+    source: Source, spec: Spec, encoder: Encoder, splits: Sequence[_Split]
+) -> tuple[Encoder, list[EncodedSplit], FoundColumns]:
+    """All splits encoded, what encoded them, and the columns that vary little."""
+    (_, frame, rows), dtype = splits[0], np.dtype(spec.precision)
+    first = _shared(source, spec, encoder, splits[0])
+    centre = spec.bias and spec.data.scale == "none"
+    ends = Extremes.of(first.rows.X)
+    centred, coarse = centred_features(encoder, frame, rows, ends, centre=centre)
+    if centred is not encoder:
+        del first  # its rows have lost what is to be kept
+        first = _shared(source, spec, centred, splits[0])
+        ends = Extremes.of(first.rows.X)
+    if encoder.target.kind == "numbers":
+        coarse = (*coarse_targets(encoder.target, frame, rows, dtype), *coarse)
+    rest = [_shared(source, spec, centred, split) for split in splits[1:]]
+    return centred, [first, *rest], FoundColumns(ends.constant(encoder), coarse)
+
+
+def _lost(source: Source, spec: Spec, splits: Sequence[_Split]) -> LostRows:
     names = [split.name for split in splits]
     names += ["val"] * (splits[0].frame is not source.frame)  # val's rows are among train's
     frames = [source.frame, *(frame for name, frame in source.held.items() if name in names)]
-    return {f.where: f.rows - len(usable(source, f, spec.data.missing)) for f in frames}
+    weightless = {f.where: int(zero_weight(f).sum()) for f in frames}
+    kept = {f.where: len(usable(source, f, spec.data.missing)) for f in frames}
+    dropped = {f.where: f.rows - weightless[f.where] - kept[f.where] for f in frames}
+    return LostRows(weightless, dropped)
 
 
 def _shared(source: Source, spec: Spec, encoder: Encoder, split: _Split) -> EncodedSplit:
@@ -180,8 +215,9 @@ def _shared(source: Source, spec: Spec, encoder: Encoder, split: _Split) -> Enco
 
     So fifty draws that are not scaled share one copy of val and test.
     """
-    dtype, data = np.dtype(spec.precision), spec.data
-    learnt = data.scale == "standard" or data.scale_target == "standard"
+    dtype, target = np.dtype(spec.precision), encoder.target
+    learnt = spec.data.scale == "standard" or spec.data.scale_target == "standard"
+    learnt = learnt or bool(encoder.mean.any() or target.mean.any())  # from centring
     if learnt or encoder.categories or encoder.impute:
         return _encoded(encoder, split, dtype)
     key = EncodedKey(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from trainer.data.encode.encoder import Encoder
-from trainer.data.rows import Rows
+from trainer.data.rows import Coarse, Rows
 
 
 @dataclass(frozen=True)
@@ -26,6 +26,8 @@ class Summary:
     """{split: {class: rows}} of single-label classes; empty otherwise."""
     expansions: dict[str, int] = field(default_factory=dict)
     """{text column: number of one-hot columns}."""
+    weightless: dict[str, int] = field(default_factory=dict)
+    """{source: rows of weight 0, which are left out}; only sources that have one."""
     dropped: dict[str, int] = field(default_factory=dict)
     """{source: rows dropped for a missing value}; only sources that lost one."""
     imputed: dict[str, int] = field(default_factory=dict)
@@ -38,6 +40,8 @@ class Summary:
     """Splits that read the rows of the training source over again."""
     constant: tuple[str, ...] = ()
     """Features with one value in all training rows."""
+    coarse: tuple[Coarse, ...] = ()
+    """Columns that the run's precision, or float64, has few steps for."""
 
 
 @dataclass(frozen=True)

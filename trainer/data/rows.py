@@ -6,7 +6,7 @@ N rows, D features, C outputs.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +15,27 @@ FloatArray: TypeAlias = NDArray[np.floating[Any]]
 IntArray: TypeAlias = NDArray[np.int64]
 Array: TypeAlias = NDArray[Any]
 Label: TypeAlias = bool | int | str
+
+
+class Coarse(NamedTuple):
+    """A column that a precision has few steps for.
+
+    Attributes:
+        name: of the column.
+        is_target: else it is a feature.
+        size: of its largest value.
+        spread: its largest value minus its least.
+        precision: that has few steps.
+        as_read: whether the source has the values in it, or they were read in it: then no setting
+            of a run brings the digits back.
+    """
+
+    name: str
+    is_target: bool
+    size: float
+    spread: float
+    precision: str
+    as_read: bool
 
 
 @dataclass(frozen=True)
@@ -26,7 +47,8 @@ class Rows:
     X: FloatArray
     """(N, D) of the run's precision, C-contiguous, scaled."""
     y: Array
-    """(N, C) of the same dtype; with an output a class (N,) int64 codes into the classes."""
+    """(N, C): numbers in float64, labels and shares of X's dtype; with an output a class (N,) int64
+    codes into the classes."""
     weight: NDArray[np.float64]
     """(N,): the source's `weight` column, ones without one. Class weights are not in it."""
     index: IntArray

@@ -8,9 +8,8 @@ from typing import NamedTuple
 import numpy as np
 
 from trainer.data.encode.encoder import Encoded, Encoder
-from trainer.data.encode.fit_encoder import constant_features
 from trainer.data.prepared import Summary
-from trainer.data.rows import Rows
+from trainer.data.rows import Coarse, Rows
 from trainer.data.sources.source import Source
 from trainer.text.labels import label_text
 
@@ -22,8 +21,26 @@ class EncodedSplit(NamedTuple):
     encoded: Encoded
 
 
+class LostRows(NamedTuple):
+    """{source: rows of weight 0}, and {source: rows that `missing: drop` took}; 0 for none."""
+
+    weightless: Mapping[str, int]
+    dropped: Mapping[str, int]
+
+
+class FoundColumns(NamedTuple):
+    """Names of features with one value; columns that hardly vary for their size."""
+
+    constant: tuple[str, ...]
+    coarse: tuple[Coarse, ...]
+
+
 def summarize(
-    source: Source, encoder: Encoder, splits: Sequence[EncodedSplit], dropped: Mapping[str, int]
+    source: Source,
+    encoder: Encoder,
+    splits: Sequence[EncodedSplit],
+    lost: LostRows,
+    found: FoundColumns,
 ) -> Summary:
     """Count; the training rows come first.
 
@@ -31,7 +48,8 @@ def summarize(
         source: what was read.
         encoder: fitted to the training rows.
         splits: what was encoded.
-        dropped: {source: rows that `missing: drop` took}, also where it took none.
+        lost: rows that are in no split.
+        found: columns that vary little.
     """
     return Summary(
         source=source.frame.where,
@@ -41,12 +59,14 @@ def summarize(
         outputs=len(encoder.target_mean),
         class_counts=_class_counts(encoder, [part.rows for part in splits]),
         expansions={name: len(values) for name, values in encoder.categories.items()},
-        dropped={where: rows for where, rows in dropped.items() if rows},
+        weightless={where: rows for where, rows in lost.weightless.items() if rows},
+        dropped={where: rows for where, rows in lost.dropped.items() if rows},
         imputed={p.rows.name: p.encoded.imputed for p in splits if p.encoded.imputed},
         unseen={p.rows.name: p.encoded.unseen for p in splits if p.encoded.unseen},
         index=source.frame.index,
         copies=tuple(p.rows.name for p in splits if p.rows.name in source.copies),
-        constant=constant_features(encoder, splits[0].rows.X),
+        constant=found.constant,
+        coarse=found.coarse,
     )
 
 

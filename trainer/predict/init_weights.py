@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from trainer.config.schema.optimizer import Solver
 from trainer.config.schema.spec import NormalInit, Spec
 from trainer.data.encode.encoder import Encoder
 from trainer.errors import DataError
@@ -23,7 +24,8 @@ def initial_weights(
     """Weights (D, C, K) and bias (C, K) before the first step, by `init`.
 
     Args:
-        specs: K of them, one a column.
+        specs: K of them, one a column. Steps begin where a bias of 0 would be if targets were not
+            centred, so that centring changes no step; a solver may begin at the mean.
         encoder: of their rows.
         shape: D, C, K.
 
@@ -40,6 +42,9 @@ def initial_weights(
                 weights[:, :, k] = spec.init.normal * normal(spec.seed, features, outputs)
         elif spec.init != "zeros":
             weights[:, :, k], bias[:, k] = _saved_weights(spec.init, encoder)
+            continue
+        if spec.data.scale_target == "none" and not isinstance(spec.optimizer, Solver):
+            bias[:, k] -= encoder.target_mean  # of targets as they are it is 0, centred or not
     return weights, bias
 
 

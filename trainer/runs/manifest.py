@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
+from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -43,6 +44,12 @@ class Manifest:
         """Set these fields and keep the others."""
         self._fields.update(fields)
         write_atomic(self.path, utf8(json_text(self._fields)))
+
+    def warn(self, sentences: Sequence[str]) -> None:
+        """Put sentences, which have no full stop, behind those of `warning`."""
+        known = self._fields.get("warning")
+        more = [told[:1].upper() + told[1:] for told in sentences]
+        self.update(warning=". ".join([known, *more] if known else [sentences[0], *more[1:]]))
 
     def end(self, status: str, **fields: Any) -> None:
         """Set the last status, with the time and the seconds since the start.

@@ -137,6 +137,10 @@ class RunWriter:
         """Set these fields of manifest.json and keep the others."""
         self._manifest.update(**fields)
 
+    def add_warnings(self, sentences: Sequence[str]) -> None:
+        """Put sentences behind those that manifest.json warns of already."""
+        self._manifest.warn(sentences)
+
     def log(self, text: str) -> None:
         """Append to run.log, with the time before each line."""
         stamp = datetime.now().isoformat(" ", "milliseconds")

@@ -35,6 +35,7 @@ def rotate(
     sparse: bool,
     exact: bool = False,
     least: float = 0.0,
+    y: Array | None = None,
 ) -> RotatedRows:
     """Find a basis for rows and bring them into it.
 
@@ -47,6 +48,7 @@ def rotate(
         sparse: whether there is l1, for which features stay as they are.
         exact: whether λ must be exact, for a closed form.
         least: the smallest l2 there is.
+        y: (N, C) targets on the host, which may have more digits than those of `rows`.
     """
     xp, weights = device.xp, device.to_device(p)
     X = xp.array(rows.X, dtype=np.float64)
@@ -54,4 +56,4 @@ def rotate(
         basis, X = identity(xp, X, weights, bias)
     else:
         basis, X = uncorrelated(xp, X, weights, bias, exact, least)
-    return RotatedRows(rows.rotated(device, X, p, r), basis)
+    return RotatedRows(rows.rotated(device, X, p, r, y), basis)

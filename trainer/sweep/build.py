@@ -229,8 +229,9 @@ def _rotated(
 
     def make() -> RotatedRows:
         p, r = shares(device_rows.s), shares(device_rows.prepared.train.weight)
-        device, rows = device_rows.device, device_rows.rows
-        return rotate(device, rows, p, r, bias, sparse, exact, least)
+        device, rows, y = device_rows.device, device_rows.rows, device_rows.prepared.train.y
+        true = None if y.ndim == 1 else y
+        return rotate(device, rows, p, r, bias, sparse, exact, least, true)
 
     return device_rows.once(("rotated", bias, sparse, exact, least), make)
 

@@ -77,7 +77,7 @@ class Sources:
 
 def block_key(spec: Spec) -> Hashable:
     """Equal for specs whose rows, encoding and scaling are the same."""
-    return spec.model, spec.precision, spec.data.text
+    return spec.model, spec.precision, spec.bias, spec.data.text  # a bias takes up what is centred
 
 
 def lay_out(trials: Sequence[Trial], sources: Sources) -> list[tuple[RowsOf, Column]]:

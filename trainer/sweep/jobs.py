@@ -137,7 +137,7 @@ class Job:
         held = self._cache.of(self.planned.rows, self.planned.spec).held
         evaluator = Evaluator(stack, held) if held else None
         if evaluator and not self.training.begun:
-            metrics, targets = stack.model.metrics, evaluator.targets
+            metrics, targets = stack.model.metrics, evaluator.held.targets
             self.undefined = frozenset(f"val_{name}" for name in metrics.undefined(targets))
             self.parts = {f"val_{name}": n for name, n in metrics.in_some(targets).items()}
 

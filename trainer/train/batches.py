@@ -63,7 +63,9 @@ class RowSet:
     def __len__(self) -> int:
         return int(self.X.shape[0])
 
-    def rotated(self, device: Device, X: Array, q: Array, r: Array) -> RowSet:
+    def rotated(
+        self, device: Device, X: Array, q: Array, r: Array, y: Array | None = None
+    ) -> RowSet:
         """The same rows in other coordinates X (N, r), all in X's precision.
 
         Args:
@@ -71,9 +73,11 @@ class RowSet:
             X: (N, r), on the device.
             q: (N,) row weights of the objective, on the host.
             r: (N,) those of the logged loss.
+            y: (N, C) targets on the host, if they have more digits than these rows'.
         """
         other = copy(self)
-        other.X, other.y = X, device.xp.asarray(self.y, dtype=X.dtype)
+        true = self.y if y is None else device.to_device(y[:, :, None], X.dtype)
+        other.X, other.y = X, device.xp.asarray(true, dtype=X.dtype)
         other.q = device.to_device(q[:, None, None], X.dtype)
         other.r = device.to_device(r[None, :], X.dtype)
         return other

@@ -9,6 +9,7 @@ from typing import TypedDict
 from trainer.catalog import LOSSES, MODELS
 from trainer.text.names import cut_apart
 from trainer.text.numbers import counted
+from trainer.wording.caveats import CoarseFacts, coarse_texts
 
 Line = tuple[str, object]
 _MOST = 40  # letters of a name
@@ -56,9 +57,11 @@ class DataFacts(TypedDict):
         class_counts: {split: {class: rows}}; empty for numbers.
         index: columns that are a row index and no features.
         copies: splits that are the rows of the training source over again.
+        weightless: {source: rows of weight 0, which are left out}.
         dropped: {source: rows with missing values}.
         imputed: {split: values filled in}.
         unseen: {split: {column: rows with a category that training does not have}}.
+        coarse: columns that a precision has few steps for.
     """
 
     model: str
@@ -71,9 +74,11 @@ class DataFacts(TypedDict):
     class_counts: Mapping[str, Mapping[str, int]]
     index: Sequence[str]
     copies: Sequence[str]
+    weightless: Mapping[str, int]
     dropped: Mapping[str, int]
     imputed: Mapping[str, int]
     unseen: Mapping[str, Mapping[str, int]]
+    coarse: Sequence[CoarseFacts]
 
 
 class DeviceFacts(TypedDict):
@@ -143,6 +148,7 @@ def opening(facts: Facts) -> list[Line]:
         lines += [("config", config_text(config)), *(("sweep", n) for n in config["notes"])]
     if data := facts.get("data"):
         lines.append(("data", data_text(data)))
+        lines += [("warning", told) for told in coarse_texts(data["coarse"], data["model"])]
     if device := facts.get("device"):
         lines.append(("device", device_text(device)))
     if objective := facts.get("objective"):
@@ -188,6 +194,8 @@ def data_text(facts: DataFacts) -> str:
         text += f"; row index {', '.join(cut_apart(facts['index'], _MOST))} is no feature"
     for name in facts["copies"]:
         text += f"; {name} reads the training source again, so it measures rows that were learnt"
+    for name, n in facts["weightless"].items():
+        text += f"; {counted(n, 'row')} of {name} left out, of weight 0"
     for name, n in facts["dropped"].items():
         text += f"; {n:,} rows of {name} dropped for missing values"
     for name, n in facts["imputed"].items():

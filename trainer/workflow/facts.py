@@ -57,11 +57,23 @@ def data_facts(summary: Summary, spec: Spec) -> DataFacts:
         "outputs": summary.outputs,
         "expansions": summary.expansions,
         "class_counts": summary.class_counts,
+        "weightless": summary.weightless,
         "dropped": summary.dropped,
         "imputed": summary.imputed,
         "unseen": summary.unseen,
         "index": summary.index,
         "copies": summary.copies,
+        "coarse": [
+            {
+                "name": column.name,
+                "is_target": column.is_target,
+                "size": column.size,
+                "spread": column.spread,
+                "precision": column.precision,
+                "as_read": column.as_read,
+            }
+            for column in summary.coarse
+        ],
     }
 
 

@@ -8,10 +8,12 @@ from typing import Any
 
 import numpy as np
 
+from trainer.catalog import METRICS, metrics_of
 from trainer.config.schema.optimizer import Solver
 from trainer.console.terminal import Terminal
 from trainer.data import Rows
 from trainer.predict.tables import parts_of_means, prediction_table, row_scores, score, stacked
+from trainer.predict.training_fit import training_metrics
 from trainer.runs.names import BEST, GROUPS, MANIFEST, PREDICTIONS, REPEATS, RESULTS, WEIGHTS
 from trainer.runs.writer import RunWriter
 from trainer.sweep.divergence import divergence
@@ -20,6 +22,7 @@ from trainer.sweep.results import trial_results
 from trainer.sweep.scheduler import Scheduler
 from trainer.sweep.select import Chosen, TrialResult, choose, rank
 from trainer.sweep.sweep import SweepRun, word_for_repeats
+from trainer.wording.caveats import worse_than_mean_text
 from trainer.wording.closing import SHOWN, commands, run_closing, sweep_closing
 from trainer.wording.divergence import mend_divergence
 from trainer.wording.undefined import undefined_texts, unranked_text
@@ -68,7 +71,7 @@ def write_outputs(
     if chosen.best is None or model is None:
         return _end_without_model(folder, sweep, ranked, terminal)
     _write_model(folder, model)
-    _warn(folder, sweep, chosen.best, terminal)
+    _warn(folder, sweep, chosen.best, model, terminal)
     if sweep.is_sweep:
         with folder.spared(BEST):
             folder.write_best(best_yaml(chosen.best, model.refit))
@@ -216,15 +219,45 @@ def _test_metrics(model: TrialModel) -> dict[str, float]:
     return found
 
 
-def _warn(folder: RunWriter, sweep: SweepRun, best: TrialResult, terminal: Terminal) -> None:
-    """Say where the chosen trial's training loss went up."""
-    first, last = _first_losses(sweep, best.number), best.metrics.get("train_loss", np.nan)
-    if last > _BLOWN_UP * max(first, default=np.inf):
-        rose = f"the training loss went up, {max(first):.4g} → {last:.4g}"
-        warning = rose if sweep.is_sweep else f"{rose}; {mend_divergence(divergence(sweep.first))}"
+def _warn(
+    folder: RunWriter, sweep: SweepRun, best: TrialResult, model: TrialModel, terminal: Terminal
+) -> None:
+    """Say where the chosen trial's training loss went up, or where its fit is worse than none."""
+    found = [_blown_up(sweep, best), _worse_than_mean(best, model)]
+    if told := [warning for warning in found if warning is not None]:
         with folder.spared(MANIFEST):
-            folder.update_manifest(warning=warning)
-        terminal.summary([("warning", warning)])
+            folder.add_warnings(told)
+        terminal.summary([("warning", warning) for warning in told])
+
+
+def _blown_up(sweep: SweepRun, best: TrialResult) -> str | None:
+    first, last = _first_losses(sweep, best.number), best.metrics.get("train_loss", np.nan)
+    start = max(first, default=np.inf)
+    if not last - start > (_BLOWN_UP - 1) * abs(start):  # losses of counts may be below 0
+        return None
+    rose = f"the training loss went up, {max(first):.4g} → {last:.4g}"
+    return rose if sweep.is_sweep else f"{rose}; {mend_divergence(divergence(sweep.first))}"
+
+
+def _worse_than_mean(best: TrialResult, model: TrialModel) -> str | None:
+    """Of the first metric that the mean of the targets has a value of, if the model has one."""
+    spec = best.spec
+    known = [name for name in metrics_of(spec.model) if METRICS[name].baseline is not None]
+    val = best.metrics.get(f"val_{known[0]}") if known else None
+    if not known or (val is not None and not val < (METRICS[known[0]].baseline or 0)):
+        return None
+    train = training_metrics(model.fitted, model.prepared.train)[known[0]]
+    return worse_than_mean_text(
+        {
+            "metric": known[0],
+            "train": train,
+            "val": val,
+            "model": spec.model,
+            "scale_target": spec.data.scale_target,
+            "bias": spec.bias,
+            "solves": isinstance(spec.optimizer, Solver),
+        }
+    )
 
 
 def _first_losses(sweep: SweepRun, trial: int) -> list[float]:

@@ -20,7 +20,8 @@ from trainer.runs.names import LOG
 from trainer.runs.writer import RunWriter
 from trainer.sweep.scheduler import Scheduler
 from trainer.sweep.sweep import SweepRun, set_up, train
-from trainer.wording.opening import opening
+from trainer.wording.caveats import coarse_texts
+from trainer.wording.opening import DataFacts, opening
 from trainer.workflow.facts import config_facts, data_facts, device_facts, training_facts
 from trainer.workflow.loaded import Run
 from trainer.workflow.outputs import write_outputs
@@ -111,7 +112,8 @@ def _carry_out(
     terminal.summary(opening({"config": config_facts(spec)}))
     with device.enough_memory():
         sweep = set_up(spec, data, device)
-    terminal.summary(opening({"data": data_facts(sweep.first.prepared.summary, spec)}))
+    read = data_facts(sweep.first.prepared.summary, spec)
+    terminal.summary(opening({"data": read}))
     should_stop()  # from here on a signal is noted, and what the folder holds is whole
     folder = RunWriter.create(spec.name, out)
     folder.tell = terminal.error
@@ -121,6 +123,7 @@ def _carry_out(
     with _closing(folder), device.enough_memory():
         terminal.summary(opening(training_facts(sweep, folder.path)))
         _write_start(folder, spec, sweep, command)
+        _write_warnings(folder, read)
         scheduler = _train(sweep, folder, terminal, should_stop)
         status = write_outputs(folder, sweep, scheduler, terminal, should_stop)
         refusal = _refusal(lambda: folder.close(status))
@@ -204,6 +207,12 @@ def _write_start(folder: RunWriter, spec: Spec, sweep: SweepRun, command: str | 
             "outputs": prepared.summary.outputs,
         },
     )
+
+
+def _write_warnings(folder: RunWriter, read: DataFacts) -> None:
+    """Keep for the page what the opening warned of."""
+    if told := coarse_texts(read["coarse"], read["model"]):
+        folder.add_warnings(told)
 
 
 def _train(

@@ -75,7 +75,9 @@ class TableSource(Block):
         examples=[["zip_code"]],
     )
     weight: OptionalName = Field(
-        None, description="The column that holds row weights.", examples=["w"]
+        None,
+        description="The column of row weights: of 2 a row is there twice, of 0 not at all.",
+        examples=["w"],
     )
     group: OptionalName = Field(
         None,

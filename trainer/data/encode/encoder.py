@@ -112,14 +112,9 @@ class Encoder:
         X = allocate((len(rows), len(self.features)), dtype, frame.where)
         unseen = np.zeros(len(self.columns), dtype=np.int64)
         imputed = 0
-        for part, block, filled in self.blocks(frame, rows, unseen):
+        for part, block, filled in self.scaled_blocks(frame, rows, unseen):
             imputed += filled
-            if self.unit:
-                _to_length_1(block)
             with np.errstate(over="ignore"):  # what is too large is told below, with its place
-                if not self.unit:
-                    block -= self.mean
-                    block /= self.scale
                 X[part] = block
             if not np.isfinite(X[part]).all():
                 i, d = (int(k) for k in np.argwhere(~np.isfinite(X[part]))[0])
@@ -133,6 +128,19 @@ class Encoder:
             name: int(count) for name, count in zip(self.columns, unseen, strict=True) if count
         }
         return Encoded(X, counted, imputed)
+
+    def scaled_blocks(
+        self, frame: Frame, rows: Array, unseen: NDArray[np.int64] | None = None
+    ) -> Iterator[tuple[slice, NDArray[np.float64], int]]:
+        """`blocks` as the model sees them: scaled, or of length 1, and not rounded yet."""
+        for part, block, filled in self.blocks(frame, rows, unseen):
+            if self.unit:
+                _to_length_1(block)
+            else:
+                with np.errstate(over="ignore"):
+                    block -= self.mean
+                    block /= self.scale
+            yield part, block, filled
 
     def blocks(
         self, frame: Frame, rows: Array, unseen: NDArray[np.int64] | None = None

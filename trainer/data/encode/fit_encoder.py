@@ -10,12 +10,14 @@ from numpy.typing import NDArray
 
 from trainer.data.column_faults import ColumnFault
 from trainer.data.encode.encoder import Encoder, take
-from trainer.data.encode.targets import Target, out_of_range
+from trainer.data.encode.targets import Target, Weight, mean_of, out_of_range
 from trainer.data.frame import Frame, Labels, Stacked, chunks
-from trainer.data.rows import Array, FloatArray
+from trainer.data.rows import Array
 from trainer.errors import DataError
 from trainer.text.labels import label_text
 from trainer.text.printable import quote
+
+_TIE = 1e-12  # of a sum of weights: what rounding may make of equal ones
 
 
 def fit_encoder(
@@ -23,6 +25,7 @@ def fit_encoder(
     rows: Array,
     target: Target,
     *,
+    weight: Weight,
     scale: str,
     impute: bool,
     max_categories: int,
@@ -34,6 +37,7 @@ def fit_encoder(
         frame: the training source.
         rows: (n,) its training rows, ascending.
         target: how its target is encoded.
+        weight: (n,) theirs, above 0: a row of weight 2 is the row twice; None where all are alike.
         scale: none, standard or unit.
         impute: whether missing values are filled in.
         max_categories: most categories of a text column.
@@ -52,17 +56,11 @@ def fit_encoder(
     )
     _check_features(frame, encoder)
     if impute:
-        encoder = replace(encoder, impute=_fill_ins(frame, rows))
+        encoder = replace(encoder, impute=_fill_ins(frame, rows, weight))
     if scale == "standard":
-        mean, sigma = _statistics(encoder, frame, rows)
+        mean, sigma = _statistics(encoder, frame, rows, weight)
         encoder = replace(encoder, mean=mean, scale=sigma)
     return encoder
-
-
-def constant_features(encoder: Encoder, X: FloatArray) -> tuple[str, ...]:
-    """Names of the features with one value in all rows of X (N, D)."""
-    same = X.max(axis=0) == X.min(axis=0)
-    return tuple(encoder.features[d] for d in np.flatnonzero(same))
 
 
 def _text_columns(frame: Frame) -> list[tuple[str, Labels]]:
@@ -111,33 +109,43 @@ def _check_features(frame: Frame, encoder: Encoder) -> None:
             first[feature] = told
 
 
-def _fill_ins(frame: Frame, rows: Array) -> tuple[float | str, ...]:
+def _fill_ins(frame: Frame, rows: Array, weight: Weight) -> tuple[float | str, ...]:
     """Mean of the numbers there are; of text the most frequent, the first among equals."""
     if not isinstance(frame.features, tuple):
-        return _matrix_means(frame, frame.features, rows)
+        return _matrix_means(frame, frame.features, rows, weight)
     values: list[float | str] = []
     for name, column in zip(frame.names, frame.features, strict=True):
         if isinstance(column, Labels):
             codes = column.codes[rows]
-            counts = np.bincount(codes[codes >= 0], minlength=len(column.values))
-            values.append(label_text(column.values[int(counts.argmax())]))
+            known = codes >= 0
+            own = None if weight is None else weight[known]
+            counts = np.bincount(codes[known], own, minlength=len(column.values))
+            most = np.flatnonzero(counts >= counts.max() * (1 - _TIE))[0]
+            values.append(label_text(column.values[int(most)]))
             continue
         numbers = column[rows].astype(np.float64)
-        numbers = numbers[~np.isnan(numbers)]
-        if not numbers.size:
+        known = ~np.isnan(numbers)
+        if not known.any():
             raise _empty(frame, name)
-        values.append(float(numbers.mean()) if np.isfinite(numbers).all() else 0.0)
+        numbers, own = numbers[known], None if weight is None else weight[known]
+        values.append(float(mean_of(numbers, own)) if np.isfinite(numbers).all() else 0.0)
     return tuple(values)
 
 
-def _matrix_means(frame: Frame, matrix: Array | Stacked, rows: Array) -> tuple[float | str, ...]:
+def _matrix_means(
+    frame: Frame, matrix: Array | Stacked, rows: Array, weight: Weight
+) -> tuple[float | str, ...]:
     D = matrix.shape[1]
     sums, counts = np.zeros(D), np.zeros(D)
     for part in chunks(len(rows), D):
         block = matrix[take(rows[part])].astype(np.float64)
         present = np.isfinite(block)
-        sums += block.sum(axis=0, where=present)
-        counts += present.sum(axis=0)
+        if weight is None:
+            sums += block.sum(axis=0, where=present)
+            counts += present.sum(axis=0)
+        else:
+            sums += weight[part] @ np.where(present, block, 0.0)
+            counts += weight[part] @ present
     if (counts == 0).any():
         raise _empty(frame, frame.names[int(np.flatnonzero(counts == 0)[0])])
     means: list[float | str] = (sums / counts).tolist()
@@ -145,23 +153,26 @@ def _matrix_means(frame: Frame, matrix: Array | Stacked, rows: Array) -> tuple[f
 
 
 def _statistics(
-    encoder: Encoder, frame: Frame, rows: Array
+    encoder: Encoder, frame: Frame, rows: Array, weight: Weight
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Mean and σ (ddof 0), (D,) each: 0 and 1 for one-hot columns, scale 1 for constant ones.
 
     One pass, chunks merged by Chan, Golub, LeVeque 1983: as accurate as two passes.
     """
     D = len(encoder.features)
-    mean, squares, count = np.zeros(D), np.zeros(D), 0
+    mean, squares, count = np.zeros(D), np.zeros(D), 0.0
     low, high = np.full(D, np.inf), np.full(D, -np.inf)
     with np.errstate(over="ignore", invalid="ignore"):
-        for _, block, _ in encoder.blocks(frame, rows):
-            n = len(block)
+        for part, block, _ in encoder.blocks(frame, rows):
+            own = None if weight is None else weight[part]
+            n = float(len(block)) if own is None else own.sum()
             np.minimum(low, block.min(axis=0), out=low)
             np.maximum(high, block.max(axis=0), out=high)
-            block_mean = block.mean(axis=0)
+            block_mean = mean_of(block, own)
             block -= block_mean
             shift = block_mean - mean
+            if own is not None:
+                block *= np.sqrt(own)[:, None]
             squares += np.einsum("nd,nd->d", block, block) + shift**2 * (count * n / (count + n))
             mean += shift * (n / (count + n))
             count += n

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +16,10 @@ from trainer.errors import DataError
 from trainer.text.labels import label_positions, label_text
 from trainer.text.printable import quote
 
+Weight: TypeAlias = NDArray[np.float64] | None
+"""(n,) of some rows, above 0: a row of weight 2 is the row twice; None where all are alike."""
 _SHOWN = 5
+_FAR = 16  # times σ: nearer to 0 rounding to float32 moves a target by less than a millionth of σ
 
 
 @dataclass(frozen=True)
@@ -32,7 +35,8 @@ class Target:
     classes: tuple[Label, ...] | None
     """Sorted labels as written; None for numbers and several labels a row."""
     mean: NDArray[np.float64]
-    """(C,): predictions are ŷ · scale + mean; 0 and 1 unless `scale_target: standard`."""
+    """(C,): predictions are ŷ · scale + mean. 0 and 1, but for `scale_target: standard` and for
+    targets far from 0, which are centred."""
     scale: NDArray[np.float64]
     """(C,)."""
 
@@ -50,7 +54,8 @@ class Target:
             dtype: of the run's precision.
 
         Returns:
-            (n, C) of dtype; of labels with an output a class: (n,) int64 codes.
+            (n, C): numbers in float64, so that metrics are of the true ones, all else in dtype; of
+            labels with an output a class (n,) int64 codes.
 
         Raises:
             DataError: a label that is no class, a number that is none or does not fit.
@@ -68,9 +73,11 @@ class Target:
         if self.kind == "distribution":
             values /= values.sum(axis=1, keepdims=True)  # rounding in the file, not in the loss
         with np.errstate(over="ignore"):
-            encoded: Array = ((values - self.mean) / self.scale).astype(dtype)
+            values -= self.mean
+            values /= self.scale
+            encoded: Array = values.astype(dtype)
         _check_fits(frame, rows, encoded)
-        return encoded
+        return values if self.kind == "numbers" else encoded
 
     def _codes(self, frame: Frame, rows: Array) -> NDArray[np.int64]:
         assert self.classes is not None
@@ -106,13 +113,12 @@ def fit_target(frame: Frame, model: str, rows: Array) -> Target:
     Raises:
         DataError: a target that does not fit the model; the message says which model it fits.
     """
-    where = frame.target_where
     if frame.target is None:
         raise DataError(f"{frame.where}: has no target; name one under data.train.target")
     if isinstance(frame.target, Labels):
         present = np.unique(frame.target.codes[rows])
         classes = tuple(frame.target.values[code] for code in present)
-        _check_classes(classes, model, where, frame.target_names[0])
+        _check_classes(classes, model, frame)
         outputs = (
             tuple(label_text(label) for label in classes)
             if MODELS[model].output_a_class
@@ -128,20 +134,71 @@ def fit_target(frame: Frame, model: str, rows: Array) -> Target:
     return _plain(kind, model, frame.target_names, outputs, classes)
 
 
-def scaled_target(target: Target, frame: Frame, rows: Array) -> Target:
-    """The target with mean and σ (ddof 0, float64) of these rows; a constant has scale 1."""
+def scaled_target(target: Target, frame: Frame, rows: Array, weight: Weight) -> Target:
+    """The target with mean and σ (ddof 0, float64) of these rows; a constant has scale 1.
+
+    Args:
+        target: of numbers.
+        frame: the training source.
+        rows: (n,) its training rows.
+        weight: (n,) theirs; None where all are alike.
+
+    Raises:
+        DataError: a number that is none, or numbers without a standard deviation in float64.
+    """
     values = read_numbers(frame, rows)
     _check_values(frame, rows, values, target)
-    constant = values.max(axis=0) == values.min(axis=0)
-    with np.errstate(over="ignore", invalid="ignore"):
-        mean = np.where(constant, values[0], values.mean(axis=0))
-        scale = np.where(constant, 1.0, values.std(axis=0))
+    constant, mean, scale = _mean_and_sigma(values, weight)
+    mean, scale = np.where(constant, values[0], mean), np.where(constant, 1.0, scale)
     bad = ~(np.isfinite(mean) & np.isfinite(scale) & (scale > 0))
     if bad.any():
         raise out_of_range(frame.target_where, frame.target_names[int(np.flatnonzero(bad)[0])])
-    return Target(
-        target.kind, target.model, target.columns, target.outputs, target.classes, mean, scale
-    )
+    return replace(target, mean=mean, scale=scale)
+
+
+def centred_target(
+    target: Target, frame: Frame, rows: Array, weight: Weight, dtype: np.dtype[Any]
+) -> Target:
+    """The target with its mean taken out where it is far from 0, for what the spread is.
+
+    Rounded to dtype as they are, such numbers lose the digits in which they differ. The bias is
+    never penalised and takes the mean up, so that J is the same. The mean is rounded to dtype: a
+    bias of its size is exact there, and so is y − mean in float64.
+
+    Args:
+        target: of numbers, for a model whose score is the prediction, with a bias.
+        frame: the training source.
+        rows: (n,) its training rows.
+        weight: (n,) theirs; None where all are alike.
+        dtype: of the run's precision.
+
+    Raises:
+        DataError: a number that is none.
+    """
+    values = read_numbers(frame, rows)
+    _check_values(frame, rows, values, target)
+    constant, mean, sigma = _mean_and_sigma(values, weight)
+    with np.errstate(over="ignore"):
+        centre = mean.astype(dtype).astype(np.float64)
+    far = ~constant & np.isfinite(centre) & (np.abs(mean) > _FAR * sigma)
+    return replace(target, mean=np.where(far, centre, 0.0))
+
+
+def _mean_and_sigma(
+    values: NDArray[np.float64], weight: Weight
+) -> tuple[NDArray[np.bool_], NDArray[np.float64], NDArray[np.float64]]:
+    """Of each column of values (n, C): whether it is constant, its mean, its σ (ddof 0)."""
+    constant = values.max(axis=0) == values.min(axis=0)
+    with np.errstate(over="ignore", invalid="ignore"):
+        mean = mean_of(values, weight)
+        sigma = np.sqrt(mean_of((values - mean) ** 2, weight))
+    return constant, mean, sigma
+
+
+def mean_of(values: FloatArray, weight: Weight) -> NDArray[np.float64]:
+    """The mean of values (n, ...) over the first axis, weighted by (n,) if there are weights."""
+    found = values.mean(axis=0) if weight is None else weight @ values / weight.sum()
+    return np.asarray(found, dtype=np.float64)
 
 
 def out_of_range(where: str, name: str) -> DataError:
@@ -190,11 +247,12 @@ def _plain(
     return Target(kind, model, columns, outputs, classes, np.zeros(C), np.ones(C))
 
 
-def _check_classes(classes: Sequence[Label], model: str, where: str, name: str) -> None:
-    place = f"{where}: target {quote(name)}"
+def _check_classes(classes: Sequence[Label], model: str, frame: Frame) -> None:
+    place = f"{frame.target_where}: target {quote(frame.target_names[0])}"
     if len(classes) == 1:
+        rows = "row" if frame.weight is None else "row with a weight"
         raise DataError(
-            f"{place}: every row has the label {quote(label_text(classes[0]))}; two classes or"
+            f"{place}: every {rows} has the label {quote(label_text(classes[0]))}; two classes or"
             " more are needed to learn from"
         )
     most = MODELS[model].most_classes

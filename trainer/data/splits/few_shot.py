@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Literal
 
-from trainer.data.frame import Frame
 from trainer.data.rows import IntArray
 from trainer.data.sources.source import Source
 from trainer.data.splits.folds import draw
@@ -32,7 +31,7 @@ def draw_splits(
             f"repeat.few_shot: draws rows of each class, and {frame.target_where} has no"
             " single-label classes; repeat.folds is right for it"
         )
-    rows = _drawable(frame, holdout.train)
+    rows = holdout.train
     codes = class_codes(frame, holdout.target, rows)
     label, found = scarcest(codes, holdout.target)
     if found < k:
@@ -63,7 +62,6 @@ def _drawn_val(
             f"repeat.few_shot.val_k: {k} rows of each class of val, and there is no val; set"
             " data.val, or val_k: none"
         )
-    rows = _drawable(frame, rows)
     codes = class_codes(frame, holdout.target, rows)
     label, found = scarcest(codes, holdout.target, absent=False)
     if found < k:
@@ -73,8 +71,3 @@ def _drawn_val(
         )
     drawn = rows[draw(codes, k, seed=spec.seed, stream=VAL_DRAWS + number)]
     return (drawn, None) if own is None else (None, drawn)
-
-
-def _drawable(frame: Frame, rows: IntArray) -> IntArray:
-    """Rows without those of weight 0: they would train nothing."""
-    return rows if frame.weight is None else rows[frame.weight[rows] != 0]

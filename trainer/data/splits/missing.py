@@ -1,4 +1,4 @@
-"""Missing values: the rows of a source that are kept, by `data.missing`."""
+"""The rows of a source that are kept: those with a weight and, by `data.missing`, complete."""
 
 from __future__ import annotations
 
@@ -6,39 +6,52 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trainer.data.encode.targets import missing_targets
-from trainer.data.frame import Frame, Labels, chunks
+from trainer.data.frame import Frame, Labels, chunks, read_weight, zero_weight
 from trainer.data.rows import IntArray
 from trainer.errors import DataError
 from trainer.text.printable import quote
 
 
 def usable_rows(frame: Frame, missing: str) -> IntArray:
-    """Rows that are kept, ascending: all, or under `missing: drop` those without a gap.
+    """Rows that are kept, ascending: with a weight, under `missing: drop` those without a gap.
 
     Args:
         frame: a source.
         missing: `data.missing`.
 
     Raises:
-        DataError: a target or a group that is missing and not to be dropped; no row is left.
+        DataError: a target or a group that is missing and not to be dropped; a weight that is
+            negative, NaN or infinite; no row is left.
     """
+    absent = zero_weight(frame)  # nothing of such a row counts, nor is it an error
+    if absent.all():
+        raise DataError(
+            f"{frame.weight_where}: every row has weight 0; at least one must be above 0"
+        )
     lost = missing_targets(frame)
     if missing != "drop":
-        _check_complete(frame, lost)
-        return np.arange(frame.rows)
+        rows = _with_weights(frame, np.flatnonzero(~absent))
+        _check_complete(frame, lost & ~absent, absent)
+        return rows
     lost = lost | _missing_features(frame)
     if frame.group is not None:
         lost |= frame.group < 0
-    kept = np.flatnonzero(~lost)
+    kept = np.flatnonzero(~lost & ~absent)
     if not len(kept):
         raise DataError(
             f"{frame.where}: every row has a missing value, so data.missing: drop leaves none;"
             " leave out the columns that are empty"
         )
-    return kept
+    return _with_weights(frame, kept)
 
 
-def _check_complete(frame: Frame, lost: NDArray[np.bool_]) -> None:
+def _with_weights(frame: Frame, rows: IntArray) -> IntArray:
+    """The rows, whose weights are weights."""
+    read_weight(frame, rows, "")  # for its faults, before any other that comes of them
+    return rows
+
+
+def _check_complete(frame: Frame, lost: NDArray[np.bool_], absent: NDArray[np.bool_]) -> None:
     if lost.any():
         row = int(np.flatnonzero(lost)[0])
         names = ", ".join(repr(name) for name in frame.target_names[:3])
@@ -46,8 +59,9 @@ def _check_complete(frame: Frame, lost: NDArray[np.bool_]) -> None:
             f"{frame.target_where}: {frame.place(row)}, target {names}: is"
             " missing or NaN; give a value, or set data.missing to drop"
         )
-    if frame.group is not None and (frame.group < 0).any():
-        row = int(np.flatnonzero(frame.group < 0)[0])
+    homeless = ~absent & (frame.group < 0) if frame.group is not None else absent & False
+    if homeless.any():
+        row = int(np.flatnonzero(homeless)[0])
         column = f", column {quote(frame.group_name)}" if frame.group_name else ""
         raise DataError(
             f"{frame.group_where}: {frame.place(row)}{column}: the group is missing or NaN; give"

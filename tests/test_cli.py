@@ -36,7 +36,7 @@ ROOT = Path(__file__).parent.parent
 SCRIPT = [sys.executable, str(ROOT / "scripts" / "run.py")]
 MODULE = [sys.executable, "-m", "trainer"]
 HEAVY = {
-    *("numpy", "cupy", "plotly", "sklearn", "scipy", "pandas", "pydantic", "pyarrow"),
+    *("numpy", "cupy", "sklearn", "scipy", "pandas", "pydantic", "pyarrow"),
     *("rich", "yaml", "safetensors"),
 }
 

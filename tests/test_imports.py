@@ -51,7 +51,7 @@ LOOSE = 8  # modules that stand in no room
 LONG, LONGEST = 450, 500  # lines of a file
 LONG_FILES: dict[str, str] = {}  # over LONG: a sentence that says why
 LONGEST_FUNCTION, P90_OF_FUNCTIONS = 60, 20  # lines without the docstring
-HEAVY = ("numpy", "cupy", "plotly", "sklearn", "pydantic", "pyarrow", "rich", "yaml", "safetensors")
+HEAVY = ("numpy", "cupy", "sklearn", "pydantic", "pyarrow", "rich", "yaml", "safetensors")
 
 
 class Import(NamedTuple):

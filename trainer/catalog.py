@@ -28,6 +28,7 @@ class ModelFacts:
             (multilabel); or shares of the classes that sum to 1 (distribution).
         targets: what they are called.
         headline: the metric that a page opens with.
+        headline_of_labels: the same of a multilabel run.
         score: what a score z is, to a reader of weights.
         noise: how targets scatter about ŷ, for made-up rows.
         equivalent: its penalty in another library's words, without l1 and with it; of a = l2 + l1,
@@ -49,6 +50,7 @@ class ModelFacts:
     output_a_class: bool = False
     scales_target: bool = False
     lowest: float | None = None
+    headline_of_labels: str = ""
 
     @property
     def has_classes(self) -> bool:
@@ -84,6 +86,7 @@ MODELS: dict[str, ModelFacts] = {
         headline="accuracy",
         score="the score z",
         noise="bernoulli",
+        headline_of_labels="map",
         equivalent=(_INVERSE_C, _INVERSE_C),
         most_classes=2,
     ),
@@ -208,6 +211,7 @@ class MetricFacts:
 
     Attributes:
         label: what it is called on a page.
+        label_of_labels: the same in a multilabel run, where that is another thing.
         models: {model: with how many outputs it has it}.
         greater_is_better: else less is.
         is_share: whether it is a share of 1 that is read in percent.
@@ -217,7 +221,7 @@ class MetricFacts:
         figure: it as the head of a page, of {value}.
         meaning: the rest of that sentence, of {rows}.
         meaning_of_labels: the same of {labels} labels a row.
-        beside: (metric, sentence of its {value}) that is told with it.
+        beside: (metric, sentence of its {value}) that is told with it; of {labels} labels a row.
         needs: which rows it is defined on; empty for one that has a value on any.
         baseline: what the mean of the targets has: a fit below it is worse than none. Such metrics
             are sums over rows.
@@ -233,6 +237,7 @@ class MetricFacts:
     figure: str = "{value}"
     meaning: str = ""
     meaning_of_labels: str = ""
+    label_of_labels: str = ""
     beside: tuple[str, str] | None = None
     needs: str = ""
     baseline: float | None = None
@@ -248,6 +253,7 @@ METRICS: dict[str, MetricFacts] = {
         to_1=True,
         meaning="of {rows} are classified right.",
         meaning_of_labels="of {rows} have all {labels} labels right.",
+        label_of_labels="subset accuracy",
     ),
     "balanced_accuracy": MetricFacts(
         "balanced accuracy", {"logistic": _ONE, "softmax": _ANY}, is_share=True, to_1=True
@@ -258,7 +264,15 @@ METRICS: dict[str, MetricFacts] = {
         "average precision", {"logistic": _ONE}, to_1=True, needs=_CLASSES
     ),
     "f1": MetricFacts("F1", {"logistic": _ONE}, to_1=True, needs="rows of the positive class"),
-    "map": MetricFacts("mean average precision", {"logistic": _SEVERAL}, to_1=True, needs=_CLASSES),
+    "map": MetricFacts(
+        "mean average precision",
+        {"logistic": _SEVERAL},
+        to_1=True,
+        figure="mAP {value}",
+        meaning_of_labels="on {rows}: average precision, mean over {labels} labels.",
+        beside=("accuracy", "All {labels} labels are right in {value} of the rows."),
+        needs=_CLASSES,
+    ),
     "r2": MetricFacts(
         "R²",
         {"linear": _ANY},

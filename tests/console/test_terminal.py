@@ -14,7 +14,7 @@ from rich.console import Console
 from trainer.console import progress as progress_module
 from trainer.console.terminal import Terminal
 from trainer.errors import DiskError
-from trainer.text.printable import Verbatim, printable
+from trainer.text.printable import Sentence, Verbatim, printable
 
 ANSI = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 PATH = Path("/a/very/long/path/with some spaces/" + "and-parts/" * 20 + "model.json")
@@ -138,6 +138,39 @@ def test_a_summary_lines_up_and_wraps_words():
         "a longer label  " + "x" * 50,
     ]
     assert logged[0] == "data         digits: 1,797 rows x 64 columns; 1,438 train, 359 val"
+
+
+SENTENCES = {
+    "a path with spaces": (
+        "/data of the spring/second half/my rows.csv",
+        "{}: 240 rows x 6 columns",
+    ),
+    "a path at the end": (
+        "C:\\My Documents\\the rows of spring.csv",
+        "trial 0, the best: table {}",
+    ),
+    "a path that comes twice": ("runs/my first run", "{} has no model; {} has one in it, they say"),
+    "a path as wide as two rows": ("/a b" * 40, "rows of {} dropped for missing values"),
+    "a path between hyphens": ("a-b c-d/e-f g-h.parquet", "the file is called-{}-and no other"),
+}
+
+
+@pytest.mark.parametrize("kind", SENTENCES)
+def test_a_path_in_a_sentence_is_never_broken(monkeypatch, kind):
+    assert len(SENTENCES) == 5
+    path, words = SENTENCES[kind]
+    said = words.format(*[path] * words.count("{}"))
+    for columns in (40, 60, 61, 80):
+        monkeypatch.setenv("COLUMNS", str(columns))
+        stream, log = Tty(), []
+        terminal = Terminal(log.append, stream=stream)
+        terminal.summary([("data", Sentence(said, (path, "", "not in it")))])
+        shown = stream.text()
+        assert shown.count(path) == words.count("{}")
+        assert " ".join(shown.split()) == " ".join(f"data {said}".split())
+        assert log == [f"{'data':13}{said}"]
+        rest = [row for row in shown.split("\n") if path not in row]
+        assert all(len(row) <= columns for row in rest)
 
 
 def test_quiet_shows_errors_only_and_logs_all():

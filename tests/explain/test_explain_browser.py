@@ -267,3 +267,22 @@ def test_ten_steps_are_shown_one_by_one(page):
 
 def test_it_says_so_without_javascript():
     assert "<noscript>The pictures need JavaScript." in PAGE
+
+
+@pytest.mark.parametrize("dark", [False, True])
+def test_on_paper_it_is_light_and_whole(file, dark):
+    """Asked while it is printed; after that it is drawn for the window again."""
+    widths = "[...document.querySelectorAll('svg.plot')].map(e => e.clientWidth)"
+    with open_page(file, 1400, dark) as page:
+        on_screen = page.evaluate(widths)
+        page.evaluate(f"addEventListener('beforeprint', () => {{ window.told = {widths} }}); true")
+        page.call("Page.printToPDF", paperWidth=8.27, paperHeight=11.69)
+        assert page.evaluate("window.told") == [600] * len(NAMES)
+        assert page.evaluate(widths) == on_screen
+        wish = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
+        page.call("Emulation.setEmulatedMedia", media="print", features=[wish])
+        page.settle()
+        ground = "getComputedStyle(document.body).backgroundColor"
+        assert page.evaluate(ground) == "rgb(246, 246, 243)"
+        ticks = "getComputedStyle(document.querySelector('svg .tick')).fill"
+        assert page.evaluate(ticks) == "rgb(91, 98, 112)"

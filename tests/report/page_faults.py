@@ -4,7 +4,8 @@ DRAWN = """
 [...document.querySelectorAll('figure.chart .plot > div')]
   .every(e => e.classList.contains('drawn') || !e.offsetWidth)
 """
-# Letters that leave their chart, ticks that run into each other, charts without anything in them.
+# Letters that leave their chart, ticks that run into each other or are too few to read a log scale
+# by, charts without anything in them.
 _FAULTS = """
 (() => {
   const found = [];
@@ -21,6 +22,12 @@ _FAULTS = """
       if (box.left < frame.left - 1 || box.right > frame.right + 1
           || box.top < frame.top - 1 || box.bottom > frame.bottom + 1)
         found.push(`${title}: "${letters.textContent}" is clipped`);
+    }
+    for (const axis of ['x', 'y']) {
+      const { type, range } = plot._fullLayout[`${axis}axis`];
+      const labels = [...plot.querySelectorAll(`.${axis}tick text`)].map(e => e.textContent);
+      if (type === 'log' && new Set(labels).size < 2)
+        found.push(`${title}: the log axis ${axis} from 10^${range} has the ticks [${labels}]`);
     }
     for (const kind of ['.xtick', '.ytick', '.y2tick']) {
       const boxes = [...plot.querySelectorAll(`${kind} text`)].map(e => [

@@ -135,7 +135,13 @@ def test_the_head_tells_the_result(runs):
     )
     words = words_of(page_of(runs["linear"]))
     assert f"R² {runs['linear'].best['metrics']['val_r2']:.4g} on 60 validation rows" in words
-    assert "have all 3 labels right" in words_of(page_of(runs["multi-label"]))
+    metrics = runs["multi-label"].best["metrics"]
+    words = words_of(page_of(runs["multi-label"]))
+    assert (
+        f"mAP {metrics['val_map']:.4g} on 60 validation rows: average precision, mean over 3"
+        f" labels. All 3 labels are right in {100 * metrics['val_accuracy']:.1f} % of the rows."
+    ) in words
+    assert "subset accuracy" in words
 
 
 # --- what is special about a run ------------------------------------------------------------------
@@ -357,3 +363,14 @@ def test_a_report_that_fails_costs_no_run(monkeypatch, tmp_path, capsys, error, 
     log = (run.folder / "run.log").read_text()
     assert line in log
     assert ("Traceback" in log) == traceback
+
+
+def test_runs_of_several_labels_are_compared_by_subset_accuracy(runs, tmp_path):
+    copy = shutil.copytree(runs["multi-label"].folder, tmp_path / "copy")
+    path = write_compare([runs["multi-label"].folder, copy], tmp_path / "a.html")
+    assert "validation subset accuracy" in words_of(path.read_text())
+    assert "Validation subset accuracy" in charts_of(path.read_text())
+    mixed = [runs["multi-label"].folder, runs["logistic"].folder]
+    text = write_compare(mixed, tmp_path / "b.html").read_text()
+    assert "subset accuracy" not in words_of(text)
+    assert "Validation accuracy" in charts_of(text)

@@ -126,7 +126,7 @@ def test_of_a_metric_to_maximize_the_highest_is_joined(tmp_path):
     assert chart.views[0].layout["yaxis"]["type"] == "linear"  # 0.005 to 0.9, but a share
     assert traces(heat_map(sweep))[0]["text"][0] == ["50.0 %", "90.0 %"]
     shades = traces(heat_map(sweep))[0]["colorscale"]
-    assert shades == [[0, "var(--pale)"], [1, "var(--blue)"]]
+    assert shades == [[0, "var(--pale)"], [1, "var(--cell)"]]
 
 
 def test_the_chosen_cell_is_framed_not_the_best(tmp_path):
@@ -341,3 +341,54 @@ def test_axes_of_two_blocks_that_never_meet_make_no_heat_map(tmp_path):
     folder = write_sweep(tmp_path / "run", rows, axes)
     assert heat_map(view(folder)) is None
     assert "Every axis at once" in charts_of(write_report(folder).read_text())  # drawn to its end
+
+
+def test_solvers_among_the_trials_have_no_learning_curve(tmp_path):
+    """Their one evaluation is counted in iterations, the others in epochs."""
+    name = "optimizer.name"
+    rows = [({name: "newton"}, 0.1, {"trial": 0, "iterations": 40})]
+    rows += [({name: "sgd"}, 0.2, {"trial": 1}), ({name: "adam"}, 0.3, {"trial": 2})]
+    history = [{"trial": 0, "repeat": 0, "epoch": 40, "step": 40, "val_loss": 0.1}]
+    history += [
+        {"trial": t, "repeat": 0, "epoch": e, "step": 9 * e, "val_loss": t / 10 + 1 / e}
+        for e in (1, 2, 3)
+        for t in (1, 2)
+    ]
+    axes = {name: ["newton", "sgd", "adam"]}
+    chart = learning_curves(view(write_sweep(tmp_path / "run", rows, axes, history=history)))
+    assert [trace["x"] for trace in traces(chart)] == [[1, 2, 3], [1, 2, 3]]
+    assert [series.label for series in chart.views[0].series] == ["trial 1", "trial 2"]
+    assert chart.views[0].layout["xaxis"]["range"][1] < 4
+    assert chart.title == "Learning curves"
+    assert chart.note.endswith("Without those of solvers, which have one evaluation.")
+
+
+def test_a_path_leaves_out_the_weights_of_trials_that_diverged(tmp_path):
+    l1 = [1e-3, 1e-2, 1e-1, 1.0]
+    rows = [({L1: value}, 0.1 + i, {"trial": i}) for i, value in enumerate(l1)]
+    rows[3][2]["status"] = "diverged"
+    folder = write_sweep(tmp_path / "run", rows, {L1: l1})
+    weights = np.ones((2, 1, 4), "f4")
+    weights[:, :, 3] = 1e30
+    arrays = {
+        "weights": weights,
+        "bias": np.zeros((1, 4), "f4"),
+        "trial": np.arange(4),
+        "repeat": np.zeros(4, np.int64),
+    }
+    save_file(arrays, folder / "weights.safetensors")
+    chart = coefficient_path(view(folder))
+    assert [trace["x"] for trace in traces(chart)] == [[1e-3, 1e-2, 1e-1]] * 2
+    assert max(max(trace["y"]) for trace in traces(chart)) == 1
+    assert "Without those of trials that diverged." in chart.note
+
+
+def test_a_loss_over_decades_is_spread_over_its_upright_axis(tmp_path):
+    """One trial about to diverge would press all others onto one point."""
+    lr, l2 = [0.1, 1.0], [0.0, 0.1]
+    losses = [0.1, 0.2, 0.4, 1e7]
+    rows = [({LR: lr[i % 2], L2: l2[i // 2]}, v, {"trial": i}) for i, v in enumerate(losses)]
+    chart = parallel(view(write_sweep(tmp_path / "run", rows, {LR: lr, L2: l2})))
+    heights = sorted(trace["y"][2] for trace in traces(chart))  # of a trial on the metric's axis
+    assert heights == pytest.approx([0, 0.9248, 0.9624, 1], abs=1e-3)
+    assert chart.views[0].layout["margin"]["r"] >= 7 * len("10,000,000")

@@ -23,8 +23,9 @@ if TYPE_CHECKING:
 
     from trainer.console.progress import SweepProgress
 from trainer.console.progress import Progress
-from trainer.text.printable import Verbatim, printable
+from trainer.text.printable import Sentence, Verbatim, printable
 
+_NO_BREAK = "\0"  # stands for a space at which no line ends; printable text has none
 _LABELS = 13  # columns for labels, so that summaries in a row line up
 
 
@@ -92,8 +93,8 @@ class Terminal:
     def summary(self, rows: Iterable[tuple[str, object]]) -> None:
         """Show label and value in two columns.
 
-        On a terminal the words of a value wrap within their column; a `Path` and a `Verbatim` are
-        never broken.
+        On a terminal the words of a value wrap within their column; a `Path`, a `Verbatim` and the
+        whole parts of a `Sentence` are never broken.
         """
         pairs = [(printable(label), printable(str(value)), value) for label, value in rows]
         indent = max([_LABELS, *(len(label) + 2 for label, _, _ in pairs)])
@@ -101,7 +102,8 @@ class Terminal:
             plain = f"{label:{indent}}{text}"
             width = self._width() - indent
             if not isinstance(value, (Path, Verbatim)) and self._in_place and width > 10:
-                self._show(_hang(label, text, indent, width), dim=len(label))
+                whole = value.whole if isinstance(value, Sentence) else ()
+                self._show(_hang(label, text, indent, width, whole), dim=len(label))
             else:
                 self._show(plain, dim=len(label))
             self.log(plain)
@@ -209,11 +211,16 @@ class _Unbreakable:
         return self._stream.fileno()
 
 
-def _hang(label: str, text: str, indent: int, width: int) -> str:
-    """`text` beside its label, its words wrapped to `width`; no word is broken."""
+def _hang(label: str, text: str, indent: int, width: int, whole: Iterable[str] = ()) -> str:
+    """`text` beside its label, its words wrapped to `width`; no word and no whole part is broken.
+
+    A part may be wider than `width`: then the terminal breaks its row, which copies as one line.
+    """
+    for part in filter(None, map(printable, whole)):
+        text = text.replace(part, part.replace(" ", _NO_BREAK))
     lines = [
         part
         for line in text.split("\n")
         for part in textwrap.wrap(line, width, break_long_words=False, break_on_hyphens=False)
     ]
-    return f"{label:{indent}}" + ("\n" + " " * indent).join(lines)
+    return f"{label:{indent}}" + ("\n" + " " * indent).join(lines).replace(_NO_BREAK, " ")

@@ -191,3 +191,14 @@ function prepare(id, picture) {
 }
 
 for (const [id, picture] of Object.entries(PICTURES)) prepare(id, picture);
+
+// On paper, which is narrower than most windows, each picture is drawn for its width.
+function drawAt(width) {
+  for (const picture of Object.values(PICTURES)) {
+    picture.figure.style.width = width;
+    draw(picture);
+  }
+}
+
+addEventListener("beforeprint", () => drawAt("600px"));
+addEventListener("afterprint", () => drawAt(""));

@@ -20,7 +20,16 @@ from trainer.report.charts.chart import (
     y_scale,
 )
 from trainer.report.charts.downsample import downsample, noisy, smooth
-from trainer.report.charts.training import MOST_CURVES, LoggedColumn, columns, counted_axis
+from trainer.report.charts.training import (
+    LEAST_POINTS,
+    MOST_CURVES,
+    STEP_LENGTH,
+    LoggedColumn,
+    columns,
+    counted_axis,
+    set_apart,
+    without_start,
+)
 from trainer.report.headline import manifest_seconds
 from trainer.report.html import chart, document, esc, section, swatch, table
 from trainer.text.names import cut_apart
@@ -30,11 +39,18 @@ if TYPE_CHECKING:
     from trainer.report.run_data import RunData
 
 _ABSENT = object()
+_SLOPE = "‖dJ/dW‖, the slope of the objective."
 _STEPS = {
     "loss": ("Loss", "The data term of each step's batch, smoothed where it is noisy."),
     "error_rms": ("Error", "ŷ − y over the rows of a batch, root mean square."),
-    "grad_norm": ("Gradient norm", "‖dJ/dW‖, the slope of the objective."),
+    "grad_norm": ("Gradient norm", _SLOPE),
     "lr": ("Learning rate", "How far a step goes, as scheduled."),
+}
+_EVALUATIONS = {  # of solvers: all rows each, so no axis of theirs is one of steps
+    "loss": ("Loss of solvers", "The data term over all training rows."),
+    "error_rms": ("Error of solvers", "ŷ − y over all training rows, root mean square."),
+    "grad_norm": ("Gradient norm of solvers", _SLOPE),
+    "lr": STEP_LENGTH,
 }
 
 
@@ -112,6 +128,8 @@ def _notices(runs: Sequence[RunData]) -> str:
     found = []
     if len(digests) > 1:
         found.append(("Different data", "These runs read different data; weigh their metrics so."))
+    if short := [name for name, run in zip(labels(runs), runs, strict=True) if _short(run)]:
+        found.append(("Curves", f"Without {', '.join(short)}: too few steps for a curve."))
     if len(runs) > MOST_CURVES:
         found.append(("Curves", f"Those of the first {MOST_CURVES} runs are drawn."))
     inner = "".join(f'<p class="notice"><b>{esc(a)}</b>{esc(b)}</p>' for a, b in found)
@@ -129,7 +147,7 @@ def _sample(i: int) -> str:
 def _named(names: Sequence[str]) -> list[str]:
     return [
         f'<span title="{esc(name)}">{_sample(i)}{esc(shown)}</span>'
-        for i, (name, shown) in enumerate(zip(names, cut_apart(names, 36), strict=True))
+        for i, (name, shown) in enumerate(zip(names, cut_apart(names, 60), strict=True))
     ]
 
 
@@ -151,12 +169,18 @@ def _metrics_table(runs: Sequence[RunData], names: Sequence[str]) -> str:
             best = alike and value == most and len(set(known)) > 1
             shown = esc(metric(value, is_share(name)))
             of_run.append(f'<span class="best">{shown}</span>' if best else shown)
-    head = ["run", *(f"{esc(split_name(s))}<br>{esc(METRICS[n].label)}" for s, n in measured)]
+    head = ["run", *(f"{esc(split_name(s))}<br>{esc(_label(runs, n))}" for s, n in measured)]
     rows = [
         [name, *of_run, esc(run.status), esc(manifest_seconds(run))]
         for name, run, of_run in zip(_named(names), runs, cells, strict=True)
     ]
     return table([*head, "status", "time"], rows, kind="full sticky", label="Metrics of each run")
+
+
+def _label(runs: Sequence[RunData], name: str) -> str:
+    """What a metric is called where all runs call it so; else its name for any run."""
+    called = {run.metric_label(name) for run in runs}
+    return called.pop() if len(called) == 1 else METRICS[name].label
 
 
 def _keys_table(runs: Sequence[RunData], names: Sequence[str]) -> str:
@@ -179,27 +203,43 @@ def _values(values: Sequence[Any]) -> list[str]:
 
 def _curves(runs: Sequence[RunData], names: Sequence[str]) -> list[Chart]:
     """The best trial of each run, overlaid: logged values by step, metrics by epoch."""
-    steps = _best_columns(runs, "steps")
-    evaluations = _best_columns(runs, "history")
+    steps = _best_columns(runs, "steps", LEAST_POINTS)
+    evaluations = _best_columns(runs, "history", 2)
     found = []
-    for name, (title, note) in _STEPS.items():
-        drawn = {i: column for i, column in steps.items() if name in column.values}
-        found.append(_overlaid(title, note, "step", name, drawn, names))
+    for solved, unit, titles in ((False, "step", _STEPS), (True, "evaluation", _EVALUATIONS)):
+        of_kind = {i: column for i, column in steps.items() if runs[i].solved == solved}
+        if solved:
+            of_kind = {i: without_start(column) for i, column in of_kind.items()}
+        for name, (title, note) in titles.items():
+            drawn = {i: column for i, column in of_kind.items() if name in column.values}
+            found.append(_overlaid(title, note, unit, name, drawn, names))
     for name in METRICS:
-        drawn = {i: c for i, c in evaluations.items() if f"val_{name}" in c.values}
-        title = f"Validation {METRICS[name].label}"
+        drawn = {
+            i: column
+            for i, column in evaluations.items()
+            if f"val_{name}" in column.values and not runs[i].solved
+        }
+        title = f"Validation {_label(runs, name)}"
         note = "After each evaluation, on rows that no step has seen."
         found.append(_overlaid(title, note, "epoch", f"val_{name}", drawn, names))
     return [drawing for drawing in found if drawing is not None]
 
 
-def _best_columns(runs: Sequence[RunData], part: str) -> dict[int, LoggedColumn]:
-    """{place of the run: the column of its best trial}."""
+def _short(run: RunData) -> bool:
+    """Whether a run's log is too short for a curve, as a closed form's is."""
+    found = columns(run.steps, run.best_first)
+    return bool(found) and len(found[0]["step"]) < LEAST_POINTS
+
+
+def _best_columns(runs: Sequence[RunData], part: str, least: int) -> dict[int, LoggedColumn]:
+    """{place of the run: the column of its best trial}, of those with so many rows at least."""
     found = {}
     for i, run in enumerate(runs[:MOST_CURVES]):
-        if of_run := columns(getattr(run, part), run.best_first):
+        of_run = columns(getattr(run, part), run.best_first)
+        if of_run and len(of_run[0]["step"]) >= least:
             found[i] = of_run[0]
-    return found
+    gone = [runs[i].diverged(column.trial, column.repeat) for i, column in found.items()]
+    return dict(zip(found, set_apart(list(found.values()), gone), strict=True))
 
 
 def _overlaid(
@@ -212,19 +252,23 @@ def _overlaid(
 ) -> Chart | None:
     if not drawn:
         return None
+    if len(drawn) == 1:  # it has no legend
+        title = f"{title}: {cut_apart(names, 40)[next(iter(drawn))]}"
+    counted_by = "epoch" if unit == "epoch" else "step"  # so the log calls evaluations too
     series, curves = [], []
     traces, legend = cut_apart(names, 24), cut_apart(names, 40)
     for i, column in drawn.items():
-        x, y = column[unit], column[name].astype(np.float64)
-        curves.append(y)
+        x, y = column[counted_by], column[name].astype(np.float64)
         value = smooth(y) if noisy(y) else y
-        trace = line(*downsample(x, value), colour(i), traces[i], dashed=dash(i))
+        curves += [] if column.apart else [y]
+        apart = column.apart
+        trace = line(*downsample(x, value), colour(i), traces[i], dashed=dash(i), apart=apart)
         series.append(Series(legend[i], colour(i), (trace,), dash(i)))
     scale = y_scale(*curves)
     share = is_share(name)
     if share:
         scale |= {"type": "linear", "tickformat": ".2~%"}
-    x_axis = counted_axis(unit, max(int(column[unit][-1]) for column in drawn.values()))
+    x_axis = counted_axis(unit, max(int(column[counted_by][-1]) for column in drawn.values()))
     many = {"hovermode": "closest"} if len(drawn) > 8 else {}
     plan = layout(unit, x_axis=x_axis, y_axis=scale, **many)
     return Chart(title, note, (View("", tuple(series), plan),), log=not share and above_0(*curves))

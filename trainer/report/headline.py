@@ -42,19 +42,28 @@ def headline(run_data: RunData) -> Headline:
     if split is None:
         return Headline("No result", "The folder has no metrics (yet).", _end(run_data))
     values = run_data.metrics[split]
-    first = (MODELS[run_data.kind].headline,) if run_data.kind in MODELS else ()
-    name = next((n for n in (*first, LOSS) if n in values), None)
+    labels = run_data.labels
+    name = next((n for n in _leading(run_data.kind, labels) if n in values), None)
     if name is None:
         return Headline("No result", "The folder has no metrics (yet).", _end(run_data))
-    rows, facts, labels = _rows(run_data, split, name), METRICS[name], _labels_of_a_row(run_data)
+    rows, facts = _rows(run_data, split, name), METRICS[name]
     shown = facts.figure.format(value=metric(values[name], facts.is_share))
     meaning = facts.meaning.format(rows=rows)
     if labels > 1 and facts.meaning_of_labels:
         meaning = facts.meaning_of_labels.format(rows=rows, labels=labels)
     if facts.beside is not None and facts.beside[0] in values:
         other, sentence = facts.beside
-        meaning += " " + sentence.format(value=metric(values[other], is_share(other)))
+        shown_beside = metric(values[other], is_share(other))
+        meaning += " " + sentence.format(value=shown_beside, labels=labels)
     return Headline(shown, meaning, _end(run_data))
+
+
+def _leading(model: str, labels: int) -> tuple[str, ...]:
+    """What a page may open with, by preference: what the field reports of such a task."""
+    if model not in MODELS:
+        return (LOSS,)
+    of_labels = MODELS[model].headline_of_labels if labels > 1 else ""
+    return (of_labels, MODELS[model].headline, LOSS)
 
 
 def _rows(run_data: RunData, split: str, name: str) -> str:
@@ -74,12 +83,6 @@ def _rows(run_data: RunData, split: str, name: str) -> str:
 def _folds(run_data: RunData) -> bool:
     repeat = run_data.config.get("repeat")
     return isinstance(repeat, Mapping) and bool(repeat.get("folds"))
-
-
-def _labels_of_a_row(run_data: RunData) -> int:
-    model = run_data.model
-    several = model is not None and model.encoder.target.kind == "multilabel"
-    return len(model.encoder.outputs) if model is not None and several else 1
 
 
 def _by_worth(run_data: RunData) -> list[str]:
@@ -183,7 +186,7 @@ def metrics_table(run_data: RunData) -> tuple[list[str], list[tuple[str, list[st
     splits = list(found)
     names = [name for name in METRICS if any(name in values for values in found.values())]
     rows = [
-        (METRICS[name].label, [_spread(run_data, split, name) for split in splits])
+        (run_data.metric_label(name), [_spread(run_data, split, name) for split in splits])
         for name in sorted(names, key=lambda name: not METRICS[name].is_loss)
     ]
     return splits, rows

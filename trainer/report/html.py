@@ -13,6 +13,8 @@ from typing import Any
 from trainer.report.charts.chart import Chart, Series
 from trainer.text.printable import printable
 
+PLOTLY = "plotly/plotly-cartesian.min.js"  # with its licence beside it, by scripts/vendor_plotly.py
+
 
 def esc(value: object) -> str:
     """Text for HTML, in an element or a quoted attribute, letter by letter."""
@@ -24,10 +26,8 @@ def document(title: str, body: str) -> bytes:
 
     Its policy lets no script run but the two in it, whatever stands in the user's files.
     """
-    from plotly.offline import get_plotlyjs
-
     script = _asset("report.js")
-    scripts = [get_plotlyjs(), script] if '<figure class="chart' in body else [script]
+    scripts = [_asset(PLOTLY), script] if '<figure class="chart' in body else [script]
     policy = "; ".join(
         [
             "default-src 'none'",
@@ -104,7 +104,15 @@ def chart(drawing: Chart) -> str:
 def table(
     head: Sequence[str], rows: Iterable[Sequence[str]], kind: str = "", label: str = ""
 ) -> str:
-    """A table that scrolls within itself where it is too wide. Cells are HTML already."""
+    """A table that scrolls within itself where it is too wide.
+
+    Args:
+        head: of its columns: HTML already, like the cells. None is empty.
+        rows: the first cell of each names it.
+        kind: its classes: `full` is as wide as the page, `sticky` keeps its first column in sight,
+            `words` is aligned to the left.
+        label: what it is called by a screen reader.
+    """
     top = "".join(f'<th scope="col">{cell}</th>' for cell in head)
     body = "".join(
         f'<tr><th scope="row">{first}</th>'
@@ -112,9 +120,21 @@ def table(
         + "</tr>\n"
         for first, *rest in rows
     )
+    inner = f'<table class="{kind}"><thead><tr>{top}</tr></thead>\n<tbody>{body}</tbody></table>'
+    return scrolling(inner, label, pinned="sticky" in kind)
+
+
+def scrolling(inner: str, label: str, *, pinned: bool = False) -> str:
+    """A box that scrolls sideways; report.js shades the edges behind which it goes on.
+
+    Args:
+        inner: HTML that may be wider than the page.
+        label: what it is called by a screen reader.
+        pinned: whether its first column stays in sight.
+    """
     return (
-        f'<div class="scroll" tabindex="0" role="region" aria-label="{esc(label)}">'
-        f'<table class="{kind}"><thead><tr>{top}</tr></thead>\n<tbody>{body}</tbody></table></div>'
+        f'<div class="scrolls{" pinned" * pinned}"><div class="scroll" tabindex="0" role="region"'
+        f' aria-label="{esc(label)}">{inner}</div></div>'
     )
 
 
@@ -134,8 +154,9 @@ def tabs(panels: Sequence[tuple[str, str]], label: str) -> str:
         for i, (name, _) in enumerate(panels)
     )
     shown = "".join(
-        f'<div role="tabpanel" id="panel-{i}"{" hidden" * (i > 0)}>{inner}</div>\n'
-        for i, (_, inner) in enumerate(panels)
+        f'<div role="tabpanel" id="panel-{i}" data-name="{esc(name)}"{" hidden" * (i > 0)}>'
+        f"{inner}</div>\n"
+        for i, (name, inner) in enumerate(panels)
     )
     return f'<div class="tabs" role="tablist" aria-label="{esc(label)}">{buttons}</div>\n{shown}'
 

@@ -10,7 +10,7 @@ from trainer.errors import RunFolderError
 from trainer.report import headline
 from trainer.report.charts import coefficients, predictions, training
 from trainer.report.charts.curves import mistakes
-from trainer.report.html import chart, document, esc, section, table, tabs
+from trainer.report.html import chart, document, esc, scrolling, section, table, tabs
 from trainer.report.prediction_data import PredictionData, read_predictions
 from trainer.report.sweep.sections import choice_list, sweep_sections
 from trainer.report.sweep.view import view_sweep
@@ -32,7 +32,11 @@ def run_page(run_data: RunData) -> bytes:
         _head(run_data, sweep),
         _notices(run_data),
         *(sweep_sections(sweep) if sweep else ()),
-        section(_of_winner("Training", sweep), *map(chart, training.step_charts(run_data))),
+        section(
+            _of_winner("Training", sweep),
+            *map(chart, training.step_charts(run_data)),
+            _short_log(run_data),
+        ),
         section(_of_winner("Validation", sweep), *map(chart, training.epoch_charts(run_data))),
         _predictions(run_data),
         _coefficients(run_data),
@@ -54,7 +58,7 @@ def _head(run_data: RunData, sweep: SweepView | None) -> str:
     if splits:
         names = [esc(split_name(split)) for split in splits]
         cells = [[esc(name), *map(esc, values)] for name, values in rows]
-        numbers = table(["", *names], cells, label="Metrics")
+        numbers = table(["metric", *names], cells, label="Metrics")
     notes = run_data.manifest.get("notes")
     free = f'<p class="free-text">{esc(notes)}</p>' if notes else ""
     return f"""<header class="result">
@@ -69,6 +73,16 @@ def _head(run_data: RunData, sweep: SweepView | None) -> str:
 </div>
 {numbers}
 </header>"""
+
+
+def _short_log(run_data: RunData) -> str:
+    """What a log of a step or two says: a closed form has no way to its optimum."""
+    told, head, rows = training.first_and_last(run_data)
+    if not rows:
+        return ""
+    cells = [[esc(cell) for cell in row] for row in rows]
+    inner = table([esc(cell) for cell in head], cells, label="Training")
+    return f'<div class="card wide"><p class="note">{esc(told)}</p>{inner}</div>'
 
 
 def _of_winner(title: str, sweep: SweepView | None) -> str:
@@ -173,7 +187,10 @@ def _settings(run_data: RunData) -> str:
     )
     config = "\n".join(map(_config_line, run_data.config_text.splitlines()))
     folded = (
-        f"<details><summary>config.yaml</summary><pre>{config}</pre></details>" if config else ""
+        "<details><summary>config.yaml</summary>"
+        f"{scrolling(f'<pre>{config}</pre>', 'config.yaml')}</details>"
+        if config
+        else ""
     )
     return section(
         "Settings",

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from trainer.catalog import LOSSES, METRICS, OWN_LOSS, Apart, is_minimized
+from trainer.catalog import LOSSES, METRICS, OWN_LOSS, SOLVERS, Apart, is_minimized
 from trainer.text.numbers import text
 
 if TYPE_CHECKING:
@@ -101,6 +101,17 @@ class RunData:
         return data if isinstance(data, Mapping) else {}
 
     @property
+    def labels(self) -> int:
+        """How many a row has: more than one in a multilabel run alone."""
+        several = self.model is not None and self.model.encoder.target.kind == "multilabel"
+        return len(self.model.encoder.outputs) if self.model is not None and several else 1
+
+    def metric_label(self, name: str) -> str:
+        """What a metric is called on this run's page."""
+        facts = METRICS[name]
+        return facts.label_of_labels or facts.label if self.labels > 1 else facts.label
+
+    @property
     def best(self) -> Mapping[str, Any]:
         """The best trial as results.json has it; empty without one."""
         return self.results.get("best") or {}
@@ -113,8 +124,22 @@ class RunData:
 
     @property
     def solved(self) -> bool:
-        """Whether the chosen trial went to its optimum: its steps are iterations of a solver."""
-        return self.best_row.get("iterations") is not None
+        """Whether the chosen trial goes to its optimum: its steps are evaluations of a solver.
+
+        A folder without tables yet has its config alone to tell.
+        """
+        if self.best_row.get("iterations") is not None:
+            return True
+        optimizer = self.config.get("optimizer")
+        written = optimizer.get("name") if isinstance(optimizer, Mapping) else optimizer
+        return self.best_row.get("optimizer.name", written) in SOLVERS
+
+    def diverged(self, trial: int, repeat: int) -> bool:
+        """Whether a column ran away."""
+        row = {"trial": trial, "repeat": repeat}
+        found = [*self.repeats, *({**of, "repeat": repeat} for of in self.trials)]
+        status = next((of.get("status") for of in found if row.items() <= of.items()), None)
+        return status == "diverged"
 
     @property
     def best_first(self) -> list[Row]:

@@ -3,20 +3,30 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    pass
-
-if TYPE_CHECKING:
-    pass
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 
 class Verbatim(str):
     """A text that a user would copy, such as a command: a summary never wraps it."""
 
     __slots__ = ()
+
+
+class Sentence(str):
+    """A text with parts that a user would copy, such as paths: a summary never wraps those.
+
+    Attributes:
+        whole: the parts.
+    """
+
+    __slots__ = ("whole",)
+    whole: tuple[str, ...]
+
+    def __new__(cls, text: str, whole: Iterable[str]) -> Sentence:  # noqa: D102
+        sentence = super().__new__(cls, text)
+        sentence.whole = tuple(whole)
+        return sentence
 
 
 def printable(text: str) -> str:

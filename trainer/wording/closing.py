@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypedDict
 
 from trainer.catalog import facts_of
 from trainer.text.numbers import plain_number
-from trainer.text.printable import Verbatim
+from trainer.text.printable import Sentence, Verbatim
 from trainer.wording.choice import (
     FIRST_REPEAT,
     as_good_text,
@@ -103,9 +103,10 @@ def sweep_closing(
     lines: list[Line] = [("ranking", _table(ranking, results, brief))]
     lines.append(("outcomes", outcomes_text(results["counts"])))
     won = f"trial {best['trial']}: {settings_text(best['settings'])}"
-    lines.append(("winner", f"{won}; {metric} {metric_text(best, metric, repeats)}"))
+    won = f"{won}; {metric} {metric_text(best, metric, repeats)}"
+    lines.append(("winner", Sentence(won, _texts(best))))
     if (lead := lead_text(results, metric, brief, plain_number)) is not None:
-        lines.append(("lead", lead))
+        lines.append(("lead", Sentence(lead, _texts(results["runner_up"]))))
     if within is not None:
         lines.append(("rule", as_good_text(results, within)))
     if results["groups"]:
@@ -118,6 +119,11 @@ def sweep_closing(
     if found := tests.get(best["trial"]):
         lines.append(("test", _metrics(found)))
     return lines + [("note", note) for note in undefined_texts(best, repeats, word)]
+
+
+def _texts(trial: Record | None) -> Iterable[str]:
+    """The settings of a trial that are texts, such as paths."""
+    return (value for value in (trial or {}).get("settings", {}).values() if isinstance(value, str))
 
 
 def commands(folder: Path) -> list[Line]:

@@ -9,6 +9,7 @@ from typing import TypedDict
 from trainer.catalog import LOSSES, MODELS
 from trainer.text.names import cut_apart
 from trainer.text.numbers import counted
+from trainer.text.printable import Sentence
 from trainer.wording.caveats import CoarseFacts, coarse_texts
 
 Line = tuple[str, object]
@@ -177,7 +178,7 @@ def config_text(facts: ConfigFacts) -> str:
     return f"{head}, {o['name']} with lr {o['lr']:g}, {length}, {size}"
 
 
-def data_text(facts: DataFacts) -> str:
+def data_text(facts: DataFacts) -> Sentence:
     """Rows x columns, the split, class counts and one-hot expansions."""
     total = sum(facts["rows"].values())
     columns = f"{facts['columns']:,} columns"
@@ -203,7 +204,7 @@ def data_text(facts: DataFacts) -> str:
     for name, columns_unseen in facts["unseen"].items():
         for column, n in _cut(columns_unseen):
             text += f"; {n:,} rows of {name} have a {column} that training does not: all zeros"
-    return text
+    return Sentence(text, (facts["source"], *facts["dropped"]))
 
 
 def _classes(counts: Mapping[str, int], binary: bool) -> str:

@@ -3,6 +3,8 @@
   "use strict";
   const dark = matchMedia("(prefers-color-scheme: dark)");
   const touch = matchMedia("(pointer: coarse)").matches;
+  const print = matchMedia("print");
+  const paper = { on: false, wide: 690, narrow: 330 }; // widths of a chart on A4 and Letter
   const config = { displayModeBar: false, responsive: false, scrollZoom: false, showTips: false };
 
   // "var(--blue)/0.3" -> "rgba(0,114,178,0.3)", in every string of a chart
@@ -29,8 +31,63 @@
       axis[key] = axis[key].filter((_, i) => i % every === 0);
   }
 
+  // Ticks of a log axis from 10^low to 10^high such that two or more have their label: powers of
+  // ten, or 1, 2, 5 of each, or even steps, with no more digits than tell them apart
+  function logTicks([low, high]) {
+    const decades = Math.abs(high - low);
+    if (decades > 4) // 10⁻⁶; plotly.js draws such labels a quarter larger
+      return { dtick: Math.ceil(decades / 6), tickformat: "", exponentformat: "power",
+        tickfont: { size: 9.6 } };
+    if (decades >= 2.5) return { dtick: 1 };
+    if (decades >= 1) return { dtick: "D2" };
+    const step = Math.abs(10 ** high - 10 ** low) / 2.5;
+    const power = 10 ** Math.floor(Math.log10(step));
+    const nice = [5, 2, 1].find(n => n * power <= step) * power;
+    return decades < 1e-3 ? { dtick: `L${nice}`, tickformat: "" } : { dtick: `L${nice}` };
+  }
+
+  // [lowest, highest] of what a y axis must show: of all curves in sight, but for those set apart
+  // because they ran away; null if there is nothing. On a log axis of what is above 0.
+  function extent(data, log) {
+    const shown = data.filter(trace => trace.visible !== false && !trace.yaxis && !trace.apart);
+    let [low, high] = [Infinity, -Infinity];
+    const take = value => {
+      if (typeof value !== "number" || (log && value <= 0)) return;
+      if (value < low) low = value;
+      if (value > high) high = value;
+    };
+    for (const { y, error_y } of shown)
+      for (const [i, value] of (y || []).entries()) {
+        take(value);
+        if (!error_y || typeof value !== "number") continue;
+        take(value + error_y.array[i]);
+        take(value - (error_y.arrayminus || error_y.array)[i]);
+      }
+    return low <= high ? [low, high] : null;
+  }
+
+  // The y axis of a chart in the scale that the reader wants: its range and its ticks
+  function fitScale(axis, data, log) {
+    const was = axis.type === "log";
+    if (axis.range && was !== log) // as written it is of the other scale
+      axis.range = log && !(axis.range[0] > 0) ? null
+        : axis.range.map(end => (log ? Math.log10(end) : 10 ** end));
+    axis.type = log ? "log" : "linear";
+    if (!axis.range && (log || data.some(trace => trace.apart))) {
+      const found = extent(data, log);
+      if (found) {
+        const [low, high] = log ? found.map(Math.log10) : found;
+        const room = 0.05 * (high - low) || (log ? 0.15 : 0.05 * Math.abs(high) || 1);
+        axis.range = [low - room, high + room];
+      }
+    }
+    if (!axis.range) delete axis.range;
+    if (log && axis.range) Object.assign(axis, logTicks(axis.range));
+  }
+
   class Chart {
     constructor(figure) {
+      this.wide = figure.classList.contains("wide");
       this.plot = figure.querySelector(".plot > div");
       this.note = figure.querySelector(".view-note");
       const { views, height } = JSON.parse(figure.querySelector("script").textContent);
@@ -47,36 +104,55 @@
       for (const button of figure.querySelectorAll(".legend button"))
         button.addEventListener("click", () => this.toggle(button));
       new ResizeObserver(() => requestAnimationFrame(() => this.fit())).observe(this.plot);
-      dark.addEventListener("change", () => this.draw());
       this.fit();
     }
 
     fit() {
       const width = Math.floor(this.plot.getBoundingClientRect().width);
-      if (!width || width === this.width) return; // hidden, or as it was
+      if (paper.on || !width || width === this.width) return; // hidden, or as it was
       this.width = width;
       this.draw();
     }
 
     draw() {
-      if (!this.width) return;
+      const width = !paper.on ? this.width : this.wide ? paper.wide : paper.narrow;
+      if (!width) return;
       const styles = getComputedStyle(document.documentElement);
       const { data, layout } = coloured(this.views[this.view], styles);
-      const height = this.height || Math.min(this.width, 460);
+      const height = this.height || Math.min(width, 460);
       this.plot.style.height = `${height}px`;
-      Object.assign(layout, { width: this.width, height });
+      this.plot.style.setProperty("--shape", `${width} / ${height}`);
+      Object.assign(layout, { width, height });
       layout.font.family = getComputedStyle(document.body).fontFamily;
-      spaced(layout.xaxis, this.width * 0.85);
+      spaced(layout.xaxis, width * 0.85);
       spaced(layout.yaxis, height * 0.85);
       if (touch) layout.dragmode = false; // a finger scrolls the page
-      if (this.logs) layout.yaxis.type = this.log ? "log" : "linear";
-      if (layout.yaxis.type === "log") layout.yaxis.dtick = layout.yaxis.logdtick;
-      delete layout.yaxis.logdtick;
       for (const i of this.hidden) data[i].visible = false;
+      if (["linear", "log"].includes(layout.yaxis.type))
+        fitScale(layout.yaxis, data, this.logs ? this.log : layout.yaxis.type === "log");
       for (const trace of data) // numbers that small could not be read: crosses alone
-        if (trace.texttemplate && (this.width - 150) / trace.z[0].length < 48)
+        if (trace.texttemplate && (width - 150) / trace.z[0].length < 48)
           trace.text = trace.text.map(row => row.map(text => (text === "×" ? text : "")));
-      Plotly.react(this.plot, data, layout, config).then(() => this.plot.classList.add("drawn"));
+      Plotly.react(this.plot, data, layout, config).then(() => this.drawn());
+    }
+
+    drawn() {
+      const { width, height } = this.plot._fullLayout;
+      for (const svg of this.plot.querySelectorAll(".main-svg")) // so that it can be scaled
+        svg.setAttribute("viewBox", `0 0 ${width} ${height}`);
+      if (!this.plot.classList.contains("drawn"))
+        this.plot.on("plotly_relayout", () => this.zoomed());
+      this.plot.classList.add("drawn");
+    }
+
+    zoomed() {
+      const axis = this.plot._fullLayout.yaxis;
+      if (axis.type !== "log") return;
+      const { dtick, ...rest } = logTicks(axis.range);
+      if (dtick === axis.dtick) return;
+      const change = { "yaxis.dtick": dtick };
+      for (const [key, value] of Object.entries(rest)) change[`yaxis.${key}`] = value;
+      Plotly.relayout(this.plot, change);
     }
 
     show(view) {
@@ -100,7 +176,36 @@
     }
   }
 
-  for (const figure of document.querySelectorAll("figure.chart")) new Chart(figure);
+  const charts = [...document.querySelectorAll("figure.chart")].map(figure => new Chart(figure));
+  const redraw = () => charts.forEach(chart => chart.draw());
+  dark.addEventListener("change", redraw);
+
+  // Paper is light and nothing is folded on it; a chart is drawn anew for its width
+  function printing(on) {
+    if (on === paper.on) return;
+    paper.on = on;
+    document.documentElement.classList.toggle("paper", on);
+    for (const folded of document.querySelectorAll(on ? "details:not([open])" : "details.unfolded")) {
+      folded.classList.toggle("unfolded", on);
+      folded.open = on;
+    }
+    redraw();
+  }
+  addEventListener("beforeprint", () => printing(true));
+  addEventListener("afterprint", () => printing(false));
+  print.addEventListener("change", () => printing(print.matches));
+
+  // Shades at the edges behind which a table goes on
+  for (const box of document.querySelectorAll(".scroll")) {
+    const shade = () => {
+      const hidden = box.scrollWidth - box.clientWidth - box.scrollLeft;
+      box.parentElement.classList.toggle("left", box.scrollLeft > 1);
+      box.parentElement.classList.toggle("right", hidden > 1);
+    };
+    box.addEventListener("scroll", shade, { passive: true });
+    const size = new ResizeObserver(shade);
+    for (const element of [box, box.firstElementChild]) size.observe(element);
+  }
 
   // The rows of a table that is sorted, filtered and shown a few rows at a time
   class Trials {

@@ -62,12 +62,12 @@ def _right_and_wrong(
     ]
     cells = [
         _cells(np.where(where & (counts > 0), share, np.nan), counts, hover, hue)
-        for where, hue in ((right, "var(--blue)"), (~right, "var(--vermillion)"))
+        for where, hue in ((right, "var(--cell)"), (~right, "var(--miss)"))
     ]
-    numbers = [_numbers(counts, share)] if len(names) <= 12 else []
+    numbers = [_numbers(counts)] if len(names) <= 12 else []
     return (
-        Series("right", "var(--blue)", (cells[0],), marker=True),
-        Series("wrong", "var(--vermillion)", (cells[1], *numbers), marker=True),
+        Series("right", "var(--cell)", (cells[0],), marker=True),
+        Series("wrong", "var(--miss)", (cells[1], *numbers), marker=True),
     )
 
 
@@ -106,8 +106,8 @@ def _cells(
     }
 
 
-def _numbers(counts: NDArray[np.int64], share: NDArray[np.float64]) -> Trace:
-    """The counts as letters that stand out from the shade of their cell."""
+def _numbers(counts: NDArray[np.int64]) -> Trace:
+    """The counts; their colour stands out from every shade of a cell."""
     i, j = np.nonzero(counts)
     return {
         "type": "scatter",
@@ -115,10 +115,7 @@ def _numbers(counts: NDArray[np.int64], share: NDArray[np.float64]) -> Trace:
         "x": j.tolist(),
         "y": i.tolist(),
         "text": [f"{n:,}" for n in counts[i, j].tolist()],
-        "textfont": {
-            "size": 12,
-            "color": ["var(--card)" if s > 0.5 else "var(--ink)" for s in share[i, j].tolist()],
-        },
+        "textfont": {"size": 12, "color": "var(--ink)"},
         "hoverinfo": "skip",
     }
 

@@ -25,22 +25,30 @@ from trainer.report.charts.chart import (
     y_scale,
 )
 from trainer.report.charts.downsample import downsample, noisy, smooth, spans_decades
-from trainer.text.numbers import number
+from trainer.text.numbers import counted, number
 
 if TYPE_CHECKING:
     from trainer.report.run_data import RunData
 
 MOST_CURVES = 50
+LEAST_POINTS = 3  # of a curve: two points are a straight line, whatever lies between them
 Numbers = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
 class LoggedColumn:
-    """One column of the stack: its logged steps, in order."""
+    """One column of the stack: its logged steps, in order.
+
+    Attributes:
+        trial, repeat: which.
+        values: what was logged, by name.
+        apart: whether it ran away and others did not: no axis is stretched to show it whole.
+    """
 
     trial: int
     repeat: int
     values: dict[str, NDArray[Any]]
+    apart: bool = False
 
     def __getitem__(self, name: str) -> NDArray[Any]:
         return self.values[name]
@@ -72,15 +80,30 @@ def columns(table: pa.Table | None, trials: Sequence[dict[str, Any]] = ()) -> li
     ]
 
 
+def set_apart(found: Sequence[LoggedColumn], diverged: Sequence[bool]) -> list[LoggedColumn]:
+    """The columns, those that diverged set apart unless all did."""
+    if all(diverged):
+        return list(found)
+    return [replace(column, apart=gone) for column, gone in zip(found, diverged, strict=True)]
+
+
+def in_sight(found: Sequence[LoggedColumn], name: str) -> list[NDArray[Any]]:
+    """A logged value of each column that its axis must show."""
+    return [column[name] for column in found if not column.apart]
+
+
 def step_charts(run_data: RunData) -> list[Chart]:
-    """Loss, error and dL/dz, gradient norm and lr against the step."""
+    """Loss, error and dL/dz, gradient norm and lr against the step; none of too few steps."""
     found = columns(run_data.steps, run_data.best_first)
-    if not found:
+    if not found or max(len(column["step"]) for column in found) < LEAST_POINTS:
         return []
+    found = set_apart(found, [run_data.diverged(column.trial, column.repeat) for column in found])
     evaluated = columns(run_data.history, run_data.best_first)
     rate = ("Learning rate", "How far a step goes, as scheduled.")
     if run_data.solved:
-        rate = ("Step length", "Of the step that the solver proposed: below 1 J would have risen.")
+        rate = STEP_LENGTH
+        found = [without_start(column) for column in found]
+        evaluated = [at_end(column, found[0]) for column in evaluated]
     return [
         _loss_chart(run_data, found, evaluated),
         _error_chart(run_data, found),
@@ -93,6 +116,46 @@ def step_charts(run_data: RunData) -> list[Chart]:
         ),
         _one_chart(run_data, *rate, "lr", found),
     ]
+
+
+STEP_LENGTH = (
+    "Step length",
+    "Of the step that the solver proposed: below 1 J would have risen.",
+)
+
+
+def without_start(column: LoggedColumn) -> LoggedColumn:
+    """A solver's column without the length of its start, which no step led to."""
+    lengths = column["lr"].astype(np.float64)
+    return replace(column, values={**column.values, "lr": np.where(lengths > 0, lengths, np.nan)})
+
+
+def at_end(evaluated: LoggedColumn, logged: LoggedColumn) -> LoggedColumn:
+    """A solver's one evaluation, an iteration, moved to where its log, of evaluations, ends."""
+    last = np.full_like(evaluated["step"], logged["step"][-1])
+    return replace(evaluated, values={**evaluated.values, "step": last})
+
+
+def first_and_last(run_data: RunData) -> tuple[str, list[str], list[list[str]]]:
+    """(sentence, head, rows) of a log that is too short for curves; no rows if there is none."""
+    found = columns(run_data.steps, run_data.best_first)
+    if not found or step_charts(run_data):
+        return "", [], []
+    column = found[0]
+    what = "evaluation" if run_data.solved else "step"
+    count = len(column["step"])
+    ends = [0, count - 1] if count > 1 else [0]
+    names = {
+        "loss": "loss",
+        "error_rms": "ŷ − y, root mean square",
+        "grad_norm": "‖dJ/dW‖, the gradient's norm",
+    }
+    rows = [
+        [label, *(number(float(column[name][i])) for i in ends)] for name, label in names.items()
+    ]
+    head = ["value", *(f"{what} {int(column['step'][i]):,}" for i in ends)]
+    told = f"{counted(count, what)} {'was' if count == 1 else 'were'} logged: no curve to draw."
+    return told, head, rows
 
 
 def curve(
@@ -115,14 +178,18 @@ def curve(
             ones are a thicket.
     """
     step, value = column["step"], column[name].astype(np.float64)
+    apart = column.apart
     if not noisy(value):
-        return Series(
-            label, stroke, (line(*downsample(step, value), stroke, label, dashed=dashed),), dashed
-        )
-    over = line(*downsample(step, smooth(value), 600), stroke, label, width=2, dashed=dashed)
+        trace = line(*downsample(step, value), stroke, label, dashed=dashed, apart=apart)
+        return Series(label, stroke, (trace,), dashed)
+    over = line(
+        *downsample(step, smooth(value), 600), stroke, label, width=2, dashed=dashed, apart=apart
+    )
     if not alone:
         return Series(label, stroke, (over,), dashed)
-    under = line(*downsample(step, value), f"{stroke}/0.3", label, width=1, hover=False)
+    under = line(
+        *downsample(step, value), f"{stroke}/0.3", label, width=1, hover=False, apart=apart
+    )
     return Series(label, stroke, (under, over), dashed)
 
 
@@ -140,7 +207,7 @@ def _loss_chart(
     run_data: RunData, found: list[LoggedColumn], evaluated: list[LoggedColumn]
 ) -> Chart:
     series = list(_family(found, "loss", "batches of training rows"))
-    curves = [column["loss"] for column in found]
+    curves = in_sight(found, "loss")
     note = "The data term alone, without penalty; each step before its update."
     if run_data.solved:
         note = "The data term alone, without penalty, of the point each iteration reached."
@@ -224,9 +291,9 @@ def _one_chart(
     run_data: RunData, title: str, note: str, name: str, found: list[LoggedColumn]
 ) -> Chart:
     series = tuple(_family(found, name, title))
-    curves = [column[name] for column in found]
+    curves = in_sight(found, name)
     scale = y_scale(*curves)
-    if name == "lr" and not spans_decades(np.array([curve.max() for curve in curves])):
+    if name == "lr" and not spans_decades(np.array([np.nanmax(curve) for curve in curves])):
         scale |= {"type": "linear", "rangemode": "tozero", "tickformat": ",~g"}  # it ends near 0
     view = View("", series, _by_step(run_data, found, scale))
     return Chart(title, note, (view,), log=above_0(*curves))
@@ -246,7 +313,7 @@ def counted_axis(unit: str, last: int) -> dict[str, Any]:
     return {
         "range": [-room, last + room],
         "unifiedhovertitle": {"text": f"{unit} %{{x:,d}}"},
-        "nticks": 8,
+        **({"nticks": 8} if last > 8 else {"dtick": 1}),  # there is no half a step
     }
 
 
@@ -257,7 +324,7 @@ def epoch_charts(run_data: RunData) -> list[Chart]:
         return []
     repeats = [column for column in found if column.trial == found[0].trial]
     first = _mean(repeats)
-    if run_data.solved:  # one evaluation, which the verdict has: no curve
+    if run_data.solved or len(first["epoch"]) < 2:  # one evaluation, which the head has: no curve
         return []
     read = {name: first.values.get(f"val_{name}", np.zeros(0)) for name in METRICS}
     names = [name for name, value in read.items() if np.isfinite(value).any()]
@@ -267,7 +334,7 @@ def epoch_charts(run_data: RunData) -> list[Chart]:
     if together:
         charts.append(_metric_chart(run_data, first, together, "Validation metrics"))
     charts += [
-        _metric_chart(run_data, first, [name], f"Validation {METRICS[name].label}")
+        _metric_chart(run_data, first, [name], f"Validation {run_data.metric_label(name)}")
         for name in alone
     ]
     if len(repeats) > 1:
@@ -296,7 +363,7 @@ def _metric_chart(run_data: RunData, first: LoggedColumn, names: list[str], titl
     series = []
     for i, name in enumerate(names):
         y = first[f"val_{name}"].astype(np.float64)
-        label = METRICS[name].label
+        label = run_data.metric_label(name)
         trace = line(*downsample(x, y), colour(i), label, dashed=dash(i))
         trace["zorder"] = -i  # where curves meet, the first lies on top
         if len(x) <= 60:

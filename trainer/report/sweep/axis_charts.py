@@ -20,7 +20,7 @@ from trainer.report.charts.chart import (
     line,
     listed,
 )
-from trainer.report.sweep.scales import in_sight, value_scale, x_axis
+from trainer.report.sweep.scales import value_axis, x_axis
 from trainer.text.numbers import counted
 
 if TYPE_CHECKING:
@@ -54,12 +54,11 @@ def _along(sweep: SweepView, axis: ChartAxis, per: tuple[ChartAxis, ...]) -> Cha
     dots = _dots(sweep, x) if joined < np.isfinite(sweep.value).sum() else []
     series = [*dots, *series]
     series += _diverged(sweep, x)
-    scale = value_scale(sweep, sweep.value)
     plan = layout(
         axis.name,
         sweep.name,
         x_axis=x_axis(axis),
-        y_axis=scale | in_sight(sweep, scale["type"] == "log"),
+        y_axis=value_axis(sweep),
         hovermode="closest",
         yaxis2={"overlaying": "y", "range": [0, 1], "visible": False, "fixedrange": True},
     )

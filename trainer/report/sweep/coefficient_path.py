@@ -68,6 +68,7 @@ def _along(
         for row in sweep.rows
         if row["trial"] in column
         and row.get(axis.path) is not None
+        and row.get("status") != "diverged"  # its weights would hide all others
         and all(row.get(path) == chosen.get(path) for path in others)
     )
     return np.array([place for place, _ in found]), [k for _, k in found]
@@ -130,6 +131,7 @@ def _note(sweep: SweepView, axis: ChartAxis, shown: int, of: int) -> str:
     which = "All" if shown == of else f"The {shown} largest of"
     where = f", at {settings_words(sweep.axis_names, given)}" if given else ""
     first = " Those of the first repeat." if sweep.repeats > 1 else ""
+    first += " Without those of trials that diverged." if sweep.diverged.any() else ""
     return (
         f"{which} {counted(of, 'weight')}, on scaled features{where}."
         f" Dotted: the chosen {axis.name}.{first}"

@@ -82,6 +82,7 @@ def _view(sweep: SweepView, a: ChartAxis, b: ChartAxis) -> View:
     trace: Trace = _cells(sweep, z) | {
         "text": marks,
         "texttemplate": "%{text}",
+        "textfont": {"color": "var(--ink)"},
         "customdata": [
             [escaped(sweep.label(t)) if t >= 0 else "" for t in row] for row in best.tolist()
         ],
@@ -107,10 +108,10 @@ def _cells(sweep: SweepView, z: Numbers) -> Trace:
     low, high = float(np.nanmin(z)), float(np.nanmax(z))
     if sweep.minimize:
         high = float(np.nanquantile(z, 0.7))
-        scale = [[0, "var(--blue)"], [1, "var(--pale)"]]
+        scale = [[0, "var(--cell)"], [1, "var(--pale)"]]
     else:
         low = float(np.nanquantile(z, 0.3))
-        scale = [[0, "var(--pale)"], [1, "var(--blue)"]]
+        scale = [[0, "var(--pale)"], [1, "var(--cell)"]]
     return {
         "type": "heatmap",
         "z": [listed(row, 4) for row in z],

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 _IN_COLOUR = 20
 _NAMED = 5  # of those in colour: each in a colour of its own
 _MOST_POINTS = 200
+_WILD = 1e3  # times the median: a curve that goes there is about to diverge
 
 
 def learning_curves(sweep: SweepView) -> Chart | None:
@@ -46,13 +47,15 @@ def learning_curves(sweep: SweepView) -> Chart | None:
     rank = np.array([place.get(n, -1) for n in numbers.tolist()])[inverse]
     at = history[unit].to_numpy().astype(np.int64)
     value = history[sweep.metric].to_numpy(zero_copy_only=False).astype(np.float64)
-    able = (rank >= 0) & np.isfinite(value) & ~sweep.diverged[rank]
+    solved = np.array([row.get("iterations") is not None for row in sweep.rows], bool)
+    able = (rank >= 0) & np.isfinite(value) & ~sweep.diverged[rank] & ~solved[rank]
     rank, at, value = _means(rank[able], at[able], value[able])
-    order = _shown_first(sweep)
+    order = [t for t in _shown_first(sweep) if not solved[t]]
     shown = order[: min(_IN_COLOUR, len(order))]
     curves = {t: (at[rank == t], value[rank == t]) for t in shown if (rank == t).any()}
     if not curves:
         return None
+    wild = _WILD * float(np.median(np.abs(value)))
     rest = ~np.isin(rank, shown)
     band = _band(at[rest], value[rest])
     last = int(at.max())
@@ -60,7 +63,7 @@ def learning_curves(sweep: SweepView) -> Chart | None:
         unit,
         sweep.name,
         x_axis=counted_axis(unit, last),
-        y_axis=value_scale(sweep, value),
+        y_axis=value_scale(sweep, value[np.abs(value) <= wild]),
         hovermode="closest",
     )
     means = "means over repeats; " if sweep.repeats > 1 else ""
@@ -69,8 +72,15 @@ def learning_curves(sweep: SweepView) -> Chart | None:
         note += f" Grey: of the other {len(order) - len(shown):,} the middle 80 %."
     if sweep.halved.any():
         note += " Those halved away end where they stopped."
-    view = View("", (*band, *_in_colour(sweep, curves, order[0])), plan)
-    title = f"Learning curves{_end(sweep, unit, curves.get(order[0]))}"
+    series = (*band, *_in_colour(sweep, curves, order[0]))
+    for trace in (trace for each in series for trace in each.traces):
+        if max((abs(y) for y in trace["y"] if y is not None), default=0.0) > wild:
+            trace["apart"] = True  # it would hide the rest
+    if solved.any():
+        note += " Without those of solvers, which have one evaluation."
+    view = View("", series, plan)
+    chosen = None if sweep.chosen is None else curves.get(sweep.chosen)
+    title = f"Learning curves{_end(sweep, unit, chosen)}"
     return Chart(
         title, note[:1].upper() + note[1:], (view,), height=340, log=above_0(value), wide=True
     )

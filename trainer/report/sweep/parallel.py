@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trainer.report.charts.chart import Chart, Series, View, escaped, layout, line
+from trainer.report.charts.downsample import spans_decades
 from trainer.text.names import cut_apart
 
 if TYPE_CHECKING:
@@ -49,7 +50,7 @@ def _lines(sweep: SweepView, trials: NDArray[np.intp], name: str) -> View:
     if not sweep.minimize:
         best, worst = worst, best
     heights = [scale.heights(sweep.column(scale.axis)[trials]) for scale in scales]
-    heights.append((value - worst) / ((best - worst) or 1.0))
+    heights.append(_metric_heights(value, best, worst))
     traces = _traces(np.array(heights))
     ticks = [(i, h, text) for i, scale in enumerate(scales) for h, text in scale.ticks()]
     ticks += [(len(scales), 1.0, sweep.shown(best)), (len(scales), 0.0, sweep.shown(worst))]
@@ -57,7 +58,15 @@ def _lines(sweep: SweepView, trials: NDArray[np.intp], name: str) -> View:
     names = list(map(escaped, names))
     names[-1] = names[-1].replace(" ", "<br>")  # plotly.js leaves out what has no room
     series = (Series("", "var(--blue)", tuple(traces)),)
-    return View(f"{name} {count}", series, _plan(names, ticks))
+    room = 7 * max(len(sweep.shown(best)), len(sweep.shown(worst)))
+    return View(f"{name} {count}", series, _plan(names, ticks, room))
+
+
+def _metric_heights(value: Numbers, best: float, worst: float) -> Numbers:
+    """(T,) from the worst at 0 to the best at 1; evenly in decades where a loss spans some."""
+    if spans_decades(value) and best < worst:
+        value, best, worst = np.log10(value), np.log10(best), np.log10(worst)
+    return np.asarray((value - worst) / ((best - worst) or 1.0))
 
 
 def _traces(points: Numbers) -> list[dict[str, Any]]:
@@ -80,7 +89,7 @@ def _traces(points: Numbers) -> list[dict[str, Any]]:
     return traces
 
 
-def _plan(names: list[str], ticks: list[tuple[int, float, str]]) -> dict[str, Any]:
+def _plan(names: list[str], ticks: list[tuple[int, float, str]], room: int) -> dict[str, Any]:
     rule = {"color": "var(--line)", "width": 1}
     return layout(
         "",
@@ -93,7 +102,7 @@ def _plan(names: list[str], ticks: list[tuple[int, float, str]]) -> dict[str, An
         },
         y_axis={"visible": False, "range": [-0.06, 1.06], "fixedrange": True},
         hovermode=False,
-        margin={"l": 20, "r": 50, "t": 8, "b": 6},  # for the last axis' labels
+        margin={"l": 20, "r": max(50, room + 8), "t": 8, "b": 6},  # for the last axis' labels
         shapes=[
             {"type": "line", "x0": i, "x1": i, "y0": 0, "y1": 1, "layer": "below", "line": rule}
             for i in range(len(names))

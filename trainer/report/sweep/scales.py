@@ -54,10 +54,21 @@ def _decades(axis: ChartAxis) -> tuple[list[float], list[str]]:
     factors = (1, 2, 5) if last - first < 2.3 else (1,)
     values = [float(f"{f}e{p}") for p in powers for f in factors]
     values = [value for value in values if first <= np.log10(value) <= last]
-    labels = [plain_number(value, 3) for value in values]
+    if len(values) < 2:  # all within a stretch that has no two of them
+        values = _even(float(above[0]), float(above[-1]))
+    labels = [plain_number(value, 6) for value in values]
     if axis.values[0] == 0:
         return [axis.zero, *values], ["0", *labels]
     return values, labels
+
+
+def _even(low: float, high: float) -> list[float]:
+    """Two to six round numbers at equal steps from `low` to `high`."""
+    step = (high - low) / 2.5
+    power = 10.0 ** np.floor(np.log10(step))
+    step = next(n * power for n in (5, 2, 1) if n * power <= step)
+    places = range(int(np.ceil(low / step)), int(np.floor(high / step)) + 1)
+    return [float(f"{place * step:.10g}") for place in places]
 
 
 def value_scale(sweep: SweepView, values: Numbers) -> dict[str, Any]:
@@ -71,19 +82,23 @@ def value_scale(sweep: SweepView, values: Numbers) -> dict[str, Any]:
     return scale
 
 
-def in_sight(sweep: SweepView, log: bool) -> dict[str, Any]:
-    """A range of y without what is far worse than most: one wild trial would hide the rest."""
+def value_axis(sweep: SweepView) -> dict[str, Any]:
+    """The y axis of every trial's metric: scale and range by what is in sight.
+
+    Without what is far worse than most: one wild trial would hide the rest.
+    """
     known = sweep.value[np.isfinite(sweep.value)]
     if len(known) < 4:
-        return {}
-    low, high = known.min(), known.max()
+        return value_scale(sweep, known)
     near, far = np.quantile(known, [0.1, 0.9])
     reach = 3 * max(far - near, 1e-12)
-    low, high = max(low, near - reach), min(high, far + reach)
+    low, high = max(known.min(), near - reach), min(known.max(), far + reach)
+    scale = value_scale(sweep, known[(known >= low) & (known <= high)])
+    log = scale["type"] == "log"
     if sweep.chosen is not None and np.isfinite(sweep.std[sweep.chosen]):
         best, std = sweep.value[sweep.chosen], sweep.std[sweep.chosen]
         low, high = min(low, max(best - std, best / 3 if log else -np.inf)), max(high, best + std)
     if log:
         low, high = np.log10(max(low, 1e-300)), np.log10(max(high, 1e-300))
     room = 0.06 * (high - low) or 0.1
-    return {"range": listed([low - room, high + room])}
+    return scale | {"range": listed([low - room, high + room])}

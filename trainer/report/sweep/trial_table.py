@@ -6,7 +6,8 @@ import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from trainer.report.html import embedded, esc
+from trainer.catalog import metric_of
+from trainer.report.html import embedded, esc, scrolling
 from trainer.report.sweep.words import metric_words
 from trainer.text.numbers import text
 
@@ -36,14 +37,14 @@ def trial_table(sweep: SweepView) -> str:
         f'<button title="{esc(name)}">{esc(head)}</button></th>'
         for i, (name, head) in enumerate(zip(columns, heads, strict=True))
     )
+    empty = f'<table class="full sticky"><thead><tr>{top}</tr></thead><tbody></tbody></table>'
     example = esc(f"filter, such as {_written(columns[2], heads[2])[-1]}>0.1")
     return f"""<div class="card wide trials">
 <div class="title"><h3>All trials</h3>
 <input type="search" placeholder="{example}" aria-label="filter trials"></div>
 <p class="note">A head sorts. A word must occur in the row; <code>lr&gt;0.1</code>,
  <code>status=diverged</code> compare a column. <span class="shown" role="status"></span></p>
-<div class="scroll" tabindex="0" role="region" aria-label="Trials"><table class="full sticky">
-<thead><tr>{top}</tr></thead><tbody></tbody></table></div>
+{scrolling(empty, "Trials", pinned=True)}
 <p class="more"><button class="scale">show more</button></p>
 <script type="application/json">{embedded(data)}</script>
 </div>"""
@@ -74,7 +75,9 @@ def _head(sweep: SweepView, name: str) -> str:
     if name in _HEADS:
         return _HEADS[name]
     if name.startswith("val_"):
-        return metric_words(name).removeprefix("validation ")
+        kind = metric_of(name)
+        label = metric_words(name).removeprefix("validation ")
+        return label if kind is None else sweep.run_data.metric_label(kind)
     return name.replace("_", " ")
 
 

@@ -10,6 +10,9 @@ from typing import Any
 import numpy as np
 
 Array = np.ndarray[Any, Any]
+# OpenBLAS's idle threads spin for 2^26 ticks of the clock after a product before they sleep: some
+# 30 ms, on the cores of whoever is timed next.
+_IDLE = 0.1  # seconds
 TOLERANCE = 2e-3  # of max|W| after the timed steps, float32
 
 
@@ -47,10 +50,16 @@ def in_turn(contenders: Mapping[str, Any], rounds: int, say: Callable[[str], Non
     seconds: dict[str, list[float]] = {name: [] for name in contenders}
     for _ in range(rounds):
         for name, contender in contenders.items():
-            start = time.perf_counter()
-            contender.run()
-            seconds[name].append(time.perf_counter() - start)
+            seconds[name].append(timed(contender.run))
     return [Timing(name, np.array(s), differences[name]) for name, s in seconds.items()]
+
+
+def timed(run: Callable[[], object]) -> float:
+    """Seconds of a call, once the threads of whatever was timed before have gone to sleep."""
+    time.sleep(_IDLE)
+    start = time.perf_counter()
+    run()
+    return time.perf_counter() - start
 
 
 def _difference(name: str, weights: Array | None, ours: Array) -> float | None:

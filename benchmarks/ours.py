@@ -7,10 +7,10 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
-from threadpoolctl import threadpool_limits
 
 from benchmarks.problems import MOMENTUM, Array, Problem
 from trainer.device import Device, choose
+from trainer.machine.threads import one_thread_a_product
 from trainer.model import MODELS
 from trainer.optim.schedules import LrSchedule
 from trainer.runs.step_log import StepLog
@@ -39,6 +39,7 @@ class Stacked:
         self.zeros = np.zeros((D, C, K)), np.zeros((C, K))
         self.columns = np.arange(K)
 
+    @one_thread_a_product()
     def run(self) -> Array:
         """Train from zero; return the weights (D, C, K)."""
         state = self.stack.start(*self.zeros)
@@ -63,7 +64,7 @@ class Halves:
 
     def run(self) -> Array:
         """Train from zero; return the weights (D, C, K)."""
-        with threadpool_limits(1, "blas"), ThreadPoolExecutor(2) as pool:
+        with one_thread_a_product(), ThreadPoolExecutor(2) as pool:
             return np.concatenate(list(pool.map(Stacked.run, self.stacks)), axis=2)
 
 

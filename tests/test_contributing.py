@@ -64,13 +64,32 @@ def test_agents_is_short():
 
 def test_github_runs_what_is_run_here_on_the_oldest_python_too():
     workflow = yaml.safe_load((GITHUB / "workflows" / "ci.yml").read_text("utf-8"))
-    (job,) = workflow["jobs"].values()
+    job = workflow["jobs"]["test"]
     assert [step["run"] for step in job["steps"] if "run" in step] == [".ci/run"]
     assert (ROOT / ".ci" / "run").stat().st_mode & 0o111
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
     oldest, newest = job["strategy"]["matrix"]["python"]
     assert project["requires-python"] == f">={oldest}"
     assert newest == "3.x"
+
+
+def test_github_runs_the_commands_on_windows_and_macos_too():
+    workflow = yaml.safe_load((GITHUB / "workflows" / "ci.yml").read_text("utf-8"))
+    assert set(workflow["jobs"]) == {"test", "elsewhere"}
+    job = workflow["jobs"]["elsewhere"]
+    assert job["strategy"]["matrix"]["system"] == ["windows-latest", "macos-latest"]
+    commands = [step["run"] for step in job["steps"] if "run" in step]
+    # neither shell of the two systems reads what only the other has
+    assert [one for one in commands if set(one) & set("$;|&<>'`\\\n")] == []
+    words = [word for one in commands for word in one.split()]
+    files = [
+        word for word in words if word.split("/")[0] in ("configs", "scripts", "tests", "trainer")
+    ]
+    files = [word for word in files if word != "trainer"]
+    assert len(files) > 12
+    assert [file for file in files if not (ROOT / file).exists()] == []
+    for name in ("run.py", "predict", "report", "explain", "pytest"):
+        assert any(name in one for one in commands)
 
 
 def test_the_issue_forms_are_forms():

@@ -23,7 +23,7 @@ ROOT = Path(trainer.__file__).parent
 # From the ground up; rooms on one storey do not see each other.
 STOREYS = [
     ["errors"],
-    ["catalog", "streams", "text"],
+    ["catalog", "streams", "text", "machine"],
     ["device", "console", "config"],
     ["data", "model", "optim"],
     ["train", "predict", "runs"],

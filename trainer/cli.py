@@ -10,7 +10,6 @@ from __future__ import annotations
 import argparse
 import contextlib
 import os
-import shlex
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -19,6 +18,7 @@ from typing import Any, NoReturn, TextIO
 from trainer.console.interrupt import Interrupt
 from trainer.console.terminal import Terminal
 from trainer.errors import DiskError, TrainerError, UserError
+from trainer.text.windows import command_line
 
 _EXIT_CODES = {"finished": 0, "diverged": 3, "unranked": 3, "failed": 1}
 
@@ -181,7 +181,7 @@ def _parse(argv: Sequence[str]) -> tuple[_Command, argparse.Namespace]:
         parser.error("CONFIG is missing: name a YAML file")
     if args.device is not None:
         args.overrides.append(f"device={args.device}")
-    args.command_line = shlex.join(["python", "-m", "trainer", "run", *rest])
+    args.command_line = command_line(["python", "-m", "trainer", "run", *rest])
     return _run, args
 
 

@@ -8,19 +8,27 @@ live here.
 from __future__ import annotations
 
 import contextlib
-import os
 import platform
-import resource
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from functools import partial
+from typing import Any, TypeVar
 
 import numpy as np
 
 from trainer.errors import DeviceError
+from trainer.machine.memory import memory_limit
+from trainer.machine.threads import side_by_side
 
+T = TypeVar("T")
 Array = Any  # a NumPy or CuPy array: static types cannot say which, the device does
+
+# Work is cut for the CPU's cores where a part takes some ten milliseconds of one of them, so that
+# waiting for the last one hardly counts. How it is cut depends on shapes alone: sums are the same
+# to the bit on any number of cores.
+_MOST_PARTS = 8
+_PART_ROWS = 1 << 22  # numbers of the rows of a part, in passes over all rows
+_PART_PRODUCTS = 1 << 27  # products of two numbers in a part of a matrix product
 
 
 @dataclass(frozen=True)
@@ -36,7 +44,46 @@ class Device:
 
     def matmul(self, a: Array, b: Array, out: Array) -> None:
         """Write a (n, m) · b (m, p) into `out` (n, p); C-contiguous arrays or their transposes."""
-        self.xp.matmul(a, b, out=out)
+        products = a.shape[0] * b.size
+        if self.kind == "gpu" or products < 2 * _PART_PRODUCTS:
+            self.xp.matmul(a, b, out=out)
+            return
+        parts = _slices(len(out), min(_MOST_PARTS, products // _PART_PRODUCTS))
+        self.side_by_side([partial(self.xp.matmul, a[part], b, out=out[part]) for part in parts])
+
+    def product(self, a: Array, b: Array) -> Array:
+        """`matmul` into a new array of a's precision."""
+        out = self.xp.empty((a.shape[0], b.shape[1]), a.dtype)
+        self.matmul(a, b, out)
+        return out
+
+    def gram(self, a: Array, weights: Array) -> Array:
+        """aᵀ·diag(weights)·a (m, m) of a (n, m) and weights (n,) >= 0; no copy of all of a."""
+        sums = self.side_by_side(
+            [partial(self._gram, a[part], weights[part]) for part in self.row_parts(a)]
+        )
+        return sum(sums[1:], sums[0])
+
+    def _gram(self, a: Array, weights: Array) -> Array:
+        """`gram` of some rows, a chunk of them at a time."""
+        total, roots = None, self.xp.sqrt(weights)[:, None]
+        for part in _slices(len(a), a.size // _PART_ROWS):
+            root = a[part] * roots[part]
+            found = root.T @ root
+            total = found if total is None else total + found
+        return total
+
+    def row_parts(self, a: Array) -> list[slice]:
+        """In which parts of its rows a pass over all of `a` (n, m) goes side by side."""
+        return _slices(len(a), self.parts(a.size))
+
+    def parts(self, numbers: int) -> int:
+        """How many parts a pass over rows of so many numbers has."""
+        return 1 if self.kind == "gpu" else max(1, min(_MOST_PARTS, numbers // _PART_ROWS))
+
+    def side_by_side(self, tasks: Sequence[Callable[[], T]]) -> list[T]:
+        """Run tasks, on a CPU on all cores that are free for them; their results in order."""
+        return side_by_side(tasks) if self.kind == "cpu" else [task() for task in tasks]
 
     def to_device(self, array: Array, dtype: Any = None) -> Array:
         """Put a host array on the device, C-contiguous; the CPU copies only where it must."""
@@ -92,6 +139,12 @@ def cpu(reason: str) -> Device:
     return Device("cpu", name, reason, np, np.asarray, _take_rows_numpy)
 
 
+def _slices(rows: int, count: int) -> list[slice]:
+    """About `count` even slices of so many rows, one at least."""
+    size = -(-rows // max(min(count, rows), 1))
+    return [slice(start, start + size) for start in range(0, max(rows, 1), max(size, 1))]
+
+
 def _take_rows_numpy(source: Array, rows: Array, out: Array) -> None:
     # mode="clip" writes straight into `out`; the default mode buffers a copy first
     np.take(source, rows, axis=0, out=out, mode="clip")
@@ -134,25 +187,6 @@ def from_cupy(cupy: Any, name: str) -> Device:
 
 def _first_line(error: Exception) -> str:
     return (str(error).strip().splitlines() or [type(error).__name__])[0]
-
-
-_CONTAINER = (
-    Path("/sys/fs/cgroup/memory.max"),
-    Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"),
-)
-
-
-def memory_limit() -> int:
-    """Bytes: the least of the machine's memory, the container's limit and `ulimit -v`."""
-    limits = [os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")]
-    for path in _CONTAINER:
-        with contextlib.suppress(OSError, ValueError):  # absent, or the word max
-            limits.append(int(path.read_text()))
-    limits = [limit for limit in limits if limit > 0]
-    own, _ = resource.getrlimit(resource.RLIMIT_AS)
-    if own != resource.RLIM_INFINITY:
-        limits.append(own)
-    return min(limits)
 
 
 def shown_size(size: int) -> str:

@@ -9,12 +9,14 @@ import numpy as np
 from benchmarks.solvers.tasks import Solutions, Task, base
 from trainer.config import load_spec
 from trainer.device import choose
+from trainer.machine.threads import one_thread_a_product
 from trainer.sweep.sweep import SweepRun, set_up, train
 from trainer.workflow.recorder import NullObserver
 
 MOST = 100_000  # iterations
 
 
+@one_thread_a_product()
 def stacked(task: Task, tol: float, name: str = "auto") -> Solutions:
     """Read, make folds, solve for all penalties, score."""
     tree: dict[str, Any] = base(task) | {"device": "cpu"}

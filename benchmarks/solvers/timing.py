@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import sys
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
 
+from benchmarks.measure import timed
 from benchmarks.problems import Array
 from benchmarks.solvers.contenders import JOBS, Contender, contenders
 from benchmarks.solvers.limits import OutOfTimeError, limited, threads
@@ -146,9 +147,7 @@ def _run(task: Task, result: Result, count: int | None = None, most: float = 1e6
     """Seconds of a run."""
     run = result.contender.solver()
     with threads(count or result.threads), limited(most):
-        start = time.perf_counter()
-        run(task, result.tol)
-        return time.perf_counter() - start
+        return timed(partial(run, task, result.tol))
 
 
 def _rounds(task: Task, ours: Result, peer: Result, rounds: int, seconds: float) -> None:

@@ -13,6 +13,7 @@ from benchmarks.problems import MOMENTUM, Array
 from benchmarks.sweep.cases import BATCH, Case
 from benchmarks.sweep.work import Work
 from trainer.device import choose
+from trainer.machine.threads import one_thread_a_product
 from trainer.sweep.results import trial_results
 from trainer.sweep.sweep import set_up, train
 from trainer.workflow.recorder import NullObserver
@@ -45,6 +46,7 @@ def _arrays(case: Case, rows: tuple[Array, Array] | None) -> dict[str, Any]:
     return {name: (case.X[r], case.y[r]) for name, r in zip(("train", "val"), rows, strict=True)}
 
 
+@one_thread_a_product()
 def _trained(case: Case, lr: Array, l2: Array, folds: int, arrays: dict[str, Any]) -> Array:
     spec = trainer.load_spec(_spec(case, lr, l2, folds))
     sweep = set_up(spec, arrays, choose("cpu"))

@@ -6,10 +6,10 @@ import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
+from benchmarks.measure import timed
 from benchmarks.problems import Array
 from benchmarks.sweep.cases import UNIT, Case, grid
 from benchmarks.sweep.contenders import CONTENDERS, Contender
@@ -80,16 +80,10 @@ def in_turn(
     again = [i for i, contender in enumerate(contenders) if not contender.once]
     for i in again:
         made[i].run()
-    first = [_seconds(one) for one in made]
+    first = [timed(one.run) for one in made]
     taken = [first]
     start = time.perf_counter()
     while len(taken) < rounds and time.perf_counter() - start < CELL_SECONDS:
-        taken.append([_seconds(one) if i in again else first[i] for i, one in enumerate(made)])
+        taken.append([timed(one.run) if i in again else first[i] for i, one in enumerate(made)])
     rows = zip(contenders, np.array(taken).T, works, strict=True)
     return [Timing(contender.name, row * work.times, work.words) for contender, row, work in rows]
-
-
-def _seconds(contender: Any) -> float:
-    start = time.perf_counter()
-    contender.run()
-    return time.perf_counter() - start

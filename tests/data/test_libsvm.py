@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import bz2
 import gzip
-import os
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +13,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.datasets import dump_svmlight_file, load_svmlight_file
 
-from trainer import device
 from trainer.data.frame import Labels
 from trainer.data.sources import libsvm
 from trainer.data.sources.libsvm import read_libsvm
@@ -223,12 +221,3 @@ def test_the_dense_size_is_computed_before_it_is_taken(tmp_path, monkeypatch):
         read_libsvm(path, labels=False)
     write(tmp_path, "a.txt", "1 1:1\n1 2097152:1\n")
     assert read_libsvm(path, labels=False).features.nbytes == 32 * 2**20
-
-
-def test_the_limit_is_that_of_the_machine_the_container_or_the_shell(tmp_path, monkeypatch):
-    machine = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    assert 0 < device.memory_limit() <= machine
-    for text, limit in {"max\n": machine, "1048576\n": 2**20, "-1\n": machine}.items():
-        path = Path(write(tmp_path, "memory.max", text))
-        monkeypatch.setattr(device, "_CONTAINER", (path, tmp_path / "none"))
-        assert device.memory_limit() == limit

@@ -6,6 +6,7 @@ import errno
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -265,10 +266,8 @@ def test_what_is_spared_is_told_once_and_is_no_finish(folder, monkeypatch):
 
 def test_the_log_of_steps_leaves_room_for_what_comes_after(folder, monkeypatch):
     log_steps(folder)
-    disk = os.statvfs(folder.path)
-    left = 8 * 2**20 // disk.f_frsize
-    full = type("Disk", (), {"f_blocks": 1, "f_frsize": disk.f_frsize, "f_bavail": left})
-    monkeypatch.setattr(os, "statvfs", lambda path: full)
+    full = type("Disk", (), {"total": 1 << 30, "free": 8 * 2**20})
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: full)
     for _ in range(2):
         with pytest.raises(DiskError, match=r"steps\.arrows: cannot write: the disk's last 8 MiB"):
             log_steps(folder, first=5)

@@ -35,7 +35,7 @@ def test_the_directions_with_rows_in_them_are_kept(name, make, rank):
     X, p = make(rng), rng.uniform(0.5, 2, len(make(rng)))
     X = make(np.random.default_rng(1))
     p = p / p.sum()
-    basis, rotated = uncorrelated(XP, XP.array(X), DEVICE.to_device(p), bias=True, exact=True)
+    basis, rotated = uncorrelated(DEVICE, XP.array(X), DEVICE.to_device(p), bias=True, exact=True)
     rotated = DEVICE.to_host(rotated)
     assert basis.rotated == (name not in TALL)
     if not basis.rotated:
@@ -62,7 +62,7 @@ def test_the_table_of_cases_is_whole():
 def test_scores_are_the_same_in_either_coordinates(turn, bias):
     rng = np.random.default_rng(2)
     X, p, W = rng.standard_normal((30, 5)) + 3, np.full(30, 1 / 30), rng.standard_normal((5, 2, 3))
-    basis, rotated = turn(XP, XP.array(X), DEVICE.to_device(p), bias)
+    basis, rotated = turn(DEVICE, XP.array(X), DEVICE.to_device(p), bias)
     given = DEVICE.to_device(W)
     inner = basis.inner(XP, given)
     shift = DEVICE.to_host(basis.shift(XP, given))
@@ -78,7 +78,7 @@ def test_scores_are_the_same_in_either_coordinates(turn, bias):
 def test_with_a_penalty_no_spread_far_below_it_matters():
     X, p = spread(np.random.default_rng(4), 60, 5, 1e-7), DEVICE.to_device(np.full(60, 1 / 60))
     for least, rotated in ((0.0, True), (1e-14, True), (1e-6, False)):
-        basis, rows = uncorrelated(XP, XP.array(X), p, True, exact=True, least=least)
+        basis, rows = uncorrelated(DEVICE, XP.array(X), p, True, exact=True, least=least)
         assert basis.rotated == rotated
         Q, rows = DEVICE.to_host(basis.directions), DEVICE.to_host(rows)
         rotated = rows if rotated else rows @ Q
@@ -90,7 +90,7 @@ def test_with_a_penalty_no_spread_far_below_it_matters():
 def test_with_too_many_directions_features_stay_as_they_are():
     X = np.random.default_rng(3).standard_normal((9, 6))
     p = DEVICE.to_device(np.full(9, 1 / 9))
-    basis, _ = uncorrelated(XP, XP.array(X), p, True, most=5)
+    basis, _ = uncorrelated(DEVICE, XP.array(X), p, True, most=5)
     assert basis.directions is None
-    whole, _ = uncorrelated(XP, XP.array(X), p, True, exact=True)
+    whole, _ = uncorrelated(DEVICE, XP.array(X), p, True, exact=True)
     assert whole.directions is not None

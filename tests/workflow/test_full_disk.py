@@ -1,7 +1,7 @@
 """Runs that the disk refuses: what they are for is written as far as it fits, in that order."""
 
 import json
-import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -76,8 +76,8 @@ def test_without_its_log_of_steps_a_sweep_still_has_its_optima(quiet, tmp_path):
 
 
 def test_the_page_and_the_model_are_there_where_they_fit(tmp_path, monkeypatch):
-    full = type("Disk", (), {"f_blocks": 1, "f_frsize": 1, "f_bavail": 0})
-    monkeypatch.setattr(os, "statvfs", lambda path: full)
+    full = type("Disk", (), {"total": 1 << 30, "free": 0})
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: full)
     with pytest.raises(trainer.DiskError, match=r"steps\.arrows: cannot write"):
         trainer.run(SMALL, out=tmp_path / "r")
     assert manifest_of(tmp_path / "r")["status"] == "failed"

@@ -15,7 +15,8 @@ from types import FrameType, TracebackType
 from typing import Any
 
 _ALWAYS = (signal.SIGINT, signal.SIGTERM)
-_HEARD = (*_ALWAYS, *((signal.SIGHUP,) if hasattr(signal, "SIGHUP") else ()))  # not under nohup
+_CLOSED = [name for name in ("SIGHUP", "SIGBREAK") if hasattr(signal, name)]  # of either system
+_HEARD = (*_ALWAYS, *(getattr(signal, name) for name in _CLOSED))  # not SIGHUP under nohup
 _ECHO = 0.1  # seconds: a wrapper that forwards Ctrl-C delivers the same one twice
 _SHOW_CURSOR = b"\x1b[?25h\r\n"
 

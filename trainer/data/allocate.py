@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 
 from trainer.data.rows import FloatArray
-from trainer.device import memory_limit, shown_size
+from trainer.device import shown_size
 from trainer.errors import DataError
+from trainer.machine.memory import memory_limit
 
 
 def allocate(

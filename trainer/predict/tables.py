@@ -16,6 +16,7 @@ from trainer.data.rows import Array, IntArray, Rows
 from trainer.data.sources.registry import read_for_predict
 from trainer.data.sources.standard_input import as_file
 from trainer.errors import UserError
+from trainer.machine.threads import one_thread_a_product
 from trainer.model import Scratch, models
 from trainer.model.arithmetic import default_errstate
 from trainer.model.metrics import Targets
@@ -72,6 +73,7 @@ def stacked(tables: Sequence[pa.Table]) -> pa.Table:
 
 
 @default_errstate
+@one_thread_a_product()
 def predict_file(
     run: str | os.PathLike[str],
     data: str,

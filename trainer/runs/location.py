@@ -10,6 +10,7 @@ from pathlib import Path
 
 from trainer.errors import DiskError, RunFolderError
 from trainer.runs.names import MANIFEST
+from trainer.text import windows
 from trainer.text.atomic import disk_error
 
 
@@ -17,9 +18,12 @@ def safe_name(name: str) -> str:
     """Return `name` as one component of a path that any file system takes.
 
     What cannot be printed, separates paths or is reserved on some system becomes `_`; so do a dot
-    or space at the end and a name made of dots. At most 120 bytes.
+    or space at the end and a name made of dots. A device of Windows (`con`, `nul.a`) gets one in
+    front. At most 120 bytes.
     """
     shown = "".join(c if c.isprintable() and c not in '/\\:*?"<>|' else "_" for c in name)
+    shown = shown.lstrip()
+    shown = f"_{shown}" if windows.is_device(shown) else shown
     shown = shown.encode()[:120].decode(errors="ignore").lstrip()
     bare = shown.rstrip(" .")
     return bare + "_" * (len(shown) - len(bare)) or "_"
@@ -75,6 +79,8 @@ def check_free(out: str | os.PathLike[str]) -> None:
     """
     if not os.fspath(out) or "\0" in os.fspath(out):
         raise RunFolderError(f"--out: {os.fspath(out)!r} is no path; name a new or an empty folder")
+    if windows.ON_WINDOWS and (why := windows.why_no_folder(Path(out))):
+        raise RunFolderError(f"--out: {os.fspath(out)}: {why}")
     path = Path(os.path.abspath(out))
     try:
         held = sorted(entry.name for entry in path.iterdir())
@@ -99,6 +105,11 @@ def _no_folder(path: Path, error: OSError) -> Exception:
         return RunFolderError(f"{blocked}: {what}; a run folder must be a new or an empty folder")
     if error.errno in (errno.ENAMETOOLONG, errno.ELOOP):
         return RunFolderError(f"{path}: {os.strerror(error.errno)}; name another folder")
+    if windows.ON_WINDOWS and len(str(path)) > windows.LONGEST_FOLDER:
+        return RunFolderError(
+            f"{path}: {len(str(path))} characters, of which Windows takes"
+            f" {windows.LONGEST_FOLDER} unless long paths are enabled; name a shorter path"
+        )
     return DiskError(f"{disk_error(path, error)} (--out DIR says where)")
 
 

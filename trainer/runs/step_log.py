@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -107,10 +108,8 @@ class StepLog:
 
     def _leave_room(self, size: int) -> None:
         """Refuse to fill the disk: the tables and the model, which come last, need room."""
-        if not hasattr(os, "statvfs"):  # Windows
-            return
-        disk = os.statvfs(self.path)
-        if disk.f_blocks and disk.f_bavail * disk.f_frsize < size + _LEFT:
+        disk = shutil.disk_usage(self.path)
+        if disk.total and disk.free < size + _LEFT:
             raise OSError(f"the disk's last {_LEFT >> 20} MiB are for the tables and the model")
 
     @contextlib.contextmanager

@@ -17,6 +17,8 @@ from typing import Any
 
 import numpy as np
 
+from trainer.device import Device
+
 Array = Any
 MOST_DIRECTIONS = 2048  # a factorisation of more costs more than it saves
 _EPS = float(np.finfo(np.float64).eps)
@@ -75,7 +77,7 @@ class Basis:
 
 
 def uncorrelated(
-    xp: Any,
+    device: Device,
     X: Array,
     p: Array,
     bias: bool,
@@ -86,7 +88,7 @@ def uncorrelated(
     """Find coordinates without correlation, and turn rows into them unless X is tall.
 
     Args:
-        xp: NumPy or CuPy.
+        device: where the rows are.
         X: (N, D) of float64; overwritten.
         p: (N,) row weights that sum to 1.
         bias: whether there is a bias, which takes up the mean.
@@ -98,25 +100,24 @@ def uncorrelated(
     Returns:
         The basis and the rows in it (N, r), or (N, D) where it says that they are not.
     """
-    mean = _centre(xp, X, p, bias)
+    xp, mean = device.xp, _centre(device.xp, X, p, bias)
     n, D = X.shape
     if min(n, D) > most and not exact:
         return Basis(mean, None, _spectrum(xp, X, p), 0), X
-    root = X * xp.sqrt(p)[:, None]  # (N, D)
     if n > D:
-        spectrum, directions = xp.linalg.eigh(root.T @ root)  # the smallest first
+        spectrum, directions = xp.linalg.eigh(device.gram(X, p))  # the smallest first
         rounding = D * _EPS * spectrum[-1]
         if n >= _TALL * D and float(spectrum[0]) + least > _SAFE * float(spectrum[-1]):
             # a curvature that bounds divide by had better be too small
             return Basis(mean, directions, xp.maximum(spectrum - rounding, 0), 0, False), X
     else:
-        directions = _by_singular_values(xp, root)
-    rotated = X @ directions  # (N, r)
+        directions = _by_singular_values(xp, X, p)
+    rotated = device.product(X, directions)  # (N, r)
     spectrum = _spectrum(xp, rotated, p)
     mixed = n > D and _ill_conditioned(n, spectrum)
     if mixed and exact:
-        directions = _by_singular_values(xp, root)
-        rotated = X @ directions
+        directions = _by_singular_values(xp, X, p)
+        rotated = device.product(X, directions)
         spectrum = _spectrum(xp, rotated, p)
     largest = float(spectrum.max()) if len(spectrum) else 0.0
     # rows far from 0 were rounded before they were centred: what that leaves is no direction
@@ -130,12 +131,12 @@ def uncorrelated(
     return Basis(mean, directions, spectrum, D - len(kept), whole=whole), rotated
 
 
-def identity(xp: Any, X: Array, p: Array, bias: bool) -> tuple[Basis, Array]:
+def identity(device: Device, X: Array, p: Array, bias: bool) -> tuple[Basis, Array]:
     """The features themselves, centred: for penalties that depend on the coordinates, as l1 does.
 
     Args and returns as `uncorrelated`, r = D.
     """
-    mean = _centre(xp, X, p, bias)
+    xp, mean = device.xp, _centre(device.xp, X, p, bias)
     return Basis(mean, None, _spectrum(xp, X, p), 0), X
 
 
@@ -166,8 +167,9 @@ def _ill_conditioned(n: int, spectrum: Array) -> bool:
     return bool(((spectrum > least) & (spectrum < _WELL_CONDITIONED * largest)).any())
 
 
-def _by_singular_values(xp: Any, root: Array) -> Array:
-    """(D, min(N, D)) the right singular vectors of X, by way of a triangle."""
+def _by_singular_values(xp: Any, X: Array, p: Array) -> Array:
+    """(D, min(N, D)) the right singular vectors of weighted rows, by way of a triangle."""
+    root = X * xp.sqrt(p)[:, None]  # (N, D)
     if len(root) > root.shape[1]:
         return xp.linalg.svd(xp.linalg.qr(root, mode="r"))[2].T
     left, triangle = xp.linalg.qr(root.T)  # (D, N) · (N, N)

@@ -8,7 +8,9 @@ from trainer.solvers.hessians import MOST_HESSIANS, Hessians
 from trainer.solvers.objective import FEWEST_ROWS, MOST_CACHED
 
 
-def solver_bytes(size: Size, columns: int, model: Model, method: Method, sparse: bool) -> int:
+def solver_bytes(
+    size: Size, columns: int, model: Model, method: Method, sparse: bool, parts: int = 1
+) -> int:
     """Bytes that a stack of so many columns takes, its rows in float64 included.
 
     Args:
@@ -17,16 +19,17 @@ def solver_bytes(size: Size, columns: int, model: Model, method: Method, sparse:
         model: the row of the model table.
         method: how directions are made.
         sparse: whether there is l1.
+        parts: of the rows, that go side by side.
     """
     N, D, C = size
     parameters = (D + 1) * C * columns
     chunk = max(MOST_CACHED, 8 * FEWEST_ROWS * C * columns)
-    numbers = parameters * (16 + 2 * method.pairs) + N * D
+    numbers = parameters * (14 + 2 * parts + 2 * method.pairs) + N * D
     hessians = 0
     if method.hessian_from is not None:
         blocks = 1 if model.coupled else C
         hessians = hessian_bytes(hessian_order(model, size, sparse), blocks, columns, sparse)
-    return 8 * numbers + 6 * chunk + hessians
+    return 8 * numbers + 6 * parts * chunk + hessians
 
 
 def hessian_bytes(order: int, blocks: int, columns: int, sparse: bool) -> int:

@@ -11,7 +11,7 @@ Hessian, n rows of a chunk.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -52,6 +52,7 @@ class Hessians:
         self.basis = problem.basis
         self.inner = problem.inner  # r
         self.parameters = self.inner + bias  # P
+        self._rows = rows
         self._batches = FullBatch(device, rows, min(len(rows), _ROWS))
         self._products: dict[int, Array] = {}
         self._constant: Array | None = None
@@ -177,7 +178,7 @@ class Hessians:
             for chunk in self._chunks(should_stop):
                 h, X = self._curvatures(chunk, w, pairs), self._features(chunk)  # (n, P)
                 for j in range(count):
-                    total[j] += X.T @ (X * h[:, j, None])
+                    total[j] += self.device.product(X.T, X * h[:, j, None])
             return total
         half = xp.zeros((count, P * (P + 1) // 2))
         for chunk in self._chunks(should_stop):
@@ -221,7 +222,8 @@ class Hessians:
     def _features(self, chunk: Chunk) -> Array:
         """The rows in the basis with the bias as a feature of ones, (n, P)."""
         xp = self.device.xp
-        X = chunk.X if self.basis.rotated else chunk.X @ self.basis.directions
+        b = self.basis
+        X = chunk.X if b.rotated else self.device.product(chunk.X, b.directions)
         return xp.concatenate([X, xp.ones((len(X), 1))], axis=1) if self.bias else X
 
     def _products_of(self, chunk: Chunk) -> Array:
@@ -277,10 +279,10 @@ class Hessians:
         xp = self.device.xp
         if not self.model.coupled:
             c = int(output[0])
-            out += (X * (p * spread[:, c : c + 1])).T @ X
+            out += self.device.product((X * (p * spread[:, c : c + 1])).T, X)
             return
         mixed = X * predicted[:, output]
-        out -= (mixed * p).T @ mixed
+        out -= self.device.product((mixed * p).T, mixed)
         for c in range(self.outputs):  # diag(ŷ): ŷ_c, of which the line above took ŷ_c²
             own = xp.flatnonzero(output == c)
             if len(own):
@@ -304,9 +306,16 @@ class Hessians:
     def gram(self) -> Array:
         """The Gram matrix (P, P): the Hessian of a squared loss wherever it is."""
         if self._constant is None:
-            xp = self.device.xp
-            self._constant = xp.zeros((self.parameters, self.parameters))
-            for chunk in self._batches.chunks(1):
-                X = self._features(chunk) * xp.sqrt(chunk.q[:, 0])
-                self._constant += X.T @ X
+            parts = self.device.row_parts(self._rows.X)
+            first, *others = self.device.side_by_side([partial(self._gram_of, p) for p in parts])
+            self._constant = sum(others, first)
         return self._constant
+
+    def _gram_of(self, part: slice) -> Array:
+        """What some of the rows have in the Gram matrix."""
+        xp, rows = self.device.xp, self._rows.part(part)
+        total = xp.zeros((self.parameters, self.parameters))
+        for chunk in FullBatch(self.device, rows, min(len(rows), _ROWS)).chunks(1):
+            X = self._features(chunk) * xp.sqrt(chunk.q[:, 0])
+            total += X.T @ X
+        return total

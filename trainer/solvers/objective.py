@@ -9,7 +9,7 @@ Letters: N rows, b of a chunk, r directions, P parameters an output, C outputs, 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -29,6 +29,59 @@ _TINY = float(np.finfo(np.float64).tiny)
 NAMES = ("mean", *StepRecorder.names)  # of the sums of one evaluation
 
 
+class _Pass:
+    """A pass over some of the rows, in buffers of its own: parts of the rows go side by side.
+
+    Attributes:
+        found: (6, K) sums of the rows by `NAMES`; sum: (P, C, K) of dJ/dw. Both of the last pass.
+    """
+
+    def __init__(self, problem: Problem, rows: RowSet, part: slice, chunk_rows: int) -> None:
+        self.problem, self.device, self.model = problem, problem.device, problem.model
+        _, outputs, columns = problem.shape
+        xp, width = self.device.xp, int(rows.X.shape[1])  # r, or D
+        own = rows.part(part)
+        chunk_rows = min(chunk_rows, len(own))
+        self._buffers = Buffers(xp, chunk_rows, outputs, columns, np.float64, width)
+        self._batches = FullBatch(self.device, own, chunk_rows)
+        self.sum = xp.empty((width + problem.bias, outputs, columns))
+        self._part = xp.empty((width + problem.bias, outputs, columns))
+        self._bias = xp.empty((outputs, columns))
+        self._row = xp.empty((1, columns))
+
+    def chunks(self) -> Iterator[tuple[Chunk, Buffers]]:
+        """The rows, `chunk_rows` at a time, and buffers for as many."""
+        for chunk in self._batches.chunks(1):
+            yield chunk, self._buffers.first(chunk.rows.stop - chunk.rows.start)
+
+    def run(self, weights: Array, offset: Array, full: bool) -> None:
+        """Sum up at weights (r or D, C, K) and bias (C, K) of the rows as they are."""
+        device, problem, into = self.device, self.problem, self.sum
+        xp, width = device.xp, len(self.sum) - problem.bias
+        self.found = xp.zeros((len(NAMES), problem.shape[2]))
+        log = StepRecorder(self.found[1:], full)
+        for chunk, b in self.chunks():
+            scores(device, chunk.X, weights, offset, b.z)
+            dz = error(self.model, xp, b.z, chunk.y, b.error, b.loss, b.scratch)
+            log.add_loss(device, chunk.r, b.loss, self._row)
+            device.matmul(chunk.q[:, 0, 0][None, :], b.loss, out=self._row)
+            self.found[0] += self._row[0]
+            log.add_error(device, b.error, dz, b.z, self._bias, b.ones, self._row)
+            row = into[width] if problem.bias else self._bias
+            gradient(device, chunk.X, dz, chunk.q, b.room, into[:width], row)
+            if into is not self.sum:
+                self.sum += into
+            into = self._part
+
+    def add(self, other: _Pass) -> None:
+        """Take the sums of other rows to these."""
+        xp, largest = self.device.xp, NAMES.index("error_max")
+        most = xp.maximum(self.found[largest], other.found[largest])
+        self.found += other.found
+        self.found[largest] = most
+        self.sum += other.sum
+
+
 class Objective:
     """J without l1 on some rows, in buffers of its own: its value, its gradient, its biases' part.
 
@@ -42,15 +95,13 @@ class Objective:
         self.problem, self.rows = problem, rows
         self.device, self.model, self.basis = problem.device, problem.model, problem.basis
         _, outputs, columns = problem.shape
-        xp, bias = self.device.xp, problem.bias
+        xp = self.device.xp
         width = int(rows.X.shape[1])  # r, or D
         row = 8 * max(outputs * columns, width)  # the second product finds X in the cache
         self.chunk_rows = min(len(rows), max(FEWEST_ROWS, MOST_CACHED // row))
-        self._buffers = Buffers(xp, self.chunk_rows, outputs, columns, np.float64, width)
-        self._batches = FullBatch(self.device, rows, self.chunk_rows)
-        self._sum = xp.empty((width + bias, outputs, columns))
-        self._part = xp.empty((width + bias, outputs, columns))
-        self._bias = xp.empty((outputs, columns))
+        self._passes = [
+            _Pass(problem, rows, part, self.chunk_rows) for part in self.device.row_parts(rows.X)
+        ]
         self._none = xp.zeros((outputs, columns))
         self._row = xp.empty((1, columns))
         self._ones = xp.ones((1, problem.inner * outputs))
@@ -66,26 +117,17 @@ class Objective:
         `full` is whether all of them are wanted, or J and the loss alone.
         """
         device, problem, r = self.device, self.problem, self.problem.inner
-        xp, width = device.xp, len(self._sum) - problem.bias
-        found = xp.zeros((len(NAMES), problem.shape[2]))
-        log = StepRecorder(found[1:], full)
-        weights, into = self._of_rows(w), self._sum
-        for chunk, b in self._chunks():
-            scores(device, chunk.X, weights, self._offset(w), b.z)
-            dz = error(self.model, xp, b.z, chunk.y, b.error, b.loss, b.scratch)
-            log.add_loss(device, chunk.r, b.loss, self._row)
-            device.matmul(chunk.q[:, 0, 0][None, :], b.loss, out=self._row)
-            found[0] += self._row[0]
-            log.add_error(device, b.error, dz, b.z, self._bias, b.ones, self._row)
-            row = into[width] if problem.bias else self._bias
-            gradient(device, chunk.X, dz, chunk.q, b.room, into[:width], row)
-            if into is not self._sum:
-                self._sum += into
-            into = self._part
-        grad[r:] = self._sum[width:]
-        grad[:r] = self._sum[:r] if self.basis.rotated else self.basis.inner(xp, self._sum[:width])
-        xp.multiply(w[:r], problem.l2, out=self._square)
+        weights, offset = self._of_rows(w), self._offset(w)
+        device.side_by_side([partial(one.run, weights, offset, full) for one in self._passes])
+        first, *others = self._passes
+        for one in others:
+            first.add(one)
+        found, total, width = first.found, first.sum, len(first.sum) - problem.bias
+        grad[r:] = total[width:]
+        grad[:r] = total[:r] if self.basis.rotated else self.basis.inner(device.xp, total[:width])
+        device.xp.multiply(w[:r], problem.l2, out=self._square)
         grad[:r] += self._square
+        log = StepRecorder(found[1:], full)
         log.add_gradient(device, grad[:r], self._square, self._ones, self._row)
         return found
 
@@ -162,8 +204,8 @@ class Objective:
         return w[self.problem.inner] if self.problem.bias else self._none
 
     def _chunks(self) -> Iterator[tuple[Chunk, Buffers]]:
-        for chunk in self._batches.chunks(1):
-            yield chunk, self._buffers.first(chunk.rows.stop - chunk.rows.start)
+        for one in self._passes:
+            yield from one.chunks()
 
     # --- the bias, which nothing penalises ---
 

@@ -53,7 +53,7 @@ def rotate(
     xp, weights = device.xp, device.to_device(p)
     X = xp.array(rows.X, dtype=np.float64)
     if sparse:
-        basis, X = identity(xp, X, weights, bias)
+        basis, X = identity(device, X, weights, bias)
     else:
-        basis, X = uncorrelated(xp, X, weights, bias, exact, least)
+        basis, X = uncorrelated(device, X, weights, bias, exact, least)
     return RotatedRows(rows.rotated(device, X, p, r, y), basis)

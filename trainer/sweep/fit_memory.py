@@ -11,12 +11,12 @@ from trainer.config.checks.rules import has_l1
 from trainer.config.schema.optimizer import Solver
 from trainer.config.schema.spec import Spec
 from trainer.device import Device
+from trainer.machine.threads import cores
 from trainer.model import MODELS
 from trainer.optim.first_order import OPTIMIZERS
 from trainer.solvers.choose import Size, choose_method
 from trainer.solvers.costs import solver_bytes
 from trainer.sweep.planned import Planned, cut
-from trainer.sweep.threads import cores
 from trainer.train.device_rows import DeviceRows
 from trainer.train.stack import stack_bytes
 
@@ -136,7 +136,8 @@ def _solver_needs(spec: Spec, columns: int, device_rows: DeviceRows) -> int:
     rows, features = map(int, device_rows.rows.X.shape)
     size = Size(rows, features, device_rows.outputs)
     method = choose_method(spec.optimizer.name, model, size, sparse)
-    return solver_bytes(size, columns, model, method, sparse)
+    parts = device_rows.device.parts(rows * features)
+    return solver_bytes(size, columns, model, method, sparse, parts)
 
 
 def _fitting(one: Planned, device_rows: DeviceRows, restores: bool, most: float) -> list[Planned]:

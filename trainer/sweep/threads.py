@@ -6,35 +6,28 @@ are shared out: what is not a product then runs on all cores too (docs/benchmark
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from types import TracebackType
 from typing import TypeVar
 
-from threadpoolctl import ThreadpoolController
+from trainer.machine.threads import make_pool, one_thread_a_product
 
 T = TypeVar("T")
 
 
-def cores() -> int:
-    """Processors that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
 class Threads:
-    """`count` threads; with one of them, tasks run in the caller's own and nothing is limited."""
+    """`count` threads; with one of them, tasks run in the caller's own."""
 
     def __init__(self, count: int) -> None:
         self.count = count
+        self._open = ExitStack()
 
     def __enter__(self) -> Threads:
+        self._open.enter_context(one_thread_a_product())
         if self.count > 1:
-            self._pool = ThreadPoolExecutor(self.count, thread_name_prefix="stack")
-            self._limit = ThreadpoolController().limit(limits=1, user_api="blas")
-            self._limit.__enter__()
+            self._pool = make_pool(self.count)
+            self._open.callback(self._pool.shutdown, cancel_futures=True)
         return self
 
     def __exit__(
@@ -43,9 +36,7 @@ class Threads:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if self.count > 1:
-            self._pool.shutdown(cancel_futures=True)
-            self._limit.__exit__(kind, error, trace)
+        self._open.close()
 
     def run(self, tasks: Sequence[Callable[[], T]]) -> list[T]:
         """Run the tasks; their results in the same order."""

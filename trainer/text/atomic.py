@@ -8,11 +8,14 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 from trainer.errors import DiskError
+from trainer.text import windows
 
+_WAITS = (0.05, 0.1, 0.2, 0.4, 0.8)  # seconds
 _CURES = {
     errno.ENOSPC: "free some space, or write to another disk",
     errno.EDQUOT: "free some space, or write to another disk",
@@ -29,6 +32,10 @@ def disk_error(path: str | os.PathLike[str], error: OSError) -> DiskError:
     code = error.errno or 0
     reason = os.strerror(code) if code else str(error)
     cure = _CURES.get(code, "check the disk, or write to another one")
+    if windows.ON_WINDOWS and code == errno.EACCES:
+        cure = f"close the program that has it open, or {cure}"
+    if windows.ON_WINDOWS and code == errno.ENOENT and len(os.fspath(path)) > windows.LONGEST_FILE:
+        cure = "the path is long; name a shorter folder, or let Windows have long paths"
     return DiskError(f"{os.fspath(path)}: cannot write: {reason}; {cure}")
 
 
@@ -45,9 +52,10 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
     beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         yield beside
-        _sync(beside)
-        os.replace(beside, path)
-        _sync(path.parent)  # the rename itself is an entry of the folder
+        _sync(beside, os.O_RDWR)
+        _rename(beside, path)
+        if not windows.ON_WINDOWS:  # which opens no folders
+            _sync(path.parent, os.O_RDONLY)  # the rename itself is an entry of the folder
     except BaseException as error:
         with contextlib.suppress(OSError):
             beside.unlink(missing_ok=True)
@@ -71,12 +79,25 @@ def utf8(text: str | bytes) -> bytes:
     return text if isinstance(text, bytes) else text.encode("utf-8", "backslashreplace")
 
 
-def _sync(path: Path) -> None:
+def _rename(beside: Path, path: Path) -> None:
+    """Rename; on Windows a virus scanner or an indexer may hold what stands there for a moment."""
+    for wait in _WAITS if windows.ON_WINDOWS else ():
+        try:
+            os.replace(beside, path)
+            return
+        except PermissionError:
+            time.sleep(wait)
+    os.replace(beside, path)
+
+
+def _sync(path: Path, how: int) -> None:
     """Fsync a file or a folder; a file system that cannot sync a folder is left to its habits."""
     try:
-        descriptor = os.open(path, os.O_RDONLY)
-    except (PermissionError, IsADirectoryError):  # Windows opens no folders
-        return
+        descriptor = os.open(path, how)  # Windows syncs only what is open for writing
+    except PermissionError:  # a folder that may be written to and not read
+        if how == os.O_RDONLY:
+            return
+        raise
     try:
         os.fsync(descriptor)
     except OSError as error:

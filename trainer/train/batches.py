@@ -82,6 +82,16 @@ class RowSet:
         other.r = device.to_device(r[None, :], X.dtype)
         return other
 
+    def part(self, rows: slice) -> RowSet:
+        """Some of the rows, as views."""
+        other = copy(self)
+        other.X, other.q, other.r = self.X[rows], self.q[rows], self.r[:, rows]
+        if self.codes is None:
+            other.y = self.y[rows]
+        else:
+            other.codes = self.codes[rows]
+        return other
+
     def weighted(self, device: Device, q: Array) -> RowSet:
         """The same rows with other weights (N,) of the objective; all else is shared."""
         other = copy(self)

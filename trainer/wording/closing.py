@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypedDict
@@ -11,6 +10,7 @@ from typing import Any, TypedDict
 from trainer.catalog import facts_of
 from trainer.text.numbers import plain_number
 from trainer.text.printable import Sentence, Verbatim
+from trainer.text.windows import quoted
 from trainer.wording.choice import (
     FIRST_REPEAT,
     as_good_text,
@@ -75,7 +75,7 @@ def run_closing(
         ("outcome", end),
         ("metrics", _metrics(metrics)),
         *(("note", note) for note in notes),
-        ("predict", Verbatim(f"python -m trainer predict {shlex.quote(str(folder))} DATA")),
+        ("predict", Verbatim(f"python -m trainer predict {quoted(str(folder))} DATA")),
     ]
 
 
@@ -128,11 +128,11 @@ def _texts(trial: Record | None) -> Iterable[str]:
 
 def commands(folder: Path) -> list[Line]:
     """What a user would type next."""
-    quoted = shlex.quote(str(folder))
+    path = quoted(str(folder))
     return [
         ("folder", folder),
-        ("predict", Verbatim(f"python -m trainer predict {quoted} DATA")),
-        ("redraw", Verbatim(f"python -m trainer report {quoted}")),
+        ("predict", Verbatim(f"python -m trainer predict {path} DATA")),
+        ("redraw", Verbatim(f"python -m trainer report {path}")),
     ]
 
 

@@ -6,7 +6,6 @@ timed, its Hessians are estimated from their operations.
 
 from __future__ import annotations
 
-import resource
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,6 +15,8 @@ import numpy as np
 from trainer import device as devices
 from trainer.config import Spec
 from trainer.device import Device
+from trainer.machine.memory import peak_memory
+from trainer.machine.threads import one_thread_a_product
 from trainer.model.arithmetic import default_errstate
 from trainer.predict.init_weights import initial_weights
 from trainer.sweep.build import steps_per_unit
@@ -38,7 +39,7 @@ _PRODUCT = 1 << 29  # operations of the product that is timed, at most: some ten
 def plan(spec: Spec) -> str:
     """Say how many stacks and steps, how much memory, log and time a run would take."""
     device = devices.choose(spec.device)
-    with device.enough_memory():
+    with device.enough_memory(), one_thread_a_product():
         sweep = set_up(spec, None, device)
         costs = [_cost(sweep, job) for job in sweep.jobs]
     stacks = sweep.arrangement.stacks
@@ -192,7 +193,7 @@ def _iterations(sweep: SweepRun, costs: list[Cost]) -> str:
 
 def _peak(sweep: SweepRun, costs: list[Cost]) -> int:
     """Bytes at the run's peak: those of now, with one stack built, and what comes to it."""
-    now = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    now = peak_memory()
     arrangement, device_rows = sweep.arrangement, sweep.first.device_rows
     at_once = arrangement.at_once(sweep.in_step)
     others = (at_once - 1) * arrangement.bytes

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shlex
 import traceback
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
@@ -14,12 +13,14 @@ from trainer.config import Spec, load_spec
 from trainer.console.interrupt import Interrupt
 from trainer.console.terminal import Terminal
 from trainer.errors import DiskError, TrainerError
+from trainer.machine.threads import one_thread_a_product
 from trainer.model.arithmetic import default_errstate
 from trainer.runs.location import check_free
 from trainer.runs.names import LOG
 from trainer.runs.writer import RunWriter
 from trainer.sweep.scheduler import Scheduler
 from trainer.sweep.sweep import SweepRun, set_up, train
+from trainer.text.windows import quoted
 from trainer.wording.caveats import coarse_texts
 from trainer.wording.opening import DataFacts, opening
 from trainer.workflow.facts import config_facts, data_facts, device_facts, training_facts
@@ -71,8 +72,9 @@ def run(
     terminal = terminal or Terminal(quiet=True)
     terminal.detach()  # from a run before, or from one that came to no folder
     if should_stop is not None:
-        return _carry_out(spec, out, data, terminal, command, should_stop)
-    with Interrupt() as interrupt:
+        with one_thread_a_product():
+            return _carry_out(spec, out, data, terminal, command, should_stop)
+    with Interrupt() as interrupt, one_thread_a_product():
         done = _carry_out(spec, out, data, terminal, command, interrupt)
     interrupt.reraise()
     return done
@@ -166,7 +168,7 @@ def _draw(folder: RunWriter, terminal: Terminal) -> None:
         raise
     except Exception as error:
         what = (str(error).splitlines() or [type(error).__name__])[0]
-        again = f"python -m trainer report {shlex.quote(str(folder.path))}"
+        again = f"python -m trainer report {quoted(str(folder.path))}"
         terminal.error(f"report.html is not drawn: {what}; `{again}` tries again")
         if not isinstance(error, TrainerError):
             with contextlib.suppress(DiskError):

@@ -16,6 +16,7 @@ from trainer.config.yaml.tree import Tree, fault_at
 from trainer.config.yaml.write import flow
 from trainer.errors import Fault, SpecError
 from trainer.text.printable import dotted
+from trainer.text.windows import quoted
 
 
 def validate(tree: Tree) -> Spec:
@@ -144,5 +145,6 @@ def _cure(tree: Tree, path: Path) -> str:
     for key in ("name", "C", "alpha", *SOURCES):
         chosen = tree.places.get((*above, key))
         if chosen and key in block and chosen.file != tree.places[path].file:
-            return f"remove it, or set the block whole: '{dotted(above)}={flow({key: block[key]})}'"
+            whole = f"{dotted(above)}={flow({key: block[key]})}"
+            return f"remove it, or set the block whole: {quoted(whole)}"
     return "remove it"

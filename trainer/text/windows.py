@@ -1,0 +1,46 @@
+"""What Windows has otherwise: names that are no files, long paths, quotes of its shells."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+from collections.abc import Iterable
+from pathlib import PurePath
+
+ON_WINDOWS = os.name == "nt"
+LONGEST_FOLDER, LONGEST_FILE = 247, 259  # characters of a path, unless long paths are enabled
+_FORBIDDEN = '<>:"|?*'
+_DEVICES = {"CON", "PRN", "AUX", "NUL", "CONIN$", "CONOUT$"} | {
+    f"{port}{number}" for port in ("COM", "LPT") for number in (*"123456789", *"¹²³")
+}
+_PLAIN = re.compile(r"[\w@%+=:,./\\-]+", re.ASCII)
+
+
+def is_device(name: str) -> bool:
+    """Whether a file's name stands for a device there, whatever its suffix and case."""
+    return name.split(".")[0].rstrip(" ").upper() in _DEVICES
+
+
+def why_no_folder(path: PurePath) -> str:
+    """Why Windows has no folder of that name, and ends in what would be right; empty if it has."""
+    for part in path.parts[1:] if path.anchor else path.parts:
+        if is_device(part):
+            return f"{part} is a device on Windows; name another folder"
+        if wrong := [c for c in part if c in _FORBIDDEN]:
+            return f"Windows takes no {wrong[0]} in a folder's name; name another folder"
+    return ""
+
+
+def quoted(word: str) -> str:
+    """A word of a command as this system's shells take it back."""
+    if not ON_WINDOWS:
+        return shlex.quote(word)
+    if _PLAIN.fullmatch(word):
+        return word
+    return '"{}"'.format(word.replace('"', '\\"'))
+
+
+def command_line(words: Iterable[str]) -> str:
+    """Words as one line that can be pasted into a shell."""
+    return " ".join(map(quoted, words))

@@ -1,6 +1,6 @@
 """Train what a YAML file says: `python scripts/run.py CONFIG [key=value ...]`, from any folder.
 
-The same as `python -m trainer run CONFIG ...`, and it needs no installed package, only its
+The same as `stacked-trainer run CONFIG ...`, and it needs no installed package, only its
 dependencies.
 """
 

@@ -23,7 +23,10 @@ from trainer.solvers import choose
 ROOT = Path(trainer.__file__).parent
 # Where a row's name may decide: there the rows are, and what they do.
 TABLES = {
-    "catalog.py",
+    "catalog/metrics.py",
+    "catalog/models.py",
+    "catalog/optimizers.py",
+    "catalog/sources.py",
     "model/models.py",
     "model/metrics.py",
     "optim/first_order.py",

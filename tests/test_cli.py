@@ -168,7 +168,7 @@ def test_the_device_is_an_override_that_comes_last(fakes):
 def test_the_command_line_can_be_copied(fakes):
     main(["run", "my file.yaml", "name='a b'", "--quiet"])
     assert fakes.asked["command"] == (
-        """python -m trainer run 'my file.yaml' 'name='"'"'a b'"'"'' --quiet"""
+        """stacked-trainer run 'my file.yaml' 'name='"'"'a b'"'"'' --quiet"""
     )
 
 
@@ -190,13 +190,33 @@ def test_check_and_plan_print_and_run_nothing(fakes, capfd, option):
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        ("", "the following arguments are required: COMMAND; see trainer --help"),
-        ("walk", "invalid choice: 'walk'"),
-        ("run", "CONFIG is missing: name a YAML file; see trainer run --help"),
+        ("", "the following arguments are required: COMMAND; see stacked-trainer --help"),
+        ("walk", "'walk' is no command; write run, predict, report, explain, init or schema; see"),
+        ("run", "CONFIG is missing: name a YAML file; see stacked-trainer run --help"),
         ("run --quiet", "CONFIG is missing"),
         ("run a.yaml --out", "argument --out: expected one argument"),
-        ("run a.yaml --resume x", "unrecognized arguments: --resume"),
-        ("run a.yaml --qui", "unrecognized arguments: --qui"),
+        ("run a.yaml --resume x", "unrecognized arguments: --resume x; see"),
+        ("run a.yaml --qui", "unrecognized arguments: --qui; did you mean --quiet?"),
+        ("run a.yaml --optimizer.lr=0.1", "--optimizer.lr=0.1; write optimizer.lr=0.1; see"),
+        ("run a.yaml --optimizer.lr 0.1", "; write optimizer.lr=0.1; see"),
+        ("run --lr 0.1 a.yaml", "; write optimizer.lr=0.1; see"),
+        ("run a.yaml -lr 0.1", "; write optimizer.lr=0.1; see"),
+        ("run a.yaml --batch-size=3 x=1", "; write optimizer.batch_size=3; see"),
+        ("run a.yaml --seed=3 --quiet", "; write seed=3; see"),
+        ("run --config a.yaml", "; write stacked-trainer run a.yaml; see"),
+        (
+            "--config a.yaml lr=1",
+            "is no command; write stacked-trainer run a.yaml lr=1; see",
+        ),
+        ("base.yaml", "'base.yaml' is no command; write stacked-trainer run base.yaml; see"),
+        ("conf/base.YML lr=1 --quiet", "write stacked-trainer run conf/base.YML lr=1 --quiet; see"),
+        ("train a.yaml", "did you mean stacked-trainer run a.yaml?"),
+        ("repot a", "did you mean stacked-trainer report a?"),
+        ("evaluate a b.csv", "did you mean stacked-trainer predict a b.csv?"),
+        ("version", "did you mean stacked-trainer --version?"),
+        ("--quiet run a.yaml", "--quiet stands where the command does; for example"),
+        ("init lasso", "argument KIND: invalid choice: 'lasso'"),
+        ("schema x", "unrecognized arguments: x; see stacked-trainer schema --help"),
         ("run a.yaml --check --plan", "not allowed with argument"),
         ("predict", "required: RUN, DATA"),
         ("predict a", "required: DATA"),
@@ -210,6 +230,22 @@ def test_wrong_arguments_are_one_line(capfd, arguments, words):
     assert words in err
     assert err.count("\n") == 1
     assert err.endswith("--help\n")
+
+
+def test_a_line_break_in_an_argument_tears_no_line(capfd):
+    assert main(["walk\nabout"]) == 2
+    assert main(["run", "a.yaml", "--x\ny=1"]) == 2
+    assert capfd.readouterr().err.count("\n") == 2
+
+
+def test_one_program_name_everywhere():
+    texts = [path.read_text(encoding="utf-8") for path in (ROOT / "trainer").rglob("*.py")]
+    assert len(texts) > 100
+    named = [text for text in texts if "python -m trainer " in text]
+    assert len(named) == 1  # __main__, which says that it is the same
+    for command in ([], ["run"], ["predict"], ["report"], ["explain"], ["init"], ["schema"]):
+        done = call(MODULE, *command, "--help")
+        assert done.stdout.startswith(f"usage: {' '.join(['stacked-trainer', *command])}")
 
 
 # Exit codes.
@@ -345,7 +381,7 @@ def test_a_run_from_anywhere(config, tmp_path, command):
     log = (folder / "run.log").read_text()
     assert [line.split("  ", 1)[1] for line in log.splitlines()] == done.stderr.splitlines()
     command_line = manifest_of(folder)["command"]
-    assert command_line == f"python -m trainer run {config} optimizer.epochs=3"
+    assert command_line == f"stacked-trainer run {config} optimizer.epochs=3"
 
 
 def manifest_of(folder: Path) -> dict:

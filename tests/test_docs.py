@@ -112,22 +112,23 @@ def visitor(tmp_path_factory):
     lines = [line.rpartition(" && ")[2] for line in commands(README)]
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
-        codes = {line: run_command(line) for line in lines if line.startswith("python ")}
+        ours = ("python ", "stacked-trainer ")
+        codes = {line: run_command(line) for line in lines if line.startswith(ours)}
         yield folder, codes
 
 
 def run_command(line: str):
     before = ["python", "scripts/run.py"]
-    words = shlex.split(line)
+    words = shlex.split(line, comments=True)
     if words[:2] == before:
         return main(["run", *words[2:], *(["--quiet"] if "--check" not in words else [])])
-    assert words[:3] == ["python", "-m", "trainer"]
-    return main(words[3:])
+    assert words[0] == "stacked-trainer"
+    return main([*words[1:], *(["--quiet"] if words[1] == "run" else [])])
 
 
 def test_every_command_of_the_readme_runs(visitor):
     folder, codes = visitor
-    assert len(codes) == 5
+    assert len(codes) == 7
     assert set(codes.values()) == {0}
     assert len((folder / "predictions.csv").read_text().splitlines()) == 1798
 
@@ -275,11 +276,12 @@ def test_every_block_of_the_schema_has_its_table():
     named = {
         "NamedNpy",
         "NamedNpz",
+        "NamedSafetensors",
         "NamedLibsvm",
         "NamedSynthetic",
     }  # the same key beyond their source's
     assert configuration().BLOCKS.keys() - shown == {"Block", *shared, *named}
-    assert len(shown) == 26
+    assert len(shown) == 27
 
 
 # --- docs/run_folder.md ---------------------------------------------------------------------------

@@ -27,7 +27,7 @@ STOREYS = [
     ["device", "console", "config"],
     ["data", "model", "optim"],
     ["train", "predict", "runs"],
-    ["solvers", "explain", "wording"],
+    ["solvers", "explain", "starter", "wording"],
     ["sweep", "report"],
     ["workflow"],
     ["cli"],

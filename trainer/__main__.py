@@ -1,4 +1,4 @@
-"""`python -m trainer COMMAND ...`."""
+"""`python -m trainer COMMAND ...`: the same as `stacked-trainer COMMAND ...`."""
 
 import sys
 

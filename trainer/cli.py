@@ -1,4 +1,4 @@
-"""The commands `run`, `predict`, `report` and `explain`: arguments in, an exit code out.
+"""The commands, from `run` to `schema`: arguments in, an exit code out.
 
 Results go to standard output, all else to standard error. Exit codes: 0 done, 1 a fault of ours or
 of the disk, 2 the user's input is wrong, 3 every trial diverged or none has a rank, 130 and 143
@@ -18,6 +18,8 @@ from typing import Any, NoReturn, TextIO
 from trainer.console.interrupt import Interrupt
 from trainer.console.terminal import Terminal
 from trainer.errors import DiskError, TrainerError, UserError
+from trainer.text.printable import one_line
+from trainer.text.program import PROGRAM, meant_command, meant_option
 from trainer.text.windows import command_line
 
 _EXIT_CODES = {"finished": 0, "diverged": 3, "unranked": 3, "failed": 1}
@@ -28,6 +30,8 @@ _COMMANDS_HELP = """commands:
   predict RUN DATA             predict with the model of a run folder
   report RUN [RUN ...]         draw the page of a run again, or one that compares several
   explain                      write a page that shows the mathematics, with sliders
+  init [KIND]                  write a config to begin with, and its schema beside it
+  schema                       print the JSON Schema of a config, for editors
 
 `COMMAND --help` tells more.
 """
@@ -36,8 +40,8 @@ _RUN_EPILOG = """examples:
   run configs/softmax.yaml optimizer.lr=0.5 penalty.l2=1e-3
   run my.yaml early_stopping=none --out runs/mine --device cpu
 """
-_RUN_USAGE = """trainer run CONFIG [key=value ...] [--out DIR] [--device auto|gpu|cpu]
-                   [--quiet] [--check | --plan]"""
+_RUN_USAGE = f"""{PROGRAM} run CONFIG [key=value ...] [--out DIR] [--device auto|gpu|cpu]
+                           [--quiet] [--check | --plan]"""
 _RUN_ABOUT = """Train what CONFIG says and leave a run folder: its path is the last line printed."""
 _PREDICT_ABOUT = """Predict the rows of DATA with the model of RUN.
 
@@ -49,6 +53,11 @@ _REPORT_ABOUT = """Draw report.html into RUN, from that folder alone.
 Of several runs, write one page that compares them: what differs, their metrics, their curves.
 Pages open offline in any browser; the path is the last line printed.
 """
+_INIT_ABOUT = """Write a config that runs as it is, for your own data, and its schema beside it.
+
+Nothing is overwritten; the path of the config is the last line printed.
+"""
+_SCHEMA_ABOUT = """Print the JSON Schema of a config on standard output."""
 _EXPLAIN_ABOUT = """Write one page that shows why the gradient is the error, with sliders to move.
 
 It opens offline in any browser: its path is the last line printed.
@@ -149,45 +158,70 @@ def _explain(args: argparse.Namespace, terminal: Terminal, interrupt: Interrupt)
     return 0
 
 
+def _init(args: argparse.Namespace, terminal: Terminal, interrupt: Interrupt) -> int:
+    from trainer.starter import write_starter
+
+    path, schema = write_starter(args.kind, args.out)
+    terminal.line(schema)
+    terminal.line(f"`{command_line([PROGRAM, 'run', os.path.relpath(path)])}` trains it")
+    _emit(str(path))
+    return 0
+
+
+def _schema(args: argparse.Namespace, terminal: Terminal, interrupt: Interrupt) -> int:
+    from trainer.config.json_schema import config_schema_text
+
+    _emit(config_schema_text().rstrip("\n"))
+    return 0
+
+
 _Command = Callable[[argparse.Namespace, Terminal, Interrupt], int]
 
 
 def _parse(argv: Sequence[str]) -> tuple[_Command, argparse.Namespace]:
     """Read the arguments; SystemExit after a help or a fault, as argparse has it."""
+    commands = {
+        "run": (_run, _run_parser),
+        "predict": (_predict, _predict_parser),
+        "report": (_report, _report_parser),
+        "explain": (_explain, _explain_parser),
+        "init": (_init, _init_parser),
+        "schema": (_schema, _schema_parser),
+    }
     top = _Parser(
-        prog="trainer",
-        usage="trainer COMMAND ...",
-        description=_ABOUT,
-        epilog=_COMMANDS_HELP,
+        prog=PROGRAM, usage=f"{PROGRAM} COMMAND ...", description=_ABOUT, epilog=_COMMANDS_HELP
     )
     top.add_argument("--version", action=_Version)
-    top.add_argument(
-        "command",
-        choices=("run", "predict", "report", "explain"),
-        metavar="COMMAND",
-        help="see below",
-    )
-    command, rest = top.parse_args(argv[:1]).command, argv[1:]
-    if command == "predict":
-        return _predict, _predict_parser().parse_args(rest)
-    if command == "report":
-        return _report, _report_parser().parse_args(rest)
-    if command == "explain":
-        return _explain, _explain_parser().parse_args(rest)
-    parser = _run_parser()
+    top.add_argument("command", metavar="COMMAND", help="see below")
+    if argv and argv[0] not in (*commands, "-h", "--help", "--version"):
+        top.error(meant_command(argv, list(commands)))
+    name, rest = top.parse_args(argv[:1]).command, argv[1:]
+    command, parser = commands[name][0], commands[name][1]()
+    if name != "run":
+        return command, parser.parse_args(rest)
     # Intermixed: `CONFIG --out DIR key=value` would otherwise lose its override.
-    args = parser.parse_intermixed_args(rest)
+    args, extra = parser.parse_known_intermixed_args(rest)
+    if extra:
+        parser.error(_unknown_options(parser, extra, rest))
     if args.config is None:
         parser.error("CONFIG is missing: name a YAML file")
     if args.device is not None:
         args.overrides.append(f"device={args.device}")
-    args.command_line = command_line(["python", "-m", "trainer", "run", *rest])
-    return _run, args
+    args.command_line = command_line([PROGRAM, "run", *rest])
+    return command, args
+
+
+def _unknown_options(parser: argparse.ArgumentParser, extra: list[str], argv: Sequence[str]) -> str:
+    from trainer.config.checks.fault_messages import known_paths
+
+    options = [name for name in parser._option_string_actions if name.startswith("--")]
+    right = meant_option(extra, argv, options, known_paths())
+    return f"unrecognized arguments: {' '.join(extra)}" + (f"; {right}" if right else "")
 
 
 def _run_parser() -> argparse.ArgumentParser:
     parser = _Parser(
-        prog="trainer run", usage=_RUN_USAGE, description=_RUN_ABOUT, epilog=_RUN_EPILOG
+        prog=f"{PROGRAM} run", usage=_RUN_USAGE, description=_RUN_ABOUT, epilog=_RUN_EPILOG
     )
     parser.add_argument("config", metavar="CONFIG", nargs="?", help="a YAML file")
     parser.add_argument(
@@ -212,12 +246,13 @@ def _run_parser() -> argparse.ArgumentParser:
 
 
 def _predict_parser() -> argparse.ArgumentParser:
-    parser = _Parser(prog="trainer predict", description=_PREDICT_ABOUT)
+    parser = _Parser(prog=f"{PROGRAM} predict", description=_PREDICT_ABOUT)
     parser.add_argument("run", metavar="RUN", help="a run folder")
     parser.add_argument(
         "data",
         metavar="DATA",
-        help="a .csv, .tsv, .parquet, .npy or .npz file, or LIBSVM text; - for standard input",
+        help="a .csv, .tsv, .parquet, .npy, .npz or .safetensors file, or LIBSVM text;"
+        " - for standard input",
     )
     parser.add_argument(
         "--out", metavar="FILE", help="a .csv or .parquet file (default: CSV on standard output)"
@@ -230,7 +265,7 @@ def _predict_parser() -> argparse.ArgumentParser:
 
 
 def _report_parser() -> argparse.ArgumentParser:
-    parser = _Parser(prog="trainer report", description=_REPORT_ABOUT)
+    parser = _Parser(prog=f"{PROGRAM} report", description=_REPORT_ABOUT)
     parser.add_argument("runs", metavar="RUN", nargs="+", help="a run folder")
     parser.add_argument(
         "--out", metavar="FILE", help="the page of several runs (default: compare.html)"
@@ -240,10 +275,32 @@ def _report_parser() -> argparse.ArgumentParser:
 
 
 def _explain_parser() -> argparse.ArgumentParser:
-    parser = _Parser(prog="trainer explain", description=_EXPLAIN_ABOUT)
+    parser = _Parser(prog=f"{PROGRAM} explain", description=_EXPLAIN_ABOUT)
     parser.add_argument(
         "--out", metavar="FILE", default="explain.html", help="the page (default: explain.html)"
     )
+    parser.set_defaults(quiet=False)
+    return parser
+
+
+def _init_parser() -> argparse.ArgumentParser:
+    kinds = ("softmax", "logistic", "linear", "sweep", "probe")
+    parser = _Parser(prog=f"{PROGRAM} init", description=_INIT_ABOUT)
+    parser.add_argument(
+        "kind",
+        metavar="KIND",
+        nargs="?",
+        choices=kinds,
+        default=kinds[0],
+        help=f"{', '.join(kinds)} (default: {kinds[0]})",
+    )
+    parser.add_argument("--out", metavar="FILE", help="the config (default: KIND.yaml)")
+    parser.set_defaults(quiet=False)
+    return parser
+
+
+def _schema_parser() -> argparse.ArgumentParser:
+    parser = _Parser(prog=f"{PROGRAM} schema", description=_SCHEMA_ABOUT)
     parser.set_defaults(quiet=False)
     return parser
 
@@ -257,7 +314,7 @@ class _Parser(argparse.ArgumentParser):
         )
 
     def error(self, message: str) -> NoReturn:
-        self.exit(2, f"{message}; see {self.prog} --help\n")
+        self.exit(2, f"{one_line(message)}; see {self.prog} --help\n")
 
 
 class _Version(argparse.Action):
@@ -289,7 +346,8 @@ def _emit(text: str) -> None:
         try:
             print(text, flush=True)
         except UnicodeEncodeError:  # nothing of it was printed
-            sys.stdout.buffer.write(os.fsencode(text) + b"\n")
+            # not os.fsencode: the file system's letters may be ASCII too; its odd bytes are kept
+            sys.stdout.buffer.write(text.encode("utf-8", "surrogateescape") + b"\n")
             sys.stdout.flush()
     except BrokenPipeError:
         return

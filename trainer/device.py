@@ -187,9 +187,3 @@ def from_cupy(cupy: Any, name: str) -> Device:
 
 def _first_line(error: Exception) -> str:
     return (str(error).strip().splitlines() or [type(error).__name__])[0]
-
-
-def shown_size(size: int) -> str:
-    """Bytes in words: `1.5 GiB`."""
-    unit, name = (2**30, "GiB") if size >= 2**30 else (2**20, "MiB")
-    return f"{size / unit:,.0f} {name}" if size >= 10 * unit else f"{size / unit:.3g} {name}"

@@ -31,7 +31,7 @@ LINES = [
      "a.yaml:3:30: optimizer.base_batch_size: expected a whole number from 1, or none, got ~;"
      " write none"),
     ("optimizer: sgd",
-     "a.yaml:3:12: optimizer: expected a mapping of keys, got 'sgd'; for example {name: sgd}"),
+     "a.yaml:3:12: optimizer: expected a mapping of keys, got 'sgd'; write {name: sgd}"),
     ("optimizer: {name: adm}",
      "a.yaml:3:19: optimizer.name: expected sgd, adam, adamw, lbfgs, newton, exact or"
      " auto, got 'adm'; did you mean adam?"),
@@ -108,16 +108,19 @@ DATA_LINES = [
      "a.yaml:2:15: data.train: expected diamonds, breast_cancer, digits, or a source such as"
      " {table: a.csv, target: y}, got 'my/a.csv'; write {table: my/a.csv, target: y}"),
     ("{train: {tabel: a.csv, target: y}}",
-     "a.yaml:2:15: data.train: expected one of the keys table, npy, npz, libsvm or synthetic,"
+     "a.yaml:2:15: data.train: expected one of the keys table, npy, npz,"
+     " safetensors, libsvm or synthetic,"
      " got tabel and target; for example {table: a.csv, target: y}"),
     ("{train: {svmlight: a9a.txt}}",
-     "a.yaml:2:15: data.train: expected one of the keys table, npy, npz, libsvm or synthetic,"
+     "a.yaml:2:15: data.train: expected one of the keys table, npy, npz,"
+     " safetensors, libsvm or synthetic,"
      " got svmlight; for example {table: a.csv, target: y}"),
     ("{train: my/a9a.txt}",
      "a.yaml:2:15: data.train: expected diamonds, breast_cancer, digits, or a source such as"
      " {table: a.csv, target: y}, got 'my/a9a.txt'; write {libsvm: my/a9a.txt}"),
     ("{train: {libsvm: a9a.txt, target: y}}",
-     "a.yaml:2:33: data.train.target: target belongs to table, npy and npz, not libsvm;"
+     "a.yaml:2:33: data.train.target: target belongs to table, npy, npz and"
+     " safetensors, not libsvm;"
      " remove it"),
     ("{train: {table: a.csv}}",
      "a.yaml:2:8: data.train.target: missing; write a name, for example target: \"y\""),
@@ -128,7 +131,8 @@ DATA_LINES = [
      " categorical, weight, group, separator, decimal, thousands, header, na_values, encoding and"
      " quote"),
     ("{train: {table: a.csv, target: y, features: X}}",
-     "a.yaml:2:41: data.train.features: features belongs to npz, not table; remove it"),
+     "a.yaml:2:41: data.train.features: features belongs to npz and safetensors, not table;"
+     " remove it"),
     ("{train: digits, val: 1.5}",
      "a.yaml:2:28: data.val: expected a fraction between 0 and 1, none, or a source such as"
      " {table: a.csv, target: y}, got 1.5; for example 0.2"),
@@ -141,7 +145,7 @@ DATA_LINES = [
      "a.yaml:2:30: data.scale: expected none, standard or unit, got 'standardize';"
      " did you mean standard?"),
     ("digits", "a.yaml:2:7: data: expected a mapping of keys, got 'digits';"
-     " for example {train: digits}"),
+     " write {train: digits}"),
 ]  # fmt: skip
 
 

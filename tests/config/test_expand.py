@@ -270,7 +270,7 @@ KEYS = {
     "class_weight": st.just(["none", "balanced"]),
 }
 ZIPS = st.sampled_from(
-    [None, [{"optimizer.name": "sgd", "seed": 1}, {"optimizer.name": "adam", "seed": 2}]]
+    [None, [{"optimizer.name": n, "data.max_categories": i} for i, n in ((1, "sgd"), (2, "adam"))]]
 )
 
 

@@ -21,7 +21,7 @@ def accepts(config):
 
 def test_the_file_is_current():
     text = (ROOT / "schema" / "config.json").read_text(encoding="utf-8")
-    assert text == config_schema_text(), "python -m trainer.config.json_schema > schema/config.json"
+    assert text == config_schema_text(), "stacked-trainer schema > schema/config.json"
 
 
 def test_it_is_a_schema():

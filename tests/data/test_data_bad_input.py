@@ -406,6 +406,16 @@ def test_folder_in_place_of_a_file(tmp_path: Path) -> None:
         check(caught.value, str(tmp_path), "is a folder")
 
 
+def test_a_folder_of_one_kind_is_told_as_a_pattern(tmp_path: Path) -> None:
+    source = {"table": str(tmp_path), "target": "y"}
+    for name, pattern in (("a.csv", "*.csv"), ("b.csv", "*.csv"), ("c.parquet", "")):
+        (tmp_path / name).write_text("x,y\n1,0\n2,1\n3,0\n4,1\n")
+        with pytest.raises(DataError) as caught:
+            prepared("logistic", source)
+        assert ("or all: " in str(caught.value)) == bool(pattern)
+        assert pattern in str(caught.value)
+
+
 def test_pipe_in_place_of_a_file(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "a.csv")
     with pytest.raises(DataError) as caught:
@@ -428,7 +438,8 @@ def test_parquet_columns_that_are_no_numbers(tmp_path: Path) -> None:
     path = str(tmp_path / "a.parquet")
     for column, says in (
         (pa.array([1, 2], pa.timestamp("s")), "timestamp"),
-        (pa.array([[1], [2]]), "list<"),
+        (pa.array([["u"], ["v"]]), "lists of string"),
+        (pa.array([{"k": 1}, {"k": 2}]), "struct<"),
         (pa.array([b"1", b"2"]), "binary"),
     ):
         pq.write_table(pa.table({"x": column, "y": [1.0, 2.0]}), path)
@@ -482,7 +493,7 @@ def test_arrays_from_python() -> None:
         prepared("linear", "arrays", arrays={"val": (X4, y)})
     with pytest.raises(DataError, match="pass data="):
         prepared("linear", "arrays")
-    with pytest.raises(DataError, match="mixed"):
+    with pytest.raises(DataError, match="row 0 is a number, row 1 text; one kind is right"):
         from_arrays("logistic", X4, np.array([1, "a", 2, None], dtype=object))
 
 

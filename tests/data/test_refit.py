@@ -180,6 +180,18 @@ def test_stacked_rows_are_those_of_the_concatenation() -> None:
         assert np.array_equal(stacked[rows], whole[rows])
 
 
+def test_many_matrices_stacked() -> None:
+    parts = [rng.normal(size=(n, 2)) for n in (3, 1, 0, 4, 1)]
+    stacked, whole = Stacked(Stacked(*parts[:2]), *parts[2:]), np.concatenate(parts)
+    assert stacked.shape == (9, 2)
+    for start in range(10):
+        for stop in range(10):
+            assert np.array_equal(stacked[start:stop], whole[start:stop])
+    for _ in range(200):
+        rows = np.flatnonzero(rng.random(9) < 0.5)
+        assert np.array_equal(stacked[rows], whole[rows])
+
+
 def test_the_order_of_a_matrix_in_memory_does_not_count() -> None:
     X = rng.normal(3, 7, (3000, 400)).astype(np.float32)
     X[3] = np.nan

@@ -41,7 +41,17 @@ def test_each_key_that_decides_makes_another_holdout(key: str) -> None:
     other = hold_out(source, spec_of(**{key: OTHERS[key]}))
     assert other is not first
     assert len(source.holdouts) == 2
-    assert {*OTHERS, "model"} == set(HoldoutKey._fields)
+    assert {*OTHERS, "model", "positive"} == set(HoldoutKey._fields)
+
+
+def test_the_positive_class_decides_too() -> None:
+    specs = [
+        Spec.model_validate({"model": "logistic", "data": {"train": "breast_cancer", **own}})
+        for own in ({}, {"positive": "benign"})
+    ]
+    source = read(specs[0])
+    found = [hold_out(source, spec).target.classes for spec in specs]
+    assert found == [("benign", "malignant"), ("malignant", "benign")]
 
 
 def test_rows_are_looked_through_once(monkeypatch: pytest.MonkeyPatch) -> None:

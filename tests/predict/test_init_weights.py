@@ -72,3 +72,27 @@ def test_a_saved_model_that_does_not_fit_is_refused(tmp_path):
         check_init(load_spec(BASE | {"init": str(tmp_path)}), encoder())
     for init in ("zeros", {"normal": 1.0}):
         check_init(load_spec(BASE | {"init": init}), encoder())
+
+
+def test_a_saved_model_with_the_other_class_positive_starts_with_the_other_sign(tmp_path):
+    rng = np.random.default_rng(1)
+    W, b = rng.normal(size=(30, 1)), rng.normal(size=1)
+    FittedModel("logistic", W, b, encoder()).save(tmp_path)
+    spec = load_spec(BASE | {"init": str(tmp_path)})
+    for positive, sign in (("malignant", 1), ("benign", -1)):
+        found = initial_weights([spec], encoder(positive=positive), (30, 1, 1))
+        np.testing.assert_allclose(found[0][..., 0], sign * W, rtol=1e-12)
+        np.testing.assert_allclose(found[1][..., 0], sign * b, rtol=1e-12)
+
+
+def test_a_saved_model_of_other_classes_is_refused(tmp_path):
+    X = np.random.default_rng(0).normal(size=(20, 2))
+    encoders = [
+        prepare(load_spec({"model": "logistic", "data": {"train": "arrays"}}), {"train": (X, y)})
+        for y in (["no", "yes"] * 10, ["a", "b"] * 10)
+    ]
+    FittedModel("logistic", np.zeros((2, 1)), np.zeros(1), encoders[0].encoder).save(tmp_path)
+    spec = load_spec(BASE | {"init": str(tmp_path)})
+    check_init(spec, encoders[0].encoder)
+    with pytest.raises(DataError, match=r"its classes are not this run's: 2 \(no, yes\) against"):
+        check_init(spec, encoders[1].encoder)

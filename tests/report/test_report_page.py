@@ -357,7 +357,7 @@ def test_a_report_that_fails_costs_no_run(monkeypatch, tmp_path, capsys, error, 
     )
     assert run.status == "finished"
     told = capsys.readouterr().err
-    line = f"report.html is not drawn: {str(error).splitlines()[0]}; `python -m trainer report "
+    line = f"report.html is not drawn: {str(error).splitlines()[0]}; `stacked-trainer report "
     assert told.startswith(line)
     assert told.count("\n") == 1
     log = (run.folder / "run.log").read_text()

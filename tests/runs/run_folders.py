@@ -33,7 +33,7 @@ def trial_row(**more: object) -> dict:
 def write_all(folder: RunWriter) -> None:
     folder.write_input("model: linear\r\n")
     folder.write_config("model: linear\n")
-    folder.update_manifest(command="python -m trainer run a.yaml", rows={"train": 3})
+    folder.update_manifest(command="stacked-trainer run a.yaml", rows={"train": 3})
     folder.log("hello")
     log_steps(folder)
     folder.append_history([history_row(1, train_loss=0.5, val_loss=0.25)])

@@ -236,7 +236,6 @@ EDGES = [
     ("optimizer.schedule.final", [0, 0.1, 0.2, 0.3], 0, None),  # and nothing is below it
     ("optimizer.momentum", [0.5, 0.9, 0.99], 0.5, "low"),
     ("optimizer.momentum", [0.5, 0.9, 0.99], 0.99, None),  # 1 is no momentum
-    ("seed", [0, 1, 2], 2, None),
     ("optimizer.batch_size", ["full", 64, 128, 256], 64, None),
 ]
 
@@ -252,7 +251,7 @@ def test_a_winner_at_the_end_of_an_axis_is_told(path, values, best, side):
 
 
 def test_the_table_of_edges_is_whole():
-    assert len(EDGES) == 12
+    assert len(EDGES) == 11
 
 
 def edges_of(spec, winner, lambda_max=None):

@@ -157,6 +157,8 @@ def test_a_swept_key_does_what_it_does_in_a_plain_run(name, tmp_path):
     config, keys = BASE | GROUPS[name][0], GROUPS[name][1]
     axes = [{key: [value]} for key, value in keys.items()]
     sweep = {"sweep": {"parameters": axes}, "log": {"weights": "all"}}
+    if "seed" in keys:  # trials that differ in it are not ranked
+        sweep["select"] = {"per": ["seed"]}
     together = trainer.run(config | sweep, out=tmp_path / "sweep").folder
     before = weights_of(trainer.run(config, out=tmp_path / "before").folder)
     for trial, (key, value) in enumerate(keys.items()):

@@ -98,7 +98,7 @@ def test_a_table_and_a_command_are_never_wrapped():
     kept = {label for label, value in lines if isinstance(value, Verbatim)}
     assert kept == {"ranking"}
     assert [type(value) for _, value in commands(folder)] == [type(folder), Verbatim, Verbatim]
-    assert dict(commands(folder))["redraw"] == "python -m trainer report '/tmp/a folder'"
+    assert dict(commands(folder))["redraw"] == "stacked-trainer report '/tmp/a folder'"
 
 
 def test_one_column_tells_its_epoch_and_a_solver_does_not():
@@ -108,7 +108,7 @@ def test_one_column_tells_its_epoch_and_a_solver_does_not():
     assert lines == {
         "outcome": "early stopped: enough; epoch 3 of 9 counts",
         "metrics": "train_loss 0.5, test_loss 1e-7",
-        "predict": "python -m trainer predict run DATA",
+        "predict": "stacked-trainer predict run DATA",
     }
     solved = run_closing(Path("run"), row | {"status": "converged", "iterations": 9}, metrics)
     assert dict(solved)["outcome"] == "converged: enough"

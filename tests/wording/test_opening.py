@@ -179,3 +179,10 @@ def test_the_parts_that_are_there_in_the_order_of_a_run():
     assert [value for label, value in lines if label == "sweep"][:2] == ["one", "two"]
     assert lines[-1] == ("folder", folder)  # a path, which is never wrapped
     assert opening({}) == []
+
+
+def test_data_that_a_config_does_not_note():
+    lines = opening({"noted_data": {"noted": "ab" * 32, "read": "cd" * 32}})
+    ((name, text),) = lines
+    assert name == "data"
+    assert "sha256 cdcdcdcdcdcd… was read, abababababab… is noted" in text

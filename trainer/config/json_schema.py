@@ -1,6 +1,6 @@
 """The JSON Schema of a config file, with which editors complete and explain its keys.
 
-`python -m trainer.config.json_schema > schema/config.json` writes it; a test says when to.
+`stacked-trainer schema > schema/config.json` writes it; a test says when to.
 """
 
 from __future__ import annotations
@@ -57,9 +57,9 @@ def config_schema() -> dict[str, Any]:
     schema = Spec.model_json_schema(schema_generator=_Generator)
     definitions = schema["$defs"]
     held = {}  # sources of val and test take the keys they leave out from train
-    for name in ("TableSource", "NpySource", "NpzSource", "LibsvmSource"):
+    for name in ("TableSource", "NpySource", "NpzSource", "SafetensorsSource", "LibsvmSource"):
         held[f"Held{name}"] = {**definitions[name], "required": []}
-    for name in ("NamedTable", "NamedNpy", "NamedNpz", "NamedLibsvm"):
+    for name in ("NamedTable", "NamedNpy", "NamedNpz", "NamedSafetensors", "NamedLibsvm"):
         definitions[name]["required"] = ["name"]
     properties = definitions["Data"]["properties"]
     for key in ("val", "test"):

@@ -23,6 +23,11 @@ def _make_absolute(tree: Tree, block: dict[Any, Any], path: Path) -> None:
     value = block.get(path[-1])
     if isinstance(value, str):
         block[path[-1]] = absolute(value, tree.places[path].folder)
+    elif isinstance(value, list):  # of shards
+        block[path[-1]] = [
+            absolute(one, tree.places[(*path, i)].folder) if isinstance(one, str) else one
+            for i, one in enumerate(value)
+        ]
 
 
 def absolute(path: str, folder: str) -> str:
@@ -46,7 +51,7 @@ def inherit(tree: Tree) -> None:
         return
     train = sources[0][1]
     kind = source_of(train)
-    if kind is None or not SOURCES[kind].inherited:
+    if kind is None:
         return
     keys = [key for key in train if key not in SOURCES[kind].not_inherited]
     for path, source in sources[1:]:
@@ -62,7 +67,9 @@ def inherit(tree: Tree) -> None:
 
 def _has_tabs(source: dict[Any, Any]) -> bool:
     """Whether the name of a table says what stands between its cells: a tab."""
-    return str(source.get("table", "")).lower().removesuffix(".gz").endswith(".tsv")
+    table = source.get("table", "")
+    first = table[0] if isinstance(table, list) and table else table
+    return str(first).lower().removesuffix(".gz").endswith(".tsv")
 
 
 def _sources(tree: Tree) -> list[tuple[Path, dict[Any, Any]]]:

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 
 from trainer.data.rows import FloatArray
-from trainer.device import shown_size
 from trainer.errors import DataError
 from trainer.machine.memory import memory_limit
+from trainer.text.numbers import shown_size
 
 
 def allocate(

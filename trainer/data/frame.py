@@ -38,27 +38,35 @@ def row_number(row: int) -> str:
 
 
 class Stacked:
-    """One matrix above another, without a copy: rows are put together as they are asked for."""
+    """Matrices one above another, without a copy: rows are put together as they are asked for."""
 
-    def __init__(self, above: Array, below: Array) -> None:
-        """Take two matrices of the same number of columns."""
-        self.above, self.below = above, below
-        self.dtype: np.dtype[Any] = np.result_type(above.dtype, below.dtype)
-        self.shape: tuple[int, int] = (len(above) + len(below), above.shape[1])
+    def __init__(self, *parts: Array | Stacked) -> None:
+        """Take matrices of the same number of columns."""
+        self.parts: list[Array] = []
+        for part in parts:
+            self.parts += part.parts if isinstance(part, Stacked) else [part]
+        self._starts = np.cumsum([0, *map(len, self.parts)])
+        self.dtype: np.dtype[Any] = np.result_type(*(part.dtype for part in self.parts))
+        self.shape: tuple[int, int] = (int(self._starts[-1]), self.parts[0].shape[1])
 
     def __getitem__(self, rows: slice | Array) -> Array:
-        """Rows of both: a slice without a step, or ascending row numbers."""
-        n = len(self.above)
+        """Rows of all: a slice without a step, or ascending row numbers."""
         if isinstance(rows, slice):
-            start, stop, _ = rows.indices(self.shape[0])
-            top = self.above[start : min(stop, n)]
-            low = self.below[max(start - n, 0) : max(stop - n, 0)]
+            low, high, _ = rows.indices(self.shape[0])
         else:
-            cut = int(np.searchsorted(rows, n))
-            top, low = self.above[rows[:cut]], self.below[rows[cut:] - n]
-        if not len(low):
-            return top
-        return np.concatenate([top, low]) if len(top) else low
+            low, high = (int(rows[0]), int(rows[-1]) + 1) if len(rows) else (0, 0)
+        first, last = np.searchsorted(self._starts, (low, high - 1), side="right") - 1
+        taken = []
+        for i in range(first, last + 1) if low < high else ():
+            part, start = self.parts[i], int(self._starts[i])
+            if isinstance(rows, slice):
+                taken.append(part[max(low - start, 0) : high - start])
+            else:
+                from_row, to_row = np.searchsorted(rows, (start, start + len(part)))
+                taken.append(part[rows[from_row:to_row] - start])
+        if not taken:
+            return np.empty((0, self.shape[1]), self.dtype)
+        return taken[0] if len(taken) == 1 else np.concatenate(taken)
 
 
 @dataclass(frozen=True)
@@ -211,7 +219,7 @@ def labels_of(values: Array, where: str, place: Callable[[int], str] = row_numbe
     """Encode one column of labels: booleans, whole numbers (also as floats), or text.
 
     Args:
-        values: (N,) of any such dtype; NaN is missing.
+        values: (N,) of any such dtype; NaN is missing, and None among text and booleans.
         where: for messages.
         place: how they call a row.
 
@@ -221,6 +229,8 @@ def labels_of(values: Array, where: str, place: Callable[[int], str] = row_numbe
     kind = values.dtype.kind
     if kind == "f":
         return _whole_labels(values, where, place)
+    if kind == "O":
+        return _present_labels(values)
     if kind == "S":
         try:
             values = np.strings.decode(values, "utf-8")
@@ -274,6 +284,8 @@ def group_codes(
         DataError: numbers with fractions, Inf, another dtype.
     """
     kind = values.dtype.kind
+    if kind == "O":
+        return _present_labels(values).codes
     if kind not in "biufUS":
         raise DataError(f"{where}: {values.dtype} is no kind of group; text and whole numbers are")
     codes = np.full(values.shape, -1, dtype=np.int32)
@@ -286,6 +298,16 @@ def group_codes(
         )
     codes[present] = np.unique(values[present], return_inverse=True)[1].reshape(-1)
     return codes
+
+
+def _present_labels(values: Array) -> Labels:
+    """Text or booleans as Python objects, None where missing."""
+    present = np.array([value is not None for value in values], dtype=bool)
+    kept = np.array(values[present].tolist())
+    distinct, codes = np.unique(kept, return_inverse=True)
+    all_codes = np.full(values.shape, -1, dtype=np.int32)
+    all_codes[present] = codes.reshape(-1)
+    return coded(distinct.tolist(), all_codes)
 
 
 def _whole_labels(values: Array, where: str, place: Callable[[int], str]) -> Labels:

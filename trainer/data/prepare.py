@@ -14,6 +14,7 @@ from trainer.catalog import MODELS
 from trainer.data.class_weights import row_weights
 from trainer.data.encode.encoder import Encoded, Encoder
 from trainer.data.encode.fit_encoder import fit_encoder
+from trainer.data.encode.positive import with_positive
 from trainer.data.encode.resolution import Extremes, centred_features, coarse_targets
 from trainer.data.encode.targets import Target, Weight, centred_target, fit_target, scaled_target
 from trainer.data.frame import Frame, read_weight, relative_weights, zero_weight
@@ -128,6 +129,7 @@ def prepare_refit(source: Source, spec: Spec, rows: Literal["train", "train+val"
         below = frame.rows + own.rows
         train = _Split("train", joined, np.concatenate([holdout.train, below]))
         target = fit_target(joined, spec.model, np.concatenate([holdout.usable, below]))
+        target = with_positive(target, spec.data.positive, joined.target_where)
     return _prepared(source, spec, target, [train, *_tests(source, spec)])
 
 

@@ -231,7 +231,7 @@ class FittedModel:
 
     @property
     def classes_(self) -> Array | None:
-        """Sorted labels as written; None of a linear model and of several labels a row."""
+        """Labels as written, of two the positive one second; None of numbers or several a row."""
         classes = self.encoder.classes
         return None if classes is None else np.asarray(classes)
 

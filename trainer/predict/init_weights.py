@@ -11,9 +11,11 @@ import numpy as np
 from trainer.config.schema.optimizer import Solver
 from trainer.config.schema.spec import NormalInit, Spec
 from trainer.data.encode.encoder import Encoder
+from trainer.data.rows import Label
 from trainer.errors import DataError
 from trainer.predict.fitted_model import FittedModel
 from trainer.streams import INIT, uniform
+from trainer.text.labels import label_positions, label_text
 
 Numbers = np.ndarray[Any, np.dtype[np.float64]]
 
@@ -84,11 +86,28 @@ def _saved_weights(folder: str, encoder: Encoder) -> tuple[Numbers, Numbers]:
                 f"init: {folder}: its {what} is not this run's: {_short(theirs)} against"
                 f" {_short(ours)}; a run on the same features and outputs would be right"
             )
-    ratio = (saved.encoder.target_scale / encoder.target_scale)[None, :]  # (1, C)
+    sign = _sign(saved.encoder.classes, encoder.classes, folder)
+    ratio = sign * (saved.encoder.target_scale / encoder.target_scale)[None, :]  # (1, C)
     shift = (saved.encoder.target_mean - encoder.target_mean) / encoder.target_scale  # (C,)
     per_raw = saved.weights / saved.encoder.scale[:, None] * ratio  # (D, C)
     moved = (encoder.mean - saved.encoder.mean) @ per_raw  # (C,)
     return per_raw * encoder.scale[:, None], saved.bias * ratio[0] + shift + moved
+
+
+def _sign(theirs: list[Label] | None, ours: list[Label] | None, folder: str) -> int:
+    """1, or -1 where the other of two classes is 1, whose scores have the other sign.
+
+    Raises:
+        DataError: the saved model has other classes.
+    """
+    place = label_positions(theirs or ())
+    known = [place.get(label_text(label)) for label in ours or ()]
+    if None in known:
+        raise DataError(
+            f"init: {folder}: its classes are not this run's: {_short(tuple(theirs or ()))} against"
+            f" {_short(tuple(ours or ()))}; a run on the same classes would be right"
+        )
+    return -1 if known == [1, 0] else 1
 
 
 def _short(value: object) -> str:

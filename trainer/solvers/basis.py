@@ -13,11 +13,13 @@ Shapes: N rows, D features, r <= D directions.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from trainer.device import Device
+if TYPE_CHECKING:
+    from trainer.device import Device
+
 
 Array = Any
 MOST_DIRECTIONS = 2048  # a factorisation of more costs more than it saves

@@ -12,14 +12,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from trainer.device import Device
 from trainer.model import Model
 from trainer.solvers.basis import Basis
 from trainer.solvers.orthants import common_shift, pseudo_gradient
+
+if TYPE_CHECKING:
+    from trainer.device import Device
 
 Array = Any
 Numbers = np.ndarray[Any, np.dtype[np.float64]]

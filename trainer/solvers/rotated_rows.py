@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from trainer.device import Device
 from trainer.solvers.basis import Basis, identity, uncorrelated
 from trainer.train.batches import RowSet
+
+if TYPE_CHECKING:
+    from trainer.device import Device
 
 Array = Any
 Numbers = np.ndarray[Any, np.dtype[np.float64]]

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from trainer.config.checks.rules import has_l1
 from trainer.config.schema.optimizer import Solver
 from trainer.config.schema.spec import Spec
-from trainer.device import Device
 from trainer.machine.threads import cores
 from trainer.model import MODELS
 from trainer.optim.first_order import OPTIMIZERS
@@ -19,6 +19,9 @@ from trainer.solvers.costs import solver_bytes
 from trainer.sweep.planned import Planned, cut
 from trainer.train.device_rows import DeviceRows
 from trainer.train.stack import stack_bytes
+
+if TYPE_CHECKING:
+    from trainer.device import Device
 
 _SHARE = 0.5  # of the memory there is; the rest is for rows, tables and others
 # A stack on a thread of its own has one thread of the matrix library. With fewer scores in a batch

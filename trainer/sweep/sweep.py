@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from trainer.catalog import facts_of, is_minimized
 from trainer.config.schema.spec import Spec, Trial
-from trainer.device import Device
 from trainer.errors import DataError
 from trainer.model import MODELS
 from trainer.model.metrics import Targets
@@ -37,6 +36,9 @@ from trainer.sweep.planned import Column, RowsOf
 from trainer.sweep.scheduler import Observer, Rules, Scheduler
 from trainer.sweep.stopping import Halving
 from trainer.wording.undefined import nowhere_text, repeat_word
+
+if TYPE_CHECKING:
+    from trainer.device import Device
 
 _MOST_RECORDS = 10_000_000  # of a sweep's step log
 

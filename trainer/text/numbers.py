@@ -58,6 +58,12 @@ def counted(n: int, word: str, words: str | None = None) -> str:
     return f"{n:,} {word if n == 1 else words or word + 's'}"
 
 
+def shown_size(size: int) -> str:
+    """Bytes in words: `1.5 GiB`."""
+    unit, name = (2**30, "GiB") if size >= 2**30 else (2**20, "MiB")
+    return f"{size / unit:,.0f} {name}" if size >= 10 * unit else f"{size / unit:.3g} {name}"
+
+
 def text(value: Any) -> str:
     """Any value of a file as one line of letters that can be printed."""
     if value is None:

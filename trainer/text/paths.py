@@ -26,7 +26,7 @@ def readable_file(path: str | os.PathLike[str], wanted: str) -> Path:
     shown = show_path(full)
     try:
         if full.is_dir():
-            raise DataError(f"{shown}: is a folder; give {wanted} in it")
+            raise DataError(f"{shown}: is a folder; give {wanted} in it{_pattern(full)}")
         if full.exists() and not full.is_file():
             raise DataError(f"{shown}: is no regular file; give {wanted}")
         with full.open("rb") as file:
@@ -37,10 +37,21 @@ def readable_file(path: str | os.PathLike[str], wanted: str) -> Path:
             raise DataError(f"{shown}: {clause}")
     except (FileNotFoundError, NotADirectoryError):
         raise DataError(f"{shown}: no such file; {_meant(full)}") from None
+    except UnicodeEncodeError:
+        cure = "set PYTHONUTF8=1, or give the file an ASCII name"
+        raise DataError(f"{shown}: cannot be read where names are ASCII; {cure}") from None
     except (OSError, ValueError) as error:
         why = getattr(error, "strerror", None) or error_text(error)
         raise DataError(f"{shown}: cannot be read ({why}); give {wanted}") from None
     return full
+
+
+def _pattern(folder: Path) -> str:
+    """How the files of a folder are named at once, where they are of one kind."""
+    endings = {file.suffix for file in folder.iterdir() if file.is_file() and file.name[0] != "."}
+    if len(endings) != 1 or "" in endings:
+        return ""
+    return f", or all: {show_path(folder / ('*' + endings.pop()))}"
 
 
 def _meant(path: Path) -> str:

@@ -10,12 +10,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from copy import copy
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from trainer.device import Device
 from trainer.streams import shuffle
+
+if TYPE_CHECKING:
+    from trainer.device import Device
 
 Array = Any
 

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field, replace
-from typing import Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import numpy as np
 
 from trainer.data.class_weights import row_weights
 from trainer.data.prepared import Prepared
-from trainer.device import Device
 from trainer.train.batches import RowSet
 from trainer.train.evaluate import HeldOut
+
+if TYPE_CHECKING:
+    from trainer.device import Device
 
 Numbers = np.ndarray[Any, np.dtype[np.float64]]
 Made = TypeVar("Made")

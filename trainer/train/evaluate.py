@@ -4,18 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from trainer.data.rows import Rows
-from trainer.device import Device
 from trainer.model import Scratch
 from trainer.model.metrics import Targets
 from trainer.model.step import error, scores
 from trainer.train.batches import FullBatch, RowSet
 from trainer.train.protocol import AnyStack
 from trainer.train.state import AnyState
+
+if TYPE_CHECKING:
+    from trainer.device import Device
 
 Array = Any
 Numbers = np.ndarray[Any, np.dtype[np.float64]]

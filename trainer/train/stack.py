@@ -13,11 +13,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from trainer.device import Device
 from trainer.model import Model
 from trainer.model.penalties import add_l2_gradient, soft_threshold
 from trainer.model.step import error, flat, gradient, scores
@@ -28,6 +27,9 @@ from trainer.train.buffers import Buffers
 from trainer.train.outcomes import Outcome
 from trainer.train.state import PARAMETERS, NoProgress, State
 from trainer.train.step_record import Records, Snapshot, StepRecorder
+
+if TYPE_CHECKING:
+    from trainer.device import Device
 
 Array = Any
 Numbers = np.ndarray[Any, np.dtype[np.float64]]

@@ -7,11 +7,13 @@ returns them as `Records`; some steps also leave their whole arrays in a `Snapsh
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from trainer.device import Device
+if TYPE_CHECKING:
+    from trainer.device import Device
+
 
 Array = Any
 Numbers = np.ndarray[Any, np.dtype[np.float64]]

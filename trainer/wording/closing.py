@@ -75,7 +75,7 @@ def run_closing(
         ("outcome", end),
         ("metrics", _metrics(metrics)),
         *(("note", note) for note in notes),
-        ("predict", Verbatim(f"python -m trainer predict {quoted(str(folder))} DATA")),
+        ("predict", Verbatim(f"stacked-trainer predict {quoted(str(folder))} DATA")),
     ]
 
 
@@ -131,8 +131,8 @@ def commands(folder: Path) -> list[Line]:
     path = quoted(str(folder))
     return [
         ("folder", folder),
-        ("predict", Verbatim(f"python -m trainer predict {path} DATA")),
-        ("redraw", Verbatim(f"python -m trainer report {path}")),
+        ("predict", Verbatim(f"stacked-trainer predict {path} DATA")),
+        ("redraw", Verbatim(f"stacked-trainer report {path}")),
     ]
 
 

@@ -82,6 +82,13 @@ class DataFacts(TypedDict):
     coarse: Sequence[CoarseFacts]
 
 
+class NotedData(TypedDict):
+    """Digests (sha256, hex) that differ: what the config notes of its data, and what was read."""
+
+    noted: str
+    read: str
+
+
 class DeviceFacts(TypedDict):
     """Where it runs and why there."""
 
@@ -135,6 +142,7 @@ class Facts(TypedDict, total=False):
 
     config: ConfigFacts
     data: DataFacts
+    noted_data: NotedData
     device: DeviceFacts
     objective: ObjectiveFacts
     solver: ChosenSolver
@@ -150,6 +158,8 @@ def opening(facts: Facts) -> list[Line]:
     if data := facts.get("data"):
         lines.append(("data", data_text(data)))
         lines += [("warning", told) for told in coarse_texts(data["coarse"], data["model"])]
+    if noted := facts.get("noted_data"):
+        lines.append(("data", noted_data_text(noted)))
     if device := facts.get("device"):
         lines.append(("device", device_text(device)))
     if objective := facts.get("objective"):
@@ -205,6 +215,14 @@ def data_text(facts: DataFacts) -> Sentence:
         for column, n in _cut(columns_unseen):
             text += f"; {n:,} rows of {name} have a {column} that training does not: all zeros"
     return Sentence(text, (facts["source"], *facts["dropped"]))
+
+
+def noted_data_text(facts: NotedData) -> str:
+    """That the data are others than those a config was written for."""
+    return (
+        f"these are not the data that this config notes: sha256 {facts['read'][:12]}… was read,"
+        f" {facts['noted'][:12]}… is noted in it; the same files as then give the same run"
+    )
 
 
 def _classes(counts: Mapping[str, int], binary: bool) -> str:

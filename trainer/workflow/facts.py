@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from trainer.config import Spec
 from trainer.config.schema.optimizer import Solver
 from trainer.data import Summary
-from trainer.device import Device
 from trainer.sweep.build import Columns
 from trainer.sweep.sweep import SweepRun
 from trainer.wording.opening import (
@@ -20,6 +20,9 @@ from trainer.wording.opening import (
     Facts,
     ObjectiveFacts,
 )
+
+if TYPE_CHECKING:
+    from trainer.device import Device
 
 
 def config_facts(spec: Spec) -> ConfigFacts:

@@ -9,12 +9,12 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from trainer import device as devices
 from trainer.config import Spec
-from trainer.device import Device
 from trainer.machine.memory import peak_memory
 from trainer.machine.threads import one_thread_a_product
 from trainer.model.arithmetic import default_errstate
@@ -27,6 +27,9 @@ from trainer.text.numbers import counted
 from trainer.train.evaluate import Evaluator
 from trainer.train.protocol import AnyStack
 from trainer.train.state import AnyState
+
+if TYPE_CHECKING:
+    from trainer.device import Device
 
 _RECORD = 44  # bytes of a row of the step log
 _EVALUATION = 1000  # bytes of a row of history.csv, as text and as the report reads it

@@ -12,9 +12,10 @@ from trainer import device as devices
 from trainer.config import Spec, load_spec
 from trainer.console.interrupt import Interrupt
 from trainer.console.terminal import Terminal
-from trainer.errors import DiskError, TrainerError
+from trainer.errors import DataError, DiskError, TrainerError
 from trainer.machine.threads import one_thread_a_product
 from trainer.model.arithmetic import default_errstate
+from trainer.runs.data_note import noted_digest, with_digest
 from trainer.runs.location import check_free
 from trainer.runs.names import LOG
 from trainer.runs.writer import RunWriter
@@ -88,6 +89,9 @@ def as_spec(spec: SpecLike, data: Mapping[str, Any] | None = None) -> Spec:
     """
     if data is None:
         return spec if isinstance(spec, Spec) else load_spec(spec)
+    if not isinstance(data, Mapping):
+        kind = type(data).__name__
+        raise DataError(f"data: is a {kind}; a mapping is right, {{'train': (X, y)}} the least")
     text = None
     if not isinstance(spec, Mapping):
         spec = as_spec(spec)
@@ -114,8 +118,12 @@ def _carry_out(
     terminal.summary(opening({"config": config_facts(spec)}))
     with device.enough_memory():
         sweep = set_up(spec, data, device)
-    read = data_facts(sweep.first.prepared.summary, spec)
+    prepared = sweep.first.prepared
+    read = data_facts(prepared.summary, spec)
     terminal.summary(opening({"data": read}))
+    noted = noted_digest(spec.source_text)
+    if noted is not None and noted != prepared.digest:
+        terminal.summary(opening({"noted_data": {"noted": noted, "read": prepared.digest}}))
     should_stop()  # from here on a signal is noted, and what the folder holds is whole
     folder = RunWriter.create(spec.name, out)
     folder.tell = terminal.error
@@ -168,7 +176,7 @@ def _draw(folder: RunWriter, terminal: Terminal) -> None:
         raise
     except Exception as error:
         what = (str(error).splitlines() or [type(error).__name__])[0]
-        again = f"python -m trainer report {quoted(str(folder.path))}"
+        again = f"stacked-trainer report {quoted(str(folder.path))}"
         terminal.error(f"report.html is not drawn: {what}; `{again}` tries again")
         if not isinstance(error, TrainerError):
             with contextlib.suppress(DiskError):
@@ -194,7 +202,7 @@ def _write_start(folder: RunWriter, spec: Spec, sweep: SweepRun, command: str | 
     prepared, device = sweep.first.prepared, sweep.first.device_rows.device
     config = spec.to_yaml()
     folder.write_input(spec.source_text if spec.source_text is not None else config)
-    folder.write_config(config)
+    folder.write_config(with_digest(config, prepared.digest))
     folder.start_history(sweep.metrics)
     folder.update_manifest(
         command=command,

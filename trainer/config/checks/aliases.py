@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+
+def folded(word: object) -> str:
+    """A key without what people spell in their own ways: batchsize of batch_size and batchSize."""
+    return str(word).replace("_", "").replace("-", "").casefold()
+
+
 # Words that other tools use for a key, and ours. A proposal, never a guess that is acted upon.
 KEYS: dict[str, tuple[str, ...]] = {
     "n_trials": ("sweep.num_trials",),
@@ -19,6 +25,7 @@ KEYS: dict[str, tuple[str, ...]] = {
     "standardize": ("data.scale",),
     "max_epochs": ("optimizer.epochs",),
     "num_epochs": ("optimizer.epochs",),
+    "n_epochs": ("optimizer.epochs",),
     "max_steps": ("optimizer.steps",),
     "fit_intercept": ("bias",),
     "sample_weight": ("data.train.weight",),
@@ -46,6 +53,20 @@ VALUES: dict[str, dict[str, str]] = {
     },
     "device": {"cuda": "gpu"},
     "precision": {"fp32": "float32", "bf16": "bfloat16"},
+}
+
+# What to write in place of a word, of `none` above all, where a key takes a mapping or a number.
+WRITE: dict[str, dict[str, str]] = {
+    "penalty": {
+        "none": "{l2: 0}",
+        "l2": "{l2: 1e-4}",
+        "ridge": "{l2: 1e-4}",
+        "l1": "{l2: 0, l1: 1e-4}",
+        "lasso": "{l2: 0, l1: 1e-4}",
+        "elasticnet": "{alpha: 1e-4, l1_ratio: 0.5}",
+    },
+    "C": {"none": "l2: 0 in its place"},
+    "schedule": {"none": "{name: constant}"},
 }
 
 # What YAML 1.1 read as true and false, and YAML 1.2 reads as text.

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache
-from typing import Any, get_args
+from typing import Any, Literal, get_args, get_origin
 
 from pydantic.fields import FieldInfo
 
@@ -18,12 +18,15 @@ from trainer.text import printable, suggest
 
 _SHORT = 60  # characters of a text that a proposal repeats
 _LONGEST_PATH = 300
+_MAPPING = "a mapping of keys"
 _NOT_YET = "which this version does not have yet"
 
 
 def unknown(path: Path, form: str, cure: str) -> str:
     """Explain a key that its block, in the form given, does not have; `cure` drops it."""
     key, here = path[-1], _keys(path[:-1], form)
+    if path[:-1] == ("sweep",) and key in known_paths() and "." in str(key):
+        return f"unknown key; axes stand in parameters: {{{key}: […]}}"
     if forms := owners(path):
         belongs = f"{key} belongs to {printable.one_of(forms, 'and')}, not {form}"
         return f"{belongs}; {_our_word(path, here) or cure}"
@@ -34,11 +37,10 @@ def unknown(path: Path, form: str, cure: str) -> str:
 def unknown_path(key: str) -> str:
     """Explain a swept key that the schema does not have."""
     last = key.rpartition(".")[2]
-    if last in aliases.KEYS:
-        ours = [word for word in aliases.KEYS[last] if word in known_paths()]
-        if ours:
-            return f"no such key; did you mean {printable.one_of(ours, 'and')}?"
-    same = [known for known in known_paths() if known.rpartition(".")[2] == last]
+    ours = [word for word in _our_words(last) if word in known_paths()]
+    if ours:
+        return f"no such key; did you mean {printable.one_of(ours, 'and')}?"
+    same = _called(last)
     if 0 < len(same) <= 3:
         return f"no such key; did you mean {printable.one_of(same)}?"
     meant = suggest.nearest(key, known_paths()) or _nearest_last(last)
@@ -90,6 +92,8 @@ def wrong(
     takes = context.get("expected") or _takes(field)
     choices = context.get("choices", ())
     right = _meant(path, value, takes, choices)
+    if takes == _MAPPING:
+        right = right or _as_mapping(path, value)
     if value in (None, False, 0, "") and ("none" in choices or _is_absent_by_default(field)):
         right = "write none"
     return f"expected {takes}, got {got}; {right or f'for example {_example(field)}'}"
@@ -106,37 +110,67 @@ def owners(path: Path) -> list[str]:
 def _our_word(path: Path, here: list[str]) -> str | None:
     """Propose our key for another tool's."""
     *above, key = path
-    if not isinstance(key, str) or key not in aliases.KEYS:
+    words = _our_words(key)
+    if not words:
         return None
     ours = []
-    for word in aliases.KEYS[key]:
+    for word in words:
         last = word.rpartition(".")[2]
         is_here = last in here and last != "name"  # many blocks have a name of their own
         ours.append(printable.dotted((*above, last)) if is_here else word)
     meant = f"did you mean {printable.one_of(ours, 'and')}"
     if key == "logspace":
         meant += " (numpy's logspace takes exponents)"
-    return (
-        f"{meant}?"
-        if {*known_paths(), *here}.issuperset(aliases.KEYS[key])
-        else f"{meant}, {_NOT_YET}?"
-    )
+    return f"{meant}?" if {*known_paths(), *here}.issuperset(words) else f"{meant}, {_NOT_YET}?"
 
 
 def _near(path: Path, here: list[str]) -> str | None:
     """Propose the same key elsewhere, or the nearest spelling here."""
     *above, key = path
-    elsewhere = [known for known in known_paths() if known.rpartition(".")[2] == key]
-    if 0 < len(elsewhere) <= 3:
+    elsewhere = _called(key)
+    if 0 < len(elsewhere) <= 3 and not any(_alike(key, word) for word in here):
         return f"did you mean {printable.one_of(elsewhere)}?"
     nearest = suggest.nearest(key, here)
     return f"did you mean {printable.dotted((*above, nearest))}?" if nearest else None
+
+
+def _our_words(key: Any) -> tuple[str, ...]:
+    """Our keys for another tool's; none for a key that is not among them."""
+    if key in aliases.KEYS:
+        return aliases.KEYS[key]
+    return next((ours for word, ours in aliases.KEYS.items() if _alike(word, key)), ())
+
+
+def _called(key: Any) -> list[str]:
+    """The paths whose last key is this, or is spelled alike."""
+    lasts = [(known, known.rpartition(".")[2]) for known in known_paths()]
+    same = [known for known, last in lasts if last == key]
+    return same or [known for known, last in lasts if _alike(last, key)]
+
+
+def _alike(word: str, key: Any) -> bool:
+    return aliases.folded(word) == aliases.folded(key)
+
+
+def _as_mapping(path: Path, value: Any) -> str | None:
+    """Propose the mapping that a single value was meant for."""
+    if path == ("penalty",) and isinstance(value, int | float | None) and value is not True:
+        return f"write {flow({'l2': value or 0})}"  # false and null are none
+    if not isinstance(value, str) or value == "none":
+        return None
+    for block in _blocks(path):
+        for key, field in block.model_fields.items():
+            if value in _choices(field):
+                return f"write {flow({key: value})}"
+    return None
 
 
 def _meant(path: Path, value: Any, takes: str, choices: tuple[str, ...]) -> str | None:
     """Propose the value that was probably meant."""
     if isinstance(value, str):
         return _meant_by_text(path, value, takes, choices)
+    if "{table:" in takes and value and all(isinstance(v, str) for v in _items(value)):
+        return _meant_source(_items(value)[0], flow(value)) if len(str(value)) <= _SHORT else None
     scalar = isinstance(value, (bool, int, float))
     if takes == "text" or (scalar and takes.startswith(("a name", "the path"))):
         return "quotes make it text"
@@ -148,16 +182,31 @@ def _meant(path: Path, value: Any, takes: str, choices: tuple[str, ...]) -> str 
 def _meant_by_text(path: Path, text: str, takes: str, choices: tuple[str, ...]) -> str | None:
     if "true or false" in takes and text.lower() in aliases.SWITCHES:
         return f"write {aliases.SWITCHES[text.lower()]}"
+    if right := aliases.WRITE.get(str(path[-1]), {}).get(aliases.folded(text)):
+        return f"write {right}"
+    if text.lower() == "none" and takes.startswith(("a number from 0", "a whole number from 0")):
+        return "write 0"
     if word := aliases.VALUES.get(str(path[-1]), {}).get(text):
         return f"did you mean {word}" + ("?" if word in choices else f", {_NOT_YET}?")
-    if "{table:" in takes and len(text) <= _LONGEST_PATH:
-        for source in SOURCES.values():
-            if text.lower().endswith(source.suffixes):
-                return f"write {source.example.format(file=flow(text))}"
+    a_path = "{table:" in takes and len(text) <= _LONGEST_PATH
+    if a_path and (right := _meant_source(text, flow(text))):
+        return right
     if word := suggest.nearest(text, choices):
         return f"did you mean {word}?"
     if "number" in takes and _is_number(text):
         return "write it without quotes"
+    return None
+
+
+def _items(value: Any) -> Sequence[Any]:
+    return value if isinstance(value, list | tuple) else (None,)
+
+
+def _meant_source(file: str, shown: str) -> str | None:
+    """Propose the source of a file, or of several that end like it."""
+    for source in SOURCES.values():
+        if file.lower().endswith(source.suffixes):
+            return f"write {source.example.format(file=shown)}"
     return None
 
 
@@ -211,7 +260,17 @@ def _takes(field: FieldInfo | None) -> str:
     for part in (*field.metadata, *_parts(field.annotation)):
         if isinstance(part, Expected):
             return part.phrase(field.annotation)
-    return "a mapping of keys"
+    return _MAPPING
+
+
+def _choices(field: FieldInfo) -> tuple[str, ...]:
+    """The words that a key takes."""
+    found = (*field.metadata, *_parts(field.annotation))
+    words = [word for part in found if isinstance(part, Expected) for word in part.choices]
+    return (
+        *words,
+        *(word for part in found if get_origin(part) is Literal for word in get_args(part)),
+    )
 
 
 def _is_absent_by_default(field: FieldInfo | None) -> bool:

@@ -50,6 +50,10 @@ def broken_rules(spec: Spec) -> Iterator[Broken]:
 
 def _model(spec: Spec) -> Iterator[Broken]:
     model, facts = spec.model, MODELS[spec.model]
+    if spec.data.positive != "auto" and facts.most_classes != 2:
+        two = one_of([name for name, row in MODELS.items() if row.most_classes == 2], "and")
+        what = f"is one of the two classes of {two}, not of {model}; write auto"
+        yield Broken("data.positive", what, ("model",))
     if (model, spec.loss_name) not in LOSSES:
         models = one_of(models_with(spec.loss_name), "and")
         what = f"{spec.loss_name} is for {models}, not {model}; write {OWN_LOSS}"
@@ -140,7 +144,8 @@ def _text_file(path: str, source: TableSource) -> Iterator[Broken]:
     if source.quote == source.separator:
         what = "is the separator; write another character, or none"
         yield Broken(f"{path}.quote", what, (f"{path}.separator",))
-    if source.table.lower().endswith(".parquet"):
+    files = (source.table,) if isinstance(source.table, str) else source.table
+    if all(file.lower().endswith(".parquet") for file in files):
         for key in _OF_TEXT:
             if getattr(source, key) != type(source).model_fields[key].default:
                 what = "is for text files; a .parquet file has types of its own; remove it"

@@ -88,7 +88,7 @@ def _findings(tree: Tree, error: ValidationError) -> Iterator[Fault]:
         path, form, value = _locate(tree.value, found["loc"], kind)
         if any(path[:n] in said for n in range(len(path) + 1)):
             continue
-        if kind in ("extra_forbidden", "invalid_key"):
+        if kind in ("extra_forbidden", "invalid_key") or _is_no_text(path[-1]):
             if not _name_is_unknown(tree, path):
                 what = fault_messages.unknown(path, form, _cure(tree, path))
                 yield fault_at(tree, path, what, at_key=True)
@@ -121,7 +121,15 @@ def _locate(value: Any, loc: tuple[int | str, ...], kind: str) -> tuple[Path, st
         elif isinstance(value, list) and isinstance(key, int):
             value = value[key]
         path, form, inner = (*path, key), inner, ""
+    if kind == "string_unicode" and isinstance(value, dict):
+        key = next(key for key in value if _is_no_text(key))
+        return (*path, key), inner, value[key]
     return path, form, value
+
+
+def _is_no_text(key: Any) -> bool:
+    """Whether a key has half a letter: a byte of a command line that was not UTF-8."""
+    return isinstance(key, str) and any("\ud800" <= letter <= "\udfff" for letter in key)
 
 
 def _looks_like_a_tag(step: int | str) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import cached_property
 from typing import Annotated, Any, Literal
 
-from annotated_types import Ge, Gt, Le, Lt, MinLen
+from annotated_types import Ge, Gt, Le, Lt, MaxLen, MinLen
 from pydantic import AfterValidator, Discriminator, Field, Tag
 
 from trainer.catalog import BUNDLED, source_of
@@ -18,7 +18,6 @@ from trainer.config.schema.fields import (
     Names,
     OneOf,
     OptionalName,
-    OptionalPath,
     PathText,
     Seed,
     Text,
@@ -44,13 +43,23 @@ _LETTER = r"^[\x01-\x09\x0b\x0c\x0e-\x7f]$"
 _SEPARATOR = Expected('one character, such as ";" or "\\t"', ("none",))
 _QUOTE = Expected('one character, such as "\'", or none', ("none",))
 
+# One file, or shards of rows: a list of files, or a pattern such as a-*.csv.
+_PATHS = Expected("the path of a file, a pattern or a list of paths")
+FilePaths = Annotated[
+    Annotated[PathText, _PATHS, Tag("<word>")]
+    | Annotated[Annotated[tuple[PathText, ...], MinLen(1), Field(strict=False)], Tag("<list>")],
+    Discriminator(word_or_list),
+]
+OptionalPaths = Annotated[FilePaths | None, Absent]
+
 
 class TableSource(Block):
     """A table with named columns."""
 
     form = "table"
-    table: PathText = Field(
-        description="Path of a .csv, .csv.gz, .tsv or .parquet file, relative to this file.",
+    table: FilePaths = Field(
+        description="Path of a .csv, .csv.gz, .tsv or .parquet file, relative to this file; or of"
+        " several, shards of rows.",
         examples=["a.csv"],
     )
     target: Annotated[
@@ -129,12 +138,14 @@ class NpySource(Block):
     """Arrays in .npy files, memory-mapped."""
 
     form = "npy"
-    npy: PathText = Field(description="Path of X, (N, D).", examples=["X.npy"])
-    target: PathText = Field(description="Path of y, (N,) or (N, C).", examples=["y.npy"])
-    weight: OptionalPath = Field(
+    npy: FilePaths = Field(
+        description="Path of X, (N, D); or of several, shards of rows.", examples=["X.npy"]
+    )
+    target: FilePaths = Field(description="Path of y, (N,) or (N, C).", examples=["y.npy"])
+    weight: OptionalPaths = Field(
         None, description="Path of the row weights, (N,).", examples=["w.npy"]
     )
-    group: OptionalPath = Field(
+    group: OptionalPaths = Field(
         None,
         description="Path of the groups, (N,): no split or fold parts the rows of one.",
         examples=["g.npy"],
@@ -145,7 +156,28 @@ class NpzSource(Block):
     """Arrays in one .npz file."""
 
     form = "npz"
-    npz: PathText = Field(description="Path of the archive.", examples=["f.npz"])
+    npz: FilePaths = Field(
+        description="Path of the archive; or of several, shards of rows.", examples=["f.npz"]
+    )
+    features: Name = Field(description="Name of the array X, (N, D).", examples=["X"])
+    target: Name = Field(description="Name of the array y, (N,) or (N, C).", examples=["y"])
+    weight: OptionalName = Field(
+        None, description="Name of the array of row weights, (N,).", examples=["w"]
+    )
+    group: OptionalName = Field(
+        None,
+        description="Name of the array of groups, (N,): no split or fold parts the rows of one.",
+        examples=["g"],
+    )
+
+
+class SafetensorsSource(Block):
+    """Arrays in one .safetensors file, memory-mapped; bfloat16 is read as float32."""
+
+    form = "safetensors"
+    safetensors: FilePaths = Field(
+        description="Path of the file; or of several, shards of rows.", examples=["f.safetensors"]
+    )
     features: Name = Field(description="Name of the array X, (N, D).", examples=["X"])
     target: Name = Field(description="Name of the array y, (N,) or (N, C).", examples=["y"])
     weight: OptionalName = Field(
@@ -162,8 +194,9 @@ class LibsvmSource(Block):
     """LIBSVM text: the label of a row and its values that are not 0."""
 
     form = "libsvm"
-    libsvm: PathText = Field(
-        description="Path of the file, which may be compressed as .gz or .bz2.",
+    libsvm: FilePaths = Field(
+        description="Path of the file, which may be compressed as .gz or .bz2; or of several,"
+        " shards of rows.",
         examples=["a9a.txt"],
     )
 
@@ -200,6 +233,10 @@ class NamedNpz(NpzSource, _Named):
     """Arrays in a .npz file among several test sets."""
 
 
+class NamedSafetensors(SafetensorsSource, _Named):
+    """Arrays in a .safetensors file among several test sets."""
+
+
 class NamedLibsvm(LibsvmSource, _Named):
     """LIBSVM text among several test sets."""
 
@@ -222,6 +259,7 @@ Source = (
     Annotated[TableSource, Tag("<table>")]
     | Annotated[NpySource, Tag("<npy>")]
     | Annotated[NpzSource, Tag("<npz>")]
+    | Annotated[SafetensorsSource, Tag("<safetensors>")]
     | Annotated[LibsvmSource, Tag("<libsvm>")]
     | Annotated[SyntheticSource, Tag("<synthetic>")]
 )
@@ -231,6 +269,7 @@ NamedSource = Annotated[
     Annotated[NamedTable, Tag("<table>")]
     | Annotated[NamedNpy, Tag("<npy>")]
     | Annotated[NamedNpz, Tag("<npz>")]
+    | Annotated[NamedSafetensors, Tag("<safetensors>")]
     | Annotated[NamedLibsvm, Tag("<libsvm>")]
     | Annotated[NamedSynthetic, Tag("<synthetic>")],
     Discriminator(_source_form),
@@ -272,6 +311,13 @@ Test = Annotated[
 ]
 
 
+# Longer texts are no keys of YAML, and so no labels of class_weight.
+PositiveLabel = Annotated[
+    bool | int | float | Annotated[str, MaxLen(150)],
+    Expected("auto, or the label that is 1", choices=("auto",)),
+]
+
+
 Stratify = Annotated[Literal["auto"] | bool, Expected("auto, true or false", choices=("auto",))]
 
 
@@ -279,8 +325,8 @@ class Data(Block):
     """The rows: sources, split, encoding, scaling."""
 
     train: Train = Field(
-        description="A bundled data set, or a source: a table, .npy or .npz arrays, LIBSVM text,"
-        " made-up rows."
+        description="A bundled data set, or a source: a table, .npy, .npz or .safetensors arrays,"
+        " LIBSVM text, made-up rows."
         " `arrays` stands for arrays passed from Python.",
         examples=["digits"],
     )
@@ -295,6 +341,12 @@ class Data(Block):
     stratify: Stratify = Field(
         "auto",
         description="Split each class in the same shares; auto: on for single-label classes.",
+    )
+    positive: PositiveLabel = Field(
+        "auto",
+        description="Of two classes the one that is 1, of which f1, average_precision and the"
+        " probabilities are; auto: the second in sorted order.",
+        examples=["fraud"],
     )
     scale: Annotated[Literal["none", "standard", "unit"], Expected()] = Field(
         "standard",

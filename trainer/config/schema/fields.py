@@ -96,7 +96,6 @@ Share = Annotated[float, Ge(0), Le(1), Expected("a number from 0 to 1")]
 Switch = Annotated[bool, Expected("true or false")]
 Names = Annotated[tuple[Name, ...], MinLen(1), Field(strict=False)]
 OptionalName = Annotated[str | None, MinLen(1), Absent, Expected("a name", ("none",))]
-OptionalPath = Annotated[str | None, MinLen(1), Absent, Expected("the path of a file", ("none",))]
 
 
 class Block(BaseModel):

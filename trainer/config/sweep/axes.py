@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from trainer.config.sweep.axis_words import meant_axis, meant_values
 from trainer.config.yaml.scalars import Path
 from trainer.text.printable import one_of, show_value
 from trainer.text.suggest import nearest
@@ -89,16 +90,19 @@ def read_axis(key: str, written: Any, at: Path, random: bool) -> Axis:
     if isinstance(written, list):
         return _listed(key, written, at)
     if not isinstance(written, Mapping):
-        raise Wrong(at, f"expected a list of values, got {show_value(written)}; {_EXAMPLE}")
+        right = meant_values(key, written) or _EXAMPLE
+        raise Wrong(at, f"expected a list of values, got {show_value(written)}; {right}")
     form = next((form for form in _FORMS if form in written), None)
     if form is None:
-        raise Wrong(at, _unknown_form(written))
+        raise Wrong(at, _unknown_form(written, random))
     for name in written:
         if name not in _KEYS[form]:
             meant = nearest(str(name), _KEYS[form])
-            what = (
-                f"did you mean {meant}?" if meant else f"its keys are {one_of(_KEYS[form], 'and')}"
-            )
+            what = f"its keys are {one_of(_KEYS[form], 'and')}"
+            if meant:
+                what = f"did you mean {meant}?"
+            elif form in ("values", "distribution"):
+                what = meant_axis(written, random) or what
             raise Wrong((*at, name), f"unknown key of an axis of {form}; {what}")
     if form == "distribution":
         return _drawn(key, written, at, random)
@@ -120,6 +124,10 @@ def _listed(key: str, written: Any, at: Path) -> Axis:
         if isinstance(value, list):
             what = "sweeps take one value a trial, not a list; put it into a file and sweep vars"
             raise Wrong((*at, i), f"{what}, or write several configs")
+        if isinstance(value, Mapping):
+            what = "sweeps take one value a trial, not a mapping"
+            inner = next(iter(value), "key")
+            raise Wrong((*at, i), f"{what}; write {key}.{inner}: […], what goes together in zip")
         if value is None:
             raise Wrong((*at, i), "expected a value, got nothing; write it, or remove the item")
     return Axis(key, tuple(written), tuple((*at, i) for i in range(len(written))))
@@ -132,9 +140,12 @@ def _plus(written: Mapping[Any, Any], at: Path) -> tuple[tuple[Any, ...], tuple[
     return axis.values, axis.places
 
 
-def _unknown_form(written: Mapping[Any, Any]) -> str:
+def _unknown_form(written: Mapping[Any, Any], random: bool) -> str:
     if "logspace" in written:
         return "did you mean geomspace (numpy's logspace takes exponents)?"
+    if right := meant_axis(written, random):
+        bounds = "min" in written and "max" in written
+        return f"{'distribution is missing' if bounds else 'is in the words of others'}; {right}"
     first = str(next(iter(written), ""))
     meant = nearest(first, _FORMS)
     if meant:

@@ -11,6 +11,7 @@ from trainer.catalog import draws
 from trainer.config.checks.fault_messages import known_paths, unknown_path
 from trainer.config.schema.sweep import SHOTS
 from trainer.config.sweep.axes import Axis, Wrong, read_axis
+from trainer.config.sweep.no_settings import why_not_ranked
 from trainer.config.yaml.scalars import Path
 from trainer.config.yaml.tree import Tree, fault_at
 from trainer.streams import RANDOM_SEARCH
@@ -128,9 +129,13 @@ class Grid:
                 self._fault((*at, key), what, at_key=True)
                 continue
             try:
-                axes.append(read_axis(key, written, (*at, key), self.random))
+                axis = read_axis(key, written, (*at, key), self.random)
             except Wrong as wrong:
                 self._fault(wrong.path, wrong.what)
+                continue
+            axes.append(axis)
+            count = self.sweep.get("num_trials") if axis.draw else len(axis.values)
+            self._check_ranked(key, count, (*at, key))
         return axes
 
     def _zip(self) -> list[Settings]:
@@ -151,7 +156,21 @@ class Grid:
                 continue
             row = [self._zipped(key, value, (*at, i, key)) for key, value in together.items()]
             rows.append(tuple(setting for setting in row if setting is not None))
+        places: dict[str, dict[Any, Path]] = {}
+        for setting in chain(*rows):
+            places.setdefault(setting.key, {}).setdefault(setting.value, setting.place)
+        for key, found in places.items():
+            self._check_ranked(key, len(found), next(iter(found.values())))
         return rows
+
+    def _check_ranked(self, key: str, count: Any, at: Path) -> None:
+        """Refuse an axis whose best value is luck."""
+        select = self.tree.value.get("select")
+        per = select.get("per") if isinstance(select, dict) else ()
+        per = per if isinstance(per, list | tuple) else ()
+        what = why_not_ranked(key, per, count if isinstance(count, int) else None)
+        if what is not None:
+            self._fault(at, what, at_key=True)
 
     def _zipped(self, key: Any, value: Any, place: Path) -> Setting | None:
         what = self._why_not(key, None)
@@ -201,7 +220,7 @@ class Grid:
             return f"{what}; {'few_shot.k takes a list' if root == 'repeat' else 'remove it'}"
         if key == SHOTS or (root == "class_weight" and rest) or key in known_paths():
             if isinstance(written, dict) and _is_block_of(key, written):
-                inner = next(iter(written))
+                inner = next(iter(written.get("parameters") or written))
                 return f"an axis is one dotted key; write {key}.{inner}: […]"
             return None
         return unknown_path(key)
@@ -221,4 +240,5 @@ def _overlap(key: str, other: str) -> bool:
 
 def _is_block_of(key: str, written: Mapping[Any, Any]) -> bool:
     """Whether a mapping has keys of the schema in place of an axis: {lr: [..]} under optimizer."""
-    return any(f"{key}.{inner}" in known_paths() for inner in written)
+    keys = (*written, *nested) if isinstance(nested := written.get("parameters"), dict) else written
+    return any(f"{key}.{inner}" in known_paths() for inner in keys)

@@ -73,7 +73,7 @@ class Encoder:
 
     @property
     def classes(self) -> list[Label] | None:
-        """Sorted labels as written; None for numbers and for several labels a row."""
+        """Labels as written, of two the positive one second; None for numbers and several a row."""
         return None if self.target.classes is None else list(self.target.classes)
 
     @property

@@ -33,7 +33,8 @@ class Target:
     outputs: tuple[str, ...]
     """Names of the C outputs."""
     classes: tuple[Label, ...] | None
-    """Sorted labels as written; None for numbers and several labels a row."""
+    """Labels as written: sorted, but that of two the positive one is the second; None for numbers
+    and several labels a row."""
     mean: NDArray[np.float64]
     """(C,): predictions are ŷ · scale + mean. 0 and 1, but for `scale_target: standard` and for
     targets far from 0, which are centred."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -11,26 +11,8 @@ import numpy as np
 
 from trainer.data.frame import Frame, Like, group_codes, labels_of
 from trainer.data.rows import Array
+from trainer.data.sources.dtypes import KINDS, dtype_words, is_missing
 from trainer.errors import DataError
-from trainer.text.printable import error_text
-
-_KINDS = {
-    "U": "text",
-    "S": "text",
-    "O": "Python objects",
-    "V": "records",
-    "M": "dates",
-    "m": "times",
-    "c": "complex numbers",
-}
-"""What a dtype's kind is called, where it is not numbers."""
-
-
-def is_table(value: Any) -> bool:
-    """Whether something passed in from Python is a table rather than an array."""
-    has_columns = hasattr(value, "columns") or hasattr(value, "schema")
-    has_values = hasattr(value, "to_numpy") or hasattr(value, "__arrow_c_stream__")
-    return isinstance(value, Mapping) or (has_columns and has_values)
 
 
 def array_frame(
@@ -59,6 +41,7 @@ def array_frame(
     Raises:
         DataError: a shape or a dtype that does not fit, no rows, rows that differ in number.
     """
+    X = _as_numbers(X)
     _check_matrix(X, where)
     frame = Frame(where, tuple(f"x{i}" for i in range(X.shape[1])), X, len(X))
     return with_target(
@@ -101,6 +84,7 @@ def with_target(
             names = (target_name,) if C == 1 else tuple(f"{target_name}{i}" for i in range(C))
     if weight is not None:
         _check_rows(weight, weight_where, frame)
+        weight = weight[:, 0] if weight.ndim == 2 and weight.shape[1] == 1 else weight
         if weight.ndim != 1 or weight.dtype.kind not in "biuf":
             raise DataError(
                 f"{weight_where}: {_shape(weight)}; weights are one number a row: shape"
@@ -180,64 +164,6 @@ def with_group(frame: Frame, group: Array, where: str) -> Frame:
     return replace(frame, group=group_codes(group, where, frame.place), group_where=where)
 
 
-def host_array(value: Any, where: str) -> Array:
-    """A NumPy array of what Python passes in: NumPy, CuPy, DLPack, Arrow, pandas, lists.
-
-    Raises:
-        DataError: nothing that can be read as one array without objects.
-    """
-    if isinstance(value, np.ma.MaskedArray):
-        return np.ma.filled(value.astype(np.float64), np.nan)
-    array = np.asarray(value) if isinstance(value, np.ndarray) else _converted(value, where)
-    if array.dtype.kind == "O":
-        array = _from_objects(array, where)
-    return array
-
-
-def _converted(value: Any, where: str) -> Array:
-    try:
-        if hasattr(value, "__cuda_array_interface__") and hasattr(value, "get"):
-            return np.asarray(value.get())  # CuPy
-        if hasattr(value, "detach"):
-            value = value.detach().cpu()  # a torch tensor refuses DLPack while it wants gradients
-        if hasattr(value, "__dlpack__") and not hasattr(value, "__arrow_c_array__"):
-            return _from_dlpack(value)
-        if hasattr(value, "to_numpy"):
-            return np.asarray(value.to_numpy())  # Arrow arrays, pandas and polars columns
-        return np.asarray(value)
-    except (TypeError, ValueError, BufferError, RuntimeError, AttributeError) as error:
-        raise DataError(
-            f"{where}: a {type(value).__name__} cannot be read as an array ({error_text(error)});"
-            " NumPy, CuPy or any DLPack array is right"
-        ) from None
-
-
-def _from_dlpack(value: Any) -> Array:
-    try:
-        return np.from_dlpack(value)
-    except (BufferError, RuntimeError):  # on a device: ask for a copy on the host, NumPy >= 2.1
-        return np.from_dlpack(value, device="cpu")
-
-
-def _from_objects(array: Array, where: str) -> Array:
-    """An object array whose members are all text, all booleans or all numbers."""
-    members = array.reshape(-1).tolist()
-    if members and all(isinstance(member, str) for member in members):
-        return array.astype(np.str_)
-    if members and all(isinstance(member, bool | np.bool_) for member in members):
-        return array.astype(np.bool_)
-    numbers = (int, float, np.integer, np.floating, type(None))
-    if members and all(
-        isinstance(member, numbers) and not isinstance(member, bool) for member in members
-    ):
-        filled = [np.nan if member is None else member for member in members]
-        return np.asarray(filled, dtype=np.float64).reshape(array.shape)
-    raise DataError(
-        f"{where}: is an array of mixed Python objects; give numbers, or text, or a table"
-        " (pyarrow, pandas) where columns differ"
-    )
-
-
 def check_width(frame: Frame, like: Like) -> None:
     """Refuse a matrix whose columns do not match the training source's by position.
 
@@ -257,10 +183,10 @@ def check_width(frame: Frame, like: Like) -> None:
 
 
 def _check_matrix(X: Array, where: str) -> None:
-    if X.dtype.kind in _KINDS:
+    if X.dtype.kind in KINDS:
         raise DataError(
-            f"{where}: holds {_KINDS[X.dtype.kind]} ({X.dtype}); features are numbers: floats,"
-            " integers or booleans"
+            f"{where}: holds {dtype_words(X.dtype)}; features are numbers: floats, integers or"
+            " booleans"
         )
     if X.ndim != 2:
         flat = f"; reshape it to ({X.shape[0]}, {X[0].size})" if X.ndim > 2 and len(X) else ""
@@ -288,16 +214,28 @@ def _check_rows(array: Array, where: str, frame: Frame) -> None:
         )
 
 
+def _as_numbers(array: Array) -> Array:
+    """Booleans of which some are missing as 0, 1 and NaN; anything else as it is."""
+    if array.dtype.kind != "O":
+        return array
+    present = [member for member in array.reshape(-1).tolist() if not is_missing(member)]
+    if not all(isinstance(member, bool | np.bool_) for member in present):
+        return array
+    numbers = [np.nan if is_missing(member) else float(member) for member in array.reshape(-1)]
+    return np.asarray(numbers).reshape(array.shape)
+
+
 def _numbers_target(target: Array, where: str) -> Array:
     if target.ndim > 2 or (target.ndim == 2 and target.shape[1] == 0):
         raise DataError(f"{where}: {_shape(target)}; a target has shape (N,) or (N, C)")
-    if target.dtype.kind in _KINDS:
+    target = _as_numbers(target)
+    if target.dtype.kind in KINDS:
         hint = (
             "numbers are right here; `model: logistic` or `softmax` take labels"
             if target.ndim == 1
             else f"{target.shape[1]} columns must be numbers; labels are one column, shape (N,)"
         )
-        raise DataError(f"{where}: holds {_KINDS[target.dtype.kind]} ({target.dtype}); {hint}")
+        raise DataError(f"{where}: holds {dtype_words(target.dtype)}; {hint}")
     return target if target.ndim == 2 else target[:, None]
 
 

@@ -1,49 +1,57 @@
-"""Two sources as one, for the refit on train and val: rows of the second follow the first's."""
+"""Several sources as one: rows of each follow those of the one before.
+
+For the refit on train and val, and for shards of one source.
+"""
 
 from __future__ import annotations
 
+from bisect import bisect_right
+from collections.abc import Sequence
 from dataclasses import replace
+from itertools import accumulate
 
 import numpy as np
 
 from trainer.data.frame import ColumnData, Frame, Labels, Stacked
-from trainer.data.rows import Array
+from trainer.data.rows import Array, Label
 from trainer.errors import DataError
 from trainer.text.labels import label_positions, label_text
 
 
-def concat(first: Frame, second: Frame) -> Frame:
-    """The rows of both; matrices stay where they are, perhaps in their files.
+def concat(first: Frame, *others: Frame) -> Frame:
+    """The rows of all; matrices stay where they are, perhaps in their files.
 
     Args:
-        first: the training source.
-        second: a source read to match it.
+        first: the training source, or the first shard.
+        others: sources read to match it.
 
     Raises:
         DataError: targets that differ in kind or number.
     """
+    frames = (first, *others)
+    starts = [0, *accumulate(frame.rows for frame in frames)]
 
     def place(row: int) -> str:
-        if row < first.rows:
-            return first.place(row)
-        return f"{second.place(row - first.rows)} of {second.where}"
+        i = bisect_right(starts, row) - 1
+        shown = frames[i].place(row - starts[i])
+        return f"{shown} of {frames[i].where}" if i else shown
 
     return replace(
         first,
-        features=_features(first, second),
-        rows=first.rows + second.rows,
-        target=_target(first, second),
-        weight=_weight(first, second),
+        features=_features(frames),
+        rows=starts[-1],
+        target=_target(frames),
+        weight=_weight(frames),
         group=None,
         place=place,
     )
 
 
-def _features(first: Frame, second: Frame) -> Array | Stacked | tuple[ColumnData, ...]:
-    if isinstance(first.features, np.ndarray) and isinstance(second.features, np.ndarray):
-        return Stacked(first.features, second.features)
-    pairs = zip(_columns(first), _columns(second), strict=True)
-    return tuple(_column(above, below) for above, below in pairs)
+def _features(frames: tuple[Frame, ...]) -> Array | Stacked | tuple[ColumnData, ...]:
+    matrices = [frame.features for frame in frames if not isinstance(frame.features, tuple)]
+    if len(matrices) == len(frames):
+        return Stacked(*matrices)
+    return tuple(map(_column, *map(_columns, frames)))
 
 
 def _columns(frame: Frame) -> tuple[ColumnData, ...]:
@@ -54,51 +62,58 @@ def _columns(frame: Frame) -> tuple[ColumnData, ...]:
     return tuple(whole[:, d] for d in range(whole.shape[1]))
 
 
-def _column(above: ColumnData, below: ColumnData) -> ColumnData:
-    if isinstance(above, Labels) and isinstance(below, Labels):
-        return _labels(above, below)
-    assert not isinstance(above, Labels)
-    assert not isinstance(below, Labels)
-    return np.concatenate([above, below])
+def _column(*parts: ColumnData) -> ColumnData:
+    labels = [part for part in parts if isinstance(part, Labels)]
+    if labels:
+        assert len(labels) == len(parts)
+        return merged_labels(labels)
+    return np.concatenate([part for part in parts if isinstance(part, np.ndarray)])
 
 
-def _labels(above: Labels, below: Labels) -> Labels:
-    """Sorted values of both; those that are written alike are one, as the first has it."""
-    known = label_positions(above.values)
-    alike = [known.get(label_text(value)) for value in below.values]
-    own = [value for value, i in zip(below.values, alike, strict=True) if i is None]
-    values = sorted([*above.values, *own], key=lambda v: (isinstance(v, str), v))
-    position = {label_text(value): code for code, value in enumerate(values)}
-    first = [position[label_text(value)] for value in above.values]
-    second = [
-        position[label_text(value)] if i is None else first[i]
-        for value, i in zip(below.values, alike, strict=True)
-    ]
+def merged_labels(parts: Sequence[Labels]) -> Labels:
+    """Sorted values of all; those that are written alike are one, as the first has it."""
+    values: list[Label] = []
+    places: list[list[int]] = []
+    for part in parts:
+        known = label_positions(values)
+        at = [known.get(label_text(value)) for value in part.values]
+        own = [value for value, i in zip(part.values, at, strict=True) if i is None]
+        new = iter(range(len(values), len(values) + len(own)))
+        places.append([next(new) if i is None else i for i in at])
+        values += own
+    order = sorted(range(len(values)), key=lambda i: (isinstance(values[i], str), values[i]))
+    rank = np.argsort(order)
     codes = [
-        np.array([*renumbered, -1], dtype=np.int32)[part.codes]  # code −1 reads the last: missing
-        for renumbered, part in ((first, above), (second, below))
+        np.array([*rank[at], -1], dtype=np.int32)[part.codes]  # code −1 reads the last: missing
+        for part, at in zip(parts, places, strict=True)
     ]
-    return Labels(tuple(values), np.concatenate(codes))
+    return Labels(tuple(values[i] for i in order), np.concatenate(codes))
 
 
-def _target(first: Frame, second: Frame) -> Array | Labels | None:
-    if isinstance(first.target, Labels) and isinstance(second.target, Labels):
-        return _labels(first.target, second.target)
-    if (
-        isinstance(first.target, np.ndarray)
-        and isinstance(second.target, np.ndarray)
-        and first.target.shape[1] == second.target.shape[1]
-    ):
-        return np.concatenate([first.target, second.target])
-    raise DataError(
-        f"{second.target_where}: its target is of another kind or width than the training"
-        " source's; both must have the same"
-    )
+def _target(frames: tuple[Frame, ...]) -> Array | Labels | None:
+    first = frames[0].target
+    for frame in frames[1:]:
+        if not _is_like(first, frame.target):
+            raise DataError(
+                f"{frame.target_where or frame.where}: its target is of another kind or width than"
+                " the training source's; both must have the same"
+            )
+    targets = [frame.target for frame in frames]
+    if isinstance(first, Labels):
+        return merged_labels([target for target in targets if isinstance(target, Labels)])
+    numbers = [target for target in targets if isinstance(target, np.ndarray)]
+    return np.concatenate(numbers) if numbers else None
 
 
-def _weight(first: Frame, second: Frame) -> Array | None:
-    """Weights of both, 1 for the rows of one that has none."""
-    if first.weight is None and second.weight is None:
+def _is_like(first: Array | Labels | None, other: Array | Labels | None) -> bool:
+    if isinstance(first, np.ndarray) and isinstance(other, np.ndarray):
+        return first.shape[1:] == other.shape[1:]
+    return type(first) is type(other)
+
+
+def _weight(frames: tuple[Frame, ...]) -> Array | None:
+    """Weights of all, 1 for the rows of one that has none."""
+    if all(frame.weight is None for frame in frames):
         return None
-    parts = [np.ones(f.rows) if f.weight is None else f.weight for f in (first, second)]
+    parts = [np.ones(f.rows) if f.weight is None else f.weight for f in frames]
     return np.concatenate(parts)

@@ -55,6 +55,13 @@ class Digest:
             self._total.update(self._files[key])
         self._rows.append(self._files[str(given[0])] + part.encode())
 
+    @contextlib.contextmanager
+    def one_source(self, shards: int) -> Iterator[None]:
+        """Take the first so many readings of this block as the features of one source."""
+        before = len(self._rows)
+        yield
+        self._rows[before:] = [b"".join(self._rows[before : before + shards])]
+
     def text(self, text: str) -> None:
         """Take a description that determines the rows."""
         self._rows.append(hashlib.sha256(text.encode()).digest())

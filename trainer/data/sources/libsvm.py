@@ -28,10 +28,9 @@ from trainer.data.allocate import allocate
 from trainer.data.frame import Frame, Like
 from trainer.data.rows import FloatArray, IntArray
 from trainer.data.sources.arrays import with_known_target, with_target
-from trainer.device import shown_size
 from trainer.errors import DataError
 from trainer.machine.memory import memory_limit
-from trainer.text.numbers import counted
+from trainer.text.numbers import counted, shown_size
 from trainer.text.paths import readable_file
 from trainer.text.printable import error_text, quote, show_path
 

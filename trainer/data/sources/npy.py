@@ -115,6 +115,11 @@ def _names(archive: zipfile.ZipFile) -> list[str]:
 
 def _read_member(archive: zipfile.ZipFile, name: str, where: str) -> Array:
     names = _names(archive)
+    if name not in names and {"format", "data", "shape"} <= set(names):
+        raise DataError(
+            f"{where}: is a sparse matrix (scipy.sparse.save_npz); a dense array is right:"
+            " numpy.savez of its .toarray()"
+        )
     if name not in names:
         raise DataError(f"{where}: holds no array {name!r}; {nearest_name(name, names)}")
     info = archive.infolist()[names.index(name)]

@@ -92,6 +92,7 @@ def doubt(cells: Sequence[str], counts: Sequence[int], options: CsvOptions | Non
     return (
         _mostly_numbers(cells, counts, odd, words, options)
         or _dates(cells, odd, numbers)
+        or _lists(cells, odd, numbers)
         or _all_different(cells, counts, odd)
     )
 
@@ -235,6 +236,16 @@ def _dates(cells: Sequence[str], odd: Sequence[int], numbers: Sequence[int]) -> 
     if numbers or not all(_DATE.fullmatch(cells[i].strip()) for i in odd):
         return None
     return Doubt(odd[0], "is a date or a time, where a number is needed (a year, days since a day)")
+
+
+def _lists(cells: Sequence[str], odd: Sequence[int], numbers: Sequence[int]) -> Doubt | None:
+    if numbers or not all(_LIST.fullmatch(cells[i]) for i in odd):
+        return None
+    other = "keep lists in a .parquet file, where they are a block of features"
+    return Doubt(odd[0], "is a list of numbers as text", other=other)
+
+
+_LIST = re.compile(r"\s*[\[(]\s*[+-]?\.?\d[-+.,;\seE\d]*[\])]\s*", re.A)
 
 
 def _all_different(cells: Sequence[str], counts: Sequence[int], odd: Sequence[int]) -> Doubt | None:

@@ -9,8 +9,9 @@ from trainer.catalog import MODELS, SOURCES
 from trainer.data.encode.encoder import is_indexed
 from trainer.data.frame import Frame, Like
 from trainer.data.sources.alignment import check_alignment
-from trainer.data.sources.arrays import host_array, with_group, with_target
+from trainer.data.sources.arrays import with_group, with_target
 from trainer.data.sources.digest import Digest
+from trainer.data.sources.host import host_array
 from trainer.data.sources.registry import features_frame, read_source
 from trainer.data.sources.source import Source
 from trainer.errors import DataError

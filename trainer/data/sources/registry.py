@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
+
+import numpy as np
 
 from trainer.catalog import BUNDLED, MODELS, SOURCES
 from trainer.data.encode.encoder import Encoder
@@ -16,8 +18,6 @@ from trainer.data.sources import libsvm, npy
 from trainer.data.sources.arrays import (
     array_frame,
     check_width,
-    host_array,
-    is_table,
     with_group,
     with_known_target,
     with_known_weight,
@@ -25,6 +25,9 @@ from trainer.data.sources.arrays import (
 from trainer.data.sources.column_roles import Roles
 from trainer.data.sources.csv_options import CsvOptions
 from trainer.data.sources.digest import Digest
+from trainer.data.sources.host import check_dense, host_array, is_table
+from trainer.data.sources.safetensors import read_safetensors, safetensors_names
+from trainer.data.sources.shards import files_of, read_shards, shards_of, stacked
 from trainer.data.sources.synthetic import synthetic_frame
 from trainer.errors import DataError
 from trainer.text.labels import label_text, nfc
@@ -49,7 +52,42 @@ def read_source(source: Any, model: str, like: Like | None, digest: Digest) -> F
     if isinstance(source, str):
         return _read_bundled(source, model, like, digest)
     group = getattr(source, "group", None) if like is None else None
-    return READERS[source.form](source, group, model, like, digest)
+
+    def read(one: Any, group: str | None, like: Like | None) -> Frame:
+        return READERS[one.form](one, group, model, like, digest)
+
+    def read_group(one: Any) -> Array:
+        if one.form in _ARCHIVES:
+            return _ARCHIVES[one.form].read(getattr(one, one.form), [one.group])[one.group]
+        with digest.reading(one.group):
+            return npy.read_npy(one.group)
+
+    shards = shards_of(source)
+    if len(shards) == 1:
+        return read(shards[0], group, like)
+    with digest.one_source(len(shards)):
+        if group is None or hasattr(source, "columns"):
+            return read_shards(shards, group, like, read)
+        frame = read_shards(shards, None, like, read)
+        groups = np.concatenate([read_group(one) for one in shards])
+    where = f"{show_path(shards[0].group)} and {len(shards) - 1} more"
+    return with_group(frame, groups, where)
+
+
+class _Archive(NamedTuple):
+    """How the files of one kind are read."""
+
+    names: Callable[[str], list[str]]
+    """Of the arrays in the file of a path."""
+    read: Callable[[str, list[str]], dict[str, Array]]
+    """Some of them, of a path and their names."""
+
+
+_ARCHIVES = {
+    "npz": _Archive(npy.npz_names, npy.read_npz),
+    "safetensors": _Archive(safetensors_names, read_safetensors),
+}
+"""By the form of the source."""
 
 
 Reader = Callable[[Any, str | None, str, Like | None, Digest], Frame]
@@ -91,13 +129,16 @@ def _of_npy(source: Any, group: str | None, model: str, like: Like | None, diges
     return _as_wide(frame, like)
 
 
-def _of_npz(source: Any, group: str | None, model: str, like: Like | None, digest: Digest) -> Frame:
+def _of_archive(
+    source: Any, group: str | None, model: str, like: Like | None, digest: Digest
+) -> Frame:
+    path, archive = getattr(source, source.form), _ARCHIVES[source.form]
     names = (source.features, source.target, source.weight)
-    with digest.reading(source.npz, part=source.features):
-        frame = _read_npz(source.npz, *names, labels=has_labels(model))
+    with digest.reading(path, part=source.features):
+        frame = _read_archive(archive, path, *names, labels=has_labels(model))
         if group is not None:
-            where = f"{show_path(source.npz)}: {group}"
-            frame = with_group(frame, npy.read_npz(source.npz, [group])[group], where)
+            values = archive.read(path, [group])[group]
+            frame = with_group(frame, values, f"{show_path(path)}: {group}")
     return _as_wide(frame, like)
 
 
@@ -122,7 +163,8 @@ def _of_synthetic(
 READERS: dict[str, Reader] = {
     "table": _of_table,
     "npy": _of_npy,
-    "npz": _of_npz,
+    "npz": _of_archive,
+    "safetensors": _of_archive,
     "libsvm": _of_libsvm,
     "synthetic": _of_synthetic,
 }
@@ -146,11 +188,14 @@ def features_frame(X: Any, like: Like | None, where: str) -> Frame:
     Raises:
         DataError: columns that do not match `like`, and as the readers.
     """
+    check_dense(X, where)
     _check_named_rows(X, where)
     if is_table(X):
-        from trainer.data.sources import tables  # with Arrow, which arrays do without
+        # with Arrow, which arrays do without
+        from trainer.data.sources import python_tables, tables
 
-        return tables.table_frame(X, Roles(), labels=False, like=like, where=where)
+        table = python_tables.arrow_table(X, where)
+        return tables.table_frame(table, Roles(), labels=False, like=like, where=where)
     frame = array_frame(host_array(X, where), None, None, where=where)
     if like is not None:
         check_width(frame, like)
@@ -179,8 +224,9 @@ def read_for_predict(
     What the target's column holds is never a fault: rows that cannot be scored are told.
 
     Args:
-        path: a .csv, .csv.gz, .tsv, .parquet, .npy or .npz file, or LIBSVM text if the model was
-            trained on such: there, whatever ends otherwise is taken for it.
+        path: a .csv, .csv.gz, .tsv, .parquet, .npy, .npz or .safetensors file, or a pattern of
+            several; or LIBSVM text if the model was trained on such: there, whatever ends otherwise
+            is taken for it.
         encoder: the fitted model's.
         model: its name.
         with_target: whether to look for a target.
@@ -192,7 +238,9 @@ def read_for_predict(
     Raises:
         DataError: whatever is wrong with the file.
     """
-    frame = _predict_frame(path, encoder, with_target, labels=has_labels(model))
+    labels = has_labels(model)
+    frames = [_predict_frame(one, encoder, with_target, labels=labels) for one in files_of(path)]
+    frame = stacked(frames)
     known = known_targets(encoder.target, frame)
     return replace(frame, remarks=(*known.remarks, *frame.remarks)), known.rows, known.y
 
@@ -201,8 +249,8 @@ def _predict_frame(path: str, encoder: Encoder, with_target: bool, *, labels: bo
     name = path.lower()
     if name.endswith(".npy"):
         return features_frame(npy.read_npy(path), encoder.like, show_path(path))
-    if name.endswith(".npz"):
-        return _predict_npz(path, encoder, with_target, labels=labels)
+    if (archive := _archive_of(path)) is not None:
+        return _predict_archive(archive, path, encoder, with_target, labels=labels)
     of_indices = encoder.like.indexed and not name.endswith(SOURCES["table"].suffixes)
     if of_indices or name.removesuffix(".gz").removesuffix(".bz2").endswith(libsvm.SUFFIXES):
         frame = libsvm.read_libsvm(path, labels=labels, like=encoder.like, to_predict=True)
@@ -228,23 +276,33 @@ def _predict_frame(path: str, encoder: Encoder, with_target: bool, *, labels: bo
     return replace(frame, remarks=(*frame.remarks, said))
 
 
-def _predict_npz(path: str, encoder: Encoder, with_target: bool, *, labels: bool) -> Frame:
-    names = npy.npz_names(path)
+def _predict_archive(
+    archive: _Archive, path: str, encoder: Encoder, with_target: bool, *, labels: bool
+) -> Frame:
+    names = archive.names(path)
     features = encoder.keys.get("features", "X")
     if features not in names and len(names) == 1:
         features = names[0]
-    frame = _read_npz(path, features, None, None, labels=labels)
+    frame = _read_archive(archive, path, features, None, None, labels=labels)
     check_width(frame, encoder.like)
     target, weight = encoder.keys.get("target", "y"), encoder.keys.get("weight", "")
     if not with_target or target not in names:
         return frame
 
     def read(name: str) -> Array:
-        return npy.read_npz(path, [name])[name]
+        return archive.read(path, [name])[name]
 
     where = f"{show_path(path)}: {target}"
     frame = with_known_target(frame, lambda: read(target), where, target, labels=labels)
     return with_known_weight(frame, lambda: read(weight)) if weight in names else frame
+
+
+def _archive_of(path: str) -> _Archive | None:
+    """How a file with this name is read; None for one that is no archive."""
+    for form, archive in _ARCHIVES.items():
+        if path.lower().endswith(SOURCES[form].suffixes):
+            return archive
+    return None
 
 
 def _read_bundled(name: str, model: str, like: Like | None, digest: Digest) -> Frame:
@@ -278,11 +336,17 @@ def _read_npy(x_path: str, y_path: str, weight_path: str | None, *, labels: bool
     )
 
 
-def _read_npz(
-    path: str, features: str, target: str | None, weight: str | None, *, labels: bool
+def _read_archive(
+    archive: _Archive,
+    path: str,
+    features: str,
+    target: str | None,
+    weight: str | None,
+    *,
+    labels: bool,
 ) -> Frame:
     names = [name for name in (features, target, weight) if name]
-    arrays = npy.read_npz(path, names)
+    arrays = archive.read(path, names)
     where = show_path(path)
     return array_frame(
         arrays[features],

@@ -21,6 +21,8 @@ class HoldoutKey(NamedTuple):
     missing: str
     stratify: bool | str
     seed: int
+    positive: str
+    """The label that is 1, as Python writes it."""
     val: float
     """Share of the rows; 0 where val is none or a source of its own."""
     test: float

@@ -6,7 +6,8 @@ itself. Missing: an empty cell, NA, N/A, NaN or null in text files; null or NaN 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from trainer.data.column_faults import ColumnFault, FeatureChoice
 from trainer.data.frame import ColumnData, Frame, Labels, Like, check_names
 from trainer.data.rows import Array, IntArray
 from trainer.data.sources import csv_faults, csv_text
+from trainer.data.sources.arrow_types import plain_array
 from trainer.data.sources.column_roles import (
     Roles,
     check_header,
@@ -27,6 +29,7 @@ from trainer.data.sources.column_roles import (
 )
 from trainer.data.sources.columns import ColumnReader
 from trainer.data.sources.csv_options import DEFAULT, CsvOptions
+from trainer.data.sources.list_columns import block, collapsed, is_list, may_be_list, unrolled
 from trainer.data.sources.pandas_index import (
     category_columns,
     index_columns,
@@ -38,7 +41,7 @@ from trainer.errors import DataError
 from trainer.text.labels import nfc
 from trainer.text.numbers import counted
 from trainer.text.paths import readable_file
-from trainer.text.printable import error_text, show_path
+from trainer.text.printable import error_text, quote, show_path
 
 SUFFIXES = SOURCES["table"].suffixes
 _WANTED = "a .csv, .csv.gz, .tsv or .parquet file"
@@ -157,25 +160,13 @@ def column_names(path: str, options: CsvOptions = DEFAULT) -> list[str]:
 
 
 def table_frame(
-    table: Any, roles: Roles, *, labels: bool, like: Like | None = None, where: str
+    table: pa.Table, roles: Roles, *, labels: bool, like: Like | None = None, where: str
 ) -> Frame:
-    """A frame of a table in memory: pyarrow, pandas, polars, anything with Arrow's interface.
+    """A frame of a table in memory.
 
     Raises:
         DataError: as `read_table`.
     """
-    try:
-        if isinstance(table, pa.RecordBatch):
-            table = pa.Table.from_batches([table])
-        elif hasattr(table, "to_numpy") and hasattr(table, "columns") and hasattr(table, "index"):
-            table = _of_pandas(table)
-        elif not isinstance(table, pa.Table):
-            table = pa.table(table)
-    except (pa.ArrowException, TypeError, ValueError) as error:
-        raise DataError(
-            f"{where}: cannot be read as a table ({error_text(error)});"
-            " columns of numbers or text are right"
-        ) from None
     return _typed(table.schema, table.select, roles.composed(), labels, like, where, has_keys=False)
 
 
@@ -211,9 +202,11 @@ def _typed(
 ) -> Frame:
     """The frame of a table with types, of which `read` gives the columns of these names."""
     names, metadata = list(map(nfc, schema.names)), schema.metadata
-    check_names(names, where, _needed(roles, like))
+    lists = {name for name, part in zip(names, schema, strict=True) if may_be_list(part.type)}
+    matched = collapsed(like, lists)
+    check_names(names, where, _needed(roles, matched))
     index = index_columns(names, metadata)
-    features = feature_names(names, roles, like, where, index)
+    features = feature_names(names, roles, matched, where, index)
     reader = ColumnReader(
         where,
         faults=_nameless(names, features, roles, like),
@@ -223,25 +216,49 @@ def _typed(
     wanted = wanted_names(features, roles)
     written = dict(zip(names, schema.names, strict=True))
     found = read([written[name] for name in wanted])
-    columns = _by_name(found.rename_columns(wanted))
-    frame = _frame(columns, features, roles, labels, like, reader)
+    with _arrow_faults(where):
+        columns = _by_name(_plain(found.rename_columns(wanted), where))
+        del found  # so that each column goes as its numbers come
+        frame = _frame(columns, features, roles, labels, like, reader)
     left_out = _left_out(index, features, roles)
-    remarks = (*_by_position(features, like), *reader.remarks)
+    remarks = (*_by_position(features, matched), *reader.remarks)
     return replace(frame, index=left_out, remarks=remarks)
+
+
+def _plain(table: Any, where: str) -> Any:
+    """An Arrow table with columns of polars' categories, runs and extensions as plain ones.
+
+    Args:
+        table: with the columns that are read.
+        where: what messages call it.
+
+    Raises:
+        DataError: a column that Arrow cannot convert.
+    """
+    for i, name in enumerate(table.column_names):
+        column = table.column(i)
+        with _arrow_faults(f"{where}: column {quote(name)}"):
+            changed = plain_array(column)
+        if changed is not column:
+            table = table.set_column(i, name, changed)
+    return table
+
+
+@contextlib.contextmanager
+def _arrow_faults(where: str) -> Iterator[None]:
+    """Raise what Arrow cannot do in this block as a DataError that says where."""
+    try:
+        yield
+    except (pa.ArrowException, OverflowError) as error:
+        raise DataError(
+            f"{where}: cannot be converted ({error_text(error)}); numbers or text are right"
+        ) from None
 
 
 def _nameless(
     names: Sequence[str], features: Sequence[str], roles: Roles, like: Like | None
 ) -> list[ColumnFault]:
     return nameless_faults(names, features) if like is None and roles.columns is None else []
-
-
-def _of_pandas(frame: Any) -> Any:
-    """A pyarrow.Table of a pandas frame, as to_parquet would write it: with its index."""
-    try:
-        return pa.Table.from_pandas(frame)
-    except (pa.ArrowException, TypeError, ValueError):  # an index of mixed objects, perhaps
-        return pa.Table.from_pandas(frame, preserve_index=False)
 
 
 def _left_out(index: Sequence[str], features: Sequence[str], roles: Roles) -> tuple[str, ...]:
@@ -296,6 +313,8 @@ def _frame(
         column = columns.pop(name)
         if name in texts:
             converted.append(reader.text(column, name))
+        elif is_list(column.type):
+            converted.append(_block(column, name, like, reader))
         elif like is not None:
             hint = "the training source has numbers in this column"
             converted.append(reader.numbers(column, name, hint))
@@ -303,10 +322,11 @@ def _frame(
             converted.append(reader.either(column, name))
             if roles.columns is None and (fault := unnamed_fault(name, converted[-1])):
                 reader.faults.append(fault)
+    shown, values = unrolled(features, converted, like, reader.where)
     return Frame(
         reader.where,
-        tuple(features),
-        tuple(converted),
+        shown,
+        values,
         rows,
         target,
         roles.target,
@@ -322,3 +342,15 @@ def _frame(
             reader.told(converted), roles.columns, roles.drop, roles.categorical, reader.has_keys
         ),
     )
+
+
+def _block(column: Any, name: str, like: Like | None, reader: ColumnReader) -> Array:
+    """The matrix of a column of lists; what speaks against a training source's is kept."""
+    found = block(column, name, reader.place)
+    if not isinstance(found, ColumnFault):
+        return found
+    if like is not None:
+        row = "" if found.row is None else f"{reader.place(found.row)}, "
+        raise DataError(f"{reader.where}: {row}column {quote(name)}: {found.what}")
+    reader.faults.append(found)
+    return np.zeros(len(column))  # never seen: the fault is told first

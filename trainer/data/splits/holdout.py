@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from trainer.data.encode.positive import with_positive
 from trainer.data.encode.targets import fit_target
 from trainer.data.frame import Frame, Labels
 from trainer.data.rows import IntArray
@@ -31,7 +32,8 @@ def hold_out(source: Source, spec: Spec) -> Holdout:
     data = spec.data
     val = 0.0 if source.passed or not isinstance(data.val, float) else data.val
     test = 0.0 if source.passed or not isinstance(data.test, float) else data.test
-    key = HoldoutKey(spec.model, data.missing, data.stratify, data.seed, val, test)
+    positive = repr(data.positive)  # 1 == True, and they may be two labels
+    key = HoldoutKey(spec.model, data.missing, data.stratify, data.seed, positive, val, test)
     if key not in source.holdouts:
         source.holdouts[key] = _set_apart(source, spec, val, test)
     return source.holdouts[key]
@@ -58,6 +60,7 @@ def _set_apart(source: Source, spec: Spec, val: float, test: float) -> Holdout:
     frame = source.frame
     rows = usable(source, frame, spec.data.missing)
     target = fit_target(frame, spec.model, rows)
+    target = with_positive(target, spec.data.positive, frame.target_where)
     codes = _stratify_codes(spec, frame, target.kind)
     parts = (_split_groups if frame.group is not None else _split_rows)(
         frame, rows, codes, val, test, spec.data.seed

@@ -1,0 +1,31 @@
+"""What an installation holds."""
+
+import tomllib
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+
+
+def test_the_wheel_has_the_configs_and_the_schema_where_they_look_for_it():
+    wheel = PROJECT["tool"]["hatch"]["build"]["targets"]["wheel"]
+    assert all((ROOT / folder).is_dir() for folder in wheel["only-include"])
+    assert wheel["sources"].keys() < set(wheel["only-include"])
+    configs, schema = (Path(wheel["sources"][name]) for name in ("configs", "schema"))
+    first = (ROOT / "configs" / "softmax.yaml").read_text(encoding="utf-8").splitlines()[0]
+    named = first.partition("$schema=")[2]
+    assert (configs / named).parts == (*configs.parts, "..", "schema", "config.json")
+    assert configs.parent == schema.parent == Path("trainer/starter")
+    assert not (ROOT / configs).exists()  # two of one name would be one
+
+
+def test_the_commands_of_an_installation():
+    assert PROJECT["project"]["scripts"] == {"stacked-trainer": "trainer.cli:main"}
+    assert "urls" not in PROJECT["project"]
+
+
+def test_the_classifiers_are_those_of_pypi():
+    known = pytest.importorskip("trove_classifiers").classifiers
+    assert [name for name in PROJECT["project"]["classifiers"] if name not in known] == []

@@ -30,6 +30,7 @@ DATA = {
     "imputed": {},
     "unseen": {},
     "index": (),
+    "remarks": (),
     "copies": (),
 }
 OBJECTIVE = {
@@ -87,6 +88,11 @@ SENTENCES = [
         "rows.csv: 1,797 rows x 3 columns (5 features; one-hot: cut → 3); 1,438 train, 359 val;"
         " 3 outputs; 2 rows of rows.csv dropped for missing values; 4 missing values of val filled"
         " in; 5 rows of val have a cut that training does not: all zeros",
+    ),
+    (
+        "data",
+        DATA | {"remarks": ("-999 stands in 2 rows of x",)},
+        "rows.csv: 1,797 rows x 3 columns; 1,438 train, 359 val; -999 stands in 2 rows of x",
     ),
     (
         "data",
@@ -148,7 +154,7 @@ def test_each_part_has_its_sentence(part, facts, sentence):
 
 
 def test_the_table_of_sentences_is_whole():
-    assert len(SENTENCES) == 20
+    assert len(SENTENCES) == 21
     assert {part for part, _, _ in SENTENCES} == {
         "config",
         "data",

@@ -105,7 +105,7 @@ class Frame:
     index: tuple[str, ...] = ()
     """Columns that are a row index, and so no features."""
     remarks: tuple[str, ...] = ()
-    """What a user should know of a source to be predicted, in clauses: what was passed over."""
+    """What a user should know of the source, in clauses: what was passed over, what looks odd."""
 
     @property
     def text(self) -> frozenset[str]:

@@ -36,6 +36,8 @@ class Summary:
     """{split: {text column: rows whose category no training row has}}; they encode as zeros."""
     index: tuple[str, ...] = ()
     """Columns of the training source that are its row index, and so no features."""
+    remarks: tuple[str, ...] = ()
+    """What a user should know of the training source, in clauses."""
     copies: tuple[str, ...] = ()
     """Splits that read the rows of the training source over again."""
     constant: tuple[str, ...] = ()

@@ -64,6 +64,7 @@ def summarize(
         imputed={p.rows.name: p.encoded.imputed for p in splits if p.encoded.imputed},
         unseen={p.rows.name: p.encoded.unseen for p in splits if p.encoded.unseen},
         index=source.frame.index,
+        remarks=source.frame.remarks,
         copies=tuple(p.rows.name for p in splits if p.rows.name in source.copies),
         constant=found.constant,
         coarse=found.coarse,

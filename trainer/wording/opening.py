@@ -57,6 +57,7 @@ class DataFacts(TypedDict):
         expansions: {text column: its categories}.
         class_counts: {split: {class: rows}}; empty for numbers.
         index: columns that are a row index and no features.
+        remarks: clauses on the training source.
         copies: splits that are the rows of the training source over again.
         weightless: {source: rows of weight 0, which are left out}.
         dropped: {source: rows with missing values}.
@@ -74,6 +75,7 @@ class DataFacts(TypedDict):
     expansions: Mapping[str, int]
     class_counts: Mapping[str, Mapping[str, int]]
     index: Sequence[str]
+    remarks: Sequence[str]
     copies: Sequence[str]
     weightless: Mapping[str, int]
     dropped: Mapping[str, int]
@@ -203,6 +205,7 @@ def data_text(facts: DataFacts) -> Sentence:
         text += f"; {facts['outputs']:,} outputs"
     if facts["index"]:
         text += f"; row index {', '.join(cut_apart(facts['index'], _MOST))} is no feature"
+    text += "".join(f"; {remark}" for remark in facts["remarks"])
     for name in facts["copies"]:
         text += f"; {name} reads the training source again, so it measures rows that were learnt"
     for name, n in facts["weightless"].items():

@@ -65,6 +65,7 @@ def data_facts(summary: Summary, spec: Spec) -> DataFacts:
         "imputed": summary.imputed,
         "unseen": summary.unseen,
         "index": summary.index,
+        "remarks": summary.remarks,
         "copies": summary.copies,
         "coarse": [
             {

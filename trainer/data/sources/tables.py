@@ -115,6 +115,10 @@ def _read_text(
     keys = replace(options, width=len(names)).to_keys()
     left_out = _left_out(index, features, roles)
     remarks += tuple(reader.remarks)
+    if like is None:
+        from trainer.data.sources.sentinels import sentinel_remarks  # with the config's YAML
+
+        remarks += tuple(sentinel_remarks(frame, options))
     return replace(frame, keys=keys, index=left_out, remarks=remarks)
 
 

@@ -74,6 +74,13 @@ def test_a_sweep_from_its_results():
     ]
 
 
+def test_a_choice_by_training_rows_is_told():
+    by_training = results(standing(0, 0.5)) | {"metric": {"name": "train_loss"}}
+    by_training["best"]["metrics"] = {"train_loss": 0.5}
+    assert "weakest penalty" in dict(sweep_closing(by_training, [], {}))["note"]
+    assert "note" not in dict(sweep_closing(results(standing(0, 0.5)), [], {}))
+
+
 def test_a_refit_is_told_in_place_of_the_first_repeat():
     best = standing(0, 0.5) | {"refit": {"rows": "train", "epochs": 3}}
     lines = dict(sweep_closing(results(best, repeats=4), [], {}, length=(90, "step")))

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from trainer.catalog import LOSS, METRICS, MODELS, Apart, is_share
 from trainer.report.sweep.words import metric_words
 from trainer.text.numbers import counted, deviation, metric, split_name, text
+from trainer.wording.choice import of_training_rows_text
 from trainer.wording.opening import device_text
 from trainer.wording.undefined import over_text, repeat_word, undefined_texts
 
@@ -141,6 +142,8 @@ def notices(run_data: RunData) -> list[Notice]:
     found += [Notice("Not defined everywhere", _sentence(each)) for each in _undefined(run_data)]
     if "val" not in run_data.splits and run_data.splits:
         found.append(Notice("No validation", _no_validation(run_data)))
+    if run_data.results.get("best") and (caution := of_training_rows_text(run_data.results)):
+        found.append(Notice("Choice", _sentence(caution)))
     if (apart := run_data.apart) is not None:
         found.append(Notice(_sentence(apart.name).removesuffix("."), _other_loss(apart)))
     return found

@@ -82,6 +82,17 @@ def _within(best: str, results: Results) -> str:
     return f"within one standard error of {best} (its own, over {_over(results)})"
 
 
+def of_training_rows_text(results: Results) -> str | None:
+    """That the choice among trials is by the rows that were trained on, where it is."""
+    name = str((results.get("metric") or {}).get("name", ""))
+    if not name.startswith("train_") or results.get("trials") in (None, 1):
+        return None
+    return (
+        "chosen by the rows that were trained on, which favour the weakest penalty and the longest"
+        " training; `data.val` or `repeat.folds` choose by others"
+    )
+
+
 def outcomes_text(counts: Mapping[str, int]) -> str:
     """How many trials ended how."""
     return ", ".join(f"{n:,} {status.replace('_', ' ')}" for status, n in counts.items())

@@ -15,6 +15,7 @@ from trainer.wording.choice import (
     FIRST_REPEAT,
     as_good_text,
     lead_text,
+    of_training_rows_text,
     outcomes_text,
     refit_text,
 )
@@ -109,6 +110,8 @@ def sweep_closing(
         lines.append(("lead", Sentence(lead, _texts(results["runner_up"]))))
     if within is not None:
         lines.append(("rule", as_good_text(results, within)))
+    if (caution := of_training_rows_text(results)) is not None:
+        lines.append(("note", caution))
     if results["groups"]:
         lines.append(("groups", _groups(results, tests, brief)))
     lines += [("edge", edge["advice"]) for edge in results["edges"]]

@@ -42,7 +42,7 @@ for name in ("r2", "rmse"):
     catalog.METRICS[name] = replace(row, models={**row.models, "doubled": ANY})
 catalog.OPTIMIZERS["normed"] = catalog.OptimizerFacts(("share",))
 catalog.FIRST_ORDER = (*catalog.FIRST_ORDER, "normed")
-catalog.SOURCES["ramp"] = catalog.SourceFacts(inherited=False)
+catalog.SOURCES["ramp"] = catalog.SourceFacts(not_inherited=("ramp",))
 catalog.METHODS["drawn"] = catalog.MethodFacts(draws=True)
 
 import huber  # noqa: E402

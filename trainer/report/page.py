@@ -14,6 +14,7 @@ from trainer.report.html import chart, document, esc, scrolling, section, table,
 from trainer.report.prediction_data import PredictionData, read_predictions
 from trainer.report.sweep.sections import choice_list, sweep_sections
 from trainer.report.sweep.view import view_sweep
+from trainer.runs.names import CONFIG
 from trainer.runs.provenance import __version__
 from trainer.text.names import cut_apart
 from trainer.text.numbers import counted, number, percent, split_name
@@ -187,8 +188,7 @@ def _settings(run_data: RunData) -> str:
     )
     config = "\n".join(map(_config_line, run_data.config_text.splitlines()))
     folded = (
-        "<details><summary>config.yaml</summary>"
-        f"{scrolling(f'<pre>{config}</pre>', 'config.yaml')}</details>"
+        f"<details><summary>{CONFIG}</summary>{scrolling(f'<pre>{config}</pre>', CONFIG)}</details>"
         if config
         else ""
     )

@@ -42,7 +42,7 @@ def run_page(run_data: RunData) -> bytes:
         _predictions(run_data),
         _coefficients(run_data),
         _settings(run_data),
-        f"<footer>Drawn by trainer {esc(__version__)} from the run folder"
+        f"<footer>Drawn by stacked-trainer {esc(__version__)} from the run folder"
         f" {esc(run_data.folder.name)} alone.</footer>",
     ]
     return document(f"{run_data.name}: {run_data.status}", "\n".join(filter(None, parts)))

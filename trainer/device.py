@@ -44,12 +44,28 @@ class Device:
 
     def matmul(self, a: Array, b: Array, out: Array) -> None:
         """Write a (n, m) · b (m, p) into `out` (n, p); C-contiguous arrays or their transposes."""
-        products = a.shape[0] * b.size
+        (n, m), products = a.shape, a.shape[0] * b.size
         if self.kind == "gpu" or products < 2 * _PART_PRODUCTS:
             self.xp.matmul(a, b, out=out)
             return
-        parts = _slices(len(out), min(_MOST_PARTS, products // _PART_PRODUCTS))
+        count = min(_MOST_PARTS, products // _PART_PRODUCTS)
+        if 4 * n <= m:  # for slices of a few rows all of b would be read again and again
+            self._add_up(a, b, out, _slices(m, count))
+            return
+        parts = _slices(n, count)
         self.side_by_side([partial(self.xp.matmul, a[part], b, out=out[part]) for part in parts])
+
+    def _add_up(self, a: Array, b: Array, out: Array, parts: Sequence[slice]) -> None:
+        """`matmul` whose sums over m are taken in parts and then together, in their order."""
+        sums = [out, *(self.xp.empty(out.shape, out.dtype) for _ in parts[1:])]
+        self.side_by_side(
+            [
+                partial(self.xp.matmul, a[:, part], b[part], out=found)
+                for part, found in zip(parts, sums, strict=True)
+            ]
+        )
+        for found in sums[1:]:
+            out += found
 
     def product(self, a: Array, b: Array) -> Array:
         """`matmul` into a new array of a's precision."""

@@ -5,6 +5,7 @@ import subprocess
 import sys
 import threading
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -196,6 +197,23 @@ def test_large_products_and_grams_are_the_same_in_parts(small_parts, rows):
     parts = CPU.row_parts(a)
     assert np.concatenate([a[part] for part in parts]).shape == a.shape
     assert 1 <= len(parts) <= 8
+
+
+def test_no_product_of_a_part_has_a_sliver_of_the_rows():
+    """A product reads all of b for each slice of a's rows, however few these are."""
+    shapes = []
+
+    def noted(a, b, out):
+        shapes.append((a.shape, b.shape))
+        return np.matmul(a, b, out=out)
+
+    library = SimpleNamespace(matmul=noted, empty=np.empty)
+    device = Device("cpu", "a double", "", library, np.asarray, None)
+    X, dz = np.ones((1 << 19, 32), np.float32), np.ones((1 << 19, 32), np.float32)
+    assert (device.product(X.T, dz) == len(X)).all()
+    assert len(shapes) == 4
+    assert {a[0] for a, _ in shapes} == {32}
+    assert sum(b[0] for _, b in shapes) == len(X)
 
 
 def test_how_many_cores_there_are_changes_no_bit(small_parts, monkeypatch):

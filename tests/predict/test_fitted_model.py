@@ -13,6 +13,7 @@ from scipy.special import expit, softmax
 
 from trainer.config.schema.spec import Spec
 from trainer.data import prepare
+from trainer.data.allocate import allocate
 from trainer.data.prepared import Prepared
 from trainer.data.sources.registry import read_for_predict
 from trainer.errors import DataError, DiskError, RunFolderError, UserError
@@ -301,3 +302,18 @@ def test_a_file_with_names_is_not_taken_in_order_by_a_spec(tmp_path: Path) -> No
     }
     with pytest.raises(DataError, match="there are no columns 'x0', 'x1'"):
         prepare(Spec.model_validate({"model": "linear", "data": data}))
+
+
+def test_a_few_rows_are_predicted_without_asking_the_machine(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """How much memory there is takes files of the system to read, at every call."""
+    model = fitted("linear", prepared("linear", rng.normal(size=(40, 3)), rng.normal(size=40)))
+
+    def asked() -> int:
+        raise AssertionError
+
+    monkeypatch.setattr("trainer.data.allocate.memory_limit", asked)
+    assert model.predict(np.ones((1, 3))).shape == (1,)
+    with pytest.raises(AssertionError):
+        allocate((1 << 22, 3), np.dtype(np.float64), "X")

@@ -8,6 +8,7 @@ from report_helpers import charts_of, words_of
 from safetensors.numpy import save_file
 from sweep_folders import write_large, write_sweep
 
+import trainer
 from trainer.report.read_run import read_run_data
 from trainer.report.sweep.axis_charts import along_axes
 from trainer.report.sweep.coefficient_path import coefficient_path
@@ -392,3 +393,21 @@ def test_a_loss_over_decades_is_spread_over_its_upright_axis(tmp_path):
     heights = sorted(trace["y"][2] for trace in traces(chart))  # of a trial on the metric's axis
     assert heights == pytest.approx([0, 0.9248, 0.9624, 1], abs=1e-3)
     assert chart.views[0].layout["margin"]["r"] >= 7 * len("10,000,000")
+
+
+def test_the_head_counts_the_rows_that_the_chosen_trial_was_held_to(tmp_path):
+    spec = {
+        "model": "linear",
+        "data": {"train": {"synthetic": {"rows": 200, "columns": 3, "outputs": 1}}},
+        "optimizer": {"name": "auto"},
+        "sweep": {"parameters": {"data.val": [0.02, 0.5]}},
+        "select": {"per": ["data.val"]},
+    }
+    heads = {}
+    for values in ([0.02, 0.5], [0.5, 0.02]):
+        spec["sweep"]["parameters"]["data.val"] = values
+        run = trainer.run(spec, out=tmp_path / str(values[0]))
+        best = run.results["best"]["settings"]["data.val"]
+        heads[values[0]] = f"on {round(200 * best)} validation rows"
+    for first, words in heads.items():
+        assert words in words_of((tmp_path / str(first) / "report.html").read_text())

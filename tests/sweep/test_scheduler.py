@@ -8,6 +8,7 @@ from trainer.data.rows import Rows
 from trainer.sweep.scheduler import Rules, Scheduler
 from trainer.sweep.stopping import EarlyStopper, Halving, never_stopping
 from trainer.sweep.threads import Threads
+from trainer.text.numbers import counted
 from trainer.train import training as training_module
 from trainer.train.evaluate import HeldOut
 from trainer.train.training import Training
@@ -99,7 +100,7 @@ def test_halving_over_two_stacks_and_their_repeats_is_the_slow_one(seed, min_ite
             if t in expected:
                 assert found[t, r].status == "halved"
                 assert found[t, r].step == 3 * expected[t]
-                assert f"after {expected[t]} evaluations" in found[t, r].reason
+                assert f"after {counted(expected[t], 'evaluation')}, of" in found[t, r].reason
             else:
                 assert found[t, r].status == "finished"
     assert sorted(t for rung in scheduler.rungs for t in rung.dropped) == sorted(expected)

@@ -174,10 +174,10 @@ def far(model, trained=20, seed=0):
     """Rows for training, and validation rows of which one is at the end of what float32 holds."""
     draw = np.random.default_rng(seed)
     X = draw.standard_normal((trained, 2))
-    y = 10 * X[:, 0] + draw.standard_normal(trained)
+    y = 20 * X[:, 0] + draw.standard_normal(trained)
     y = (y > 0).astype(int) if model == "logistic" else y
     held = X.copy()
-    held[0] = [3e38, 3e38]
+    held[0] = [3e38, 3e38]  # times a weight of 2 the score is infinite
     return {"train": (X.astype("f4"), y), "val": (held.astype("f4"), y)}
 
 

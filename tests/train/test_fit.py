@@ -7,6 +7,7 @@ from stacks import LOSSES, Recorder, fit, host, initial, joined, make_problem, m
 
 from trainer.streams import shuffle
 from trainer.sweep.stopping import EarlyStopper
+from trainer.text.numbers import counted
 from trainer.train import stack as stack_module
 from trainer.train.outcomes import Outcome
 from trainer.train.stack import Stack
@@ -62,7 +63,7 @@ def test_early_stopping(what, restore):
     rule = stopping("val_x", sign, [patience], [delta], restore)
     done, heard, script = scripted([[value] for value in values], rule)
     assert [step for step, *_ in heard.evaluations] == list(range(1, made + 1))
-    reason = f"val_x did not improve in {patience} evaluations"
+    reason = f"val_x did not improve in {counted(patience, 'evaluation')}"
     assert done.outcomes == [Outcome("early_stopped", reason, made)]
     kept = best if restore else made
     assert done.step.tolist() == [kept]

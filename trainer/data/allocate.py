@@ -11,6 +11,8 @@ from trainer.errors import DataError
 from trainer.machine.memory import memory_limit
 from trainer.text.numbers import shown_size
 
+_ALWAYS = 1 << 24  # bytes that any machine has: to ask it takes longer than to predict a row
+
 
 def allocate(
     shape: tuple[int, int], dtype: np.dtype[Any], where: str, *, zeros: bool = False
@@ -18,7 +20,7 @@ def allocate(
     """An array without values, or of zeros; a DataError where it is larger than the memory."""
     size = shape[0] * shape[1] * dtype.itemsize
     try:
-        if size > memory_limit():
+        if size > _ALWAYS and size > memory_limit():
             raise MemoryError
         return np.zeros(shape, dtype) if zeros else np.empty(shape, dtype)
     except MemoryError:

@@ -74,8 +74,9 @@ class Metrics:
 
 
 def _regression_sums(xp: Any, predicted: Array, y: Array, w: Array) -> dict[str, Array]:
-    error = predicted - y[:, :, None]
-    return {"squares": _weighted(xp, error * error, w)}  # (C, K)
+    squares = predicted - y[:, :, None]
+    squares *= squares
+    return {"squares": _weighted(xp, squares, w)}  # (C, K)
 
 
 def _regression_finish(sums: Sums, targets: Targets, scores: Numbers | None) -> dict[str, Numbers]:

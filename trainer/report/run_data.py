@@ -90,9 +90,18 @@ class RunData:
 
     @property
     def splits(self) -> dict[str, int]:
-        """{split: rows}, in the order train, val, tests."""
+        """{split: rows}, in the order train, val, tests.
+
+        The manifest has those of the first trial; where a sweep changes the rows, what the chosen
+        model predicted says how many were held out of its own.
+        """
         rows = self.data.get("rows")
-        return dict(rows) if isinstance(rows, Mapping) else {}
+        found = dict(rows) if isinstance(rows, Mapping) else {}
+        if self.predictions is not None and self.is_sweep:
+            counts = self.predictions["split"].value_counts().to_pylist()
+            held = {entry["values"]: entry["counts"] for entry in counts}
+            found |= {split: held[split] for split in found if split in held}
+        return found
 
     @property
     def data(self) -> Mapping[str, Any]:

@@ -247,8 +247,8 @@ class Scheduler:
                 dropped[t] = (
                     f"{metric} was no number after {counted(at, 'evaluation')}"
                     if np.isnan(score[t])
-                    else f"{place} of {len(order)} by {metric} after {at} evaluations, of which the"
-                    f" best {kept} went on"
+                    else f"{place} of {len(order)} by {metric} after {counted(at, 'evaluation')},"
+                    f" of which the best {kept} went on"
                 )
         self._end(group.members, "halved", dropped)
         total = int(alive.sum())

@@ -12,6 +12,8 @@ from typing import Any
 
 import numpy as np
 
+from trainer.text.numbers import counted
+
 Numbers = np.ndarray[Any, np.dtype[np.float64]]
 Indices = np.ndarray[Any, np.dtype[np.int64]]
 Flags = np.ndarray[Any, np.dtype[np.bool_]]
@@ -67,7 +69,8 @@ class EarlyStopper:
 
     def reason(self, trial: int) -> str:
         """Say why a trial stopped."""
-        return f"{self.metric[trial]} did not improve in {self.patience[trial]:g} evaluations"
+        waited = counted(int(self.patience[trial]), "evaluation")
+        return f"{self.metric[trial]} did not improve in {waited}"
 
 
 def never_stopping(trials: int) -> EarlyStopper:

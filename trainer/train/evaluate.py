@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from trainer.data.rows import Rows
-from trainer.model import Scratch
 from trainer.model.metrics import Targets
 from trainer.model.step import error, scores
 from trainer.train.batches import FullBatch, RowSet
+from trainer.train.buffers import Buffers
 from trainer.train.protocol import AnyStack
 from trainer.train.state import AnyState
 
@@ -21,7 +21,10 @@ if TYPE_CHECKING:
 
 Array = Any
 Numbers = np.ndarray[Any, np.dtype[np.float64]]
-_WIDE = 1 << 17  # numbers of an array: 1 MB of float64
+# numbers of an array in float64: so many stay in the cache; so many more for as few rows as a
+# product needs, where it is large
+_WIDE, _MOST = 1 << 15, 1 << 20
+_FEWEST_ROWS = 256
 
 
 class HeldOut:
@@ -60,7 +63,7 @@ class Evaluator:
     def metrics(self, state: AnyState) -> dict[str, Numbers]:
         """Read `loss` (the data term alone) and the model's metrics, each (K,)."""
         metrics, to_host = self.stack.model.metrics, self.stack.device.to_host
-        sums: dict[str, Numbers] = {}
+        totals: dict[str, Array] = {}  # on the device, in float64
         all_scores: list[Array] = []
         parts: Iterator[tuple[dict[str, Array], Numbers | None]] = (
             self._of_predictions if metrics.of_predictions else self._of_scores
@@ -69,9 +72,10 @@ class Evaluator:
             for part, z in parts:
                 if z is not None:
                     all_scores.append(z)
-                for name, value in part.items():  # device -> host, at evaluations only
-                    host = to_host(value).astype(np.float64)
-                    sums[name] = sums[name] + host if name in sums else host
+                for name, value in part.items():
+                    wide = value.astype(np.float64)
+                    totals[name] = totals[name] + wide if name in totals else wide
+            sums = {name: to_host(value) for name, value in totals.items()}  # device -> host, once
             gathered = np.concatenate(all_scores) if all_scores else None
             targets = self.held.targets
             loss = sums["loss"] / targets.w.sum()
@@ -97,20 +101,33 @@ class Evaluator:
         Scores are in the precision of the weights. A few rows at a time stay in the cache.
         """
         stack, (true, w) = self.stack, self.held.wide
-        xp, (features, outputs, columns) = stack.device.xp, stack.shape
-        weights, bias, N = state.weights, state.bias, len(self.held.rows)
-        size = max(1, _WIDE // max(features, outputs * columns))
+        xp, buffers, N = stack.device.xp, self._wide_buffers, len(self.held.rows)
+        weights, bias, size = state.weights, state.bias, len(buffers.z)
+        narrow = buffers.z if weights.dtype == buffers.z.dtype else self._narrow
         for start in range(0, N, size):
             part = slice(start, min(start + size, N))
-            n, y = part.stop - start, true[part]
+            y, b, z = true[part], buffers.first(part.stop - start), narrow[: part.stop - start]
             X = xp.asarray(self.held.rows.X[part], dtype=weights.dtype)
-            z = xp.empty((n, outputs, columns), weights.dtype)
             scores(stack.device, X, weights, bias, z)
-            z = z.astype(np.float64)
-            off, loss = xp.empty_like(z), xp.empty((n, columns))
-            scratch = Scratch.of(xp, n, outputs, columns)
-            stack.model.activation(xp, z, off, scratch)
-            found = stack.model.metrics.sums(xp, off, y[:, :, 0], w[part])
-            error(stack.model, xp, z, y, off, loss, scratch)
-            found["loss"] = w[part] @ loss
+            if narrow is not buffers.z:
+                xp.copyto(b.z, z)
+            stack.model.activation(xp, b.z, b.error, b.scratch)
+            found = stack.model.metrics.sums(xp, b.error, y[:, :, 0], w[part])
+            b.error -= y
+            stack.model.loss(xp, b.z, y, b.error, b.loss, b.scratch)
+            found["loss"] = w[part] @ b.loss
             yield found, None
+
+    @cached_property
+    def _wide_buffers(self) -> Buffers:
+        """For as many rows as stay in the cache, of which features and scores are arrays."""
+        features, outputs, columns = self.stack.shape
+        scores_a_row = outputs * columns
+        rows = max(_FEWEST_ROWS, _WIDE // max(features, scores_a_row))
+        rows = max(1, min(rows, _MOST // scores_a_row, len(self.held.rows)))
+        return Buffers(self.stack.device.xp, rows, outputs, columns, np.float64)
+
+    @cached_property
+    def _narrow(self) -> Array:
+        """Room for the same scores in the stack's precision."""
+        return self.stack.device.xp.empty(self._wide_buffers.z.shape, self.stack.dtype)

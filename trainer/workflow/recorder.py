@@ -166,7 +166,8 @@ class SweepRecorder(Recorder):
         found = []
         for t in order.tolist():
             values = scores[t][read[t]]
-            std = float(values.std(ddof=1)) if len(values) > 1 else None
+            with np.errstate(invalid="ignore"):  # of infinite losses
+                std = float(values.std(ddof=1)) if len(values) > 1 else None
             text = settings_text(self.sweep.trials[t].settings)
             found.append((text, float(mean[t]), std))
         return found

@@ -1,0 +1,67 @@
+"""Evaluations go by in chunks: what is fetched from the device, and how many rows a chunk has."""
+
+import numpy as np
+import pytest
+from double import Cupy
+from stacks import CPU, initial, make_problem, make_stack, start
+
+from trainer import device as devices
+from trainer.data.rows import Rows
+from trainer.train import evaluate
+from trainer.train import stack as stack_module
+from trainer.train.evaluate import Evaluator, HeldOut
+
+K = 3
+
+
+def evaluator(device, model, columns=K, **shape):
+    problem = make_problem(model, **shape)
+    stack = make_stack(problem, device=device, precision="float32", lr=[0.1] * columns)
+    X, N = problem.X.astype(np.float32), len(problem.X)
+    held = Rows("val", X, problem.y, problem.w, np.arange(N))
+    made = Evaluator(stack, HeldOut(device, held, np.ones(problem.outputs)))
+    return made, start(stack, *initial(problem, columns))
+
+
+@pytest.fixture
+def small_chunks(monkeypatch):
+    monkeypatch.setattr(evaluate, "_WIDE", 1)
+    monkeypatch.setattr(evaluate, "_FEWEST_ROWS", 7)
+    monkeypatch.setattr(stack_module, "_CHUNK_BYTES", 4 * 3 * K * 7)
+
+
+@pytest.mark.parametrize("model", ["linear", "poisson", "softmax"])
+def test_sums_over_chunks_are_fetched_once(model, small_chunks, monkeypatch):
+    def read(device):
+        made, state = evaluator(device, model)
+        made.metrics(state)
+        before = double.counts.syncs
+        return made.metrics(state), double.counts.syncs - before
+
+    double = Cupy()
+    of_many, fetches = read(devices.from_cupy(double, "the double"))
+    of_cpu, _ = read(CPU)
+    assert {n: v.tolist() for n, v in of_many.items()} == {n: v.tolist() for n, v in of_cpu.items()}
+    monkeypatch.undo()
+    assert fetches == read(devices.from_cupy(double, "the double"))[1] > 0
+
+
+@pytest.mark.parametrize("model", ["linear", "poisson"])
+def test_chunks_change_no_metric(model, small_chunks, monkeypatch):
+    made, state = evaluator(CPU, model)
+    found = made.metrics(state)
+    monkeypatch.undo()
+    whole = evaluator(CPU, model)[0].metrics(state)
+    assert len(made._wide_buffers.z) == 7
+    for name, values in whole.items():
+        np.testing.assert_allclose(found[name], values, rtol=1e-9)
+
+
+@pytest.mark.parametrize(("features", "columns"), [(5000, 1), (20, 9), (3, 600)])
+def test_a_chunk_is_no_sliver_of_a_wide_problem(features, columns, monkeypatch):
+    """Products of a few rows with many weights are read from memory again and again."""
+    chunks, scores = [], evaluate.scores
+    monkeypatch.setattr(evaluate, "scores", lambda *args: (chunks.append(1), scores(*args)))
+    made, state = evaluator(CPU, "linear", columns, rows=600, features=features, outputs=1)
+    made.metrics(state)
+    assert 1 <= len(chunks) <= 3

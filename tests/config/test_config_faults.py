@@ -181,6 +181,11 @@ KEY_WORDS = [
     ("optimizer", "max_steps", "3", "optimizer.steps"),
     ("", "fit_intercept", "true", "bias"),
     ("data", "sample_weight", "w", "data.train.weight"),
+    ("data", "sep", "'|'", "data.train.separator"),
+    ("data", "delimiter", "'|'", "data.train.separator"),
+    ("data", "usecols", "[a]", "data.train.columns"),
+    ("data", "pos_label", "1", "data.positive"),
+    ("data", "positive_class", "1", "data.positive"),
     ("data", "source", "digits", "data.train"),
     ("data", "validation", "0.1", "data.val"),
     ("", "logspace", "[1]", "geomspace (numpy's logspace takes exponents)"),
@@ -202,8 +207,8 @@ def test_another_tools_key_is_answered_with_ours(tmp_path, block, word, value, o
 
 
 def test_the_table_of_keys_is_whole():
-    assert len(KEY_WORDS) == 27
-    assert len({word for _, word, _, _ in KEY_WORDS}) == 23
+    assert len(KEY_WORDS) == 32
+    assert len({word for _, word, _, _ in KEY_WORDS}) == 28
 
 
 @pytest.mark.parametrize(

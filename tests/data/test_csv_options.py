@@ -133,6 +133,34 @@ def test_words_that_mean_missing(encoding: str, tmp_path: Path) -> None:
     assert np.array_equal(p.encoder.transform(frame, np.dtype(np.float64)).X, p.train.X)
 
 
+def test_a_number_means_missing_however_a_cell_writes_it(tmp_path: Path) -> None:
+    """Files of measurements write -999 as -999.00 where the others have two digits."""
+    text = "x,t,y\n-999.00,a,1.25\n1.50,-999.0,-999\n2.50,b,2.5\n-9.99e2,a,3.75\n"
+    source = {"table": write(tmp_path, "a.csv", text), "target": "y", "na_values": [-999]}
+    p = prepared("linear", source, missing="drop")
+    assert p.train.X.tolist() == [[2.5, 1]]
+    frame, rows, _ = read_for_predict(source["table"], p.encoder, "linear")
+    assert np.isnan(frame.features[0]).tolist() == [True, False, False, True]
+    assert rows.tolist() == [0, 2, 3]
+    truth = write(tmp_path, "c.csv", "x,y\nTrue,1\nFalse,2\n,3\n")  # of which no cell is a 0
+    source = {"table": truth, "target": "y", "na_values": [0]}
+    assert prepared("linear", source, missing="drop").train.X.tolist() == [[1], [0]]
+    text = text.replace(".00", "").replace("-999", "1e20")
+    source = {"table": write(tmp_path, "b.csv", text), "target": "y", "na_values": [1e20]}
+    assert len(prepared("linear", {**source, "drop": ["t"]}, missing="drop").train) == 2
+
+
+def test_labels_are_numbers_in_the_way_that_was_said(tmp_path: Path) -> None:
+    """A column of 0.0 and 1.0 that is written with decimal commas."""
+    keys = {"target": "y", "separator": ";", "decimal": ",", "thousands": "."}
+    for text, classes in (("0,0;1,0", [0, 1]), ("1.000;2", [2, 1000]), ("a;1,0", ["1,0", "a"])):
+        first, second = text.split(";")
+        path = write(tmp_path, "a.csv", f"x;y\n1,5;{first}\n2,5;{second}\n")
+        p = prepared("logistic", {"table": path, **keys})
+        assert p.encoder.classes == classes
+        assert len(read_for_predict(path, p.encoder, "logistic")[1]) == 2
+
+
 def test_numbers_beside_text_in_another_way(tmp_path: Path) -> None:
     """A comma is a decimal comma in columns of numbers alone."""
     text = "x;t;k;y\n1,5;a,b;1,5;0\n2,5;c;1,5;1\n"
@@ -185,6 +213,8 @@ def test_line_numbers_without_a_header(tmp_path: Path) -> None:
         ("x;y\n1.5;2\n", '`separator: ";"` is right'),
         ("x|y\n1|2\n", '`separator: "|"` is right'),
         ("1;2\n3;4\n", '`separator: ";"` is right'),
+        ("# of May\nx,y\n1,2\n", "the first line is '# of May', one cell, and the rows have 2"),
+        ("a b\n1 2\n", '`separator: " "` is right'),
     ],
 )
 def test_another_separator_is_recognised(content: str, cure: str, tmp_path: Path) -> None:

@@ -77,6 +77,41 @@ def test_files_and_tables_from_python_give_one_model(tmp_path):
     assert "holds lists of 3 numbers, in the training source of 5" in str(caught.value)
 
 
+def test_a_block_finds_its_columns_wherever_they_were_in_training(tmp_path):
+    """A text file may have them in any order, with others among them."""
+    names = ["emb[1]", "age", "emb[0]"]
+    text = "".join(f"{E[i, 1]},{AGE[i]},{E[i, 0]},{Y[i]}\n" for i in range(N))
+    (tmp_path / "a.csv").write_text(",".join([*names, "y"]) + "\n" + text)
+    config = {"model": "logistic", "optimizer": {"name": "auto"}}
+    source = {"table": str(tmp_path / "a.csv"), "target": "y"}
+    done = run({**config, "data": {"train": source, "val": "none"}}, out=tmp_path / "run")
+    model = load_model(done.folder)
+    table = {"age": AGE, "emb": E[:, :2]}
+    flat = {"emb[0]": E[:, 0], "emb[1]": E[:, 1], "age": AGE}
+    assert np.array_equal(model.scores(table), model.scores(flat))
+    pq.write_table(pa.table({**table, "emb": E[:, :2].tolist(), "y": Y}), tmp_path / "b.parquet")
+    val = {"table": str(tmp_path / "b.parquet"), "target": "y"}
+    held = prepared("logistic", source, val=val)
+    assert np.allclose(held.val.X, held.train.X)
+
+
+def test_rows_to_predict_may_have_no_list_at_all(tmp_path):
+    config = {"model": "logistic", "optimizer": {"name": "auto"}}
+    done = run(config, out=tmp_path / "run", data={"train": ({"emb": E}, Y)})
+    empty = pa.table({"emb": pa.array([None, None], pa.list_(pa.float32()))})
+    with pytest.warns(UserWarning, match="2 rows have no prediction"):
+        assert load_model(done.folder).predict(empty).tolist() == [None, None]
+
+
+def test_a_block_is_no_columns_of_other_indices():
+    text = pa.table({"emb[0]": ["u", "v"] * 20, "emb[1]": E[:, 0]})
+    for train, name in ((pa.table({"emb[0]": E[:, 0], "emb[2]": E[:, 1]}), "2"), (text, "0")):
+        arrays = {"train": (train, Y), "val": ({"emb": E[:, :2]}, Y)}
+        with pytest.raises(DataError) as caught:
+            prepared("logistic", "arrays", arrays=arrays)
+        assert f"of which the training source's column 'emb[{name}]' is none" in str(caught.value)
+
+
 @pytest.mark.parametrize("kind", ["list", "large_list", "fixed_size_list", "list_view"])
 def test_what_is_missing(kind):
     rows = [None, [None, 1.0], [2.0, 3.0]]

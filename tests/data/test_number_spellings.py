@@ -23,6 +23,12 @@ SPELLED: list[tuple[list[str], str, dict[str, Any]]] = [
     (["1.257D+01", "-.5d0", "2.D-3"], "Fortran", {}),
     (["١٢٫٥", "٧"], "other digits", {}),
     (["１２", "-７"], "other digits", {}),
+    (["\u200b12.5", "7"], "cannot be seen", {}),
+    (["1.5k", "2M", "300", "1.2B"], "a number with a unit, 'k'", {}),
+    (["1.5×10^3", "2 x 10-4", "7"], "a power of ten", {}),
+    (["-\u200e3", "1,5\ufeff"], "cannot be seen", {}),
+    (["True", "false", "None"], "among true and false", {"na_values": ["None"]}),
+    (["1", "?", "TRUE"], "among true and false", {"na_values": ["?"]}),
     (["0,00", "0,30", "-0,27"], "decimal comma", {"decimal": ","}),
     (["3,14", "5", "2,5e3"], "decimal comma", {"decimal": ","}),
     (["86,686", "37,599"], "',' between thousands", {"thousands": ","}),
@@ -73,6 +79,7 @@ CATEGORIES = [
     ["10.0.0.1", "10.0.0.2"],
     ["1,2,3", "1,2"],
     ["None", "a"],
+    ["None", "yes", "no"],
     ["?", "-"],
     ["jan", "feb"],
     [f"Ann {i}" for i in range(19)],
@@ -89,7 +96,7 @@ def test_spellings(cells: list[str], says: str, keys: dict[str, Any]) -> None:
 
 
 def test_every_spelling_is_tried() -> None:
-    assert len(SPELLED) == 41
+    assert len(SPELLED) == 47
 
 
 @pytest.mark.parametrize("cells", CATEGORIES, ids=[row[0] for row in CATEGORIES])
@@ -112,7 +119,10 @@ def test_what_is_said_is_not_said_anew() -> None:
     assert found.keys == {"thousands": "."}
     found = doubt(["1.5", "7"], [1, 1], comma)
     assert found is not None
-    assert ("decimal point" in found.what, found.keys) == (True, {})
+    assert (found.what, found.keys) == ("is a number with a decimal point", {})
+    found = doubt(["1.234", "7"], [1, 1], comma)
+    assert found is not None
+    assert found.keys == {"thousands": "."}
     found = doubt(["1 234", "7"], [1, 1], CsvOptions(thousands=","))
     assert found is not None
     assert found.keys == {}

@@ -10,6 +10,7 @@ import pytest
 import scipy.sparse
 from data_helpers import from_arrays, prepared, same_rows, write
 
+from trainer.data.frame import Like
 from trainer.data.sources.arrays import array_frame
 from trainer.data.sources.host import host_array
 from trainer.data.sources.registry import features_frame
@@ -267,7 +268,7 @@ REFUSED = {
     "bytes a value": (np.zeros((N, 1), "V1"), "which is how NumPy writes float8 and int4"),
     "text": (Y[:, None], "holds text (<U1); features are numbers"),
     "text with gaps": (np.array(HOLES, dtype=object)[:, None], "holds text or booleans, some of"),
-    "text and numbers": ([[1, "a"]] * N, "row 0 is a number, row 0 text; one kind is right, or a"),
+    "text and numbers": ([[1, "a"]] * N, "row 0 holds a number and text; one kind is right, or a"),
     "dicts": ([{"x": 1.0}] * N, "is a list of rows by name; a table is right: pyarrow"),
     "dict of unequal columns": ({"a": X[:, 0], "b": X[:5, 1]},
                                 "column 'a' has 24 rows, column 'b' 5; all must have the same"),
@@ -309,6 +310,26 @@ def test_a_name_of_an_array_is_no_other_column(tmp_path):
     run({"model": "logistic", "data": {"train": source}}, out=tmp_path / "run")
     with pytest.raises(DataError, match="there is no column 'x1'"):
         load_model(tmp_path / "run").predict({"x0": X[:, 0], "b": X[:, 1]})
+
+
+def test_a_column_without_values_has_no_key_to_be_left_out_by():
+    for empty in ({"a": X[:, 0], "b": [None] * N}, np.column_stack([X, np.full(N, np.nan)])):
+        with pytest.raises(DataError, match=r"no training row has a value; leave it out$"):
+            from_arrays("logistic", empty, Y, missing="mean")
+
+
+def test_one_row_of_a_pandas_table_is_told():
+    class Series(list):  # as `table.iloc[0]` of pandas
+        index = ("b", "a")
+        to_frame = None
+
+    like = Like(("a", "b"), frozenset())
+    with pytest.raises(DataError, match=r"is one row as a Series; .*X.to_frame\(\).T"):
+        features_frame(Series([1.0, 2]), like, "X")
+    with pytest.raises(DataError, match=r"row 0 holds a number and text; one kind is right"):
+        features_frame([[1, "a"]], like, "X")
+    with pytest.raises(DataError, match=r"^X: has no rows; at least one row is needed"):
+        features_frame(pa.table({"a": pa.array([], pa.float64()), "b": [1.0][:0]}), like, "X")
 
 
 def test_frames_share_what_arrays_check():

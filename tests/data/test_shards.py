@@ -151,6 +151,8 @@ def test_labels_that_are_numbers_in_one_shard_are_text_in_all(tmp_path):
 FAULTS = [
     ({"s1.csv": "x,y\n1,a\n2,b\n", "s2.csv": "x,z\n1,a\n"}, "table", "s2.csv: target: there is no"),
     ({"s1.csv": "x,y\n1,a\n2,b\n", "s2.csv": "y\na\n"}, "table", "s2.csv: there is no column 'x'"),
+    ({"s1.csv": "x,y\n1,a\n2,b\n", "s2.csv": "z,x,y\n1,1,a\n"}, "table",
+     "s2.csv: has a column 'z', which the first file does not have"),
     ({"s1.csv": "x,y\n1,a\n2,b\n", "s2.csv": "x,y\n1,a\nu,b\n"}, "table",
      "s2.csv: row 1 (line 3), column 'x': 'u' is text where a number should be"),
     ({"s1.csv": "x,y\n1,a\n,b\n"}, "table", "row 1 (line 3), column 'x': is missing"),
@@ -170,6 +172,13 @@ def test_a_fault_names_its_shard(tmp_path, files, form, words):
         prepare(spec_of("logistic", {form: f"{tmp_path}/s*.csv", "target": "y"}))
     assert words.format(folder=tmp_path) in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_columns_that_were_not_asked_for_may_differ(tmp_path):
+    write(tmp_path, "s1.csv", "x,y,old,w\n1,a,1,1\n2,b,1,1\n")
+    write(tmp_path, "s2.csv", "new,x,w,y\n1,3,1,a\n")
+    source = {"table": f"{tmp_path}/s*.csv", "target": "y", "columns": ["x"], "weight": "w"}
+    assert prepare(spec_of("logistic", source, scale="none")).train.X[:, 0].tolist() == [1, 2, 3]
 
 
 def test_arrays_that_do_not_belong_together(tmp_path):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import re
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from safetensors.numpy import save
 
 from trainer.config.schema.spec import Spec
 from trainer.data import prepare
@@ -336,8 +338,9 @@ def test_parquet_has_nulls_where_nothing_is_predicted(runs: Path, tmp_path: Path
 def test_the_file_to_predict_is_not_overwritten(runs: Path, tmp_path: Path) -> None:
     path = tmp_path / "new.csv"
     path.write_text("a,b,t\n1,2,u\n")
-    with pytest.raises(UserError, match="is the file to predict; name another"):
-        predict_file(runs / "words", str(path), path)
+    for data in (path, tmp_path / "n*.csv"):
+        with pytest.raises(UserError, match="is the file to predict; name another"):
+            predict_file(runs / "words", str(data), path)
     assert path.read_text() == "a,b,t\n1,2,u\n"
 
 
@@ -388,6 +391,43 @@ def test_text_for_numbers_in_an_array(tmp_path: Path) -> None:
     assert "(of 1 of 4 rows)\n1 row has no number as its target\n2 rows have no weight" in told
 
 
+def test_shards_of_which_some_have_the_target(runs: Path, tmp_path: Path) -> None:
+    (tmp_path / "s1.csv").write_text("a,b,t\n1,1,u\n\n1,1,u\n")
+    (tmp_path / "s2.csv").write_text(rows("words", ["yes", "no"]))
+    (tmp_path / "s3.csv").write_text("a,b,t\n\n\n1,1,u\n")
+    found, told = predicted(runs / "words", tmp_path / "s?.csv")
+    assert [row["prediction"] != "" for row in found] == [
+        True,
+        False,
+        *[True] * 3,
+        *[False] * 2,
+        True,
+    ]
+    assert "(of 2 of 8 rows)\n6 rows have no target\n" in told
+    assert f"\n{tmp_path}/s1.csv: 1 blank line is a row" in told
+    assert f"\n{tmp_path}/s3.csv: 2 blank lines are rows" in told
+
+
+def test_shards_whose_targets_are_of_two_kinds(tmp_path: Path) -> None:
+    source = {"npz": str(npz(tmp_path, X=np.eye(2), y=["a", "b"])), "features": "X", "target": "y"}
+    save_ones(source, tmp_path)
+    for name, target in (("s1", np.eye(2)), ("s2", ["a", "b"]), ("s3", np.array([{}]))):
+        np.savez(tmp_path / f"{name}.npz", X=np.eye(2), y=target)
+    found, told = predicted(tmp_path, tmp_path / "s?.npz")
+    assert len(found) == 6
+    assert "(of 2 of 6 rows)\n4 rows have no target\n" in told
+    assert "s1.npz: X: its target is of another kind than the others'" in told
+    assert "s3.npz: X: the target 'y' is not read" in told
+
+
+def test_no_target_leaves_out_its_column_in_order_too(tmp_path: Path) -> None:
+    source = {"npz": str(npz(tmp_path, X=np.eye(2), y=["a", "b"])), "features": "X", "target": "y"}
+    save_ones(source, tmp_path)
+    (tmp_path / "named.csv").write_text("p,q,y\n1,2,a\n")
+    found, told = predicted(tmp_path, tmp_path / "named.csv", with_target=False)
+    assert (len(found), "loss" in told) == (1, False)
+
+
 LIBSVM = [
     ("? 1:2 2:3\n1 1:2\n", 2, "1 row has no target"),
     ("1:2 2:3\n2:2\n", 2, "no row has a target"),
@@ -407,3 +447,30 @@ def test_libsvm_text_to_predict(tmp_path: Path, text: str, count: int, words: st
     found, told = predicted(tmp_path, tmp_path / "new.svm")
     assert len(found) == count
     assert re.search(words, told), told
+    for table in ("x1,x2\n1,2\n", "1,2\n3,4\n"):  # a row without values each, if it were read
+        (tmp_path / "new.svm").write_text(table)
+        with pytest.raises(DataError, match="line 1: "):
+            predicted(tmp_path, tmp_path / "new.svm")
+
+
+STANDARD_INPUT = [
+    ("libsvm", b"x0,x1\n1,2\n"),
+    ("libsvm", b"0:1 1:2\n"),
+    ("npz", b"\n\nx0\tx1\n1\t2\n"),
+    ("npz", save({"X": np.array([[1.0, 2]])})),
+]
+
+
+@pytest.mark.parametrize(("form", "content"), STANDARD_INPUT)
+def test_what_standard_input_is_is_seen(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, form: str, content: bytes
+) -> None:
+    source = {"npz": str(npz(tmp_path, X=np.eye(2), y=[1, -1])), "features": "X", "target": "y"}
+    if form == "libsvm":
+        (tmp_path / "train.svm").write_text("1 0:1\n-1 1:1\n")
+        source = {"libsvm": str(tmp_path / "train.svm")}
+    save_ones(source, tmp_path)
+    (tmp_path / "new.csv").write_text("x0,x1\n1,2\n")
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(content)))
+    found, _ = predicted(tmp_path, Path("-"))
+    assert found == predicted(tmp_path, tmp_path / "new.csv")[0]

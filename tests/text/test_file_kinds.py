@@ -97,3 +97,9 @@ def test_the_line_that_excel_reads(tmp_path: Path):
             read_head(path, CsvOptions())
     path.write_bytes(b"sep=al,b\n1,2\n")
     assert read_head(path, CsvOptions()).names == ["sep=al", "b"]
+
+
+@pytest.mark.parametrize("address", ["https://a.org/b.csv", "s3://bucket/a.parquet"])
+def test_an_address_is_no_path(address: str) -> None:
+    with pytest.raises(DataError, match="no such file; files are read from the disk: download it"):
+        readable_file(address, "a .csv file")

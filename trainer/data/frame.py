@@ -126,6 +126,8 @@ class Like:
     """Whether it is LIBSVM text, whose names are indices."""
     strict: bool = True
     """Whether a table must have these names even where they are those of a matrix's columns."""
+    whole: bool = False
+    """Whether it has no other features, as a shard."""
 
     @property
     def nameless(self) -> bool:

@@ -14,6 +14,7 @@ from trainer.catalog import MODELS, facts_of
 from trainer.data.frame import Frame
 from trainer.data.rows import Array, IntArray, Rows
 from trainer.data.sources.registry import read_for_predict
+from trainer.data.sources.shards import files_of
 from trainer.data.sources.standard_input import as_file
 from trainer.errors import UserError
 from trainer.machine.threads import one_thread_a_product
@@ -103,7 +104,7 @@ def predict_file(
     target = None if out is None else named_file(out, "predictions.csv")
     if target is not None and target.suffix not in (".csv", ".parquet"):
         raise UserError(f"--out: {out}: expected a file that ends in .csv or .parquet")
-    if target is not None and os.path.exists(data) and target.exists() and target.samefile(data):
+    if target is not None and target.exists() and any(map(target.samefile, _present(data))):
         raise UserError(f"--out: {out}: is the file to predict; name another")
     model = FittedModel.load(run)
     with as_file(data, model.encoder) as path:
@@ -118,6 +119,11 @@ def predict_file(
     else:
         _write(table, target)
     return text, "\n".join(_told(model, frame, scored, known, y)) or None
+
+
+def _present(data: str) -> list[str]:
+    """The files of a path or a pattern that are there."""
+    return [path for path in files_of(data) if os.path.exists(path)]
 
 
 def _row_table(model: FittedModel, scored: RowScores) -> pa.Table:

@@ -10,6 +10,8 @@ from trainer.text.file_kinds import LENGTH, other_kind
 from trainer.text.printable import error_text, quote, show_path
 from trainer.text.suggest import LISTED, closest
 
+_SCHEMES = ("http:", "https:", "ftp:", "s3:", "gs:", "hf:")
+
 
 def readable_file(path: str | os.PathLike[str], wanted: str) -> Path:
     """The path of a file that can be opened and is not empty.
@@ -61,6 +63,8 @@ def _meant(path: Path) -> str:
         if (here / part).exists():
             here = here / part
             continue
+        if part in _SCHEMES:
+            return "files are read from the disk: download it, and give its path"
         names = _listing(here)
         close = closest(part, names)
         if close is None:

@@ -114,8 +114,9 @@ class TableSource(Block):
     )
     na_values: Annotated[tuple[_Word, ...] | None, Field(strict=False), Absent] = Field(
         None,
-        description="Cells of a text file that are missing values, besides empty ones; by default"
-        " NA, N/A, n/a, NaN, nan, null and NULL.",
+        description="Cells of a text file that are missing values, besides empty ones; a number is"
+        " one however it is written (-999, -999.00). By default NA, N/A, n/a, NaN, nan, null and"
+        " NULL.",
         examples=[["NA", "?"]],
     )
     encoding: Annotated[

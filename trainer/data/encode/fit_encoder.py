@@ -194,7 +194,5 @@ def _statistics(
 
 
 def _empty(frame: Frame, name: str) -> DataError:
-    return DataError(
-        f"{frame.where}: column {quote(name)}: no training row has a value; leave it out with"
-        " `drop`"
-    )
+    cure = "leave it out with `drop`" if frame.choice.has_keys else "leave it out"
+    return DataError(f"{frame.where}: column {quote(name)}: no training row has a value; {cure}")

@@ -181,7 +181,8 @@ def centred_target(
     constant, mean, sigma = _mean_and_sigma(values, weight)
     with np.errstate(over="ignore"):
         centre = mean.astype(dtype).astype(np.float64)
-    far = ~constant & np.isfinite(centre) & (np.abs(mean) > _FAR * sigma)
+    told = ~constant & np.isfinite(centre) & (sigma > 0)  # σ may be 0 by underflow
+    far = told & (np.abs(mean) > _FAR * sigma)
     return replace(target, mean=np.where(far, centre, 0.0))
 
 

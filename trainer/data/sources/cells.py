@@ -36,8 +36,14 @@ def numbers(column: Any, options: CsvOptions) -> Array | None:
         missing = pc.is_in(cells, value_set=words)
         found = _cast(cells, missing, options)
         if found is not None:
-            return found
+            return present(found, options)
     return _truth(cells, missing, options)
+
+
+def present(numbers: Array, options: CsvOptions) -> Array:
+    """Numbers of a text file with NaN for those that mean a missing value."""
+    words = options.missing_numbers
+    return np.where(np.isin(numbers, words), np.nan, numbers) if words else numbers
 
 
 def known_numbers(column: Any, options: CsvOptions) -> Array:

@@ -93,11 +93,17 @@ def _matched(
     """The columns of the training source; by position where it was a matrix without names."""
     known = frozenset(names)
     absent = [name for name in like.names if name not in known]
+    others = {*roles.target, roles.weight, *roles.drop, *index}
     if not absent:
+        more = [name for name in names if name not in others and name not in like.names]
+        if more and like.whole and roles.columns is None:
+            raise DataError(
+                f"{where}: has a column {quote(more[0])}, which the first file does not have; the"
+                " same columns are right, or `columns` with those to take"
+            )
         return like.names
     if len(absent) < len(like.names) or not like.nameless:
         raise DataError(f"{where}: {_absent(absent, names)}")
-    others = {*roles.target, roles.weight, *index}
     left = tuple(name for name in names if name not in others)
     if len(left) != len(like.names):
         raise DataError(
@@ -199,6 +205,12 @@ def check_header(
         )
     if len(names) == 1:
         for separator, called, written in _SEPARATORS:
+            if separator == " " and max(map(len, sample), default=0) > 1:
+                raise DataError(
+                    f"{where}: the first line is {quote(names[0])}, one cell, and the rows have"
+                    f" {max(map(len, sample))}; take the line out, so that the columns' names come"
+                    " first"
+                )
             if separator in names[0]:
                 cure = f"separator: {written}"
                 cells = [cell for row in sample for cell in ",".join(row).split(separator)]

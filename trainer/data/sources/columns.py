@@ -33,7 +33,7 @@ from trainer.data.sources.number_spellings import (
     stands_for_missing,
 )
 from trainer.errors import DataError
-from trainer.text.labels import column_texts
+from trainer.text.labels import column_texts, label_text
 from trainer.text.printable import quote
 
 _CODE = re.compile(r"\s*[+-]?(0\d|\d{19})")
@@ -115,7 +115,7 @@ class ColumnReader:
                 f" convert it{cure}"
             )
         result: Array = column.to_numpy()
-        return result
+        return cells.present(result, self.options) if self.options else result
 
     def _known_as_missing(self, column: Any, name: str) -> Array | None:
         """Numbers of a column of text to be predicted; NaN for `?` and the like, which are told."""
@@ -179,11 +179,14 @@ class ColumnReader:
         words = column_texts(texts)
         if words and {"true", "false"}.issuperset(words):
             return coded([word == "true" for word in words], encoded.codes)
-        if all(map(_WHOLE.fullmatch, words)):
+        is_plain = self.options.plain_numbers or all(map(_WHOLE.fullmatch, texts))
+        if is_plain and all(map(_WHOLE.fullmatch, words)):
             return coded(list(map(int, words)), encoded.codes)
         # 01 is a name rather than a number, and so is what no 64-bit integer holds.
-        if all(map(NUMBER.fullmatch, texts)) and not any(map(_CODE.match, texts)):
-            values = np.array([*map(float, texts), np.nan])  # code −1 reads the last: missing
+        is_name = any(map(_CODE.match, texts))
+        numbers = None if is_name else cells.numbers(pa.array(texts), self.options)
+        if numbers is not None:
+            values = np.append(numbers, np.nan)  # code −1 reads the last: missing
             return self._whole(values[encoded.codes], name, where)
         return coded(words, encoded.codes)
 
@@ -221,9 +224,11 @@ class ColumnReader:
                 f"{self.where}: column {quote(name)}: holds text that is not UTF-8; write it again"
             ) from None
         words = frozenset(self.options.missing if self.options else ())
+        numbers = frozenset(map(label_text, self.options.missing_numbers if self.options else ()))
 
         def is_missing(value: Any) -> bool:
-            return value is None or value != value or str(value).strip() in words
+            text = str(value).strip()
+            return value is None or value != value or text in words or label_text(text) in numbers
 
         known = [None if is_missing(value) else value for value in values]
         return known, cells.codes(column)

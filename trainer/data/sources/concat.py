@@ -93,7 +93,7 @@ def merged_labels(parts: Sequence[Labels]) -> Labels:
 def _target(frames: tuple[Frame, ...]) -> Array | Labels | None:
     first = frames[0].target
     for frame in frames[1:]:
-        if not _is_like(first, frame.target):
+        if not is_like(first, frame.target):
             raise DataError(
                 f"{frame.target_where or frame.where}: its target is of another kind or width than"
                 " the training source's; both must have the same"
@@ -105,7 +105,8 @@ def _target(frames: tuple[Frame, ...]) -> Array | Labels | None:
     return np.concatenate(numbers) if numbers else None
 
 
-def _is_like(first: Array | Labels | None, other: Array | Labels | None) -> bool:
+def is_like(first: Array | Labels | None, other: Array | Labels | None) -> bool:
+    """Whether two targets are of one kind and as many columns."""
     if isinstance(first, np.ndarray) and isinstance(other, np.ndarray):
         return first.shape[1:] == other.shape[1:]
     return type(first) is type(other)

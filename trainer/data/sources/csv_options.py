@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -37,12 +38,19 @@ class CsvOptions:
 
     @cached_property
     def missing(self) -> tuple[str, ...]:
-        """The cells that are missing values; a number is one with and without its `.0`."""
+        """The cells that are missing values, as they are written."""
         if self.na_values is None:
             return MISSING
-        words = dict.fromkeys(("", *self.na_values))
-        whole = [word for word in words if word.removeprefix("-").isdecimal()]
-        return tuple(words | dict.fromkeys(f"{word}.0" for word in whole))
+        return tuple(dict.fromkeys(("", *self.na_values)))
+
+    @cached_property
+    def missing_numbers(self) -> tuple[float, ...]:
+        """The numbers that are missing values, however a cell writes them: -999, -999.00."""
+        found = []
+        for word in self.na_values or ():
+            with contextlib.suppress(ValueError):
+                found.append(float(word))
+        return tuple(number for number in found if number == number)
 
     @property
     def codec(self) -> str:

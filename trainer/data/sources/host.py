@@ -198,10 +198,10 @@ def _other_objects(array: Array, members: list[Any]) -> str:
             return f"row {i // width} is {kind}; {right}"
         kinds.setdefault(kind, i // width)
     (one, at), (other, there) = list(kinds.items())[:2]
-    return (
-        f"row {at} is {one}, row {there} {other}; one kind is right, or a table (pyarrow, pandas)"
-        " where columns differ"
-    )
+    held = f"row {at} is {one}, row {there} {other}"
+    if at == there:
+        held = f"row {at} holds {one} and {other}"
+    return f"{held}; one kind is right, or a table (pyarrow, pandas) where columns differ"
 
 
 def _kind(member: Any) -> str:

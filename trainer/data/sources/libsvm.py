@@ -199,7 +199,8 @@ def _with_label(first: re.Match[bytes]) -> bytes:
     blank, word = first.groups()
     if b":" in word:
         return blank + b"nan " + word
-    return blank + (word if _NUMBER.fullmatch(word) else b"nan")
+    is_row_of_csv = b"," in word and first.string[first.end() : first.end() + 1] in b"\r\n"
+    return blank + (word if _NUMBER.fullmatch(word) or is_row_of_csv else b"nan")
 
 
 def _whole_lines(path: Path, where: str) -> Iterator[bytes]:

@@ -49,13 +49,16 @@ def collapsed(like: Like | None, lists: Collection[str]) -> Like | None:
     return replace(like, names=tuple(names))
 
 
-def block(column: Any, name: str, place: Callable[[int], str]) -> Array | ColumnFault:
+def block(
+    column: Any, name: str, place: Callable[[int], str], like: Like | None = None
+) -> Array | ColumnFault:
     """A column of lists as a matrix; its fault where lists differ in length or hold no numbers.
 
     Args:
         column: a pyarrow.ChunkedArray of lists.
         name: its name.
         place: how messages call a row.
+        like: the training source's columns, which say w where no row has a list.
 
     Returns:
         (N, w) numbers; NaN where an element is missing, and in all of a row without a list.
@@ -66,6 +69,8 @@ def block(column: Any, name: str, place: Callable[[int], str]) -> Array | Column
         return ColumnFault(name, what, is_category=False)
     lengths = pc.list_value_length(column).to_numpy()  # floats with NaN where one is missing
     has_list = ~np.isnan(lengths.astype(np.float64))
+    if not has_list.any() and like is not None:
+        return np.full((len(column), len(_elements(like, name))), np.nan)
     if not has_list.any():
         return ColumnFault(name, "has no list in any row", is_category=False)
     first = int(np.flatnonzero(has_list)[0])
@@ -106,8 +111,11 @@ def unrolled(
         like: the training source's columns.
         where: what messages call the table.
 
+    Returns:
+        In the order of the training source, which may have had other columns among the elements.
+
     Raises:
-        DataError: two features of one name, or a block that is wider or narrower than training's.
+        DataError: two features of one name, or a block that is none of the training source's.
     """
     shown: list[str] = []
     parts: list[ColumnData] = []
@@ -120,6 +128,9 @@ def unrolled(
             shown.append(name)
             parts.append(column)
     check_names(shown, where)
+    if like is not None and tuple(shown) != like.names and set(shown) == set(like.names):
+        of_name = dict(zip(shown, parts, strict=True))
+        return like.names, tuple(of_name[name] for name in like.names)
     if len(columns) == 1 and isinstance(columns[0], np.ndarray) and columns[0].ndim == 2:
         return tuple(shown), columns[0]
     return tuple(shown), tuple(parts)
@@ -128,9 +139,21 @@ def unrolled(
 def _check_width(name: str, width: int, like: Like | None, where: str) -> None:
     if like is None:
         return
-    known = sum(1 for other in like.names if (m := _ELEMENT.fullmatch(other)) and m[1] == name)
-    if known != width:
+    elements = {f"{name}[{i}]" for i in range(width)}
+    known = _elements(like, name)
+    if len(known) != width:
         raise DataError(
             f"{where}: column {quote(name)}: holds lists of {width} numbers, in the training source"
-            f" of {known}; both must have the same"
+            f" of {len(known)}; both must have the same"
         )
+    odd = [other for other in known if other not in elements or other in like.text]
+    if odd:
+        raise DataError(
+            f"{where}: column {quote(name)}: holds lists of numbers, of which the training source's"
+            f" column {quote(odd[0])} is none; columns as there are right"
+        )
+
+
+def _elements(like: Like, name: str) -> list[str]:
+    """The columns of the training source that are elements of a list column."""
+    return [other for other in like.names if (m := _ELEMENT.fullmatch(other)) and m[1] == name]

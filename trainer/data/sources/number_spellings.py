@@ -17,7 +17,7 @@ from trainer.text.printable import quote
 _KNOWN_UNITS = """
     kg mg µg ug lb lbs oz km cm mm µm nm mi ft hr hrs min sec ms day days yr yrs year years bn mn
     kb mb gb tb kib mib gib tib hz khz mhz ghz kw mw kwh ml mmhg bpm px pt cc hp mph kmh km/h m/s
-    kcal cal usd eur gbp °c °f
+    kcal cal usd eur gbp °c °f k m b
 """
 _UNITS = frozenset(_KNOWN_UNITS.split())
 _WORDS_FOR_MISSING = r"""
@@ -75,6 +75,10 @@ def doubt(cells: Sequence[str], counts: Sequence[int], options: CsvOptions | Non
     numbers = [i for i, cell in enumerate(cells) if plain.fullmatch(cell)]
     words = [i for i, cell in enumerate(cells) if cell.strip().casefold() in _WORDS]
     odd = sorted(set(range(len(cells))).difference(numbers, words))
+    if words and odd and _are_truth([cells[i] for i in (*odd, *numbers)]):
+        keys = {"na_values": [cells[i] for i in words]} if options else {}
+        what = "stands among true and false, as a word for a missing value"
+        return Doubt(words[0], what, keys)
     if not odd:
         return _numbers_and_words(cells, numbers, words, options)
     for spelling in _separators(options):
@@ -113,7 +117,10 @@ def stands_for_missing(cell: str) -> bool:
     return cell.strip().casefold() in _WORDS
 
 
-_BEGINS = re.compile(r"[-+−–(\s$€£¥₹₽₩='\"]*[.,]?\d")  # a quick look: most text does not
+# Spaces of no width, marks of direction, soft hyphens.
+_INVISIBLE = "\u200b-\u200f\u202a-\u202e\u2060\u2066-\u2069\ufeff\u00ad"
+# A quick look: most text does not.
+_BEGINS = re.compile(rf"[-+−–(\s$€£¥₹₽₩='\"{_INVISIBLE}]*[.,]?\d")
 
 
 @cache
@@ -128,6 +135,7 @@ def _pattern(thousands: str | None, decimal: str) -> re.Pattern[str]:
 
 
 _SEPARATORS = (
+    (None, "."),
     (",", "."),
     (None, ","),
     (".", ","),
@@ -136,7 +144,6 @@ _SEPARATORS = (
         for mark in ("_", " ", "\u00a0", "\u202f", "\u2009", "'", "’")
         for decimal in ".,"
     ),
-    (None, "."),
 )
 
 
@@ -159,7 +166,7 @@ def _separators(options: CsvOptions | None) -> tuple[_Spelling, ...]:
         fits = options is not None and said[0] in (None, thousands) and said[1] in (".", decimal)
         what = f"is a number with {' and '.join(clauses) or 'other separators'}"
         spellings.append(_Spelling(what, _pattern(thousands, decimal), keys if fits else {}))
-    return tuple(spellings)
+    return tuple(sorted(spellings, key=lambda spelling: not spelling.keys))  # those that fit, first
 
 
 _NUMBER = rf"(?:{_pattern(',', '.').pattern}|{_pattern('.', ',').pattern})".replace(r"\s*[+-]?", "")
@@ -178,6 +185,11 @@ _SIGNS = tuple(
         ),
         ("is a number that a spreadsheet keeps as text", rf"=\"[+-]?{_NUMBER}\"|'[+-]?{_NUMBER}"),
         ("is a number with Fortran's exponent", r"[+-]?\d*\.\d*d[+-]?\d+"),
+        ("is a number with a power of ten", rf"[+-]?{_NUMBER}\s*[x×*·]\s*10\s*\^?\s*[-+−]?\d+"),
+        (
+            "is a number with letters that cannot be seen",
+            rf"(?=.*[{_INVISIBLE}])[{_INVISIBLE}]*[+-]?[{_INVISIBLE}]*{_NUMBER}[{_INVISIBLE}]*",
+        ),
         ("is a number in other digits than 0 to 9", rf"[+-]?{_DIGITS}([.,٫]{_DIGITS})?"),
     )
 )
@@ -198,6 +210,11 @@ def _numbers_and_words(
     if options is not None or any(_CODE.match(cells[i]) for i in numbers):
         return None  # 02139 as text is a name, not a number
     return Doubt(0, "is a number, stored as text", other="convert the column to numbers")
+
+
+def _are_truth(cells: Sequence[str]) -> bool:
+    """Whether cells are booleans, of which some may be written as 1 and 0."""
+    return {cell.strip().casefold() for cell in cells} <= {"true", "false", "1", "0", "1.0", "0.0"}
 
 
 def _unit(cells: Sequence[str]) -> str | None:

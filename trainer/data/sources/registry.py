@@ -27,7 +27,13 @@ from trainer.data.sources.csv_options import CsvOptions
 from trainer.data.sources.digest import Digest
 from trainer.data.sources.host import check_dense, host_array, is_table
 from trainer.data.sources.safetensors import read_safetensors, safetensors_names
-from trainer.data.sources.shards import files_of, read_shards, shards_of, stacked
+from trainer.data.sources.shards import (
+    files_of,
+    read_shards,
+    shards_of,
+    stacked,
+    with_targets_alike,
+)
 from trainer.data.sources.synthetic import synthetic_frame
 from trainer.errors import DataError
 from trainer.text.labels import label_text, nfc
@@ -189,7 +195,7 @@ def features_frame(X: Any, like: Like | None, where: str) -> Frame:
         DataError: columns that do not match `like`, and as the readers.
     """
     check_dense(X, where)
-    _check_named_rows(X, where)
+    _check_named_rows(X, like, where)
     if is_table(X):
         # with Arrow, which arrays do without
         from trainer.data.sources import python_tables, tables
@@ -202,8 +208,11 @@ def features_frame(X: Any, like: Like | None, where: str) -> Frame:
     return frame
 
 
-def _check_named_rows(X: Any, where: str) -> None:
-    """Refuse rows as dicts, as they come from JSON."""
+def _check_named_rows(X: Any, like: Like | None, where: str) -> None:
+    """Refuse rows as dicts, as they come from JSON, and one of a pandas table."""
+    names = getattr(X, "index", None) if hasattr(X, "to_frame") else None
+    if names is not None and like is not None and set(like.names) <= set(map(str, names)):
+        raise DataError(f"{where}: is one row as a Series; a table of it is right: X.to_frame().T")
     if isinstance(X, Mapping) and X and all(isinstance(v, str | float | int) for v in X.values()):
         name, value = next(iter(X.items()))
         raise DataError(
@@ -240,7 +249,7 @@ def read_for_predict(
     """
     labels = has_labels(model)
     frames = [_predict_frame(one, encoder, with_target, labels=labels) for one in files_of(path)]
-    frame = stacked(frames)
+    frame = stacked(with_targets_alike(frames, labels=encoder.target.kind == "labels"))
     known = known_targets(encoder.target, frame)
     return replace(frame, remarks=(*known.remarks, *frame.remarks)), known.rows, known.y
 
@@ -266,7 +275,10 @@ def _predict_frame(path: str, encoder: Encoder, with_target: bool, *, labels: bo
     )
     names = tables.column_names(path, options)
     there = with_target and set(target) <= set(names)
-    roles = Roles(target if there else (), weight=weight if weight in names else None)
+    left_out = () if there else target  # of a table whose columns are taken in their order
+    roles = Roles(
+        target if there else (), drop=left_out, weight=weight if weight in names else None
+    )
     frame = tables.read_table(path, roles, labels=labels, like=encoder.like, options=options)
     absent = [name for name in (*target, weight) if name and name not in names]
     if not with_target or not absent or set(target) <= set(absent):

@@ -14,7 +14,8 @@ import numpy as np
 from trainer.catalog import SOURCES
 from trainer.data.allocate import allocate
 from trainer.data.frame import Frame, Labels, Like
-from trainer.data.sources.concat import concat, merged_labels
+from trainer.data.rows import Array
+from trainer.data.sources.concat import concat, is_like, merged_labels
 from trainer.errors import DataError
 from trainer.text.labels import label_text
 from trainer.text.printable import show_path
@@ -94,7 +95,7 @@ def read_shards(shards: Sequence[Any], group: str | None, like: Like | None, rea
     for shard in shards:
         frames.append(read(_without_group(shard), None, like))
         if like is None and not indexed:
-            like = Like(frames[0].names, frames[0].text)
+            like = Like(frames[0].names, frames[0].text, whole=True)
     whole = stacked(_of_one_width(frames) if like is None else frames)
     return whole if group is None else _with_groups(whole, shards, group, read)
 
@@ -138,8 +139,47 @@ def stacked(frames: Sequence[Frame]) -> Frame:
         target=target,
         target_where=f"{first.target_where}{more}" if first.target_where else "",
         place=place,
-        remarks=tuple(dict.fromkeys(said for frame in frames for said in frame.remarks)),
+        remarks=_remarks(frames),
     )
+
+
+def _remarks(frames: Sequence[Frame]) -> tuple[str, ...]:
+    """What is to be said of all shards once, of one with its name."""
+    every = [said for said in frames[0].remarks if all(said in f.remarks for f in frames)]
+    own = (f"{f.where}: {said}" for f in frames for said in f.remarks if said not in every)
+    return (*every, *own)
+
+
+def with_targets_alike(frames: Sequence[Frame], *, labels: bool) -> list[Frame]:
+    """Shards to be predicted, with missing targets in those that have none, or another kind.
+
+    Args:
+        frames: the shards.
+        labels: whether the model's target is labels.
+    """
+    scored = [frame for frame in frames if frame.target is not None]
+    if not scored:
+        return list(frames)
+    first = next((f for f in scored if isinstance(f.target, Labels) == labels), scored[0])
+    found = []
+    for frame in frames:
+        if not is_like(first.target, frame.target):
+            odd = "" if frame.target is None else "its target is of another kind than the others'"
+            frame = replace(
+                frame,
+                target=_without_values(first.target, frame.rows),
+                target_names=first.target_names,
+                target_where=frame.where,
+                remarks=(*frame.remarks, *([odd] if odd else [])),
+            )
+        found.append(frame)
+    return found
+
+
+def _without_values(target: Array | Labels | None, rows: int) -> Array | Labels:
+    if isinstance(target, np.ndarray):
+        return np.full((rows, target.shape[1]), np.nan)
+    return Labels((), np.full(rows, -1, dtype=np.int32))
 
 
 def _without_group(shard: Any) -> Any:

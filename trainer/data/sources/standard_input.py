@@ -60,7 +60,10 @@ def _ending(begin: bytes, encoder: Encoder) -> str:
     if begin[:4] in _BINARY:
         return _BINARY[begin[:4]]
     packed = ".gz" if begin[:2] == b"\x1f\x8b" else ""
-    if encoder.like.indexed:
+    if begin[8:9] == b"{" and begin[4:8] == bytes(4):  # the length of a header, and the header
+        return ".safetensors"
+    first = begin.strip().splitlines()[0]
+    if encoder.like.indexed and (packed or b":" in first or b"," not in first):
         return ".svm" + packed
-    has_tabs = b"\t" in begin.splitlines()[0] and b"," not in begin.splitlines()[0]
+    has_tabs = b"\t" in first and b"," not in first
     return (".tsv" if has_tabs and not packed else ".csv") + packed

@@ -297,7 +297,8 @@ def _frame(
     """Convert Arrow columns, emptying `columns`: its text goes as the numbers come."""
     rows = len(next(iter(columns.values())))
     if rows == 0:
-        raise DataError(f"{reader.where}: has a header and no rows; at least one row is needed")
+        what = "no rows" if reader.options is None else "a header and no rows"
+        raise DataError(f"{reader.where}: has {what}; at least one row is needed")
     target: Array | Labels | None = None
     if labels and len(roles.target) == 1:
         read_labels = reader.labels if reader.has_keys else reader.known_labels
@@ -350,7 +351,7 @@ def _frame(
 
 def _block(column: Any, name: str, like: Like | None, reader: ColumnReader) -> Array:
     """The matrix of a column of lists; what speaks against a training source's is kept."""
-    found = block(column, name, reader.place)
+    found = block(column, name, reader.place, like)
     if not isinstance(found, ColumnFault):
         return found
     if like is not None:

@@ -174,8 +174,5 @@ def _opens_text(call):
         (word for word in words if isinstance(word, str) and set(word) <= set("rwxab+t")), "r"
     )
     owner = getattr(getattr(call.func, "value", None), "id", "")
-    return (
-        name == "open"
-        and owner not in ("os", "gzip", "archive", "bz2", "tarfile")
-        and "b" not in mode
-    )
+    binary = ("os", "gzip", "archive", "bz2", "tarfile")
+    return name == "open" and owner not in binary and "b" not in mode

@@ -212,10 +212,10 @@ def _parse(argv: Sequence[str]) -> tuple[_Command, argparse.Namespace]:
 
 
 def _unknown_options(parser: argparse.ArgumentParser, extra: list[str], argv: Sequence[str]) -> str:
-    from trainer.config.checks.fault_messages import known_paths
+    from trainer.config.checks.fault_messages import paths_called
 
     options = [name for name in parser._option_string_actions if name.startswith("--")]
-    right = meant_option(extra, argv, options, known_paths())
+    right = meant_option(extra, argv, options, paths_called)
     return f"unrecognized arguments: {' '.join(extra)}" + (f"; {right}" if right else "")
 
 

@@ -383,3 +383,11 @@ def test_only_text_paths_and_mappings_are_sources():
     with pytest.raises(SpecError, match="expected the path of a YAML file or a mapping, got 3"):
         load_spec(3)
     assert isinstance(load_spec(SMALL), Spec)
+
+
+@pytest.mark.parametrize("overrides", ["optimizer.lr=0.5", {"optimizer.lr": 0.5}])
+def test_overrides_are_a_list(overrides):
+    with pytest.raises(SpecError) as caught:
+        load_spec({"model": "softmax", "data": {"train": "digits"}}, overrides)
+    assert str(caught.value).endswith("; for example ['optimizer.lr=0.1']")
+    assert str(caught.value).count("\n") == 0

@@ -38,7 +38,62 @@ KEYS = [
     ("sweep: {parameters: {batchSize: [32, 64]}}", "optimizer.batch_size"),
     ("sweep: {parameters: {learningrate: [0.1, 1]}}", "optimizer.lr"),
     ("sweep: {parameters: {L2: [0.1, 1]}}", "penalty.l2"),
+    ("optimizer: {type: adam}", "optimizer.name"),
+    ("optimizer: {schedule: {kind: cosine}}", "optimizer.schedule.name"),
+    ("penalty: {reg_alpha: 0.1}", "penalty.l1"),
+    ("penalty: {lambda_l2: 0.1}", "penalty.l2"),
+    ("early_stopping_rounds: 5", "early_stopping.patience"),
+    ("early_stopping: {rounds: 5}", "early_stopping.patience"),
 ]
+
+
+# pandas' words for what `table` takes.
+OF_PANDAS = [
+    ("sep: ';'", "separator"),
+    ("delimiter: ';'", "separator"),
+    ("quotechar: x", "quote"),
+    ("usecols: [a]", "columns"),
+    ("index_col: id", "drop"),
+    ("label: z", "target"),
+]
+
+
+@pytest.mark.parametrize(("text", "key"), OF_PANDAS)
+def test_a_word_of_pandas(text, key):
+    what = fault("model: softmax\ndata: {train: {table: a.csv, target: y, " + text + "}}")
+    assert what == f"unknown key; did you mean data.train.{key}?"
+
+
+def test_a_penalty_has_no_type():
+    assert fault(HEAD + "penalty: {type: l2}").endswith("the keys here are l2 and l1")
+
+
+VALUES = [
+    ("0", "first"),
+    ("true", "first"),
+    ("infer", "first"),
+    ("null", "none"),
+    ("false", "none"),
+]
+
+
+@pytest.mark.parametrize(("value", "right"), VALUES)
+def test_a_header_as_pandas_has_it(value, right):
+    text = "model: softmax\ndata: {train: {table: a.csv, target: y, header: %s}}"
+    assert fault(text % value).endswith(f"; write {right}")
+
+
+@pytest.mark.parametrize(
+    ("text", "right"),
+    [("precision: double", "float64"), ("device: 'cuda:0'", "gpu"), ("precision: fp64", "float64")],
+)
+def test_a_value_in_another_word(text, right):
+    assert fault(HEAD + text).endswith(f"; did you mean {right}?")
+
+
+def test_a_model_in_another_word():
+    what = fault("model: multinomial\ndata: {train: digits}")
+    assert what.endswith("; did you mean softmax?")
 
 
 @pytest.mark.parametrize(("text", "path"), KEYS)
@@ -60,6 +115,7 @@ BLOCKS = [
     ("penalty", "null", "{l2: 0}"),
     ("optimizer", "adam", "{name: adam}"),
     ("optimizer", "lbfgs", "{name: lbfgs}"),
+    ("optimizer", "AdamW", "{name: adamw}"),
     ("select", "one_std_err", "{rule: one_std_err}"),
 ]
 
@@ -75,6 +131,7 @@ NUMBERS = [
     ("penalty: {l2: none}", "write 0"),
     ("penalty: {alpha: none}", "write 0"),
     ("penalty: {C: none}", "write l2: 0 in its place"),
+    ("penalty: {C: .inf}", "write l2: 0 in its place"),
     ("optimizer: {schedule: none}", "write {name: constant}"),
     ("optimizer: {schedule: cosine}", "write {name: cosine}"),
 ]
@@ -174,4 +231,4 @@ def test_a_long_list_is_not_repeated():
 
 
 def test_the_tables_are_whole():
-    assert (len(KEYS), len(BLOCKS), len(NUMBERS), len(AXES)) == (13, 13, 5, 13)
+    assert (len(KEYS), len(BLOCKS), len(NUMBERS), len(AXES)) == (19, 14, 6, 13)

@@ -70,6 +70,20 @@ def test_of_a_run_that_drops_rows(folder):
     assert all("site.csv" not in row or str(table) in row for row in text.split("\n"))
 
 
+def test_of_a_run_whose_test_rows_lack_weight(folder):
+    north, south = folder / "north site.csv", folder / "south site.csv"
+    for table in (north, south):
+        head, *rows = table.read_text().splitlines()
+        weighted = [f"{row},{i % 3}" for i, row in enumerate(rows)]
+        table.write_text("\n".join([f"{head},w", *weighted]) + "\n")
+    spec = plain(folder, str(north))
+    spec["data"]["train"]["weight"] = "w"
+    spec["data"]["test"] = {"table": str(south)}
+    _, text = shown(spec, folder / "the first run")
+    assert all(str(table) in text for table in (north, south))
+    assert all("site.csv" not in row or str(folder) in row for row in text.split("\n"))
+
+
 def test_of_a_sweep_over_files(folder):
     tables = [str(folder / name) for name in ("north site.csv", "south site.csv")]
     spec = plain(folder, tables[0])

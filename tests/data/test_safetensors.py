@@ -1,5 +1,6 @@
 """Arrays in .safetensors files: read as .npz are, and checked against the bytes there are."""
 
+import io
 import json
 import struct
 
@@ -62,7 +63,7 @@ def test_a_source_is_that_of_arrays(tmp_path):
     assert len(weighted.train) == 24
 
 
-def test_a_run_and_predict_by_the_same_names(tmp_path, capfd):
+def test_a_run_and_predict_by_the_same_names(tmp_path, capfd, monkeypatch):
     save_file({"emb": X, "label": Y}, tmp_path / "f.safetensors")
     save_file({"label": Y[:9], "emb": X[:9]}, tmp_path / "new.safetensors")
     source = {"safetensors": str(tmp_path / "f.safetensors"), "features": "emb", "target": "label"}
@@ -72,6 +73,10 @@ def test_a_run_and_predict_by_the_same_names(tmp_path, capfd):
     said = [int(line.split(",")[1]) for line in out.splitlines()[1:]]
     assert said == load_model(tmp_path / "run").predict(X[:9]).tolist()
     assert "accuracy" in err
+    piped = io.TextIOWrapper(io.BytesIO((tmp_path / "new.safetensors").read_bytes()))
+    monkeypatch.setattr("sys.stdin", piped)
+    assert main(["predict", str(tmp_path / "run"), "-"]) == 0
+    assert capfd.readouterr() == (out, err)
 
 
 FAULTS = {

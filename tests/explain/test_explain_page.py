@@ -46,7 +46,8 @@ def test_the_wheel_takes_the_parts_along():
         assert files("trainer.explain").joinpath(name).is_file()
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
     wheel = project["tool"]["hatch"]["build"]["targets"]["wheel"]
-    assert "trainer" in wheel["only-include"]  # all of the package, nothing left out
+    assert "trainer" in wheel["only-include"]  # all of the package
+    assert not wheel.keys() & {"exclude", "include", "packages"}  # nothing left out
 
 
 def test_explain_writes_explain_html_here(tmp_path, monkeypatch, capsys):
@@ -76,9 +77,8 @@ def test_a_folder_is_no_page(tmp_path, capsys):
     assert out == ""
     assert err == f"--out: {lost}: {lost.parent} is no folder; make it first\n"
     assert main(["explain", "more"]) == 2
-    assert (
-        capsys.readouterr().err
-        == "unrecognized arguments: more; see stacked-trainer explain --help\n"
+    assert capsys.readouterr().err == (
+        "unrecognized arguments: more; see stacked-trainer explain --help\n"
     )
     with pytest.raises(UserError, match="File name too long; name another file"):
         write_page(tmp_path / ("x" * 300))

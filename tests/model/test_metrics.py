@@ -112,6 +112,13 @@ def test_what_rows_leave_undefined_is_known_from_the_targets_alone(weight):
     assert softmax.in_some(codes) == {"balanced_accuracy": (2 if weight else 1, 3)}
 
 
+@pytest.mark.parametrize("model", ["linear", "poisson"])
+def test_targets_whose_sum_overflows_warn_of_nothing(model):
+    y = np.array([[1e308], [1.7e308], [1.0], [1e308]])
+    targets = Targets(y, np.ones(4), np.ones(1), 1)
+    assert MODELS[model, "auto"].metrics.undefined(targets) in (frozenset(), {"d2"})
+
+
 @pytest.mark.parametrize("weights", ["none", "rows", "zeros"])
 @pytest.mark.parametrize("outputs", [1, 3])
 def test_counts(outputs, weights, monkeypatch):

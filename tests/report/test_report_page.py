@@ -167,6 +167,8 @@ def test_squared_error_on_a_sigmoid_is_explained_in_numbers(runs):
 
 def test_a_diverged_run_says_what_would_mend_it(runs):
     words = words_of(page_of(runs["diverged"]))
+    assert "there is no model" in words
+    assert " count." not in words
     assert "Diverged The weights ran away: there is no model." in words
     assert "not finite at step" in words
     assert "What would mend it Try optimizer.lr=" in words

@@ -61,7 +61,7 @@ def test_the_page_of_a_single_run_counts_iterations(single):
     assert "Converged: max|dJ/dW|" in page
     assert "Step length" in page
     assert "ŷ − y over all training rows" in page
-    for word in ("Learning rate", "epochs count", "Validation metrics", "rows of a batch"):
+    for word in ("Learning rate", "epochs count", "Validation metrics", "batch"):
         assert word not in page, word
 
 

@@ -1,6 +1,8 @@
 """`init`: a config that runs as it is, and its schema; nothing is overwritten."""
 
+import errno
 import json
+from pathlib import Path
 
 import pytest
 
@@ -16,8 +18,10 @@ def in_an_empty_folder(tmp_path, monkeypatch):
     return tmp_path
 
 
-def test_the_kinds():
+def test_the_kinds(capfd):
     assert KINDS == ("softmax", "logistic", "linear", "sweep", "probe")
+    assert main(["init", "--help"]) == 0
+    assert f"{', '.join(KINDS)} (default: {KINDS[0]})" in capfd.readouterr().out
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -77,6 +81,24 @@ def test_a_place_that_is_none_is_one_line(capfd, out, words):
     err = capfd.readouterr().err
     assert words in err
     assert err.count("\n") == 1
+
+
+def test_a_full_disk_leaves_no_half_in_the_way(tmp_path, capfd, monkeypatch):
+    true_open = Path.open
+
+    def full(path, mode="r", *rest, **more):
+        file = true_open(path, mode, *rest, **more)
+        if "x" in mode:
+            file.close()
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return file
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "open", full)
+        assert main(["init", "linear"]) == 1
+    assert "No space left on device; free some space" in capfd.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+    assert main(["init", "linear"]) == 0
 
 
 def test_a_name_in_odd_bytes(tmp_path):

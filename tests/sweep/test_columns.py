@@ -197,10 +197,9 @@ def test_memory_stays_under_the_plans_figure(tmp_path):
     arguments = [sweep, "early_stopping=none", "optimizer.epochs=6", "device=cpu"]
     planned = plan(load_spec(config, arguments))
     (line,) = (line for line in planned.splitlines() if line.startswith("peak memory: "))
-    pytest.importorskip("resource")
     code = (
-        "import resource, sys\nfrom trainer.cli import main\nmain(sys.argv[1:])\n"
-        "print('peak', resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)"
+        "import sys\nfrom trainer.cli import main\nfrom trainer.machine.memory import peak_memory\n"
+        "main(sys.argv[1:])\nprint('peak', peak_memory() >> 20)"
     )
     command = ["run", str(config), *arguments, "--quiet", "--out", str(tmp_path / "r")]
     done = subprocess.run(

@@ -2,9 +2,9 @@
 
 import pytest
 
+from trainer.config.checks.fault_messages import paths_called
 from trainer.text.program import meant_command, meant_option
 
-PATHS = ["seed", "data.seed", "optimizer.lr", "optimizer.batch_size", "penalty.l2"]
 OPTIONS = ["--out", "--device", "--quiet"]
 
 
@@ -17,7 +17,12 @@ OPTIONS = ["--out", "--device", "--quiet"]
         ("--batch-size=8", "write optimizer.batch_size=8"),
         ("--l2=[1,2]", "write 'penalty.l2=[1,2]'"),
         ("--of.mine=1", "write of.mine=1"),
+        ("--batchSize 8", "write optimizer.batch_size=8"),
+        ("--learning-rate 0.1", "write optimizer.lr=0.1"),  # another tool's word
         ("--devise=cpu", "did you mean --device?"),
+        ("--gpu", "write --device gpu"),
+        ("--cuda", "write --device gpu"),
+        ("--cpu", "write --device cpu"),
         ("--cfg a.yaml", "write stacked-trainer run a.yaml"),
         ("--lr", None),
         ("--walk 3", None),
@@ -26,7 +31,23 @@ OPTIONS = ["--out", "--device", "--quiet"]
 )
 def test_a_key_as_an_option(line, right):
     argv = ["a.yaml", *line.split()]
-    assert meant_option(argv[1:2], argv, OPTIONS, PATHS) == right
+    assert meant_option(argv[1:2], argv, OPTIONS, paths_called) == right
+
+
+COMMANDS = [
+    ("--config=a.yaml", "--config is no command; write stacked-trainer run a.yaml"),
+    ("--config=a.yaml lr=1", "--config is no command; write stacked-trainer run a.yaml lr=1"),
+    ("--optimizer.lr=0.1 a.yaml", "for example stacked-trainer run CONFIG optimizer.lr=0.1"),
+    ("-v", "did you mean --version?"),
+    ("-V", "did you mean --version?"),
+    ("help run", "did you mean stacked-trainer run --help?"),
+    ("help", "did you mean stacked-trainer --help?"),
+]
+
+
+@pytest.mark.parametrize(("line", "right"), COMMANDS)
+def test_what_stands_where_the_command_does(line, right):
+    assert meant_command(line.split(), ["run", "report"]).endswith(right)
 
 
 def test_a_file_with_a_space_can_be_copied():

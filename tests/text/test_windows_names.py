@@ -6,10 +6,11 @@ from pathlib import PureWindowsPath
 
 import pytest
 
-from trainer.errors import DiskError
+from trainer.errors import DiskError, UserError
 from trainer.text import atomic, windows
 from trainer.text.atomic import disk_error, write_atomic
-from trainer.text.windows import command_line, is_device, quoted, why_no_folder
+from trainer.text.paths import named_file
+from trainer.text.windows import command_line, is_device, quoted, why_no_path
 
 DEVICES = ["con", "NUL", "nul.txt", "Com1", "LPT9.tar.gz", "aux .x", "COM²", "conout$"]
 PLAIN = ["console", "com", "com10", "lpt0", "nullable", "x.con", "_nul", ""]
@@ -32,7 +33,7 @@ def test_devices():
     ],
 )
 def test_folders(path, why):
-    found = why_no_folder(PureWindowsPath(path))
+    found = why_no_path(PureWindowsPath(path), "folder")
     assert why in found
     assert bool(found) == bool(why)
 
@@ -54,6 +55,14 @@ def test_words_of_a_command(monkeypatch, word, posix, there):
     monkeypatch.setattr(windows, "ON_WINDOWS", True)
     assert quoted(word) == there
     assert command_line(["run", word]) == f"run {there}"
+
+
+@pytest.mark.parametrize("out", ["nul", "con.html", "a:b.yaml", "what?.csv"])
+def test_files_that_the_user_names(there, tmp_path, monkeypatch, out):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UserError, match=r"; name another file$"):
+        named_file(out, "a.csv")
+    assert named_file("plain.csv", "a.csv") == tmp_path / "plain.csv"
 
 
 @pytest.fixture

@@ -69,6 +69,7 @@ FIT = {
     "val": -5e11,
     "model": "linear",
     "scale_target": "none",
+    "rose": False,
     "bias": True,
     "solves": False,
 }
@@ -78,6 +79,8 @@ FITS = [
     " 'optimizer={name: auto}' would help"),
     ({"scale_target": "standard"}, f"{WORSE} (0 is what the mean of the target has);"
     " 'optimizer={name: auto}' would help"),
+    ({"rose": True}, f"{WORSE} (0 is what the mean of the target has); 'optimizer={{name: auto}}'"
+    " would help"),
     ({"solves": True, "bias": False}, f"{WORSE} (0 is what the mean of the target has);"
     " bias=true would help"),
     ({"solves": True}, f"{WORSE} (0 is what the mean of the target has); more iterations would"

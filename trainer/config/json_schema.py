@@ -75,7 +75,3 @@ def config_schema() -> dict[str, Any]:
 def config_schema_text() -> str:
     """Return `schema/config.json` as it should be."""
     return json.dumps(config_schema(), indent=1, ensure_ascii=False) + "\n"
-
-
-if __name__ == "__main__":
-    print(config_schema_text(), end="")

@@ -47,6 +47,10 @@ def load_spec(
     if not isinstance(source, (str, os.PathLike, Mapping)):
         what = f"expected the path of a YAML file or a mapping, got {printable.show_value(source)}"
         raise SpecError([Fault("", 0, 0, "spec", what)])
+    if isinstance(overrides, (str, Mapping)):
+        got = printable.show_value(overrides)
+        what = f"expected a list of key=value, got {got}; for example ['optimizer.lr=0.1']"
+        raise SpecError([Fault("", 0, 0, "overrides", what)])
     if isinstance(source, Mapping):
         tree = from_mapping(source, os.getcwd())
         text = None

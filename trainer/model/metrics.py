@@ -94,8 +94,9 @@ def _regression_defined(targets: Targets) -> dict[str, Flags]:
 
 def _spread(targets: Targets) -> Numbers:
     """Σ_rows w·(y − mean)² of each output (C,)."""
-    mean = targets.w @ targets.y / targets.w.sum()  # (C,)
-    return np.asarray(_varies(targets) * (targets.w @ (targets.y - mean) ** 2))
+    with np.errstate(over="ignore", invalid="ignore"):  # it may be infinite
+        mean = targets.w @ targets.y / targets.w.sum()  # (C,)
+        return np.asarray(_varies(targets) * (targets.w @ (targets.y - mean) ** 2))
 
 
 def _varies(targets: Targets) -> Numbers:
@@ -133,9 +134,9 @@ def _count_defined(targets: Targets) -> dict[str, Flags]:
 def _count_spread(targets: Targets) -> Numbers:
     """The deviance of the mean of each output (C,)."""
     y, w = targets.y, targets.w
-    with np.errstate(divide="ignore", invalid="ignore"):
+    with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
         each = np.where(y > 0, y * np.log(y / (w @ y / w.sum())), 0.0)
-    return np.asarray(_varies(targets) * (2 * w @ each))
+        return np.asarray(_varies(targets) * (2 * w @ each))
 
 
 # --- logistic: one output is a binary label, several are independent labels -----------------------

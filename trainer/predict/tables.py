@@ -86,8 +86,8 @@ def predict_file(
 
     Args:
         run: a run folder.
-        data: a .csv, .csv.gz, .tsv, .parquet, .npy or .npz file, or LIBSVM text; `-` is standard
-            input.
+        data: a .csv, .csv.gz, .tsv, .parquet, .npy, .npz or .safetensors file, or LIBSVM text; a
+            pattern of such files; `-` is standard input.
         out: a .csv or .parquet file to write; None for CSV text.
         with_target: whether to score the predictions where the file has the target.
 

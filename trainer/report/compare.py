@@ -132,7 +132,7 @@ def _notices(runs: Sequence[RunData]) -> str:
         found.append(("Curves", f"Without {', '.join(short)}: too few steps for a curve."))
     if len(runs) > MOST_CURVES:
         found.append(("Curves", f"Those of the first {MOST_CURVES} runs are drawn."))
-    inner = "".join(f'<p class="notice"><b>{esc(a)}</b>{esc(b)}</p>' for a, b in found)
+    inner = "".join(f'<p class="notice"><b>{esc(a)}</b> {esc(b)}</p>' for a, b in found)
     return f'<div class="notices">{inner}</div>' if inner else ""
 
 

@@ -100,8 +100,8 @@ def _end(run_data: RunData) -> str:
     if ended and sentence and not repeated:
         sentence = f"{ended}: {sentence}"
     best, epochs = row.get("best_epoch"), row.get("epochs")
-    if run_data.solved:
-        best = None  # its reason has said how far it went
+    if run_data.solved or run_data.status in ("diverged", "unranked"):
+        best = None  # its reason has said how far it went, or there are no weights that count
     if best and epochs and (run_data.best or not run_data.is_sweep):
         last = best >= epochs
         where = f"the last of {counted(epochs, 'epoch')}" if last else f"epoch {best} of {epochs}"

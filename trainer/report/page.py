@@ -18,6 +18,7 @@ from trainer.runs.names import CONFIG
 from trainer.runs.provenance import __version__
 from trainer.text.names import cut_apart
 from trainer.text.numbers import counted, number, percent, split_name
+from trainer.text.program import PROGRAM
 
 if TYPE_CHECKING:
     from trainer.report.run_data import RunData
@@ -42,7 +43,7 @@ def run_page(run_data: RunData) -> bytes:
         _predictions(run_data),
         _coefficients(run_data),
         _settings(run_data),
-        f"<footer>Drawn by stacked-trainer {esc(__version__)} from the run folder"
+        f"<footer>Drawn by {PROGRAM} {esc(__version__)} from the run folder"
         f" {esc(run_data.folder.name)} alone.</footer>",
     ]
     return document(f"{run_data.name}: {run_data.status}", "\n".join(filter(None, parts)))

@@ -79,7 +79,7 @@ def check_free(out: str | os.PathLike[str]) -> None:
     """
     if not os.fspath(out) or "\0" in os.fspath(out):
         raise RunFolderError(f"--out: {os.fspath(out)!r} is no path; name a new or an empty folder")
-    if windows.ON_WINDOWS and (why := windows.why_no_folder(Path(out))):
+    if windows.ON_WINDOWS and (why := windows.why_no_path(Path(out), "folder")):
         raise RunFolderError(f"--out: {os.fspath(out)}: {why}")
     path = Path(os.path.abspath(out))
     try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shlex
 from importlib.resources import files
@@ -65,5 +66,7 @@ def _write_new(path: Path, text: str) -> bool:
     except FileExistsError:
         return False
     except OSError as error:
+        with contextlib.suppress(OSError):  # a half would stand in the way of the next try
+            path.unlink(missing_ok=True)
         raise disk_error(path, error) from error
     return True

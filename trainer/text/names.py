@@ -9,7 +9,7 @@ def short(value: str, most: int) -> str:
     """A name of at most `most` letters, its middle left out: names differ in their ends."""
     if len(value) <= most:
         return value
-    head = (most - 1 + 1) // 2
+    head = most // 2
     return f"{value[:head]}…{value[len(value) - (most - 1 - head) :]}"
 
 

@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 from trainer.errors import DataError, UserError
+from trainer.text import windows
 from trainer.text.file_kinds import LENGTH, other_kind
 from trainer.text.printable import error_text, quote, show_path
 from trainer.text.suggest import LISTED, closest
@@ -91,6 +92,8 @@ def named_file(out: str | os.PathLike[str], example: str) -> Path:
     path = Path(os.path.abspath(out)) if "\0" not in os.fspath(out) else None
     if path is None or not os.fspath(out):
         raise UserError(f"--out: {os.fspath(out)!r} is no path; name a file, such as {example}")
+    if windows.ON_WINDOWS and (why := windows.why_no_path(Path(out), "file")):
+        raise UserError(f"--out: {os.fspath(out)}: {why}")
     if os.path.isdir(path):
         raise UserError(f"--out: {path} is a folder; name a file in it, such as {path / example}")
     if not os.path.isdir(path.parent):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from trainer.text.printable import one_of
 
@@ -17,8 +17,9 @@ _OTHER_WORDS = {
     "init": ("new", "create", "template", "example", "starter"),
     "schema": ("config", "keys"),
     "--help": ("help",),
-    "--version": ("version",),
+    "--version": ("version", "-v"),
 }
+_DEVICES = {"gpu": "gpu", "cuda": "gpu", "cpu": "cpu"}
 
 
 def meant_command(argv: Sequence[str], commands: Sequence[str]) -> str:
@@ -29,22 +30,30 @@ def meant_command(argv: Sequence[str], commands: Sequence[str]) -> str:
         commands: those there are.
     """
     first, *rest = argv
+    words = {word: command for command, others in _OTHER_WORDS.items() for word in others}
     if first.startswith("-"):
-        if first.lstrip("-") in _CONFIG_OPTIONS and rest:
-            return f"{first} is no command; write {_line('run', *rest)}"
-        meant = _nearest(first, ("--help", "--version"))
-        right = f"did you mean {meant}?" if meant else f"for example {PROGRAM} run CONFIG {first}"
+        key, equals, value = first.lstrip("-").partition("=")
+        if key in _CONFIG_OPTIONS and (rest or value):
+            config = [value, *rest] if equals else rest
+            return f"{first.partition('=')[0]} is no command; write {_line('run', *config)}"
+        meant = words.get(first.lower()) or _nearest(first, ("--help", "--version"))
+        option = f"{key}={value}" if "." in key and equals else first
+        right = f"did you mean {meant}?" if meant else f"for example {PROGRAM} run CONFIG {option}"
         return f"{first} stands where the command does; {right}"
     if first.lower().endswith(_CONFIGS):
         return f"{_shown(first)} is no command; write {_line('run', *argv)}"
-    words = {word: command for command, others in _OTHER_WORDS.items() for word in others}
+    if first.lower() == "help" and rest[:1] and rest[0] in commands:
+        return f"'help' is no command; did you mean {_line(rest[0], '--help')}?"
     meant = words.get(first.lower()) or _nearest(first, commands)
     right = f"did you mean {_line(meant, *rest)}?" if meant else f"write {one_of(commands)}"
     return f"{_shown(first)} is no command; {right}"
 
 
 def meant_option(
-    extra: Sequence[str], argv: Sequence[str], options: Sequence[str], paths: Sequence[str]
+    extra: Sequence[str],
+    argv: Sequence[str],
+    options: Sequence[str],
+    called: Callable[[str], Sequence[str]],
 ) -> str | None:
     """What to write for arguments that `run` does not know: keys written as options.
 
@@ -52,15 +61,16 @@ def meant_option(
         extra: the unknown arguments.
         argv: all of them.
         options: those there are.
-        paths: the dotted paths of all keys of a config.
+        called: gives the dotted paths of a config that a word may stand for.
     """
     first = next((word for word in extra if word.startswith("-")), "")
     key, equals, value = first.lstrip("-").partition("=")
     at = list(argv).index(first) + 1 if first in argv else len(argv)
     if not equals and at < len(argv) and not argv[at].startswith("-"):
         value = argv[at]
-    word = key.replace("-", "_")
-    found = [path for path in paths if path == word or path.rpartition(".")[2] == word]
+    if key in _DEVICES and not equals:
+        return f"write --device {_DEVICES[key]}"
+    found = called(key.replace("-", "_"))
     if value and (found or "." in key):
         path = min(found, key=lambda path: path.count("."), default=key)
         return f"write {shlex.quote(f'{path}={value}')}"

@@ -22,13 +22,18 @@ def is_device(name: str) -> bool:
     return name.split(".")[0].rstrip(" ").upper() in _DEVICES
 
 
-def why_no_folder(path: PurePath) -> str:
-    """Why Windows has no folder of that name, and ends in what would be right; empty if it has."""
+def why_no_path(path: PurePath, what: str) -> str:
+    """Why Windows has no such path, and ends in what would be right; empty if it has.
+
+    Args:
+        path: as it was given.
+        what: it should be: a folder or a file.
+    """
     for part in path.parts[1:] if path.anchor else path.parts:
         if is_device(part):
-            return f"{part} is a device on Windows; name another folder"
+            return f"{part} is a device on Windows; name another {what}"
         if wrong := [c for c in part if c in _FORBIDDEN]:
-            return f"Windows takes no {wrong[0]} in a folder's name; name another folder"
+            return f"Windows takes no {wrong[0]} in a {what}'s name; name another {what}"
     return ""
 
 

@@ -77,6 +77,7 @@ class FitFacts(TypedDict):
         val: it on val; None without.
         model: of the run.
         scale_target: as the config has it.
+        rose: whether its training loss went up, which another scale of the target does not mend.
         bias: whether there is one.
         solves: whether a solver went to the optimum.
     """
@@ -86,6 +87,7 @@ class FitFacts(TypedDict):
     val: float | None
     model: str
     scale_target: str
+    rose: bool
     bias: bool
     solves: bool
 
@@ -113,7 +115,8 @@ def worse_than_mean_text(facts: FitFacts) -> str | None:
 def _mend_fit(facts: FitFacts) -> str:
     cures = []
     if not facts["solves"]:
-        if MODELS[facts["model"]].scales_target and facts["scale_target"] == "none":
+        can_scale = MODELS[facts["model"]].scales_target and facts["scale_target"] == "none"
+        if can_scale and not facts["rose"]:
             cures.append("data.scale_target=standard")
         cures.append("'optimizer={name: auto}'")
     if not facts["bias"]:

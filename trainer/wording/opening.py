@@ -193,12 +193,12 @@ def config_text(facts: ConfigFacts) -> str:
 def data_text(facts: DataFacts) -> Sentence:
     """Rows x columns, the split, class counts and one-hot expansions."""
     total = sum(facts["rows"].values())
-    columns = f"{facts['columns']:,} columns"
+    columns = counted(facts["columns"], "column")
     if facts["expansions"]:
         parts = ", ".join(f"{name} → {n}" for name, n in _cut(facts["expansions"]))
-        columns += f" ({facts['features']} features; one-hot: {parts})"
+        columns += f" ({counted(facts['features'], 'feature')}; one-hot: {parts})"
     split = ", ".join(f"{n:,} {name}" for name, n in facts["rows"].items())
-    text = f"{facts['source']}: {total:,} rows x {columns}; {split}"
+    text = f"{facts['source']}: {counted(total, 'row')} x {columns}; {split}"
     if counts := facts["class_counts"].get("train"):
         text += f"; {_classes(counts, not MODELS[facts['model']].output_a_class)}"
     elif facts["outputs"] > 1:
@@ -211,13 +211,15 @@ def data_text(facts: DataFacts) -> Sentence:
     for name, n in facts["weightless"].items():
         text += f"; {counted(n, 'row')} of {name} left out, of weight 0"
     for name, n in facts["dropped"].items():
-        text += f"; {n:,} rows of {name} dropped for missing values"
+        text += f"; {counted(n, 'row')} of {name} dropped for missing values"
     for name, n in facts["imputed"].items():
-        text += f"; {n:,} missing values of {name} filled in"
+        text += f"; {counted(n, 'missing value')} of {name} filled in"
     for name, columns_unseen in facts["unseen"].items():
         for column, n in _cut(columns_unseen):
-            text += f"; {n:,} rows of {name} have a {column} that training does not: all zeros"
-    return Sentence(text, (facts["source"], *facts["dropped"]))
+            has = "has" if n == 1 else "have"
+            text += f"; {counted(n, 'row')} of {name} {has} a {column} that training does not"
+            text += ": all zeros"
+    return Sentence(text, (facts["source"], *facts["weightless"], *facts["dropped"]))
 
 
 def noted_data_text(facts: NotedData) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 
 from trainer.catalog import facts_of
 from trainer.text.numbers import counted
+from trainer.text.printable import one_of
 
 Results = Mapping[str, Any]
 
@@ -71,7 +72,7 @@ def _parts_texts(
     for (count, whole, part, rows, where), names in lots.items():
         verb = "are means" if len(names) > 1 else "is a mean"
         of = f"{count:,} of {whole:,} {part}{where}"
-        yield f"{_listed(names)} {verb} over {of}, those with {rows}"
+        yield f"{one_of(names, 'and')} {verb} over {of}, those with {rows}"
 
 
 def _val_text(names: Sequence[str], count: int, rows: str, repeats: int, word: str) -> str:
@@ -81,7 +82,8 @@ def _val_text(names: Sequence[str], count: int, rows: str, repeats: int, word: s
         return _nowhere(names, f"the validation rows of any {word}", rows)
     verb, means = ("are", "the means are") if len(names) > 1 else ("is", "the mean is")
     where = over_text(count, repeats, word)
-    return f"{_listed(names)} {verb} defined in {where}, those with {rows}; {means} over these"
+    told = f"{one_of(names, 'and')} {verb} defined in {where}, those with {rows}"
+    return f"{told}; {means} over these"
 
 
 def nowhere_text(name: str, repeats: int, word: str) -> str:
@@ -96,7 +98,7 @@ def nowhere_text(name: str, repeats: int, word: str) -> str:
 
 def _nowhere(names: Sequence[str], where: str, rows: str) -> str:
     verb, need = ("are", "they need") if len(names) > 1 else ("is", "it needs")
-    return f"{_listed(names)} {verb} not defined on {where}: {need} {rows}"
+    return f"{one_of(names, 'and')} {verb} not defined on {where}: {need} {rows}"
 
 
 def unranked_text(metric: str, trials: int, diverged: int) -> str:
@@ -108,7 +110,3 @@ def unranked_text(metric: str, trials: int, diverged: int) -> str:
     if metric.startswith("val_"):
         why = "; validation rows far outside the training rows do that"
     return f"{none}: {metric} is no finite number{of}{why}"
-
-
-def _listed(names: Sequence[str]) -> str:
-    return " and ".join(filter(None, [", ".join(names[:-1]), names[-1]]))

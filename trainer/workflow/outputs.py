@@ -223,7 +223,8 @@ def _warn(
     folder: RunWriter, sweep: SweepRun, best: TrialResult, model: TrialModel, terminal: Terminal
 ) -> None:
     """Say where the chosen trial's training loss went up, or where its fit is worse than none."""
-    found = [_blown_up(sweep, best), _worse_than_mean(best, model)]
+    rose = _blown_up(sweep, best)
+    found = [rose, _worse_than_mean(best, model, rose is not None)]
     if told := [warning for warning in found if warning is not None]:
         with folder.spared(MANIFEST):
             folder.add_warnings(told)
@@ -239,7 +240,7 @@ def _blown_up(sweep: SweepRun, best: TrialResult) -> str | None:
     return rose if sweep.is_sweep else f"{rose}; {mend_divergence(divergence(sweep.first))}"
 
 
-def _worse_than_mean(best: TrialResult, model: TrialModel) -> str | None:
+def _worse_than_mean(best: TrialResult, model: TrialModel, rose: bool) -> str | None:
     """Of the first metric that the mean of the targets has a value of, if the model has one."""
     spec = best.spec
     known = [name for name in metrics_of(spec.model) if METRICS[name].baseline is not None]
@@ -254,6 +255,7 @@ def _worse_than_mean(best: TrialResult, model: TrialModel) -> str | None:
             "val": val,
             "model": spec.model,
             "scale_target": spec.data.scale_target,
+            "rose": rose,
             "bias": spec.bias,
             "solves": isinstance(spec.optimizer, Solver),
         }

@@ -29,9 +29,6 @@ KEYS: dict[str, tuple[str, ...]] = {
     "max_steps": ("optimizer.steps",),
     "fit_intercept": ("bias",),
     "sample_weight": ("data.train.weight",),
-    "sep": ("data.train.separator",),
-    "delimiter": ("data.train.separator",),
-    "usecols": ("data.train.columns",),
     "pos_label": ("data.positive",),
     "positive_class": ("data.positive",),
     "source": ("data.train",),
@@ -39,7 +36,23 @@ KEYS: dict[str, tuple[str, ...]] = {
     "logspace": ("geomspace",),
     "learning_rate": ("optimizer.lr",),
     "lambda": ("penalty.l2",),
+    "lambda_l2": ("penalty.l2",),
+    "reg_lambda": ("penalty.l2",),
+    "lambda_l1": ("penalty.l1",),
+    "reg_alpha": ("penalty.l1",),
+    "early_stopping_rounds": ("early_stopping.patience",),
+    "rounds": ("early_stopping.patience",),
+    "label": ("data.train.target",),
+    "label_column": ("data.train.target",),
+    "sep": ("data.train.separator",),
+    "delimiter": ("data.train.separator",),
+    "quotechar": ("data.train.quote",),
+    "usecols": ("data.train.columns",),
+    "index_col": ("data.train.drop",),
 }
+
+# Words for the key `name` of a block that has one.
+NAMES = ("type", "kind", "class")
 
 # Words that are refused with the reason.
 REFUSED: dict[str, dict[str, str]] = {
@@ -56,11 +69,27 @@ VALUES: dict[str, dict[str, str]] = {
         "top1": "val_accuracy",
         "acc5": "val_top5",
     },
-    "device": {"cuda": "gpu"},
-    "precision": {"fp32": "float32", "bf16": "bfloat16"},
+    "device": {"cuda": "gpu", "cuda:0": "gpu"},
+    "precision": {
+        "fp32": "float32",
+        "single": "float32",
+        "fp64": "float64",
+        "double": "float64",
+        "bf16": "bfloat16",
+    },
+    "model": {
+        "linear_regression": "linear",
+        "ridge": "linear",
+        "lasso": "linear",
+        "logistic_regression": "logistic",
+        "binary": "logistic",
+        "multinomial": "softmax",
+        "multiclass": "softmax",
+        "softmax_regression": "softmax",
+    },
 }
 
-# What to write in place of a word, of `none` above all, where a key takes a mapping or a number.
+# What to write in place of a value, of `none` above all, where a key takes something else.
 WRITE: dict[str, dict[str, str]] = {
     "penalty": {
         "none": "{l2: 0}",
@@ -70,7 +99,8 @@ WRITE: dict[str, dict[str, str]] = {
         "lasso": "{l2: 0, l1: 1e-4}",
         "elasticnet": "{alpha: 1e-4, l1_ratio: 0.5}",
     },
-    "C": {"none": "l2: 0 in its place"},
+    "C": dict.fromkeys(("none", "inf", ".inf", "infinity"), "l2: 0 in its place"),
+    "header": {"0": "first", "true": "first", "infer": "first"},  # as pandas counts lines
     "schedule": {"none": "{name: constant}"},
 }
 

@@ -34,6 +34,13 @@ def unknown(path: Path, form: str, cure: str) -> str:
     return f"unknown key; {meant or 'the keys here are ' + printable.one_of(here, 'and')}"
 
 
+def paths_called(word: str) -> list[str]:
+    """The dotted paths that a word may stand for: a path, its last key, or another tool's word."""
+    known = known_paths()
+    ours = [path for path in _our_words(word) if path in known]
+    return [word] if word in known else _called(word) or ours
+
+
 def unknown_path(key: str) -> str:
     """Explain a swept key that the schema does not have."""
     last = key.rpartition(".")[2]
@@ -91,10 +98,12 @@ def wrong(
         return f"{printable.show_value(value)} is not to be had: {why}"
     takes = context.get("expected") or _takes(field)
     choices = context.get("choices", ())
-    right = _meant(path, value, takes, choices)
+    instead = _instead(path, value if isinstance(value, str) else got)
+    right = instead or _meant(path, value, takes, choices)
     if takes == _MAPPING:
         right = right or _as_mapping(path, value)
-    if value in (None, False, 0, "") and ("none" in choices or _is_absent_by_default(field)):
+    is_nothing = value in (None, False, 0, "") and not instead
+    if is_nothing and ("none" in choices or _is_absent_by_default(field)):
         right = "write none"
     return f"expected {takes}, got {got}; {right or f'for example {_example(field)}'}"
 
@@ -110,6 +119,8 @@ def owners(path: Path) -> list[str]:
 def _our_word(path: Path, here: list[str]) -> str | None:
     """Propose our key for another tool's."""
     *above, key = path
+    if key in aliases.NAMES and "name" in here:
+        return f"did you mean {printable.dotted((*above, 'name'))}?"
     words = _our_words(key)
     if not words:
         return None
@@ -127,7 +138,7 @@ def _our_word(path: Path, here: list[str]) -> str | None:
 def _near(path: Path, here: list[str]) -> str | None:
     """Propose the same key elsewhere, or the nearest spelling here."""
     *above, key = path
-    elsewhere = _called(key)
+    elsewhere = [] if key in aliases.NAMES else _called(key)
     if 0 < len(elsewhere) <= 3 and not any(_alike(key, word) for word in here):
         return f"did you mean {printable.one_of(elsewhere)}?"
     nearest = suggest.nearest(key, here)
@@ -160,9 +171,15 @@ def _as_mapping(path: Path, value: Any) -> str | None:
         return None
     for block in _blocks(path):
         for key, field in block.model_fields.items():
-            if value in _choices(field):
-                return f"write {flow({key: value})}"
+            if (word := value.lower()) in _choices(field):
+                return f"write {flow({key: word})}"
     return None
+
+
+def _instead(path: Path, word: str) -> str | None:
+    """What is known to be right in place of a value."""
+    right = aliases.WRITE.get(str(path[-1]), {}).get(aliases.folded(word))
+    return right and f"write {right}"
 
 
 def _meant(path: Path, value: Any, takes: str, choices: tuple[str, ...]) -> str | None:
@@ -182,8 +199,6 @@ def _meant(path: Path, value: Any, takes: str, choices: tuple[str, ...]) -> str 
 def _meant_by_text(path: Path, text: str, takes: str, choices: tuple[str, ...]) -> str | None:
     if "true or false" in takes and text.lower() in aliases.SWITCHES:
         return f"write {aliases.SWITCHES[text.lower()]}"
-    if right := aliases.WRITE.get(str(path[-1]), {}).get(aliases.folded(text)):
-        return f"write {right}"
     if text.lower() == "none" and takes.startswith(("a number from 0", "a whole number from 0")):
         return "write 0"
     if word := aliases.VALUES.get(str(path[-1]), {}).get(text):

@@ -12,11 +12,13 @@ from pathlib import Path
 from trainer.data.encode.encoder import Encoder
 from trainer.errors import DataError
 from trainer.text.printable import show_path
+from trainer.text.program import PROGRAM
 
 SIGN = "-"
-_WANTED = "CSV text with a header line, as in `cat new.csv | … predict RUN -`"
+_WANTED = f"CSV text with a header line, as in `cat new.csv | {PROGRAM} predict RUN -`"
 _BINARY = {b"PAR1": ".parquet", b"\x93NUM": ".npy", b"PK\x03\x04": ".npz"}
 """{first bytes of a file: how its name would end}."""
+_LENGTH = 8  # bytes before the header of .safetensors, which say its length
 
 
 @contextlib.contextmanager
@@ -59,6 +61,8 @@ def _copied(folder: Path, encoder: Encoder) -> Path:
 def _ending(begin: bytes, encoder: Encoder) -> str:
     if begin[:4] in _BINARY:
         return _BINARY[begin[:4]]
+    if begin[_LENGTH : _LENGTH + 1] == b"{" and b"\0" in begin[:_LENGTH]:
+        return ".safetensors"
     packed = ".gz" if begin[:2] == b"\x1f\x8b" else ""
     if begin[8:9] == b"{" and begin[4:8] == bytes(4):  # the length of a header, and the header
         return ".safetensors"

@@ -206,7 +206,8 @@ def _family(found: list[LoggedColumn], name: str, label: str) -> Iterator[Series
 def _loss_chart(
     run_data: RunData, found: list[LoggedColumn], evaluated: list[LoggedColumn]
 ) -> Chart:
-    series = list(_family(found, "loss", "batches of training rows"))
+    rows = "training rows" if run_data.solved else "batches of training rows"
+    series = list(_family(found, "loss", rows))
     curves = in_sight(found, "loss")
     note = "The data term alone, without penalty; each step before its update."
     if run_data.solved:

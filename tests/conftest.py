@@ -3,6 +3,10 @@
 import os
 
 import pytest
+from hypothesis import settings
+
+settings.register_profile("no times", deadline=None)  # a loaded machine is slow, and not wrong
+settings.load_profile("no times")
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -153,6 +153,23 @@ class NpySource(Block):
     )
 
 
+# the arrays of a file that holds several
+_Features = Annotated[Name, Field(description="Name of the array X, (N, D).", examples=["X"])]
+_Targets = Annotated[
+    Name, Field(description="Name of the array y, (N,) or (N, C).", examples=["y"])
+]
+_Weights = Annotated[
+    OptionalName, Field(description="Name of the array of row weights, (N,).", examples=["w"])
+]
+_Groups = Annotated[
+    OptionalName,
+    Field(
+        description="Name of the array of groups, (N,): no split or fold parts the rows of one.",
+        examples=["g"],
+    ),
+]
+
+
 class NpzSource(Block):
     """Arrays in one .npz file."""
 
@@ -160,16 +177,10 @@ class NpzSource(Block):
     npz: FilePaths = Field(
         description="Path of the archive; or of several, shards of rows.", examples=["f.npz"]
     )
-    features: Name = Field(description="Name of the array X, (N, D).", examples=["X"])
-    target: Name = Field(description="Name of the array y, (N,) or (N, C).", examples=["y"])
-    weight: OptionalName = Field(
-        None, description="Name of the array of row weights, (N,).", examples=["w"]
-    )
-    group: OptionalName = Field(
-        None,
-        description="Name of the array of groups, (N,): no split or fold parts the rows of one.",
-        examples=["g"],
-    )
+    features: _Features
+    target: _Targets
+    weight: _Weights = None
+    group: _Groups = None
 
 
 class SafetensorsSource(Block):
@@ -179,16 +190,10 @@ class SafetensorsSource(Block):
     safetensors: FilePaths = Field(
         description="Path of the file; or of several, shards of rows.", examples=["f.safetensors"]
     )
-    features: Name = Field(description="Name of the array X, (N, D).", examples=["X"])
-    target: Name = Field(description="Name of the array y, (N,) or (N, C).", examples=["y"])
-    weight: OptionalName = Field(
-        None, description="Name of the array of row weights, (N,).", examples=["w"]
-    )
-    group: OptionalName = Field(
-        None,
-        description="Name of the array of groups, (N,): no split or fold parts the rows of one.",
-        examples=["g"],
-    )
+    features: _Features
+    target: _Targets
+    weight: _Weights = None
+    group: _Groups = None
 
 
 class LibsvmSource(Block):

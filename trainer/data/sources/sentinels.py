@@ -5,12 +5,12 @@ Files of SPSS, SAS and old instruments have them, and a model takes them for wha
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
 from trainer.config.yaml.write import flow_keys
-from trainer.data.frame import Frame, Labels
+from trainer.data.frame import ColumnData, Frame, Labels
 from trainer.data.rows import Array
 from trainer.data.sources.csv_options import MISSING, CsvOptions
 from trainer.text.numbers import counted
@@ -28,18 +28,20 @@ def sentinel_remarks(frame: Frame, options: CsvOptions) -> Iterator[str]:
     """
     if not isinstance(frame.features, tuple):
         return
-    columns = [c for c in frame.features if not isinstance(c, Labels)]
-    gaps = any(bool(np.isnan(column).any()) for column in columns)
-    said = options.na_values or (MISSING[1:] if gaps else ())
     for name, column in zip(frame.names, frame.features, strict=True):
         value = None if isinstance(column, Labels) else sentinel(column)
         if value is not None:
             rows = counted(int(np.sum(column == value)), "row")
+            said = options.na_values or (MISSING[1:] if _has_gaps(frame.features) else ())
             cure = flow_keys({"na_values": [*said, value]})
             yield (
                 f"{value} stands in {rows} of {name}, far from all else: where it means missing,"
                 f" `{cure}` says so"
             )
+
+
+def _has_gaps(columns: Sequence[ColumnData]) -> bool:
+    return any(bool(np.isnan(c).any()) for c in columns if not isinstance(c, Labels))
 
 
 def sentinel(values: Array) -> int | None:
@@ -50,10 +52,11 @@ def sentinel(values: Array) -> int | None:
     Args:
         values: (N,) numbers, NaN where missing.
     """
-    known = values[~np.isnan(values)]
-    for value in (known.min(), known.max()) if known.size else ():
+    # extremes first, without a copy: hardly a column has one of nines
+    for value in (np.fmin.reduce(values), np.fmax.reduce(values)) if len(values) else ():
         if abs(value) < 99 or set(f"{abs(value):.17g}") != {"9"}:
             continue
+        known = values[~np.isnan(values)]
         others = known[known != value]
         if not others.size or len(known) - len(others) < _FEWEST:
             continue

@@ -20,7 +20,7 @@ def call(folder, settings, *arguments):
         env=environment | {"PYTHONPATH": str(ROOT)} | settings,
         cwd=folder,
         capture_output=True,
-        timeout=120,
+        timeout=600,
     )
 
 

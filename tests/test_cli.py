@@ -61,7 +61,7 @@ def call(command: list[str], *arguments: object, **options) -> subprocess.Comple
     return subprocess.run(
         [*command, *map(os.fspath, arguments)],
         env=environment,
-        timeout=60,
+        timeout=600,
         **({"capture_output": True, "text": True} | options),
     )
 
@@ -471,7 +471,7 @@ def test_an_interrupted_run_leaves_everything_it_did(config, tmp_path, signum, c
         assert time.monotonic() < deadline
         time.sleep(0.01)
     process.send_signal(signum)
-    stdout, stderr = process.communicate(timeout=30)
+    stdout, stderr = process.communicate(timeout=600)
     assert process.returncode == code, stderr
     assert stdout == f"{out}\n"
     assert "interrupted" in stderr
@@ -508,7 +508,7 @@ def test_a_second_signal_leaves_an_interrupted_run(config, tmp_path, second):
     process.send_signal(signal.SIGINT)
     time.sleep(0.3)
     process.send_signal(second)
-    _, stderr = process.communicate(timeout=10)
+    _, stderr = process.communicate(timeout=600)
     assert process.returncode == 128 + second, stderr
     run = trainer.load_run(out)
     assert run.status == "interrupted"

@@ -34,7 +34,7 @@ def command(folder):
     def run(*words):
         script = ROOT / "tests" / "as_on_windows.py"
         done = subprocess.run(
-            [sys.executable, str(script), *words], cwd=folder, capture_output=True, timeout=120
+            [sys.executable, str(script), *words], cwd=folder, capture_output=True, timeout=600
         )
         said = done.stderr.decode("cp1252")
         assert "fault of ours" not in said, said

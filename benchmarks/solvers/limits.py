@@ -12,8 +12,11 @@ from typing import Any
 from threadpoolctl import threadpool_limits
 
 
-class OutOfTimeError(Exception):
-    """A contender took longer than it may."""
+class OutOfTimeError(BaseException):
+    """A contender took longer than it may.
+
+    No `Exception`: scikit-learn's cross-validation makes a warning of those and a score of NaN.
+    """
 
 
 @contextmanager

@@ -16,7 +16,10 @@ from benchmarks.solvers.limits import OutOfTimeError, limited, threads
 from benchmarks.solvers.reference import Reference
 from benchmarks.solvers.tasks import Task
 
-_PATIENCE = 3  # times as long as its quickest may another number of threads take
+_PATIENCE = 3  # times as long as its quickest may another number of threads take …
+_PATIENT = (
+    1.0  # … and no less than so many seconds: a few ms are one interruption of a busy machine
+)
 
 
 @dataclass
@@ -136,7 +139,10 @@ def _threads(task: Task, result: Result, seconds: float) -> int | None:
     for count in result.contender.threads:
         try:
             taken[count] = _run(
-                task, result, count, min([seconds, *(_PATIENCE * s for s in taken.values())])
+                task,
+                result,
+                count,
+                min([seconds, *(max(_PATIENCE * s, _PATIENT) for s in taken.values())]),
             )
         except OutOfTimeError:
             taken[count] = np.inf

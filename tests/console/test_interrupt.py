@@ -111,7 +111,7 @@ def test_the_process_is_gone_at_once(tmp_path):
     assert process.stdout.readline() == "noted\n"
     time.sleep(0.2)
     process.send_signal(signal.SIGINT)
-    rest, _ = process.communicate(timeout=10)
+    rest, _ = process.communicate(timeout=600)
     assert rest == ""
     assert process.returncode == 130
 

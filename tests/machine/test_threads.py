@@ -175,7 +175,7 @@ with t.one_thread_a_product():
         env={**os.environ, "PYTHONPATH": str(ROOT)},
         capture_output=True,
         text=True,
-        timeout=20,
+        timeout=600,
         check=True,
     )
     assert done.stdout == "7\n"

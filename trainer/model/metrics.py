@@ -4,7 +4,7 @@ Every metric is a function of the predictions ŷ (B, C, K) or of the scores z, w
 counts and ŷ would tie; of the targets y (B, C) and the row weights w (B,) of the `weight` column.
 They equal scikit-learn's of the same name with `sample_weight=w`, but where the rows leave one
 undefined (a 0/0, for which scikit-learn puts 0, 1 or a warning): it is NaN in every column then.
-Areas under curves need all scores of a column at once: those are collected and sorted on the host.
+Areas under curves need all scores of a column at once: those are collected and ranked on the host.
 """
 
 from __future__ import annotations
@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+
+from trainer.model.ranked_areas import ranking
 
 Array = Any
 Numbers = np.ndarray[Any, np.dtype[np.float64]]
@@ -182,57 +184,6 @@ def _binary_defined(targets: Targets) -> dict[str, Flags]:
         return {"auc": true & false, "map": true & false}
     both, classes = true & false, np.concatenate([false, true])
     return {"auc": both, "average_precision": both, "f1": true, "balanced_accuracy": classes}
-
-
-_SORTED = 1 << 20  # scores
-
-
-def ranking(scores: Numbers, y: Numbers, w: Numbers) -> tuple[Numbers, Numbers]:
-    """Area under the ROC curve and average precision of each output and column.
-
-    Args:
-        scores: (N, C, K).
-        y: (N, C) of 0 and 1.
-        w: (N,) row weights.
-
-    Returns:
-        Two arrays (C, K); NaN where one of the two labels does not occur. Tied scores are one
-        threshold, as in scikit-learn (Fawcett 2006, algorithm 2).
-    """
-    N, outputs, columns = scores.shape
-    area, precision = np.empty((2, outputs, columns))
-    some = max(1, _SORTED // max(N, 1))  # columns at once: sorted copies of all would fill memory
-    for c in range(outputs):
-        for first in range(0, columns, some):
-            part = slice(first, first + some)
-            area[c, part], precision[c, part] = _rank(scores[:, c, part].T, y[:, c], w)
-    return area, precision
-
-
-def _rank(score: Numbers, y: Numbers, w: Numbers) -> tuple[Numbers, Numbers]:
-    """The two areas of one output; score is (K, N), each result (K,)."""
-    K, N = score.shape
-    order = np.argsort(-score, axis=1, kind="stable")
-    score = np.take_along_axis(score, order, axis=1)
-    positive = (w * y)[order]  # (K, N), as are the next
-    negative = w[order] - positive
-    last = np.ones((K, N), bool)  # the last row of each threshold: equal scores are one
-    last[:, :-1] = score[:, 1:] != score[:, :-1]
-    ends = np.flatnonzero(last)
-    column = ends // N
-    hits, alarms = (np.cumsum(part, axis=1).reshape(-1)[ends] for part in (positive, negative))
-    new = np.diff(column, prepend=-1) > 0
-    hits_before, alarms_before = (
-        np.where(new, 0.0, np.concatenate([[0.0], part[:-1]])) for part in (hits, alarms)
-    )
-    area = np.bincount(column, (alarms - alarms_before) * (hits + hits_before) / 2, K)
-    share = hits / np.where(hits + alarms > 0, hits + alarms, 1)
-    precision = np.bincount(column, (hits - hits_before) * share, K)
-    all_hits, all_alarms = hits[np.append(new[1:], True)], alarms[np.append(new[1:], True)]
-    known = (all_hits > 0) & (all_alarms > 0) & np.isfinite(score[:, -1])
-    with np.errstate(divide="ignore", invalid="ignore"):
-        found = area / (all_hits * all_alarms), precision / all_hits
-    return np.where(known, found[0], np.nan), np.where(known, found[1], np.nan)
 
 
 # --- softmax --------------------------------------------------------------------------------------

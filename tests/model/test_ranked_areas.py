@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from sklearn import metrics as sk
 
-from trainer.model.ranked_areas import descending, ranking
+from trainer.model.metrics import descending, ranking
 
 N, C, K = 700, 2, 5
 TYPES = ["float32", "float64"]

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from trainer.config import load_spec
-from trainer.sweep.select import ColumnResult, TrialResult, choose, rank, ranks
+from trainer.sweep.select import choose, rank, ranks
+from trainer.sweep.trial_result import ColumnResult, TrialResult
 from trainer.workflow.result_tables import best_yaml, refit_spec
 
 BASE = {"model": "softmax", "data": {"train": "digits"}}

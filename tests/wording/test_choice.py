@@ -6,7 +6,8 @@ from functools import partial
 import pytest
 
 from trainer.config import load_spec
-from trainer.sweep.select import ColumnResult, TrialResult, choose
+from trainer.sweep.select import choose
+from trainer.sweep.trial_result import ColumnResult, TrialResult
 from trainer.text.numbers import number, plain_number
 from trainer.wording.choice import (
     as_good_text,

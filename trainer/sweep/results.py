@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import math
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from trainer.sweep.jobs import Job, StackFacts
-from trainer.sweep.select import ColumnResult, TrialResult
+from trainer.sweep.trial_result import ColumnResult, TrialResult, means_of
 
 if TYPE_CHECKING:
     from trainer.sweep.sweep import SweepRun
@@ -15,56 +17,76 @@ if TYPE_CHECKING:
 
 def trial_results(sweep: SweepRun) -> list[TrialResult]:
     """Return every trial with its columns, in the order of the trials."""
-    columns: dict[int, list[ColumnResult]] = {}
+    columns: list[list[ColumnResult]] = [[] for _ in sweep.trials]
     reached = np.zeros(len(sweep.trials), int)
     for job in sweep.jobs:
-        for k in range(len(job.trial)):
-            column = _column(job, k)
-            columns.setdefault(column.trial, []).append(column)
+        for column in _columns(job):
+            columns[column.trial].append(column)
         np.maximum.at(reached, job.trial, job.training.evaluations)
+    for of in columns:
+        of.sort(key=lambda column: column.repeat)
     return [
         TrialResult(
             number=trial.number,
             settings=trial.settings,
             spec=trial.spec,
-            columns=tuple(sorted(columns[i], key=lambda column: column.repeat)),
-            evaluations=int(reached[i]),
+            columns=tuple(columns[i]),
+            evaluations=evaluations,
+            means=means,
         )
-        for i, trial in enumerate(sweep.trials)
+        for i, (trial, evaluations, means) in enumerate(
+            zip(sweep.trials, reached.tolist(), means_of(columns), strict=True)
+        )
     ]
 
 
-def _column(job: Job, k: int) -> ColumnResult:
+def _columns(job: Job) -> Iterator[ColumnResult]:
+    """The columns of a stack; lists of its arrays, as a number at a time is slow."""
     facts, fit = job.facts, job.training.result
-    outcome = fit.outcomes[k]
-    assert outcome is not None
-    best = int(fit.step[k])
-    read = bool(fit.read[k])  # not so for a column that diverged before its first evaluation
+    K = len(job.trial)
+    trial, repeat, read = job.trial.tolist(), job.repeat.tolist(), fit.read.tolist()
+    step, norm = fit.step.tolist(), _floats(fit.grad_norm)
+    measured, known = _rows(fit.metrics, K), _rows(fit.facts, K)
+    l2, l1 = (_floats(facts.l2), _floats(facts.l1)) if facts else ([math.nan] * K, [math.nan] * K)
+    C = _inverse_c(facts) if facts else [None] * K
     per_epoch = facts.steps_per_epoch if facts else 1
-    return ColumnResult(
-        trial=int(job.trial[k]),
-        repeat=int(job.repeat[k]),
-        status=outcome.status,
-        reason=outcome.reason,
-        l2=float(facts.l2[k]) if facts else float("nan"),
-        l1=float(facts.l1[k]) if facts else float("nan"),
-        C=_inverse_c(facts, k),
-        epochs=-(-outcome.step // per_epoch),
-        step=outcome.step,
-        best_epoch=-(-best // per_epoch) if read else None,
-        best_step=best if read else None,
-        grad_norm=float(fit.grad_norm[k]),
-        facts={n: float(v[k]) for n, v in fit.facts.items()},
-        metrics={n: float(v[k]) for n, v in fit.metrics.items()} if read else {},
-        undefined=job.undefined,
-        parts=job.parts,
-    )
+    for k in range(K):
+        outcome, best = fit.outcomes[k], int(step[k])
+        assert outcome is not None
+        yield ColumnResult(
+            trial=trial[k],
+            repeat=repeat[k],
+            status=outcome.status,
+            reason=outcome.reason,
+            l2=l2[k],
+            l1=l1[k],
+            C=C[k],
+            epochs=-(-outcome.step // per_epoch),
+            step=outcome.step,
+            # not so for a column that diverged before its first evaluation
+            best_epoch=-(-best // per_epoch) if read[k] else None,
+            best_step=best if read[k] else None,
+            grad_norm=norm[k],
+            facts=known[k],
+            metrics=measured[k] if read[k] else {},
+            undefined=job.undefined,
+            parts=job.parts,
+        )
 
 
-def _inverse_c(facts: StackFacts | None, k: int) -> float | None:
-    """scikit-learn's C: 1/((l2 + l1)·S); None without a penalty."""
-    if facts is None:
-        return None
+def _floats(values: Any) -> list[float]:
+    floats: list[float] = np.asarray(values, np.float64).tolist()
+    return floats
+
+
+def _rows(arrays: Mapping[str, Any], K: int) -> list[dict[str, float]]:
+    """Arrays (K,) by name as a mapping for each of the K columns."""
+    lists = [_floats(values) for values in arrays.values()]
+    return [dict(zip(arrays, row, strict=True)) for row in zip(*lists, strict=True)] or [{}] * K
+
+
+def _inverse_c(facts: StackFacts) -> list[float | None]:
+    """scikit-learn's C of each column: 1/((l2 + l1)·S); None without a penalty."""
     with np.errstate(divide="ignore", over="ignore"):
-        C = 1.0 / np.float64((facts.l2[k] + facts.l1[k]) * facts.weight_sum)
-    return float(C) if np.isfinite(C) else None
+        C = 1.0 / np.asarray((facts.l2 + facts.l1) * facts.weight_sum, np.float64)
+    return [value if math.isfinite(value) else None for value in C.tolist()]

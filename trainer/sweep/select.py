@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from functools import cached_property
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,6 +12,7 @@ import numpy as np
 from trainer.catalog import draws, is_minimized
 from trainer.config.schema.sweep import SHOTS
 from trainer.sweep.defined import is_number
+from trainer.sweep.trial_result import TrialResult
 
 if TYPE_CHECKING:
     from trainer.config.schema.spec import Spec
@@ -21,173 +21,6 @@ _FEWEST = 3  # values of an axis whose ends are edges
 _WIDE = 10  # a 0 beside values that differ by this factor is no end of theirs
 _BELOW_ONE = ("l1_ratio", "momentum", "beta1", "beta2")  # nothing to widen upward
 _LABELS = ("seed",)  # no number is better for being near another
-
-
-Numbers = np.ndarray[Any, np.dtype[np.float64]]
-
-
-@dataclass(frozen=True)
-class ColumnResult:
-    """What came of one (trial, repeat).
-
-    `epochs` and `step` are of its end, `best_epoch` and `best_step` of the evaluation that counts,
-    as are its metrics, which are empty without one.
-    """
-
-    trial: int
-    repeat: int
-    status: str
-    reason: str
-    l2: float
-    l1: float
-    C: float | None
-    epochs: int
-    step: int
-    best_epoch: int | None
-    best_step: int | None
-    grad_norm: float
-    facts: Mapping[str, float] = field(default_factory=dict)
-    """What a solver knows of it: iterations, evaluations, gradient_max and gap."""
-    metrics: Mapping[str, float] = field(default_factory=dict)
-    undefined: Collection[str] = ()
-    """Metrics that its validation rows leave undefined, in every trial."""
-    parts: Mapping[str, tuple[int, int]] = field(default_factory=dict)
-    """{metric: (classes or outputs that it is the mean over, all)}, where these are fewer."""
-
-
-@dataclass(frozen=True)
-class TrialResult:
-    """What came of one trial.
-
-    Attributes:
-        number, settings, spec: as in `Trial`.
-        columns: by repeat.
-        evaluations: how many it reached.
-    """
-
-    number: int
-    settings: Mapping[str, Any]
-    spec: Spec
-    columns: Sequence[ColumnResult]
-    evaluations: int
-
-    @cached_property
-    def _told(self) -> ColumnResult:
-        """The column whose status is the trial's: of several the worst off."""
-        worst = ("diverged", "interrupted", "not_converged")
-
-        def place(column: ColumnResult) -> tuple[int, float]:
-            gap = column.facts.get("gap", 0.0)
-            rank = worst.index(column.status) if column.status in worst else len(worst)
-            return rank, -(math.inf if math.isnan(gap) else gap)
-
-        return min(self.columns, key=place)
-
-    @property
-    def status(self) -> str:
-        """That of the worst off of its columns."""
-        return self._told.status
-
-    @property
-    def reason(self) -> str:
-        """Why it ended; where its columns ended differently, the worst off."""
-        told = self._told
-        ends = {(column.status, column.reason) for column in self.columns}
-        return told.reason if len(ends) == 1 else f"repeat {told.repeat}: {told.reason}"
-
-    @cached_property
-    def metrics(self) -> dict[str, float]:
-        """Means over the columns whose rows define the metric, NaN where none do.
-
-        Empty if a column has no metrics, or diverged in a sweep.
-        """
-        if not all(column.metrics for column in self.columns):
-            return {}
-        if self.status == "diverged" and len(self.columns) > 1:
-            return {}
-        known = {name: self.known(name) for name in self.columns[0].metrics}
-        return {n: float(np.mean(of)) if len(of) else math.nan for n, of in known.items()}
-
-    @cached_property
-    def stds(self) -> dict[str, float]:
-        """Standard deviations over the same columns (ddof 1); only where there are several."""
-        several = [name for name in self.metrics if self.count(name) > 1]
-        with np.errstate(invalid="ignore"):  # of infinite losses
-            return {name: float(np.std(self.known(name), ddof=1)) for name in several}
-
-    def known(self, name: str) -> Numbers:
-        """A metric of the columns whose rows define it: what a mean is made of."""
-        return np.array([c.metrics[name] for c in self.columns if name not in c.undefined])
-
-    def defined_in(self, name: str) -> list[int]:
-        """The repeats whose rows define a metric."""
-        return [column.repeat for column in self.columns if name not in column.undefined]
-
-    def count(self, name: str) -> int:
-        """Over how many columns the mean of a metric is."""
-        return len(self.defined_in(name))
-
-    @property
-    def fewer(self) -> dict[str, int]:
-        """`count` of the metrics that not all columns have."""
-        lacking = {name for column in self.columns for name in column.undefined}
-        return {name: self.count(name) for name in self.metrics if name in lacking}
-
-    @property
-    def parts(self) -> dict[str, tuple[int, int]]:
-        """`parts` of the column that has the fewest."""
-        least: dict[str, tuple[int, int]] = {}
-        for name, some in ((n, k) for column in self.columns for n, k in column.parts.items()):
-            least[name] = min(some, least.get(name, some))
-        return least
-
-    @property
-    def l2(self) -> float:
-        """Mean over the columns, which differ where the penalty is written as C."""
-        return float(np.mean([column.l2 for column in self.columns]))
-
-    @property
-    def l1(self) -> float:
-        """Mean over the columns."""
-        return float(np.mean([column.l1 for column in self.columns]))
-
-    @property
-    def C(self) -> float | None:
-        """scikit-learn's C, the mean over the columns; None without a penalty."""
-        values = [column.C for column in self.columns if column.C is not None]
-        return float(np.mean(values)) if len(values) == len(self.columns) else None
-
-    @property
-    def epochs(self) -> int:
-        """Epochs trained, the most of a column."""
-        return max(column.epochs for column in self.columns)
-
-    @property
-    def best_epoch(self) -> int | None:
-        """The epoch of the evaluation that counts."""
-        return _common(column.best_epoch for column in self.columns)
-
-    @property
-    def best_step(self) -> int | None:
-        """The step of the evaluation that counts."""
-        return _common(column.best_step for column in self.columns)
-
-    @cached_property
-    def facts(self) -> dict[str, float]:
-        """The most of a column, unknown where one is; empty without a solver."""
-        names = self.columns[0].facts
-        every = {name: [c.facts.get(name, math.nan) for c in self.columns] for name in names}
-        return {name: float(np.max(values)) for name, values in every.items()}
-
-    @property
-    def grad_norm(self) -> float:
-        """Mean over the columns."""
-        return float(np.mean([column.grad_norm for column in self.columns]))
-
-
-def _common(values: Iterable[int | None]) -> int | None:
-    known = [value for value in values if value is not None]
-    return max(known) if known else None
 
 
 @dataclass(frozen=True)
@@ -244,15 +77,15 @@ class Chosen:
 
 def rank(trials: Iterable[TrialResult], metric: str) -> list[TrialResult]:
     """Best first: by the metric; then those halved, the later the better; then those without it."""
-    sign = 1.0 if is_minimized(metric) else -1.0
-
-    def key(trial: TrialResult) -> tuple[Any, ...]:
-        lost = not has_rank(trial, metric)
-        halved = trial.evaluations if trial.status == "halved" else math.inf
-        value = 0.0 if lost else sign * trial.metrics[metric]
-        return lost, trial.status == "diverged", -halved, value
-
-    return sorted(trials, key=lambda trial: (*key(trial), trial.number))
+    sign, given = 1.0 if is_minimized(metric) else -1.0, list(trials)
+    able = [has_rank(trial, metric) for trial in given]
+    value = [sign * t.metrics[metric] if a else 0.0 for t, a in zip(given, able, strict=True)]
+    reached = [t.evaluations if t.status == "halved" else math.inf for t in given]
+    diverged = [trial.status == "diverged" for trial in given]
+    numbers = [trial.number for trial in given]
+    keys = [numbers, value, np.negative(reached), diverged, np.logical_not(able)]
+    order = np.lexsort([np.asarray(key) for key in keys])  # the last decides first
+    return [given[i] for i in order.tolist()]
 
 
 def has_rank(trial: TrialResult, metric: str) -> bool:

@@ -20,8 +20,9 @@ from trainer.sweep.divergence import divergence
 from trainer.sweep.refit import TrialModel, first_models, refit_models, refit_of
 from trainer.sweep.results import trial_results
 from trainer.sweep.scheduler import Scheduler
-from trainer.sweep.select import Chosen, TrialResult, choose, rank
+from trainer.sweep.select import Chosen, choose, rank
 from trainer.sweep.sweep import SweepRun, word_for_repeats
+from trainer.sweep.trial_result import TrialResult
 from trainer.wording.caveats import worse_than_mean_text
 from trainer.wording.closing import SHOWN, commands, run_closing, sweep_closing
 from trainer.wording.divergence import mend_divergence
@@ -75,7 +76,7 @@ def write_outputs(
     if sweep.is_sweep:
         with folder.spared(BEST):
             folder.write_best(best_yaml(chosen.best, model.refit))
-        first, length = ranking(ranked, metric)[:SHOWN], _refit_length(chosen.best)
+        first, length = ranking(ranked[:SHOWN], metric), _refit_length(chosen.best)
         within, word = chosen.within, word_for_repeats(spec)
         lines = sweep_closing(record, first, tests, within=within, length=length, word=word)
         terminal.summary([*lines, *commands(folder.path)])

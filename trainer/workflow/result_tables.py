@@ -14,8 +14,9 @@ from trainer.config.schema.optimizer import Solver
 from trainer.config.schema.spec import Spec
 from trainer.config.schema.sweep import Select
 from trainer.runs.names import PENALTY_COLUMNS
-from trainer.sweep.select import Chosen, ColumnResult, TrialResult, ranks
+from trainer.sweep.select import Chosen, ranks
 from trainer.sweep.stopping import Rung
+from trainer.sweep.trial_result import ColumnResult, TrialResult
 from trainer.wording.closing import RankedTrial
 
 Row = dict[str, Any]

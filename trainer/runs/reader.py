@@ -146,8 +146,10 @@ class RunReader:
             raise self._unreadable(name, error) from error
         for row in rows:
             self._check(isinstance(row.get("trial"), int), name, "it does not number the trials")
-            for column in swept & row.keys():
-                row[column] = _value(row[column])
+        for column in swept & (rows[0].keys() if rows else set()):
+            values = {cell: _value(cell) for cell in {row[column] for row in rows}}
+            for row in rows:
+                row[column] = values[row[column]]
         return rows
 
     def _read_json(self, name: str) -> dict[str, Any]:

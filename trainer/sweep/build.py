@@ -101,7 +101,8 @@ def build(specs: Sequence[Spec], device_rows: DeviceRows, log_every: int) -> Col
     """
     s, train = device_rows.s, device_rows.prepared.train
     with np.errstate(over="ignore"):  # `_check_sizes` refuses what overflows
-        penalties = [strengths(one.penalty, s.sum()) for one in specs]
+        weight_sum = s.sum()
+        penalties = [strengths(one.penalty, weight_sum) for one in specs]
     l2, l1 = np.array(penalties).T  # (K,) each
     _check_sizes(specs, s, train.weight, max(l2.max(), l1.max()))
     solves = isinstance(specs[0].optimizer, Solver)

@@ -96,7 +96,8 @@ def lay_out(trials: Sequence[Trial], sources: Sources) -> list[tuple[RowsOf, Col
         seeds = trial.spec.repeat.seeds if trial.spec.repeat else 1
         repeat = 0
         for seed in range(trial.spec.seed, trial.spec.seed + seeds):
-            spec = trial.spec.model_copy(update={"seed": seed})
+            own = seed == trial.spec.seed
+            spec = trial.spec if own else trial.spec.model_copy(update={"seed": seed})
             key = (block_key(spec), str(spec.repeat), _draw_seed(spec))
             if key not in known:
                 known[key] = _rows_of(spec, sources)

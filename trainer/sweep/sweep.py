@@ -151,14 +151,18 @@ def _metrics(trials: Sequence[Trial], ranking: str, sources: Sources) -> list[st
     """
     found: dict[str, None] = {}
     outputs: dict[Hashable, int] = {}
+    checked: set[Hashable] = set()
     for trial in trials:
         spec, block = trial.spec, block_key(trial.spec)
+        folds = spec.repeat is not None and spec.repeat.folds is not None
+        stopping = spec.early_stopping.metric if spec.early_stopping else ranking
+        if (block, folds, stopping) in checked:
+            continue
+        checked.add((block, folds, stopping))
         if block not in outputs:
             outputs[block] = outputs_of(spec, sources)
-        folds = spec.repeat is not None and spec.repeat.folds is not None
         known = metric_names(spec.model, outputs[block], held=spec.data.val != "none" or folds)
         found |= dict.fromkeys(known)
-        stopping = spec.early_stopping.metric if spec.early_stopping else ranking
         for key, name in (("sweep.metric.name", ranking), ("early_stopping.metric", stopping)):
             if name not in known:
                 raise DataError(

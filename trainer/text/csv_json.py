@@ -113,9 +113,9 @@ def _reader(cells: Sequence[str]) -> Callable[[str], Any]:
     """What turns the cells of one column into values: all of them, or they stay text."""
     if not cells:
         return str
-    if all(_INTEGER.fullmatch(cell) for cell in cells):
+    if all(map(_INTEGER.fullmatch, cells)):
         return int
-    if all(_NUMBER.fullmatch(cell) for cell in cells):
+    if all(map(_NUMBER.fullmatch, cells)):
         return float
     if all(cell in _TRUTH for cell in cells):
         return _TRUTH.__getitem__

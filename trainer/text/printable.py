@@ -31,6 +31,8 @@ class Sentence(str):
 
 def printable(text: str) -> str:
     """`text` with what cannot be printed (control characters, but for newlines) as its escape."""
+    if text.isprintable():
+        return text
     return "".join(
         c if c.isprintable() or c == "\n" else c.encode("unicode_escape").decode() for c in text
     )

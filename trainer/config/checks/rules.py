@@ -222,11 +222,15 @@ def has_l1(penalty: Penalty) -> bool:
     return penalty.l1_ratio > 0 and strength > 0
 
 
+_OF_SCHEDULES = [
+    (key, owner, Schedule.model_fields[key].default)
+    for key, owner in (("final", "cosine"), ("milestones", "step"), ("gamma", "step"))
+]
+
+
 def _schedule(schedule: Schedule) -> Iterator[Broken]:
     reads = ("optimizer.schedule.name",)
-    owners = {"final": "cosine", "milestones": "step", "gamma": "step"}
-    for key, owner in owners.items():
-        default = Schedule.model_fields[key].default
+    for key, owner, default in _OF_SCHEDULES:
         if schedule.name != owner and getattr(schedule, key) != default:
             what = f"belongs to {owner}, not {schedule.name}; remove it, or write name: {owner}"
             yield Broken(f"optimizer.schedule.{key}", what, reads)

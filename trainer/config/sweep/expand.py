@@ -16,6 +16,7 @@ from trainer.config.checks.validate import validate
 from trainer.config.paths import absolute, inherit, make_paths_absolute
 from trainer.config.schema.optimizer import Solver
 from trainer.config.schema.spec import Expansion, Spec, Trial
+from trainer.config.sweep.checked_parts import CheckedParts
 from trainer.config.sweep.grid import Grid, Settings
 from trainer.config.yaml.scalars import Path, key_path
 from trainer.config.yaml.tree import Place, Tree, fault_at
@@ -62,12 +63,22 @@ def _check_per(tree: Tree, spec: Spec, axes: Mapping[str, Any]) -> None:
 def _without_duplicates(trials: Sequence[Trial], notes: dict[str, None]) -> list[Trial]:
     """Number the trials, without those whose spec another has already."""
     known: dict[Any, Trial] = {}
+    names = [name for name in Spec.model_fields if name not in _NOT_COMPARED]
+    equal: dict[Any, int] = {}
+    numbers: dict[int, int] = {}  # trials share most of their blocks: each is compared once
+
+    def number(part: Any) -> int:
+        """The same for equal parts."""
+        if id(part) not in numbers:
+            key = str(part) if isinstance(part, dict) else part
+            numbers[id(part)] = equal.setdefault(key, len(equal))
+        return numbers[id(part)]
+
     for trial in trials:
         spec = trial.spec
-        fields = (getattr(spec, name) for name in Spec.model_fields if name not in _NOT_COMPARED)
         # a fraction of lambda_max is no penalty of the same number
         key = (
-            *(str(f) if isinstance(f, dict) else f for f in fields),
+            *[number(getattr(spec, name)) for name in names],
             *sorted(trial.fractions.items()),
         )
         if key not in known:
@@ -96,6 +107,7 @@ class _Trials:
         self.notes: dict[str, None] = {}
         self.shared: Spec | None = None
         self._data: dict[Any, Any] = {}  # checked blocks of data, by the settings that made them
+        self._parts = CheckedParts()
         self._refers = has_references(tree.value)
 
     def of(self, settings: Settings) -> Trial | None:
@@ -112,6 +124,19 @@ class _Trials:
         return Trial(0, told, spec, fractions)
 
     def _spec(self, settings: Settings) -> Spec:
+        """The spec of a trial, of parts that were checked before where all of them were.
+
+        Raises:
+            SpecError: its faults.
+        """
+        known = self._parts.spec(settings)
+        if known is not None and not self._breaks_rules(known, settings):
+            return known
+        spec = self._checked(settings)
+        self._parts.add(settings, spec)
+        return spec
+
+    def _checked(self, settings: Settings) -> Spec:
         of_data = tuple(
             (s.key, type(s.value), s.value)
             for s in settings
@@ -172,9 +197,10 @@ class _Trials:
             spec = Spec.model_validate(value)
         except ValidationError:
             return None
-        if any(True for _ in broken_rules(spec)) or any(self._sweep_faults(spec, settings)):
-            return None
-        return spec
+        return None if self._breaks_rules(spec, settings) else spec
+
+    def _breaks_rules(self, spec: Spec, settings: Settings) -> bool:
+        return any(True for _ in broken_rules(spec)) or any(self._sweep_faults(spec, settings))
 
     def _place(self, settings: Settings, key: str) -> Place | None:
         path = next((s.place for s in settings if s.key == key), (key,))

@@ -24,10 +24,10 @@ def trial_table(sweep: SweepView) -> str:
     """The frame of the table, with its rows beside it."""
     columns = _columns(sweep)
     heads = [_head(sweep, name) for name in columns]
-    rows = [[_cell(row, name) for name in columns] for row in sweep.rows]
+    cells = [_cells(name, [row.get(name) for row in sweep.rows]) for name in columns]
     data = {
-        "rows": rows,
-        "numbers": [_is_number(rows, i) for i in range(len(columns))],
+        "rows": list(zip(*cells, strict=True)),
+        "numbers": [all(v is None or isinstance(v, int | float) for v in of) for of in cells],
         "names": [_written(name, head) for name, head in zip(columns, heads, strict=True)],
         "reasons": [text(row.get("reason") or "") for row in sweep.rows],
         "best": sweep.run_data.best.get("trial"),
@@ -86,14 +86,14 @@ def _written(name: str, head: str) -> list[str]:
     return [name.lower(), head.lower().replace(" ", "_")]
 
 
-def _cell(row: Mapping[str, Any], name: str) -> Any:
-    value = row.get(name)
+def _cells(name: str, values: list[Any]) -> list[Any]:
+    """A column of the table; of whole numbers as it is."""
+    return values if set(map(type, values)) <= {int} else [_cell(name, value) for value in values]
+
+
+def _cell(name: str, value: Any) -> Any:
     if isinstance(value, float):
         return float(f"{value:.5g}") if math.isfinite(value) else None
     if name == "status" and isinstance(value, str):
         return value.replace("_", " ")
     return value if value is None or isinstance(value, int | float) else text(value)
-
-
-def _is_number(rows: list[list[Any]], i: int) -> bool:
-    return all(isinstance(row[i], int | float) or row[i] is None for row in rows)

@@ -96,7 +96,15 @@ class SweepView:
 
     def column(self, axis: ChartAxis) -> Numbers:
         """(T,) places of the trials' values on an axis."""
-        return np.array([axis.place(row.get(axis.path)) for row in self.rows], np.float64)
+        if axis.path not in self._places:
+            places = [axis.place(row.get(axis.path)) for row in self.rows]
+            self._places[axis.path] = np.array(places, np.float64)
+        return self._places[axis.path]
+
+    @cached_property
+    def _places(self) -> dict[str, Numbers]:
+        """`column` of the axes that were asked for: every chart asks."""
+        return {}
 
     def best_in(self, cells: Indices, count: int) -> Indices:
         """(count,) the best trial of each cell as a position, -1 where none has a value.

@@ -1,0 +1,76 @@
+"""Trials put together from checked parts are those of a whole check each, faults included."""
+
+import pytest
+
+from trainer.config import load_spec
+from trainer.config.schema.spec import Spec
+from trainer.config.sweep.checked_parts import CheckedParts
+from trainer.errors import SpecError
+
+HEAD = "model: logistic\ndata: {train: breast_cancer}\n"
+RIGHT = {
+    "numbers": "sweep: {parameters: {penalty.l2: [0, 1, 1.0, 0.5], optimizer.lr: [0.1, 1]}}",
+    "one block": "sweep: {parameters: {optimizer.lr: [0.1, 1], optimizer.momentum: [0, 0.9]}}",
+    "nested": "sweep: {parameters: {optimizer.schedule.warmup: [0, 2], optimizer.lr: [0.1, 1]}}",
+    "names": "sweep: {parameters: {optimizer.name: [sgd, adam], optimizer.lr: [0.1, 0.2],"
+    " optimizer.batch_size: [32, full]}}",
+    "union": "sweep: {parameters: [{penalty.l2: [1, 2]}, {penalty.alpha: [1, 2],"
+    " penalty.l1_ratio: [0.5, 0.9]}]}",
+    "zip": "sweep: {parameters: {penalty.l2: [1, 2]},"
+    " zip: [{bias: true, optimizer.lr: 1}, {bias: false, optimizer.lr: 2}]}",
+    "random": "sweep: {method: random, num_trials: 9, parameters: {optimizer.lr:"
+    " {distribution: log_uniform, min: 0.01, max: 1}, penalty.l2: [1, 2]}}",
+    "variables": 'vars: {s: a}\nnotes: "${s}"\nsweep: {parameters: {vars.s: [a, b],'
+    " optimizer.lr: [0.1, 1]}}",
+    "steps": "optimizer: {epochs: 9}\nsweep: {parameters: {optimizer.epochs: [1, 2],"
+    " penalty.l2: [1, 2]}}",
+    "data": "sweep: {parameters: {data.val: [0.1, 0.2], optimizer.lr: [0.1, 0.2], bias: [true]}}",
+    "path": "optimizer: {name: auto}\nsweep: {parameters: {penalty.l1: {path: {num: 3}},"
+    " penalty.l2: [0, 0.1, 0.333]}}",
+    "stopping": "sweep: {parameters: {early_stopping.patience: [1, 2], penalty.l2: [1, 2]}}",
+}
+WRONG = {
+    "a number": "sweep:\n  parameters:\n    penalty.l2: [1, -1, 2]\n    optimizer.lr: [0.1, 0]",
+    "a type": "sweep: {parameters: {optimizer.epochs: [1, 2, 1.5], optimizer.lr: [1, x]}}",
+    "a rule": "sweep: {parameters: {optimizer.nesterov: [true], optimizer.momentum: [0.9, 0],"
+    " penalty.l2: [1, 2]}}",
+    "a rule between blocks": "sweep: {parameters: {optimizer.name: [sgd, adamw],"
+    " penalty.l2: [0, 1]}}",
+    "a share": "sweep: {parameters: {penalty.l1_ratio: [0.5, 1.5], penalty.C: [1, 2]}}",
+    "epochs and steps": "sweep: {parameters: {optimizer.steps: [1, 2], optimizer.epochs: [3, 4]}}",
+}
+
+
+def expand(tmp_path, text):
+    file = tmp_path / "c.yaml"
+    file.write_text(HEAD + text + "\n")
+    try:
+        spec = load_spec(file)
+    except SpecError as error:
+        return error.faults
+    trials = [
+        (t.number, dict(t.settings), t.spec.tree(), str(t.spec), dict(t.fractions))
+        for t in spec.trials
+    ]
+    return trials, spec.axes, spec.expansion_notes, spec.tree()
+
+
+@pytest.mark.parametrize("name", [*RIGHT, *WRONG])
+def test_as_if_each_trial_were_checked_whole(name, tmp_path, monkeypatch):
+    text = (RIGHT | WRONG)[name]
+    found = expand(tmp_path, text)
+    assert isinstance(found, tuple) == (name in RIGHT)
+    monkeypatch.setattr(CheckedParts, "spec", lambda self, settings: None)
+    assert found == expand(tmp_path, text)
+
+
+def test_each_number_is_checked_once(tmp_path, monkeypatch):
+    """A pass over the schema takes ten times what a copy of two blocks takes."""
+    passes = []
+    whole = Spec.model_validate
+    monkeypatch.setattr(Spec, "model_validate", lambda value: passes.append(0) or whole(value))
+    numbers = "{linspace: {start: 0.01, stop: 1, num: 30}}"
+    axes = f"{{penalty.l2: {numbers}, optimizer.lr: {numbers}, bias: [true, false]}}"
+    trials, *_ = expand(tmp_path, f"sweep: {{parameters: {axes}}}")
+    assert len(trials) == 30 * 30 * 2
+    assert len(passes) < 2 * (30 + 30)

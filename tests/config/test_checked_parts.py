@@ -36,6 +36,8 @@ WRONG = {
     " penalty.l2: [1, 2]}}",
     "a rule between blocks": "sweep: {parameters: {optimizer.name: [sgd, adamw],"
     " penalty.l2: [0, 1]}}",
+    "a rule between numbers": "optimizer: {name: exact}\nsweep: {parameters: {model: [linear],"
+    " penalty.alpha: [0.0, 1.0], penalty.l1_ratio: [0.0, 0.5]}}",
     "a share": "sweep: {parameters: {penalty.l1_ratio: [0.5, 1.5], penalty.C: [1, 2]}}",
     "epochs and steps": "sweep: {parameters: {optimizer.steps: [1, 2], optimizer.epochs: [3, 4]}}",
 }

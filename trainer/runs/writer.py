@@ -10,6 +10,7 @@ import contextlib
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -279,8 +280,9 @@ class RunWriter:
     def _write_table(
         self, name: str, rows: Sequence[Mapping[str, Any]], least: Sequence[str]
     ) -> None:
-        columns = tuple(dict.fromkeys(key for row in rows for key in row)) or tuple(least)
-        whole = [{column: row.get(column) for column in columns} for row in rows]
+        alike = dict.fromkeys(map(tuple, rows))  # most rows have the same keys in the same order
+        columns = tuple(dict.fromkeys(chain.from_iterable(alike))) or tuple(least)
+        whole = rows if len(alike) == 1 else [{c: row.get(c) for c in columns} for row in rows]
         write_atomic(self.path / name, utf8(csv_header(columns) + csv_lines(whole, columns)))
 
 

@@ -122,7 +122,7 @@ class SweepView:
         """The swept values of a trial."""
         return {axis.path: self.rows[t].get(axis.path) for axis in self.axes}
 
-    @property
+    @cached_property
     def axis_names(self) -> dict[str, str]:
         """Swept path -> what its axis is called."""
         return {axis.path: axis.name for axis in self.axes}

@@ -23,6 +23,7 @@ from trainer.model.arithmetic import default_errstate
 from trainer.model.metrics import Targets
 from trainer.model.step import error
 from trainer.predict.fitted_model import FittedModel, RowScores
+from trainer.text import arrow
 from trainer.text.atomic import replacing
 from trainer.text.csv_json import csv_header, csv_lines
 from trainer.text.numbers import counted
@@ -48,12 +49,12 @@ def prediction_table(model: FittedModel, rows: Rows) -> pa.Table:
     targets, target_<name> and prediction_<name> stand in their place.
     """
     columns: dict[str, Any] = {
-        "split": pa.array([rows.name] * len(rows), pa.string()),
+        "split": np.full(len(rows), rows.name, np.str_),
         "row": rows.index,
         **_named("target", model, _words(model, rows.y)),
         **predictions(model, row_scores(model, rows)),
     }
-    return pa.table(columns)
+    return pa.table({name: arrow.column(np.asarray(of)) for name, of in columns.items()})
 
 
 def predictions(model: FittedModel, z: Numbers) -> dict[str, Array]:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from trainer.errors import RunFolderError
 from trainer.runs.names import PREDICTIONS
+from trainer.text import arrow
 from trainer.text.labels import label_text
 from trainer.text.numbers import text
 
@@ -60,11 +61,12 @@ def read_predictions(run_data: RunData) -> Iterator[PredictionData]:
     if table is None or model is None or table.num_columns < 4:
         return
     columns = [table.column(i) for i in range(2, table.num_columns)]  # by place: names may repeat
-    row = table["row"].to_numpy()
+    row = arrow.numbers(table["row"])
     split_of_row, splits = _codes(table["split"])
     for code, split in enumerate(splits):
         here = split_of_row == code
-        values = [column.filter(here) for column in columns]
+        mask = arrow.column(here)
+        values = [column.filter(mask) for column in columns]
         try:
             yield _prediction_data(str(split), row[here], values, model)
         except (KeyError, IndexError, ValueError, TypeError) as error:
@@ -77,7 +79,7 @@ def _codes(column: pa.ChunkedArray) -> tuple[NDArray[np.int64], list[Any]]:
     encoded = column.combine_chunks().dictionary_encode()
     if isinstance(encoded, pa.ChunkedArray):
         encoded = encoded.combine_chunks()
-    return encoded.indices.to_numpy(zero_copy_only=False), encoded.dictionary.to_pylist()
+    return arrow.numbers(encoded.indices), encoded.dictionary.to_pylist()
 
 
 def _prediction_data(
@@ -112,4 +114,4 @@ def _matrix(columns: list[Any], rows: int = 0) -> Numbers:
     """Columns side by side, (N, columns) float64."""
     if not columns:
         return np.empty((rows, 0))
-    return np.stack([column.to_numpy() for column in columns], axis=1).astype(np.float64)
+    return np.stack([arrow.numbers(column) for column in columns], axis=1).astype(np.float64)

@@ -8,6 +8,8 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from trainer.text import arrow
+
 
 def last_values(history: pa.Table, name: str) -> dict[int, float]:
     """{trial: mean over its repeats of the last value that each has}; of finite values alone.
@@ -16,8 +18,8 @@ def last_values(history: pa.Table, name: str) -> dict[int, float]:
     """
     if name not in history.column_names:
         return {}
-    value = history[name].to_numpy(zero_copy_only=False).astype(np.float64)
-    trial, repeat = (history[key].to_numpy().astype(np.int64) for key in ("trial", "repeat"))
+    value = arrow.numbers(history[name]).astype(np.float64)
+    trial, repeat = (arrow.numbers(history[key]).astype(np.int64) for key in ("trial", "repeat"))
     last = _last_of_each((trial << 32) | repeat)
     last = last[np.isin(repeat[last], repeat[last][np.isfinite(value[last])])]
     trials, which = np.unique(trial[last], return_inverse=True)
@@ -30,9 +32,9 @@ def last_values(history: pa.Table, name: str) -> dict[int, float]:
 def rows_so_far(history: pa.Table, status: str) -> list[dict[str, Any]]:
     """A row a trial, as trials.csv would have it, without its rank."""
     metrics = [n for n in history.column_names if n.startswith("val_") or n == "train_loss"]
-    trial = history["trial"].to_numpy().astype(np.int64)
+    trial = arrow.numbers(history["trial"]).astype(np.int64)
     last = _last_of_each(trial)
-    epochs = history["epoch"].to_numpy()[last].tolist()
+    epochs = arrow.numbers(history["epoch"])[last].tolist()
     values = {name: last_values(history, name) for name in metrics}
     return [
         {

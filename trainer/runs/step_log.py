@@ -19,6 +19,7 @@ import pyarrow as pa
 
 from trainer.errors import DiskError, RunFolderError
 from trainer.runs.names import STEP_KEYS, STEP_VALUES
+from trainer.text import arrow
 from trainer.text.atomic import disk_error, replacing
 
 _TYPES = {
@@ -92,7 +93,7 @@ class StepLog:
             arrays = [array[counts.reshape(n * columns)] for array in arrays]
         if arrays[0].size == 0:
             return
-        batch = pa.record_batch([pa.array(array) for array in arrays], schema=SCHEMA)
+        batch = pa.record_batch([arrow.column(array) for array in arrays], schema=SCHEMA)
         with self._refused_is_disk_error():
             self._leave_room(batch.nbytes)
             self._writer.write_batch(batch)
@@ -191,11 +192,9 @@ def _row_groups(path: Path) -> Iterator[pa.Table]:
 
 def _of_trial(rows: pa.RecordBatch, trial: int | None) -> pa.RecordBatch:
     """The rows of one trial, or all."""
-    import pyarrow.compute as pc
-
     if trial is None or "trial" not in rows.schema.names:
         return rows
-    return rows.filter(pc.equal(rows["trial"], trial))
+    return rows.filter(arrow.column(arrow.numbers(rows["trial"]) == trial))
 
 
 def read_parquet(path: Path, trial: int | None = None) -> pa.Table:

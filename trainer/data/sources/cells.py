@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from trainer.data.rows import Array
 from trainer.data.sources.csv_options import CsvOptions
+from trainer.text import arrow
 
 _WORDS = r"inf(?:inity)?|nan"
 NUMBER = re.compile(rf"\s*[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?\s*|\s*[+-]?({_WORDS})\s*", re.I | re.A)
@@ -66,9 +67,7 @@ def encoded(column: Any) -> Any:
 
 def codes(column: Any) -> NDArray[np.int32]:
     """(N,) places in the dictionary of an encoded column, −1 where it is null."""
-    places = column.indices.cast(pa.int32()).fill_null(-1)
-    found: NDArray[np.int32] = places.to_numpy(zero_copy_only=False)
-    return found
+    return arrow.numbers(column.indices.cast(pa.int32()), null=-1)
 
 
 def _cast(cells: Any, missing: Any, options: CsvOptions) -> Array | None:
@@ -81,10 +80,10 @@ def _cast(cells: Any, missing: Any, options: CsvOptions) -> Array | None:
             cells = pc.replace_substring(cells, pattern=options.thousands, replacement="")
         cells = pc.replace_substring(cells, pattern=options.decimal, replacement=".")
     try:
-        numbers = pc.if_else(missing, pa.scalar(None, cells.type), cells).cast(pa.float64())
+        numbers = pc.if_else(missing, pa.nulls(1, cells.type)[0], cells).cast(pa.float64())
     except pa.ArrowInvalid:
         return None
-    return np.asarray(numbers.to_numpy(zero_copy_only=False), dtype=np.float64)
+    return np.asarray(arrow.numbers(numbers), dtype=np.float64)
 
 
 @cache
@@ -105,11 +104,13 @@ def _truth(cells: Any, missing: Any, options: CsvOptions) -> Array | None:
     is_true = pc.is_in(lower, value_set=true)
     if not pc.all(pc.or_(missing, pc.or_(is_true, pc.is_in(lower, value_set=false)))).as_py():
         return None
-    truth = pc.if_else(missing, pa.scalar(None, pa.bool_()), is_true).cast(pa.float64())
-    return np.asarray(truth.to_numpy(zero_copy_only=False), dtype=np.float64)
+    truth = pc.if_else(missing, pa.nulls(1, pa.bool_())[0], is_true).cast(pa.float64())
+    return np.asarray(arrow.numbers(truth), dtype=np.float64)
 
 
 @cache
 def _arrow(missing: tuple[str, ...]) -> tuple[Any, Any, Any]:
-    """The words as Arrow's, made once: each asks whether pandas is installed, 0.1 ms a column."""
-    return pa.array(missing), pa.array(["true", "1", "1.0"]), pa.array(["false", "0", "0.0"])
+    """The words as Arrow's, made once."""
+    words = missing, ("true", "1", "1.0"), ("false", "0", "0.0")
+    all_missing, true, false = (arrow.column(np.array(each, np.str_)) for each in words)
+    return all_missing, true, false

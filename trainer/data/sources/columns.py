@@ -33,6 +33,7 @@ from trainer.data.sources.number_spellings import (
     stands_for_missing,
 )
 from trainer.errors import DataError
+from trainer.text import arrow
 from trainer.text.labels import column_texts, label_text
 from trainer.text.printable import quote
 
@@ -114,7 +115,7 @@ class ColumnReader:
                 f"{self.where}: column {quote(name)}: holds {kind}; numbers or text are right:"
                 f" convert it{cure}"
             )
-        result: Array = column.to_numpy()
+        result = arrow.numbers(column)
         return cells.present(result, self.options) if self.options else result
 
     def _known_as_missing(self, column: Any, name: str) -> Array | None:
@@ -163,7 +164,7 @@ class ColumnReader:
     def groups(self, column: Any, name: str) -> NDArray[np.int32]:
         """(N,) codes of the rows' groups, −1 where missing."""
         if types.is_floating(column.type) or types.is_decimal(column.type):
-            values = column.cast(pa.float64()).to_numpy()
+            values = arrow.numbers(column.cast(pa.float64()))
             return group_codes(values, f"{self.where}: column {quote(name)}", self.place)
         return self.text(column, name).codes
 
@@ -171,7 +172,7 @@ class ColumnReader:
         """Labels of a target: whole numbers where all are, else text or booleans."""
         where = f"{self.where}: column {quote(name)}"
         if types.is_floating(column.type) or types.is_decimal(column.type):
-            return self._whole(column.cast(pa.float64()).to_numpy(), name, where)
+            return self._whole(arrow.numbers(column.cast(pa.float64())), name, where)
         encoded = coded(*self._values(column, name))
         if self.options is None:
             return encoded

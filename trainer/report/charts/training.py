@@ -25,6 +25,7 @@ from trainer.report.charts.chart import (
     y_scale,
 )
 from trainer.report.charts.downsample import downsample, noisy, smooth, spans_decades
+from trainer.text import arrow
 from trainer.text.numbers import counted, number
 
 if TYPE_CHECKING:
@@ -63,7 +64,7 @@ def columns(table: pa.Table | None, trials: Sequence[dict[str, Any]] = ()) -> li
     """
     if table is None:
         return []
-    values = {name: table[name].to_numpy(zero_copy_only=False) for name in table.column_names}
+    values = {name: arrow.numbers(table[name]) for name in table.column_names}
     trial, repeat = values["trial"].astype(np.int64), values["repeat"].astype(np.int64)
     pair = (trial << 32) | repeat
     order = np.argsort(pair, kind="stable")  # each column in one piece, its rows still in order

@@ -21,6 +21,7 @@ from trainer.report.charts.chart import (
 from trainer.report.charts.downsample import downsample
 from trainer.report.charts.training import counted_axis
 from trainer.report.sweep.scales import value_scale
+from trainer.text import arrow
 from trainer.text.numbers import counted
 
 if TYPE_CHECKING:
@@ -43,10 +44,10 @@ def learning_curves(sweep: SweepView) -> Chart | None:
         return None
     unit = "step" if sweep.run_data.config.get("optimizer", {}).get("steps") else "epoch"
     place = {row["trial"]: i for i, row in enumerate(sweep.rows)}
-    numbers, inverse = np.unique(history["trial"].to_numpy(), return_inverse=True)
+    numbers, inverse = np.unique(arrow.numbers(history["trial"]), return_inverse=True)
     rank = np.array([place.get(n, -1) for n in numbers.tolist()])[inverse]
-    at = history[unit].to_numpy().astype(np.int64)
-    value = history[sweep.metric].to_numpy(zero_copy_only=False).astype(np.float64)
+    at = arrow.numbers(history[unit]).astype(np.int64)
+    value = arrow.numbers(history[sweep.metric]).astype(np.float64)
     solved = np.array([row.get("iterations") is not None for row in sweep.rows], bool)
     able = (rank >= 0) & np.isfinite(value) & ~sweep.diverged[rank] & ~solved[rank]
     rank, at, value = _means(rank[able], at[able], value[able])

@@ -14,6 +14,7 @@ from trainer.catalog import is_share
 from trainer.report.sweep.axes import ChartAxis, Indices, Numbers, swept_axes
 from trainer.report.sweep.words import metric_words, settings_words
 from trainer.report.unfinished import last_values
+from trainer.text import arrow
 from trainer.text.numbers import metric
 
 if TYPE_CHECKING:
@@ -52,7 +53,7 @@ class SweepView:
         if found := self.run_data.results.get("repeats"):
             return int(found)
         history = self.run_data.history
-        return 1 if history is None else int(history["repeat"].to_numpy().max()) + 1
+        return 1 if history is None else int(arrow.numbers(history["repeat"]).max()) + 1
 
     @cached_property
     def per(self) -> tuple[ChartAxis, ...]:

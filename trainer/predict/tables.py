@@ -49,7 +49,7 @@ def prediction_table(model: FittedModel, rows: Rows) -> pa.Table:
     targets, target_<name> and prediction_<name> stand in their place.
     """
     columns: dict[str, Any] = {
-        "split": np.full(len(rows), rows.name, np.str_),
+        "split": np.full(len(rows), rows.name),
         "row": rows.index,
         **_named("target", model, _words(model, rows.y)),
         **predictions(model, row_scores(model, rows)),

@@ -13,7 +13,7 @@ from typing import Any
 
 from trainer.config.schema.fields import Block
 from trainer.config.schema.spec import Spec
-from trainer.config.sweep.grid import Setting, Settings
+from trainer.config.sweep.setting import Setting, Settings
 from trainer.config.yaml.scalars import Path, key_path
 
 _BLOCKS = ("penalty", "optimizer", "early_stopping")  # of these a number chooses no other form

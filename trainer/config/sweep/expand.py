@@ -17,7 +17,8 @@ from trainer.config.paths import absolute, inherit, make_paths_absolute
 from trainer.config.schema.optimizer import Solver
 from trainer.config.schema.spec import Expansion, Spec, Trial
 from trainer.config.sweep.checked_parts import CheckedParts
-from trainer.config.sweep.grid import Grid, Settings
+from trainer.config.sweep.grid import Grid
+from trainer.config.sweep.setting import Settings
 from trainer.config.yaml.scalars import Path, key_path
 from trainer.config.yaml.tree import Place, Tree, fault_at
 from trainer.config.yaml.variables import Missing, has_references, substitute

@@ -5,13 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain, product
-from typing import Any, NamedTuple
+from typing import Any
 
 from trainer.catalog import draws
 from trainer.config.checks.fault_messages import known_paths, unknown_path
 from trainer.config.schema.sweep import SHOTS
 from trainer.config.sweep.axes import Axis, Wrong, read_axis
 from trainer.config.sweep.no_settings import why_not_ranked
+from trainer.config.sweep.setting import Setting, Settings
 from trainer.config.yaml.scalars import Path
 from trainer.config.yaml.tree import Tree, fault_at
 from trainer.streams import RANDOM_SEARCH
@@ -20,18 +21,6 @@ from trainer.text.printable import show_value
 MOST_TRIALS = 100_000
 
 _WHOLE_RUN = ("name", "notes", "device", "log", "sweep", "select", "repeat", "vars")
-
-
-class Setting(NamedTuple):
-    """A swept key of one trial."""
-
-    key: str
-    value: Any
-    place: Path  # where the value is written
-    is_fraction: bool = False
-
-
-Settings = tuple[Setting, ...]
 
 
 class Grid:

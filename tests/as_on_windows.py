@@ -30,7 +30,6 @@ NAMES = {
     "time": "tzset clock_gettime clock_getres pthread_getcpuclockid",
     "select": "poll epoll kqueue",
     "socket": "AF_UNIX socketpair",
-    "psutil": "RLIMIT_AS RLIM_INFINITY",
 }
 
 

@@ -18,14 +18,15 @@ import math
 import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
-import psutil
 from threadpoolctl import ThreadpoolController
 
 from trainer.machine.groups import processor_limits
+
+if TYPE_CHECKING:
+    from concurrent.futures import ThreadPoolExecutor
 
 T = TypeVar("T")
 _ASKS_ALL = ("openblas", "mkl")  # take all cores unless told otherwise; BLIS takes one
@@ -133,6 +134,10 @@ def _cores(libraries: Sequence[tuple[Any, int]]) -> int:
 
 
 def _affinity() -> int:
+    if hasattr(os, "sched_getaffinity"):  # Linux
+        return len(os.sched_getaffinity(0))
+    import psutil
+
     process = psutil.Process()
     if hasattr(process, "cpu_affinity"):  # not on macOS
         return len(process.cpu_affinity())
@@ -141,6 +146,7 @@ def _affinity() -> int:
 
 def make_pool(count: int) -> ThreadPoolExecutor:
     """Threads that work on stacks, each of which has one core."""
+    from concurrent.futures import ThreadPoolExecutor
 
     def mark() -> None:
         _thread.ours = True

@@ -73,6 +73,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns:
         The exit code.
     """
+    # it would read the entry points of every installed package, for plugins that we have no use for
+    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
     try:
         return _command(sys.argv[1:] if argv is None else list(argv))
     finally:
@@ -108,13 +110,18 @@ def _command(argv: Sequence[str]) -> int:
 
 def _run(args: argparse.Namespace, terminal: Terminal, interrupt: Interrupt) -> int:
     from trainer.config.load import load_spec
-    from trainer.workflow.plan import plan
-    from trainer.workflow.run import run
 
     spec = load_spec(args.config, args.overrides)
-    if args.check or args.plan:
-        _emit((spec.to_yaml() if args.check else plan(spec)).rstrip("\n"))
+    if args.check:
+        _emit(spec.to_yaml().rstrip("\n"))
         return 0
+    if args.plan:
+        from trainer.workflow.plan import plan
+
+        _emit(plan(spec).rstrip("\n"))
+        return 0
+    from trainer.workflow.run import run
+
     done = run(
         spec,
         out=args.out,

@@ -13,9 +13,7 @@ from trainer.config.yaml.scalars import Refused, resolve
 _PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_./+-]*")
 _READ_BY_1_1 = {"y", "n", "yes", "no", "on", "off"}
 # In a double-quoted scalar JSON's escapes are YAML's, but these may not stand there as they are.
-_ESCAPED = re.compile(
-    r"[^\x20-\x7e\xa1-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]|[\u2028\u2029]"
-)
+_ESCAPED = re.compile(r"[\x00-\x1f\x7f-\xa0]|[\u2028\u2029]|[\ud800-\udfff]|\ufeff|[\ufffe\uffff]")
 
 
 def to_yaml(tree: Mapping[Any, Any]) -> str:

@@ -27,11 +27,6 @@ from trainer.data.rows import Array
 from trainer.data.sources import cells
 from trainer.data.sources.cells import NUMBER
 from trainer.data.sources.csv_options import DEFAULT, MISSING, CsvOptions
-from trainer.data.sources.number_spellings import (
-    doubt,
-    spelled_otherwise,
-    stands_for_missing,
-)
 from trainer.errors import DataError
 from trainer.text import arrow
 from trainer.text.labels import column_texts, label_text
@@ -80,6 +75,8 @@ class ColumnReader:
 
     def _doubt(self, values: Sequence[Any], codes: NDArray[np.int32], name: str) -> None:
         """Keep as a fault what a column of text looks like."""
+        from trainer.data.sources.number_spellings import doubt
+
         present = [i for i, value in enumerate(values) if value is not None]
         counts = np.bincount(codes + 1, minlength=len(values) + 1)[1:][present].tolist()
         found = doubt([values[i] for i in present], counts, self.options)
@@ -123,6 +120,8 @@ class ColumnReader:
         options = self.options or DEFAULT
         coded = cells.encoded(column)
         distinct = coded.dictionary.to_pylist()
+        from trainer.data.sources.number_spellings import stands_for_missing
+
         words = [w for w in distinct if stands_for_missing(w) and w not in options.missing]
         found = cells.numbers(coded, replace(options, na_values=(*options.missing, *words)))
         if found is not None and words:
@@ -244,6 +243,8 @@ class ColumnReader:
         row = int(rows[0])
         value = str(text.values[text.codes[row]])
         what = "is text where a number should be"
+        from trainer.data.sources.number_spellings import spelled_otherwise
+
         if (spelled := spelled_otherwise(value, self.options)) is not None:
             from trainer.config.yaml.write import flow_keys
 

@@ -175,6 +175,8 @@ class TrialResult:
     def facts(self) -> dict[str, float]:
         """The most of a column, unknown where one is; empty without a solver."""
         names = self.columns[0].facts
+        if not names:
+            return {}
         every = {name: [c.facts.get(name, math.nan) for c in self.columns] for name in names}
         return {name: float(np.max(values)) for name, values in every.items()}
 

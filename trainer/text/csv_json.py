@@ -12,7 +12,7 @@ import io
 import json
 import math
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -60,8 +60,11 @@ def parse_csv(text: str, words: frozenset[str] = frozenset()) -> list[dict[str, 
         raise ValueError("its rows are of different length")
     columns = []
     for name, cells in zip(header, zip(*lines, strict=True), strict=False):
-        read = str if name in words else _reader([cell for cell in cells if cell])
-        columns.append([read(cell) if cell else None for cell in cells])
+        distinct = set(cells)  # few in most columns
+        distinct.discard("")
+        read = str if name in words else _reader(distinct)
+        values = {"": None} | {cell: read(cell) for cell in distinct}
+        columns.append([values[cell] for cell in cells])
     return [dict(zip(header, row, strict=True)) for row in zip(*columns, strict=True)]
 
 
@@ -109,7 +112,7 @@ def _quoted(text: str) -> str:
     return text
 
 
-def _reader(cells: Sequence[str]) -> Callable[[str], Any]:
+def _reader(cells: Collection[str]) -> Callable[[str], Any]:
     """What turns the cells of one column into values: all of them, or they stay text."""
     if not cells:
         return str

@@ -44,6 +44,7 @@ def trial_rows(ranked: Sequence[TrialResult], names: Sequence[str], metric: str)
         metric: what they are ranked by.
     """
     places, counted = ranks(ranked, metric), _counted(ranked, names)
+    stds = [(name, f"{name}_std") for name in names]
     return [
         {
             "trial": trial.number,
@@ -52,11 +53,12 @@ def trial_rows(ranked: Sequence[TrialResult], names: Sequence[str], metric: str)
             "reason": trial.reason,
             **_settings(trial),
             **_numbers(trial),
-            **{name: trial.metrics.get(name) for name in names},
-            **{f"{name}_std": trial.stds.get(name) for name in names},
+            **{name: metrics.get(name) for name in names},
+            **{std: deviations.get(name) for name, std in stds},
             **_counts(trial, counted),
         }
         for trial in ranked
+        for metrics, deviations in [(trial.metrics, trial.stds)]
     ]
 
 

@@ -71,10 +71,9 @@ def columns(table: pa.Table | None, trials: Sequence[dict[str, Any]] = ()) -> li
     starts = np.flatnonzero(np.diff(pair[order], prepend=-1))
     ends = np.append(starts[1:], len(pair))
     place = {row["trial"]: i for i, row in enumerate(trials)}
-    found = sorted(
-        (place.get(int(trial[rows[0]]), len(place)), int(trial[rows[0]]), int(repeat[rows[0]]), i)
-        for i, rows in enumerate(order[a:b] for a, b in zip(starts, ends, strict=True))
-    )
+    first = order[starts]
+    pairs = zip(trial[first].tolist(), repeat[first].tolist(), strict=True)
+    found = sorted((place.get(t, len(place)), t, r, i) for i, (t, r) in enumerate(pairs))
     return [
         LoggedColumn(t, r, {name: v[order[starts[i] : ends[i]]] for name, v in values.items()})
         for _, t, r, i in found[:MOST_CURVES]

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.types as types
 from numpy.typing import NDArray
 
 from trainer.errors import RunFolderError
@@ -60,26 +61,43 @@ def read_predictions(run_data: RunData) -> Iterator[PredictionData]:
     table, model = run_data.predictions, run_data.model
     if table is None or model is None or table.num_columns < 4:
         return
-    columns = [table.column(i) for i in range(2, table.num_columns)]  # by place: names may repeat
-    row = arrow.numbers(table["row"])
-    split_of_row, splits = _codes(table["split"])
-    for code, split in enumerate(splits):
-        here = split_of_row == code
-        mask = arrow.column(here)
-        values = [column.filter(mask) for column in columns]
+    row, split = arrow.numbers(table["row"]), _coded(table["split"])
+    columns = [_read(table.column(i)) for i in range(2, table.num_columns)]
+    for code, name in enumerate(split.words):
+        here = split.codes == code
+        if not here.any():
+            continue
+        values = [column[here] for column in columns]
         try:
-            yield _prediction_data(str(split), row[here], values, model)
+            yield _prediction_data(str(name), row[here], values, model)
         except (KeyError, IndexError, ValueError, TypeError) as error:
             path = run_data.folder / PREDICTIONS
             raise RunFolderError(f"{path}: does not fit the model beside it") from error
 
 
-def _codes(column: pa.ChunkedArray) -> tuple[NDArray[np.int64], list[Any]]:
-    """(N,) codes into the distinct values, and those in the order they first occur."""
-    encoded = column.combine_chunks().dictionary_encode()
-    if isinstance(encoded, pa.ChunkedArray):
-        encoded = encoded.combine_chunks()
-    return arrow.numbers(encoded.indices), encoded.dictionary.to_pylist()
+@dataclass(frozen=True)
+class _Coded:
+    """A column that is no numbers: (N,) codes into its distinct values, as they first occur."""
+
+    codes: NDArray[Any]
+    words: list[Any]
+
+    def __getitem__(self, rows: NDArray[np.bool_]) -> _Coded:
+        return _Coded(self.codes[rows], self.words)
+
+
+def _read(column: pa.ChunkedArray) -> NDArray[Any] | _Coded:
+    plain = types.is_integer(column.type) or types.is_floating(column.type)
+    return arrow.numbers(column) if plain else _coded(column)
+
+
+def _coded(column: pa.ChunkedArray) -> _Coded:
+    whole = column if types.is_dictionary(column.type) else column.combine_chunks()
+    if not types.is_dictionary(column.type):
+        whole = whole.dictionary_encode()
+    if isinstance(whole, pa.ChunkedArray):
+        whole = whole.unify_dictionaries().combine_chunks()
+    return _Coded(arrow.numbers(whole.indices), whole.dictionary.to_pylist())
 
 
 def _prediction_data(
@@ -96,7 +114,7 @@ def _prediction_data(
     names = tuple(text(label_text(label)) for label in model.encoder.classes or ())
     if kind == "labels":
         place = {label_text(label): i for i, label in enumerate(model.encoder.classes or ())}
-        codes = [_class_codes(column, place) for column in values[:2]]
+        codes = [_class_codes(each, place) for each in values[:2]]
         return PredictionData(split, kind, row, names, codes[0], codes[1], _matrix(values[2:]))
     C = len(names)
     shares, p = _matrix(values[:C]), _matrix(values[C + 1 :])
@@ -105,13 +123,18 @@ def _prediction_data(
     )
 
 
-def _class_codes(column: pa.ChunkedArray, place: dict[str, int]) -> NDArray[np.int64]:
-    codes, labels = _codes(column)
-    return np.array([place[label_text(label)] for label in labels], dtype=np.int64)[codes]
+def _class_codes(values: NDArray[Any] | _Coded, place: dict[str, int]) -> NDArray[np.int64]:
+    if isinstance(values, _Coded):
+        codes, words = values.codes, values.words
+    else:
+        distinct, codes = np.unique(values, return_inverse=True)
+        words = distinct.tolist()
+    own = np.array([place[label_text(word)] for word in words], dtype=np.int64)
+    return np.asarray(own[codes])
 
 
 def _matrix(columns: list[Any], rows: int = 0) -> Numbers:
     """Columns side by side, (N, columns) float64."""
     if not columns:
         return np.empty((rows, 0))
-    return np.stack([arrow.numbers(column) for column in columns], axis=1).astype(np.float64)
+    return np.stack(columns, axis=1).astype(np.float64)

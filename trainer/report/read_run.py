@@ -84,7 +84,9 @@ def read_run_data(folder: str | os.PathLike[str], configs: ConfigReader) -> RunD
         repeats=parts.read(files.repeats, []),
         groups=parts.read(files.groups, []),
         results=results,
-        predictions=parts.table(files.predictions, ("split", "row"), PREDICTIONS),
+        predictions=parts.table(
+            lambda: files.predictions(coded=True), ("split", "row"), PREDICTIONS
+        ),
         model=parts.read(lambda: FittedModel.load(files.path), None),
         weights=parts.read(files.weights, {}),
         unread=tuple(parts.unread),

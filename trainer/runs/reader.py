@@ -131,9 +131,13 @@ class RunReader:
             raise self._unreadable(WEIGHTS, error) from error
         return arrays
 
-    def predictions(self) -> pa.Table:
-        """Read predictions.parquet, what the chosen model says of val and test."""
-        return step_log.read_parquet(self._present(PREDICTIONS))
+    def predictions(self, *, coded: bool = False) -> pa.Table:
+        """Read predictions.parquet, what the chosen model says of val and test.
+
+        Args:
+            coded: leave text as the codes into a dictionary that the file has.
+        """
+        return step_log.read_parquet(self._present(PREDICTIONS), coded=coded)
 
     def _read_table(self, name: str) -> list[dict[str, Any]]:
         """The rows of a table of trials; swept values, which may be text, as they were written."""

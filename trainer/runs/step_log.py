@@ -197,12 +197,13 @@ def _of_trial(rows: pa.RecordBatch, trial: int | None) -> pa.RecordBatch:
     return rows.filter(arrow.column(arrow.numbers(rows["trial"]) == trial))
 
 
-def read_parquet(path: Path, trial: int | None = None) -> pa.Table:
+def read_parquet(path: Path, trial: int | None = None, *, coded: bool = False) -> pa.Table:
     """Read a Parquet file.
 
     Args:
         path: the file.
         trial: read the rows of this one alone, so that a large log does not fill the memory.
+        coded: leave text as the codes into a dictionary that the file has.
 
     Raises:
         RunFolderError: the file cannot be read, or is not Parquet.
@@ -212,7 +213,10 @@ def read_parquet(path: Path, trial: int | None = None) -> pa.Table:
     try:
         # not read_table, which makes a column of a folder named a=1
         with pa.OSFile(os.fsencode(path)) as source, pq.ParquetFile(source) as file:
-            if trial is None:
+            if coded:
+                text = [of.name for of in file.schema_arrow if pa.types.is_string(of.type)]
+                table = pq.ParquetFile(source, file.metadata, read_dictionary=text).read()
+            elif trial is None:
                 table = file.read()
             else:
                 batches = (_of_trial(rows, trial) for rows in file.iter_batches())

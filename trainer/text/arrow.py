@@ -57,7 +57,8 @@ def numbers(arrow: Any, null: float = np.nan) -> Array:
 def _chunk(chunk: Any, null: float) -> Array:
     validity, data = chunk.buffers()
     here = slice(chunk.offset, chunk.offset + len(chunk))
-    values: Array = np.frombuffer(data, chunk.type.to_pandas_dtype())[here] if data else np.empty(0)
+    kind = np.dtype(chunk.type.to_pandas_dtype())
+    values: Array = np.frombuffer(data, kind)[here] if len(chunk) else np.empty(0, kind)
     if not chunk.null_count:
         return values
     known = np.unpackbits(np.frombuffer(validity, np.uint8), bitorder="little")[here].astype(bool)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.compute as pc
 from pyarrow import types
 
 
@@ -21,6 +20,8 @@ def plain_array(array: Any) -> Any:
 def _plain(chunk: Any) -> Any:
     kind = chunk.type
     if types.is_run_end_encoded(kind):
+        import pyarrow.compute as pc
+
         return _plain(pc.run_end_decode(chunk))
     if types.is_dictionary(kind) and types.is_string_view(kind.value_type):
         words = chunk.dictionary.cast(pa.large_string())  # polars' Categorical and Enum

@@ -1,4 +1,7 @@
-"""Cells of text as numbers: what is one, what is missing, what is true or false."""
+"""Cells of text as numbers: what is one, what is missing, what is true or false.
+
+`pyarrow.compute` is imported where it is needed: 30 ms that tables of numbers do without.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,6 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.types as types
 from numpy.typing import NDArray
 
@@ -27,6 +29,8 @@ def numbers(column: Any, options: CsvOptions) -> Array | None:
         column: an Arrow column of strings, or of codes into a dictionary of strings.
         options: how numbers and missing values are written.
     """
+    import pyarrow.compute as pc
+
     if types.is_dictionary(column.type):
         coded = encoded(column)
         found = numbers(coded.dictionary, options)
@@ -49,6 +53,8 @@ def present(numbers: Array, options: CsvOptions) -> Array:
 
 def known_numbers(column: Any, options: CsvOptions) -> Array:
     """A column of text as float64, NaN where a cell is no number."""
+    import pyarrow.compute as pc
+
     coded = encoded(column)
     is_number = pc.match_substring_regex(coded.dictionary, pattern=_written(options))
     found = numbers(pc.if_else(is_number, coded.dictionary, ""), options)
@@ -72,6 +78,8 @@ def codes(column: Any) -> NDArray[np.int32]:
 
 def _cast(cells: Any, missing: Any, options: CsvOptions) -> Array | None:
     """Numbers of cells that all are, exact to the last bit, in the way they are written."""
+    import pyarrow.compute as pc
+
     if not options.plain_numbers:
         written = pc.match_substring_regex(cells, pattern=_written(options))
         if not pc.all(pc.or_(missing, written)).as_py():
@@ -99,6 +107,8 @@ def _written(options: CsvOptions) -> str:
 
 def _truth(cells: Any, missing: Any, options: CsvOptions) -> Array | None:
     """Booleans as 1 and 0, also where some of them are written so."""
+    import pyarrow.compute as pc
+
     _, true, false = _arrow(options.missing)
     lower = pc.utf8_lower(cells)
     is_true = pc.is_in(lower, value_set=true)

@@ -34,6 +34,7 @@ from trainer.text.printable import quote
 
 _CODE = re.compile(r"\s*[+-]?(0\d|\d{19})")
 _WHOLE = re.compile(r"-?(0|[1-9]\d{0,17})")
+_APART = 1 << 16
 
 
 @dataclass(frozen=True)
@@ -216,6 +217,10 @@ class ColumnReader:
                 f"{self.where}: column {quote(name)}: holds {kind}; text, whole numbers or"
                 " booleans are right"
             )
+        if types.is_integer(column.type) and not column.null_count:
+            found = _small_numbers(arrow.numbers(column))
+            if found is not None:
+                return found
         column = cells.encoded(column)
         try:
             values = column.dictionary.to_pylist()
@@ -259,6 +264,23 @@ class ColumnReader:
         return DataError(
             f"{self.where}: {self.place(row)}, column {quote(name)}: {quote(value)} {what}; {hint}"
         )
+
+
+def _small_numbers(values: Array) -> tuple[list[Any], NDArray[np.int32]] | None:
+    """Distinct whole numbers as they first occur, and a code a row; None where they lie far apart.
+
+    Class labels mostly do not, and pyarrow's encoding would import `pyarrow.compute` for them.
+    """
+    N, low, high = len(values), int(values.min(initial=0)), int(values.max(initial=0))
+    if high - low >= _APART:
+        return None
+    places = values.astype(np.int64) - low
+    first = np.full(high - low + 1, N)
+    first[places[::-1]] = np.arange(N)[::-1]  # the last that is written stays: the first row
+    order = np.argsort(first, kind="stable")[: np.count_nonzero(first < N)]
+    code = np.empty(len(first), np.int32)
+    code[order] = np.arange(len(order))
+    return (order + low).tolist(), code[places]
 
 
 def _with_cure(

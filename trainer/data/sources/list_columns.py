@@ -9,13 +9,13 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from pyarrow import types
 
 from trainer.data.column_faults import ColumnFault
 from trainer.data.frame import ColumnData, Like, check_names
 from trainer.data.rows import Array
 from trainer.errors import DataError
+from trainer.text import arrow
 from trainer.text.printable import quote
 
 _ELEMENT = re.compile(r"(.*)\[[0-9]+\]", re.DOTALL)
@@ -63,11 +63,13 @@ def block(
     Returns:
         (N, w) numbers; NaN where an element is missing, and in all of a row without a list.
     """
+    import pyarrow.compute as pc
+
     inner = _number_type(column.type.value_type)
     if inner is None:
         what = f"holds lists of {column.type.value_type}, where lists of numbers are right"
         return ColumnFault(name, what, is_category=False)
-    lengths = pc.list_value_length(column).to_numpy()  # floats with NaN where one is missing
+    lengths = arrow.numbers(pc.list_value_length(column))  # floats with NaN where one is missing
     has_list = ~np.isnan(lengths.astype(np.float64))
     if not has_list.any() and like is not None:
         return np.full((len(column), len(_elements(like, name))), np.nan)
@@ -82,7 +84,7 @@ def block(
         return ColumnFault(name, f"{held}; one length is right", row, is_category=False)
     if width == 0:
         return ColumnFault(name, "holds lists without elements", is_category=False)
-    numbers = pc.list_flatten(column).cast(inner).to_numpy().reshape(-1, width)
+    numbers = arrow.numbers(pc.list_flatten(column).cast(inner)).reshape(-1, width)
     if has_list.all():
         return np.asarray(numbers)
     kept = numbers.dtype if numbers.dtype.kind == "f" else np.dtype(np.float64)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import islice
 from typing import TYPE_CHECKING
 
@@ -12,7 +12,6 @@ from trainer.report.charts import coefficients, predictions, training
 from trainer.report.charts.curves import mistakes
 from trainer.report.html import chart, document, esc, scrolling, section, table, tabs
 from trainer.report.prediction_data import PredictionData, read_predictions
-from trainer.report.sweep.sections import choice_list, sweep_sections
 from trainer.report.sweep.view import view_sweep
 from trainer.runs.names import CONFIG
 from trainer.runs.provenance import __version__
@@ -33,7 +32,7 @@ def run_page(run_data: RunData) -> bytes:
     parts = [
         _head(run_data, sweep),
         _notices(run_data),
-        *(sweep_sections(sweep) if sweep else ()),
+        *_of_sweep(sweep),
         section(
             _of_winner("Training", sweep),
             *map(chart, training.step_charts(run_data)),
@@ -47,6 +46,22 @@ def run_page(run_data: RunData) -> bytes:
         f" {esc(run_data.folder.name)} alone.</footer>",
     ]
     return document(f"{run_data.name}: {run_data.status}", "\n".join(filter(None, parts)))
+
+
+def _of_sweep(sweep: SweepView | None) -> Iterable[str]:
+    if sweep is None:
+        return ()
+    from trainer.report.sweep.sections import sweep_sections  # which a plain run does without
+
+    return sweep_sections(sweep)
+
+
+def _choice(sweep: SweepView | None) -> str:
+    if sweep is None:
+        return ""
+    from trainer.report.sweep.sections import choice_list
+
+    return choice_list(sweep)
 
 
 def _head(run_data: RunData, sweep: SweepView | None) -> str:
@@ -71,7 +86,7 @@ def _head(run_data: RunData, sweep: SweepView | None) -> str:
 <p class="figure{grave}">{esc(found.figure)}</p>
 <p class="meaning">{esc(found.meaning)}</p>
 <p class="how">{esc(found.how)}</p>
-{choice_list(sweep) if sweep else ""}
+{_choice(sweep)}
 </div>
 {numbers}
 </header>"""

@@ -250,8 +250,8 @@ def _check_training(train: Rows, encoder: Encoder, class_weight: Any, frame: Fra
     """Refuse what only shows in the training rows: one class alone, class weights without use."""
     weight = row_weights(train.y, train.weight, class_weight, encoder.classes)
     if encoder.target.kind == "labels":
-        used = np.unique(train.y[weight > 0])
-        if len(used) == 1:
+        used = train.y[weight > 0].reshape(-1)
+        if len(used) and (used == used[0]).all():
             assert encoder.classes is not None
             label = label_text(encoder.classes[int(used[0])])
             raise DataError(

@@ -144,7 +144,7 @@ class Scheduler:
         group = np.arange(len(self.members))
         first: dict[int, int] = {}  # the group of a trial that may stop early
         for i, member in enumerate(self.members):
-            for t in np.unique(member.trial[self.rules.stopping.watched[member.trial]]).tolist():
+            for t in sorted(set(member.trial[self.rules.stopping.watched[member.trial]].tolist())):
                 group[group == group[i]] = group[first.setdefault(t, i)]
         return [np.flatnonzero(group == p).tolist() for p in dict.fromkeys(group.tolist())]
 

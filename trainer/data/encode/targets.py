@@ -117,7 +117,8 @@ def fit_target(frame: Frame, model: str, rows: Array) -> Target:
     if frame.target is None:
         raise DataError(f"{frame.where}: has no target; name one under data.train.target")
     if isinstance(frame.target, Labels):
-        present = np.unique(frame.target.codes[rows])
+        # not np.unique, which imports numpy.ma
+        present = np.flatnonzero(np.bincount(frame.target.codes[rows] + 1)) - 1
         classes = tuple(frame.target.values[code] for code in present)
         _check_classes(classes, model, frame)
         outputs = (

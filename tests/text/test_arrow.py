@@ -76,6 +76,7 @@ def test_no_run_imports_pandas_where_it_is_installed(name, tmp_path):
         [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True
     )
     assert done.returncode == 0, done.stdout + done.stderr
+    assert len(list(tmp_path.glob("runs/*/*/report.html"))) == 1, done.stdout
     loaded = done.stdout.split()
     assert "pyarrow.parquet" in loaded
     if name == "classes":  # 30 ms that numbers do without

@@ -127,8 +127,8 @@ def _class_codes(values: NDArray[Any] | _Coded, place: dict[str, int]) -> NDArra
     if isinstance(values, _Coded):
         codes, words = values.codes, values.words
     else:
-        distinct, codes = np.unique(values, return_inverse=True)
-        words = distinct.tolist()
+        words = sorted(set(values.tolist()))
+        codes = np.searchsorted(np.array(words), values)
     own = np.array([place[label_text(word)] for word in words], dtype=np.int64)
     return np.asarray(own[codes])
 

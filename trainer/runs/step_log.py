@@ -215,7 +215,7 @@ def read_parquet(path: Path, trial: int | None = None, *, coded: bool = False) -
         with pa.OSFile(os.fsencode(path)) as source, pq.ParquetFile(source) as file:
             if coded:
                 text = [of.name for of in file.schema_arrow if pa.types.is_string(of.type)]
-                table = pq.ParquetFile(source, file.metadata, read_dictionary=text).read()
+                table = pq.ParquetFile(source, metadata=file.metadata, read_dictionary=text).read()
             elif trial is None:
                 table = file.read()
             else:

@@ -27,6 +27,8 @@ RIGHT = {
     "data": "sweep: {parameters: {data.val: [0.1, 0.2], optimizer.lr: [0.1, 0.2], bias: [true]}}",
     "path": "optimizer: {name: auto}\nsweep: {parameters: {penalty.l1: {path: {num: 3}},"
     " penalty.l2: [0, 0.1, 0.333]}}",
+    "none beside": "optimizer: {steps: 9, epochs: none, schedule: {name: cosine, length: none}}\n"
+    "sweep: {parameters: {optimizer.steps: [1, 2, 3], optimizer.schedule.final: [0, 0.1]}}",
     "stopping": "sweep: {parameters: {early_stopping.patience: [1, 2], penalty.l2: [1, 2]}}",
 }
 WRONG = {
@@ -75,4 +77,15 @@ def test_each_number_is_checked_once(tmp_path, monkeypatch):
     axes = f"{{penalty.l2: {numbers}, optimizer.lr: {numbers}, bias: [true, false]}}"
     trials, *_ = expand(tmp_path, f"sweep: {{parameters: {axes}}}")
     assert len(trials) == 30 * 30 * 2
-    assert len(passes) < 2 * (30 + 30)
+    assert len(passes) == 2  # one a bias
+
+
+def test_draws_are_checked_in_their_own_blocks(tmp_path, monkeypatch):
+    passes = []
+    whole = Spec.model_validate
+    monkeypatch.setattr(Spec, "model_validate", lambda value: passes.append(0) or whole(value))
+    law = "{distribution: log_uniform, min: 0.001, max: 1}"
+    axes = f"{{penalty.l2: {law}, optimizer.lr: {law}, optimizer.schedule.warmup: {law}}}"
+    trials, *_ = expand(tmp_path, f"sweep: {{method: random, num_trials: 50, parameters: {axes}}}")
+    assert len(trials) == 50
+    assert len(passes) == 1

@@ -1,8 +1,8 @@
 """Specs of trials put together from parts that were checked in earlier ones.
 
 Most trials of a sweep differ in numbers alone. What a number may be depends on its own key, never
-on another number: so each is checked once, in a whole spec, and the trials that combine numbers
-which have been right are copies of such a spec. Rules between keys are for the caller to check.
+on another number: so each is checked once, in its own block, and such trials are copies of a spec
+that was checked as a whole. Rules between keys are for the caller to check.
 """
 
 from __future__ import annotations
@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
+
+from pydantic import ValidationError
 
 from trainer.config.schema.fields import Block
 from trainer.config.schema.spec import Spec
@@ -45,14 +47,30 @@ class _Form:
         for name, of in numbers.items():
             key = (name, *[value for _, value in of])
             if key not in self.blocks:
-                if any(one not in self.values for one in of):
-                    return None
                 block = getattr(self.spec, name)
                 for place, value in of:
-                    block = _with(block, self.paths[place][1:], self.values[place, value])
+                    checked = self._checked(place, value)
+                    if checked is None:
+                        return None
+                    block = _with(block, self.paths[place][1:], checked)
                 self.blocks[key] = block
             found[name] = self.blocks[key]
         return found
+
+    def _checked(self, place: int, number: float) -> Any:
+        """A number as its key takes it; None where it does not."""
+        if (place, number) not in self.values:
+            name, *within, last = map(str, self.paths[place])
+            block = getattr(self.spec, name)
+            for part in within:
+                block = getattr(block, part)
+            given = {key: _written(getattr(block, key)) for key in block.model_fields_set}
+            try:
+                checked = type(block).model_validate({**given, last: number})
+            except ValidationError:
+                return None
+            self.values[place, number] = getattr(checked, last)
+        return self.values[place, number]
 
 
 class CheckedParts:
@@ -62,17 +80,23 @@ class CheckedParts:
         self._forms: dict[Hashable, _Form] = {}
 
     def spec(self, settings: Settings) -> Spec | None:
-        """The spec of a trial whose numbers were all right in others; None for any other."""
+        """The spec of a trial that differs in numbers alone from one that was right.
+
+        None where there is none yet, or a number is wrong.
+        """
         form = self._forms.get(_form_key(settings))
         blocks = form.blocks_of(settings) if form else None
         return form.spec.model_copy(update=blocks) if form and blocks is not None else None
 
     def add(self, settings: Settings, spec: Spec) -> None:
-        """Take the numbers of a trial that was checked as a whole."""
+        """Take a trial that was checked as a whole."""
         numbers = {i: key_path(s.key) for i, s in enumerate(settings) if _is_number(s)}
-        form = self._forms.setdefault(_form_key(settings), _Form(spec, numbers))
-        for place in numbers:
-            form.values[place, settings[place].value] = spec.at(settings[place].key)
+        self._forms.setdefault(_form_key(settings), _Form(spec, numbers))
+
+
+def _written(value: Any) -> Any:
+    """A value as a file has it."""
+    return "none" if value is None else value
 
 
 def _is_number(setting: Setting) -> bool:

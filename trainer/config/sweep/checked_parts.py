@@ -7,7 +7,7 @@ that was checked as a whole. Rules between keys are for the caller to check.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -29,48 +29,28 @@ class _Form:
     Attributes:
         spec: of one of them.
         paths: place among the settings -> path of each number.
-        values: (place, number) -> the number as it was checked.
         blocks: (name, numbers in it) -> the block.
     """
 
     spec: Spec
     paths: dict[int, Path]
-    values: dict[tuple[int, Any], Any] = field(default_factory=dict)
     blocks: dict[_Key, Block] = field(default_factory=dict)
 
     def blocks_of(self, settings: Settings) -> dict[str, Block] | None:
-        """The blocks that have these numbers; None where one of them was not checked."""
-        numbers: dict[str, list[tuple[int, Any]]] = {}
-        for place, path in self.paths.items():
-            numbers.setdefault(path[0], []).append((place, settings[place].value))
+        """The blocks that have these numbers; None where one of the numbers is wrong."""
+        numbers: dict[str, list[tuple[Path, Any]]] = {}
+        for place, (name, *within) in self.paths.items():
+            numbers.setdefault(name, []).append((tuple(within), settings[place].value))
         found: dict[str, Block] = {}
         for name, of in numbers.items():
-            key = (name, *[value for _, value in of])
+            key = (name, *[number for _, number in of])
             if key not in self.blocks:
-                block = getattr(self.spec, name)
-                for place, value in of:
-                    checked = self._checked(place, value)
-                    if checked is None:
-                        return None
-                    block = _with(block, self.paths[place][1:], checked)
+                block = _checked(getattr(self.spec, name), of)
+                if block is None:
+                    return None
                 self.blocks[key] = block
             found[name] = self.blocks[key]
         return found
-
-    def _checked(self, place: int, number: float) -> Any:
-        """A number as its key takes it; None where it does not."""
-        if (place, number) not in self.values:
-            name, *within, last = map(str, self.paths[place])
-            block = getattr(self.spec, name)
-            for part in within:
-                block = getattr(block, part)
-            given = {key: _written(getattr(block, key)) for key in block.model_fields_set}
-            try:
-                checked = type(block).model_validate({**given, last: number})
-            except ValidationError:
-                return None
-            self.values[place, number] = getattr(checked, last)
-        return self.values[place, number]
 
 
 class CheckedParts:
@@ -94,9 +74,22 @@ class CheckedParts:
         self._forms.setdefault(_form_key(settings), _Form(spec, numbers))
 
 
-def _written(value: Any) -> Any:
-    """A value as a file has it."""
-    return "none" if value is None else value
+def _checked(block: Block, numbers: Sequence[tuple[Path, Any]]) -> Block | None:
+    """A block with other numbers at paths in it; None where it does not take one of them."""
+    given = {key: getattr(block, key) for key in block.model_fields_set}
+    given = {key: "none" if value is None else value for key, value in given.items()}
+    inner: dict[str, list[tuple[Path, Any]]] = {}
+    for (name, *within), number in numbers:
+        if within:
+            inner.setdefault(name, []).append((tuple(within), number))
+        else:
+            given[name] = number
+    for name, of in inner.items():
+        given[name] = _checked(getattr(block, name), of)
+    try:
+        return type(block).model_validate(given)
+    except ValidationError:
+        return None
 
 
 def _is_number(setting: Setting) -> bool:
@@ -112,11 +105,3 @@ def _form_key(settings: Settings) -> Hashable:
             for s in settings
         ]
     )
-
-
-def _with(block: Block, path: Path, value: Any) -> Block:
-    """A block with another value at a path in it."""
-    name = str(path[0])
-    inner = value if len(path) == 1 else _with(getattr(block, name), path[1:], value)
-    update: Mapping[str, Any] = {name: inner}
-    return block.model_copy(update=update)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import sys
+from typing import Any
 
 from trainer.machine.groups import memory_limits
 
@@ -29,17 +30,20 @@ def _of_the_machine() -> int:
             name, _, size = line.partition(":")
             if name == "MemTotal":
                 return int(size.split()[0]) * 1024
-    import psutil  # 10 ms that Linux can do without
+    return int(psutil().virtual_memory().total)
 
-    return int(psutil.virtual_memory().total)
+
+def psutil() -> Any:
+    """The library: Linux mostly does without, and its import takes 10 ms."""
+    import psutil
+
+    return psutil
 
 
 def peak_memory() -> int:
     """Bytes: the most of the machine's memory that this process has held at once so far."""
     if resource is None:
-        import psutil
-
-        now = psutil.Process().memory_info()
+        now = psutil().Process().memory_info()
         return int(getattr(now, "peak_wset", now.rss))
     unit = 1 if sys.platform == "darwin" else 1024
     return int(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit)

@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from threadpoolctl import ThreadpoolController
 
 from trainer.machine.groups import processor_limits
+from trainer.machine.memory import psutil
 
 if TYPE_CHECKING:
     from concurrent.futures import ThreadPoolExecutor
@@ -136,9 +137,7 @@ def _cores(libraries: Sequence[tuple[Any, int]]) -> int:
 def _affinity() -> int:
     if hasattr(os, "sched_getaffinity"):  # Linux
         return len(os.sched_getaffinity(0))
-    import psutil
-
-    process = psutil.Process()
+    process = psutil().Process()
     if hasattr(process, "cpu_affinity"):  # not on macOS
         return len(process.cpu_affinity())
     return os.cpu_count() or 1

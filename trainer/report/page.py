@@ -29,10 +29,11 @@ _MOST_SPLITS = 8
 def run_page(run_data: RunData) -> bytes:
     """The page as HTML."""
     sweep = view_sweep(run_data)
+    choice, sections = _of_sweep(sweep)
     parts = [
-        _head(run_data, sweep),
+        _head(run_data, choice),
         _notices(run_data),
-        *_of_sweep(sweep),
+        *sections,
         section(
             _of_winner("Training", sweep),
             *map(chart, training.step_charts(run_data)),
@@ -48,23 +49,16 @@ def run_page(run_data: RunData) -> bytes:
     return document(f"{run_data.name}: {run_data.status}", "\n".join(filter(None, parts)))
 
 
-def _of_sweep(sweep: SweepView | None) -> Iterable[str]:
+def _of_sweep(sweep: SweepView | None) -> tuple[str, Iterable[str]]:
+    """What only a sweep has: its choice, for the head, and its sections."""
     if sweep is None:
-        return ()
-    from trainer.report.sweep.sections import sweep_sections  # which a plain run does without
+        return "", ()
+    from trainer.report.sweep.sections import choice_list, sweep_sections
 
-    return sweep_sections(sweep)
-
-
-def _choice(sweep: SweepView | None) -> str:
-    if sweep is None:
-        return ""
-    from trainer.report.sweep.sections import choice_list
-
-    return choice_list(sweep)
+    return choice_list(sweep), sweep_sections(sweep)
 
 
-def _head(run_data: RunData, sweep: SweepView | None) -> str:
+def _head(run_data: RunData, choice: str) -> str:
     found = headline.headline(run_data)
     grave = " grave" if run_data.status in ("diverged", "unranked", "failed") else ""
     words = [run_data.kind, *headline.subtitle(run_data)]
@@ -86,7 +80,7 @@ def _head(run_data: RunData, sweep: SweepView | None) -> str:
 <p class="figure{grave}">{esc(found.figure)}</p>
 <p class="meaning">{esc(found.meaning)}</p>
 <p class="how">{esc(found.how)}</p>
-{_choice(sweep)}
+{choice}
 </div>
 {numbers}
 </header>"""

@@ -76,11 +76,9 @@ class ColumnReader:
 
     def _doubt(self, values: Sequence[Any], codes: NDArray[np.int32], name: str) -> None:
         """Keep as a fault what a column of text looks like."""
-        from trainer.data.sources.number_spellings import doubt
-
         present = [i for i, value in enumerate(values) if value is not None]
         counts = np.bincount(codes + 1, minlength=len(values) + 1)[1:][present].tolist()
-        found = doubt([values[i] for i in present], counts, self.options)
+        found = _spellings().doubt([values[i] for i in present], counts, self.options)
         if found is not None:
             code = present[found.cell]
             row = int(np.flatnonzero(codes == code)[0])
@@ -121,9 +119,9 @@ class ColumnReader:
         options = self.options or DEFAULT
         coded = cells.encoded(column)
         distinct = coded.dictionary.to_pylist()
-        from trainer.data.sources.number_spellings import stands_for_missing
-
-        words = [w for w in distinct if stands_for_missing(w) and w not in options.missing]
+        words = [
+            w for w in distinct if _spellings().stands_for_missing(w) and w not in options.missing
+        ]
         found = cells.numbers(coded, replace(options, na_values=(*options.missing, *words)))
         if found is not None and words:
             shown = ", ".join(map(quote, words[:3]))
@@ -248,9 +246,7 @@ class ColumnReader:
         row = int(rows[0])
         value = str(text.values[text.codes[row]])
         what = "is text where a number should be"
-        from trainer.data.sources.number_spellings import spelled_otherwise
-
-        if (spelled := spelled_otherwise(value, self.options)) is not None:
+        if (spelled := _spellings().spelled_otherwise(value, self.options)) is not None:
             from trainer.config.yaml.write import flow_keys
 
             what, keys = spelled
@@ -264,6 +260,13 @@ class ColumnReader:
         return DataError(
             f"{self.where}: {self.place(row)}, column {quote(name)}: {quote(value)} {what}; {hint}"
         )
+
+
+def _spellings() -> Any:
+    """The module of other spellings, whose patterns only text needs."""
+    from trainer.data.sources import number_spellings
+
+    return number_spellings
 
 
 def _small_numbers(values: Array) -> tuple[list[Any], NDArray[np.int32]] | None:

@@ -159,7 +159,7 @@ class TrialResult:
     @property
     def epochs(self) -> int:
         """Epochs trained, the most of a column."""
-        return max(column.epochs for column in self.columns)
+        return max([column.epochs for column in self.columns])
 
     @property
     def best_epoch(self) -> int | None:

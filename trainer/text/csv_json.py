@@ -86,8 +86,13 @@ def json_text(record: Mapping[str, Any]) -> str:
 
 def _cells(values: Sequence[Any]) -> list[str]:
     """The cells of one column; a sweep's history has ten thousand in one, all of a kind."""
-    plain = set(map(type, values)) in ({float}, {int})
-    return list(map(repr if plain else _cell, values))
+    kinds = set(map(type, values))
+    if kinds in ({float}, {int}):
+        return list(map(repr, values))
+    if kinds <= {str, type(None)}:  # a few words, or nothing
+        known = {value: _cell(value) for value in set(values)}
+        return [known[value] for value in values]
+    return list(map(_cell, values))
 
 
 def _cell(value: Any) -> str:

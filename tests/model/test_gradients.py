@@ -32,7 +32,7 @@ def snapshots(problem, batch):
         snapshot = Snapshot(state.step + 1)
         stack.advance(state, state.step + 1, lambda step, taken=snapshot: taken)
         # with lr 1 and no momentum the last move is minus the gradient, to the bit
-        yield snapshot.arrays, -host(state.arrays["bias.delta"])
+        yield snapshot.arrays, -host(state.arrays["delta"])[-1]
 
 
 @pytest.mark.parametrize(("model", "loss", "weights", "batch"), CASES)

@@ -69,11 +69,13 @@ class Optimizer:
             (counted from 1). lr is (S + 1, K): it begins with the rate of the step before.
         update: `(xp, p, g, slots, row, room, prox)`: moves p in place; g and what is in `room` are
             overwritten. `prox` is None for parameters without an l1 penalty.
+        of_weights: names of coefficients that are 0 for a bias, which nothing shrinks.
     """
 
     slots: tuple[str, ...]
     tables: Callable[[Numbers, Hyper, int], dict[str, Numbers]]
     update: Callable[[Any, Array, Array, Sequence[Array], Mapping[str, Array], Room, Any], None]
+    of_weights: tuple[str, ...] = ("threshold", "decay")
 
 
 # --- stochastic gradient descent with momentum ----------------------------------------------------

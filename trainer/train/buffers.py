@@ -10,6 +10,8 @@ from trainer.model import Scratch
 class Buffers:
     """Arrays for the b rows of a chunk: z, error (b, C, K), loss (b, K), ones (1, b·C), scratch.
 
+    And total (1, K), for a sum over rows.
+
     With D features fewer than C·K also room (b, D), for rows times their weights.
     """
 
@@ -25,6 +27,7 @@ class Buffers:
         shape = (rows, outputs, columns)
         self.z, self.error = xp.empty(shape, dtype), xp.empty(shape, dtype)
         self.loss = xp.empty((rows, columns), dtype)
+        self.total = xp.empty((1, columns), dtype)
         self.ones = xp.ones((1, rows * outputs), dtype)
         narrow = features is not None and features < outputs * columns
         self.room = xp.empty((rows, features), dtype) if narrow else None
@@ -34,6 +37,7 @@ class Buffers:
         """Return views of the first rows."""
         view = object.__new__(Buffers)
         view.z, view.error, view.loss = self.z[:rows], self.error[:rows], self.loss[:rows]
+        view.total = self.total
         view.ones = self.ones[:, : rows * self.z.shape[1]]
         view.room = None if self.room is None else self.room[:rows]
         view.scratch = self.scratch.first(rows)

@@ -10,7 +10,7 @@ Shapes: N rows, B of a batch, D features, C outputs, K columns.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -18,14 +18,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from trainer.model import Model
-from trainer.model.penalties import add_l2_gradient, soft_threshold
-from trainer.model.step import error, flat, gradient, scores
+from trainer.model.penalties import soft_threshold
+from trainer.model.step import Parameter, errors, flat, move
 from trainer.optim.first_order import OPTIMIZERS, Room
 from trainer.optim.schedules import LrSchedule
 from trainer.train.batches import Batches, Chunk, FullBatch, MiniBatches, RowSet
 from trainer.train.buffers import Buffers
 from trainer.train.outcomes import Outcome
-from trainer.train.state import PARAMETERS, NoProgress, State
+from trainer.train.state import NoProgress, State
 from trainer.train.step_record import Records, Snapshot, StepRecorder
 
 if TYPE_CHECKING:
@@ -34,7 +34,6 @@ if TYPE_CHECKING:
 Array = Any
 Numbers = np.ndarray[Any, np.dtype[np.float64]]
 FirstOrderState = State[NoProgress]
-_PENALTIES = ("l2", "l1", "weight_decay")
 _CHUNK_BYTES = 16 * 2**20  # of one (b, C, K) buffer
 _EVALUATION_ROWS = 1024, 4096  # of a chunk at evaluations, least and most
 _STRETCH_FLOP = 2e10  # about a second of a slow machine: what a crash may lose of the step log
@@ -107,8 +106,9 @@ def stack_bytes(
     numbers = (
         weights * (1 + slots + 2 + restores)  # parameters and their slots, two gradients, the best
         + chunk * C * K * (3 + 3)  # z, ŷ − y, scratch; as much again comes and goes at evaluations
-        + chunk * (4 * K + 2 * C + (D if D < C * K else 0))
-        + stretch * K * (5 + 8 * C)  # the ring and the tables of coefficients
+        + chunk * (4 * K + 2 * C)
+        + stretch * K * (5 + 10)
+        + 12 * C * K  # the ring, the table of coefficients, a row of it
     )
     if batch is not None:
         numbers += min(size, fits) * (D + C) + 2 * rows
@@ -157,21 +157,26 @@ class Stack:
         xp, dtype = self.device.xp, self.dtype
         features, outputs, columns = self.shape
         rows = max(self.batches.chunk_rows, min(self._fits, _evaluation_rows(len(self.rows))))
-        self._buffers = Buffers(xp, rows, outputs, columns, dtype, features)
+        self._buffers = Buffers(xp, rows, outputs, columns, dtype)
         self._views: dict[int, Buffers] = {}
-        shapes = {"weights": self.shape, "bias": self.shape[1:]}
-        self._grad = {name: xp.empty(shape, dtype) for name, shape in shapes.items()}
-        self._free = {name: xp.empty(shape, dtype) for name, shape in shapes.items()}
-        self._total = xp.empty((1, columns), dtype)
+        whole = (features + 1, outputs, columns)  # the weights, and below them the bias
+        self._grad, self._free = xp.empty(whole, dtype), xp.empty(whole, dtype)
         self._ring = xp.empty((self.stretch, len(StepRecorder.names), columns), dtype)
         hyper = self.settings.hyper
         self._l2 = self.device.to_device(np.tile(hyper["l2"], outputs), dtype)  # (C·K,)
         self._ones = xp.ones((1, features * outputs), dtype)
-        beside = {"weights": self._free["weights"], "bias": self._free["bias"][None]}
-        self._rooms = {name: Room.of(xp, beside[name], columns, self._ones) for name in PARAMETERS}
         self._prox = soft_threshold if np.any(hyper["l1"] > 0) else None
-        free = {name: np.zeros(columns) for name in _PENALTIES}
-        self._hyper = {"weights": hyper, "bias": {**hyper, **free}}  # the bias is never penalised
+        self._room_of_a_row()
+
+    def _room_of_a_row(self) -> None:
+        """Have room for a step's coefficients, each repeated for its C outputs: (J, C, K)."""
+        xp, (_, outputs, columns) = self.device.xp, self.shape
+        lr = np.zeros((2, columns))
+        names = list(self.optimizer.tables(lr, self.settings.hyper, 1))
+        self._row = xp.empty((len(names), outputs, columns), self.dtype)
+        row = dict(zip(names, self._row.reshape(len(names), -1), strict=True))  # (C·K,) each
+        none = xp.zeros(outputs * columns, self.dtype)
+        self._rows = row, row | {name: none for name in self.optimizer.of_weights if name in row}
 
     def take(self, columns: Any) -> Stack:
         """A stack of some of the columns, on the same rows."""
@@ -237,14 +242,11 @@ class Stack:
             weights: (D, C, K) on the host.
             bias: (C, K) on the host.
         """
-        given = {"weights": weights, "bias": bias}
-        state = FirstOrderState(0, NoProgress(), live=np.ones(self.columns, bool))
-        for name, array in given.items():
-            copy = np.array(array, dtype=self.dtype, order="C")
-            state.arrays[name] = self.device.to_device(copy)
-            for slot in self.optimizer.slots:
-                state.arrays[f"{name}.{slot}"] = self.device.xp.zeros(copy.shape, self.dtype)
-        return state
+        whole = np.concatenate([weights, bias[None]], dtype=self.dtype, casting="same_kind")
+        arrays = {"parameters": self.device.to_device(whole)}
+        for slot in self.optimizer.slots:
+            arrays[slot] = self.device.xp.zeros(whole.shape, self.dtype)
+        return FirstOrderState(0, NoProgress(), arrays, np.ones(self.columns, bool))
 
     def advance(
         self,
@@ -263,11 +265,10 @@ class Stack:
         lr = np.where(state.live, rates, 0.0)  # (S + 1, K); a stopped column keeps still
         self._ring.fill(0)
         with np.errstate(all="ignore"):  # a column that overflows is an outcome, not a warning
-            tables = self._tables(lr, first)
+            table, parameters = self._table(lr, first), self._parameters(state)
             for slot, step in enumerate(range(first, last + 1)):
-                rows = {name: {key: t[slot] for key, t in tables[name].items()} for name in tables}
                 log = StepRecorder(self._ring[slot], self._is_full(step, last))
-                self._step(state, step, rows, log, snapshots(step))
+                self._step(state, step, table[slot], parameters, log, snapshots(step))
                 if should_stop():
                     break
         count = state.step - first + 1
@@ -290,74 +291,68 @@ class Stack:
     def _stretch_end(self, first: int) -> int:
         return (first - 1) // self.stretch * self.stretch + self.stretch
 
-    def _tables(self, lr: Numbers, first: int) -> dict[str, dict[str, Array]]:
-        """Coefficients of the steps, on the device: by parameter and name, each (S, C·K).
+    def _table(self, lr: Numbers, first: int) -> Array:
+        """Coefficients of the steps (S, J, K), on the device."""
+        tables = self.optimizer.tables(lr, self.settings.hyper, first)
+        return self.device.to_device(np.stack(list(tables.values()), axis=1), self.dtype)
 
-        Repeated for each output, so that a parameter's rows of C·K numbers meet them one to one.
-        """
-        outputs = self.shape[1]
-        return {
-            name: {
-                key: self.device.to_device(np.tile(table, outputs), self.dtype)
-                for key, table in self.optimizer.tables(lr, hyper, first).items()
-            }
-            for name, hyper in self._hyper.items()
-        }
+    def _parameters(self, state: FirstOrderState) -> list[Parameter]:
+        """The weights, and the bias if it is trained, as views of the state's arrays."""
+        D = self.shape[0]
+        found = []
+        for part, row, prox in zip(
+            (slice(0, D), slice(D, D + 1)), self._rows, (self._prox, None), strict=True
+        ):
+            p, grad = (flat(one[part]) for one in (state.arrays["parameters"], self._grad))
+            slots = [flat(state.arrays[slot][part]) for slot in self.optimizer.slots]
+            room = Room.of(self.device.xp, self._free[part], self.columns, self._ones)
+            found.append(Parameter(p, grad, slots, row, room, prox))
+        return found if self.settings.bias else found[:1]
 
     def _step(
         self,
         state: FirstOrderState,
         step: int,
-        rows: Mapping[str, Mapping[str, Array]],
+        coefficients: Array,
+        parameters: Sequence[Parameter],
         log: StepRecorder,
         snapshot: Snapshot | None,
     ) -> None:
-        xp, grad, free = self.device.xp, self._grad, self._free
-        into = grad
+        into = self._grad
         for chunk in self.batches.chunks(step):
             self._chunk(state, chunk, into, log, snapshot)
-            if into is free:
-                for name in PARAMETERS:
-                    grad[name] += free[name]
-            into = free
-        g, f = flat(grad["weights"]), flat(free["weights"])
-        add_l2_gradient(xp, g, flat(state.weights), self._l2, f)
-        log.add_gradient(self.device, grad["weights"], free["weights"], self._ones, self._total)
-        if snapshot is not None:
-            host = self.device.to_host
-            snapshot.add(
-                grad_weights=host(grad["weights"]),
-                weights=host(state.weights),
-                bias=host(state.bias),
-            )
-        for name in PARAMETERS if self.settings.bias else PARAMETERS[:1]:
-            slots = [self._wide(state.arrays[f"{name}.{slot}"]) for slot in self.optimizer.slots]
-            prox = self._prox if name == "weights" else None
-            p, g = self._wide(state.arrays[name]), self._wide(grad[name])
-            self.optimizer.update(xp, p, g, slots, rows[name], self._rooms[name], prox)
-        state.step = step
+            if into is self._free:
+                self._grad += self._free
+            into = self._free
+        self.device.xp.copyto(self._row, coefficients[:, None, :])  # (J, C, K) ← (J, 1, K)
 
-    def _wide(self, array: Array) -> Array:
-        """View (D, C, K) as (D, C·K), and (C, K) as (1, C·K)."""
-        return array.reshape(-1, self.shape[1] * self.shape[2])
+        def look() -> None:
+            if snapshot is not None:
+                arrays = {"grad_weights": self._grad[:-1], "weights": state.weights}
+                host = {name: self.device.to_host(one) for name, one in arrays.items()}
+                snapshot.add(**host, bias=self.device.to_host(state.bias))
+
+        total = self._buffers.total
+        move(self.device, self.optimizer.update, parameters, self._l2, log, self._ones, total, look)
+        state.step = step
 
     def _chunk(
         self,
         state: FirstOrderState,
         chunk: Chunk,
-        into: Mapping[str, Array],
+        into: Array,
         log: StepRecorder,
         snapshot: Snapshot | None,
     ) -> None:
-        """Scores, error and gradients of some rows; the gradients overwrite `into`."""
-        xp, device = self.device.xp, self.device
+        """Scores, errors and gradients of some rows; the gradients overwrite `into`."""
+        device = self.device
         b = self.buffers(chunk.rows.stop - chunk.rows.start)
-        scores(device, chunk.X, state.weights, state.bias, b.z)
-        dz = error(self.model, xp, b.z, chunk.y, b.error, b.loss, b.scratch)
-        if snapshot is not None:
-            order = self.batches.host_order[chunk.rows]
-            snapshot.add(error=device.to_host(b.error), dz=device.to_host(dz), rows=order)
-        log.add_loss(device, chunk.r, b.loss, self._total)
-        wide = self._free["bias"]
-        log.add_error(device, b.error, dz, b.z, wide, b.ones, self._total)
-        gradient(device, chunk.X, dz, chunk.q, b.room, into["weights"], into["bias"])
+
+        def look(error: Array, dz: Array) -> None:
+            if snapshot is not None:
+                order = self.batches.host_order[chunk.rows]
+                snapshot.add(error=device.to_host(error), dz=device.to_host(dz), rows=order)
+
+        device.matmul(chunk.X, flat(state.weights), out=flat(b.z))  # (b, D) · (D, C·K)
+        dz = errors(device, self.model, b.z, state.bias, chunk, into[-1], log, b, look)
+        device.matmul(chunk.X.T, flat(dz), out=flat(into[:-1]))  # (D, b) · (b, C·K)

@@ -42,8 +42,9 @@ class State(Generic[Progress]):
 
     Attributes:
         step: steps taken, from 0.
-        arrays: by name: "weights" (D, C, K), "bias" (C, K), and one "<parameter>.<slot>" of the
-            same shape for each array the optimizer keeps.
+        arrays: by name. Of steps of an optimizer: "parameters" (D + 1, C, K), the weights and below
+            them the bias, and each of its slots, of the same shape. Of a solver: "weights"
+            (D, C, K), "bias" (C, K) and its own.
         live: (K,) on the host: False for a column that has been stopped and no longer moves.
         progress: what the stack keeps of each column, (K,) arrays on the host.
     """
@@ -65,12 +66,14 @@ class State(Generic[Progress]):
     @property
     def weights(self) -> Array:
         """The weights (D, C, K)."""
-        return self.arrays["weights"]
+        whole = self.arrays.get("parameters")
+        return self.arrays["weights"] if whole is None else whole[:-1]
 
     @property
     def bias(self) -> Array:
         """The bias (C, K)."""
-        return self.arrays["bias"]
+        whole = self.arrays.get("parameters")
+        return self.arrays["bias"] if whole is None else whole[-1]
 
 
 AnyState = State[Any]

@@ -157,7 +157,7 @@ class Training:
             self._steps_per_epoch = self.stack.steps_per_epoch
             self.state = self._start(self.stack)
             restores = bool(self._restore.any())
-            self._best = {n: self.state.arrays[n].copy() for n in PARAMETERS if restores}
+            self._best = {n: getattr(self.state, n).copy() for n in PARAMETERS if restores}
         else:
             self._move(self.stack.device.to_device)
         self.open = True
@@ -239,7 +239,7 @@ class Training:
         if self._best and better[self.columns].any():
             where = self._placed(better[self.columns])
             for name, best in self._best.items():
-                self._xp.copyto(best, self.state.arrays[name], where=where)
+                self._xp.copyto(best, getattr(self.state, name), where=where)
 
     def end(self, columns: Flags, status: str, reason: Callable[[int, int], str]) -> None:
         """End these columns (K,) where they still train; `reason(column, step)` says why."""
@@ -363,7 +363,7 @@ class Training:
         where = self.columns[leaving]
         restored = (self._restore & self.result.read)[where]
         for name in PARAMETERS:
-            now = self._to_host(self.state.arrays[name])[..., leaving]
+            now = self._to_host(getattr(self.state, name))[..., leaving]
             if self._best:
                 now = np.where(restored, self._to_host(self._best[name])[..., leaving], now)
             whole = getattr(self.result, name)

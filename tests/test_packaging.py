@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from trainer.model import compiled
+
 ROOT = Path(__file__).parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 
@@ -19,6 +21,18 @@ def test_the_wheel_has_the_configs_and_the_schema_where_they_look_for_it():
     assert (configs / named).parts == (*configs.parts, "..", "schema", "config.json")
     assert configs.parent == schema.parent == Path("trainer/starter")
     assert not (ROOT / configs).exists()  # two of one name would be one
+
+
+def test_the_build_compiles_the_step_and_git_never_sees_it():
+    assert "custom" in PROJECT["tool"]["hatch"]["build"]["targets"]["wheel"]["hooks"]
+    hook = (ROOT / "hatch_build.py").read_text(encoding="utf-8")
+    library = compiled.LIBRARY.relative_to(ROOT).as_posix()
+    assert library == "trainer/model/_step.so"
+    assert f'"{library}"' in hook
+    assert f"/{library}" in (ROOT / ".gitignore").read_text(encoding="utf-8").splitlines()
+    for name in ("step.c", "products.c", "dispatch.c"):
+        assert name in hook
+        assert (ROOT / "trainer" / "model" / name).exists()
 
 
 def test_the_commands_of_an_installation():

@@ -122,6 +122,11 @@ SENTENCES = [
         " feature",
     ),
     ("device", {"kind": "cpu", "name": "NumPy", "reason": "asked for"}, "cpu: NumPy (asked for)"),
+    (
+        "device",
+        {"kind": "cpu", "name": "NumPy", "reason": "asked for", "steps": "compiled step: avx2"},
+        "cpu: NumPy (asked for); compiled step: avx2",
+    ),
     ("objective", OBJECTIVE, "J = mean cross-entropy   (no penalty)"),
     (
         "objective",

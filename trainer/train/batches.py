@@ -32,6 +32,14 @@ class Chunk(NamedTuple):
     rows: slice  # where the batch's order has them
 
 
+class RowTargets(NamedTuple):
+    """What the errors of some rows need beside their scores: as in `Chunk`."""
+
+    y: Array
+    q: Array
+    r: Array
+
+
 class RowSet:
     """The training rows of a stack, on the device.
 
@@ -114,7 +122,7 @@ class MiniBatches:
     def __post_init__(self) -> None:
         xp, rows = self.device.xp, self.rows
         b, n, dtype = self.chunk_rows, len(rows), rows.X.dtype
-        self._X = xp.empty((b, rows.X.shape[1]), dtype)
+        self.gathered = xp.empty((b, rows.X.shape[1]), dtype)
         self._y = xp.empty((b, *rows.y.shape[1:]), dtype)
         # what is one number a row is put in order once an epoch, X and y a batch at a time
         self._q = xp.empty(rows.q.shape, dtype)
@@ -156,19 +164,32 @@ class MiniBatches:
         first = (step - 1) % self.steps_per_epoch * self.size
         return slice(first, min(first + self.size, len(self.rows)))
 
+    def placed(self) -> dict[str, Array | None]:
+        """What a compiled step reads by place in the epoch's order, in that order or in its own."""
+        codes = None if self.rows.codes is None else self._codes
+        return {"order": self._order, "codes": codes, "q": self._q, "r": self._r}
+
+    def parts(self, step: int) -> list[slice]:
+        """The chunks of this step's batch, as parts of the epoch's order."""
+        return _parts(self.batch(step), self.chunk_rows)
+
     def chunks(self, step: int) -> Iterator[Chunk]:
         """Yield the chunks of this step's batch, gathered into buffers that the next one reuses."""
-        batch, rows, take = self.batch(step), self.rows, self.device.take_rows
-        for start in range(batch.start, batch.stop, self.chunk_rows):
-            part = slice(start, min(start + self.chunk_rows, batch.stop))
-            b, order = part.stop - part.start, self._order[part]
-            chunk = Chunk(self._X[:b], self._y[:b], self._q[part], self._r[None, part], part)
-            take(rows.X, order, chunk.X)
-            if rows.codes is None:
-                take(rows.y, order, chunk.y)
-            else:
-                take(rows.y, self._codes[part], chunk.y)
-            yield chunk
+        for part in self.parts(step):
+            yield Chunk(self.gather(part), *self.targets(part), part)
+
+    def gather(self, part: slice) -> Array:
+        """X (b, D) of a part of the order, in a buffer."""
+        X = self.gathered[: part.stop - part.start]
+        self.device.take_rows(self.rows.X, self._order[part], X)
+        return X
+
+    def targets(self, part: slice) -> RowTargets:
+        """Targets and weights of a part of the order, the targets in a buffer."""
+        rows, y = self.rows, self._y[: part.stop - part.start]
+        places = self._order if rows.codes is None else self._codes
+        self.device.take_rows(rows.y, places[part], y)
+        return RowTargets(y, self._q[part], self._r[None, part])
 
 
 @dataclass
@@ -183,9 +204,12 @@ class FullBatch:
         rows = self.rows
         self.size = len(rows)
         self.host_order = np.arange(self.size)
-        self._y = self.device.xp.empty((self.chunk_rows, *rows.y.shape[1:]), rows.X.dtype)
+        xp = self.device.xp
+        self._y = xp.empty((self.chunk_rows, *rows.y.shape[1:]), rows.X.dtype)
+        self._codes = None if rows.codes is None else xp.asarray(rows.codes, dtype=np.int64)
 
     steps_per_epoch = 1
+    gathered: Array | None = None
 
     def prepare(self, step: int) -> int:
         """Nothing to prepare: the order serves every step."""
@@ -195,16 +219,37 @@ class FullBatch:
         """All rows."""
         return slice(0, self.size)
 
+    def placed(self) -> dict[str, Array | None]:
+        """What a compiled step reads of the rows, which are where they are."""
+        return {"order": None, "codes": self._codes, "q": self.rows.q, "r": self.rows.r}
+
+    def parts(self, step: int) -> list[slice]:
+        """All rows, `chunk_rows` at a time."""
+        return _parts(self.batch(step), self.chunk_rows)
+
     def chunks(self, step: int) -> Iterator[Chunk]:
         """Yield all rows, `chunk_rows` at a time."""
-        rows = self.rows
-        for start in range(0, self.size, self.chunk_rows):
-            part = slice(start, min(start + self.chunk_rows, self.size))
-            y = rows.y[part]
-            if rows.codes is not None:
-                y = self._y[: part.stop - part.start]
-                self.device.take_rows(rows.y, rows.codes[part], y)
-            yield Chunk(rows.X[part], y, rows.q[part], rows.r[:, part], part)
+        for part in self.parts(step):
+            yield Chunk(self.gather(part), *self.targets(part), part)
+
+    def gather(self, part: slice) -> Array:
+        """X (b, D) of a part of the rows."""
+        return self.rows.X[part]
+
+    def targets(self, part: slice) -> RowTargets:
+        """Targets and weights of a part of the rows."""
+        rows, y = self.rows, self.rows.y[part]
+        if self._codes is not None:
+            y = self._y[: part.stop - part.start]
+            self.device.take_rows(rows.y, self._codes[part], y)
+        return RowTargets(y, rows.q[part], rows.r[:, part])
+
+
+def _parts(batch: slice, chunk_rows: int) -> list[slice]:
+    return [
+        slice(start, min(start + chunk_rows, batch.stop))
+        for start in range(batch.start, batch.stop, chunk_rows)
+    ]
 
 
 Batches = MiniBatches | FullBatch

@@ -10,23 +10,24 @@ Shapes: N rows, B of a batch, D features, C outputs, K columns.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from trainer.model import Model
 from trainer.model.penalties import soft_threshold
-from trainer.model.step import Parameter, errors, flat, move
-from trainer.optim.first_order import OPTIMIZERS, Room
+from trainer.model.step import flat
+from trainer.optim.first_order import OPTIMIZERS
 from trainer.optim.schedules import LrSchedule
-from trainer.train.batches import Batches, Chunk, FullBatch, MiniBatches, RowSet
+from trainer.train.batches import Batches, FullBatch, MiniBatches, RowSet
 from trainer.train.buffers import Buffers
 from trainer.train.outcomes import Outcome
 from trainer.train.state import NoProgress, State
 from trainer.train.step_record import Records, Snapshot, StepRecorder
+from trainer.train.twins import halves_of
 
 if TYPE_CHECKING:
     from trainer.device import Device
@@ -162,21 +163,19 @@ class Stack:
         whole = (features + 1, outputs, columns)  # the weights, and below them the bias
         self._grad, self._free = xp.empty(whole, dtype), xp.empty(whole, dtype)
         self._ring = xp.empty((self.stretch, len(StepRecorder.names), columns), dtype)
-        hyper = self.settings.hyper
-        self._l2 = self.device.to_device(np.tile(hyper["l2"], outputs), dtype)  # (C·K,)
-        self._ones = xp.ones((1, features * outputs), dtype)
-        self._prox = soft_threshold if np.any(hyper["l1"] > 0) else None
-        self._room_of_a_row()
-
-    def _room_of_a_row(self) -> None:
-        """Have room for a step's coefficients, each repeated for its C outputs: (J, C, K)."""
-        xp, (_, outputs, columns) = self.device.xp, self.shape
-        lr = np.zeros((2, columns))
-        names = list(self.optimizer.tables(lr, self.settings.hyper, 1))
-        self._row = xp.empty((len(names), outputs, columns), self.dtype)
-        row = dict(zip(names, self._row.reshape(len(names), -1), strict=True))  # (C·K,) each
-        none = xp.zeros(outputs * columns, self.dtype)
-        self._rows = row, row | {name: none for name in self.optimizer.of_weights if name in row}
+        settings, hyper = self.settings, self.settings.hyper
+        self._halves = halves_of(
+            self.device,
+            self.model,
+            self.optimizer,
+            soft_threshold if np.any(hyper["l1"] > 0) else None,
+            self.batches,
+            hyper,
+            self.buffers,
+            (self._grad, self._free),
+            self._ring,
+            settings.bias,
+        )
 
     def take(self, columns: Any) -> Stack:
         """A stack of some of the columns, on the same rows."""
@@ -265,10 +264,14 @@ class Stack:
         lr = np.where(state.live, rates, 0.0)  # (S + 1, K); a stopped column keeps still
         self._ring.fill(0)
         with np.errstate(all="ignore"):  # a column that overflows is an outcome, not a warning
-            table, parameters = self._table(lr, first), self._parameters(state)
-            for slot, step in enumerate(range(first, last + 1)):
-                log = StepRecorder(self._ring[slot], self._is_full(step, last))
-                self._step(state, step, table[slot], parameters, log, snapshots(step))
+            self._halves.begin(state.arrays, self._table(lr, first))
+            for piece, snapshot in self._pieces(first, last, snapshots):
+                if len(piece) > 1:
+                    self._halves.steps(piece[0] - first, piece[0], piece[-1])
+                else:
+                    step = piece[0]
+                    self._step(state, step, step - first, self._is_full(step, last), snapshot)
+                state.step = piece[-1]
                 if should_stop():
                     break
         count = state.step - first + 1
@@ -281,10 +284,11 @@ class Stack:
     def _records(self, first: int, last: int, logged: Numbers, lr: Numbers) -> Records:
         step = np.arange(first, first + len(lr), dtype=np.int64)
         logged[~self._is_full(step, last), 1:] = np.nan
-        sizes = [self.batches.batch(int(t)) for t in step]
-        elements = np.array([part.stop - part.start for part in sizes])[:, None] * self.shape[1]
+        size = self.batches.size
+        place = (step - 1) % self.steps_per_epoch * size
+        rows = np.minimum(len(self.rows) - place, size)[:, None]  # of each step's batch
         with np.errstate(all="ignore"):
-            values = StepRecorder.values(logged, elements) | {"lr": lr}
+            values = StepRecorder.values(logged, rows * self.shape[1]) | {"lr": lr}
         epoch = ((step - 1) // self.steps_per_epoch + 1).astype(np.int32)
         return Records(step, epoch, values)
 
@@ -296,63 +300,58 @@ class Stack:
         tables = self.optimizer.tables(lr, self.settings.hyper, first)
         return self.device.to_device(np.stack(list(tables.values()), axis=1), self.dtype)
 
-    def _parameters(self, state: FirstOrderState) -> list[Parameter]:
-        """The weights, and the bias if it is trained, as views of the state's arrays."""
-        D = self.shape[0]
-        found = []
-        for part, row, prox in zip(
-            (slice(0, D), slice(D, D + 1)), self._rows, (self._prox, None), strict=True
-        ):
-            p, grad = (flat(one[part]) for one in (state.arrays["parameters"], self._grad))
-            slots = [flat(state.arrays[slot][part]) for slot in self.optimizer.slots]
-            room = Room.of(self.device.xp, self._free[part], self.columns, self._ones)
-            found.append(Parameter(p, grad, slots, row, room, prox))
-        return found if self.settings.bias else found[:1]
+    def _pieces(
+        self, first: int, last: int, snapshots: Callable[[int], Snapshot | None]
+    ) -> Iterator[tuple[range, Snapshot | None]]:
+        """Steps that are taken at once: with a snapshot, or without twins for it, each alone."""
+        step, ahead = first, snapshots(first)
+        while step <= last:
+            end, snapshot, ahead = step, ahead, snapshots(step + 1) if step < last else None
+            most = step if snapshot else min(last, step + self._halves.at_once - 1)
+            while end < most and ahead is None:
+                end += 1
+                ahead = snapshots(end + 1) if end < last else None
+            yield range(step, end + 1), snapshot
+            step = end + 1
 
     def _step(
-        self,
-        state: FirstOrderState,
-        step: int,
-        coefficients: Array,
-        parameters: Sequence[Parameter],
-        log: StepRecorder,
-        snapshot: Snapshot | None,
+        self, state: FirstOrderState, step: int, slot: int, full: bool, snapshot: Snapshot | None
     ) -> None:
         into = self._grad
-        for chunk in self.batches.chunks(step):
-            self._chunk(state, chunk, into, log, snapshot)
+        for part in self.batches.parts(step):
+            self._part(state, part, into, slot, full, snapshot)
             if into is self._free:
                 self._grad += self._free
             into = self._free
-        self.device.xp.copyto(self._row, coefficients[:, None, :])  # (J, C, K) ← (J, 1, K)
 
-        def look() -> None:
-            if snapshot is not None:
-                arrays = {"grad_weights": self._grad[:-1], "weights": state.weights}
-                host = {name: self.device.to_host(one) for name, one in arrays.items()}
-                snapshot.add(**host, bias=self.device.to_host(state.bias))
+        look = None if snapshot is None else partial(self._show_gradient, snapshot, state)
+        self._halves.move(slot, full, look)
 
-        total = self._buffers.total
-        move(self.device, self.optimizer.update, parameters, self._l2, log, self._ones, total, look)
-        state.step = step
+    def _show_errors(self, snapshot: Snapshot, part: slice, error: Array, dz: Array) -> None:
+        host = {"error": self.device.to_host(error), "dz": self.device.to_host(dz)}
+        snapshot.add(**host, rows=self.batches.host_order[part])
 
-    def _chunk(
+    def _show_gradient(self, snapshot: Snapshot, state: FirstOrderState) -> None:
+        """dJ/dW, and the parameters before the update."""
+        shown = {"grad_weights": self._grad[:-1], "weights": state.weights, "bias": state.bias}
+        snapshot.add(**{name: self.device.to_host(one) for name, one in shown.items()})
+
+    def _part(
         self,
         state: FirstOrderState,
-        chunk: Chunk,
+        part: slice,
         into: Array,
-        log: StepRecorder,
+        slot: int,
+        full: bool,
         snapshot: Snapshot | None,
     ) -> None:
         """Scores, errors and gradients of some rows; the gradients overwrite `into`."""
-        device = self.device
-        b = self.buffers(chunk.rows.stop - chunk.rows.start)
-
-        def look(error: Array, dz: Array) -> None:
-            if snapshot is not None:
-                order = self.batches.host_order[chunk.rows]
-                snapshot.add(error=device.to_host(error), dz=device.to_host(dz), rows=order)
-
-        device.matmul(chunk.X, flat(state.weights), out=flat(b.z))  # (b, D) · (D, C·K)
-        dz = errors(device, self.model, b.z, state.bias, chunk, into[-1], log, b, look)
-        device.matmul(chunk.X.T, flat(dz), out=flat(into[:-1]))  # (D, b) · (b, C·K)
+        device, halves = self.device, self._halves
+        X = halves.rows(part)
+        if not halves.narrow:
+            z = self.buffers(part.stop - part.start).z
+            device.matmul(X, flat(state.weights), out=flat(z))  # (b, D) · (D, C·K)
+        look = None if snapshot is None else partial(self._show_errors, snapshot, part)
+        dz = halves.errors(part, slot, full, into[-1], look)
+        if not halves.narrow:
+            device.matmul(X.T, flat(dz), out=flat(into[:-1]))  # (D, b) · (b, C·K)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TypedDict
+from typing import NotRequired, TypedDict
 
 from trainer.catalog import LOSSES, MODELS
 from trainer.text.names import cut_apart
@@ -92,11 +92,12 @@ class NotedData(TypedDict):
 
 
 class DeviceFacts(TypedDict):
-    """Where it runs and why there."""
+    """Where it runs and why there; `steps`: whether its steps are compiled, or why not."""
 
     kind: str
     name: str
     reason: str
+    steps: NotRequired[str]
 
 
 class ObjectiveFacts(TypedDict):
@@ -245,7 +246,8 @@ def _cut(counts: Mapping[str, int]) -> Iterable[tuple[str, int]]:
 
 def device_text(facts: DeviceFacts) -> str:
     """Where it runs and why there."""
-    return f"{facts['kind']}: {facts['name']} ({facts['reason']})"
+    steps = f"; {facts['steps']}" if "steps" in facts else ""
+    return f"{facts['kind']}: {facts['name']} ({facts['reason']}){steps}"
 
 
 def objective_text(facts: ObjectiveFacts) -> str:

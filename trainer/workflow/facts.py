@@ -10,6 +10,7 @@ import numpy as np
 from trainer.config import Spec
 from trainer.config.schema.optimizer import Solver
 from trainer.data import Summary
+from trainer.model import compiled
 from trainer.sweep.build import Columns
 from trainer.sweep.sweep import SweepRun
 from trainer.wording.opening import (
@@ -81,15 +82,16 @@ def data_facts(summary: Summary, spec: Spec) -> DataFacts:
     }
 
 
-def device_facts(device: Device) -> DeviceFacts:
-    """Where it runs and why there."""
-    return {"kind": device.kind, "name": device.name, "reason": device.reason}
+def device_facts(device: Device, steps: bool) -> DeviceFacts:
+    """Where it runs and why there; with `steps` of an optimizer also who takes them on a CPU."""
+    found: DeviceFacts = {"kind": device.kind, "name": device.name, "reason": device.reason}
+    return found | {"steps": compiled.told()} if steps and device.kind == "cpu" else found
 
 
 def training_facts(sweep: SweepRun, folder: Path) -> Facts:
     """What the rows and the specs came to: all that is known before the first step."""
     found: Facts = {
-        "device": device_facts(sweep.first.device_rows.device),
+        "device": device_facts(sweep.first.device_rows.device, sweep.first.solver is None),
         "objective": objective_facts(sweep.first, len(sweep.trials) > 1),
         "folder": folder,
     }

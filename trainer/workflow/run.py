@@ -207,7 +207,7 @@ def _write_start(folder: RunWriter, spec: Spec, sweep: SweepRun, command: str | 
     folder.update_manifest(
         command=command,
         notes=spec.notes,
-        device=device_facts(device),
+        device=device_facts(device, sweep.first.solver is None),
         data={
             "digest": prepared.digest,
             "source": prepared.summary.source,

@@ -1,0 +1,34 @@
+/* What step.c and products.c share, and what trainer/model/compiled.py lays out for them. */
+#ifndef STEP_H
+#define STEP_H
+#include <stdint.h>
+
+/* What a stack says once, and what a stretch changes. One layout for both precisions. */
+typedef struct {
+  int64_t features, outputs, columns, loss, update, coefficients, bias, prox, decay;
+  int64_t narrow, padded; /* whether C·K is small enough for products.c; features, to whole vectors */
+  int64_t y_row, y_output, y_column, q_row, q_output, q_column;
+  const void *X;
+  const int64_t *order;  /* rows of X by place in the epoch; none: as they stand */
+  const int64_t *codes;  /* rows of y by place; none: those of X */
+  const void *y, *q, *r; /* q, r by place */
+  void *parameters, *slot0, *slot1, *gradient; /* (D + 1, C, K) each */
+  const void *l2, *table;                      /* (K,), (S, J, K) */
+  void *ring, *z, *gathered, *room;            /* (S, 5, K), (B, C, K), (B, padded) */
+} plan;
+
+enum phase { SCORES = 1, ERRORS = 2, GRADIENT = 4, MOVE = 8 };
+enum { NARROW = 16, PACKED = 4096 }; /* C·K, and features that are copied to whole vectors, at most */
+
+#define PASTE_(a, b, c) a##_##b##_##c
+#define PASTE(a, b, c) PASTE_(a, b, c)
+#define OF_SET(name, bits) PASTE(name, SET, bits)
+
+/* room: numbers for 16 rows of B and as many of D.
+ * z (B, n) <- rows of X times w (D, n); G (D, n) <- their transpose times z. Row i is X + order[i]·D. */
+#define DECLARE(real, bits)                                                                                            \
+  void OF_SET(narrow_scores, bits)(const real *X, const int64_t *order, int64_t B, int64_t D, int64_t features, int n, const real *w, real *room, real *z);  \
+  void OF_SET(narrow_gradient, bits)(const real *X, const int64_t *order, int64_t B, int64_t D, int64_t features, int n, const real *z, real *room, real *G);
+DECLARE(float, f32)
+DECLARE(double, f64)
+#endif

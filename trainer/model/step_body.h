@@ -1,0 +1,345 @@
+/* The drivers of one precision: rows in tiles of lanes. Included by step.c with `real` defined. */
+#include "rules.h"
+
+/* A tile: `C` outputs of `L` lanes, a lane a column of a row. Overwrites z with dL/dz ⊙ q; adds to the sums.
+ * y_lane, q_lane are 0 where all lanes have one number, or 1. sums: loss, squares, largest, squares of dL/dz. */
+INLINE void NAME(tile)(const int rule, int64_t C, int64_t L, real *restrict z, int64_t z_output, const real *restrict bias,
+                       int64_t bias_output, const real *restrict y, int64_t y_output, const int y_lane,
+                       const real *restrict q, int64_t q_output, const int q_lane, const real *restrict r, const int r_lane,
+                       real *restrict slopes, int64_t slopes_output, real (*restrict sums)[LANES]) {
+  real top[LANES], total[LANES], dot[LANES], part[4][LANES];
+  if (rule == CATEGORICAL_CROSS_ENTROPY) {
+    LOOP for (int64_t l = 0; l < L; l++) { top[l] = z[l] + bias[l]; total[l] = dot[l] = 0; }
+    for (int64_t c = 0; c < C; c++) {
+      real *restrict zc = z + c * z_output;
+      const real *restrict bc = bias + c * bias_output;
+      LOOP for (int64_t l = 0; l < L; l++) { real v = zc[l] + bc[l]; zc[l] = v; top[l] = v > top[l] ? v : top[l]; }
+    }
+    for (int64_t c0 = 0; c0 < C; c0 += CHAIN) {
+      const int64_t end = C - c0 < CHAIN ? C : c0 + CHAIN;
+      LOOP for (int64_t l = 0; l < L; l++) part[0][l] = part[1][l] = 0;
+      for (int64_t c = c0; c < end; c++) {
+        real *restrict zc = z + c * z_output;
+        const real *restrict yc = y + c * y_output;
+        LOOP for (int64_t l = 0; l < L; l++) {
+          real v = zc[l] - top[l], power = EXP_DOWN(v);
+          part[0][l] += power;
+          part[1][l] += yc[l * y_lane] * v;
+          zc[l] = power;
+        }
+      }
+      LOOP for (int64_t l = 0; l < L; l++) { total[l] += part[0][l]; dot[l] += part[1][l]; }
+    }
+    LOOP for (int64_t l = 0; l < L; l++) {
+      sums[0][l] += r[l * r_lane] * NAME(softmax_loss)(total[l], dot[l]);
+      total[l] = 1 / total[l];
+    }
+  }
+  for (int64_t c0 = 0; c0 < C; c0 += CHAIN) {
+    const int64_t end = C - c0 < CHAIN ? C : c0 + CHAIN;
+    real(*restrict to)[LANES] = C > CHAIN ? part : sums; /* short chains of roundings */
+    if (C > CHAIN) memset(part, 0, sizeof part);
+    for (int64_t c = c0; c < end; c++) {
+      real *restrict zc = z + c * z_output, *restrict sc = slopes + c * slopes_output;
+      const real *restrict bc = bias + c * bias_output, *restrict yc = y + c * y_output, *restrict qc = q + c * q_output;
+      LOOP for (int64_t l = 0; l < L; l++) {
+        real error, dz;
+        if (rule == CATEGORICAL_CROSS_ENTROPY) {
+          error = dz = NAME(softmax_error)(zc[l], total[l], yc[l * y_lane]);
+        } else {
+          NAME(verdict) found = NAME(judge)(rule, zc[l] + bc[l], yc[l * y_lane]);
+          error = found.error;
+          dz = found.dz;
+          to[0][l] += r[l * r_lane] * found.loss;
+        }
+        real square = error * error;
+        to[1][l] += square;
+        to[2][l] = square > to[2][l] ? square : to[2][l]; /* a NaN is in their sum */
+        if (rule == SQUARED_ERROR_ON_SIGMOID) to[3][l] += dz * dz;
+        dz *= qc[l * q_lane];
+        sc[l] += dz;
+        zc[l] = dz;
+      }
+    }
+    if (C > CHAIN)
+      LOOP for (int64_t l = 0; l < L; l++) {
+        for (int j = 0; j < 4; j++)
+          if (j != 2) sums[j][l] += part[j][l];
+        sums[2][l] = part[2][l] > sums[2][l] ? part[2][l] : sums[2][l];
+      }
+  }
+}
+
+/* The same with the rule known to the compiler. */
+#define TILE_OF(y_lane, q_lane, r_lane)                                                                                  \
+  switch (s->loss) {                                                                                                     \
+    case SQUARED_ERROR: NAME(tile)(SQUARED_ERROR, GIVEN(y_lane, q_lane, r_lane)); break;                                 \
+    case BINARY_CROSS_ENTROPY: NAME(tile)(BINARY_CROSS_ENTROPY, GIVEN(y_lane, q_lane, r_lane)); break;                   \
+    case CATEGORICAL_CROSS_ENTROPY: NAME(tile)(CATEGORICAL_CROSS_ENTROPY, GIVEN(y_lane, q_lane, r_lane)); break;         \
+    case POISSON_LOSS: NAME(tile)(POISSON_LOSS, GIVEN(y_lane, q_lane, r_lane)); break;                                   \
+    default: NAME(tile)(SQUARED_ERROR_ON_SIGMOID, GIVEN(y_lane, q_lane, r_lane));                                        \
+  }
+#define GIVEN(y_lane, q_lane, r_lane) \
+  C, L, z, z_output, bias, bias_output, y, y_output, y_lane, q, q_output, q_lane, r, r_lane, slopes, slopes_output, sums
+#define SIGNATURE                                                                                                  \
+  const plan *s, int64_t C, int64_t L, real *z, int64_t z_output, const real *bias, int64_t bias_output, const real *y, \
+      int64_t y_output, const real *q, int64_t q_output, const real *r, real *slopes, int64_t slopes_output,            \
+      real (*sums)[LANES]
+static void NAME(tile_of_a_row)(SIGNATURE) { TILE_OF(0, 0, 0) }
+static void NAME(tile_of_rows)(SIGNATURE) { TILE_OF(1, 1, 1) }
+#undef GIVEN
+#undef SIGNATURE
+#undef TILE_OF
+
+/* Which row of y is at a place of the epoch's order. */
+INLINE int64_t NAME(target)(const plan *s, int64_t place) {
+  return s->codes ? s->codes[place] : s->order ? s->order[place] : place;
+}
+
+/* Lanes that are of one column, `columns` apart, to the first of them, by halves: few roundings in a chain. */
+INLINE int64_t NAME(fold)(real *lanes, int64_t L, int64_t columns, const int largest) {
+  int64_t rounds = L / columns; /* L is a multiple of `columns` */
+  while (rounds > 1) {
+    const int64_t half = (rounds + 1) / 2, n = (rounds - half) * columns;
+    const real *restrict from = lanes + half * columns;
+    LOOP for (int64_t l = 0; l < n; l++) lanes[l] = !largest ? lanes[l] + from[l] : from[l] > lanes[l] ? from[l] : lanes[l];
+    rounds = half;
+  }
+  return columns;
+}
+
+/* Take a tile's sums to the log's (5, K), its slopes (C, L lanes) to dJ/db (C, K), from column `at`; lanes that are
+ * `columns` apart are of one column. */
+static void NAME(add_up)(const plan *s, int64_t at, int64_t columns, int64_t L, real (*sums)[LANES], real *slopes,
+                         int64_t slopes_output, real *log, real *into) {
+  const int64_t C = s->outputs, K = s->columns;
+  for (int j = 0; j < 4; j++) NAME(fold)(sums[j], L, columns, j == 2);
+  const real *dz = s->loss == SQUARED_ERROR_ON_SIGMOID ? sums[3] : sums[1];
+  LOOP for (int64_t k = 0; k < columns; k++) {
+    log[at + k] += sums[0][k];
+    log[K + at + k] += sums[1][k];
+    log[2 * K + at + k] = NAME(larger)(sums[1][k] != sums[1][k] ? sums[1][k] : sums[2][k], log[2 * K + at + k]);
+    log[3 * K + at + k] += dz[k];
+  }
+  for (int64_t c = 0; c < C; c++) {
+    real *of = slopes + c * slopes_output, *to = into + c * K + at;
+    NAME(fold)(of, L, columns, 0);
+    LOOP for (int64_t k = 0; k < columns; k++) to[k] += of[k];
+  }
+}
+
+/* Columns side by side, a row at a time: where there are enough of them. room: (C, LANES) twice. */
+static void NAME(errors_wide)(const plan *s, int64_t start, int64_t B, real *z, real *log, real *into, real *room) {
+  const int64_t C = s->outputs, K = s->columns;
+  const real *y = (const real *)s->y, *q = (const real *)s->q, *r = (const real *)s->r, *bias = (const real *)s->parameters + s->features * C * K;
+  int64_t wide = LANES; /* a row's block stays in the first cache */
+  while (wide > 16 && C * wide * (int64_t)sizeof(real) > 32768) wide /= 2;
+  const int alike = !s->y_column && !s->q_column;
+  real *slopes = room, *lanes = room + C * wide, one_r[LANES];
+  for (int64_t k0 = 0; k0 < K; k0 += wide) {
+    const int64_t L = K - k0 < wide ? K - k0 : wide;
+    for (int64_t b0 = 0; b0 < B; b0 += 32) { /* sums of few rows at a time: fewer roundings in a chain */
+      const int64_t end = B - b0 < 32 ? B : b0 + 32;
+      real sums[4][LANES];
+      memset(sums, 0, sizeof sums);
+      memset(slopes, 0, (size_t)(C * wide) * sizeof(real));
+      for (int64_t b = b0; b < end; b++) {
+        const int64_t place = start + b;
+        real *zb = z + b * C * K + k0;
+        const real *yb = y + NAME(target)(s, place) * s->y_row, *qb = q + place * s->q_row;
+        if (alike) {
+          NAME(tile_of_a_row)(s, C, L, zb, K, bias + k0, K, yb, s->y_output, qb, s->q_output, r + place, slopes, wide, sums);
+          continue;
+        }
+        real *ly = lanes, *lq = lanes + C * wide;
+        LOOP for (int64_t l = 0; l < L; l++) one_r[l] = r[place];
+        for (int64_t c = 0; c < C; c++)
+          LOOP for (int64_t l = 0; l < L; l++) {
+            ly[c * wide + l] = yb[c * s->y_output + (k0 + l) * s->y_column];
+            lq[c * wide + l] = qb[c * s->q_output + (k0 + l) * s->q_column];
+          }
+        NAME(tile_of_rows)(s, C, L, zb, K, bias + k0, K, ly, wide, lq, wide, one_r, slopes, wide, sums);
+      }
+      NAME(add_up)(s, k0, L, L, sums, slopes, wide, log, into);
+    }
+  }
+}
+
+/* Rows times columns side by side: where K is small. room: (C, TILE or LANES) five times. */
+static void NAME(errors_few)(const plan *s, int64_t start, int64_t B, real *z, real *log, real *into, real *room) {
+  const int64_t C = s->outputs, K = s->columns, wide = C == 1 ? LANES : TILE, rows = wide / K, L = rows * K;
+  const real *y = (const real *)s->y, *q = (const real *)s->q, *r = (const real *)s->r, *bias = (const real *)s->parameters + s->features * C * K;
+  const int64_t q_outputs = s->q_output ? C : 1;
+  real *zt = room, *yt = room + C * wide, *qt = yt + C * wide, *bt = qt + C * wide, *slopes = bt + C * wide;
+  real rt[LANES], sums[4][LANES];
+  memset(sums, 0, sizeof sums);
+  memset(slopes, 0, (size_t)(C * wide) * sizeof(real));
+  if (s->codes) memset(yt, 0, (size_t)(C * wide) * sizeof(real));
+  for (int64_t c = 0; c < C; c++)
+    for (int64_t l = 0, k = 0; l < L; l++, k = k + 1 == K ? 0 : k + 1) bt[c * wide + l] = bias[c * K + k];
+  for (int64_t b = 0; b < B; b += rows) {
+    const int64_t n = B - b < rows ? B - b : rows, from = start + b;
+    const real *qb = qt, *rb = rt;
+    real *at = z + b * K;
+    if (s->codes) /* targets of classes are 0 but for one */
+      for (int64_t i = 0; i < n; i++)
+        for (int64_t k = 0; k < K; k++) yt[s->codes[from + i] * wide + i * K + k] = 1;
+    else
+      for (int64_t i = 0; i < n; i++) {
+        const real *yb = y + NAME(target)(s, from + i) * s->y_row;
+        for (int64_t c = 0; c < C; c++)
+          for (int64_t k = 0; k < K; k++) yt[c * wide + i * K + k] = yb[c * s->y_output + k * s->y_column];
+      }
+    if (K == 1 && q_outputs == 1 && s->q_row == 1) {
+      qb = q + from;
+      rb = r + from;
+    } else {
+      for (int64_t i = 0; i < n; i++)
+        for (int64_t k = 0; k < K; k++) rt[i * K + k] = r[from + i];
+      for (int64_t c = 0; c < q_outputs; c++)
+        for (int64_t i = 0; i < n; i++)
+          for (int64_t k = 0; k < K; k++) qt[c * wide + i * K + k] = q[(from + i) * s->q_row + c * s->q_output + k * s->q_column];
+    }
+    if (C > 1) {
+      at = zt;
+      const real *zb = z + b * C * K;
+      if (K == 1)
+        for (int64_t c = 0; c < C; c++)
+          LOOP for (int64_t i = 0; i < n; i++) zt[c * wide + i] = zb[i * C + c];
+      else
+        for (int64_t i = 0; i < n; i++)
+          for (int64_t c = 0; c < C; c++)
+            for (int64_t k = 0; k < K; k++) zt[c * wide + i * K + k] = zb[(i * C + c) * K + k];
+    }
+    NAME(tile_of_rows)(s, C, n * K, at, wide, bt, wide, yt, wide, qb, q_outputs > 1 ? wide : 0, rb, slopes, wide, sums);
+    if (C > 1) {
+      real *zb = z + b * C * K;
+      if (K == 1)
+        for (int64_t i = 0; i < n; i++)
+          LOOP for (int64_t c = 0; c < C; c++) zb[i * C + c] = zt[c * wide + i];
+      else
+        for (int64_t i = 0; i < n; i++)
+          for (int64_t c = 0; c < C; c++)
+            for (int64_t k = 0; k < K; k++) zb[(i * C + c) * K + k] = zt[c * wide + i * K + k];
+    }
+    if (s->codes)
+      for (int64_t i = 0; i < n; i++)
+        for (int64_t k = 0; k < K; k++) yt[s->codes[from + i] * wide + i * K + k] = 0;
+  }
+  NAME(add_up)(s, 0, K, L, sums, slopes, wide, log, into);
+}
+
+/* `errors` of rows from place `start`: z (B, C, K) holds X·W; into (C, K) <- dJ/db of these rows. */
+static void NAME(errors)(const plan *s, int64_t start, int64_t B, real *z, real *log, real *into) {
+  memset(into, 0, (size_t)(s->outputs * s->columns) * sizeof(real));
+  (s->columns < 16 ? NAME(errors_few) : NAME(errors_wide))(s, start, B, z, log, into, (real *)s->room);
+}
+
+/* Some lanes of one row of parameters; `weight`: there is l2, and a norm to take. */
+INLINE void NAME(move_lanes)(const int rule, const int weight, const int prox, const int decay, int64_t L, real *restrict p,
+                             const real *restrict g, real *restrict a, real *restrict b, const real (*restrict h)[LANES],
+                             const real *restrict l2, real *restrict norm) {
+  LOOP for (int64_t l = 0; l < L; l++) {
+    real grad = g[l], mine[9];
+    if (weight) {
+      grad += p[l] * l2[l];
+      norm[l] += grad * grad;
+    }
+    for (int j = 0; j < (rule == ADAM ? 9 : 4); j++) mine[j] = h[j][l];
+    NAME(update)(rule, prox, decay, p + l, grad, a + l, rule == ADAM ? b + l : a + l, mine);
+  }
+}
+
+/* Rows of L lanes, `stride` apart, in all `count` numbers or, where a row has more than one block, `rows` of them. */
+static void NAME(move_rows)(const plan *s, int weight, int64_t rows, int64_t last, int64_t stride, int64_t L, int64_t at,
+                            const real (*h)[LANES], const real *l2, real *norm) {
+  real *p = (real *)s->parameters + at, *g = (real *)s->gradient + at, *a = (real *)s->slot0 + at;
+  real *b = s->slot1 ? (real *)s->slot1 + at : a, part[LANES];
+  const int prox = weight && s->prox, decay = weight && s->decay;
+  for (int64_t i0 = 0; i0 < rows; i0 += 32) {
+    const int64_t end = rows - i0 < 32 ? rows : i0 + 32;
+    memset(part, 0, sizeof part);
+    for (int64_t i = i0; i < end; i++) {
+      const int64_t n = i + 1 < rows ? L : last, t = i * stride;
+#define MOVE_AS(rule, weight, prox, decay) NAME(move_lanes)(rule, weight, prox, decay, n, p + t, g + t, a + t, b + t, h, l2, part)
+      if (s->update == ADAM) {
+        if (!weight) MOVE_AS(ADAM, 0, 0, 0);
+        else if (decay && prox) MOVE_AS(ADAM, 1, 1, 1);
+        else if (decay) MOVE_AS(ADAM, 1, 0, 1);
+        else if (prox) MOVE_AS(ADAM, 1, 1, 0);
+        else MOVE_AS(ADAM, 1, 0, 0);
+      } else if (s->update == SGD) {
+        if (!weight) MOVE_AS(SGD, 0, 0, 0);
+        else if (prox) MOVE_AS(SGD, 1, 1, 0);
+        else MOVE_AS(SGD, 1, 0, 0);
+      } else {
+        if (!weight) MOVE_AS(NESTEROV, 0, 0, 0);
+        else if (prox) MOVE_AS(NESTEROV, 1, 1, 0);
+        else MOVE_AS(NESTEROV, 1, 0, 0);
+      }
+#undef MOVE_AS
+    }
+    LOOP for (int64_t l = 0; l < L; l++) norm[l] += part[l];
+  }
+}
+
+/* `move`: weights, then the bias, by the coefficients (J, K) of a step. */
+static void NAME(move)(const plan *s, const real *coefficients, real *log) {
+  const int64_t C = s->outputs, K = s->columns, J = s->coefficients, D = s->features;
+  for (int64_t k0 = 0; k0 < K; k0 += LANES) {
+    const int64_t block = K - k0 < LANES ? K - k0 : LANES;
+    const int64_t L = K <= LANES ? LANES / K * K : block; /* whole rounds of all columns, or a block of them */
+    real h[9][LANES], l2[LANES], norm[LANES];
+    memset(h, 0, sizeof h);
+    memset(norm, 0, sizeof norm);
+    for (int64_t l = 0; l < L; l++) {
+      const int64_t k = k0 + l % block;
+      l2[l] = ((const real *)s->l2)[k];
+      for (int64_t j = 0; j < J; j++) h[j][l] = coefficients[j * K + k];
+    }
+    const int64_t stride = K <= LANES ? L : K, whole = K <= LANES ? D * C * K : D * C * L, of_bias = K <= LANES ? C * K : C * L;
+    const int64_t rows = (whole + L - 1) / L, bias_rows = (of_bias + L - 1) / L;
+    NAME(move_rows)(s, 1, rows, whole - (rows - 1) * L, stride, L, k0, (const real (*)[LANES])h, l2, norm);
+    NAME(fold)(norm, L, block, 0);
+    LOOP for (int64_t l = 0; l < block; l++) log[4 * K + k0 + l] += norm[l];
+    if (s->bias) NAME(move_rows)(s, 0, bias_rows, of_bias - (bias_rows - 1) * L, stride, L, k0 + D * C * K, (const real (*)[LANES])h, l2, norm);
+  }
+}
+
+/* X of a batch, row by row, each to `padded` numbers. */
+static void NAME(gather)(const plan *s, int64_t start, int64_t B) {
+  const int64_t D = s->features, to = s->padded;
+  const real *X = (const real *)s->X;
+  real *out = (real *)s->gathered;
+  for (int64_t i = 0; i < B; i++) {
+    if (i + 4 < B) {
+      const char *next = (const char *)(X + s->order[start + i + 4] * D);
+      for (int64_t t = 0; t < D * (int64_t)sizeof(real) && t < 4096; t += 64) PREFETCH(next + t);
+      if (!s->codes) PREFETCH((const real *)s->y + s->order[start + i + 4] * s->y_row);
+    }
+    memcpy(out + i * to, X + s->order[start + i] * D, (size_t)D * sizeof(real));
+  }
+}
+
+/* Phases of a step on rows from place `start`; its log and coefficients are number `slot` of the stretch. */
+EXPORT void OF_SET(step, BITS)(const plan *s, int64_t phases, int64_t start, int64_t B, int64_t slot, real *into) {
+  const int64_t C = s->outputs, K = s->columns, D = s->features, n = C * K;
+  real *z = (real *)s->z, *log = (real *)s->ring + slot * 5 * K, *room = (real *)s->room;
+  const int packed = s->padded != D || !s->order;
+  const real *rows = (const real *)(packed ? s->gathered : s->X);
+  const int64_t *order = packed ? 0 : s->order + start;
+  if (phases & SCORES) {
+    if (!s->narrow || s->padded != D) NAME(gather)(s, start, B);
+    if (s->narrow) OF_SET(narrow_scores, BITS)(rows, order, B, s->padded, D, (int)n, (const real *)s->parameters, room, z);
+  }
+  if (phases & ERRORS) NAME(errors)(s, start, B, z, log, into);
+  if (phases & GRADIENT && s->narrow) OF_SET(narrow_gradient, BITS)(rows, order, B, s->padded, D, (int)n, z, room, (real *)s->gradient);
+  if (phases & MOVE) NAME(move)(s, (const real *)s->table + slot * s->coefficients * K, log);
+}
+
+/* Whole steps, a batch each, from place `start` to `end`. */
+EXPORT void OF_SET(steps, BITS)(const plan *s, int64_t start, int64_t end, int64_t B, int64_t slot) {
+  real *into = (real *)s->gradient + s->features * s->outputs * s->columns;
+  for (; start < end; start += B, slot++)
+    OF_SET(step, BITS)(s, SCORES | ERRORS | GRADIENT | MOVE, start, end - start < B ? end - start : B, slot, into);
+}

@@ -1,0 +1,190 @@
+"""The compiled twins of a step's two halves, for stacks whose model and optimizer have them.
+
+A twin sees the stack's own arrays by their addresses: it changes nothing but them, and what it
+computes is tested against the two halves of `trainer.model.step`, which run where there is none.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from trainer.model import compiled, models
+from trainer.model.compiled import ERRORS, GRADIENT, LANES, MOVE, NARROW, SCORES, Plan
+from trainer.model.models import Model
+from trainer.model.penalties import soft_threshold
+from trainer.optim import first_order
+from trainer.optim.first_order import Hyper, Optimizer
+from trainer.train.batches import Batches, MiniBatches
+from trainer.train.buffers import Buffers
+from trainer.train.halves import NumpyHalves
+
+if TYPE_CHECKING:
+    from trainer.device import Device
+
+Array = Any
+# by activation, loss and dL/dz; the numbers are those of rules.h
+_RULES: dict[tuple[Callable[..., Any], ...], int] = {
+    (models.identity, models.squared_error, models.error_is_dz): 0,
+    (models.sigmoid, models.binary_cross_entropy, models.error_is_dz): 1,
+    (models.softmax, models.categorical_cross_entropy, models.error_is_dz): 2,
+    (models.exponential, models.poisson_loss, models.error_is_dz): 3,
+    (models.sigmoid, models.squared_error, models.squared_error_on_sigmoid_dz): 4,
+}
+_UPDATES: dict[Callable[..., Any], int] = {
+    first_order.sgd: 0,
+    first_order.nesterov: 1,
+    first_order.adam: 2,
+    first_order.adamw: 2,
+}
+# names of the coefficients, in the order in which rules.h reads them
+COEFFICIENTS: tuple[tuple[str, ...], ...] = (
+    ("lr", "momentum", "threshold"),
+    ("lr", "momentum", "threshold", "lookahead"),
+    (
+        *("beta1", "beta2", "eps", "one_minus_beta1", "one_minus_beta2"),
+        *("rate", "root", "threshold", "decay"),
+    ),
+)
+_PIECE_FLOP = 2e8  # of steps between two questions whether to stop: some 10 ms
+_WHOLE = 16  # numbers that the rows of a narrow product are padded to a multiple of
+_PADDED = 4096  # features of a narrow product, at most
+
+
+class CompiledHalves:
+    """The compiled step of one stack; a narrow one makes its own products, whole steps at once."""
+
+    def __init__(
+        self, library: compiled.Library, precision: str, plan: Plan, text: NumpyHalves
+    ) -> None:
+        """Begin with a plan of what never changes; the text gives what only snapshots need."""
+        self._plan, self._at, self._text = plan, ctypes.byref(plan), text
+        self._step, self._steps = library.step[precision], library.steps[precision]
+        self._held: dict[str, Array | None] = {}
+        self.narrow = bool(plan.narrow)
+        self._batches = text.batches
+        flop = 4.0 * self._batches.size * plan.features * plan.outputs * plan.columns
+        self.at_once = max(1, int(_PIECE_FLOP / flop)) if self.narrow else 1
+
+    def point(self, arrays: Mapping[str, Array | None]) -> None:
+        """Have the plan point to these arrays, and keep them."""
+        for name, array in arrays.items():
+            if array is not None and self._held.get(name) is array:
+                continue
+            assert array is None or array.flags.c_contiguous, name
+            setattr(self._plan, name, None if array is None else array.ctypes.data)
+        self._held.update(arrays)
+
+    def begin(self, arrays: dict[str, Array], table: Array) -> None:
+        """Go on with a state's arrays, by the coefficients (S, J, K) of the next steps."""
+        self._begun = arrays, table
+        slots = [one for name, one in arrays.items() if name != "parameters"]
+        named = dict(zip(("slot0", "slot1"), slots, strict=False))
+        self.point({"parameters": arrays["parameters"], "table": table, **named})
+        self.point(self._batches.placed())
+
+    def rows(self, part: slice) -> Array:
+        """X (b, D) of a part of the batch; where the product is narrow, X·W is made as well."""
+        gathered = self._batches.gathered
+        if gathered is None:
+            return self._batches.gather(part)
+        size = part.stop - part.start
+        self._step(self._at, SCORES, part.start, size, 0, None)
+        return gathered[:size]
+
+    def errors(
+        self,
+        part: slice,
+        slot: int,
+        full: bool,
+        into: Array,
+        look: Callable[[Array, Array], None] | None,
+    ) -> Array:
+        """The first half, and where the product is narrow Xᵀ(dL/dz ⊙ q): in place of z."""
+        size = part.stop - part.start
+        z = self._held["z"][:size]  # type: ignore[index]
+        if look is not None:
+            self._text.begin(*self._begun)
+            self._text.show(z.copy(), part, look)
+        self._step(self._at, ERRORS | GRADIENT, part.start, size, slot, into.ctypes.data)
+        return z
+
+    def move(self, slot: int, full: bool, look: Callable[[], None] | None) -> None:
+        """The second half; to be looked at, dJ/dW has its l2 added before."""
+        if look is not None:
+            self._text.show_gradient(look)
+        self._step(self._at, MOVE, 0, 0, slot, None)
+
+    def steps(self, slot: int, first: int, last: int) -> None:
+        """Whole steps, of one epoch, where the product is narrow."""
+        batches = self._batches
+        start, stop = batches.batch(first).start, batches.batch(last).stop
+        self._steps(self._at, start, stop, batches.size, slot)
+
+
+def halves_of(
+    device: Device,
+    model: Model,
+    optimizer: Optimizer,
+    prox: Callable[..., None] | None,
+    batches: Batches,
+    hyper: Hyper,
+    buffers: Callable[[int], Buffers],
+    gradient: tuple[Array, Array],
+    ring: Array,
+    bias: bool,
+) -> NumpyHalves | CompiledHalves:
+    """The halves of a stack: compiled where the device, its model and its optimizer have them.
+
+    Arguments are those of `NumpyHalves`.
+    """
+    text = NumpyHalves(
+        device, model, optimizer, prox, batches, hyper, buffers, gradient, ring, bias
+    )
+    library, _ = compiled.load()
+    X = batches.rows.X
+    rows, C, K = gradient[0].shape
+    D = rows - 1
+    known = _knows(model, optimizer, prox) and str(X.dtype) in compiled.PRECISIONS
+    if library is None or device.xp is not np or not known or 0 in (D, C, K, len(X)):
+        return text
+    mini = isinstance(batches, MiniBatches)
+    narrow = mini and C * K <= NARROW and batches.chunk_rows == batches.size and D <= _PADDED
+    padded = -(-D // _WHOLE) * _WHOLE if narrow else D
+    plan = Plan(
+        features=D,
+        outputs=C,
+        columns=K,
+        loss=_RULES[_rule(model)],
+        update=_UPDATES[optimizer.update],
+        coefficients=len(COEFFICIENTS[_UPDATES[optimizer.update]]),
+        bias=bias,
+        prox=prox is not None,
+        decay=optimizer.update is first_order.adamw,
+        narrow=narrow,
+        padded=padded,
+        y_row=C,
+        y_output=1,
+        q_row=1,
+    )
+    b = batches.chunk_rows
+    room = 5 * C * LANES + (32 * (b + padded) if narrow else 0)
+    found = CompiledHalves(library, str(X.dtype), plan, text)
+    found.point({"X": X, "y": batches.rows.y, "ring": ring, "gradient": gradient[0]})
+    found.point({"z": buffers(b).z, "l2": device.to_device(hyper["l2"], X.dtype)})
+    wide = np.zeros((b, padded), X.dtype) if padded > D else batches.gathered
+    found.point({"gathered": wide, "room": np.empty(room, X.dtype)})
+    return found
+
+
+def _rule(model: Model) -> tuple[Callable[..., Any], ...]:
+    return model.activation, model.loss, model.dz
+
+
+def _knows(model: Model, optimizer: Optimizer, prox: Any) -> bool:
+    """Whether the rules are the table's own; somebody's own functions run as they are written."""
+    own = _rule(model) in _RULES and optimizer.update in _UPDATES
+    return own and prox in (None, soft_threshold)

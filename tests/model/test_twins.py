@@ -8,12 +8,16 @@ from huber import ROW as HUBER
 
 from trainer import device as devices
 from trainer.model import MODELS, compiled
+from trainer.model.compiled_errors import RULES, errors_of
+from trainer.model.step import errors
 from trainer.optim.first_order import OPTIMIZERS
 from trainer.optim.schedules import LrSchedule
-from trainer.train.batches import RowSet
+from trainer.train.batches import FullBatch, RowSet
+from trainer.train.buffers import Buffers
 from trainer.train.halves import NumpyHalves
 from trainer.train.stack import Settings, Stack
-from trainer.train.twins import _RULES, _UPDATES, COEFFICIENTS, CompiledHalves
+from trainer.train.step_record import StepRecorder
+from trainer.train.twins import _UPDATES, COEFFICIENTS, CompiledHalves
 
 LIBRARY, WHY = compiled.load()
 pytestmark = pytest.mark.skipif(LIBRARY is None, reason=WHY)
@@ -124,8 +128,8 @@ def agree(ends, tolerance, of_sums=0.0):
 
 def test_the_tables_of_the_twin_are_whole():
     rules = {(one.activation, one.loss, one.dz) for one in MODELS.values()}
-    assert rules == set(_RULES)
-    assert len(_RULES) == 5
+    assert rules == set(RULES)
+    assert len(RULES) == 5
     assert {one.update for one in OPTIMIZERS.values()} == set(_UPDATES)
     hyper = dict.fromkeys(
         ("l1", "momentum", "beta1", "beta2", "eps", "weight_decay"), np.full(1, 0.5)
@@ -135,10 +139,10 @@ def test_the_tables_of_the_twin_are_whole():
         assert names == COEFFICIENTS[_UPDATES[one.update]]
 
 
-RULES = list(itertools.product(KEYS, OPTIMIZERS, [False, True], [False, True], CLOSE))
+STEPS = list(itertools.product(KEYS, OPTIMIZERS, [False, True], [False, True], CLOSE))
 
 
-@pytest.mark.parametrize(("model", "optimizer", "l1", "weights", "precision"), RULES)
+@pytest.mark.parametrize(("model", "optimizer", "l1", "weights", "precision"), STEPS)
 def test_a_step_of_every_rule_equals_the_text(
     model, optimizer, l1, weights, precision, monkeypatch
 ):
@@ -151,7 +155,7 @@ def test_a_step_of_every_rule_equals_the_text(
 
 
 def test_the_table_of_cases_is_whole():
-    assert len(RULES) == 5 * 4 * 2 * 2 * 2
+    assert len(STEPS) == 5 * 4 * 2 * 2 * 2
     assert len(SHAPES) == 265
 
 
@@ -265,3 +269,39 @@ def test_without_a_bias_it_stays_where_it_is():
     before = state.bias.copy()
     stack.advance(state, 2)
     assert (state.bias == before).all()
+
+
+@pytest.mark.parametrize("precision", CLOSE)
+@pytest.mark.parametrize(("C", "K"), [(3, 2), (1, 1), (40, 1), (2, 33)])
+@pytest.mark.parametrize("model", KEYS)
+def test_errors_of_whole_rows_equal_the_text(model, C, K, precision):
+    stack = stack_of(model, "sgd", C, K, precision)
+    batches = FullBatch(CPU, stack.rows, 30)  # 30 + 30 + 10
+    twin = errors_of(np, stack.model, stack.rows.y, batches.placed(), K)
+    draw = np.random.default_rng(3)
+    offset = draw.standard_normal((C, K)).astype(precision)
+    found, right = np.zeros((6, K), precision), np.zeros((6, K), precision)
+    into, true = np.empty((C, K), precision), np.empty((C, K), precision)
+    for part in batches.parts(1):
+        z = draw.standard_normal((part.stop - part.start, C, K)).astype(precision)
+        b, log = Buffers(np, len(z), C, K, precision), StepRecorder(right[1:])
+        b.z[:] = z
+        rows = batches.targets(part)
+        dz = errors(CPU, stack.model, b.z, offset, rows, true, log, b, lambda *shown: None)
+        right[0] += (rows.q.reshape(1, -1) @ b.loss)[0]
+        ours = twin.run(part, z, offset, found, into)
+        assert ours is z
+        for one, other in ((ours, dz), (into, true)):
+            assert np.abs(one - other).max() <= 30 * CLOSE[precision] * np.abs(other).max()
+    first = 0 if precision == "float64" else 1
+    np.testing.assert_allclose(found[first:4], right[first:4], rtol=30 * CLOSE[precision])
+    np.testing.assert_allclose(found[4], right[4], rtol=30 * CLOSE[precision])
+    assert not found[5].any()
+    assert not found[0].any() or precision == "float64"
+
+
+def test_errors_of_rules_that_are_not_compiled_are_none():
+    stack = stack_of(("linear", "auto"), "sgd", 1, 2, "float64")
+    batches = FullBatch(CPU, stack.rows, 30)
+    for model in (HUBER, HUBER.with_parameters({"delta": np.ones(2)})):
+        assert errors_of(np, model, stack.rows.y, batches.placed(), 2) is None

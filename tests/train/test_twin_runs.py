@@ -125,6 +125,16 @@ def test_a_stop_comes_between_pieces(monkeypatch):
     assert (records.step.tolist(), state.step) == ([4, 5], 5)
 
 
+def test_a_stop_before_a_snapshot_leaves_none_behind(monkeypatch):
+    monkeypatch.setattr(twins, "_PIECE_FLOP", 4.0 * 12 * 4 * 3 * 3)  # three steps
+    problem = make_problem("softmax")
+    stack = make_stack(problem, device=CPU, batch_size=12, lr=0.05, steps=9)
+    state = start(stack, *initial(problem, 1))
+    heard = Recorder(state, 3)
+    fit(stack, state, lambda state: {}, 5, None, heard, 4)
+    assert (state.step, heard.snapshots) == (3, [])
+
+
 @pytest.mark.parametrize("columns", [1, 40])
 @pytest.mark.parametrize("batch", [23, None])
 def test_snapshots_change_no_bit_and_are_the_texts(columns, batch):

@@ -25,7 +25,7 @@ _NUMBERS = (
 )
 _ARRAYS = (
     *("X", "order", "codes", "y", "q", "r", "parameters", "slot0", "slot1", "gradient"),
-    *("l2", "table", "ring", "z", "gathered", "room"),
+    *("l2", "table", "ring", "z", "gathered", "room", "mean"),
 )
 
 

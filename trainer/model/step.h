@@ -15,6 +15,7 @@ typedef struct {
   void *parameters, *slot0, *slot1, *gradient; /* (D + 1, C, K) each */
   const void *l2, *table;                      /* (K,), (S, J, K) */
   void *ring, *z, *gathered, *room;            /* (S, 5, K), (B, C, K), (B, padded) */
+  void *mean; /* (K,), to which the losses times q are added, in float64; none: nobody asks */
 } plan;
 
 enum phase { SCORES = 1, ERRORS = 2, GRADIENT = 4, MOVE = 8 };

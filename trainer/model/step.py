@@ -123,31 +123,6 @@ def error(
     return model.dz(xp, error, y, z, scratch)
 
 
-def gradient(
-    device: Any,
-    X: Array,
-    dz: Array,
-    q: Array,
-    room: Array | None,
-    grad_weights: Array,
-    grad_bias: Array,
-) -> None:
-    """Write dJ/dW = Xᵀ(dz ⊙ q) (D, C, K) and dJ/db = Σ_rows dz ⊙ q (C, K).
-
-    q (B, 1, 1) is multiplied into `room` (B, D) beside X where there is one, which pays where D is
-    less than C·K, or else into dz. As a product, the column sums are as fast and as exact as BLAS
-    makes them.
-    """
-    rows = len(q)
-    device.matmul(q.reshape(1, rows), flat(dz), out=grad_bias.reshape(1, -1))  # (1, B) · (B, C·K)
-    if room is None:
-        dz *= q
-    else:
-        device.xp.multiply(X, q.reshape(rows, 1), out=room)
-        X = room
-    device.matmul(X.T, flat(dz), out=flat(grad_weights))  # (D, B) · (B, C·K)
-
-
 def flat(array: Array) -> Array:
     """View (n, C, K) as (n, C·K)."""
     n, outputs, columns = array.shape  # of which n may be 0

@@ -1,13 +1,16 @@
 /* The drivers of one precision: rows in tiles of lanes. Included by step.c with `real` defined. */
 #include "rules.h"
 
+#define BOTH (sizeof(real) == 8) /* sums of losses by r and by q: solvers ask for both */
+
 /* A tile: `C` outputs of `L` lanes, a lane a column of a row. Overwrites z with dL/dz ⊙ q; adds to the sums.
- * y_lane, q_lane are 0 where all lanes have one number, or 1. sums: loss, squares, largest, squares of dL/dz. */
+ * y_lane, q_lane are 0 where all lanes have one number, or 1. sums: losses times r, squares, the largest, squares of
+ * dL/dz, losses times q. */
 INLINE void NAME(tile)(const int rule, int64_t C, int64_t L, real *restrict z, int64_t z_output, const real *restrict bias,
                        int64_t bias_output, const real *restrict y, int64_t y_output, const int y_lane,
                        const real *restrict q, int64_t q_output, const int q_lane, const real *restrict r, const int r_lane,
                        real *restrict slopes, int64_t slopes_output, real (*restrict sums)[LANES]) {
-  real top[LANES], total[LANES], dot[LANES], part[4][LANES];
+  real top[LANES], total[LANES], dot[LANES], part[5][LANES];
   if (rule == CATEGORICAL_CROSS_ENTROPY) {
     LOOP for (int64_t l = 0; l < L; l++) { top[l] = z[l] + bias[l]; total[l] = dot[l] = 0; }
     for (int64_t c = 0; c < C; c++) {
@@ -31,7 +34,9 @@ INLINE void NAME(tile)(const int rule, int64_t C, int64_t L, real *restrict z, i
       LOOP for (int64_t l = 0; l < L; l++) { total[l] += part[0][l]; dot[l] += part[1][l]; }
     }
     LOOP for (int64_t l = 0; l < L; l++) {
-      sums[0][l] += r[l * r_lane] * NAME(softmax_loss)(total[l], dot[l]);
+      const real loss = NAME(softmax_loss)(total[l], dot[l]);
+      sums[0][l] += r[l * r_lane] * loss;
+      if (BOTH) sums[4][l] += q[l * q_lane] * loss;
       total[l] = 1 / total[l];
     }
   }
@@ -51,6 +56,7 @@ INLINE void NAME(tile)(const int rule, int64_t C, int64_t L, real *restrict z, i
           error = found.error;
           dz = found.dz;
           to[0][l] += r[l * r_lane] * found.loss;
+          if (BOTH) to[4][l] += qc[l * q_lane] * found.loss;
         }
         real square = error * error;
         to[1][l] += square;
@@ -63,7 +69,7 @@ INLINE void NAME(tile)(const int rule, int64_t C, int64_t L, real *restrict z, i
     }
     if (C > CHAIN)
       LOOP for (int64_t l = 0; l < L; l++) {
-        for (int j = 0; j < 4; j++)
+        for (int j = 0; j < 5; j++)
           if (j != 2) sums[j][l] += part[j][l];
         sums[2][l] = part[2][l] > sums[2][l] ? part[2][l] : sums[2][l];
       }
@@ -87,6 +93,7 @@ INLINE void NAME(tile)(const int rule, int64_t C, int64_t L, real *restrict z, i
       real (*sums)[LANES]
 static void NAME(tile_of_a_row)(SIGNATURE) { TILE_OF(0, 0, 0) }
 static void NAME(tile_of_rows)(SIGNATURE) { TILE_OF(1, 1, 1) }
+static void NAME(tile_of_outputs)(SIGNATURE) { TILE_OF(1, 0, 0) }
 #undef GIVEN
 #undef SIGNATURE
 #undef TILE_OF
@@ -108,21 +115,26 @@ INLINE int64_t NAME(fold)(real *lanes, int64_t L, int64_t columns, const int lar
   return columns;
 }
 
-/* Take a tile's sums to the log's (5, K), its slopes (C, L lanes) to dJ/db (C, K), from column `at`; lanes that are
- * `columns` apart are of one column. */
-static void NAME(add_up)(const plan *s, int64_t at, int64_t columns, int64_t L, real (*sums)[LANES], real *slopes,
-                         int64_t slopes_output, real *log, real *into) {
-  const int64_t C = s->outputs, K = s->columns;
-  for (int j = 0; j < 4; j++) NAME(fold)(sums[j], L, columns, j == 2);
+/* Take a tile's sums to the log's (5, K), from column `at`; lanes that are `columns` apart are of one column. */
+static void NAME(add_sums)(const plan *s, int64_t at, int64_t columns, int64_t L, real (*sums)[LANES], real *log) {
+  const int64_t K = s->columns;
+  for (int j = 0; j < 5; j++) NAME(fold)(sums[j], L, columns, j == 2);
   const real *dz = s->loss == SQUARED_ERROR_ON_SIGMOID ? sums[3] : sums[1];
-  LOOP for (int64_t k = 0; k < columns; k++) {
+  for (int64_t k = 0; k < columns; k++) {
     log[at + k] += sums[0][k];
+    if (BOTH && s->mean) ((real *)s->mean)[at + k] += sums[4][k];
     log[K + at + k] += sums[1][k];
     log[2 * K + at + k] = NAME(larger)(sums[1][k] != sums[1][k] ? sums[1][k] : sums[2][k], log[2 * K + at + k]);
     log[3 * K + at + k] += dz[k];
   }
-  for (int64_t c = 0; c < C; c++) {
-    real *of = slopes + c * slopes_output, *to = into + c * K + at;
+}
+
+/* The same, and its slopes (C, L lanes) to dJ/db (C, K). */
+static void NAME(add_up)(const plan *s, int64_t at, int64_t columns, int64_t L, real (*sums)[LANES], real *slopes,
+                         int64_t slopes_output, real *log, real *into) {
+  NAME(add_sums)(s, at, columns, L, sums, log);
+  for (int64_t c = 0; c < s->outputs; c++) {
+    real *of = slopes + c * slopes_output, *to = into + c * s->columns + at;
     NAME(fold)(of, L, columns, 0);
     LOOP for (int64_t k = 0; k < columns; k++) to[k] += of[k];
   }
@@ -140,7 +152,7 @@ static void NAME(errors_wide)(const plan *s, int64_t start, int64_t B, real *z, 
     const int64_t L = K - k0 < wide ? K - k0 : wide;
     for (int64_t b0 = 0; b0 < B; b0 += 32) { /* sums of few rows at a time: fewer roundings in a chain */
       const int64_t end = B - b0 < 32 ? B : b0 + 32;
-      real sums[4][LANES];
+      real sums[5][LANES];
       memset(sums, 0, sizeof sums);
       memset(slopes, 0, (size_t)(C * wide) * sizeof(real));
       for (int64_t b = b0; b < end; b++) {
@@ -171,7 +183,7 @@ static void NAME(errors_few)(const plan *s, int64_t start, int64_t B, real *z, r
   const real *y = (const real *)s->y, *q = (const real *)s->q, *r = (const real *)s->r, *bias = (const real *)s->parameters + s->features * C * K;
   const int64_t q_outputs = s->q_output ? C : 1;
   real *zt = room, *yt = room + C * wide, *qt = yt + C * wide, *bt = qt + C * wide, *slopes = bt + C * wide;
-  real rt[LANES], sums[4][LANES];
+  real rt[LANES], sums[5][LANES];
   memset(sums, 0, sizeof sums);
   memset(slopes, 0, (size_t)(C * wide) * sizeof(real));
   if (s->codes) memset(yt, 0, (size_t)(C * wide) * sizeof(real));
@@ -229,10 +241,72 @@ static void NAME(errors_few)(const plan *s, int64_t start, int64_t B, real *z, r
   NAME(add_up)(s, 0, K, L, sums, slopes, wide, log, into);
 }
 
+/* Softmax of one row of one column, TILE outputs side by side. */
+INLINE void NAME(softmax_row)(int64_t C, real *restrict z, const real *restrict bias, const real *restrict y, real q, real r,
+                              real *restrict slopes, real (*restrict sums)[LANES]) {
+  const int64_t wide = C < TILE ? C : TILE;
+  real top[TILE], total[TILE], dot[TILE];
+  LOOP for (int64_t l = 0; l < wide; l++) { top[l] = z[l] + bias[l]; total[l] = dot[l] = 0; }
+  for (int64_t c = 0; c < C; c += wide) {
+    const int64_t L = C - c < wide ? C - c : wide;
+    LOOP for (int64_t l = 0; l < L; l++) { real v = z[c + l] + bias[c + l]; z[c + l] = v; top[l] = v > top[l] ? v : top[l]; }
+  }
+  NAME(fold)(top, wide, 1, 1);
+  const real most = top[0];
+  for (int64_t c = 0; c < C; c += wide) {
+    const int64_t L = C - c < wide ? C - c : wide;
+    LOOP for (int64_t l = 0; l < L; l++) {
+      real v = z[c + l] - most, power = EXP_DOWN(v);
+      total[l] += power;
+      dot[l] += y[c + l] * v;
+      z[c + l] = power;
+    }
+  }
+  NAME(fold)(total, wide, 1, 0);
+  NAME(fold)(dot, wide, 1, 0);
+  const real loss = NAME(softmax_loss)(total[0], dot[0]), share = 1 / total[0];
+  sums[0][0] += r * loss;
+  if (BOTH) sums[4][0] += q * loss;
+  for (int64_t c = 0; c < C; c += wide) {
+    const int64_t L = C - c < wide ? C - c : wide;
+    LOOP for (int64_t l = 0; l < L; l++) {
+      real error = NAME(softmax_error)(z[c + l], share, y[c + l]), square = error * error;
+      sums[1][l] += square;
+      sums[2][l] = square > sums[2][l] ? square : sums[2][l];
+      error *= q;
+      slopes[c + l] += error;
+      z[c + l] = error;
+    }
+  }
+}
+
+/* One column's outputs side by side, a row at a time: where there are enough of them. room: (C,). */
+static void NAME(errors_of_one)(const plan *s, int64_t start, int64_t B, real *z, real *log, real *into, real *slopes) {
+  const int64_t C = s->outputs;
+  const real *y = (const real *)s->y, *q = (const real *)s->q, *r = (const real *)s->r, *bias = (const real *)s->parameters + s->features * C;
+  for (int64_t b0 = 0; b0 < B; b0 += CHAIN) {
+    const int64_t end = B - b0 < CHAIN ? B : b0 + CHAIN;
+    real sums[5][LANES];
+    memset(sums, 0, sizeof sums);
+    memset(slopes, 0, (size_t)C * sizeof(real));
+    for (int64_t b = b0; b < end; b++) {
+      const real *yb = y + NAME(target)(s, start + b) * s->y_row, *qb = q + (start + b) * s->q_row, *rb = r + start + b;
+      real *zb = z + b * C;
+      if (s->loss == CATEGORICAL_CROSS_ENTROPY) NAME(softmax_row)(C, zb, bias, yb, *qb, *rb, slopes, sums);
+      else
+        for (int64_t c = 0; c < C; c += LANES)
+          NAME(tile_of_outputs)(s, 1, C - c < LANES ? C - c : LANES, zb + c, 0, bias + c, 0, yb + c, 0, qb, 0, rb, slopes + c, 0, sums);
+    }
+    NAME(add_sums)(s, 0, 1, LANES, sums, log);
+    LOOP for (int64_t c = 0; c < C; c++) into[c] += slopes[c];
+  }
+}
+
 /* `errors` of rows from place `start`: z (B, C, K) holds X·W; into (C, K) <- dJ/db of these rows. */
 static void NAME(errors)(const plan *s, int64_t start, int64_t B, real *z, real *log, real *into) {
   memset(into, 0, (size_t)(s->outputs * s->columns) * sizeof(real));
-  (s->columns < 16 ? NAME(errors_few) : NAME(errors_wide))(s, start, B, z, log, into, (real *)s->room);
+  const int alone = s->columns == 1 && s->outputs >= 16 && s->y_output == 1 && !s->q_output;
+  (alone ? NAME(errors_of_one) : s->columns < 16 ? NAME(errors_few) : NAME(errors_wide))(s, start, B, z, log, into, (real *)s->room);
 }
 
 /* Some lanes of one row of parameters; `weight`: there is l2, and a norm to take. */
@@ -343,3 +417,4 @@ EXPORT void OF_SET(steps, BITS)(const plan *s, int64_t start, int64_t end, int64
   for (; start < end; start += B, slot++)
     OF_SET(step, BITS)(s, SCORES | ERRORS | GRADIENT | MOVE, start, end - start < B ? end - start : B, slot, into);
 }
+#undef BOTH

@@ -14,7 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from trainer.model.step import error, gradient, scores
+from trainer.model.compiled_errors import errors_of
+from trainer.model.step import errors, flat, scores
 from trainer.solvers.problem import EPS, Problem
 from trainer.train.batches import Chunk, FullBatch, RowSet
 from trainer.train.buffers import Buffers
@@ -42,12 +43,12 @@ class _Pass:
         xp, width = self.device.xp, int(rows.X.shape[1])  # r, or D
         own = rows.part(part)
         chunk_rows = min(chunk_rows, len(own))
-        self._buffers = Buffers(xp, chunk_rows, outputs, columns, np.float64, width)
+        self._buffers = Buffers(xp, chunk_rows, outputs, columns, np.float64)
         self._batches = FullBatch(self.device, own, chunk_rows)
+        self._errors = errors_of(xp, self.model, own.y, self._batches.placed(), columns)
         self.sum = xp.empty((width + problem.bias, outputs, columns))
         self._part = xp.empty((width + problem.bias, outputs, columns))
         self._bias = xp.empty((outputs, columns))
-        self._row = xp.empty((1, columns))
 
     def chunks(self) -> Iterator[tuple[Chunk, Buffers]]:
         """The rows, `chunk_rows` at a time, and buffers for as many."""
@@ -58,20 +59,31 @@ class _Pass:
         """Sum up at weights (r or D, C, K) and bias (C, K) of the rows as they are."""
         device, problem, into = self.device, self.problem, self.sum
         xp, width = device.xp, len(self.sum) - problem.bias
+        offset = xp.ascontiguousarray(offset)
         self.found = xp.zeros((len(NAMES), problem.shape[2]))
-        log = StepRecorder(self.found[1:], full)
-        for chunk, b in self.chunks():
-            scores(device, chunk.X, weights, offset, b.z)
-            dz = error(self.model, xp, b.z, chunk.y, b.error, b.loss, b.scratch)
-            log.add_loss(device, chunk.r, b.loss, self._row)
-            device.matmul(chunk.q[:, 0, 0][None, :], b.loss, out=self._row)
-            self.found[0] += self._row[0]
-            log.add_error(device, b.error, dz, b.z, self._bias, b.ones, self._row)
+        for part in self._batches.parts(1):
+            X, b = self._batches.gather(part), self._buffers.first(part.stop - part.start)
+            device.matmul(X, flat(weights), out=flat(b.z))
             row = into[width] if problem.bias else self._bias
-            gradient(device, chunk.X, dz, chunk.q, b.room, into[:width], row)
+            if self._errors is None:
+                dz = self._numpy_errors(part, b, offset, row, full)
+            else:
+                dz = self._errors.run(part, b.z, offset, self.found, row)
+            device.matmul(X.T, flat(dz), out=flat(into[:width]))
             if into is not self.sum:
                 self.sum += into
             into = self._part
+
+    def _numpy_errors(
+        self, part: slice, b: Buffers, offset: Array, into: Array, full: bool
+    ) -> Array:
+        """Errors of a part of the rows: returns dL/dz ⊙ q; into (C, K) ← dJ/db."""
+        device, rows = self.device, self._batches.targets(part)
+        log = StepRecorder(self.found[1:], full)
+        dz = errors(device, self.model, b.z, offset, rows, into, log, b, lambda *shown: None)
+        device.matmul(rows.q.reshape(1, -1), b.loss, out=b.total)
+        self.found[0] += b.total[0]
+        return dz
 
     def add(self, other: _Pass) -> None:
         """Take the sums of other rows to these."""

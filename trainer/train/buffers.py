@@ -10,35 +10,23 @@ from trainer.model import Scratch
 class Buffers:
     """Arrays for the b rows of a chunk: z, error (b, C, K), loss (b, K), ones (1, b·C), scratch.
 
-    And total (1, K), for a sum over rows.
-
-    With D features fewer than C·K also room (b, D), for rows times their weights.
+    And flat_z (b, C·K), a view; total (1, K), for a sum over rows.
     """
 
-    def __init__(
-        self,
-        xp: Any,
-        rows: int,
-        outputs: int,
-        columns: int,
-        dtype: Any,
-        features: int | None = None,
-    ) -> None:
+    def __init__(self, xp: Any, rows: int, outputs: int, columns: int, dtype: Any) -> None:
         shape = (rows, outputs, columns)
         self.z, self.error = xp.empty(shape, dtype), xp.empty(shape, dtype)
+        self.flat_z = self.z.reshape(rows, outputs * columns)
         self.loss = xp.empty((rows, columns), dtype)
         self.total = xp.empty((1, columns), dtype)
         self.ones = xp.ones((1, rows * outputs), dtype)
-        narrow = features is not None and features < outputs * columns
-        self.room = xp.empty((rows, features), dtype) if narrow else None
         self.scratch = Scratch.of(xp, *shape, dtype)
 
     def first(self, rows: int) -> Buffers:
         """Return views of the first rows."""
         view = object.__new__(Buffers)
         view.z, view.error, view.loss = self.z[:rows], self.error[:rows], self.loss[:rows]
-        view.total = self.total
+        view.flat_z, view.total = self.flat_z[:rows], self.total
         view.ones = self.ones[:, : rows * self.z.shape[1]]
-        view.room = None if self.room is None else self.room[:rows]
         view.scratch = self.scratch.first(rows)
         return view

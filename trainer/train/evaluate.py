@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from trainer.data.rows import Rows
+from trainer.model.compiled_errors import errors_of
 from trainer.model.metrics import Targets
 from trainer.model.step import error, scores
-from trainer.train.batches import FullBatch, RowSet
+from trainer.train.batches import Chunk, FullBatch, RowSet
 from trainer.train.buffers import Buffers
 from trainer.train.protocol import AnyStack
 from trainer.train.state import AnyState
@@ -59,6 +60,11 @@ class Evaluator:
         self.stack, self.held = stack, held
         chunk_rows = min(len(held.rows), stack.chunk_rows)
         self.batches = FullBatch(stack.device, held.rows, chunk_rows)
+        _, outputs, columns = stack.shape
+        xp, rows = stack.device.xp, held.rows
+        self._errors = errors_of(xp, stack.model, rows.y, self.batches.placed(), columns)
+        self._none = xp.zeros((outputs, columns), rows.X.dtype)
+        self._slopes = xp.empty((outputs, columns), rows.X.dtype)
 
     def metrics(self, state: AnyState) -> dict[str, Numbers]:
         """Read `loss` (the data term alone) and the model's metrics, each (K,)."""
@@ -91,9 +97,17 @@ class Evaluator:
             scores(stack.device, chunk.X, weights, bias, b.z)
             part = stack.model.metrics.sums(xp, b.z, chunk.y[:, :, 0], chunk.r[0])
             all_scores = np.array(stack.device.to_host(b.z)) if wanted else None
-            error(stack.model, xp, b.z, chunk.y, b.error, b.loss, b.scratch)
-            part["loss"] = (chunk.r @ b.loss)[0]
+            part["loss"] = self._losses(chunk, b)
             yield part, all_scores
+
+    def _losses(self, chunk: Chunk, b: Buffers) -> Array:
+        """Weighted sums (K,) of the losses of scores in z, which are overwritten."""
+        if self._errors is None:
+            error(self.stack.model, self.stack.device.xp, b.z, chunk.y, b.error, b.loss, b.scratch)
+            return (chunk.r @ b.loss)[0]
+        found = np.zeros((6, b.z.shape[2]), b.z.dtype)
+        self._errors.run(chunk.rows, b.z, self._none, found, self._slopes)
+        return found[1]
 
     def _of_predictions(self, state: AnyState) -> Iterator[tuple[dict[str, Array], None]]:
         """The same from ŷ beside the targets, in float64: their difference may be small.

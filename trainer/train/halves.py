@@ -63,8 +63,8 @@ class NumpyHalves:
             bias: whether it is trained.
         """
         xp, self._device, self._model, self.batches = device.xp, device, model, batches
-        self._optimizer, self._prox, self._buffers, self._bias = optimizer, prox, buffers, bias
-        self._grad, self._free = gradient
+        self._optimizer, self._prox, self.buffers, self._bias = optimizer, prox, buffers, bias
+        self._grad, self._free = self.gradients = gradient
         self._ring = ring
         rows, outputs, columns = self._grad.shape
         dtype, wide = self._grad.dtype, outputs * columns
@@ -106,16 +106,19 @@ class NumpyHalves:
         into: Array,
         look: Callable[[Array, Array], None] | None,
     ) -> Array:
-        """The first half: dL/dz ⊙ q (b, C, K) of the rows; into (C, K) ← dJ/db."""
-        b = self._buffers(part.stop - part.start)
+        """The first half: dL/dz ⊙ q (b, C, K) of the rows; the last row of `into` ← dJ/db.
+
+        `into` is one of the two gradients (D + 1, C, K).
+        """
+        b = self.buffers(part.stop - part.start)
         rows, log = self.batches.targets(part), StepRecorder(self._ring[slot], full)
         return errors(
-            self._device, self._model, b.z, self._offset, rows, into, log, b, look or _nothing
+            self._device, self._model, b.z, self._offset, rows, into[-1], log, b, look or _nothing
         )
 
     def show(self, z: Array, part: slice, look: Callable[[Array, Array], None]) -> None:
         """Have ŷ − y and dL/dz looked at, of X·W in z (b, C, K), which is overwritten."""
-        b, y = self._buffers(part.stop - part.start), self.batches.targets(part).y
+        b, y = self.buffers(part.stop - part.start), self.batches.targets(part).y
         z += self._offset
         look(b.error, error(self._model, self._device.xp, z, y, b.error, b.loss, b.scratch))
 

@@ -304,13 +304,13 @@ class Stack:
         self, first: int, last: int, snapshots: Callable[[int], Snapshot | None]
     ) -> Iterator[tuple[range, Snapshot | None]]:
         """Steps that are taken at once: with a snapshot, or without twins for it, each alone."""
-        step, ahead = first, snapshots(first)
+        step, at_once = first, self._halves.at_once
+        ahead: Snapshot | None = None  # of this step, if it has been asked about already
         while step <= last:
-            end, snapshot, ahead = step, ahead, snapshots(step + 1) if step < last else None
-            most = step if snapshot else min(last, step + self._halves.at_once - 1)
-            while end < most and ahead is None:
-                end += 1
-                ahead = snapshots(end + 1) if end < last else None
+            snapshot, ahead, end = ahead or snapshots(step), None, step
+            while snapshot is None and ahead is None and end < min(last, step + at_once - 1):
+                ahead = snapshots(end + 1)
+                end += ahead is None
             yield range(step, end + 1), snapshot
             step = end + 1
 
@@ -349,9 +349,9 @@ class Stack:
         device, halves = self.device, self._halves
         X = halves.rows(part)
         if not halves.narrow:
-            z = self.buffers(part.stop - part.start).z
-            device.matmul(X, flat(state.weights), out=flat(z))  # (b, D) · (D, C·K)
+            z = self.buffers(len(X)).flat_z
+            device.matmul(X, flat(state.weights), out=z)  # (b, D) · (D, C·K)
         look = None if snapshot is None else partial(self._show_errors, snapshot, part)
-        dz = halves.errors(part, slot, full, into[-1], look)
+        dz = halves.errors(part, slot, full, into, look)
         if not halves.narrow:
             device.matmul(X.T, flat(dz), out=flat(into[:-1]))  # (D, b) · (b, C·K)

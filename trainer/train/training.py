@@ -226,7 +226,8 @@ class Training:
             self._diverge(at, int(records.step[unbroken[:, at].sum()]))
         due = state.live & ((state.step % self.every == 0) | self.stack.settled(state))
         evaluation = self._read(due) if due.any() else None
-        return Stretch(columns, records, counts, snapshots, evaluation)
+        taken = [one for one in snapshots if one.step <= state.step]  # a stop may come before one
+        return Stretch(columns, records, counts, taken, evaluation)
 
     def count(self, better: Flags) -> None:
         """Let the last evaluation of these columns (K,) be the one that counts."""

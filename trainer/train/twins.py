@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from trainer.model import compiled, models
+from trainer.model import compiled
 from trainer.model.compiled import ERRORS, GRADIENT, LANES, MOVE, NARROW, SCORES, Plan
+from trainer.model.compiled_errors import RULES, rule_of
 from trainer.model.models import Model
 from trainer.model.penalties import soft_threshold
 from trainer.optim import first_order
@@ -26,14 +27,6 @@ if TYPE_CHECKING:
     from trainer.device import Device
 
 Array = Any
-# by activation, loss and dL/dz; the numbers are those of rules.h
-_RULES: dict[tuple[Callable[..., Any], ...], int] = {
-    (models.identity, models.squared_error, models.error_is_dz): 0,
-    (models.sigmoid, models.binary_cross_entropy, models.error_is_dz): 1,
-    (models.softmax, models.categorical_cross_entropy, models.error_is_dz): 2,
-    (models.exponential, models.poisson_loss, models.error_is_dz): 3,
-    (models.sigmoid, models.squared_error, models.squared_error_on_sigmoid_dz): 4,
-}
 _UPDATES: dict[Callable[..., Any], int] = {
     first_order.sgd: 0,
     first_order.nesterov: 1,
@@ -64,6 +57,7 @@ class CompiledHalves:
         self._plan, self._at, self._text = plan, ctypes.byref(plan), text
         self._step, self._steps = library.step[precision], library.steps[precision]
         self._held: dict[str, Array | None] = {}
+        self._last_row = {id(one): one[-1].ctypes.data for one in text.gradients}
         self.narrow = bool(plan.narrow)
         self._batches = text.batches
         flop = 4.0 * self._batches.size * plan.features * plan.outputs * plan.columns
@@ -105,11 +99,11 @@ class CompiledHalves:
     ) -> Array:
         """The first half, and where the product is narrow Xᵀ(dL/dz ⊙ q): in place of z."""
         size = part.stop - part.start
-        z = self._held["z"][:size]  # type: ignore[index]
+        z = self._text.buffers(size).z
         if look is not None:
             self._text.begin(*self._begun)
             self._text.show(z.copy(), part, look)
-        self._step(self._at, ERRORS | GRADIENT, part.start, size, slot, into.ctypes.data)
+        self._step(self._at, ERRORS | GRADIENT, part.start, size, slot, self._last_row[id(into)])
         return z
 
     def move(self, slot: int, full: bool, look: Callable[[], None] | None) -> None:
@@ -158,7 +152,7 @@ def halves_of(
         features=D,
         outputs=C,
         columns=K,
-        loss=_RULES[_rule(model)],
+        loss=RULES[rule_of(model)],
         update=_UPDATES[optimizer.update],
         coefficients=len(COEFFICIENTS[_UPDATES[optimizer.update]]),
         bias=bias,
@@ -180,11 +174,7 @@ def halves_of(
     return found
 
 
-def _rule(model: Model) -> tuple[Callable[..., Any], ...]:
-    return model.activation, model.loss, model.dz
-
-
 def _knows(model: Model, optimizer: Optimizer, prox: Any) -> bool:
     """Whether the rules are the table's own; somebody's own functions run as they are written."""
-    own = _rule(model) in _RULES and optimizer.update in _UPDATES
+    own = rule_of(model) in RULES and optimizer.update in _UPDATES
     return own and prox in (None, soft_threshold)

@@ -1,0 +1,81 @@
+"""The compiled first half of a step for rows that go by whole, and which rules are compiled."""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from trainer.model import compiled, models
+from trainer.model.compiled import ERRORS, LANES, PRECISIONS, Library, Plan
+from trainer.model.models import Model
+
+Array = Any
+# by activation, loss and dL/dz; the numbers are those of rules.h
+RULES: dict[tuple[Callable[..., Any], ...], int] = {
+    (models.identity, models.squared_error, models.error_is_dz): 0,
+    (models.sigmoid, models.binary_cross_entropy, models.error_is_dz): 1,
+    (models.softmax, models.categorical_cross_entropy, models.error_is_dz): 2,
+    (models.exponential, models.poisson_loss, models.error_is_dz): 3,
+    (models.sigmoid, models.squared_error, models.squared_error_on_sigmoid_dz): 4,
+}
+
+
+def rule_of(model: Model) -> tuple[Callable[..., Any], ...]:
+    """What a model's rule is known by."""
+    return model.activation, model.loss, model.dz
+
+
+class CompiledErrors:
+    """The compiled first half for rows that go by whole: solvers, and losses of evaluations."""
+
+    def __init__(self, library: Library, plan: Plan, held: Sequence[Array]) -> None:
+        """`held`: the arrays that the plan points to, all of one precision."""
+        self._plan, self._at, self._held = plan, ctypes.byref(plan), held
+        self._step = library.step[str(held[-1].dtype)]
+
+    def run(self, part: slice, z: Array, offset: Array, found: Array, into: Array) -> Array:
+        """Errors of a part of the rows.
+
+        Args:
+            part: of the rows.
+            z: (b, C, K), X·W of them; becomes dL/dz ⊙ q, which is returned.
+            offset: (C, K), the bias.
+            found: (6, K): losses times q are added to the first row, in float64 alone; what is
+                logged to the others.
+            into: (C, K) ← dJ/db.
+        """
+        plan = self._plan
+        plan.z, plan.parameters = z.ctypes.data, offset.ctypes.data
+        plan.mean, plan.ring = found.ctypes.data, found[1:].ctypes.data
+        self._step(self._at, ERRORS, part.start, part.stop - part.start, 0, into.ctypes.data)
+        return z
+
+
+def errors_of(
+    xp: Any, model: Model, y: Array, placed: Mapping[str, Array | None], columns: int
+) -> CompiledErrors | None:
+    """The compiled first half for some rows, or None where there is none.
+
+    Args:
+        xp: the array module.
+        model: a row of the model table.
+        y: (N, C, 1) targets, or the (C, C, 1) that codes pick from.
+        placed: the rows' `codes`, `q`, `r`, and `order` None.
+        columns: K.
+    """
+    library, _ = compiled.load()
+    rule, outputs = RULES.get(rule_of(model)), int(y.shape[1])
+    if library is None or xp is not np or rule is None or str(y.dtype) not in PRECISIONS:
+        return None
+    if 0 in (len(y), outputs, columns):
+        return None
+    held = {**placed, "y": y, "room": np.empty(5 * outputs * LANES, y.dtype)}
+    plan = Plan(outputs=outputs, columns=columns, loss=rule, y_row=outputs, y_output=1, q_row=1)
+    for name, array in held.items():
+        if array is not None:
+            assert array.flags.c_contiguous, name
+            setattr(plan, name, array.ctypes.data)
+    return CompiledErrors(library, plan, list(held.values()))

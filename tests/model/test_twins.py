@@ -305,3 +305,26 @@ def test_errors_of_rules_that_are_not_compiled_are_none():
     batches = FullBatch(CPU, stack.rows, 30)
     for model in (HUBER, HUBER.with_parameters({"delta": np.ones(2)})):
         assert errors_of(np, model, stack.rows.y, batches.placed(), 2) is None
+
+
+@pytest.mark.parametrize("precision", CLOSE)
+@pytest.mark.parametrize("model", [*KEYS[:2], KEYS[3]])
+def test_scores_of_any_size_have_the_texts_zeros_infinities_and_numbers(model, precision):
+    ends = [1e4, 750, 745.2, 744, 710, 709.5, 104.5, 103, 100, 89, 88.8, 88.5, 87, 17, 1, 1e-9, 0]
+    at = np.array([*ends, *(-one for one in ends), np.inf, -np.inf, np.nan], precision)
+    rows = RowSet(CPU, np.ones((1, 1), precision), np.zeros((1, 1), precision), np.ones(1),
+                  np.ones(1), 1)  # fmt: skip
+    batches, K = FullBatch(CPU, rows, 1), len(at)
+    twin = errors_of(np, MODELS[model], rows.y, batches.placed(), K)
+    b, log = Buffers(np, 1, 1, K, precision), StepRecorder(np.zeros((5, K), precision))
+    z, none, into = at[None, None].copy(), np.zeros((1, K), precision), np.empty((1, K), precision)
+    found, (part,) = np.zeros((6, K), precision), batches.parts(1)
+    ours = twin.run(part, z, none, found, into)
+    b.z[:] = at
+    with np.errstate(all="ignore"):
+        targets = batches.targets(part)
+        true = errors(CPU, MODELS[model], b.z, none, targets, into, log, b, lambda *shown: None)
+        tiny = 4 * np.finfo(precision).smallest_subnormal
+        for one, right in ((ours, true), (found[1], log.loss)):
+            assert ((one == 0) == (right == 0)).all()
+            np.testing.assert_allclose(one, right, rtol=CLOSE[precision], atol=tiny)

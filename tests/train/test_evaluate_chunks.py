@@ -41,7 +41,9 @@ def test_sums_over_chunks_are_fetched_once(model, small_chunks, monkeypatch):
     double = Cupy()
     of_many, fetches = read(devices.from_cupy(double, "the double"))
     of_cpu, _ = read(CPU)
-    assert {n: v.tolist() for n, v in of_many.items()} == {n: v.tolist() for n, v in of_cpu.items()}
+    assert of_many.keys() == of_cpu.keys()
+    for name, values in of_cpu.items():  # the CPU's may be of the compiled step
+        np.testing.assert_allclose(of_many[name], values, rtol=1e-6, err_msg=name)
     monkeypatch.undo()
     assert fetches == read(devices.from_cupy(double, "the double"))[1] > 0
 

@@ -78,6 +78,12 @@ def load() -> tuple[Library | None, str]:
     return Library(name, step, steps), name
 
 
+def instructions() -> str:
+    """The instruction set that the machine's steps are compiled for, or "none"."""
+    library, _ = load()
+    return library.instructions if library else "none"
+
+
 def told() -> str:
     """The twin in words, for the line of the device."""
     library, why = load()

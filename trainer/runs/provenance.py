@@ -7,16 +7,11 @@ import platform
 import subprocess
 from pathlib import Path
 
-from trainer.model import compiled
-
 __version__ = "0.1.0"  # of the package; pyproject.toml reads it here
 
 
 def versions() -> dict[str, str]:
-    """List the versions of the code, Python and the libraries; cupy's where it is installed.
-
-    `compiled_step` is the instruction set that steps of an optimizer are compiled for, or "none".
-    """
+    """List the versions of the code, Python and the libraries; cupy's where it is installed."""
     found = {"trainer": __version__, "python": platform.python_version()}
     for name in ("numpy", "pyarrow", "pydantic", "safetensors", "cupy-cuda12x", "cupy-cuda13x"):
         try:
@@ -24,8 +19,6 @@ def versions() -> dict[str, str]:
         except importlib.metadata.PackageNotFoundError:
             continue
     found["platform"] = platform.platform()
-    library, _ = compiled.load()
-    found["compiled_step"] = library.instructions if library else "none"
     return found
 
 

@@ -19,6 +19,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from trainer.errors import DiskError, RunFolderError
+from trainer.model import compiled
 from trainer.runs.history_log import HistoryLog
 from trainer.runs.location import default_folder, named_folder
 from trainer.runs.manifest import KILLED, OVER, Manifest
@@ -93,7 +94,8 @@ class RunWriter:
         except OSError as error:
             raise disk_error(path / LOG, error) from error
         try:
-            manifest.start(name, versions=versions(), **git_commit())
+            found = versions() | {"compiled_step": compiled.instructions()}
+            manifest.start(name, versions=found, **git_commit())
             steps = StepLog(path / STEPS_STREAM)
         except DiskError:  # an empty folder can be named again, once there is room
             with contextlib.suppress(OSError):

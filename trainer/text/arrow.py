@@ -25,11 +25,12 @@ def column(values: Array) -> pa.Array:
         bits = np.packbits(values, bitorder="little")
         return pa.Array.from_buffers(pa.bool_(), len(values), [None, pa.py_buffer(bits)])
     if values.dtype.kind == "U":
-        return _text(values.tolist())
+        return text(values.tolist())
     return pa.array(values)
 
 
-def _text(words: list[str]) -> pa.Array:
+def text(words: list[str]) -> pa.Array:
+    """An Arrow array of strings."""
     cells = [word.encode() for word in words]
     ends = np.cumsum([0, *map(len, cells)])
     if ends[-1] >= 2**31:  # more than one array of strings can hold

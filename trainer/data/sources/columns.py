@@ -183,7 +183,7 @@ class ColumnReader:
             return coded(list(map(int, words)), encoded.codes)
         # 01 is a name rather than a number, and so is what no 64-bit integer holds.
         is_name = any(map(_CODE.match, texts))
-        numbers = None if is_name else cells.numbers(pa.array(texts), self.options)
+        numbers = None if is_name else cells.numbers(arrow.text(texts), self.options)
         if numbers is not None:
             values = np.append(numbers, np.nan)  # code −1 reads the last: missing
             return self._whole(values[encoded.codes], name, where)

@@ -157,6 +157,8 @@ class ndarray:
     itemsize = property(lambda self: self._held.itemsize)
     nbytes = property(lambda self: self._held.nbytes)
     T = property(lambda self: ndarray(self._cupy, self._held.T))
+    flags = property(lambda self: self._held.flags)
+    data = property(lambda self: SimpleNamespace(ptr=self._held.ctypes.data))
 
     def __len__(self) -> int:
         return len(self._held)
@@ -299,12 +301,19 @@ class Cupy:
 
     def __init__(self) -> None:
         self.counts = Counts()
+        self.launched: list[str] = []  # kernels of our own, in order
         for name in UFUNCS:
             setattr(self, name, Ufunc(self, getattr(np, name)))
         for alias, name in ALIASES.items():
             setattr(self, alias, getattr(self, name))
         self.linalg = Linalg(self)
         self.cuda = SimpleNamespace(runtime=SimpleNamespace(memGetInfo=lambda: (2**30, 2**31)))
+
+    def RawModule(self, *, code: str, options: tuple[str, ...] = ()) -> Any:
+        """Kernels of a CUDA text, whose threads run on the CPU one by one; `launched` hears."""
+        from shim import RawModule
+
+        return RawModule(code, options, self.launched.append)
 
     def _new(self, held: Any) -> ndarray:
         self.counts.allocations += 1

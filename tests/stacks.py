@@ -40,8 +40,9 @@ def _device() -> Device:
     assert WANTED in ("cpu", "gpu", "double"), f"STACKED_TRAINER_TEST_DEVICE={WANTED}"
     if WANTED == "double":  # what the tests do with arrays, tried where there is no GPU
         from double import Cupy
+        from shim import TWIN
 
-        return devices.from_cupy(Cupy(), "the double")
+        return devices.from_cupy(Cupy(), "the double", twin=TWIN)
     return devices.choose(WANTED)
 
 

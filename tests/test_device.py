@@ -92,6 +92,7 @@ def test_a_gpu_that_computes_is_chosen_and_named(wanted, install):
     chosen = choose(wanted)
     assert (chosen.kind, chosen.name) == ("gpu", "NVIDIA H100 (CuPy 14.2.0)")
     assert chosen.xp is module
+    assert chosen.twin == "cuda"
     assert chosen.reason
 
 

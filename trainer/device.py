@@ -41,6 +41,7 @@ class Device:
     xp: Any
     to_host: Callable[[Array], np.ndarray[Any, Any]]  # waits for the device; a copy on a GPU
     take_rows: Callable[[Array, Array, Array], Any]  # (source (N, ...), rows (B,), out (B, ...))
+    twin: str = "none"  # what its steps may be compiled from: "c", "cuda" or "none"
 
     def matmul(self, a: Array, b: Array, out: Array) -> None:
         """Write a (n, m) · b (m, p) into `out` (n, p); C-contiguous arrays or their transposes."""
@@ -152,7 +153,7 @@ def choose(wanted: str) -> Device:
 def cpu(reason: str) -> Device:
     """The NumPy device."""
     name = f"NumPy {np.__version__} on {platform.machine()}"
-    return Device("cpu", name, reason, np, np.asarray, _take_rows_numpy)
+    return Device("cpu", name, reason, np, np.asarray, _take_rows_numpy, "c")
 
 
 def _slices(rows: int, count: int) -> list[slice]:
@@ -189,16 +190,17 @@ def _usable_gpu() -> tuple[Device | None, str]:
         return None, f"CuPy computed {smoke} where 12 is right"
     properties = cupy.cuda.runtime.getDeviceProperties(cupy.cuda.Device().id)
     name = f"{properties['name'].decode()} (CuPy {cupy.__version__})"
-    return from_cupy(cupy, name), ""
+    return from_cupy(cupy, name, twin="cuda"), ""
 
 
-def from_cupy(cupy: Any, name: str) -> Device:
-    """The device of a CuPy module (or of the test suite's double of it)."""
+def from_cupy(cupy: Any, name: str, twin: str = "none") -> Device:
+    """The device of a CuPy module (or of the test suite's double of it); `twin`: see `Device`."""
 
     def take_rows(source: Array, rows: Array, out: Array) -> None:
         cupy.take(source, rows, axis=0, out=out)
 
-    return Device("gpu", name, "a GPU passed the smoke test", cupy, cupy.asnumpy, take_rows)
+    reason = "a GPU passed the smoke test"
+    return Device("gpu", name, reason, cupy, cupy.asnumpy, take_rows, twin)
 
 
 def _first_line(error: Exception) -> str:

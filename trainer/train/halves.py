@@ -134,6 +134,10 @@ class NumpyHalves:
         """Whole steps: none at a time."""
         raise NotImplementedError
 
+    def logged(self, count: int) -> Array:
+        """(count, 5, K): what the first steps of the stretch have logged."""
+        return self._ring[:count]
+
     def move(self, slot: int, full: bool, look: Callable[[], None] | None) -> None:
         """The second half."""
         xp = self._device.xp

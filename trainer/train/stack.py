@@ -275,7 +275,7 @@ class Stack:
                 if should_stop():
                     break
         count = state.step - first + 1
-        logged = self.device.to_host(self._ring[:count])  # device -> host: once a stretch
+        logged = self.device.to_host(self._halves.logged(count))  # device -> host: once a stretch
         return self._records(first, last, logged.astype(np.float64), lr[1 : count + 1])
 
     def _is_full(self, step: Any, last: int) -> Any:

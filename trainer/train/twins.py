@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from trainer.model import compiled
+from trainer.model import compiled, kernels
 from trainer.model.compiled import ERRORS, GRADIENT, LANES, MOVE, NARROW, SCORES, Plan
 from trainer.model.compiled_errors import RULES, rule_of
 from trainer.model.models import Model
@@ -21,6 +21,7 @@ from trainer.optim import first_order
 from trainer.optim.first_order import Hyper, Optimizer
 from trainer.train.batches import Batches, MiniBatches
 from trainer.train.buffers import Buffers
+from trainer.train.fused import FusedHalves
 from trainer.train.halves import NumpyHalves
 
 if TYPE_CHECKING:
@@ -89,6 +90,10 @@ class CompiledHalves:
         self._step(self._at, SCORES, part.start, size, 0, None)
         return gathered[:size]
 
+    def logged(self, count: int) -> Array:
+        """(count, 5, K): what the first steps of the stretch have logged."""
+        return self._text.logged(count)
+
     def errors(
         self,
         part: slice,
@@ -130,7 +135,7 @@ def halves_of(
     gradient: tuple[Array, Array],
     ring: Array,
     bias: bool,
-) -> NumpyHalves | CompiledHalves:
+) -> NumpyHalves | CompiledHalves | FusedHalves:
     """The halves of a stack: compiled where the device, its model and its optimizer have them.
 
     Arguments are those of `NumpyHalves`.
@@ -138,37 +143,31 @@ def halves_of(
     text = NumpyHalves(
         device, model, optimizer, prox, batches, hyper, buffers, gradient, ring, bias
     )
-    library, _ = compiled.load()
     X = batches.rows.X
     rows, C, K = gradient[0].shape
     D = rows - 1
     known = _knows(model, optimizer, prox) and str(X.dtype) in compiled.PRECISIONS
-    if library is None or device.xp is not np or not known or 0 in (D, C, K, len(X)):
+    if not known or 0 in (D, C, K, len(X)):
+        return text
+    loss, update = rules = RULES[rule_of(model)], _UPDATES[optimizer.update]
+    same = {"features": D, "outputs": C, "columns": K, "coefficients": len(COEFFICIENTS[update])}
+    same |= {"bias": bias, "prox": prox is not None, "y_row": C, "y_output": 1, "q_row": 1}
+    same |= {"decay": optimizer.update is first_order.adamw}
+    l2 = device.to_device(hyper["l2"], X.dtype)
+    if device.twin == "cuda" and kernels.wanted():
+        return FusedHalves(device, rules, same, l2, ring, text)
+    library, _ = compiled.load()
+    if library is None or device.twin != "c":
         return text
     mini = isinstance(batches, MiniBatches)
     narrow = mini and C * K <= NARROW and batches.chunk_rows == batches.size and D <= _PADDED
     padded = -(-D // _WHOLE) * _WHOLE if narrow else D
-    plan = Plan(
-        features=D,
-        outputs=C,
-        columns=K,
-        loss=RULES[rule_of(model)],
-        update=_UPDATES[optimizer.update],
-        coefficients=len(COEFFICIENTS[_UPDATES[optimizer.update]]),
-        bias=bias,
-        prox=prox is not None,
-        decay=optimizer.update is first_order.adamw,
-        narrow=narrow,
-        padded=padded,
-        y_row=C,
-        y_output=1,
-        q_row=1,
-    )
+    plan = Plan(**same, loss=loss, update=update, narrow=narrow, padded=padded)
     b = batches.chunk_rows
     room = 5 * C * LANES + (32 * (b + padded) if narrow else 0)
     found = CompiledHalves(library, str(X.dtype), plan, text)
     found.point({"X": X, "y": batches.rows.y, "ring": ring, "gradient": gradient[0]})
-    found.point({"z": buffers(b).z, "l2": device.to_device(hyper["l2"], X.dtype)})
+    found.point({"z": buffers(b).z, "l2": l2})
     wide = np.zeros((b, padded), X.dtype) if padded > D else batches.gathered
     found.point({"gathered": wide, "room": np.empty(room, X.dtype)})
     return found

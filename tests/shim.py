@@ -1,0 +1,119 @@
+"""CUDA text on a CPU, as the double of CuPy runs it: g++ and tests/cuda_shim.h, threads as fibers.
+
+`RawModule` and its kernels have the arguments of CuPy's, and refuse what a GPU would refuse.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import hashlib
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+COMPILER = shutil.which("g++") if sys.platform == "linux" else None  # its C library has fibers
+WHY_NOT = "" if COMPILER else "no g++ on Linux: the kernels cannot be run on a CPU"
+TWIN = "cuda" if COMPILER else "none"  # of a device that the double is
+SHIM = Path(__file__).with_name("cuda_shim.h")
+SHARED = 48 * 1024  # bytes of a block's shared memory that are had without asking
+OUTCOMES = {
+    1: "some threads wait at a barrier that the others never come to",
+    2: "wrote past the end of its shared memory",
+    3: "asks for more shared memory than there is",
+}
+_KERNEL = re.compile(r"^KERNEL (\w+)\(plan", re.MULTILINE)
+_LAUNCH = """
+extern "C" int launch_{name}(const plan *s, const unsigned *grid, const unsigned *block,
+                             long shared, int order) {{
+  return shim::launch([=] {{ {name}(*s); }}, grid, block, shared, order, room, sizeof room);
+}}"""
+
+
+def _library(code: str, options: tuple[str, ...]) -> ctypes.PyDLL:
+    """Compile a text once, for all processes; a PyDLL holds the GIL: launches are one by one."""
+    assert COMPILER is not None, WHY_NOT
+    ends = [f"real room[{SHARED} / sizeof(real)];"]
+    ends += [_LAUNCH.format(name=name) for name in _KERNEL.findall(code)]
+    source = "\n".join(['#include "cuda_shim.h"', code, *ends])
+    flags = ["-O2", "-ffp-contract=off", "-Wall", "-Wextra", "-Werror", "-Wno-unused-function"]
+    flags += [one for one in options if not one.startswith("--")]  # NVRTC's own have two dashes
+    made_of = "\n".join([source, SHIM.read_text("utf-8"), *flags])
+    digest = hashlib.sha256(made_of.encode()).hexdigest()[:16]
+    folder = Path(tempfile.gettempdir()) / f"stacked-trainer-shim-{os.getuid()}"
+    folder.mkdir(exist_ok=True, mode=0o700)
+    library = folder / f"{digest}.so"
+    if not library.exists():
+        with tempfile.NamedTemporaryFile(dir=folder, suffix=".so") as made:
+            command = [COMPILER, *flags, "-shared", "-fPIC", f"-I{SHIM.parent}", "-x", "c++", "-"]
+            command += ["-o", made.name]
+            done = subprocess.run(
+                command, input=source, capture_output=True, text=True, check=False
+            )
+            assert done.returncode == 0, done.stderr
+            with contextlib.suppress(FileExistsError):  # another process was quicker
+                os.link(made.name, library)
+    return ctypes.PyDLL(str(library))
+
+
+class RawModule:
+    """Kernels of a text.
+
+    Attributes:
+        note: is told the name of each kernel that is launched.
+        order: of the threads: 0 forward, 1 in reverse, else shuffled from this seed.
+    """
+
+    order = 0
+
+    def __init__(
+        self,
+        code: str,
+        options: tuple[str, ...] = (),
+        note: Callable[[str], object] = lambda name: None,
+    ) -> None:
+        self.note = note
+        self._code, self._options = code, options
+
+    def get_function(self, name: str) -> RawKernel:
+        function = _library(self._code, self._options)[f"launch_{name}"]
+        function.argtypes = [*[ctypes.c_void_p] * 3, ctypes.c_long, ctypes.c_int]
+        return RawKernel(self, name, function)
+
+
+class RawKernel:
+    """One of them."""
+
+    def __init__(self, module: RawModule, name: str, function: Any) -> None:
+        self._module, self._name, self._function = module, name, function
+
+    def __call__(
+        self, grid: tuple[int, ...], block: tuple[int, ...], args: Any, *, shared_mem: int = 0
+    ) -> None:
+        assert isinstance(grid, tuple), "CuPy takes tuples only"
+        assert isinstance(block, tuple), "CuPy takes tuples only"
+        (plan,) = args
+        assert isinstance(plan, np.ndarray), "a plan is passed by value"
+        assert plan.size == 1, "CuPy passes NumPy's arrays of one element only"
+        blocks = np.ones(3, np.uint32)
+        blocks[: len(grid)] = grid
+        threads = np.ones(3, np.uint32)
+        threads[: len(block)] = block
+        assert 1 <= threads.prod() <= 256, f"{block} are more threads than the kernel's bound"
+        assert threads.prod() % 32 == 0 or "update" in self._name, f"{block} is not of whole warps"
+        assert blocks.min() >= 1, f"no blocks in {grid}"
+        assert blocks[1:].max() < 2**16, f"a GPU has no {grid} blocks"
+        self._module.note(self._name)
+        found = self._function(
+            plan.ctypes.data, blocks.ctypes.data, threads.ctypes.data, shared_mem,
+            type(self._module).order,
+        )  # fmt: skip
+        assert found == 0, f"{self._name}{grid}{block}: {OUTCOMES[found]}"

@@ -1,0 +1,272 @@
+"""Whole trainings through the CUDA text on the double of CuPy: five launches a step, no more."""
+
+import numpy as np
+import pytest
+import shim
+from double import Cupy, Ufunc, ndarray
+from huber import ROW as HUBER
+from stacks import (
+    CPU,
+    LOSSES,
+    Recorder,
+    fit,
+    initial,
+    joined,
+    make_problem,
+    make_stack,
+    start,
+    train,
+)
+
+from trainer import device as devices
+from trainer.data.rows import Rows
+from trainer.model import compiled
+from trainer.optim.first_order import OPTIMIZERS
+from trainer.sweep.stopping import EarlyStopper
+from trainer.train import stack as stack_module
+from trainer.train import training as training_module
+from trainer.train.evaluate import HeldOut
+from trainer.train.fused import FusedHalves
+from trainer.train.halves import NumpyHalves
+from trainer.train.stack import Stack
+
+pytestmark = pytest.mark.skipif(shim.COMPILER is None, reason=shim.WHY_NOT)
+K, STEPS = 3, 12
+BATCHES = {"mini-batches": 25, "full": None}  # of 60 rows; in chunks of 17 rows at most
+CASES = [
+    (*model, optimizer, batches)
+    for model in LOSSES
+    for optimizer in OPTIMIZERS
+    for batches in BATCHES
+]
+COMPUTING = ["sum", "max", "min", "take", "matmul", "einsum", "copyto", "where", "sort", "cumsum"]
+
+
+def test_the_table_of_cases_is_whole():
+    assert len(CASES) == 5 * 4 * 2
+
+
+@pytest.fixture(autouse=True)
+def text_on_the_cpu(monkeypatch):
+    monkeypatch.setattr(compiled, "load", lambda: (None, "the text"))
+
+
+@pytest.fixture
+def small_chunks(monkeypatch):
+    monkeypatch.setattr(stack_module, "_CHUNK_BYTES", 8 * 3 * K * 17)
+
+
+@pytest.fixture
+def double(monkeypatch):
+    """A double whose `launched` has the names of all that computes."""
+
+    def noted(kind, name):
+        true = getattr(kind, name)
+
+        def note(self, *args, **keys):
+            double.launched.append(self._ufunc.__name__ if kind is Ufunc else name)
+            return true(self, *args, **keys)
+
+        monkeypatch.setattr(kind, name, note)
+
+    double = Cupy()
+    for name in COMPUTING:
+        noted(Cupy, name)
+    for name in ("fill", "copy", "__setitem__"):
+        noted(ndarray, name)
+    noted(Ufunc, "__call__")
+    return double
+
+
+def on_double(cupy):
+    return devices.from_cupy(cupy, "the double", twin="cuda")
+
+
+@pytest.fixture
+def per_step(monkeypatch, double):
+    """Watch every step: the list of ((copies, syncs, allocations), launches) that it made."""
+    seen, step = [], Stack._step
+
+    def watched(self, *args):
+        before, launched = double.counts.now(), len(double.launched)
+        step(self, *args)
+        if isinstance(self._halves, FusedHalves):
+            seen.append((double.counts.since(before)[:3], double.launched[launched:]))
+
+    monkeypatch.setattr(Stack, "_step", watched)
+    return seen
+
+
+def run(device, model, loss, optimizer, batches, gradients_every=0, precision="float64"):
+    """Fit three columns with everything on: l1, warm-up, evaluations, early stopping, restoring."""
+    problem = make_problem(model, loss, weights="classes")
+    stack = make_stack(
+        problem,
+        optimizer,
+        precision=precision,
+        device=device,
+        batch_size=BATCHES[batches],
+        schedule="cosine",
+        lr=[0.1, 0.05, 0.3],
+        steps=[STEPS, STEPS, 4],
+        warmup=[0, 3, 1],
+        momentum=[0.9, 0.5, 0.3],
+        l2=[0.1, 0, 0.01],
+        l1=0 if optimizer == "adamw" else [0, 0.1, 0.01],
+        weight_decay=[0.1, 0, 0.3],
+        eps=1e-4,
+    )
+    X, y = problem.X[:40].astype(precision), problem.y[:40]
+    y = y if y.ndim == 1 else y.astype(precision)
+    rows = Rows(name="val", X=X, y=y, weight=problem.w[:40], index=np.arange(40))
+    held = HeldOut(device, rows, np.ones(problem.outputs))
+    stopping = EarlyStopper(
+        ["val_loss"] * K, np.ones(K), np.full(K, 2.0), np.zeros(K), np.ones(K, bool)
+    )
+    heard = Recorder()
+    state = start(stack, *initial(problem, K))
+    return fit(stack, state, held, 3, stopping, heard, gradients_every), heard
+
+
+def agree(ours, right, close):
+    """Two arrays, NaN and zeros in the same places."""
+    assert (np.isnan(ours) == np.isnan(right)).all()
+    assert ((ours == 0) == (right == 0)).all()
+    assert np.nanmax(np.abs(ours - right)) <= close * np.nanmax(np.abs(right))
+
+
+@pytest.mark.parametrize(("model", "loss", "optimizer", "batches"), CASES)
+def test_a_training_is_that_of_the_text(
+    model, loss, optimizer, batches, double, per_step, small_chunks, monkeypatch
+):
+    narrower, take = [], Stack.take
+    monkeypatch.setattr(Stack, "take", lambda *args: narrower.append(1) or take(*args))
+    done, heard = run(on_double(double), model, loss, optimizer, batches)
+    right, expected = run(CPU, model, loss, optimizer, batches)
+    assert {counts for counts, _ in per_step} == {(0, 0, 0)}
+    assert len(per_step) == max(outcome.step for outcome in done.outcomes) >= 4
+    assert len(narrower) == 2  # stacks of fewer columns went on, one on each device
+    assert done.outcomes == right.outcomes
+    for name in ("weights", "bias"):
+        agree(getattr(done, name), getattr(right, name), 1e-12)
+    for name, value in right.metrics.items():
+        agree(done.metrics[name], value, 1e-12)
+    for ours, theirs in zip(heard.records, expected.records, strict=True):
+        for name, value in theirs.values.items():
+            agree(ours.values[name], value, 1e-12)
+
+
+@pytest.mark.parametrize(("model", "loss", "optimizer", "batches"), CASES)
+def test_a_step_is_five_launches(model, loss, optimizer, batches, double, per_step):
+    problem = make_problem(model, loss)
+    stack = make_stack(
+        problem, optimizer, device=on_double(double), batch_size=BATCHES[batches], l2=0.1, steps=4
+    )
+    train(stack, start(stack))
+    error_step = f"error_step_{stack.model.loss.__name__}"
+    if loss == "squared_error":
+        error_step = "error_step_squared_error_on_sigmoid"
+    update = "update_adam" if "adam" in optimizer else f"update_{optimizer}"
+    taken = ["take"] if batches == "mini-batches" else []
+    assert len(per_step) == 4
+    for counts, launched in per_step:
+        assert counts == (0, 0, 0)
+        assert launched == [*taken, "matmul", error_step, "matmul", update]
+
+
+def test_parts_of_a_batch_are_four_launches_each_and_add_up(double, per_step, small_chunks):
+    problem = make_problem("softmax")
+    stack = make_stack(problem, device=on_double(double), lr=[0.1] * K, batch_size=25, steps=1)
+    train(stack, start(stack))
+    ((counts, launched),) = per_step
+    part = ["take", "matmul", "error_step_categorical_cross_entropy", "matmul"]
+    assert (counts, launched) == ((0, 0, 0), [*part, *part, "add", "update_sgd"])
+
+
+def test_between_steps_the_log_is_summed_and_fetched_once_a_stretch(double):
+    problem = make_problem("softmax")
+    stack = make_stack(problem, device=on_double(double), steps=20, batch_size=30)
+    state = start(stack)
+    for until in (1, 2, 20):
+        syncs, sums = double.counts.syncs, double.launched.count("sum")
+        stack.advance(state, until)
+        assert double.counts.syncs - syncs == 1
+        assert double.launched.count("sum") - sums == 1
+
+
+@pytest.mark.parametrize("batches", BATCHES)
+def test_snapshots_are_the_texts_and_change_no_bit(batches, double, monkeypatch):
+    monkeypatch.setattr(training_module, "_CROWDED", 0)  # a narrower stack has other bits
+    done, ours = run(on_double(double), "softmax", "auto", "sgd", batches, 2)
+    plain, _ = run(on_double(Cupy()), "softmax", "auto", "sgd", batches)
+    assert done.weights.tobytes() == plain.weights.tobytes()
+    _, theirs = run(CPU, "softmax", "auto", "sgd", batches, 2)
+    assert len(ours.snapshots) == len(theirs.snapshots) >= 2
+    for a, b in zip(ours.snapshots, theirs.snapshots, strict=True):
+        for name in b.arrays:
+            agree(a.arrays[name], b.arrays[name], 1e-12)
+
+
+@pytest.mark.parametrize("model", LOSSES)
+def test_in_float32_fifty_steps_end_where_the_text_ends(model):
+    problem, ends = make_problem(*model, weights="rows"), []
+    for device in (on_double(Cupy()), CPU):
+        stack = make_stack(
+            problem, device=device, precision="float32", lr=[0.01, 0.05], batch_size=23, steps=50
+        )
+        state = start(stack, *initial(problem, 2))
+        records = train(stack, state)
+        ends.append((device.to_host(state.weights), joined(records, "loss")))
+    for ours, right in zip(*ends, strict=True):
+        assert np.abs(ours - right).max() <= 1e-5 * np.abs(right).max()
+
+
+def trained(problem, columns, at=None, order=0):
+    lr = [0.01, 0.03, 0.1]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(shim.RawModule, "order", order)
+        device = on_double(Cupy())
+        chosen = slice(0, columns) if at is None else slice(at, at + 1)
+        stack = make_stack(
+            problem, "adam", device=device, lr=lr[chosen], l1=0.01, eps=1e-4, batch_size=23,
+            steps=20,
+        )  # fmt: skip
+        weights, bias = initial(problem, 3)
+        state = start(stack, weights[:, :, chosen], bias[:, chosen])
+        records = train(stack, state)
+        return device.to_host(state.weights), joined(records, "grad_norm")
+
+
+def test_a_column_alone_is_the_column_of_a_stack():
+    problem = make_problem("softmax", weights="rows")
+    together, _ = trained(problem, 3)
+    for k in range(3):
+        alone, _ = trained(problem, 1, at=k)
+        assert np.abs(alone[..., 0] - together[..., k]).max() <= 1e-12 * np.abs(alone).max()
+
+
+@pytest.mark.parametrize("order", [1, 5])
+def test_the_order_of_threads_changes_no_bit(order):
+    problem = make_problem("softmax", weights="rows")
+    first, other = trained(problem, 3), trained(problem, 3, order=order)
+    assert all(a.tobytes() == b.tobytes() for a, b in zip(first, other, strict=True))
+
+
+# --- which halves a stack has -----------------------------------------------------------------
+
+
+def halves(device, row=None):
+    problem = make_problem("linear")
+    stack = make_stack(problem, device=device)
+    if row is not None:
+        stack = Stack(device, row, stack.rows, problem.outputs, stack.settings)
+    return type(stack._halves)
+
+
+def test_a_device_that_compiles_cuda_has_its_kernels(monkeypatch):
+    assert halves(on_double(Cupy())) is FusedHalves
+    assert halves(devices.from_cupy(Cupy(), "the double")) is NumpyHalves
+    assert halves(CPU) is NumpyHalves  # no library here: the fixture's doing
+    assert halves(on_double(Cupy()), HUBER.with_parameters({"delta": 1.0})) is NumpyHalves
+    monkeypatch.setenv("STACKED_TRAINER_COMPILED", "0")
+    assert halves(on_double(Cupy())) is NumpyHalves

@@ -1,0 +1,180 @@
+"""The CUDA twin of a step: its text, how it is compiled, in which blocks it is launched.
+
+`trainer.train.fused` holds it to a stack's own arrays. How rows and columns are shared out to
+blocks depends on shapes alone, so that sums are the same to the bit on every device.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+_FOLDER = Path(__file__).parent
+REALS = {"float32": "float", "float64": "double"}  # by precision: CUDA's name for it
+LOGGED = 4  # numbers a column that are logged of errors: step.cu's
+# in the order in which rules.h numbers them
+ERROR_STEPS = (
+    "error_step_squared_error",
+    "error_step_binary_cross_entropy",
+    "error_step_categorical_cross_entropy",
+    "error_step_poisson_loss",
+    "error_step_squared_error_on_sigmoid",
+)
+UPDATES = ("update_sgd", "update_nesterov", "update_adam")
+_NUMBERS = (
+    *("features", "outputs", "columns", "coefficients", "bias", "prox", "decay"),
+    *("y_row", "y_output", "y_column", "q_row", "q_output", "q_column"),
+    *("block_rows", "tile", "row_blocks", "weight_blocks", "start", "rows", "first", "slot"),
+)
+_ARRAYS = (
+    *("order", "codes", "y", "q", "r", "parameters", "slot0", "slot1"),
+    *("gradient", "l2", "table", "ring", "z", "partial", "squares"),
+)
+_THREADS = 256  # of a block: the bound that step.cu compiles for
+_WARP = 32
+_BLOCKS = 396  # three for each multiprocessor of an H100; the same everywhere, for the bits' sake
+_TOLD = 1024  # rows times columns that a block judges before it adds them up
+
+
+class KernelPlan(ctypes.Structure):
+    """What a launch is told: `plan` of step.cu, passed by value."""
+
+    _fields_ = [
+        *((name, ctypes.c_int64) for name in _NUMBERS),
+        *((name, ctypes.c_uint64) for name in _ARRAYS),  # addresses
+    ]
+
+
+def new_plan(**numbers: int) -> tuple[KernelPlan, Any]:
+    """A plan, and its bytes as the array of one element that CuPy passes by value.
+
+    As bytes, not as fields: at each launch CuPy asks an array for its interface, and NumPy takes
+    20 µs to name 36 fields in it.
+    """
+    held = bytearray(ctypes.sizeof(KernelPlan))
+    plan = KernelPlan.from_buffer(held)
+    for name, number in numbers.items():
+        setattr(plan, name, number)
+    return plan, np.frombuffer(held, np.dtype((np.void, len(held))))
+
+
+@cache
+def text() -> str:
+    """step.cu with rules.h in its place: CuPy's cache knows a kernel by its text alone."""
+    rules = (_FOLDER / "rules.h").read_text("utf-8")
+    return (_FOLDER / "step.cu").read_text("utf-8").replace('#include "rules.h"', rules)
+
+
+def options(precision: str) -> tuple[str, ...]:
+    """What NVRTC is told; nothing is contracted, as on a CPU."""
+    size = ctypes.sizeof(KernelPlan)
+    return "-std=c++17", "--fmad=false", f"-Dreal={REALS[precision]}", f"-DPLAN_BYTES={size}"
+
+
+def kernels_of(xp: Any, precision: str) -> Any:
+    """The module of kernels of a precision; what it compiled for a device, CuPy keeps on disk."""
+    return xp.RawModule(code=text(), options=options(precision))
+
+
+def wanted() -> bool:
+    """Whether steps are to be compiled where they can be."""
+    return os.environ.get("STACKED_TRAINER_COMPILED") != "0"
+
+
+def told() -> str:
+    """The twin in words, for the line of the device."""
+    if wanted():
+        return "a step is two products and two kernels"
+    return "steps function by function: STACKED_TRAINER_COMPILED is 0"
+
+
+class Launch(NamedTuple):
+    """Blocks of a kernel, its threads in each, and the numbers that a block's threads share."""
+
+    grid: tuple[int, int]
+    block: tuple[int, int, int]
+    shared: int
+
+
+@dataclass(frozen=True)
+class ErrorBlocks:
+    """How `error_step` shares out rows (B, C, K) to blocks.
+
+    Attributes:
+        block: threads (columns, outputs, rows); columns times outputs are of one warp.
+        tile: rows that a block judges before it adds them up.
+        rows: of a block.
+        column_blocks: blocks beside each other over the columns.
+    """
+
+    block: tuple[int, int, int]
+    tile: int
+    rows: int
+    column_blocks: int
+
+    @classmethod
+    def of(cls, rows: int, outputs: int, columns: int) -> ErrorBlocks:
+        """For parts of at most so many rows."""
+        wide = min(_WARP, _power_of_2(columns))
+        lanes = min(_WARP // wide, _power_of_2(outputs))
+        deep = _THREADS // (wide * lanes)
+        beside = -(-columns // wide)
+        rounds = -(-rows // (deep * max(1, _BLOCKS // beside)))
+        return cls((wide, lanes, deep), max(deep, _TOLD // wide), rounds * deep, beside)
+
+    def count(self, rows: int) -> int:
+        """Blocks of so many rows."""
+        return -(-rows // self.rows)
+
+    def launch(self, rows: int) -> Launch:
+        """For a part of so many rows."""
+        shared = self.tile * LOGGED * self.block[0] + _THREADS
+        return Launch((self.count(rows), self.column_blocks), self.block, shared)
+
+
+@dataclass(frozen=True)
+class UpdateBlocks:
+    """How `update` shares out parameters (D + 1, C, K) to blocks.
+
+    Attributes:
+        weights: blocks that move weights; C + LOGGED others add up what errors have left.
+    """
+
+    weights: int
+    launch: Launch
+
+    @classmethod
+    def of(cls, features: int, outputs: int, columns: int) -> UpdateBlocks:
+        """For the parameters of a stack."""
+        wide = min(_WARP, columns)
+        lanes = _THREADS // wide
+        beside = -(-columns // wide)
+        weights = min(-(-features * outputs // lanes), max(1, _BLOCKS // beside))
+        grid = weights + outputs + LOGGED, beside
+        return cls(weights, Launch(grid, (wide, lanes, 1), wide * lanes))
+
+
+def parts_of(
+    rows: int, shape: tuple[int, int, int], steps: int
+) -> tuple[tuple[int, int, int], tuple[int, int, int]]:
+    """Shapes of the sums that are left in parts: of each block's rows, and of weights a step.
+
+    Args:
+        rows: of a part of a batch, at most.
+        shape: (D, C, K).
+        steps: of a stretch.
+    """
+    D, C, K = shape
+    blocks = ErrorBlocks.of(rows, C, K).count(rows)
+    return (blocks, C + LOGGED, K), (steps, UpdateBlocks.of(D, C, K).weights, K)
+
+
+def _power_of_2(number: int) -> int:
+    """The smallest that is no less."""
+    return 1 << (number - 1).bit_length()

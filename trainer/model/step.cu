@@ -1,0 +1,255 @@
+/* The CUDA twin of trainer/model/step.py: the two halves of a step, a kernel each.
+ *
+ * error_step_* is all between the two products, update_* all after the second. NVRTC compiles this text for a GPU,
+ * rules.h in its place, with `real` float or double; the tests compile the same text with a C++ compiler and run every
+ * thread as a fiber (tests/cuda_shim.h). Sums have a fixed order: a block adds up its own rows into its own slot, and
+ * nobody adds atomically, so that a column's bits depend on the shapes alone.
+ *
+ * Letters: B rows of a part of a batch, D features, C outputs, K columns, G blocks of rows. The column is last.
+ */
+#define RULE static __device__ __forceinline__
+#define NAME(name) name
+#define EXP(x) exp(x)
+#define EXP_DOWN(x) exp(x)
+#define LOG(x) log(x)
+#define LOG1P(x) log1p(x)
+#define ABS(x) fabs(x)
+#define SQRT(x) sqrt(x)
+#define EXP_LARGEST (sizeof(real) == 4 ? (real)88.72283935546875 : (real)709.782712893384)
+#include "rules.h"
+
+enum { CHAIN = 32 }; /* numbers that a thread adds up one by one, at most */
+enum { LOSS, ERROR_SQUARES, ERROR_MAX, DZ_SQUARES, LOGGED }; /* what is logged of errors, as trainer.train.step_record has it */
+
+/* What a launch is told, by value; trainer/model/kernels.py lays it out. */
+struct plan {
+  long long features, outputs, columns, coefficients, bias, prox, decay;
+  long long y_row, y_output, y_column, q_row, q_output, q_column;
+  long long block_rows, tile;            /* rows of a block of error_step; those of them that are judged at once */
+  long long row_blocks, weight_blocks;   /* G of this step; blocks that move weights */
+  long long start, rows, first, slot;    /* place of the part's first row, B, whether it is the step's first; the log's slot */
+  const long long *order, *codes;        /* rows of y by place in the epoch; classes by place; or none */
+  const real *y, *q, *r;                 /* q, r by place */
+  real *parameters, *slot0, *slot1;      /* (D + 1, C, K) each, as is gradient */
+  const real *gradient, *l2, *table;     /* l2 (K,), table (S, J, K) */
+  real *ring, *z, *partial, *squares;    /* (S, 5, K), (B, C, K), (G, C + 4, K), (S, weight_blocks, K) */
+};
+static_assert(sizeof(plan) == PLAN_BYTES, "kernels.py lays it out in another way");
+
+RULE real together(real a, real b, const bool largest) { return largest ? larger(a, b) : a + b; }
+
+/* A number of the lanes that share a row and column, `step` threads apart in one warp, in each of them. */
+RULE real over_lanes(real mine, int step, int lanes, const bool largest) {
+  for (int off = lanes / 2; off > 0; off /= 2) mine = together(mine, __shfl_xor_sync(0xffffffffu, mine, off * step), largest);
+  return mine;
+}
+
+/* The target of a row and column, by output: a number, or 1 for the class of its code and else 0. */
+struct target {
+  const real *y;
+  long long output, code;
+  __device__ __forceinline__ real of(int c) const { return y ? y[c * output] : c == code ? (real)1 : (real)0; }
+};
+
+/* One row and column, its outputs shared out to lanes of a warp. */
+struct row {
+  real *z;           /* of output 0; the next is `next` on, in bias too */
+  const real *bias, *q;
+  target y;
+  long long next, q_output;
+  int outputs, lane, lanes, step;
+  bool live;         /* a lane without a row or column only keeps its warp whole */
+  __device__ __forceinline__ real score(int c) const { return z[c * next] + bias[c * next]; }
+};
+
+/* Softmax's largest score, 1 / the sum of e^(z - largest), and the row's loss. */
+struct shares {
+  real top, one_over_total, loss;
+};
+RULE shares softmax_of(const row &a) {
+  real top = a.live ? a.score(0) : (real)0, total = 0, dot = 0;
+  if (a.live)
+    for (int c = a.lane; c < a.outputs; c += a.lanes) top = larger(a.score(c), top);
+  top = over_lanes(top, a.step, a.lanes, true);
+  if (a.live)
+    for (int c = a.lane; c < a.outputs;) {
+      real powers = 0, products = 0;
+      for (int n = 0; n < CHAIN && c < a.outputs; n++, c += a.lanes) {
+        const real v = a.score(c) - top;
+        powers += EXP_DOWN(v);
+        products += a.y.of(c) * v;
+      }
+      total += powers;
+      dot += products;
+    }
+  total = over_lanes(total, a.step, a.lanes, false);
+  dot = over_lanes(dot, a.step, a.lanes, false);
+  return {top, 1 / total, softmax_loss(total, dot)};
+}
+
+/* y^ - y of a row and column: z becomes dL/dz * q, and `told` (LOGGED) what is logged of it, in every lane. */
+template <int rule> __device__ __forceinline__ void judge_row(const row &a, real *told) {
+  shares of = {0, 0, 0};
+  if (rule == CATEGORICAL_CROSS_ENTROPY) of = softmax_of(a);
+  for (int j = 0; j < LOGGED; j++) told[j] = 0;
+  if (a.live)
+    for (int c = a.lane; c < a.outputs;) {
+      real part[LOGGED] = {0, 0, 0, 0};
+      for (int n = 0; n < CHAIN && c < a.outputs; n++, c += a.lanes) {
+        verdict found;
+        if (rule == CATEGORICAL_CROSS_ENTROPY) {
+          found.error = found.dz = softmax_error(EXP_DOWN(a.score(c) - of.top), of.one_over_total, a.y.of(c));
+          found.loss = 0;
+        } else {
+          found = judge(rule, a.score(c), a.y.of(c));
+        }
+        const real square = found.error * found.error;
+        part[LOSS] += found.loss;
+        part[ERROR_SQUARES] += square;
+        part[ERROR_MAX] = larger(square, part[ERROR_MAX]);
+        if (rule == SQUARED_ERROR_ON_SIGMOID) part[DZ_SQUARES] += found.dz * found.dz;
+        a.z[c * a.next] = found.dz * a.q[c * a.q_output];
+      }
+      for (int j = 0; j < LOGGED; j++) told[j] = together(told[j], part[j], j == ERROR_MAX);
+    }
+  if (rule != CATEGORICAL_CROSS_ENTROPY) told[LOSS] = over_lanes(told[LOSS], a.step, a.lanes, false);
+  else told[LOSS] = of.loss;
+  told[ERROR_SQUARES] = over_lanes(told[ERROR_SQUARES], a.step, a.lanes, false);
+  told[ERROR_MAX] = over_lanes(told[ERROR_MAX], a.step, a.lanes, true);
+  if (rule == SQUARED_ERROR_ON_SIGMOID) told[DZ_SQUARES] = over_lanes(told[DZ_SQUARES], a.step, a.lanes, false);
+  else told[DZ_SQUARES] = told[ERROR_SQUARES]; /* dL/dz is the error */
+}
+
+/* Add up n rows from z (n, C, K) and `told` (n, LOGGED, KX) to `own` (C + LOGGED, K), the slot of this block.
+ * A sum is one thread's, or where there are fewer sums than threads that of some, whose parts lie in `room` (T,). */
+RULE void add_up(const plan &s, const real *z, const real *told, int n, real *room, real *own, bool begun) {
+  const int C = (int)s.outputs, KX = blockDim.x, T = KX * blockDim.y * blockDim.z;
+  const int t = threadIdx.x + KX * (threadIdx.y + blockDim.y * threadIdx.z);
+  const int sums = (C + LOGGED) * KX, at_once = min(sums, T), lanes = T / at_once, lane = t / at_once;
+  for (int i0 = 0; i0 < sums; i0 += at_once) {
+    const int i = i0 + t % at_once, c = i / KX, x = i % KX;
+    const long long k = (long long)blockIdx.y * KX + x;
+    const bool mine = i < sums && lane < lanes && k < s.columns, largest = c == C + ERROR_MAX;
+    real sum = 0;
+    if (mine)
+      for (int b = lane; b < n;) {
+        real part = 0;
+        for (int m = 0; m < CHAIN && b < n; m++, b += lanes)
+          part = together(part, c < C ? z[((long long)b * C + c) * s.columns + k] : told[(b * LOGGED + c - C) * KX + x], largest);
+        sum = together(sum, part, largest);
+      }
+    if (lanes > 1) { /* the same for the whole block */
+      room[t] = sum;
+      __syncthreads();
+      if (mine && lane == 0)
+        for (int other = 1; other < lanes; other++) sum = together(sum, room[other * at_once + t], largest);
+      __syncthreads();
+    }
+    if (mine && lane == 0) {
+      real *to = own + c * s.columns + k;
+      *to = begun ? together(*to, sum, largest) : sum;
+    }
+  }
+}
+
+/* Block (KX columns, CY lanes of outputs, RZ rows), KX * CY a power of 2 of at most 32, whole warps in all; grid (row
+ * blocks, blocks of columns). Shared: `told` (tile, LOGGED, KX), and a number a thread. */
+template <int rule> __device__ __forceinline__ void error_step(const plan &s) {
+  extern __shared__ real room[];
+  const int KX = blockDim.x, CY = blockDim.y, RZ = blockDim.z, C = (int)s.outputs, tile = (int)s.tile;
+  const long long K = s.columns, k = (long long)blockIdx.y * KX + threadIdx.x, from = blockIdx.x * s.block_rows;
+  const long long to = min(s.rows, from + s.block_rows);
+  const real *bias = s.parameters + s.features * C * K + k;
+  real *own = s.partial + blockIdx.x * (C + LOGGED) * K;
+  for (long long at = from; at < to; at += tile) {
+    const int n = (int)min((long long)tile, to - at);
+    for (int b0 = 0; b0 < n; b0 += RZ) { /* the same for the whole block: warps stay whole */
+      const int b = b0 + threadIdx.z;
+      const bool live = b < n && k < K;
+      const long long place = s.start + at + b;
+      row one = {s.z + (at + b) * C * K + k, bias, s.q, {s.y, s.y_output, 0}, K, s.q_output, C, (int)threadIdx.y, CY, KX, live};
+      real weight = 0, logged[LOGGED];
+      if (live) {
+        weight = s.r[place];
+        one.q += place * s.q_row + k * s.q_column;
+        if (s.codes) one.y = {nullptr, 0, s.codes[place]};
+        else one.y.y += (s.order ? s.order[place] : place) * s.y_row + k * s.y_column;
+      }
+      judge_row<rule>(one, logged);
+      logged[LOSS] *= weight;
+      if (live && threadIdx.y == 0)
+        for (int j = 0; j < LOGGED; j++) room[(b * LOGGED + j) * KX + threadIdx.x] = logged[j];
+    }
+    __syncthreads();
+    add_up(s, s.z + at * C * K, room, n, room + tile * LOGGED * KX, own, at > from || !s.first);
+    __syncthreads(); /* before the next rows overwrite what is told of these */
+  }
+}
+
+/* What the first n lanes of a column have found, together in the first of them; room (lanes, KX). */
+RULE real fold(real *room, real mine, int n, const bool largest) {
+  const int KX = blockDim.x, lane = threadIdx.y;
+  real *own = room + lane * KX + threadIdx.x;
+  *own = mine;
+  for (; n > 1; n = (n + 1) / 2) {
+    const int half = (n + 1) / 2;
+    __syncthreads();
+    if (lane + half < n) *own = together(*own, own[half * KX], largest);
+  }
+  return *own;
+}
+
+/* Move one parameter; returns the square of its gradient where it is a weight. */
+template <int rule> __device__ __forceinline__ real move_one(const plan &s, long long at, real grad, const real *h, real l2, const bool weight) {
+  real w = s.parameters[at], a = s.slot0[at], b = rule == ADAM ? s.slot1[at] : (real)0;
+  if (weight) grad += w * l2;
+  update(rule, weight && s.prox, weight && s.decay, &w, grad, &a, &b, h);
+  s.parameters[at] = w;
+  s.slot0[at] = a;
+  if (rule == ADAM) s.slot1[at] = b;
+  return weight ? grad * grad : (real)0;
+}
+
+/* Block (KX columns, lanes), grid (weight_blocks + C + LOGGED, blocks of columns): the first blocks move weights and sum the
+ * squares of their gradient, each of the others adds up one of the sums that error_step has left in parts: the
+ * gradient of a bias, which it moves, or what is logged. Shared: a number a thread. */
+template <int rule> __device__ __forceinline__ void update_step(const plan &s) {
+  extern __shared__ real room[];
+  const int C = (int)s.outputs, lane = threadIdx.y, lanes = blockDim.y;
+  const long long K = s.columns, k = (long long)blockIdx.y * blockDim.x + threadIdx.x, weights = s.features * C;
+  const bool live = k < K;
+  real h[9], found = 0;
+  for (int j = 0; j < (rule == ADAM ? 9 : rule == NESTEROV ? 4 : 3); j++)
+    h[j] = live ? s.table[(s.slot * s.coefficients + j) * K + k] : (real)0;
+  if (blockIdx.x < s.weight_blocks) {
+    const real l2 = live ? s.l2[k] : (real)0;
+    if (live)
+      for (long long i = (long long)blockIdx.x * lanes + lane; i < weights;) {
+        real part = 0;
+        for (int n = 0; n < CHAIN && i < weights; n++, i += s.weight_blocks * lanes)
+          part += move_one<rule>(s, i * K + k, s.gradient[i * K + k], h, l2, true);
+        found += part;
+      }
+    found = fold(room, found, (int)min((long long)lanes, weights), false);
+    if (live && lane == 0) s.squares[(s.slot * s.weight_blocks + blockIdx.x) * K + k] = found;
+    return;
+  }
+  const int sum = (int)(blockIdx.x - s.weight_blocks);
+  const bool largest = sum == C + ERROR_MAX;
+  if (live)
+    for (long long g = lane; g < s.row_blocks; g += lanes) found = together(found, s.partial[(g * (C + LOGGED) + sum) * K + k], largest);
+  found = fold(room, found, (int)min((long long)lanes, s.row_blocks), largest);
+  if (!live || lane > 0) return;
+  if (sum >= C) s.ring[(s.slot * (LOGGED + 1) + sum - C) * K + k] = found;
+  else if (s.bias) move_one<rule>(s, (weights + sum) * K + k, found, h, 0, false);
+}
+
+#define KERNEL extern "C" __global__ void __launch_bounds__(256, 3) /* so few registers that three blocks go side by side */
+KERNEL error_step_squared_error(plan s) { error_step<SQUARED_ERROR>(s); }
+KERNEL error_step_binary_cross_entropy(plan s) { error_step<BINARY_CROSS_ENTROPY>(s); }
+KERNEL error_step_categorical_cross_entropy(plan s) { error_step<CATEGORICAL_CROSS_ENTROPY>(s); }
+KERNEL error_step_poisson_loss(plan s) { error_step<POISSON_LOSS>(s); }
+KERNEL error_step_squared_error_on_sigmoid(plan s) { error_step<SQUARED_ERROR_ON_SIGMOID>(s); }
+KERNEL update_sgd(plan s) { update_step<SGD>(s); }
+KERNEL update_nesterov(plan s) { update_step<NESTEROV>(s); }
+KERNEL update_adam(plan s) { update_step<ADAM>(s); }

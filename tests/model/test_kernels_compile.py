@@ -1,0 +1,58 @@
+"""NVRTC compiles the kernels of a step for the GPUs they are meant for, where there is none too."""
+
+import re
+
+import pytest
+
+from trainer.model import kernels
+
+cupy = pytest.importorskip(
+    "cupy", reason='no CuPy: pip install ".[gpu-check]" to compile the kernels'
+)
+nvrtc = cupy.cuda.nvrtc
+ARCHITECTURES = ["75", "80", "90", "100"]  # Turing (T4), Ampere (A100), Hopper, Blackwell
+OF_CUPY = ["-ftz=true"]  # what CuPy adds to the options of any kernel
+_FOUND = re.compile(
+    r"entry function '(\w+)'.*?(\d+) bytes stack frame, (\d+) bytes spill stores,"
+    r" (\d+) bytes spill loads.*?Used (\d+) registers",
+    re.DOTALL,
+)
+
+
+def compiled(architecture, precision, text=None):
+    """Of each kernel (stack, spilled and reloaded bytes, registers), and what was said."""
+    program = nvrtc.createProgram(text or kernels.text(), "step.cu", (), ())
+    told = [*kernels.options(precision), *OF_CUPY, f"--gpu-architecture=sm_{architecture}"]
+    try:
+        nvrtc.compileProgram(program, (*told, "--ptxas-options=-v"))
+        found = _FOUND.findall(nvrtc.getProgramLog(program))
+        assert len(nvrtc.getCUBIN(program)) > 10_000
+    except nvrtc.NVRTCError as error:
+        raise AssertionError(nvrtc.getProgramLog(program)) from error
+    return {name: tuple(map(int, numbers)) for name, *numbers in found}
+
+
+@pytest.mark.parametrize("precision", kernels.REALS)
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_the_kernels_compile_and_keep_all_in_registers(architecture, precision):
+    found = compiled(architecture, precision)
+    assert set(found) == {*kernels.ERROR_STEPS, *kernels.UPDATES}
+    for name, (stack, stored, loaded, registers) in found.items():
+        assert (stack, stored, loaded) == (0, 0, 0), name
+        assert registers <= 85, name  # three blocks of 256 threads on a multiprocessor
+
+
+def test_a_plan_that_is_laid_out_otherwise_is_refused():
+    other = kernels.text().replace("long long start,", "long long more, start,")
+    with pytest.raises(AssertionError, match="lays it out in another way"):
+        compiled("90", "float32", other)
+
+
+def test_cupy_has_what_a_launch_needs():
+    module = kernels.kernels_of(cupy, "float32")  # compiled when a kernel is asked for
+    assert module.options == kernels.options("float32")
+    assert callable(module.get_function)
+    with open(cupy.cuda.compiler.__file__, encoding="utf-8") as file:
+        assert f"options += ('{OF_CUPY[0]}',)" in file.read()
+    _, plan = kernels.new_plan(columns=7)
+    assert cupy.cuda.function.CNumpyArray(plan)  # what passes a plan by value

@@ -191,7 +191,10 @@ def test_check_and_plan_print_and_run_nothing(fakes, capfd, option):
     ("arguments", "words"),
     [
         ("", "the following arguments are required: COMMAND; see stacked-trainer --help"),
-        ("walk", "'walk' is no command; write run, predict, report, explain, init or schema; see"),
+        (
+            "walk",
+            "'walk' is no command; write run, predict, report, explain, init, schema or warm; see",
+        ),
         ("run", "CONFIG is missing: name a YAML file; see stacked-trainer run --help"),
         ("run --quiet", "CONFIG is missing"),
         ("run a.yaml --out", "argument --out: expected one argument"),
@@ -243,7 +246,8 @@ def test_one_program_name_everywhere():
     assert len(texts) > 100
     named = [text for text in texts if "python -m trainer " in text]
     assert len(named) == 1  # __main__, which says that it is the same
-    for command in ([], ["run"], ["predict"], ["report"], ["explain"], ["init"], ["schema"]):
+    named = ["run", "predict", "report", "explain", "init", "schema", "warm"]
+    for command in ([], *([name] for name in named)):
         done = call(MODULE, *command, "--help")
         assert done.stdout.startswith(f"usage: {' '.join(['stacked-trainer', *command])}")
 

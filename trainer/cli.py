@@ -11,6 +11,7 @@ import argparse
 import contextlib
 import os
 import sys
+import traceback
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NoReturn, TextIO
@@ -32,6 +33,7 @@ _COMMANDS_HELP = """commands:
   explain                      write a page that shows the mathematics, with sliders
   init [KIND]                  write a config to begin with, and its schema beside it
   schema                       print the JSON Schema of a config, for editors
+  warm                         compile what a GPU compiles at first use, ahead of the first run
 
 `COMMAND --help` tells more.
 """
@@ -58,6 +60,11 @@ _INIT_ABOUT = """Write a config that runs as it is, for your own data, and its s
 Nothing is overwritten; the path of the config is the last line printed.
 """
 _SCHEMA_ABOUT = """Print the JSON Schema of a config on standard output."""
+_WARM_ABOUT = """Compile the kernels of a GPU ahead of the first run, which then begins at once.
+
+They are kept where CuPy keeps them, ~/.cupy/kernel_cache by default, until CuPy, the GPU's driver
+or this package is another one.
+"""
 _EXPLAIN_ABOUT = """Write one page that shows why the gradient is the error, with sliders to move.
 
 It opens offline in any browser: its path is the last line printed.
@@ -182,6 +189,13 @@ def _schema(args: argparse.Namespace, terminal: Terminal, interrupt: Interrupt) 
     return 0
 
 
+def _warm(args: argparse.Namespace, terminal: Terminal, interrupt: Interrupt) -> int:
+    from trainer.workflow.warm import warm
+
+    terminal.line(warm(terminal.line, interrupt))
+    return 0
+
+
 _Command = Callable[[argparse.Namespace, Terminal, Interrupt], int]
 
 
@@ -194,6 +208,7 @@ def _parse(argv: Sequence[str]) -> tuple[_Command, argparse.Namespace]:
         "explain": (_explain, _explain_parser),
         "init": (_init, _init_parser),
         "schema": (_schema, _schema_parser),
+        "warm": (_warm, _warm_parser),
     }
     top = _Parser(
         prog=PROGRAM, usage=f"{PROGRAM} COMMAND ...", description=_ABOUT, epilog=_COMMANDS_HELP
@@ -312,6 +327,12 @@ def _schema_parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _warm_parser() -> argparse.ArgumentParser:
+    parser = _Parser(prog=f"{PROGRAM} warm", description=_WARM_ABOUT)
+    parser.set_defaults(quiet=False)
+    return parser
+
+
 class _Parser(argparse.ArgumentParser):
     """An argparse parser whose faults are one line, and that guesses no option from its start."""
 
@@ -380,7 +401,6 @@ def _settle(stream: TextIO | None) -> None:
 def _our_fault(error: Exception, terminal: Terminal) -> str:
     """One line for a fault of ours; its traceback is in run.log, or in a file of its own."""
     import tempfile
-    import traceback
 
     what = (str(error).splitlines() or [""])[0]
     name = f"{type(error).__name__}: {what}" if what else type(error).__name__

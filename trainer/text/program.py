@@ -16,6 +16,7 @@ _OTHER_WORDS = {
     "report": ("compare", "show", "plot", "view"),
     "init": ("new", "create", "template", "example", "starter"),
     "schema": ("config", "keys"),
+    "warm": ("compile", "warmup", "warm-up"),
     "--help": ("help",),
     "--version": ("version", "-v"),
 }

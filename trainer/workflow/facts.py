@@ -10,7 +10,7 @@ import numpy as np
 from trainer.config import Spec
 from trainer.config.schema.optimizer import Solver
 from trainer.data import Summary
-from trainer.model import compiled
+from trainer.model import compiled, kernels
 from trainer.sweep.build import Columns
 from trainer.sweep.sweep import SweepRun
 from trainer.wording.opening import (
@@ -24,6 +24,8 @@ from trainer.wording.opening import (
 
 if TYPE_CHECKING:
     from trainer.device import Device
+
+_TOLD = {"c": compiled.told, "cuda": kernels.told}  # by the twin of a device
 
 
 def config_facts(spec: Spec) -> ConfigFacts:
@@ -83,9 +85,11 @@ def data_facts(summary: Summary, spec: Spec) -> DataFacts:
 
 
 def device_facts(device: Device, steps: bool) -> DeviceFacts:
-    """Where it runs and why there; with `steps` of an optimizer also who takes them on a CPU."""
+    """Where it runs and why there; with `steps` of an optimizer also who takes them."""
     found: DeviceFacts = {"kind": device.kind, "name": device.name, "reason": device.reason}
-    return found | {"steps": compiled.told()} if steps and device.kind == "cpu" else found
+    if steps and device.twin in _TOLD:
+        found["steps"] = _TOLD[device.twin]()
+    return found
 
 
 def training_facts(sweep: SweepRun, folder: Path) -> Facts:

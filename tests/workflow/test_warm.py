@@ -1,0 +1,120 @@
+"""Kernels are compiled before they are needed, and a run says so where that takes time."""
+
+import signal
+import threading
+import time
+import types
+
+import pytest
+import shim
+from double import Cupy
+
+import trainer
+from trainer import device as devices
+from trainer.cli import main
+from trainer.errors import DeviceError
+from trainer.model import kernels
+from trainer.workflow import compiling, warm
+from trainer.workflow.compiling import COMPILING, compile_kernels
+
+SPEC = {
+    "model": "softmax",
+    "data": {"train": {"synthetic": {"rows": 60, "columns": 4, "outputs": 3}}},
+    "optimizer": {"name": "sgd", "epochs": 1},
+}
+
+
+def device_that_takes(seconds, asked):
+    """A device whose compiler takes so long, and `asked`, the list of what it compiled."""
+
+    def RawModule(*, code, options):
+        def get_function(name):
+            time.sleep(seconds)
+            asked.append((name, options))
+
+        assert code == kernels.text()
+        return types.SimpleNamespace(get_function=get_function)
+
+    double = Cupy()
+    double.RawModule = RawModule
+    return devices.from_cupy(double, "a GPU", twin="cuda")
+
+
+@pytest.mark.parametrize(("quiet", "told"), [(0.0, [COMPILING]), (60.0, [])])
+def test_compiling_is_said_while_it_lasts(quiet, told, monkeypatch):
+    monkeypatch.setattr(compiling, "_QUIET", quiet)
+    lines, asked = [], []
+    compile_kernels(device_that_takes(0.1, asked), "float64", lines.append)
+    assert lines == told
+    assert asked == [("update_sgd", kernels.options("float64"))]
+
+
+def test_the_word_ends_with_a_compiler_that_fails(monkeypatch):
+    monkeypatch.setattr(compiling, "_QUIET", 60.0)
+    double = Cupy()
+    double.RawModule = lambda **_: 1 / 0
+    running = threading.active_count()
+    with pytest.raises(ZeroDivisionError):
+        compile_kernels(devices.from_cupy(double, "a GPU", twin="cuda"), "float32", pytest.fail)
+    assert threading.active_count() == running  # no timer is left behind
+
+
+def test_nothing_is_compiled_where_no_kernels_are_launched(monkeypatch):
+    asked = []
+    compile_kernels(devices.cpu("the tests"), "float32", pytest.fail)
+    monkeypatch.setenv("STACKED_TRAINER_COMPILED", "0")
+    compile_kernels(device_that_takes(0, asked), "float32", pytest.fail)
+    assert asked == []
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "lbfgs"])
+def test_a_run_compiles_before_it_trains(optimizer, tmp_path, monkeypatch):
+    double, asked = devices.from_cupy(Cupy(), "the double", twin=shim.TWIN), []
+    monkeypatch.setattr(devices, "choose", lambda wanted: double)
+    monkeypatch.setattr(
+        "trainer.workflow.run.compile_kernels", lambda *args: asked.append(args[:2])
+    )
+    keys = {"name": optimizer} | ({"epochs": 1} if optimizer == "sgd" else {})
+    trainer.run({**SPEC, "optimizer": keys}, out=tmp_path / "r")
+    assert asked == ([(double, "float32")] if optimizer == "sgd" else [])
+    told = "a step is two products and two kernels" in (tmp_path / "r" / "run.log").read_text()
+    assert told == (optimizer == "sgd" and shim.TWIN == "cuda")
+
+
+@pytest.mark.skipif(shim.COMPILER is None, reason=shim.WHY_NOT)
+def test_warm_compiles_both_precisions_and_trains_each_model(monkeypatch, capfd):
+    double = devices.from_cupy(Cupy(), "the double", twin="cuda")
+    monkeypatch.setattr(devices, "choose", lambda wanted: {"gpu": double}[wanted])
+    monkeypatch.setattr(warm, "MODELS", ["softmax", "linear"])
+    assert main(["warm"]) == 0
+    out, err = capfd.readouterr()
+    lines = [line for line in err.splitlines() if line != COMPILING]
+    assert lines[0].startswith("float32: each model")
+    assert lines[1].startswith("float64: each model")
+    assert lines[2].startswith("the double is warm after ")
+    assert (len(lines), out) == (3, "")
+    launched = set(double.xp.launched)
+    assert {"error_step_squared_error", "error_step_categorical_cross_entropy"} < launched
+    assert {"update_sgd", "update_adam"} < launched
+
+
+def test_warm_stops_at_a_signal(monkeypatch):
+    double = devices.from_cupy(Cupy(), "the double")
+    monkeypatch.setattr(devices, "choose", lambda wanted: double)
+    with pytest.raises(KeyboardInterrupt):
+        warm.warm(pytest.fail, lambda: signal.SIGINT)
+
+
+def test_without_a_gpu_warm_is_one_line(monkeypatch, capfd):
+    def none(wanted):
+        raise DeviceError(f"device: {wanted}: none here")
+
+    monkeypatch.setattr(devices, "choose", none)
+    assert main(["warm"]) == 2
+    assert capfd.readouterr() == ("", "device: gpu: none here\n")
+
+
+def test_small_runs_are_of_every_model_and_kind_of_optimizer():
+    specs = [trainer.load_spec(spec) for spec in warm._small_runs("float64")]
+    assert len(specs) == 3 * len(warm.MODELS) == 12
+    assert {spec.precision for spec in specs} == {"float64"}

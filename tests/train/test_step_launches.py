@@ -1,0 +1,99 @@
+"""What a step costs a GPU, counted on the double: launches and bytes; no copy, sync or allocation.
+
+The tables are of the steps as they are: what makes a step cheaper, or dearer, changes a row.
+"""
+
+import pytest
+from double import Cupy
+from stacks import LOSSES, make_problem, make_stack, start
+
+from trainer import device as devices
+from trainer.model import MODELS
+from trainer.optim.first_order import OPTIMIZERS
+from trainer.train.stack import Stack
+
+B, D, C, K = 32, 5, 3, 4
+
+
+def step(model, loss, optimizer, full, *, outputs=C, columns=K, batch=B, **settings):
+    """The counts of a step; one that is not `full` logs its loss alone."""
+    cupy = Cupy()
+    problem = make_problem(model, loss, rows=3 * B, features=D, outputs=outputs)
+    stack = make_stack(
+        problem,
+        optimizer,
+        precision="float32",
+        device=devices.from_cupy(cupy, "the double"),
+        batch_size=batch,
+        lr=[0.01] * columns,
+        steps=9,
+        **settings,
+    )
+    counted = []
+
+    def watched(state, number, slot, _, snapshot):
+        before = cupy.counts.now()
+        Stack._step(stack, state, number, slot, full, snapshot)
+        counted.append(cupy.counts.since(before))
+
+    stack._step = watched
+    stack.advance(start(stack), 3)
+    assert len(set(counted)) == 1  # each step of an epoch costs the same
+    return counted[0]
+
+
+# (launches, bytes) of a step that is logged whole, and of one whose loss alone is
+STEPS = {
+    ("linear", "auto", "sgd"): ((35, 44268), (25, 34848)),
+    ("linear", "auto", "nesterov"): ((39, 45868), (29, 36448)),
+    ("linear", "auto", "adam"): ((53, 51180), (43, 41760)),
+    ("linear", "auto", "adamw"): ((57, 52716), (47, 43296)),
+    ("logistic", "auto", "sgd"): ((45, 74860), (35, 65440)),
+    ("logistic", "auto", "nesterov"): ((49, 76460), (39, 67040)),
+    ("logistic", "auto", "adam"): ((63, 81772), (53, 72352)),
+    ("logistic", "auto", "adamw"): ((67, 83308), (57, 73888)),
+    ("softmax", "auto", "sgd"): ((39, 53228), (29, 43808)),
+    ("softmax", "auto", "nesterov"): ((43, 54828), (33, 45408)),
+    ("softmax", "auto", "adam"): ((57, 60140), (47, 50720)),
+    ("softmax", "auto", "adamw"): ((61, 61676), (51, 52256)),
+    ("poisson", "auto", "sgd"): ((36, 49772), (26, 40352)),
+    ("poisson", "auto", "nesterov"): ((40, 51372), (30, 41952)),
+    ("poisson", "auto", "adam"): ((54, 56684), (44, 47264)),
+    ("poisson", "auto", "adamw"): ((58, 58220), (48, 48800)),
+    ("logistic", "squared_error", "sgd"): ((44, 75772), (32, 59808)),
+    ("logistic", "squared_error", "nesterov"): ((48, 77372), (36, 61408)),
+    ("logistic", "squared_error", "adam"): ((62, 82684), (50, 66720)),
+    ("logistic", "squared_error", "adamw"): ((66, 84220), (54, 68256)),
+}
+LOGGED = {"whole": True, "the loss": False}
+# (launches, allocations) of a softmax step of sgd, nesterov and adam that is logged whole
+SETTINGS = {
+    "l1": ({"l1": 0.1}, (44, 0), (48, 0), (62, 0)),
+    "no bias": ({"bias": False}, (35, 0), (37, 0), (44, 0)),
+    "the full batch": ({"batch": None}, (38, 0), (42, 0), (56, 0)),
+    # sums over rows are products with ones, and CuPy allocates for one that is a number
+    "one column": ({"columns": 1}, (48, 9), (52, 9), (66, 9)),
+}
+
+
+def test_the_tables_are_whole():
+    assert STEPS.keys() == {(*model, optimizer) for model in LOSSES for optimizer in OPTIMIZERS}
+    assert {case[:2] for case in STEPS} | {("linear", "squared_error")} == set(MODELS)
+    assert len(STEPS) * len(LOGGED) == 40
+    assert len(SETTINGS) == 4
+
+
+@pytest.mark.parametrize("logged", LOGGED)
+@pytest.mark.parametrize("case", STEPS)
+def test_a_step_launches_what_it_did_and_neither_copies_waits_nor_allocates(case, logged):
+    counted = step(*case, full=LOGGED[logged])
+    expected = STEPS[case][list(LOGGED).index(logged)]
+    assert counted == (0, 0, 0, *expected)
+
+
+@pytest.mark.parametrize("setting", SETTINGS)
+def test_what_the_settings_of_a_step_add(setting):
+    given, *expected = SETTINGS[setting]
+    for optimizer, (launches, allocations) in zip(OPTIMIZERS, expected, strict=False):
+        counted = step("softmax", "auto", optimizer, True, **given)
+        assert counted[:4] == (0, 0, allocations, launches), optimizer

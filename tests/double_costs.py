@@ -29,6 +29,7 @@ SOLVED_TOGETHER = 256
 """Larger matrices of a batch are solved one by one."""
 
 _UNIT = 512  # bytes: what the pool rounds up to
+_LEAST_NORMAL = np.finfo(np.float32).tiny.view(np.uint32) << np.uint32(1)
 
 
 class Count(NamedTuple):
@@ -73,6 +74,8 @@ class Counts:
 
 def footprint(array: np.ndarray) -> int:
     """Bytes that an array is read from: of what is broadcast, one."""
+    if array.flags.c_contiguous:
+        return array.nbytes
     size = array.itemsize
     for length, stride in zip(array.shape, array.strides, strict=True):
         size *= length if stride or not length else 1
@@ -130,8 +133,8 @@ def flushed(values: Any) -> Any:
     """The same with 0 for float32 below its least normal number: CuPy compiles with -ftz=true."""
     if not isinstance(values, np.ndarray) or values.dtype != np.float32:
         return values
-    with np.errstate(invalid="ignore"):
-        denormal = (np.abs(values) < np.finfo(np.float32).tiny) & (values != 0)
+    size = values.view(np.uint32) << np.uint32(1)  # without the sign they rise with |x|
+    denormal = size - np.uint32(1) < _LEAST_NORMAL - np.uint32(1)  # of 0 it is the largest
     return (
         np.where(denormal, np.copysign(np.float32(0), values), values) if denormal.any() else values
     )

@@ -16,6 +16,7 @@ from trainer.optim.schedules import LrSchedule
 from trainer.sweep.scheduler import Rules, Scheduler
 from trainer.sweep.stopping import never_stopping
 from trainer.sweep.threads import Threads
+from trainer.train import stack as stack_module
 from trainer.train.batches import RowSet
 from trainer.train.evaluate import Evaluator, HeldOut
 from trainer.train.stack import Settings, Stack
@@ -127,9 +128,14 @@ def make_stack(
     bias: bool = True,
     schedule: str = "constant",
     milestones: Any = (),
+    rows: RowSet | None = None,
+    held: int | None = None,
     **settings: Any,
 ) -> Stack:
-    """Build a stack; each of `settings` (SCHEDULE and HYPER) is a number or K of them."""
+    """Build a stack; each of `settings` (SCHEDULE and HYPER) is a number or K of them.
+
+    `rows` are the problem's, where they are on the device already; `held`: as of `Stack`.
+    """
     values = SCHEDULE | HYPER | settings
     assert values.keys() == (SCHEDULE | HYPER).keys(), f"unknown setting in {sorted(settings)}"
     columns = max(np.size(value) for value in values.values())
@@ -141,12 +147,13 @@ def make_stack(
         **{name: each[name] for name in SCHEDULE},
     )
     hyper = {name: each[name] for name in HYPER}
-    X = problem.X.astype(precision)
-    y = problem.y if problem.y.ndim == 1 else problem.y.astype(precision)
-    rows = RowSet(device, X, y, problem.p, problem.w / problem.w.sum(), problem.outputs)
+    if rows is None:
+        X = problem.X.astype(precision)
+        y = problem.y if problem.y.ndim == 1 else problem.y.astype(precision)
+        rows = RowSet(device, X, y, problem.p, problem.w / problem.w.sum(), problem.outputs)
     model = MODELS[problem.model, problem.loss]
     chosen = Settings(optimizer, plan, hyper, bias, batch_size, seed)
-    return Stack(device, model, rows, problem.outputs, chosen)
+    return Stack(device, model, rows, problem.outputs, chosen, held)
 
 
 def initial(problem: Problem, columns: int, seed: int = 5) -> tuple[np.ndarray, np.ndarray]:
@@ -170,6 +177,16 @@ def train(stack: Stack, state: State, steps: int | None = None) -> list[Records]
     while state.step < until:
         records.append(stack.advance(state, until))
     return records
+
+
+def small_chunks(monkeypatch: Any, size: int) -> None:
+    """Let an array (b, C, K) of a chunk have so many bytes at most, on any device."""
+    monkeypatch.setattr(stack_module, "_fits", lambda device, row: max(1, size // row))
+
+
+def short_stretches(monkeypatch: Any, most: int) -> None:
+    """Have the log fetched after so many steps, on any device."""
+    monkeypatch.setattr(stack_module, "_stretch", lambda *_: most)
 
 
 def signal_after(count: int) -> Any:

@@ -9,7 +9,7 @@ import pytest
 from double import Cupy
 
 from trainer import device as devices
-from trainer.device import choose
+from trainer.device import Sizes, choose
 from trainer.errors import DeviceError
 
 NVIDIA = {"name": b"NVIDIA H100"}
@@ -132,6 +132,89 @@ def test_rows_are_taken_and_products_made_into_what_is_given(kind):
 
 
 @pytest.mark.parametrize("kind", ["cpu", "gpu"])
+@pytest.mark.parametrize("dtype", [None, np.float32])
+def test_what_is_fetched_together_waits_once(kind, dtype):
+    place = device(kind)
+    arrays = {
+        "none": np.zeros((0, 2)),
+        "vector": np.arange(3.0),
+        "matrix": np.arange(6.0).reshape(2, 3),
+        "number": np.array([7.0]),
+    }
+    there = {name: place.to_device(array, dtype) for name, array in arrays.items()}
+    syncs = 0 if kind == "cpu" else place.xp.counts.syncs
+    found = place.fetch(there)
+    assert kind == "cpu" or place.xp.counts.syncs == syncs + 1
+    assert list(found) == list(arrays)
+    for name, array in arrays.items():
+        assert isinstance(found[name], np.ndarray)
+        assert found[name].dtype == (dtype or np.float64)
+        np.testing.assert_array_equal(found[name], array)
+
+
+UPLOADS = [(1, 100), (3, 100), (1000, 1), (999, 7), (5, 0)]  # rows of so many numbers
+
+
+@pytest.mark.parametrize(("rows", "numbers"), UPLOADS)
+def test_large_arrays_are_uploaded_in_slices_and_keep_no_pinned_memory(rows, numbers, monkeypatch):
+    monkeypatch.setattr(devices, "_UPLOAD", 1024)
+    place, host = device("gpu"), np.random.default_rng(0).standard_normal((rows, numbers))
+    place.to_device(np.zeros(100))
+    there = place.to_device(host)
+    assert place.to_host(there).tobytes() == host.tobytes()
+    assert place.xp.pinned == 1024  # of 800 bytes
+    assert place.xp.pool.peak <= 1024 + -(-host.nbytes // 512) * 512  # no second copy of it
+
+
+def test_slices_of_an_upload_are_as_large_as_they_may_be(monkeypatch):
+    monkeypatch.setattr(devices, "_UPLOAD", 1024)
+    place = device("gpu")
+    before = place.xp.counts.copies
+    place.to_device(np.zeros((999, 7)))
+    assert place.xp.counts.copies - before == 56  # of 54.6 KB by at most 18 rows of 56 bytes
+
+
+def test_memory_is_what_is_free_and_what_the_pool_has_left():
+    cupy = Cupy(memory=2**20)
+    place = devices.from_cupy(cupy, "the double")
+    held = cupy.empty(2**16)
+    assert place.memory() == 2**19
+    del held
+    assert cupy.cuda.runtime.memGetInfo() == (2**19, 2**20)
+    assert place.memory() == 2**20
+
+
+def test_sizes_are_of_the_device_and_not_of_what_is_free():
+    cupy = Cupy(memory=2**30)
+    empty = devices.from_cupy(cupy, "the double")
+    held = cupy.zeros(2**20)
+    assert devices.from_cupy(cupy, "the double").sizes == empty.sizes == Sizes.of_gpu(2**30)
+    assert len(held) == 2**20
+    assert empty.sizes.chunk_bytes == 2**23
+    assert Sizes.of_gpu(139 * 2**30).chunk_bytes == 2**30
+    assert (device("cpu").at_once(77), empty.at_once(77), empty.at_once(2**24)) == (
+        77,
+        2**23,
+        2**24,
+    )
+
+
+def test_a_gpu_whose_float64_is_slow_says_so(install):
+    def reason(ratio):
+        found = {"name": b"NVIDIA L4", "singleToDoublePrecisionPerfRatio": ratio}
+        module = cupy_module()
+        module.cuda.runtime.getDeviceProperties = lambda index: found
+        install(module)
+        return choose("auto").reason
+
+    assert reason(2) == "a GPU passed the smoke test"
+    assert reason(64) == (
+        "a GPU passed the smoke test; float64 takes it 64 times as long as float32, which solvers"
+        " and `precision: float64` will feel, and optimizers in float32 will not"
+    )
+
+
+@pytest.mark.parametrize("kind", ["cpu", "gpu"])
 def test_a_gpu_that_is_full_is_explained_in_one_line(kind):
     raised = {"cpu": MemoryError, "gpu": DeviceError}[kind]
     with pytest.raises(raised) as caught, device(kind).enough_memory():
@@ -141,3 +224,13 @@ def test_a_gpu_that_is_full_is_explained_in_one_line(kind):
             "device: the double has not enough memory (Out of memory allocating 5 bytes);"
             " device: cpu takes the machine's own"
         )
+
+
+def test_a_gpu_that_runs_out_of_memory_is_one_that_is_full():
+    cupy = Cupy(memory=2**20)
+    place = devices.from_cupy(cupy, "the double")
+    with (
+        pytest.raises(DeviceError, match="the double has not enough memory"),
+        place.enough_memory(),
+    ):
+        place.to_device(np.zeros(2**18))

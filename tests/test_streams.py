@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
+from double import Cupy
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -44,6 +46,18 @@ def test_an_order_is_a_permutation(seed: int, epoch: int, n: int) -> None:
     order = shuffle(seed, epoch, n)
     assert order.dtype == np.int64
     assert np.array_equal(np.sort(order), np.arange(n))
+
+
+@pytest.mark.parametrize("n", [0, 1, 2, 3, 64, 65, 1000, 4096])
+def test_a_device_makes_the_same_order_from_two_numbers_and_no_copy(n: int) -> None:
+    double = Cupy()
+    for seed, epoch in ((0, 0), (7, 3), (-5, 2**64 - 1), (2**63, 12)):
+        order = shuffle(seed, epoch, n, double)
+        assert (double.counts.copies, double.counts.syncs) == (0, 0)
+        there = double.asnumpy(order)
+        assert there.dtype == np.int64
+        assert there.tolist() == shuffle(seed, epoch, n).tolist()
+        double.counts.__init__()  # type: ignore[misc]
 
 
 def test_every_place_is_equally_likely() -> None:

@@ -1,4 +1,4 @@
-"""Which device trains and why; products, gathers and copies. The only file that imports CuPy.
+"""Which device trains and why; products, gathers, copies. The only file that imports CuPy.
 
 Everything above this module is written once against `device.xp`, which is `numpy` or `cupy`. The
 two differ in a few places (CuPy's `take` has no `mode`, copies to the host are explicit); those
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import platform
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeVar
@@ -26,9 +26,42 @@ Array = Any  # a NumPy or CuPy array: static types cannot say which, the device 
 # Work is cut for the CPU's cores where a part takes some ten milliseconds of one of them, so that
 # waiting for the last one hardly counts. How it is cut depends on shapes alone: sums are the same
 # to the bit on any number of cores.
-_MOST_PARTS = 8
 _PART_ROWS = 1 << 22  # numbers of the rows of a part, in passes over all rows
 _PART_PRODUCTS = 1 << 27  # products of two numbers in a part of a matrix product
+_UPLOAD = 64 * 2**20  # bytes copied to a GPU at once
+_SLOW_FLOAT64 = 8  # times as long as float32; GPUs made for computing take twice as long
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """How much work a device is given at once.
+
+    Sums are taken in the order that these and the shapes make. So they never depend on what is free
+    at the moment: a run on the same device is the same to the bit.
+
+    Attributes:
+        chunk_bytes: of an array whose rows go by in chunks, at least so many go by at once. None on
+            a CPU, where what stays in its cache is quicker; a GPU has to hide some 30 launches of
+            a chunk, which take as long as moving half a GB.
+        parts: most parts that a pass or a product is cut in: for the cores of a CPU.
+        stretch_flop: operations of the steps between two fetches of their log, about a second of a
+            slow device: what a crash may lose of the log.
+        stretch_steps: most of those steps. Where a step takes microseconds, waiting for the device
+            and making the next steps' coefficients would be felt after each few hundred.
+    """
+
+    chunk_bytes: int
+    parts: int
+    stretch_flop: float
+    stretch_steps: int
+
+    @classmethod
+    def of_gpu(cls, memory: int) -> Sizes:
+        """Those of a GPU with so many bytes of memory, of which some ten chunks take a tenth."""
+        return cls(min(2**30, memory // 128), 1, 1e13, 1024)
+
+
+_CPU_SIZES = Sizes(chunk_bytes=0, parts=8, stretch_flop=2e10, stretch_steps=256)
 
 
 @dataclass(frozen=True)
@@ -40,16 +73,20 @@ class Device:
     reason: str
     xp: Any
     to_host: Callable[[Array], np.ndarray[Any, Any]]  # waits for the device; a copy on a GPU
+    fetch: Callable[[Mapping[str, Array]], dict[str, np.ndarray[Any, Any]]]  # the same, one wait
+    put: Callable[[np.ndarray[Any, Any]], Array]  # a host array that is C-contiguous
     take_rows: Callable[[Array, Array, Array], Any]  # (source (N, ...), rows (B,), out (B, ...))
+    free: Callable[[], int]  # bytes
+    sizes: Sizes
     twin: str = "none"  # what its steps may be compiled from: "c", "cuda" or "none"
 
     def matmul(self, a: Array, b: Array, out: Array) -> None:
         """Write a (n, m) · b (m, p) into `out` (n, p); C-contiguous arrays or their transposes."""
-        (n, m), products = a.shape, a.shape[0] * b.size
-        if self.kind == "gpu" or products < 2 * _PART_PRODUCTS:
+        n, m = a.shape
+        count = min(self.sizes.parts, n * b.size // _PART_PRODUCTS)
+        if count < 2:
             self.xp.matmul(a, b, out=out)
             return
-        count = min(_MOST_PARTS, products // _PART_PRODUCTS)
         if 4 * n <= m:  # for slices of a few rows all of b would be read again and again
             self._add_up(a, b, out, _slices(m, count))
             return
@@ -84,7 +121,7 @@ class Device:
     def _gram(self, a: Array, weights: Array) -> Array:
         """`gram` of some rows, a chunk of them at a time."""
         total, roots = None, self.xp.sqrt(weights)[:, None]
-        for part in _slices(len(a), a.size // _PART_ROWS):
+        for part in _slices(len(a), a.nbytes // self.at_once(_PART_ROWS * a.itemsize)):
             root = a[part] * roots[part]
             found = root.T @ root
             total = found if total is None else total + found
@@ -96,22 +133,23 @@ class Device:
 
     def parts(self, numbers: int) -> int:
         """How many parts a pass over rows of so many numbers has."""
-        return 1 if self.kind == "gpu" else max(1, min(_MOST_PARTS, numbers // _PART_ROWS))
+        return max(1, min(self.sizes.parts, numbers // _PART_ROWS))
 
     def side_by_side(self, tasks: Sequence[Callable[[], T]]) -> list[T]:
         """Run tasks, on a CPU on all cores that are free for them; their results in order."""
-        return side_by_side(tasks) if self.kind == "cpu" else [task() for task in tasks]
+        return side_by_side(tasks) if self.sizes.parts > 1 else [task() for task in tasks]
+
+    def at_once(self, cached: int) -> int:
+        """Bytes of an array to go by at once, of which `cached` are best in the cache of a CPU."""
+        return max(cached, self.sizes.chunk_bytes)
 
     def to_device(self, array: Array, dtype: Any = None) -> Array:
         """Put a host array on the device, C-contiguous; the CPU copies only where it must."""
-        return self.xp.asarray(np.ascontiguousarray(array, dtype=dtype))
+        return self.put(np.ascontiguousarray(array, dtype=dtype))
 
     def memory(self) -> int:
         """Bytes to plan with: those free on a GPU, those that the process may have on a CPU."""
-        if self.kind == "gpu":
-            free, _ = self.xp.cuda.runtime.memGetInfo()
-            return int(free)
-        return memory_limit()
+        return self.free()
 
     @contextlib.contextmanager
     def enough_memory(self) -> Iterator[None]:
@@ -153,7 +191,10 @@ def choose(wanted: str) -> Device:
 def cpu(reason: str) -> Device:
     """The NumPy device."""
     name = f"NumPy {np.__version__} on {platform.machine()}"
-    return Device("cpu", name, reason, np, np.asarray, _take_rows_numpy, "c")
+    keep, take_rows = np.asarray, _take_rows_numpy
+    return Device(
+        "cpu", name, reason, np, keep, dict, keep, take_rows, memory_limit, _CPU_SIZES, "c"
+    )
 
 
 def _slices(rows: int, count: int) -> list[slice]:
@@ -190,17 +231,54 @@ def _usable_gpu() -> tuple[Device | None, str]:
         return None, f"CuPy computed {smoke} where 12 is right"
     properties = cupy.cuda.runtime.getDeviceProperties(cupy.cuda.Device().id)
     name = f"{properties['name'].decode()} (CuPy {cupy.__version__})"
-    return from_cupy(cupy, name, twin="cuda"), ""
+    cost = properties.get("singleToDoublePrecisionPerfRatio", 2)
+    return from_cupy(cupy, name, twin="cuda", float64_cost=cost), ""
 
 
-def from_cupy(cupy: Any, name: str, twin: str = "none") -> Device:
-    """The device of a CuPy module (or of the test suite's double of it); `twin`: see `Device`."""
+def from_cupy(cupy: Any, name: str, *, twin: str = "none", float64_cost: int = 2) -> Device:
+    """The device of a CuPy module (or of the test suite's double of it).
+
+    Args:
+        cupy: the module.
+        name: of the GPU.
+        twin: see `Device`.
+        float64_cost: how many times as long as in float32 arithmetic takes in float64.
+    """
+    reason = "a GPU passed the smoke test"
+    if float64_cost >= _SLOW_FLOAT64:
+        reason += (
+            f"; float64 takes it {float64_cost} times as long as float32, which solvers and"
+            " `precision: float64` will feel, and optimizers in float32 will not"
+        )
 
     def take_rows(source: Array, rows: Array, out: Array) -> None:
         cupy.take(source, rows, axis=0, out=out)
 
-    reason = "a GPU passed the smoke test"
-    return Device("gpu", name, reason, cupy, cupy.asnumpy, take_rows, twin)
+    def fetch(arrays: Mapping[str, Array]) -> dict[str, np.ndarray[Any, Any]]:
+        """Bring arrays of one precision to the host, waiting for the device once."""
+        ends = np.cumsum([array.size for array in arrays.values()])
+        flat = cupy.asnumpy(cupy.concatenate([array.reshape(-1) for array in arrays.values()]))
+        parts = zip(arrays.items(), np.split(flat, ends[:-1]), strict=True)
+        return {name: part.reshape(array.shape) for (name, array), part in parts}
+
+    def put(array: np.ndarray[Any, Any]) -> Array:
+        """Copy a host array; a large one without CuPy's pinned buffer, which it would keep."""
+        if array.nbytes <= _UPLOAD:
+            return cupy.asarray(array)
+        there = cupy.empty(array.shape, array.dtype)
+        size = max(1, _UPLOAD * len(array) // array.nbytes)
+        for start in range(0, len(array), size):
+            there[start : start + size].set(array[start : start + size])
+        return there
+
+    def free() -> int:
+        """What the device says is free, and what CuPy's pool holds and does not use."""
+        pool = cupy.get_default_memory_pool()
+        return int(cupy.cuda.runtime.memGetInfo()[0] + pool.free_bytes())
+
+    sizes = Sizes.of_gpu(cupy.cuda.runtime.memGetInfo()[1])
+    to_host = cupy.asnumpy
+    return Device("gpu", name, reason, cupy, to_host, fetch, put, take_rows, free, sizes, twin)
 
 
 def _first_line(error: Exception) -> str:

@@ -38,10 +38,10 @@ _GOLDEN = 0x9E3779B97F4A7C15
 _FACTORS = (0xBF58476D1CE4E5B9, 0x94D049BB133111EB)
 
 
-def random_bits(seed: int, stream: int, start: int, stop: int) -> NDArray[np.uint64]:
+def random_bits(seed: int, stream: int, start: int, stop: int, xp: Any = np) -> NDArray[np.uint64]:
     """Elements start … stop − 1 of the random stream (seed, stream): (stop − start,) uint64."""
     state = (_mix_one(_mix_one(seed & _MASK) ^ (stream & _MASK)) + _GOLDEN) & _MASK
-    z = np.arange(start, stop, dtype=np.uint64)
+    z: NDArray[np.uint64] = xp.arange(start, stop, dtype=np.uint64)
     z *= np.uint64(_GOLDEN)
     z += np.uint64(state)
     z ^= z >> np.uint64(30)
@@ -66,7 +66,7 @@ def _mix_one(value: int) -> int:
     return z ^ (z >> 31)
 
 
-def shuffle(seed: int, epoch: int, n: int) -> IntArray:
+def shuffle(seed: int, epoch: int, n: int, xp: Any = np) -> IntArray:
     """Order in which an epoch visits n rows.
 
     Sorts the high bits of 64 random ones over the row number in the low bits: one sort of uint64,
@@ -76,15 +76,16 @@ def shuffle(seed: int, epoch: int, n: int) -> IntArray:
         seed: any integer; taken modulo 2^64.
         epoch: from 0; or another stream's number, such as `SPLIT`.
         n: number of rows.
+        xp: the array module that makes it: NumPy or CuPy, the same integers.
 
     Returns:
         (n,) int64, a permutation of 0 … n − 1.
     """
     row_bits = max(n - 1, 0).bit_length()
-    keys = random_bits(seed, epoch, 0, n)
+    keys = random_bits(seed, epoch, 0, n, xp)
     row_mask = np.uint64((1 << row_bits) - 1)
     keys &= ~row_mask
-    keys |= np.arange(n, dtype=np.uint64)
+    keys |= xp.arange(n, dtype=np.uint64)
     keys.sort()
     keys &= row_mask
     return keys.view(np.int64)

@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 import threading
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -13,7 +14,7 @@ from threadpoolctl import threadpool_info, threadpool_limits
 
 import trainer
 from trainer import device as devices
-from trainer.device import Device
+from trainer.device import Sizes
 from trainer.machine import threads
 from trainer.machine.threads import cores, make_pool, one_thread_a_product, side_by_side
 
@@ -208,7 +209,7 @@ def test_no_product_of_a_part_has_a_sliver_of_the_rows():
         return np.matmul(a, b, out=out)
 
     library = SimpleNamespace(matmul=noted, empty=np.empty)
-    device = Device("cpu", "a double", "", library, np.asarray, None)
+    device = replace(CPU, xp=library)
     X, dz = np.ones((1 << 19, 32), np.float32), np.ones((1 << 19, 32), np.float32)
     assert (device.product(X.T, dz) == len(X)).all()
     assert len(shapes) == 4
@@ -229,5 +230,5 @@ def test_how_many_cores_there_are_changes_no_bit(small_parts, monkeypatch):
 
 
 def test_a_gpu_takes_all_rows_at_once(small_parts):
-    gpu = Device("gpu", "a double", "", np, np.asarray, None)
+    gpu = replace(CPU, sizes=Sizes.of_gpu(2**30))
     assert gpu.row_parts(np.ones((1000, 9))) == [slice(0, 1000)]

@@ -6,12 +6,11 @@ import numpy as np
 import pytest
 from oracles import row_losses
 from sklearn import metrics as sk
-from stacks import DEVICE, Problem, make_stack, start
+from stacks import DEVICE, Problem, make_stack, small_chunks, start
 
 from trainer.data.rows import Rows
 from trainer.model import MODELS
 from trainer.model.metrics import Targets
-from trainer.train import stack as stack_module
 from trainer.train.evaluate import Evaluator, HeldOut
 
 N, D, K = 501, 3, 4
@@ -31,7 +30,7 @@ def draw_rows(seed, weights):
 
 def evaluate(model, X, y, w, outputs, weights, bias, monkeypatch, scale=1.0, loss="auto"):
     """Metrics (K,) of given weights (D, C, K), and the scores (N, C, K) they are of."""
-    monkeypatch.setattr(stack_module, "_CHUNK_BYTES", 8 * outputs * K * 110)  # 110 rows a chunk
+    small_chunks(monkeypatch, 8 * outputs * K * 110)  # 110 rows a chunk
     problem = Problem(model, loss, X, y, w, w, outputs)
     stack = make_stack(problem, lr=[0.1] * K)
     rows = Rows(name="val", X=X, y=y, weight=w, index=np.arange(N))

@@ -3,7 +3,17 @@
 import numpy as np
 import pytest
 from double import Cupy
-from stacks import CPU, LOSSES, Recorder, fit, initial, make_problem, make_stack, start
+from stacks import (
+    CPU,
+    LOSSES,
+    Recorder,
+    fit,
+    initial,
+    make_problem,
+    make_stack,
+    small_chunks,
+    start,
+)
 
 from trainer import device as devices
 from trainer.data.rows import Rows
@@ -31,8 +41,8 @@ def test_the_table_of_cases_is_whole():
 
 
 @pytest.fixture(autouse=True)
-def small_chunks(monkeypatch):
-    monkeypatch.setattr(stack_module, "_CHUNK_BYTES", 4 * 3 * K * 17)
+def chunks_of_17_rows(monkeypatch):
+    small_chunks(monkeypatch, 4 * 3 * K * 17)
     monkeypatch.setattr(compiled, "load", lambda: (None, "the double has none either"))
 
 

@@ -3,12 +3,11 @@
 import numpy as np
 import pytest
 from double import Cupy
-from stacks import CPU, initial, make_problem, make_stack, start
+from stacks import CPU, initial, make_problem, make_stack, small_chunks, start
 
 from trainer import device as devices
 from trainer.data.rows import Rows
 from trainer.train import evaluate
-from trainer.train import stack as stack_module
 from trainer.train.evaluate import Evaluator, HeldOut
 
 K = 3
@@ -24,14 +23,15 @@ def evaluator(device, model, columns=K, **shape):
 
 
 @pytest.fixture
-def small_chunks(monkeypatch):
+def chunks_of_7_rows(monkeypatch):
     monkeypatch.setattr(evaluate, "_WIDE", 1)
     monkeypatch.setattr(evaluate, "_FEWEST_ROWS", 7)
-    monkeypatch.setattr(stack_module, "_CHUNK_BYTES", 4 * 3 * K * 7)
+    monkeypatch.setattr(devices.Device, "at_once", lambda self, cached: cached)
+    small_chunks(monkeypatch, 4 * 3 * K * 7)
 
 
 @pytest.mark.parametrize("model", ["linear", "poisson", "softmax"])
-def test_sums_over_chunks_are_fetched_once(model, small_chunks, monkeypatch):
+def test_sums_over_chunks_are_fetched_once(model, chunks_of_7_rows, monkeypatch):
     def read(device):
         made, state = evaluator(device, model)
         made.metrics(state)
@@ -45,11 +45,11 @@ def test_sums_over_chunks_are_fetched_once(model, small_chunks, monkeypatch):
     for name, values in of_cpu.items():  # the CPU's may be of the compiled step
         np.testing.assert_allclose(of_many[name], values, rtol=1e-6, err_msg=name)
     monkeypatch.undo()
-    assert fetches == read(devices.from_cupy(double, "the double"))[1] > 0
+    assert fetches == read(devices.from_cupy(double, "the double"))[1] == 1
 
 
 @pytest.mark.parametrize("model", ["linear", "poisson"])
-def test_chunks_change_no_metric(model, small_chunks, monkeypatch):
+def test_chunks_change_no_metric(model, chunks_of_7_rows, monkeypatch):
     made, state = evaluator(CPU, model)
     found = made.metrics(state)
     monkeypatch.undo()

@@ -3,12 +3,23 @@
 import numpy as np
 import pytest
 from oracles import gradients, objective, prediction, row_losses
-from stacks import LOSSES, Recorder, fit, host, initial, joined, make_problem, make_stack, start
+from stacks import (
+    LOSSES,
+    Recorder,
+    fit,
+    host,
+    initial,
+    joined,
+    make_problem,
+    make_stack,
+    short_stretches,
+    small_chunks,
+    start,
+)
 
 from trainer.streams import shuffle
 from trainer.sweep.stopping import EarlyStopper
 from trainer.text.numbers import counted
-from trainer.train import stack as stack_module
 from trainer.train.outcomes import Outcome
 from trainer.train.stack import Stack
 
@@ -244,7 +255,7 @@ RECORDED = [(*model, batch) for model in LOSSES for batch in (23, None)]
 
 @pytest.mark.parametrize(("model", "loss", "batch"), RECORDED)
 def test_the_log_is_what_a_slow_reader_of_the_snapshots_computes(model, loss, batch, monkeypatch):
-    monkeypatch.setattr(stack_module, "_CHUNK_BYTES", 8 * 3 * 2 * 9)  # nine rows a chunk
+    small_chunks(monkeypatch, 8 * 3 * 2 * 9)  # nine rows a chunk
     problem = make_problem(model, loss, weights="classes")
     l2 = [0.3, 0.0]
     stack = make_stack(problem, lr=[0.2, 0.05], momentum=0.5, l2=l2, steps=7, batch_size=batch)
@@ -299,7 +310,7 @@ def test_the_first_loss_is_the_data_term_alone():
 
 @pytest.mark.parametrize("batch", [23, None])
 def test_steps_and_epochs_count_from_one_without_a_gap(batch, monkeypatch):
-    monkeypatch.setattr(stack_module, "_MAX_STRETCH", 2)
+    short_stretches(monkeypatch, 2)
     stack = make_stack(make_problem("linear"), steps=8, batch_size=batch)
     heard = Recorder()
     fit(stack, start(stack), lambda state: {}, 5, None, heard)
@@ -315,7 +326,7 @@ def test_how_steps_are_cut_into_stretches_changes_no_bit(monkeypatch):
     problem = make_problem("softmax")
     ends = []
     for most in (1, 3, 256):
-        monkeypatch.setattr(stack_module, "_MAX_STRETCH", most)
+        short_stretches(monkeypatch, most)
         stack = make_stack(
             problem, "sgd", steps=20, batch_size=None, momentum=0.9, schedule="cosine", warmup=4
         )

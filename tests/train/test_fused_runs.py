@@ -14,6 +14,7 @@ from stacks import (
     joined,
     make_problem,
     make_stack,
+    small_chunks,
     start,
     train,
 )
@@ -52,8 +53,8 @@ def text_on_the_cpu(monkeypatch):
 
 
 @pytest.fixture
-def small_chunks(monkeypatch):
-    monkeypatch.setattr(stack_module, "_CHUNK_BYTES", 8 * 3 * K * 17)
+def chunks_of_17_rows(monkeypatch):
+    small_chunks(monkeypatch, 8 * 3 * K * 17)
 
 
 @pytest.fixture
@@ -137,7 +138,7 @@ def agree(ours, right, close):
 
 @pytest.mark.parametrize(("model", "loss", "optimizer", "batches"), CASES)
 def test_a_training_is_that_of_the_text(
-    model, loss, optimizer, batches, double, per_step, small_chunks, monkeypatch
+    model, loss, optimizer, batches, double, per_step, chunks_of_17_rows, monkeypatch
 ):
     narrower, take = [], Stack.take
     monkeypatch.setattr(Stack, "take", lambda *args: narrower.append(1) or take(*args))
@@ -174,7 +175,7 @@ def test_a_step_is_five_launches(model, loss, optimizer, batches, double, per_st
         assert launched == [*taken, "matmul", error_step, "matmul", update]
 
 
-def test_parts_of_a_batch_are_four_launches_each_and_add_up(double, per_step, small_chunks):
+def test_parts_of_a_batch_are_four_launches_each_and_add_up(double, per_step, chunks_of_17_rows):
     problem = make_problem("softmax")
     stack = make_stack(problem, device=on_double(double), lr=[0.1] * K, batch_size=25, steps=1)
     train(stack, start(stack))

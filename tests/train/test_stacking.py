@@ -17,6 +17,7 @@ from stacks import (
     joined,
     make_problem,
     make_stack,
+    small_chunks,
     start,
     train,
 )
@@ -24,7 +25,6 @@ from stacks import (
 from trainer.data.rows import Rows
 from trainer.optim.first_order import OPTIMIZERS
 from trainer.sweep.stopping import EarlyStopper
-from trainer.train import stack as stack_module
 from trainer.train import training as training_module
 from trainer.train.evaluate import HeldOut
 
@@ -81,9 +81,9 @@ def settings_for(optimizer, warm=True):
     return settings
 
 
-def small_chunks(monkeypatch, precision):
-    """Let a chunk hold 17 rows of 3 outputs and K columns."""
-    monkeypatch.setattr(stack_module, "_CHUNK_BYTES", np.dtype(precision).itemsize * 3 * K * 17)
+def chunks_of_17_rows(monkeypatch, precision):
+    """Of 3 outputs and K columns."""
+    small_chunks(monkeypatch, np.dtype(precision).itemsize * 3 * K * 17)
 
 
 def stack_of(problem, optimizer, precision, batches, schedule, settings):
@@ -118,7 +118,7 @@ def train_nudged(stack, state, precision, seed):
 def test_a_stack_equals_its_single_runs(
     model, loss, optimizer, schedule, warm, precision, batches, monkeypatch
 ):
-    small_chunks(monkeypatch, precision)
+    chunks_of_17_rows(monkeypatch, precision)
     problem = make_problem(model, loss, weights="classes")
     settings = settings_for(optimizer, warm)
     weights, bias = initial(problem, K)
@@ -184,7 +184,7 @@ def neighbours(kind, settings, precision):
 def test_neighbours_never_change_a_bit(
     model, loss, optimizer, schedule, warm, precision, batches, kind, monkeypatch
 ):
-    small_chunks(monkeypatch, precision)
+    chunks_of_17_rows(monkeypatch, precision)
     problem = make_problem(model, loss, weights="rows")
     weights, bias = initial(problem, K)
     before = settings_for(optimizer, warm)

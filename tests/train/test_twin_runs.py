@@ -14,13 +14,14 @@ from stacks import (
     joined,
     make_problem,
     make_stack,
+    short_stretches,
+    small_chunks,
     start,
     train,
 )
 
 from trainer.model import compiled
 from trainer.optim.first_order import OPTIMIZERS
-from trainer.train import stack as stack_module
 from trainer.train import twins
 from trainer.train.halves import NumpyHalves
 from trainer.train.twins import CompiledHalves
@@ -106,7 +107,7 @@ def test_how_steps_are_cut_into_pieces_changes_no_bit(monkeypatch):
     ends = []
     for flop, most in ((2e8, 256), (1, 256), (2e8, 2)):
         monkeypatch.setattr(twins, "_PIECE_FLOP", flop)
-        monkeypatch.setattr(stack_module, "_MAX_STRETCH", most)
+        short_stretches(monkeypatch, most)
         stack = narrow_stack(steps=9)
         assert (stack._halves.at_once == 1) == (flop == 1)
         state = start(stack, *initial(make_problem("softmax"), 1))
@@ -162,7 +163,7 @@ def test_snapshots_change_no_bit_and_are_the_texts(columns, batch):
 def test_chunks_of_a_batch_add_up(rows, monkeypatch):
     problem, ends = make_problem("softmax", weights="rows"), []
     for size in (16 * 2**20, 8 * 3 * K * rows):
-        monkeypatch.setattr(stack_module, "_CHUNK_BYTES", size)
+        small_chunks(monkeypatch, size)
         ends.append(trained(problem, "sgd", None, steps=9, precision="float64"))
     for whole, cut in zip(*ends, strict=True):
         np.testing.assert_allclose(cut, whole, rtol=0, atol=1e-13)

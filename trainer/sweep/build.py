@@ -147,7 +147,8 @@ def _by_steps(
 
     def make(columns: Any) -> Stack:
         device, rows = device_rows.device, device_rows.rows
-        return Stack(device, model, rows, outputs, settings.take(columns))
+        held = len(device_rows.held.rows) if device_rows.held else 0
+        return Stack(device, model, rows, outputs, settings.take(columns), held)
 
     plan = settings.schedule
     return Columns(specs, device_rows, l2, l1, plan.steps, make, lr=plan.lr)

@@ -124,13 +124,11 @@ def needed(spec: Spec, columns: int, device_rows: DeviceRows, restores: bool) ->
     slots = len(OPTIMIZERS[name].slots)
     held = len(device_rows.held.rows) if device_rows.held else 0
     size = X.dtype.itemsize
+    metrics = MODELS[spec.model, spec.loss_name].metrics
     # areas under curves want all scores at once, in chunks and then in one
-    scores = (
-        2 * size * held * shape[1] * columns
-        if MODELS[spec.model, spec.loss_name].metrics.needs_scores
-        else 0
-    )
-    return scores + stack_bytes(shape, len(device_rows.rows), batch, size, slots, restores, held)
+    scores = 2 * size * held * shape[1] * columns if metrics.needs_scores else 0
+    device, rows, wide = device_rows.device, len(device_rows.rows), metrics.of_predictions
+    return scores + stack_bytes(device, shape, rows, batch, size, slots, restores, held, wide)
 
 
 def _solver_needs(spec: Spec, columns: int, device_rows: DeviceRows) -> int:

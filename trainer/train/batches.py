@@ -130,7 +130,6 @@ class MiniBatches:
         self._codes = xp.empty(n if rows.codes is not None else 0, np.int64)
         self._epoch = -1
         self._order = xp.empty(0, np.int64)
-        self.host_order = np.empty(0, np.int64)
 
     @property
     def steps_per_epoch(self) -> int:
@@ -141,8 +140,7 @@ class MiniBatches:
         """Have the order of this step's epoch on the device; return the last step it serves."""
         epoch = (step - 1) // self.steps_per_epoch
         if epoch != self._epoch:
-            self.host_order = shuffle(self.seed, epoch, len(self.rows))
-            self._order = self.device.to_device(self.host_order)
+            self._order = shuffle(self.seed, epoch, len(self.rows), self.device.xp)
             self._put_in_order()
             self._epoch = epoch
         return (epoch + 1) * self.steps_per_epoch
@@ -163,6 +161,10 @@ class MiniBatches:
         """Return the part of the epoch's order that this step (from 1) trains on."""
         first = (step - 1) % self.steps_per_epoch * self.size
         return slice(first, min(first + self.size, len(self.rows)))
+
+    def rows_of(self, part: slice) -> np.ndarray[Any, Any]:
+        """(b,) which rows a part of the order are, on the host."""
+        return self.device.to_host(self._order[part])
 
     def placed(self) -> dict[str, Array | None]:
         """What a compiled step reads by place in the epoch's order, in that order or in its own."""
@@ -203,7 +205,6 @@ class FullBatch:
     def __post_init__(self) -> None:
         rows = self.rows
         self.size = len(rows)
-        self.host_order = np.arange(self.size)
         xp = self.device.xp
         self._y = xp.empty((self.chunk_rows, *rows.y.shape[1:]), rows.X.dtype)
         self._codes = None if rows.codes is None else xp.asarray(rows.codes, dtype=np.int64)
@@ -218,6 +219,10 @@ class FullBatch:
     def batch(self, step: int) -> slice:
         """All rows."""
         return slice(0, self.size)
+
+    def rows_of(self, part: slice) -> np.ndarray[Any, Any]:
+        """(b,) which rows a part of them are."""
+        return np.arange(part.start, part.stop)
 
     def placed(self) -> dict[str, Array | None]:
         """What a compiled step reads of the rows, which are where they are."""

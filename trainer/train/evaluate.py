@@ -68,7 +68,7 @@ class Evaluator:
 
     def metrics(self, state: AnyState) -> dict[str, Numbers]:
         """Read `loss` (the data term alone) and the model's metrics, each (K,)."""
-        metrics, to_host = self.stack.model.metrics, self.stack.device.to_host
+        metrics = self.stack.model.metrics
         totals: dict[str, Array] = {}  # on the device, in float64
         all_scores: list[Array] = []
         parts: Iterator[tuple[dict[str, Array], Numbers | None]] = (
@@ -81,7 +81,7 @@ class Evaluator:
                 for name, value in part.items():
                     wide = value.astype(np.float64)
                     totals[name] = totals[name] + wide if name in totals else wide
-            sums = {name: to_host(value) for name, value in totals.items()}  # device -> host, once
+            sums = self.stack.device.fetch(totals)  # device -> host, once
             gathered = np.concatenate(all_scores) if all_scores else None
             targets = self.held.targets
             loss = sums["loss"] / targets.w.sum()
@@ -137,8 +137,9 @@ class Evaluator:
         """For as many rows as stay in the cache, of which features and scores are arrays."""
         features, outputs, columns = self.stack.shape
         scores_a_row = outputs * columns
-        rows = max(_FEWEST_ROWS, _WIDE // max(features, scores_a_row))
-        rows = max(1, min(rows, _MOST // scores_a_row, len(self.held.rows)))
+        wide, most = (self.stack.device.at_once(8 * n) // 8 for n in (_WIDE, _MOST))
+        rows = max(_FEWEST_ROWS, wide // max(features, scores_a_row))
+        rows = max(1, min(rows, most // scores_a_row, len(self.held.rows)))
         return Buffers(self.stack.device.xp, rows, outputs, columns, np.float64)
 
     @cached_property

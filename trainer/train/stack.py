@@ -35,10 +35,10 @@ if TYPE_CHECKING:
 Array = Any
 Numbers = np.ndarray[Any, np.dtype[np.float64]]
 FirstOrderState = State[NoProgress]
-_CHUNK_BYTES = 16 * 2**20  # of one (b, C, K) buffer
+_CHUNK_BYTES = 16 * 2**20  # of one (b, C, K) buffer, which a CPU's caches share
 _EVALUATION_ROWS = 1024, 4096  # of a chunk at evaluations, least and most
-_STRETCH_FLOP = 2e10  # about a second of a slow machine: what a crash may lose of the step log
-_MAX_STRETCH = 256
+_FEW_STEPS = 256  # of a stretch that no number of columns makes shorter
+_LOGGED = 2**18  # steps times columns of a longer stretch, whose log takes 40 MB of the host's
 
 
 @dataclass(frozen=True)
@@ -72,13 +72,30 @@ class Settings:
         return replace(self, schedule=self.schedule.take(columns), hyper=hyper, loss=loss)
 
 
-def _evaluation_rows(rows: int) -> int:
-    """Rows of a chunk at evaluations: about as many as there are to train on."""
+def _fits(device: Device, row: int) -> int:
+    """Most rows of a chunk, where a row of an array (b, C, K) has so many bytes."""
+    return max(1, device.at_once(_CHUNK_BYTES) // row)
+
+
+def _evaluation_rows(device: Device, row: int, rows: int, held: int | None) -> int:
+    """Rows of a chunk at evaluations: about as many as there are to train on, or as fill it.
+
+    No more than the rows `held` that it is evaluated on, where those are known.
+    """
     least, most = _EVALUATION_ROWS
-    return max(least, min(most, rows))
+    filled = device.at_once(max(least, min(most, rows)) * row) // row
+    return min(_fits(device, row), filled, filled if held is None else held)
+
+
+def _stretch(device: Device, size: int, shape: tuple[int, int, int]) -> int:
+    """Most steps, of batches of `size` rows, between two fetches of the log ring."""
+    sizes, flop = device.sizes, 4.0 * size * np.prod([float(n) for n in shape])
+    most = max(_FEW_STEPS, min(sizes.stretch_steps, _LOGGED // shape[2]))
+    return int(np.clip(sizes.stretch_flop / flop, 1, most))
 
 
 def stack_bytes(
+    device: Device,
     shape: tuple[int, int, int],
     rows: int,
     batch: int | None,
@@ -86,10 +103,12 @@ def stack_bytes(
     slots: int,
     restores: bool = False,
     held: int = 0,
+    wide: bool = False,
 ) -> int:
     """Bytes that a stack takes beside its rows, from what `Stack` and its evaluations allocate.
 
     Args:
+        device: where it is.
         shape: (D, C, K).
         rows: N.
         batch: rows of a batch; None for all.
@@ -97,13 +116,14 @@ def stack_bytes(
         slots: arrays the optimizer keeps beside each parameter.
         restores: whether the best weights are kept beside the last ones.
         held: rows that it is evaluated on.
+        wide: whether evaluations are in float64, whose chunks on a CPU are too small to count.
     """
     D, C, K = shape
-    fits = max(1, _CHUNK_BYTES // (itemsize * C * K))
-    size = min(batch or rows, rows)
-    chunk = max(min(size, fits), min(fits, _evaluation_rows(rows), held))
+    row = itemsize * C * K
+    fits, size = _fits(device, row), min(batch or rows, rows)
+    chunk = max(min(size, fits), _evaluation_rows(device, row, rows, held))
     weights = (D + 1) * C * K
-    stretch = int(np.clip(_STRETCH_FLOP / (4.0 * size * D * C * K), 1, _MAX_STRETCH))
+    stretch = _stretch(device, size, shape)
     numbers = (
         weights * (1 + slots + 2 + restores)  # parameters and their slots, two gradients, the best
         + chunk * C * K * (3 + 3)  # z, ŷ − y, scratch; as much again comes and goes at evaluations
@@ -115,16 +135,33 @@ def stack_bytes(
         numbers += min(size, fits) * (D + C) + 2 * rows
     logged = stretch * K * (5 + 7 + 6) * 8  # in float64 on the host
     order = 0 if batch is None else 4 * 8 * rows
-    return int(numbers * itemsize + logged + order)
+    metrics = 6 * min(device.sizes.chunk_bytes, held * 8 * C * K) if wide else 0
+    return int(numbers * itemsize + logged + order + metrics)
 
 
 class Stack:
     """K columns over one set of training rows."""
 
     def __init__(
-        self, device: Device, model: Model, rows: RowSet, outputs: int, settings: Settings
+        self,
+        device: Device,
+        model: Model,
+        rows: RowSet,
+        outputs: int,
+        settings: Settings,
+        held: int | None = None,
     ) -> None:
-        self.device, self.rows, self.settings = device, rows, settings
+        """Have room for steps and evaluations.
+
+        Args:
+            device: where the rows are.
+            model: a row of the model table.
+            rows: to train on.
+            outputs: C.
+            settings: of the K columns.
+            held: rows that it is evaluated on; None: not known.
+        """
+        self.device, self.rows, self.settings, self._held = device, rows, settings, held
         self.columns = len(settings.schedule.lr)
         self.shape = (int(rows.X.shape[1]), outputs, self.columns)  # D, C, K
         self.dtype = rows.X.dtype
@@ -137,17 +174,17 @@ class Stack:
         self._allocate()
 
     def _batches(self) -> Batches:
-        size = self.settings.batch_size
+        size, fits = self.settings.batch_size, _fits(self.device, self._row)
         if size is None:
-            return FullBatch(self.device, self.rows, min(len(self.rows), self._fits))
+            return FullBatch(self.device, self.rows, min(len(self.rows), fits))
         size = min(size, len(self.rows))
-        return MiniBatches(self.device, self.rows, size, min(size, self._fits), self.settings.seed)
+        return MiniBatches(self.device, self.rows, size, min(size, fits), self.settings.seed)
 
     @property
-    def _fits(self) -> int:
-        """Most rows of a chunk."""
+    def _row(self) -> int:
+        """Bytes of a row of an array (b, C, K)."""
         _, outputs, columns = self.shape
-        return max(1, _CHUNK_BYTES // int(self.dtype.itemsize * outputs * columns))
+        return int(self.dtype.itemsize) * outputs * columns
 
     @property
     def chunk_rows(self) -> int:
@@ -157,7 +194,8 @@ class Stack:
     def _allocate(self) -> None:
         xp, dtype = self.device.xp, self.dtype
         features, outputs, columns = self.shape
-        rows = max(self.batches.chunk_rows, min(self._fits, _evaluation_rows(len(self.rows))))
+        evaluated = _evaluation_rows(self.device, self._row, len(self.rows), self._held)
+        rows = max(self.batches.chunk_rows, evaluated)
         self._buffers = Buffers(xp, rows, outputs, columns, dtype)
         self._views: dict[int, Buffers] = {}
         whole = (features + 1, outputs, columns)  # the weights, and below them the bias
@@ -180,13 +218,12 @@ class Stack:
     def take(self, columns: Any) -> Stack:
         """A stack of some of the columns, on the same rows."""
         settings = self.settings.take(columns)
-        return Stack(self.device, self._model, self.rows, self.shape[1], settings)
+        return Stack(self.device, self._model, self.rows, self.shape[1], settings, self._held)
 
     @cached_property
     def stretch(self) -> int:
         """Most steps between two fetches of the log ring."""
-        flop = 4.0 * self.batches.size * np.prod([float(n) for n in self.shape])
-        return int(np.clip(_STRETCH_FLOP / flop, 1, _MAX_STRETCH))
+        return _stretch(self.device, self.batches.size, self.shape)
 
     @property
     def batch_rows(self) -> int:
@@ -329,7 +366,7 @@ class Stack:
 
     def _show_errors(self, snapshot: Snapshot, part: slice, error: Array, dz: Array) -> None:
         host = {"error": self.device.to_host(error), "dz": self.device.to_host(dz)}
-        snapshot.add(**host, rows=self.batches.host_order[part])
+        snapshot.add(**host, rows=self.batches.rows_of(part))
 
     def _show_gradient(self, snapshot: Snapshot, state: FirstOrderState) -> None:
         """dJ/dW, and the parameters before the update."""

@@ -200,15 +200,16 @@ def test_sizes_are_of_the_device_and_not_of_what_is_free():
 
 
 def test_a_gpu_whose_float64_is_slow_says_so(install):
-    def reason(ratio):
+    def chosen(ratio):
         found = {"name": b"NVIDIA L4", "singleToDoublePrecisionPerfRatio": ratio}
         module = cupy_module()
         module.cuda.runtime.getDeviceProperties = lambda index: found
         install(module)
-        return choose("auto").reason
+        return choose("auto")
 
-    assert reason(2) == "a GPU passed the smoke test"
-    assert reason(64) == (
+    assert chosen(2).reason == "a GPU passed the smoke test"
+    assert (chosen(64).float64_cost, device("cpu").float64_cost) == (64, 2)
+    assert chosen(64).reason == (
         "a GPU passed the smoke test; float64 takes it 64 times as long as float32, which solvers"
         " and `precision: float64` will feel, and optimizers in float32 will not"
     )

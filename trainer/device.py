@@ -79,6 +79,7 @@ class Device:
     free: Callable[[], int]  # bytes
     sizes: Sizes
     twin: str = "none"  # what its steps may be compiled from: "c", "cuda" or "none"
+    float64_cost: int = 2  # how many times as long as in float32 arithmetic takes in float64
 
     def matmul(self, a: Array, b: Array, out: Array) -> None:
         """Write a (n, m) · b (m, p) into `out` (n, p); C-contiguous arrays or their transposes."""
@@ -242,7 +243,7 @@ def from_cupy(cupy: Any, name: str, *, twin: str = "none", float64_cost: int = 2
         cupy: the module.
         name: of the GPU.
         twin: see `Device`.
-        float64_cost: how many times as long as in float32 arithmetic takes in float64.
+        float64_cost: see `Device`.
     """
     reason = "a GPU passed the smoke test"
     if float64_cost >= _SLOW_FLOAT64:
@@ -278,7 +279,9 @@ def from_cupy(cupy: Any, name: str, *, twin: str = "none", float64_cost: int = 2
 
     sizes = Sizes.of_gpu(cupy.cuda.runtime.memGetInfo()[1])
     to_host = cupy.asnumpy
-    return Device("gpu", name, reason, cupy, to_host, fetch, put, take_rows, free, sizes, twin)
+    return Device(
+        "gpu", name, reason, cupy, to_host, fetch, put, take_rows, free, sizes, twin, float64_cost
+    )
 
 
 def _first_line(error: Exception) -> str:

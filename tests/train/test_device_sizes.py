@@ -65,16 +65,18 @@ def test_what_is_free_changes_no_chunk(monkeypatch):
     assert len(held) == 2**17
 
 
-def test_the_order_of_an_epoch_is_made_on_the_device():
+@pytest.mark.parametrize(("rows", "copies"), [(60, 1), (2**13 - 1, 1), (2**13, 0), (9999, 0)])
+def test_the_order_of_an_epoch_of_many_rows_is_made_on_the_device(rows, copies):
     place = double()
-    stack = make_stack(make_problem("softmax"), device=place, batch_size=25, steps=9)
-    counts = place.xp.counts
-    for epoch, step in enumerate((1, 4, 7)):
+    problem = make_problem("softmax", rows=rows)
+    stack = make_stack(problem, device=place, batch_size=25, steps=9)
+    counts, per_epoch = place.xp.counts, stack.steps_per_epoch
+    for epoch, step in enumerate((1, 1 + per_epoch, 1 + 2 * per_epoch)):
         before = counts.now()
         stack.batches.prepare(step)
-        assert counts.since(before)[:2] == (0, 0)
-        order = stack.batches.rows_of(slice(0, 60))
-        assert order.tolist() == shuffle(stack.settings.seed, epoch, 60).tolist()
+        assert counts.since(before)[:2] == (copies, 0)
+        order = stack.batches.rows_of(slice(0, rows))
+        assert order.tolist() == shuffle(stack.settings.seed, epoch, rows).tolist()
 
 
 MEMORY = [

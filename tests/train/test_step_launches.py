@@ -3,16 +3,32 @@
 The tables are of the steps as they are: what makes a step cheaper, or dearer, changes a row.
 """
 
+import numpy as np
 import pytest
 from double import Cupy
 from stacks import LOSSES, make_problem, make_stack, start
 
 from trainer import device as devices
+from trainer.data.rows import Rows
 from trainer.model import MODELS
 from trainer.optim.first_order import OPTIMIZERS
+from trainer.train.evaluate import Evaluator, HeldOut
 from trainer.train.stack import Stack
 
 B, D, C, K = 32, 5, 3, 4
+
+
+def watch(stack, cupy, full=True):
+    """The list of the counts of each step from now on."""
+    counted = []
+
+    def watched(state, number, slot, _, snapshot):
+        before = cupy.counts.now()
+        Stack._step(stack, state, number, slot, full, snapshot)
+        counted.append(cupy.counts.since(before))
+
+    stack._step = watched
+    return counted
 
 
 def step(model, loss, optimizer, full, *, outputs=C, columns=K, batch=B, **settings):
@@ -29,14 +45,7 @@ def step(model, loss, optimizer, full, *, outputs=C, columns=K, batch=B, **setti
         steps=9,
         **settings,
     )
-    counted = []
-
-    def watched(state, number, slot, _, snapshot):
-        before = cupy.counts.now()
-        Stack._step(stack, state, number, slot, full, snapshot)
-        counted.append(cupy.counts.since(before))
-
-    stack._step = watched
+    counted = watch(stack, cupy, full)
     stack.advance(start(stack), 3)
     assert len(set(counted)) == 1  # each step of an epoch costs the same
     return counted[0]
@@ -80,7 +89,7 @@ def test_the_tables_are_whole():
     assert STEPS.keys() == {(*model, optimizer) for model in LOSSES for optimizer in OPTIMIZERS}
     assert {case[:2] for case in STEPS} | {("linear", "squared_error")} == set(MODELS)
     assert len(STEPS) * len(LOGGED) == 40
-    assert len(SETTINGS) == 4
+    assert (len(SETTINGS), len(EVALUATIONS), len(BESIDE)) == (4, 4, 4)
 
 
 @pytest.mark.parametrize("logged", LOGGED)
@@ -97,3 +106,55 @@ def test_what_the_settings_of_a_step_add(setting):
     for optimizer, (launches, allocations) in zip(OPTIMIZERS, expected, strict=False):
         counted = step("softmax", "auto", optimizer, True, **given)
         assert counted[:4] == (0, 0, allocations, launches), optimizer
+
+
+# (copies, syncs, allocations, launches) of an evaluation, on few rows or on many
+EVALUATIONS = {
+    "linear": (1, 1, 6, 16),
+    "logistic": (2, 2, 16, 36),  # the scores too, for areas under curves
+    "softmax": (1, 1, 31, 49),
+    "poisson": (1, 1, 14, 24),
+}
+# the same of what is beside the steps of a stretch, and of one that begins an epoch
+BESIDE = {
+    "a stretch": ({"until": 2}, (2, 1, 3, 1)),
+    "a stretch of the full batch": ({"until": 2, "batch": None}, (2, 1, 3, 1)),
+    "an epoch of few rows": ({"until": 1}, (3, 1, 4, 8)),
+    "an epoch of many rows": ({"until": 1, "rows": 10_000}, (2, 1, 9, 33)),
+}
+
+
+@pytest.mark.parametrize("rows", [100, 20_000])
+@pytest.mark.parametrize("model", EVALUATIONS)
+def test_an_evaluation_is_one_pass_and_one_wait(model, rows):
+    cupy = Cupy()
+    device = devices.from_cupy(cupy, "the double")
+    problem = make_problem(model, features=D, rows=rows)
+    stack = make_stack(problem, precision="float32", device=device, lr=[0.01] * K)
+    X = problem.X.astype(np.float32)
+    held = HeldOut(device, Rows("val", X, problem.y, problem.w, np.arange(rows)), np.ones(C))
+    evaluator, state = Evaluator(stack, held), start(stack)
+    evaluator.metrics(state)  # has its buffers made
+    before = cupy.counts.now()
+    evaluator.metrics(state)
+    assert cupy.counts.since(before)[:4] == EVALUATIONS[model]
+
+
+@pytest.mark.parametrize("what", BESIDE)
+def test_what_is_beside_the_steps_of_a_stretch(what):
+    given, expected = BESIDE[what]
+    cupy = Cupy()
+    device = devices.from_cupy(cupy, "the double")
+    problem = make_problem("softmax", features=D, rows=given.get("rows", 3 * B))
+    batch = given.get("batch", B)
+    stack = make_stack(problem, device=device, lr=[0.01] * K, steps=9, batch_size=batch)
+    state = start(stack)
+    for step in range(1, given["until"]):
+        stack.advance(state, step)
+    counted, before = watch(stack, cupy), cupy.counts.now()
+    stack.advance(state, given["until"])
+    (own,) = counted
+    beside = [
+        every - of_step for every, of_step in zip(cupy.counts.since(before), own, strict=True)
+    ]
+    assert tuple(beside[:4]) == expected

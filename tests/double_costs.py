@@ -69,17 +69,7 @@ class Counts:
     def launch(self, what: str, *arrays: Any) -> None:
         """Count a call of a row of `LAUNCHES`, of which these arrays are operands and results."""
         self.launches += LAUNCHES[what]
-        self.bytes += sum(footprint(one) for one in arrays if isinstance(one, np.ndarray))
-
-
-def footprint(array: np.ndarray) -> int:
-    """Bytes that an array is read from: of what is broadcast, one."""
-    if array.flags.c_contiguous:
-        return array.nbytes
-    size = array.itemsize
-    for length, stride in zip(array.shape, array.strides, strict=True):
-        size *= length if stride or not length else 1
-    return size
+        self.bytes += sum(one.nbytes for one in arrays if isinstance(one, np.ndarray))
 
 
 class OutOfMemoryError(MemoryError):

@@ -2,6 +2,7 @@
 
 import builtins
 import sys
+from threading import get_ident
 from types import SimpleNamespace
 
 import numpy as np
@@ -11,6 +12,8 @@ from double import Cupy
 from trainer import device as devices
 from trainer.device import Sizes, choose
 from trainer.errors import DeviceError
+from trainer.machine import threads
+from trainer.machine.threads import one_thread_a_product
 
 NVIDIA = {"name": b"NVIDIA H100"}
 
@@ -197,6 +200,13 @@ def test_sizes_are_of_the_device_and_not_of_what_is_free():
         2**23,
         2**24,
     )
+
+
+def test_a_gpu_does_one_thing_after_another(monkeypatch):
+    """Its own threads are many; the host's would only wait for each other."""
+    monkeypatch.setattr(threads, "_cores", lambda libraries: 4)
+    with one_thread_a_product():
+        assert set(device("gpu").side_by_side([get_ident] * 9)) == {get_ident()}
 
 
 def test_a_gpu_whose_float64_is_slow_says_so(install):

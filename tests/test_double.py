@@ -236,6 +236,7 @@ def test_kernels_flush_denormals_of_float32(cupy):
     there = cupy.asarray(small)
     assert cupy.asnumpy(there).tolist() == small.tolist()  # a copy is no arithmetic
     assert cupy.asnumpy(there * 1).tolist() == flushed
+    assert cupy.asnumpy(there * np.float32(0.25)).tolist() == [0, 0, 0, 0, 0.25]
     assert cupy.asnumpy(there > 0).tolist() == [True, False, False, False, True]
     assert np.signbit(cupy.asnumpy(there * 1)).tolist() == [False, False, True, False, False]
     assert cupy.asnumpy(cupy.max(there[1:3].reshape(2, 1), axis=0)).tolist() == [0]

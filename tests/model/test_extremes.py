@@ -101,9 +101,11 @@ def test_counts_in_float32_up_to_where_e_to_the_z_overflows():
     right = [exact("poisson", "auto", *case) for case in table]
     right_predicted = np.array([p for p, _ in right])
     right_losses = np.array([value for _, value in right])
-    np.testing.assert_allclose(predicted, right_predicted, rtol=4 * EPS, atol=1e-44)
+    # a GPU's kernels flush what is below the least normal number
+    least = float(np.finfo(np.float32).tiny) if DEVICE.kind == "gpu" else 1e-44
+    np.testing.assert_allclose(predicted, right_predicted, rtol=4 * EPS, atol=least)
     terms = right_predicted[:, 0] + abs(np.array(y) * np.array(z))[:, 0]  # of which it is one less
-    assert (abs(losses - right_losses) <= 4 * EPS * terms + 1e-44).all()
+    assert (abs(losses - right_losses) <= 4 * EPS * terms + least).all()
 
 
 def test_counts_past_it_are_infinite_and_never_no_number():

@@ -1,5 +1,6 @@
 """How much a GPU is given at once: chunks, stretches, an epoch's order, and what they take."""
 
+import gc
 from types import SimpleNamespace
 
 import numpy as np
@@ -65,6 +66,14 @@ def test_what_is_free_changes_no_chunk(monkeypatch):
     assert len(held) == 2**17
 
 
+def test_a_stack_has_room_for_the_rows_it_is_evaluated_on_and_no_more():
+    for held, room in ((0, 25), (10, 25), (40, 40), (10**6, 1024), (None, 1024)):
+        stack = make_stack(
+            make_problem("softmax"), device=CPU, batch_size=25, lr=[0.1] * 3, held=held
+        )
+        assert stack.chunk_rows == stack.take(np.arange(2)).chunk_rows == room
+
+
 @pytest.mark.parametrize(("rows", "copies"), [(60, 1), (2**13 - 1, 1), (2**13, 0), (9999, 0)])
 def test_the_order_of_an_epoch_of_many_rows_is_made_on_the_device(rows, copies):
     place = double()
@@ -99,7 +108,9 @@ def test_the_bytes_of_a_stack_are_those_the_pool_gives_it(model, optimizer, batc
     if heldout and model == "linear":
         assert len(heldout.wide) == 2  # made with the rows, once for all stacks
     shared = make_stack(problem, precision="float32", device=place, lr=[0.1]).rows
+    gc.collect()
     pool = place.xp.pool
+    before = pool.peak = pool.used
     stack = make_stack(
         problem,
         optimizer,
@@ -111,8 +122,6 @@ def test_the_bytes_of_a_stack_are_those_the_pool_gives_it(model, optimizer, batc
         rows=shared,
         held=held,
     )
-    before = pool.peak = pool.used
-    stack = stack.take(np.arange(K))
     state = start(stack, *initial(problem, K))
     fit(stack, state, heldout or (lambda state: {}), 2, None, Recorder())
     counted = pool.peak - before

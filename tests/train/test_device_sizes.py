@@ -2,6 +2,7 @@
 
 import gc
 from types import SimpleNamespace
+from weakref import ref
 
 import numpy as np
 import pytest
@@ -129,3 +130,18 @@ def test_the_bytes_of_a_stack_are_those_the_pool_gives_it(model, optimizer, batc
     wide = stack.model.metrics.of_predictions
     estimate = stack_bytes(place, stack.shape, rows, batch, 4, slots, held=held, wide=wide)
     assert counted <= estimate <= 4 * counted
+
+
+@pytest.mark.parametrize("place", ["cpu", "gpu"])
+def test_a_stack_that_is_let_go_gives_its_memory_back_at_once(place):
+    """Not when the cycles of Python's objects are looked for: a GPU's memory is short."""
+    problem = make_problem("softmax")
+    stack = make_stack(problem, device=CPU if place == "cpu" else double(), batch_size=25, steps=3)
+    stack.advance(start(stack), 3)
+    buffers = ref(stack._buffers)
+    gc.disable()
+    try:
+        del stack
+        assert buffers() is None
+    finally:
+        gc.enable()

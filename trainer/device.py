@@ -1,4 +1,4 @@
-"""Which device trains and why; products, gathers, copies. The only file that imports CuPy.
+"""Which device trains and why; products, gathers and copies. The only file that imports CuPy.
 
 Everything above this module is written once against `device.xp`, which is `numpy` or `cupy`. The
 two differ in a few places (CuPy's `take` has no `mode`, copies to the host are explicit); those

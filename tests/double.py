@@ -90,7 +90,11 @@ class Cupy:
         """Kernels of a CUDA text, whose threads run on the CPU one by one; `launched` hears."""
         from shim import RawModule
 
-        return RawModule(code, options, self.launched.append)
+        def note(name: str, nbytes: int) -> None:
+            self.launched.append(name)
+            self.counts.kernel(nbytes)
+
+        return RawModule(code, options, note)
 
     def _new(self, held: Any) -> ndarray:
         self.counts.allocations += 1

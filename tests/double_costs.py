@@ -71,6 +71,11 @@ class Counts:
         self.launches += LAUNCHES[what]
         self.bytes += sum(one.nbytes for one in arrays if isinstance(one, np.ndarray))
 
+    def kernel(self, nbytes: int) -> None:
+        """Count a launch of one of our own kernels."""
+        self.launches += 1
+        self.bytes += nbytes
+
 
 class OutOfMemoryError(MemoryError):
     """As CuPy's: there is no room for what was to be allocated."""

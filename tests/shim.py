@@ -20,6 +20,8 @@ from typing import Any
 
 import numpy as np
 
+from trainer.model.kernels import LOGGED, REALS, KernelPlan
+
 COMPILER = shutil.which("g++") if sys.platform == "linux" else None  # its C library has fibers
 WHY_NOT = "" if COMPILER else "no g++ on Linux: the kernels cannot be run on a CPU"
 TWIN = "cuda" if COMPILER else "none"  # of a device that the double is
@@ -68,7 +70,7 @@ class RawModule:
     """Kernels of a text.
 
     Attributes:
-        note: is told the name of each kernel that is launched.
+        note: is told the name of each kernel that is launched, and the bytes that it moves.
         order: of the threads: 0 forward, 1 in reverse, else shuffled from this seed.
     """
 
@@ -78,10 +80,11 @@ class RawModule:
         self,
         code: str,
         options: tuple[str, ...] = (),
-        note: Callable[[str], object] = lambda name: None,
+        note: Callable[[str, int], object] = lambda name, nbytes: None,
     ) -> None:
         self.note = note
         self._code, self._options = code, options
+        self.itemsize = 8 if f"-Dreal={REALS['float64']}" in options else 4
 
     def get_function(self, name: str) -> RawKernel:
         function = _library(self._code, self._options)[f"launch_{name}"]
@@ -111,9 +114,29 @@ class RawKernel:
         assert threads.prod() % 32 == 0 or "update" in self._name, f"{block} is not of whole warps"
         assert blocks.min() >= 1, f"no blocks in {grid}"
         assert blocks[1:].max() < 2**16, f"a GPU has no {grid} blocks"
-        self._module.note(self._name)
+        moved = _updated if "update" in self._name else _judged
+        told = KernelPlan.from_buffer_copy(plan.tobytes())
+        self._module.note(self._name, moved(told, self._module.itemsize))
         found = self._function(
             plan.ctypes.data, blocks.ctypes.data, threads.ctypes.data, shared_mem,
             type(self._module).order,
         )  # fmt: skip
         assert found == 0, f"{self._name}{grid}{block}: {OUTCOMES[found]}"
+
+
+def _judged(s: KernelPlan, real: int) -> int:
+    """Bytes that `error_step` reads and writes of a part of a batch, each number once."""
+    B, C, K = s.rows, s.outputs, s.columns
+    sums = -(-B // s.block_rows) * (C + LOGGED) * K
+    targets = 8 * B if s.codes else real * B * C * (K if s.y_column else 1)
+    places = 8 * B if s.order and not s.codes else 0
+    weights = B * (1 + (C if s.q_output else 1) * (K if s.q_column else 1))
+    return targets + places + real * (2 * B * C * K + C * K + weights + sums)
+
+
+def _updated(s: KernelPlan, real: int) -> int:
+    """The same of `update`."""
+    D, C, K = s.features, s.outputs, s.columns
+    moved = 2 * (3 if s.slot1 else 2) * (D + s.bias) * C * K
+    read = D * C * K + s.coefficients * K + K + s.row_blocks * (C + LOGGED) * K
+    return real * (moved + read + (s.weight_blocks + LOGGED) * K)

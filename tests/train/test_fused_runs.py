@@ -24,7 +24,6 @@ from trainer.data.rows import Rows
 from trainer.model import compiled
 from trainer.optim.first_order import OPTIMIZERS
 from trainer.sweep.stopping import EarlyStopper
-from trainer.train import stack as stack_module
 from trainer.train import training as training_module
 from trainer.train.evaluate import HeldOut
 from trainer.train.fused import FusedHalves

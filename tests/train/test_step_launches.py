@@ -5,6 +5,7 @@ The tables are of the steps as they are: what makes a step cheaper, or dearer, c
 
 import numpy as np
 import pytest
+import shim
 from double import Cupy
 from stacks import LOSSES, make_problem, make_stack, start
 
@@ -16,6 +17,7 @@ from trainer.train.evaluate import Evaluator, HeldOut
 from trainer.train.stack import Stack
 
 B, D, C, K = 32, 5, 3, 4
+with_our_kernels = pytest.mark.skipif(shim.COMPILER is None, reason=shim.WHY_NOT)
 
 
 def watch(stack, cupy, full=True):
@@ -31,7 +33,7 @@ def watch(stack, cupy, full=True):
     return counted
 
 
-def step(model, loss, optimizer, full, *, outputs=C, columns=K, batch=B, **settings):
+def step(model, loss, optimizer, full, *, twin="none", outputs=C, columns=K, batch=B, **settings):
     """The counts of a step; one that is not `full` logs its loss alone."""
     cupy = Cupy()
     problem = make_problem(model, loss, rows=3 * B, features=D, outputs=outputs)
@@ -39,7 +41,7 @@ def step(model, loss, optimizer, full, *, outputs=C, columns=K, batch=B, **setti
         problem,
         optimizer,
         precision="float32",
-        device=devices.from_cupy(cupy, "the double"),
+        device=devices.from_cupy(cupy, "the double", twin=twin),
         batch_size=batch,
         lr=[0.01] * columns,
         steps=9,
@@ -74,19 +76,47 @@ STEPS = {
     ("logistic", "squared_error", "adam"): ((62, 82684), (50, 66720)),
     ("logistic", "squared_error", "adamw"): ((66, 84220), (54, 68256)),
 }
+# bytes of a step by our own kernels, however it is logged; it is five launches
+FUSED = {
+    ("linear", "auto", "sgd"): 12368,
+    ("linear", "auto", "nesterov"): 12384,
+    ("linear", "auto", "adam"): 13040,
+    ("linear", "auto", "adamw"): 13040,
+    ("logistic", "auto", "sgd"): 12368,
+    ("logistic", "auto", "nesterov"): 12384,
+    ("logistic", "auto", "adam"): 13040,
+    ("logistic", "auto", "adamw"): 13040,
+    ("softmax", "auto", "sgd"): 11984,
+    ("softmax", "auto", "nesterov"): 12000,
+    ("softmax", "auto", "adam"): 12656,
+    ("softmax", "auto", "adamw"): 12656,
+    ("poisson", "auto", "sgd"): 12368,
+    ("poisson", "auto", "nesterov"): 12384,
+    ("poisson", "auto", "adam"): 13040,
+    ("poisson", "auto", "adamw"): 13040,
+    ("logistic", "squared_error", "sgd"): 12368,
+    ("logistic", "squared_error", "nesterov"): 12384,
+    ("logistic", "squared_error", "adam"): 13040,
+    ("logistic", "squared_error", "adamw"): 13040,
+}
 LOGGED = {"whole": True, "the loss": False}
-# (launches, allocations) of a softmax step of sgd, nesterov and adam that is logged whole
+# (launches, allocations) of a softmax step of sgd, nesterov and adam that is logged whole; and
+# launches by our own kernels
 SETTINGS = {
-    "l1": ({"l1": 0.1}, (44, 0), (48, 0), (62, 0)),
-    "no bias": ({"bias": False}, (35, 0), (37, 0), (44, 0)),
-    "the full batch": ({"batch": None}, (38, 0), (42, 0), (56, 0)),
+    "l1": ({"l1": 0.1}, (44, 0), (48, 0), (62, 0), 5),
+    "no bias": ({"bias": False}, (35, 0), (37, 0), (44, 0), 5),
+    "the full batch": ({"batch": None}, (38, 0), (42, 0), (56, 0), 4),  # no rows are taken
     # sums over rows are products with ones, and CuPy allocates for one that is a number
-    "one column": ({"columns": 1}, (48, 9), (52, 9), (66, 9)),
+    "one column": ({"columns": 1}, (48, 9), (52, 9), (66, 9), 5),
 }
 
 
 def test_the_tables_are_whole():
-    assert STEPS.keys() == {(*model, optimizer) for model in LOSSES for optimizer in OPTIMIZERS}
+    assert (
+        STEPS.keys()
+        == FUSED.keys()
+        == {(*model, optimizer) for model in LOSSES for optimizer in OPTIMIZERS}
+    )
     assert {case[:2] for case in STEPS} | {("linear", "squared_error")} == set(MODELS)
     assert len(STEPS) * len(LOGGED) == 40
     assert (len(SETTINGS), len(EVALUATIONS), len(BESIDE)) == (4, 4, 4)
@@ -102,10 +132,26 @@ def test_a_step_launches_what_it_did_and_neither_copies_waits_nor_allocates(case
 
 @pytest.mark.parametrize("setting", SETTINGS)
 def test_what_the_settings_of_a_step_add(setting):
-    given, *expected = SETTINGS[setting]
+    given, *expected, _ = SETTINGS[setting]
     for optimizer, (launches, allocations) in zip(OPTIMIZERS, expected, strict=False):
         counted = step("softmax", "auto", optimizer, True, **given)
         assert counted[:4] == (0, 0, allocations, launches), optimizer
+
+
+@with_our_kernels
+@pytest.mark.parametrize("logged", LOGGED)
+@pytest.mark.parametrize("case", FUSED)
+def test_a_step_by_our_own_kernels_is_five_launches(case, logged):
+    assert step(*case, full=LOGGED[logged], twin="cuda") == (0, 0, 0, 5, FUSED[case])
+
+
+@with_our_kernels
+@pytest.mark.parametrize("setting", SETTINGS)
+def test_no_setting_adds_a_launch_to_our_own_kernels(setting):
+    given, *_, launches = SETTINGS[setting]
+    for optimizer in OPTIMIZERS:
+        counted = step("softmax", "auto", optimizer, True, twin="cuda", **given)
+        assert counted[:4] == (0, 0, 0, launches), optimizer
 
 
 # (copies, syncs, allocations, launches) of an evaluation, on few rows or on many

@@ -28,7 +28,7 @@ from trainer.train import training as training_module
 from trainer.train.evaluate import HeldOut
 from trainer.train.fused import FusedHalves
 from trainer.train.halves import NumpyHalves
-from trainer.train.stack import Stack
+from trainer.train.stack import Stack, stack_bytes
 
 pytestmark = pytest.mark.skipif(shim.COMPILER is None, reason=shim.WHY_NOT)
 K, STEPS = 3, 12
@@ -270,3 +270,15 @@ def test_a_device_that_compiles_cuda_has_its_kernels(monkeypatch):
     assert halves(on_double(Cupy()), HUBER.with_parameters({"delta": 1.0})) is NumpyHalves
     monkeypatch.setenv("STACKED_TRAINER_COMPILED", "0")
     assert halves(on_double(Cupy())) is NumpyHalves
+
+
+@pytest.mark.parametrize("batch", [25, None])
+def test_the_bytes_of_a_stack_count_its_parts_of_sums(batch):
+    stack = make_stack(make_problem("softmax"), device=on_double(Cupy()), batch_size=batch)
+    held = stack._halves._held
+    plain = devices.from_cupy(Cupy(), "the double")
+    ours, text = (
+        stack_bytes(device, stack.shape, len(stack.rows), batch, 8, 1)
+        for device in (stack.device, plain)
+    )
+    assert ours - text == held["partial"].nbytes + held["squares"].nbytes > 0

@@ -10,6 +10,7 @@ Shapes: N rows, B of a batch, D features, C outputs, K columns.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
@@ -17,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from trainer.model import Model
+from trainer.model import Model, kernels
 from trainer.model.penalties import soft_threshold
 from trainer.model.step import flat
 from trainer.optim.first_order import OPTIMIZERS
@@ -133,6 +134,9 @@ def stack_bytes(
     )
     if batch is not None:
         numbers += min(size, fits) * (D + C) + 2 * rows
+    if device.twin == "cuda" and kernels.wanted():
+        parts = kernels.parts_of(min(size, fits), shape, stretch)
+        numbers += sum(math.prod(part) for part in parts)
     logged = stretch * K * (5 + 7 + 6) * 8  # in float64 on the host
     order = 0 if batch is None else 4 * 8 * rows
     metrics = 6 * min(device.sizes.chunk_bytes, held * 8 * C * K) if wide else 0

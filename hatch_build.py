@@ -26,6 +26,7 @@ X86 = {
 }
 X86["avx512"].append("-mprefer-vector-width=512")
 CONTRACT = {"step.c": "off", "products.c": "fast"}
+ONCE = "dispatch.c", "ranking.c"  # for the least instruction set
 
 
 def compile_step(folder: Path) -> Path | None:
@@ -44,8 +45,9 @@ def compile_step(folder: Path) -> Path | None:
                 made = Path(place) / f"{name}_{source}.o"
                 how = [f"-DSET={name}", f"-ffp-contract={contract}", *FLAGS, *more]
                 objects.append((made, [cc, *how, "-c", str(folder / source), "-o", str(made)]))
-        made = Path(place) / "dispatch.o"
-        objects.append((made, [cc, *FLAGS, "-c", str(folder / "dispatch.c"), "-o", str(made)]))
+        for source in ONCE:
+            made, how = Path(place) / f"{source}.o", ["-ffp-contract=off", *FLAGS]
+            objects.append((made, [cc, *how, "-c", str(folder / source), "-o", str(made)]))
         commands = [command for _, command in objects]
         shared = "-dynamiclib" if sys.platform == "darwin" else "-shared"
         commands.append([cc, shared, "-s", *(str(made) for made, _ in objects), "-o", str(out)])

@@ -1,8 +1,8 @@
 """The compiled twin of a step: loads the library that stands beside this file, or says why not.
 
-`hatch_build.py` compiles it when the package is built, from step.c and products.c, for several
-instruction sets; the machine's own is chosen here. STACKED_TRAINER_COMPILED=0 leaves it out, and
-avx2 or baseline takes a lesser one.
+`hatch_build.py` compiles it when the package is built, from step.c and products.c for several
+instruction sets, of which the machine's own is chosen here, and from ranking.c.
+STACKED_TRAINER_COMPILED=0 leaves it out, and avx2 or baseline takes a lesser one.
 """
 
 from __future__ import annotations
@@ -46,11 +46,13 @@ class Library:
         instructions: "avx512", "avx2" or "baseline".
         step: by precision: `(plan, phases, start, rows, slot, into)`.
         steps: by precision: `(plan, start, end, batch, slot)`, whole steps.
+        areas: `areas` of ranking.c, the same in all of them.
     """
 
     instructions: str
     step: Mapping[str, Callable[..., Any]]
     steps: Mapping[str, Callable[..., Any]]
+    areas: Callable[..., Any]
 
 
 @functools.cache
@@ -73,9 +75,11 @@ def load() -> tuple[Library | None, str]:
         for one in PRECISIONS:
             step[one].argtypes, steps[one].argtypes = [*numbers, ctypes.c_void_p], numbers
             step[one].restype = steps[one].restype = None
+        found.areas.argtypes = [ctypes.c_void_p, *[ctypes.c_int64] * 3, *[ctypes.c_void_p] * 5]
+        found.areas.restype = None
     except (OSError, AttributeError) as error:
         return None, f"{LIBRARY.name} cannot be loaded ({str(error).splitlines()[0]})"
-    return Library(name, step, steps), name
+    return Library(name, step, steps, found.areas), name
 
 
 def instructions() -> str:

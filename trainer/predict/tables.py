@@ -21,6 +21,7 @@ from trainer.machine.threads import one_thread_a_product
 from trainer.model import Scratch, models
 from trainer.model.arithmetic import default_errstate
 from trainer.model.metrics import Targets
+from trainer.model.ranking import ranking
 from trainer.model.step import error
 from trainer.predict.fitted_model import FittedModel, RowScores
 from trainer.text import arrow
@@ -178,7 +179,8 @@ def score(model: FittedModel, z: Numbers, y: Array, w: Numbers) -> dict[str, flo
             read = np.empty_like(z3)
             row.activation(np, z3, read, scratch)
         sums = row.metrics.sums(np, read, full, w)
-        found = row.metrics.finish(sums, Targets(y, w, encoder.target_scale, outputs), z3.copy())
+        areas = ranking(z3, y, w) if row.metrics.ranked else None
+        found = row.metrics.finish(sums, Targets(y, w, encoder.target_scale, outputs), areas)
         error(row, np, z3, full[:, :, None], np.empty_like(z3), loss, scratch)
         values = {"loss": w @ loss / w.sum(), **found}
     return {name: float(value[0]) for name, value in values.items()}

@@ -127,7 +127,7 @@ def needed(spec: Spec, columns: int, device_rows: DeviceRows, restores: bool) ->
     # areas under curves want all scores at once, in chunks and then in one
     scores = (
         2 * size * held * shape[1] * columns
-        if MODELS[spec.model, spec.loss_name].metrics.needs_scores
+        if MODELS[spec.model, spec.loss_name].metrics.ranked
         else 0
     )
     return scores + stack_bytes(shape, len(device_rows.rows), batch, size, slots, restores, held)

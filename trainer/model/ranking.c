@@ -11,9 +11,8 @@
 #else
 #define EXPORT __attribute__((visibility("default")))
 #endif
-#define DIGIT 11 /* bits; the counts of all digits of a float64 stay in the first cache */
-#define VALUES (1 << DIGIT)
-#define MOST_DIGITS 6
+#define MANY 4096 /* rows, for which few passes with many counts are worth it */
+#define MOST 6 * 2048 /* counts: 6 digits of 11 bits, or 8 of 8 */
 
 typedef struct {
   uint64_t key; /* the higher the score the lower; equal ones have one key */
@@ -34,22 +33,23 @@ static uint64_t key_f64(double score) {
   return bits >> 63 ? ~bits : bits | 0x8000000000000000u;
 }
 
-/* A stable radix sort by the low `digits` digits; the result is in one of the two arrays. */
-static ranked *sorted(ranked *from, ranked *to, int64_t n, int digits) {
-  const uint64_t mask = VALUES - 1;
-  int64_t counts[MOST_DIGITS][VALUES];
-  memset(counts, 0, (size_t)digits * sizeof *counts);
+/* A stable radix sort of keys of so many bytes; the result is in one of the two arrays. */
+static ranked *sorted(ranked *from, ranked *to, int64_t n, int64_t size) {
+  int bits = n < MANY ? 8 : 11, values = 1 << bits, digits = (8 * (int)size + bits - 1) / bits;
+  uint64_t mask = (uint64_t)values - 1;
+  int64_t counts[MOST];
+  memset(counts, 0, (size_t)(digits * values) * sizeof *counts);
   for (int64_t i = 0; i < n; i++)
-    for (int d = 0; d < digits; d++) counts[d][from[i].key >> (d * DIGIT) & mask]++;
+    for (int d = 0; d < digits; d++) counts[d * values + (from[i].key >> (d * bits) & mask)]++;
   for (int d = 0; d < digits && n > 0; d++) {
-    int64_t *place = counts[d], next = 0;
-    if (place[from[0].key >> (d * DIGIT) & mask] == n) continue; /* all have this digit */
-    for (int v = 0; v < VALUES; v++) {
+    int64_t *place = counts + d * values, next = 0;
+    if (place[from[0].key >> (d * bits) & mask] == n) continue; /* all have this digit */
+    for (int v = 0; v < values; v++) {
       int64_t count = place[v];
       place[v] = next;
       next += count;
     }
-    for (int64_t i = 0; i < n; i++) to[place[from[i].key >> (d * DIGIT) & mask]++] = from[i];
+    for (int64_t i = 0; i < n; i++) to[place[from[i].key >> (d * bits) & mask]++] = from[i];
     ranked *swap = from;
     from = to;
     to = swap;
@@ -87,7 +87,7 @@ EXPORT void areas(const void *score, int64_t size, int64_t K, int64_t n, const d
       room[i].row = i;
       known &= value > -INFINITY;
     }
-    areas_of(sorted(room, room + n, n, size == 4 ? 3 : 6), w, y, n, &area[k], &precision[k]);
+    areas_of(sorted(room, room + n, n, size), w, y, n, &area[k], &precision[k]);
     if (!known) area[k] = precision[k] = NAN;
   }
 }

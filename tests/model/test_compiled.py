@@ -1,10 +1,10 @@
 """The library of the compiled step: found, refused with a reason, and left out when asked."""
 
-import ctypes
 import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from trainer.model import compiled
@@ -31,8 +31,8 @@ def test_the_plan_is_laid_out_as_the_header_says():
 
 def test_asked_for_or_not_there(load, monkeypatch, tmp_path):
     monkeypatch.setattr(compiled, "LIBRARY", tmp_path / "_step.so")
-    assert load() == (None, "the package was built without a C compiler")
-    assert compiled.told() == "steps in NumPy: the package was built without a C compiler"
+    assert load() == (None, "the package was built without a working C compiler")
+    assert compiled.told() == "steps in NumPy: the package was built without a working C compiler"
     load.cache_clear()
     (tmp_path / "_step.so").write_bytes(b"no library")
     library, why = load()
@@ -43,16 +43,56 @@ def test_asked_for_or_not_there(load, monkeypatch, tmp_path):
     assert load() == (None, "STACKED_TRAINER_COMPILED is 0")
 
 
-@pytest.mark.skipif(compiled.load()[0] is None, reason=compiled.load()[1])
-def test_a_library_of_another_version_is_refused(load, monkeypatch):
+there = pytest.mark.skipif(not compiled.LIBRARY.exists(), reason="nothing is compiled")
+
+
+@there
+def test_the_library_is_of_the_sources_beside_it(load, monkeypatch):
+    monkeypatch.delenv("STACKED_TRAINER_COMPILED", raising=False)
     library, name = load()
-    assert library is not None
+    assert library is not None, f"{name}: `python hatch_build.py` compiles it again"
     assert compiled.told() == f"compiled step: {name}"
+    assert compiled.version() == f"{name} of {compiled.sources_digest()}"
     assert set(library.step) == set(library.steps) == {"float32", "float64"}
+
+
+@there
+def test_a_library_of_other_sources_is_refused(load, monkeypatch, tmp_path):
+    for source in compiled.FOLDER.glob("*.[ch]"):
+        (tmp_path / source.name).write_bytes(source.read_bytes())
+    monkeypatch.delenv("STACKED_TRAINER_COMPILED", raising=False)
+    monkeypatch.setattr(compiled, "FOLDER", tmp_path)
+    assert load()[0] is not None
     load.cache_clear()
-    longer = type("Plan", (ctypes.Structure,), {"_fields_": [*Plan._fields_, ("x", ctypes.c_int)]})
-    monkeypatch.setattr(compiled, "Plan", longer)
-    assert load() == (None, "_step.so is of another version of the package")
+    (tmp_path / "rules.h").write_text("/* of another version */\n", encoding="utf-8")
+    why = f"{compiled.LIBRARY.name} was compiled from other sources: build it again"
+    assert load() == (None, why)
+    assert compiled.version() == "none"
+
+
+def test_a_library_of_before_the_digest_is_refused(load, monkeypatch):
+    other = next(iter(Path(np.__file__).parent.glob("_core/_multiarray_umath*")))
+    monkeypatch.delenv("STACKED_TRAINER_COMPILED", raising=False)
+    monkeypatch.setattr(compiled, "LIBRARY", other)  # a library, and none of ours
+    assert load() == (
+        None,
+        f"{other.name} was compiled from other sources: build it again",
+    )
+
+
+@there
+def test_an_instruction_set_that_is_not_there_is_refused(load, monkeypatch):
+    monkeypatch.setenv("STACKED_TRAINER_COMPILED", "sse9")
+    library, why = load()
+    assert library is None
+    assert why.startswith("STACKED_TRAINER_COMPILED=sse9: there are 0, ")
+    assert why.endswith("baseline")
+    load.cache_clear()
+    monkeypatch.setattr(compiled, "_runs", lambda found, name: name == "baseline")
+    assert load() == (None, "STACKED_TRAINER_COMPILED=sse9: there are 0, baseline")
+    load.cache_clear()
+    monkeypatch.delenv("STACKED_TRAINER_COMPILED")
+    assert load()[1] == "baseline"
 
 
 def test_a_run_says_who_takes_its_steps(tmp_path):

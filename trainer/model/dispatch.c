@@ -1,16 +1,19 @@
-/* Which instruction set this machine has, of those that the library was built for (-DSETS="name name"). */
+/* What the library is: of which sources, and for which instruction sets of this machine. */
 #include <string.h>
 
 #include "step.h"
-#define EXPORT __attribute__((visibility("default")))
+#define STRING_(text) #text
+#define STRING(text) STRING_(text)
 
-EXPORT int64_t step_abi(void) { return (int64_t)sizeof(plan); }
+/* The digest of the C files that it was compiled from (-DSOURCES=...). */
+EXPORT const char *step_sources(void) { return STRING(SOURCES); }
 
-EXPORT const char *step_set(void) {
+/* Whether this processor, and its system, run an instruction set. */
+EXPORT int64_t step_runs(const char *set) {
 #if defined(__x86_64__)
   __builtin_cpu_init();
-  if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl")) return "avx512";
-  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) return "avx2";
+  if (!strcmp(set, "avx512")) return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
+  if (!strcmp(set, "avx2")) return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
 #endif
-  return "baseline";
+  return !strcmp(set, "baseline");
 }

@@ -6,16 +6,8 @@
 #include <stdint.h>
 #include <string.h>
 
-#if defined(_MSC_VER)
-#define INLINE static __forceinline
-#define restrict __restrict
-#define PREFETCH(p)
-#define EXPORT __declspec(dllexport)
-#else
 #define INLINE static inline __attribute__((always_inline))
 #define PREFETCH(p) __builtin_prefetch(p)
-#define EXPORT __attribute__((visibility("default")))
-#endif
 #if defined(__clang__)
 #define LOOP _Pragma("clang loop vectorize(assume_safety)")
 #elif defined(__GNUC__)

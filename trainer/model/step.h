@@ -3,6 +3,12 @@
 #define STEP_H
 #include <stdint.h>
 
+#if defined(_WIN32)
+#define EXPORT __declspec(dllexport)
+#else
+#define EXPORT __attribute__((visibility("default")))
+#endif
+
 /* What a stack says once, and what a stretch changes. One layout for both precisions. */
 typedef struct {
   int64_t features, outputs, columns, loss, update, coefficients, bias, prox, decay;

@@ -89,6 +89,28 @@ def test_a_column_alone_is_the_column_of_a_stack(model, batch):
         assert np.abs(alone[..., 0] - together[..., k]).max() <= 1e-5 * np.abs(alone).max()
 
 
+@pytest.mark.parametrize("columns", [5, 40])
+@pytest.mark.parametrize("name", OPTIMIZERS)
+@pytest.mark.parametrize("model", LOSSES)
+def test_fifty_steps_beside_other_columns_change_no_bit(model, name, columns):
+    problem, ends = make_problem(*model, weights="rows"), []
+    l1 = 0 if name == "adamw" else 0.01
+    for lr, scale in ((0.05, 1.0), (0.5, 1e4)):  # of the others, some of which diverge
+        rates = np.full(columns, lr)
+        rates[2] = 0.02
+        stack = make_stack(
+            problem, name, precision="float32", device=CPU, batch_size=23, lr=rates, l1=l1, steps=50
+        )
+        weights, bias = initial(problem, columns)
+        weights[:, :, np.arange(columns) != 2] *= scale
+        state = start(stack, weights, bias)
+        records = train(stack, state, 50)
+        of_column = joined(records, "loss")[:, 2], joined(records, "grad_norm")[:, 2]
+        ends.append([state.weights[..., 2].tobytes(), *(one.tobytes() for one in of_column)])
+    assert isinstance(stack._halves, CompiledHalves)
+    assert ends[0] == ends[1]
+
+
 @pytest.mark.parametrize("columns", [1, K])
 def test_twice_is_the_same_to_the_bit(columns):
     problem = make_problem("softmax")

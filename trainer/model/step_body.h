@@ -115,9 +115,27 @@ INLINE int64_t NAME(fold)(real *lanes, int64_t L, int64_t columns, const int lar
   return columns;
 }
 
+/* Sums of a few rows go to those of many in float64: no chain of roundings is long. */
+static void NAME(carry)(const plan *s, int64_t L, real (*restrict sums)[LANES], double (*restrict all)[LANES]) {
+  for (int j = 0; j < 5; j++) {
+    if ((j == 3 && s->loss != SQUARED_ERROR_ON_SIGMOID) || (j == 4 && !BOTH)) continue;
+    LOOP for (int64_t l = 0; l < L; l++) {
+      const double sum = all[j][l] + sums[j][l], larger = sums[j][l] > all[j][l] ? sums[j][l] : all[j][l];
+      all[j][l] = j == 2 ? larger : sum;
+      sums[j][l] = 0;
+    }
+  }
+}
+
+/* Rows, or tiles of them, between two carries: a chain of at most CHAIN sums, each of at most CHAIN numbers. */
+INLINE int64_t NAME(between)(int64_t C) { return C <= CHAIN ? CHAIN / C : C <= CHAIN * CHAIN ? CHAIN * CHAIN / C : 1; }
+
 /* Take a tile's sums to the log's (5, K), from column `at`; lanes that are `columns` apart are of one column. */
-static void NAME(add_sums)(const plan *s, int64_t at, int64_t columns, int64_t L, real (*sums)[LANES], real *log) {
+static void NAME(add_sums)(const plan *s, int64_t at, int64_t columns, int64_t L, double (*all)[LANES], real *log) {
   const int64_t K = s->columns;
+  real sums[5][LANES];
+  for (int j = 0; j < 5; j++)
+    LOOP for (int64_t l = 0; l < L; l++) sums[j][l] = (real)all[j][l];
   for (int j = 0; j < 5; j++) NAME(fold)(sums[j], L, columns, j == 2);
   const real *dz = s->loss == SQUARED_ERROR_ON_SIGMOID ? sums[3] : sums[1];
   for (int64_t k = 0; k < columns; k++) {
@@ -129,10 +147,8 @@ static void NAME(add_sums)(const plan *s, int64_t at, int64_t columns, int64_t L
   }
 }
 
-/* The same, and its slopes (C, L lanes) to dJ/db (C, K). */
-static void NAME(add_up)(const plan *s, int64_t at, int64_t columns, int64_t L, real (*sums)[LANES], real *slopes,
-                         int64_t slopes_output, real *log, real *into) {
-  NAME(add_sums)(s, at, columns, L, sums, log);
+/* Take its slopes (C, L lanes) to dJ/db (C, K). */
+static void NAME(add_slopes)(const plan *s, int64_t at, int64_t columns, int64_t L, real *slopes, int64_t slopes_output, real *into) {
   for (int64_t c = 0; c < s->outputs; c++) {
     real *of = slopes + c * slopes_output, *to = into + c * s->columns + at;
     NAME(fold)(of, L, columns, 0);
@@ -147,15 +163,18 @@ static void NAME(errors_wide)(const plan *s, int64_t start, int64_t B, real *z, 
   int64_t wide = LANES; /* a row's block stays in the first cache */
   while (wide > 16 && C * wide * (int64_t)sizeof(real) > 32768) wide /= 2;
   const int alike = !s->y_column && !s->q_column;
-  real *slopes = room, *lanes = room + C * wide, one_r[LANES];
+  const int64_t few = NAME(between)(C);
+  real *slopes = room, *lanes = room + C * wide, one_r[LANES], sums[5][LANES];
+  double all[5][LANES];
+  memset(sums, 0, sizeof sums);
   for (int64_t k0 = 0; k0 < K; k0 += wide) {
     const int64_t L = K - k0 < wide ? K - k0 : wide;
-    for (int64_t b0 = 0; b0 < B; b0 += 32) { /* sums of few rows at a time: fewer roundings in a chain */
+    memset(all, 0, sizeof all);
+    for (int64_t b0 = 0; b0 < B; b0 += 32) { /* slopes of few rows at a time: fewer roundings in a chain */
       const int64_t end = B - b0 < 32 ? B : b0 + 32;
-      real sums[5][LANES];
-      memset(sums, 0, sizeof sums);
       memset(slopes, 0, (size_t)(C * wide) * sizeof(real));
       for (int64_t b = b0; b < end; b++) {
+        if ((b - b0) % few == 0) NAME(carry)(s, L, sums, all);
         const int64_t place = start + b;
         real *zb = z + b * C * K + k0;
         const real *yb = y + NAME(target)(s, place) * s->y_row, *qb = q + place * s->q_row;
@@ -172,8 +191,10 @@ static void NAME(errors_wide)(const plan *s, int64_t start, int64_t B, real *z, 
           }
         NAME(tile_of_rows)(s, C, L, zb, K, bias + k0, K, ly, wide, lq, wide, one_r, slopes, wide, sums);
       }
-      NAME(add_up)(s, k0, L, L, sums, slopes, wide, log, into);
+      NAME(carry)(s, L, sums, all);
+      NAME(add_slopes)(s, k0, L, L, slopes, wide, into);
     }
+    NAME(add_sums)(s, k0, L, L, all, log);
   }
 }
 
@@ -183,13 +204,17 @@ static void NAME(errors_few)(const plan *s, int64_t start, int64_t B, real *z, r
   const real *y = (const real *)s->y, *q = (const real *)s->q, *r = (const real *)s->r, *bias = (const real *)s->parameters + s->features * C * K;
   const int64_t q_outputs = s->q_output ? C : 1;
   real *zt = room, *yt = room + C * wide, *qt = yt + C * wide, *bt = qt + C * wide, *slopes = bt + C * wide;
+  const int64_t few = NAME(between)(C) * rows;
   real rt[LANES], sums[5][LANES];
+  double all[5][LANES];
   memset(sums, 0, sizeof sums);
+  memset(all, 0, sizeof all);
   memset(slopes, 0, (size_t)(C * wide) * sizeof(real));
   if (s->codes) memset(yt, 0, (size_t)(C * wide) * sizeof(real));
   for (int64_t c = 0; c < C; c++)
     for (int64_t l = 0, k = 0; l < L; l++, k = k + 1 == K ? 0 : k + 1) bt[c * wide + l] = bias[c * K + k];
   for (int64_t b = 0; b < B; b += rows) {
+    if (b % few == 0) NAME(carry)(s, L, sums, all);
     const int64_t n = B - b < rows ? B - b : rows, from = start + b;
     const real *qb = qt, *rb = rt;
     real *at = z + b * K;
@@ -238,7 +263,9 @@ static void NAME(errors_few)(const plan *s, int64_t start, int64_t B, real *z, r
       for (int64_t i = 0; i < n; i++)
         for (int64_t k = 0; k < K; k++) yt[s->codes[from + i] * wide + i * K + k] = 0;
   }
-  NAME(add_up)(s, 0, K, L, sums, slopes, wide, log, into);
+  NAME(carry)(s, L, sums, all);
+  NAME(add_sums)(s, 0, K, L, all, log);
+  NAME(add_slopes)(s, 0, K, L, slopes, wide, into);
 }
 
 /* Softmax of one row of one column, TILE outputs side by side. */
@@ -284,12 +311,16 @@ INLINE void NAME(softmax_row)(int64_t C, real *restrict z, const real *restrict 
 static void NAME(errors_of_one)(const plan *s, int64_t start, int64_t B, real *z, real *log, real *into, real *slopes) {
   const int64_t C = s->outputs;
   const real *y = (const real *)s->y, *q = (const real *)s->q, *r = (const real *)s->r, *bias = (const real *)s->parameters + s->features * C;
+  const int64_t few = NAME(between)((C + LANES - 1) / LANES);
+  real sums[5][LANES];
+  double all[5][LANES];
+  memset(sums, 0, sizeof sums);
+  memset(all, 0, sizeof all);
   for (int64_t b0 = 0; b0 < B; b0 += CHAIN) {
     const int64_t end = B - b0 < CHAIN ? B : b0 + CHAIN;
-    real sums[5][LANES];
-    memset(sums, 0, sizeof sums);
     memset(slopes, 0, (size_t)C * sizeof(real));
     for (int64_t b = b0; b < end; b++) {
+      if ((b - b0) % few == 0) NAME(carry)(s, LANES, sums, all);
       const real *yb = y + NAME(target)(s, start + b) * s->y_row, *qb = q + (start + b) * s->q_row, *rb = r + start + b;
       real *zb = z + b * C;
       if (s->loss == CATEGORICAL_CROSS_ENTROPY) NAME(softmax_row)(C, zb, bias, yb, *qb, *rb, slopes, sums);
@@ -297,9 +328,10 @@ static void NAME(errors_of_one)(const plan *s, int64_t start, int64_t B, real *z
         for (int64_t c = 0; c < C; c += LANES)
           NAME(tile_of_outputs)(s, 1, C - c < LANES ? C - c : LANES, zb + c, 0, bias + c, 0, yb + c, 0, qb, 0, rb, slopes + c, 0, sums);
     }
-    NAME(add_sums)(s, 0, 1, LANES, sums, log);
+    NAME(carry)(s, LANES, sums, all);
     LOOP for (int64_t c = 0; c < C; c++) into[c] += slopes[c];
   }
+  NAME(add_sums)(s, 0, 1, LANES, all, log);
 }
 
 /* `errors` of rows from place `start`: z (B, C, K) holds X·W; into (C, K) <- dJ/db of these rows. */
@@ -329,7 +361,7 @@ static void NAME(move_rows)(const plan *s, int weight, int64_t rows, int64_t las
                             const real (*h)[LANES], const real *l2, real *norm) {
   real *p = (real *)s->parameters + at, *g = (real *)s->gradient + at, *a = (real *)s->slot0 + at;
   real *b = s->slot1 ? (real *)s->slot1 + at : a, part[LANES];
-  const int prox = weight && s->prox, decay = weight && s->decay;
+  const int prox = weight && s->prox, decay = s->decay;
   for (int64_t i0 = 0; i0 < rows; i0 += 32) {
     const int64_t end = rows - i0 < 32 ? rows : i0 + 32;
     memset(part, 0, sizeof part);
@@ -337,7 +369,7 @@ static void NAME(move_rows)(const plan *s, int weight, int64_t rows, int64_t las
       const int64_t n = i + 1 < rows ? L : last, t = i * stride;
 #define MOVE_AS(rule, weight, prox, decay) NAME(move_lanes)(rule, weight, prox, decay, n, p + t, g + t, a + t, b + t, h, l2, part)
       if (s->update == ADAM) {
-        if (!weight) MOVE_AS(ADAM, 0, 0, 0);
+        if (!weight) MOVE_AS(ADAM, 0, 0, decay);
         else if (decay && prox) MOVE_AS(ADAM, 1, 1, 1);
         else if (decay) MOVE_AS(ADAM, 1, 0, 1);
         else if (prox) MOVE_AS(ADAM, 1, 1, 0);
@@ -376,6 +408,7 @@ static void NAME(move)(const plan *s, const real *coefficients, real *log) {
     NAME(move_rows)(s, 1, rows, whole - (rows - 1) * L, stride, L, k0, (const real (*)[LANES])h, l2, norm);
     NAME(fold)(norm, L, block, 0);
     LOOP for (int64_t l = 0; l < block; l++) log[4 * K + k0 + l] += norm[l];
+    if (J > DECAY) memset(h[DECAY], 0, sizeof h[DECAY]); /* of a bias it is 0 times what may be infinite */
     if (s->bias) NAME(move_rows)(s, 0, bias_rows, of_bias - (bias_rows - 1) * L, stride, L, k0 + D * C * K, (const real (*)[LANES])h, l2, norm);
   }
 }

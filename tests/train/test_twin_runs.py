@@ -1,5 +1,7 @@
 """Whole trainings through the compiled step: the promise of stacking, stops, snapshots, threads."""
 
+import gc
+import weakref
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -116,6 +118,22 @@ def test_twice_is_the_same_to_the_bit(columns):
     problem = make_problem("softmax")
     first, second = (trained(problem, "adam", 23, columns) for _ in range(2))
     assert all(a.tobytes() == b.tobytes() for a, b in zip(first, second, strict=True))
+
+
+@pytest.mark.parametrize("text", [False, True])
+def test_a_stack_that_nobody_holds_is_freed_at_once(text):
+    with pytest.MonkeyPatch.context() as patch:
+        if text:
+            patch.setattr(compiled, "load", lambda: (None, "the text"))
+        stack = make_stack(make_problem("softmax"), device=CPU, batch_size=23)
+    train(stack, start(stack))
+    held = weakref.ref(stack)
+    gc.disable()  # what frees a circle of references only some time later
+    try:
+        del stack
+        assert held() is None
+    finally:
+        gc.enable()
 
 
 def narrow_stack(**keys):

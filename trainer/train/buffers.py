@@ -21,6 +21,13 @@ class Buffers:
         self.total = xp.empty((1, columns), dtype)
         self.ones = xp.ones((1, rows * outputs), dtype)
         self.scratch = Scratch.of(xp, *shape, dtype)
+        self._views: dict[int, Buffers] = {}
+
+    def of(self, rows: int) -> Buffers:
+        """Views of the first rows, each made once."""
+        if rows not in self._views:
+            self._views[rows] = self.first(rows)
+        return self._views[rows]
 
     def first(self, rows: int) -> Buffers:
         """Return views of the first rows."""

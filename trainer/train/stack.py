@@ -159,7 +159,6 @@ class Stack:
         features, outputs, columns = self.shape
         rows = max(self.batches.chunk_rows, min(self._fits, _evaluation_rows(len(self.rows))))
         self._buffers = Buffers(xp, rows, outputs, columns, dtype)
-        self._views: dict[int, Buffers] = {}
         whole = (features + 1, outputs, columns)  # the weights, and below them the bias
         self._grad, self._free = xp.empty(whole, dtype), xp.empty(whole, dtype)
         self._ring = xp.empty((self.stretch, len(StepRecorder.names), columns), dtype)
@@ -171,7 +170,7 @@ class Stack:
             soft_threshold if np.any(hyper["l1"] > 0) else None,
             self.batches,
             hyper,
-            self.buffers,
+            self._buffers.of,
             (self._grad, self._free),
             self._ring,
             settings.bias,
@@ -230,9 +229,7 @@ class Stack:
 
     def buffers(self, rows: int) -> Buffers:
         """Return the stack's buffers for a chunk of `rows` rows."""
-        if rows not in self._views:
-            self._views[rows] = self._buffers.first(rows)
-        return self._views[rows]
+        return self._buffers.of(rows)
 
     def start(self, weights: Array, bias: Array) -> FirstOrderState:
         """State before the first step.

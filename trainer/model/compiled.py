@@ -51,10 +51,12 @@ class Library:
         instructions: "avx512", "avx2" or "baseline".
         step: by precision: `(plan, phases, start, rows, slot, into)`.
         steps: by precision: `(plan, start, end, batch, slot)`, whole steps.
+        version: what its bits hang on: instruction set, digest of the sources, compiler.
         areas: `areas` of ranking.c, the same in all of them.
     """
 
     instructions: str
+    version: str
     step: Mapping[str, Callable[..., Any]]
     steps: Mapping[str, Callable[..., Any]]
     areas: Callable[..., Any]
@@ -110,13 +112,16 @@ def _library(found: ctypes.CDLL, name: str) -> Library:
         step[one].restype = steps[one].restype = None
     found.areas.argtypes = [ctypes.c_void_p, *[ctypes.c_int64] * 3, *[ctypes.c_void_p] * 5]
     found.areas.restype = None
-    return Library(name, step, steps, found.areas)
+    found.step_compiler.restype = ctypes.c_char_p
+    compiler = found.step_compiler().decode()
+    version = f"{name}, sources {sources_digest()}, compiler {compiler}"
+    return Library(name, version, step, steps, found.areas)
 
 
 def version() -> str:
-    """The instruction set and the sources' digest, for the manifest; "none" without a library."""
-    library, name = load()
-    return f"{name} of {sources_digest()}" if library else "none"
+    """What the bits of the steps hang on, for the manifest; "none" without a library."""
+    library, _ = load()
+    return library.version if library else "none"
 
 
 def told() -> str:

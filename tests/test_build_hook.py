@@ -1,0 +1,99 @@
+"""The build hook: what it compiles with and for, and what it says where it cannot."""
+
+import importlib.util
+import shutil
+from pathlib import Path
+
+import pytest
+
+from trainer.model import compiled
+
+pytest.importorskip("hatchling")
+ROOT = Path(__file__).parent.parent
+
+
+@pytest.fixture
+def hook(monkeypatch):
+    for name in ("CC", "ARCHFLAGS", "STACKED_TRAINER_REQUIRE_COMPILED"):
+        monkeypatch.delenv(name, raising=False)
+    spec = importlib.util.spec_from_file_location("hatch_build", ROOT / "hatch_build.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture
+def checkout(tmp_path):
+    folder = tmp_path / "trainer" / "model"
+    folder.mkdir(parents=True)
+    for source in compiled.FOLDER.glob("*.[ch]"):
+        shutil.copy(source, folder)
+    (folder / compiled.LIBRARY.name).write_bytes(b"of before")
+    return tmp_path
+
+
+def initialized(hook, checkout):
+    data = {"artifacts": [], "pure_python": True}
+    made = hook.CustomBuildHook(str(checkout), {}, None, None, "", "wheel")
+    made.initialize("standard", data)
+    return data
+
+
+def test_hook_and_package_name_the_same_library_of_the_same_sources(hook):
+    assert compiled.LIBRARY.name == hook.LIBRARY
+    assert hook.sources_digest(compiled.FOLDER) == compiled.sources_digest()
+    assert set(hook.X86) == set(compiled.SETS)
+    assert {path.name for path in compiled.FOLDER.glob("*.c")} == {*hook.CONTRACT, "dispatch.c"}
+
+
+@pytest.mark.parametrize(
+    ("cc", "why"),
+    [
+        (None, "there is no C compiler: none of cc, gcc, clang, zig is found"),
+        ("/no/such/cc", "/no/such/cc: No such file or directory"),
+        ("false", "false failed; what it says is above"),
+    ],
+)
+def test_without_a_compiler_that_works_nothing_of_before_is_left(
+    hook, checkout, cc, why, monkeypatch, capsys
+):
+    if cc == "false" and shutil.which("false") is None:
+        pytest.skip("there is no false")
+    monkeypatch.setattr(hook, "COMPILERS", ("cc", "gcc", "clang", "zig"))
+    if cc is None:
+        monkeypatch.setenv("PATH", str(checkout))
+    else:
+        monkeypatch.setenv("CC", cc)
+    assert initialized(hook, checkout) == {"artifacts": [], "pure_python": True}
+    told = capsys.readouterr().err.splitlines()
+    assert told[-1] == f"the step is not compiled, NumPy runs it: {why}"
+    assert not (checkout / "trainer" / "model" / compiled.LIBRARY.name).exists()
+    monkeypatch.setenv("STACKED_TRAINER_REQUIRE_COMPILED", "1")
+    with pytest.raises(SystemExit) as left:
+        initialized(hook, checkout)
+    begins = "STACKED_TRAINER_REQUIRE_COMPILED=1, but the step is not compiled: "
+    assert left.value.code == begins + why
+
+
+def test_the_sets_are_those_of_the_processor_it_is_for(hook, monkeypatch):
+    monkeypatch.setattr(hook, "MAC", True)
+    for flags, sets, of_processor in (
+        ("-arch x86_64", list(hook.X86), ["-arch", "x86_64"]),
+        ("-arch arm64", ["baseline"], ["-arch", "arm64"]),
+        ("-arch arm64 -arch x86_64", ["baseline"], ["-arch", "arm64", "-arch", "x86_64"]),
+    ):
+        monkeypatch.setenv("ARCHFLAGS", flags)
+        found, passed = hook.instruction_sets(["cc"])
+        assert (list(found), passed) == (sets, of_processor)
+    monkeypatch.setattr(hook, "MAC", False)
+    for machine, sets in (("AMD64", list(hook.X86)), ("aarch64", ["baseline"])):
+        monkeypatch.setattr(hook.platform, "machine", lambda machine=machine: machine)
+        assert list(hook.instruction_sets(["cc"])[0]) == sets
+
+
+@pytest.mark.parametrize(("clang", "sets"), [(True, 3), (False, 1)])
+def test_gcc_on_windows_makes_no_wide_vectors(hook, clang, sets, monkeypatch):
+    monkeypatch.setattr(hook, "WINDOWS", True)
+    monkeypatch.setattr(hook, "_is_clang", lambda cc: clang)
+    monkeypatch.setattr(hook.platform, "machine", lambda: "AMD64")
+    assert len(hook.instruction_sets(["cc"])[0]) == sets

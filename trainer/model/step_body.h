@@ -164,9 +164,8 @@ static void NAME(errors_wide)(const plan *s, int64_t start, int64_t B, real *z, 
   while (wide > 16 && C * wide * (int64_t)sizeof(real) > 32768) wide /= 2;
   const int alike = !s->y_column && !s->q_column;
   const int64_t few = NAME(between)(C);
-  real *slopes = room, *lanes = room + C * wide, one_r[LANES], sums[5][LANES];
+  real *slopes = room, *lanes = room + C * wide, one_r[LANES], sums[5][LANES] = {{0}};
   double all[5][LANES];
-  memset(sums, 0, sizeof sums);
   for (int64_t k0 = 0; k0 < K; k0 += wide) {
     const int64_t L = K - k0 < wide ? K - k0 : wide;
     memset(all, 0, sizeof all);
@@ -205,10 +204,8 @@ static void NAME(errors_few)(const plan *s, int64_t start, int64_t B, real *z, r
   const int64_t q_outputs = s->q_output ? C : 1;
   real *zt = room, *yt = room + C * wide, *qt = yt + C * wide, *bt = qt + C * wide, *slopes = bt + C * wide;
   const int64_t few = NAME(between)(C) * rows;
-  real rt[LANES], sums[5][LANES];
-  double all[5][LANES];
-  memset(sums, 0, sizeof sums);
-  memset(all, 0, sizeof all);
+  real rt[LANES], sums[5][LANES] = {{0}};
+  double all[5][LANES] = {{0}};
   memset(slopes, 0, (size_t)(C * wide) * sizeof(real));
   if (s->codes) memset(yt, 0, (size_t)(C * wide) * sizeof(real));
   for (int64_t c = 0; c < C; c++)
@@ -312,10 +309,8 @@ static void NAME(errors_of_one)(const plan *s, int64_t start, int64_t B, real *z
   const int64_t C = s->outputs;
   const real *y = (const real *)s->y, *q = (const real *)s->q, *r = (const real *)s->r, *bias = (const real *)s->parameters + s->features * C;
   const int64_t few = NAME(between)((C + LANES - 1) / LANES);
-  real sums[5][LANES];
-  double all[5][LANES];
-  memset(sums, 0, sizeof sums);
-  memset(all, 0, sizeof all);
+  real sums[5][LANES] = {{0}};
+  double all[5][LANES] = {{0}};
   for (int64_t b0 = 0; b0 < B; b0 += CHAIN) {
     const int64_t end = B - b0 < CHAIN ? B : b0 + CHAIN;
     memset(slopes, 0, (size_t)C * sizeof(real));

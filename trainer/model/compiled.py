@@ -2,8 +2,8 @@
 
 `hatch_build.py` compiles it when the package is built, from step.c and products.c for several
 instruction sets, of which the best that the processor has is chosen here, and from ranking.c.
-STACKED_TRAINER_COMPILED=0 leaves it out, and avx2 or baseline takes a lesser one. A library of other
-sources than those beside it, of an older checkout perhaps, is refused.
+STACKED_TRAINER_COMPILED=0 leaves it out, and avx2 or baseline takes a lesser one. A library of
+other sources than those beside it, of an older checkout perhaps, is refused.
 """
 
 from __future__ import annotations

@@ -253,6 +253,8 @@ class Objective:
 
     def bias_curvature(self, w: Array) -> Array:
         """Σ_rows p·∂²L/∂z_c² (C, K): the curvature of J along each bias."""
+        if self.model.quadratic:  # 1 of every row, wherever it is
+            return self.device.xp.zeros(self.problem.shape[1:]) + self.rows.q.sum()
         xp, variance, weights = self.device.xp, self.model.variance, self._of_rows(w)
         assert variance is not None
         total = xp.zeros(self.problem.shape[1:])

@@ -33,7 +33,7 @@ class Encoded:
     """What `Encoder.transform` returns."""
 
     X: FloatArray
-    """(n, D), C-contiguous."""
+    """(n, D), C-contiguous; the very rows that Python passed in, where nothing changes them."""
     unseen: dict[str, int]
     """{text column: rows whose category is none of the encoder's}; they encode as zeros."""
     imputed: int
@@ -109,6 +109,9 @@ class Encoder:
             DataError: NaN where missing is an error, Inf, a value too large for dtype.
         """
         rows = np.arange(frame.rows) if rows is None else rows
+        given = self._unchanged(frame, dtype, rows)
+        if given is not None:
+            return Encoded(given, {}, 0)
         X = allocate((len(rows), len(self.features)), dtype, frame.where)
         unseen = np.zeros(len(self.columns), dtype=np.int64)
         imputed = 0
@@ -128,6 +131,21 @@ class Encoder:
             name: int(count) for name, count in zip(self.columns, unseen, strict=True) if count
         }
         return Encoded(X, counted, imputed)
+
+    def _unchanged(self, frame: Frame, dtype: np.dtype[Any], rows: Array) -> FloatArray | None:
+        """The rows where they are, if encoding changes none of their numbers; else None.
+
+        A file that is mapped to memory may change below a run: its rows are copied.
+        """
+        X, part = frame.features, take(rows)
+        if not (isinstance(X, np.ndarray) and isinstance(part, slice)) or is_mapped(X):
+            return None
+        plain = X.dtype == dtype and X.flags.c_contiguous and X.flags.aligned
+        if not plain or self.unit or self.mean.any() or (self.scale != 1).any():
+            return None
+        X = X[part]
+        finite = all(np.isfinite(X[part]).all() for part in _slices(*X.shape))
+        return X if finite else None
 
     def scaled_blocks(
         self, frame: Frame, rows: Array, unseen: NDArray[np.int64] | None = None
@@ -293,6 +311,16 @@ def _check_fields(fields: Mapping[str, Any], model: str) -> None:
     for i, name in enumerate(columns):
         if impute and name in categories and impute[i] not in categories[name]:
             raise ValueError("its impute does not fit")
+
+
+def is_mapped(X: Array) -> bool:
+    """Whether an array is a file's, mapped to memory, or a view of it."""
+    base: Any = X
+    while isinstance(base, np.ndarray):
+        if isinstance(base, np.memmap):
+            return True
+        base = base.base
+    return not (base is None or isinstance(base, bytes | bytearray))
 
 
 def is_indexed(keys: Mapping[str, str]) -> bool:

@@ -221,7 +221,10 @@ class Hessians:
         flat = xp.ascontiguousarray(weights).reshape(len(weights), self.outputs * w.shape[2])
         self.device.matmul(chunk.X, flat, out=b.z.reshape(len(b.z), -1))
         if self.bias:
-            b.z += w[self.inner]
+            offset = w[self.inner]
+            if not self.basis.centred:
+                offset = offset - self.basis.shift(xp, weights)
+            b.z += offset
         self.model.activation(xp, b.z, b.error, b.scratch)
         variance(xp, b.error, b.z)
         return b.error, b.z
@@ -230,7 +233,8 @@ class Hessians:
         """The rows in the basis with the bias as a feature of ones, (n, P)."""
         xp = self.device.xp
         b = self.basis
-        X = chunk.X if b.rotated else self.device.product(chunk.X, b.directions)
+        X = b.about_mean(chunk.X)
+        X = X if b.rotated else self.device.product(X, b.directions)
         return xp.concatenate([X, xp.ones((len(X), 1))], axis=1) if self.bias else X
 
     def _products_of(self, chunk: Chunk) -> Array:

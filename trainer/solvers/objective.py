@@ -129,13 +129,16 @@ class Objective:
         `full` is whether all of them are wanted, or J and the loss alone.
         """
         device, problem, r = self.device, self.problem, self.problem.inner
-        weights, offset = self._of_rows(w), self._offset(w)
+        weights = self._of_rows(w)
+        offset = self._offset(w, weights)
         device.side_by_side([partial(one.run, weights, offset, full) for one in self._passes])
         first, *others = self._passes
         for one in others:
             first.add(one)
         found, total, width = first.found, first.sum, len(first.sum) - problem.bias
         grad[r:] = total[width:]
+        if not self.basis.centred:
+            total[:width] -= self.basis.mean[:, None, None] * total[width:]
         grad[:r] = total[:r] if self.basis.rotated else self.basis.inner(device.xp, total[:width])
         device.xp.multiply(w[:r], problem.l2, out=self._square)
         grad[:r] += self._square
@@ -192,9 +195,10 @@ class Objective:
             return np.full(columns, self.model.curvature)
         assert variance is not None
         largest, weights = xp.zeros(columns), self._of_rows(w)
+        offset = self._offset(w, weights)
         for chunk, b in self._chunks():
             with np.errstate(all="ignore"):  # past e^z the first weights are an outcome
-                scores(self.device, chunk.X, weights, self._offset(w), b.z)
+                scores(self.device, chunk.X, weights, offset, b.z)
                 self.model.activation(xp, b.z, b.error, b.scratch)
                 variance(xp, b.error, b.z)
             largest = xp.maximum(largest, b.z.max(axis=(0, 1)))
@@ -212,8 +216,12 @@ class Objective:
         inner = w[: self.problem.inner]
         return inner if self.basis.rotated else self.basis.weights(self.device.xp, inner)
 
-    def _offset(self, w: Array) -> Array:
-        return w[self.problem.inner] if self.problem.bias else self._none
+    def _offset(self, w: Array, weights: Array) -> Array:
+        """The bias (C, K) of the rows as they are stored, for weights in their coordinates."""
+        if not self.problem.bias:
+            return self._none
+        bias = w[self.problem.inner]
+        return bias if self.basis.centred else bias - self.basis.shift(self.device.xp, weights)
 
     def _chunks(self) -> Iterator[tuple[Chunk, Buffers]]:
         for one in self._passes:
@@ -239,10 +247,11 @@ class Objective:
     def _coupled_bias_curvature(self, w: Array) -> Array:
         """Σ_rows p·∂²L/∂z_a∂z_b (K, C, C): −p·ŷ_a·ŷ_b, and what brings the sum of a row to 0."""
         xp, weights = self.device.xp, self._of_rows(w)
+        offset = self._offset(w, weights)
         _, C, K = self.problem.shape
         total = xp.zeros((K, C, C))
         for chunk, b in self._chunks():
-            scores(self.device, chunk.X, weights, self._offset(w), b.z)
+            scores(self.device, chunk.X, weights, offset, b.z)
             self.model.activation(xp, b.z, b.error, b.scratch)
             share = xp.ascontiguousarray(b.error.transpose(2, 0, 1))  # (K, n, C)
             total -= (share * chunk.q[:, 0]).transpose(0, 2, 1) @ share
@@ -257,9 +266,9 @@ class Objective:
             return self.device.xp.zeros(self.problem.shape[1:]) + self.rows.q.sum()
         xp, variance, weights = self.device.xp, self.model.variance, self._of_rows(w)
         assert variance is not None
-        total = xp.zeros(self.problem.shape[1:])
+        offset, total = self._offset(w, weights), xp.zeros(self.problem.shape[1:])
         for chunk, b in self._chunks():
-            scores(self.device, chunk.X, weights, self._offset(w), b.z)
+            scores(self.device, chunk.X, weights, offset, b.z)
             self.model.activation(xp, b.z, b.error, b.scratch)
             variance(xp, b.error, b.z)
             total += xp.einsum("nck,n->ck", b.z, chunk.q[:, 0, 0])

@@ -210,9 +210,10 @@ def _to_the_optimum(
     least = 0.0 if sparse else _decade(float(l2.min()))
     parameters = _loss_parameters(specs)
     model, outputs = MODELS[spec.model, spec.loss_name], device_rows.outputs
+    guess, turn = not model.quadratic, settings.method.pairs > 0
 
     def make(columns: Any) -> SolverStack:
-        rotated = _rotated(device_rows, spec.bias, sparse, exact, least)
+        rotated = _rotated(device_rows, spec.bias, sparse, exact, least, guess, turn)
         strengths = l2[columns], l1[columns]
         loss = {name: value[columns] for name, value in parameters.items()}
         device, basis = device_rows.device, rotated.basis
@@ -224,7 +225,13 @@ def _to_the_optimum(
 
 
 def _rotated(
-    device_rows: DeviceRows, bias: bool, sparse: bool, exact: bool, least: float
+    device_rows: DeviceRows,
+    bias: bool,
+    sparse: bool,
+    exact: bool,
+    least: float,
+    guess: bool,
+    turn: bool,
 ) -> RotatedRows:
     """The training rows in a solver's coordinates, made once for all stacks; args as `rotate`'s."""
 
@@ -232,9 +239,9 @@ def _rotated(
         p, r = shares(device_rows.s), shares(device_rows.prepared.train.weight)
         device, rows, y = device_rows.device, device_rows.rows, device_rows.prepared.train.y
         true = None if y.ndim == 1 else y
-        return rotate(device, rows, p, r, bias, sparse, exact, least, true)
+        return rotate(device, rows, p, r, bias, sparse, exact, least, true, guess, turn)
 
-    return device_rows.once(("rotated", bias, sparse, exact, least), make)
+    return device_rows.once(("rotated", bias, sparse, exact, least, guess, turn), make)
 
 
 def _decade(value: float) -> float:

@@ -336,7 +336,8 @@ def test_errors_of_whole_rows_equal_the_text(model, C, K, precision):
         rows = batches.targets(part)
         dz = errors(CPU, stack.model, b.z, offset, rows, true, log, b, lambda *shown: None)
         right[0] += (rows.q.reshape(1, -1) @ b.loss)[0]
-        ours = twin.run(part, z, offset, found, into)
+        twin.begin(offset, found)
+        ours = twin.run(part, z, into)
         assert ours is z
         for one, other in ((ours, dz), (into, true)):
             assert np.abs(one - other).max() <= 30 * CLOSE[precision] * np.abs(other).max()
@@ -366,7 +367,8 @@ def test_scores_of_any_size_have_the_texts_zeros_infinities_and_numbers(model, p
     b, log = Buffers(np, 1, 1, K, precision), StepRecorder(np.zeros((5, K), precision))
     z, none, into = at[None, None].copy(), np.zeros((1, K), precision), np.empty((1, K), precision)
     found, (part,) = np.zeros((6, K), precision), batches.parts(1)
-    ours = twin.run(part, z, none, found, into)
+    twin.begin(none, found)
+    ours = twin.run(part, z, into)
     b.z[:] = at
     with np.errstate(all="ignore"):
         targets = batches.targets(part)

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 Array = Any
 _EPS = float(np.finfo(np.float64).eps)
 _FAR = 32  # times a feature's deviation: a mean beyond it costs scores more than five bits
-_SAMPLED = 8  # rows a feature that tell a Gram matrix
+_SAMPLED = 16  # rows a feature that tell a Gram matrix
 _FEWEST = 4096  # of them
 _CHUNK = 1 << 17  # numbers of the rows that stay in the cache
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import cached_property, partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -28,6 +28,14 @@ FEWEST_ROWS = 256  # rows of a chunk, or products are all overhead
 _FLAT = 16 * EPS  # of |J|: differences below it are rounding
 _TINY = float(np.finfo(np.float64).tiny)
 NAMES = ("mean", *StepRecorder.names)  # of the sums of one evaluation
+
+
+class _Step(NamedTuple):
+    """A chunk of the rows: which, X (b, D), and room for its scores (b, C·K)."""
+
+    part: slice
+    X: Array
+    z: Array
 
 
 class _Pass:
@@ -61,24 +69,34 @@ class _Pass:
         xp, width = device.xp, len(self.sum) - problem.bias
         offset = xp.ascontiguousarray(offset)
         self.found = xp.zeros((len(NAMES), problem.shape[2]))
-        for part in self._batches.parts(1):
-            X, b = self._batches.gather(part), self._buffers.first(part.stop - part.start)
-            device.matmul(X, flat(weights), out=flat(b.z))
+        if self._errors is not None:
+            self._errors.begin(offset, self.found)
+        flat_weights = flat(weights)
+        for step in self._steps:
+            device.matmul(step.X, flat_weights, out=step.z)
             row = into[width] if problem.bias else self._bias
             if self._errors is None:
-                dz = self._numpy_errors(part, b, offset, row, full)
+                dz = flat(self._numpy_errors(step.part, offset, row, full))
             else:
-                dz = self._errors.run(part, b.z, offset, self.found, row)
-            device.matmul(X.T, flat(dz), out=flat(into[:width]))
+                dz = self._errors.run(step.part, step.z, row)
+            device.matmul(step.X.T, dz, out=flat(into[:width]))
             if into is not self.sum:
                 self.sum += into
             into = self._part
 
-    def _numpy_errors(
-        self, part: slice, b: Buffers, offset: Array, into: Array, full: bool
-    ) -> Array:
+    @cached_property
+    def _steps(self) -> list[_Step]:
+        """The chunks of a pass, which are those of every pass."""
+        parts, batches = self._batches.parts(1), self._batches
+        return [
+            _Step(part, batches.gather(part), flat(self._buffers.z[: part.stop - part.start]))
+            for part in parts
+        ]
+
+    def _numpy_errors(self, part: slice, offset: Array, into: Array, full: bool) -> Array:
         """Errors of a part of the rows: returns dL/dz ⊙ q; into (C, K) ← dJ/db."""
         device, rows = self.device, self._batches.targets(part)
+        b = self._buffers.first(part.stop - part.start)
         log = StepRecorder(self.found[1:], full)
         dz = errors(device, self.model, b.z, offset, rows, into, log, b, lambda *shown: None)
         device.matmul(rows.q.reshape(1, -1), b.loss, out=b.total)
@@ -229,12 +247,21 @@ class Objective:
 
     # --- the bias, which nothing penalises ---
 
-    def bias_step(self, w: Array, row: Array) -> Array:
-        """−H⁻¹·g of the bias alone (C, K), for dJ/db = row (C, K); infinite where H has nothing."""
+    def bias_hessian(self, w: Array) -> Array:
+        """The second derivatives of J by the biases: (K, C, C) where coupled, else (K, C)."""
+        if self.model.coupled:
+            return self._coupled_bias_curvature(w)
+        return self.bias_curvature(w).T
+
+    def bias_step(self, hessian: Array, row: Array) -> Array:
+        """−H⁻¹·g of the bias alone (C, K), for dJ/db = row (C, K); infinite where H has nothing.
+
+        `hessian` is as `bias_hessian` has it.
+        """
         xp, C = self.device.xp, self.problem.outputs
         if not self.model.coupled:
-            return -row / xp.maximum(self.bias_curvature(w), _TINY)
-        second = self._coupled_bias_curvature(w)  # (K, C, C)
+            return -row / xp.maximum(hessian.T, _TINY)
+        second = hessian
         largest = second.max(axis=(1, 2))  # (K,)
         # all biases alike change nothing, and row has none of that
         row = row - row.sum(axis=0) / C

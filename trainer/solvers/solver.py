@@ -252,7 +252,7 @@ class SolverStack:
     def _pass(self, state: SolverState, full: bool) -> Array:
         """Sums (6, K) of `Objective.value` at the points to try; the gradient of J beside them."""
         zero = state.progress.at_zeros
-        if state.step > 1 or not zero.any() or self.problem.loss:
+        if state.step > 1 or zero.sum() < 2 or self.problem.loss:
             return self.objective.value(self._trial, self._gradient, full)
         # columns at zeros are one point, where no penalty is felt: a pass of one tells of them all,
         # but for losses with parameters

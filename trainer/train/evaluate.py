@@ -108,7 +108,8 @@ class Evaluator:
             error(self.stack.model, self.stack.device.xp, b.z, chunk.y, b.error, b.loss, b.scratch)
             return (chunk.r @ b.loss)[0]
         found = np.zeros((6, b.z.shape[2]), b.z.dtype)
-        self._errors.run(chunk.rows, b.z, self._none, found, self._slopes)
+        self._errors.begin(self._none, found)
+        self._errors.run(chunk.rows, b.z, self._slopes)
         return found[1]
 
     def _of_predictions(self, state: AnyState) -> Iterator[tuple[dict[str, Array], None]]:

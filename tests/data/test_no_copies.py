@@ -120,3 +120,23 @@ def test_labels_are_sorted_and_of_their_own_type(values):
     assert list(found.values) == sorted(set(values.tolist()))
     assert {type(value) for value in found.values} == {type(values.tolist()[0])}
     assert [found.values[code] for code in found.codes] == values.tolist()
+
+
+def test_a_few_rows_tell_the_extremes_only_where_no_feature_may_hardly_vary():
+    X = np.random.default_rng(0).standard_normal((10_000, 3))
+    of_all, largest = Extremes.of(X), 2 * np.sqrt((X**2).sum())
+    some = Extremes.told_by_some(X, largest)
+    assert (some.low > of_all.low).any()  # not all rows were read
+    X[5000, 1] = 1e16  # among the others
+    for bound in (2 * np.sqrt((X**2).sum()), np.inf):
+        found = Extremes.told_by_some(X, bound)
+        np.testing.assert_array_equal(found.high, Extremes.of(X).high)
+
+
+def test_a_feature_that_varies_in_a_few_rows_alone_is_not_called_constant():
+    X = np.random.default_rng(0).standard_normal((10_000, 3))
+    X[:, 1] = 0.0
+    y = np.arange(len(X)) % 2
+    assert prepared(X, y).summary.constant == ("x1",)
+    X[5000, 1] = 1.0
+    assert prepared(X, y).summary.constant == ()

@@ -190,7 +190,7 @@ def _encoded_splits(
     (_, frame, rows), dtype = splits[0], np.dtype(spec.precision)
     first = _shared(source, spec, encoder, splits[0])
     centre = spec.bias and spec.data.scale == "none"
-    ends = Extremes.of(first.rows.X)
+    ends = Extremes.told_by_some(first.rows.X, first.encoded.largest)
     centred, coarse = centred_features(encoder, frame, rows, ends, centre=centre)
     if centred is not encoder:
         del first  # its rows have lost what is to be kept

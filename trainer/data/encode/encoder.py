@@ -38,6 +38,8 @@ class Encoded:
     """{text column: rows whose category is none of the encoder's}; they encode as zeros."""
     imputed: int
     """Values filled in."""
+    largest: float = np.inf
+    """No size of a value in X is above it."""
 
 
 @dataclass(frozen=True)
@@ -111,7 +113,7 @@ class Encoder:
         rows = np.arange(frame.rows) if rows is None else rows
         given = self._unchanged(frame, dtype, rows)
         if given is not None:
-            return Encoded(given, {}, 0)
+            return given
         X = allocate((len(rows), len(self.features)), dtype, frame.where)
         unseen = np.zeros(len(self.columns), dtype=np.int64)
         imputed = 0
@@ -132,7 +134,7 @@ class Encoder:
         }
         return Encoded(X, counted, imputed)
 
-    def _unchanged(self, frame: Frame, dtype: np.dtype[Any], rows: Array) -> FloatArray | None:
+    def _unchanged(self, frame: Frame, dtype: np.dtype[Any], rows: Array) -> Encoded | None:
         """The rows where they are, if encoding changes none of their numbers; else None.
 
         A file that is mapped to memory may change below a run: its rows are copied.
@@ -144,8 +146,15 @@ class Encoder:
         if not plain or self.unit or self.mean.any() or (self.scale != 1).any():
             return None
         X = X[part]
+        if (
+            X.dtype == np.float64
+        ):  # a sum of squares is half the time; in float32 it may stand still
+            with np.errstate(all="ignore"):
+                largest = 2 * float(np.sqrt(np.dot(X.reshape(-1), X.reshape(-1))))
+            if np.isfinite(largest):
+                return Encoded(X, {}, 0, largest)
         finite = all(np.isfinite(X[part]).all() for part in _slices(*X.shape))
-        return X if finite else None
+        return Encoded(X, {}, 0) if finite else None
 
     def scaled_blocks(
         self, frame: Frame, rows: Array, unseen: NDArray[np.int64] | None = None

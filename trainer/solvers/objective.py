@@ -23,7 +23,7 @@ from trainer.train.step_record import StepRecorder
 
 Array = Any
 Numbers = np.ndarray[Any, np.dtype[np.float64]]
-MOST_CACHED = 1 << 20  # bytes of one (b, C, K) array: passes over it stay in the cache
+MOST_CACHED = 3 << 18  # bytes of a chunk's rows and scores: both products find them in the cache
 FEWEST_ROWS = 256  # rows of a chunk, or products are all overhead
 _FLAT = 16 * EPS  # of |J|: differences below it are rounding
 _TINY = float(np.finfo(np.float64).tiny)
@@ -71,9 +71,12 @@ class _Pass:
         self.found = xp.zeros((len(NAMES), problem.shape[2]))
         if self._errors is not None:
             self._errors.begin(offset, self.found)
-        flat_weights = flat(weights)
+        flat_weights, at_zeros = flat(weights), not bool(weights.any())
         for step in self._steps:
-            device.matmul(step.X, flat_weights, out=step.z)
+            if at_zeros:
+                step.z.fill(0)
+            else:
+                device.matmul(step.X, flat_weights, out=step.z)
             row = into[width] if problem.bias else self._bias
             if self._errors is None:
                 dz = flat(self._numpy_errors(step.part, offset, row, full))
@@ -127,7 +130,7 @@ class Objective:
         _, outputs, columns = problem.shape
         xp = self.device.xp
         width = int(rows.X.shape[1])  # r, or D
-        row = 8 * max(outputs * columns, width)  # the second product finds X in the cache
+        row = 8 * (outputs * columns + width)
         self.chunk_rows = min(len(rows), max(FEWEST_ROWS, MOST_CACHED // row))
         self._passes = [
             _Pass(problem, rows, part, self.chunk_rows) for part in self.device.row_parts(rows.X)

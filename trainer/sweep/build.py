@@ -258,8 +258,8 @@ def _solver_settings(
     model = MODELS[specs[0].model, specs[0].loss_name]
     method = choose_method(optimizers[0].name, model, size, sparse)
     order = hessian_order(model, size, sparse)
-    most = _HESSIAN_SHARE * device_rows.device.memory()
-    if OPTIMIZERS[optimizers[0].name].second_derivatives and 8.0 * order**2 > most:
+    asked_for = OPTIMIZERS[optimizers[0].name].second_derivatives
+    if asked_for and 8.0 * order**2 > _HESSIAN_SHARE * device_rows.device.memory():
         raise DataError(
             f"optimizer.name: newton would hold Hessians of {order:,} x {order:,}, which is"
             f" {8e-9 * order**2:.1f} GB each; lbfgs or auto is right"

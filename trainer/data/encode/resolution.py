@@ -20,7 +20,7 @@ from trainer.data.rows import Array, Coarse, FloatArray
 Numbers = NDArray[np.float64]
 FEWEST_STEPS = 1024  # between the least and the largest value: three digits of their difference
 FEWEST_READ = 64  # the same of values as the source has them, which may be meant so
-_FEW_ROWS = 4096  # that mostly tell how much a feature varies
+_FEW_ROWS = 512  # that mostly tell how much a feature varies
 _LONG = 512  # numbers
 _WIDE = np.dtype(np.float64)
 

@@ -53,6 +53,7 @@ class Library:
         steps: by precision: `(plan, start, end, batch, slot)`, whole steps.
         version: what its bits hang on: instruction set, digest of the sources, compiler.
         areas: `areas` of ranking.c, the same in all of them.
+        lbfgs_direct, lbfgs_pair: in float64, of arrays that lbfgs_body.h names.
     """
 
     instructions: str
@@ -60,6 +61,8 @@ class Library:
     step: Mapping[str, Callable[..., Any]]
     steps: Mapping[str, Callable[..., Any]]
     areas: Callable[..., Any]
+    lbfgs_direct: Callable[..., Any]
+    lbfgs_pair: Callable[..., Any]
 
 
 @functools.cache
@@ -112,10 +115,14 @@ def _library(found: ctypes.CDLL, name: str) -> Library:
         step[one].restype = steps[one].restype = None
     found.areas.argtypes = [ctypes.c_void_p, *[ctypes.c_int64] * 3, *[ctypes.c_void_p] * 5]
     found.areas.restype = None
+    lbfgs = [found[f"lbfgs_{one}_{name}_f64"] for one in ("direct", "pair")]
+    for function, pointers in zip(lbfgs, (6, 9), strict=True):
+        function.argtypes = [ctypes.c_int64] * 4 + [ctypes.c_void_p] * pointers
+        function.restype = None
     found.step_compiler.restype = ctypes.c_char_p
     compiler = found.step_compiler().decode()
     version = f"{name}, sources {sources_digest()}, compiler {compiler}"
-    return Library(name, version, step, steps, found.areas)
+    return Library(name, version, step, steps, found.areas, *lbfgs)
 
 
 def version() -> str:

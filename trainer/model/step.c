@@ -215,3 +215,4 @@ INLINE double log1p_f64(double x) {
 #define ABS __builtin_fabs
 #define EXP_LARGEST 709.782712893384
 #include "step_body.h"
+#include "lbfgs_body.h"

@@ -26,6 +26,7 @@ _ROWS = 4096  # of a chunk
 SMALL = 96  # parameters up to which products of features are made once for all columns
 _SHARED = 8  # Hessians from which on such products are worth making
 _KEPT = 256 * 2**20  # bytes of such products
+_KEPT_FEATURES = 16 * 2**20  # bytes of the features of all rows
 _SCORES = 1 << 24  # bytes of the scores of a chunk
 MOST_HESSIANS = 256 * 2**20  # bytes of those that are worked on together
 _EPS = float(np.finfo(np.float64).eps)
@@ -55,6 +56,8 @@ class Hessians:
         self._rows = rows
         self._batches = FullBatch(device, rows, min(len(rows), _ROWS))
         self._products: dict[int, Array] = {}
+        self._kept: dict[int, Array] = {}
+        self._room: dict[tuple[int, int], Buffers] = {}
         self._constant: Array | None = None
         self._independent: bool | None = None
         xp, C = device.xp, problem.outputs if model.coupled else 1
@@ -216,7 +219,7 @@ class Hessians:
         """ŷ and ∂²L/∂z_c² (n, C, k) of a chunk's rows."""
         xp, variance = self.device.xp, self.model.variance
         assert variance is not None
-        b = Buffers(xp, chunk.X.shape[0], self.outputs, w.shape[2], np.float64)
+        b = self._buffers(chunk.X.shape[0], w.shape[2])
         weights = w[: self.inner] if self.basis.rotated else self.basis.weights(xp, w[: self.inner])
         flat = xp.ascontiguousarray(weights).reshape(len(weights), self.outputs * w.shape[2])
         self.device.matmul(chunk.X, flat, out=b.z.reshape(len(b.z), -1))
@@ -229,8 +232,23 @@ class Hessians:
         variance(xp, b.error, b.z)
         return b.error, b.z
 
+    def _buffers(self, rows: int, columns: int) -> Buffers:
+        """Buffers for a chunk, the last ones if they fit."""
+        if (rows, columns) not in self._room:
+            made = Buffers(self.device.xp, rows, self.outputs, columns, np.float64)
+            self._room = {(rows, columns): made}
+        return self._room[rows, columns]
+
     def _features(self, chunk: Chunk) -> Array:
-        """The rows in the basis with the bias as a feature of ones, (n, P)."""
+        """The rows in the basis with the bias as a feature of ones, (n, P); of few rows kept."""
+        at = chunk.rows.start
+        if 8 * len(self._rows) * self.parameters > _KEPT_FEATURES:
+            return self._made_features(chunk)
+        if at not in self._kept:
+            self._kept[at] = self._made_features(chunk)
+        return self._kept[at]
+
+    def _made_features(self, chunk: Chunk) -> Array:
         xp = self.device.xp
         b = self.basis
         X = b.about_mean(chunk.X)
@@ -344,6 +362,6 @@ class Hessians:
         xp, rows = self.device.xp, self._rows.part(part)
         total = xp.zeros((self.parameters, self.parameters))
         for chunk in FullBatch(self.device, rows, min(len(rows), _ROWS)).chunks(1):
-            X = self._features(chunk) * xp.sqrt(chunk.q[:, 0])
+            X = self._made_features(chunk) * xp.sqrt(chunk.q[:, 0])
             total += X.T @ X
         return total

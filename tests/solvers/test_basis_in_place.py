@@ -1,0 +1,130 @@
+"""Rows that stay where they are: what a sample of them tells, and the same J as of turned ones."""
+
+import numpy as np
+import pytest
+from problems import Problem
+from solving import solved, stack_of, start
+from stacks import DEVICE
+
+from trainer.solvers import basis_in_place
+from trainer.solvers.basis_in_place import in_place
+from trainer.solvers.objective import Objective
+
+XP = DEVICE.xp
+
+
+def rows(n=400, D=6, seed=0):
+    draw = np.random.default_rng(seed)
+    X = draw.standard_normal((n, D)) @ draw.standard_normal((D, D)) + draw.standard_normal(D)
+    p = draw.exponential(size=n)
+    return X, p / p.sum()
+
+
+def found(X, p, bias=True, least=0.0, turn=True):
+    return in_place(DEVICE, DEVICE.to_device(X), DEVICE.to_device(p), bias, least, turn)
+
+
+def gram_of(X, p, bias=True):
+    off = X - p @ X if bias else X
+    return (off.T * p) @ off
+
+
+@pytest.mark.parametrize("bias", [True, False])
+def test_all_rows_tell_the_gram_matrix_itself(bias):
+    X, p = rows()
+    basis = found(X, p, bias)
+    Q, spectrum = DEVICE.to_host(basis.directions), DEVICE.to_host(basis.spectrum)
+    turned = Q.T @ gram_of(X, p, bias) @ Q
+    np.testing.assert_allclose(turned, np.diag(spectrum), atol=1e-12 * spectrum.max())
+    np.testing.assert_allclose(DEVICE.to_host(basis.mean), p @ X if bias else np.zeros(6))
+    assert (basis.rotated, basis.whole, basis.centred) == (False, False, not bias)
+
+
+def test_a_sample_tells_it_nearly_and_its_trace_is_that_of_all(monkeypatch):
+    X, p = rows(20_000)
+    monkeypatch.setattr(basis_in_place, "_FEWEST", 500)
+    read, gram = [], type(DEVICE).gram
+    monkeypatch.setattr(
+        type(DEVICE), "gram", lambda self, a, w: read.append(len(a)) or gram(self, a, w)
+    )
+    basis = found(X, p)
+    assert read == [500]
+    Q, spectrum = DEVICE.to_host(basis.directions), DEVICE.to_host(basis.spectrum)
+    right = np.linalg.eigvalsh(gram_of(X, p))
+    np.testing.assert_allclose(spectrum, right, rtol=0.6)
+    np.testing.assert_allclose(spectrum.sum(), right.sum(), rtol=1e-12)
+    np.testing.assert_allclose(Q.T @ Q, np.eye(6), atol=1e-12)
+
+
+def test_a_feature_that_no_sampled_row_has_keeps_its_size(monkeypatch):
+    X, p = rows(20_000)
+    monkeypatch.setattr(basis_in_place, "_FEWEST", 500)
+    X[:, 2] = 0.0
+    X[1, 2] = 50.0  # row 1 is not of the sample
+    basis = found(X, p, least=1e-3)
+    Q, spectrum = DEVICE.to_host(basis.directions), DEVICE.to_host(basis.spectrum)
+    told = (Q * spectrum) @ Q.T
+    np.testing.assert_allclose(told[2, 2], gram_of(X, p)[2, 2], rtol=1e-9)
+
+
+def test_features_stay_as_they_are_where_nothing_is_turned():
+    X, p = rows()
+    basis = found(X, p, turn=False)
+    assert basis.directions is None
+    np.testing.assert_allclose(DEVICE.to_host(basis.spectrum), np.diag(gram_of(X, p)))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda X: X[:20],  # few
+        lambda X: X + 1e3,  # far from 0
+        lambda X: np.column_stack([X, X[:, 0]]),  # dependent
+        lambda X: np.column_stack([X, np.full(len(X), 0.1)]),  # constant
+    ],
+)
+def test_other_rows_must_be_turned(change):
+    X, p = rows()
+    X = change(X)
+    assert found(X, p[: len(X)] / p[: len(X)].sum()) is None
+
+
+def test_dependent_features_may_stay_where_l2_tells_them_apart():
+    X, p = rows()
+    assert found(np.column_stack([X, X[:, 0]]), p, least=1e-3) is not None
+
+
+def problem_of(model, bias, seed=3):
+    X, p = rows(seed=seed)
+    draw = np.random.default_rng(seed)
+    z = X @ draw.standard_normal((6, 3)) / 3
+    y = np.eye(3)[(z + draw.gumbel(size=z.shape)).argmax(axis=1)]
+    return Problem(model, model, X, y if model == "softmax" else y[:, :1], p, 0.0, 0.0, bias)
+
+
+@pytest.mark.parametrize("bias", [True, False])
+@pytest.mark.parametrize("name", ["lbfgs", "newton"])
+@pytest.mark.parametrize("model", ["logistic", "softmax", "poisson"])
+def test_values_slopes_and_optima_are_those_of_turned_rows(model, name, bias, monkeypatch):
+    problem, l2 = problem_of(model, bias), np.array([1e-3, 1e-1])
+    here = stack_of(problem, name, l2, np.zeros(2), 1e-8)
+    assert here.problem.basis.centred == (not bias)  # the rows were not copied
+    ours = solved(problem, name, l2, np.zeros(2), 1e-8)
+    monkeypatch.setattr("trainer.solvers.rotated_rows.in_place", lambda *given: None)
+    there = stack_of(problem, name, l2, np.zeros(2), 1e-8)
+    assert there.problem.basis.centred
+    theirs = solved(problem, name, l2, np.zeros(2), 1e-8)
+    np.testing.assert_allclose(ours.weights, theirs.weights, atol=1e-5)
+    np.testing.assert_allclose(ours.bias, theirs.bias, atol=1e-5)
+    draw = np.random.default_rng(0)
+    D, C, K = here.shape
+    weights, b = 0.1 * draw.standard_normal((D, C, K)), 0.1 * draw.standard_normal((C, K)) * bias
+    values, slopes = [], []
+    for stack in (here, there):
+        w = start(stack, weights, b).arrays["w"]
+        gradient = XP.empty(stack.problem.shape)
+        objective = Objective(stack.problem, stack.objective.rows)
+        values.append(DEVICE.to_host(objective.value(w, gradient, full=True))[0])
+        slopes.append(DEVICE.to_host(stack.problem.largest(w, gradient)))
+    np.testing.assert_allclose(*values, rtol=1e-12)
+    np.testing.assert_allclose(*slopes, rtol=1e-9)

@@ -128,3 +128,52 @@ def test_values_slopes_and_optima_are_those_of_turned_rows(model, name, bias, mo
         slopes.append(DEVICE.to_host(stack.problem.largest(w, gradient)))
     np.testing.assert_allclose(*values, rtol=1e-12)
     np.testing.assert_allclose(*slopes, rtol=1e-9)
+
+
+@pytest.mark.parametrize("turn", [True, False])
+@pytest.mark.parametrize("model", ["logistic", "softmax"])
+def test_second_derivatives_are_those_of_slopes(model, turn):
+    problem, l2 = problem_of(model, True), np.array([1e-2])
+    stack = stack_of(problem, "lbfgs" if turn else "newton", l2, np.zeros(1), 1e-8)
+    assert (stack.problem.basis.directions is None) == (not turn)
+    assert not stack.problem.basis.centred
+    shape = stack.problem.shape
+    w = 0.1 * np.random.default_rng(0).standard_normal(shape)
+    found = DEVICE.to_host(stack.hessians.whole(DEVICE.to_device(w), stack.problem.l2))[0]
+
+    def slope(at):
+        gradient = XP.empty(shape)
+        stack.objective.value(DEVICE.to_device(at), gradient, full=False)
+        return DEVICE.to_host(gradient).reshape(-1)
+
+    for i in range(w.size):
+        step = np.zeros(w.size)
+        step[i] = 1e-5
+        step = step.reshape(shape)
+        column = (slope(w + step) - slope(w - step)) / 2e-5
+        np.testing.assert_allclose(found[:, i], column, atol=1e-7)
+
+
+def test_scores_are_kept_of_the_last_point_alone():
+    draw = np.random.default_rng(2)
+    X, p = draw.standard_normal((300, 20)), np.full(300, 1 / 300)
+    y = (X[:, :1] > 0) * 1.0
+    problem = Problem("logistic", "logistic", X, y, p, 0.0, 0.0, True)
+    objective = stack_of(problem, "lbfgs", np.array([0.1]), np.zeros(1), 1e-8).objective
+    shape = objective.problem.shape
+    here, there = (DEVICE.to_device(w) for w in draw.standard_normal((2, *shape)))
+    fresh = [DEVICE.to_host(objective.bias_hessian(w)) for w in (here, there)]
+    objective.value(here, XP.empty(shape), full=False)
+    reads = [0]
+    matmul = type(DEVICE).matmul
+
+    def counted(self, *given, **more):
+        reads[0] += 1
+        return matmul(self, *given, **more)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(type(DEVICE), "matmul", counted)
+        np.testing.assert_array_equal(DEVICE.to_host(objective.bias_hessian(here)), fresh[0])
+        assert reads == [0]
+        np.testing.assert_array_equal(DEVICE.to_host(objective.bias_hessian(there)), fresh[1])
+    assert reads[0] > 0

@@ -25,6 +25,7 @@ Array = Any
 Numbers = np.ndarray[Any, np.dtype[np.float64]]
 MOST_CACHED = 3 << 18  # bytes of a chunk's rows and scores: both products find them in the cache
 FEWEST_ROWS = 256  # rows of a chunk, or products are all overhead
+_FEW_SCORES = 16  # features a score of a row: from then on scores are kept, for next to nothing
 _FLAT = 16 * EPS  # of |J|: differences below it are rounding
 _TINY = float(np.finfo(np.float64).tiny)
 NAMES = ("mean", *StepRecorder.names)  # of the sums of one evaluation
@@ -43,6 +44,7 @@ class _Pass:
 
     Attributes:
         found: (6, K) sums of the rows by `NAMES`; sum: (P, C, K) of dJ/dw. Both of the last pass.
+        kept: (n, C, K) X·W of the last pass, where scores are few beside the rows; else None.
     """
 
     def __init__(self, problem: Problem, rows: RowSet, part: slice, chunk_rows: int) -> None:
@@ -57,6 +59,8 @@ class _Pass:
         self.sum = xp.empty((width + problem.bias, outputs, columns))
         self._part = xp.empty((width + problem.bias, outputs, columns))
         self._bias = xp.empty((outputs, columns))
+        few = _FEW_SCORES * outputs * columns <= width
+        self.kept = xp.empty((len(own), outputs, columns)) if few else None
 
     def chunks(self) -> Iterator[tuple[Chunk, Buffers]]:
         """The rows, `chunk_rows` at a time, and buffers for as many."""
@@ -77,6 +81,8 @@ class _Pass:
                 step.z.fill(0)
             else:
                 device.matmul(step.X, flat_weights, out=step.z)
+            if self.kept is not None:
+                xp.copyto(flat(self.kept[step.part]), step.z)
             row = into[width] if problem.bias else self._bias
             if self._errors is None:
                 dz = flat(self._numpy_errors(step.part, offset, row, full))
@@ -135,6 +141,7 @@ class Objective:
         self._passes = [
             _Pass(problem, rows, part, self.chunk_rows) for part in self.device.row_parts(rows.X)
         ]
+        self._kept_at: Array | None = None  # w (P, C, K) of the last pass
         self._none = xp.zeros((outputs, columns))
         self._row = xp.empty((1, columns))
         self._ones = xp.ones((1, problem.inner * outputs))
@@ -156,6 +163,7 @@ class Objective:
         weights = self._of_rows(w)
         offset = self._offset(w, weights)
         device.side_by_side([partial(one.run, weights, offset, full) for one in self._passes])
+        self._kept_at = None if self._passes[0].kept is None else w.copy()
         first, *others = self._passes
         for one in others:
             first.add(one)
@@ -218,11 +226,9 @@ class Objective:
         if self.model.curvature is not None:
             return np.full(columns, self.model.curvature)
         assert variance is not None
-        largest, weights = xp.zeros(columns), self._of_rows(w)
-        offset = self._offset(w, weights)
-        for chunk, b in self._chunks():
+        largest = xp.zeros(columns)
+        for _, b in self._scored(w):
             with np.errstate(all="ignore"):  # past e^z the first weights are an outcome
-                scores(self.device, chunk.X, weights, offset, b.z)
                 self.model.activation(xp, b.z, b.error, b.scratch)
                 variance(xp, b.error, b.z)
             largest = xp.maximum(largest, b.z.max(axis=(0, 1)))
@@ -250,6 +256,20 @@ class Objective:
     def _chunks(self) -> Iterator[tuple[Chunk, Buffers]]:
         for one in self._passes:
             yield from one.chunks()
+
+    def _scored(self, w: Array) -> Iterator[tuple[Chunk, Buffers]]:
+        """The rows by chunks, with their scores in z: kept ones, where w is the last pass's."""
+        weights, xp, last = self._of_rows(w), self.device.xp, self._kept_at
+        offset = self._offset(w, weights)
+        known = last is not None and bool((last == w).all())
+        for one in self._passes:
+            for chunk, b in one.chunks():
+                with np.errstate(all="ignore"):
+                    if known and one.kept is not None:
+                        xp.add(one.kept[chunk.rows], offset, out=b.z)
+                    else:
+                        scores(self.device, chunk.X, weights, offset, b.z)
+                yield chunk, b
 
     # --- the bias, which nothing penalises ---
 
@@ -279,12 +299,9 @@ class Objective:
 
     def _coupled_bias_curvature(self, w: Array) -> Array:
         """Σ_rows p·∂²L/∂z_a∂z_b (K, C, C): −p·ŷ_a·ŷ_b, and what brings the sum of a row to 0."""
-        xp, weights = self.device.xp, self._of_rows(w)
-        offset = self._offset(w, weights)
-        _, C, K = self.problem.shape
+        xp, (_, C, K) = self.device.xp, self.problem.shape
         total = xp.zeros((K, C, C))
-        for chunk, b in self._chunks():
-            scores(self.device, chunk.X, weights, offset, b.z)
+        for chunk, b in self._scored(w):
             self.model.activation(xp, b.z, b.error, b.scratch)
             share = xp.ascontiguousarray(b.error.transpose(2, 0, 1))  # (K, n, C)
             total -= (share * chunk.q[:, 0]).transpose(0, 2, 1) @ share
@@ -297,11 +314,10 @@ class Objective:
         """Σ_rows p·∂²L/∂z_c² (C, K): the curvature of J along each bias."""
         if self.model.quadratic:  # 1 of every row, wherever it is
             return self.device.xp.zeros(self.problem.shape[1:]) + self.rows.q.sum()
-        xp, variance, weights = self.device.xp, self.model.variance, self._of_rows(w)
+        xp, variance = self.device.xp, self.model.variance
         assert variance is not None
-        offset, total = self._offset(w, weights), xp.zeros(self.problem.shape[1:])
-        for chunk, b in self._chunks():
-            scores(self.device, chunk.X, weights, offset, b.z)
+        total = xp.zeros(self.problem.shape[1:])
+        for chunk, b in self._scored(w):
             self.model.activation(xp, b.z, b.error, b.scratch)
             variance(xp, b.error, b.z)
             total += xp.einsum("nck,n->ck", b.z, chunk.q[:, 0, 0])

@@ -326,10 +326,8 @@ def is_mapped(X: Array) -> bool:
     """Whether an array is a file's, mapped to memory, or a view of it."""
     base: Any = X
     while isinstance(base, np.ndarray):
-        if isinstance(base, np.memmap):
-            return True
         base = base.base
-    return not (base is None or isinstance(base, bytes | bytearray))
+    return not (base is None or isinstance(base, bytes | bytearray))  # whose memory it is then
 
 
 def is_indexed(keys: Mapping[str, str]) -> bool:

@@ -89,7 +89,7 @@ def _gram(device: Device, X: Array, p: Array, bias: bool, spectrum: Array) -> Ar
     """The Gram matrix (D, D) of the centred features by some of the rows; its diagonal by all."""
     xp, (n, D) = device.xp, X.shape
     every = max(1, n // max(_FEWEST, _SAMPLED * D))
-    x, q = xp.ascontiguousarray(X[::every]), p[::every]
+    x, q = X[::every], p[::every]
     total = q.sum()
     gram = device.gram(x, q)
     if bias:

@@ -2,6 +2,7 @@
 
 problem      J's penalties and slopes in a basis   objective     a pass over the rows: J's data term
 basis        principal axes of the features        rotated_rows  rows in them, for all stacks
+basis_in_place  the same by a sample of the rows   compiled_lbfgs  the recursion's twin
 solver       the stack: rounds                     progress      what it keeps of each column
 directions   L-BFGS, Newton, closed form           lbfgs         the two-loop recursion
 line_search  Armijo's rule, column by column       orthants      OWL-QN; softmax's gauge freedom

@@ -94,11 +94,11 @@ def _gram(device: Device, X: Array, p: Array, bias: bool, spectrum: Array) -> Ar
     gram = device.gram(x, q)
     if bias:
         mean = q @ x
-        gram -= xp.outer(mean, mean) / xp.where(total > 0, total, 1.0)
+        gram -= mean[:, None] * mean / xp.where(total > 0, total, 1.0)
     found = xp.diagonal(gram)
     seen = found > 0  # in the rows of the sample
     scale = xp.sqrt(xp.where(seen, spectrum / xp.where(seen, found, 1.0), 0.0))
-    gram = gram * xp.outer(scale, scale)
+    gram = gram * (scale[:, None] * scale)
     diagonal = xp.arange(D)
     gram[diagonal, diagonal] = spectrum
     return gram

@@ -414,10 +414,10 @@ static void NAME(gather)(const plan *s, int64_t start, int64_t B) {
   const real *X = (const real *)s->X;
   real *out = (real *)s->gathered;
   for (int64_t i = 0; i < B; i++) {
-    if (i + 4 < B) {
-      const char *next = (const char *)(X + s->order[start + i + 4] * D);
+    if (i + AHEAD < B) {
+      const char *next = (const char *)(X + s->order[start + i + AHEAD] * D);
       for (int64_t t = 0; t < D * (int64_t)sizeof(real) && t < 4096; t += 64) PREFETCH(next + t);
-      if (!s->codes) PREFETCH((const real *)s->y + s->order[start + i + 4] * s->y_row);
+      if (!s->codes) PREFETCH((const real *)s->y + s->order[start + i + AHEAD] * s->y_row);
     }
     memcpy(out + i * to, X + s->order[start + i] * D, (size_t)D * sizeof(real));
   }

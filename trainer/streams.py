@@ -69,7 +69,8 @@ def _mix_one(value: int) -> int:
 def shuffle(seed: int, epoch: int, n: int) -> IntArray:
     """Order in which an epoch visits n rows.
 
-    Sorts the high bits of 64 random ones over the row number in the low bits. Rows whose high bits agree keep their order (at ten million rows one pair in 10^7).
+    Sorts the high bits of 64 random ones over the row number in the low bits. Rows whose high bits
+    agree keep their order (at ten million rows one pair in 10^7).
 
     Args:
         seed: any integer; taken modulo 2^64.

@@ -17,6 +17,7 @@ from trainer.model.compiled import ERRORS, GRADIENT, LANES, MOVE, NARROW, SCORES
 from trainer.model.compiled_errors import RULES, rule_of
 from trainer.model.models import Model
 from trainer.model.penalties import soft_threshold
+from trainer.model.step import flat
 from trainer.optim import first_order
 from trainer.optim.first_order import Hyper, Optimizer
 from trainer.train.batches import Batches, MiniBatches
@@ -48,7 +49,7 @@ _PADDED = 4096  # features of a narrow product, at most
 
 
 class CompiledHalves:
-    """The compiled step of one stack; a narrow one makes its own products, whole steps at once."""
+    """The compiled step of one stack; a narrow one makes its own products, all in one call."""
 
     def __init__(
         self, library: compiled.Library, precision: str, plan: Plan, text: NumpyHalves
@@ -61,7 +62,8 @@ class CompiledHalves:
         self.narrow = bool(plan.narrow)
         self._batches = text.batches
         flop = 4.0 * self._batches.size * plan.features * plan.outputs * plan.columns
-        self.at_once = max(1, int(_PIECE_FLOP / flop)) if self.narrow else 1
+        one = self._batches.gathered is not None and self._batches.chunk_rows == self._batches.size
+        self.at_once = max(1, int(_PIECE_FLOP / flop)) if one else 1  # batches of one part
 
     def point(self, arrays: Mapping[str, Array | None]) -> None:
         """Have the plan point to these arrays, and keep them."""
@@ -78,6 +80,7 @@ class CompiledHalves:
         slots = [one for name, one in arrays.items() if name != "parameters"]
         named = dict(zip(("slot0", "slot1"), slots, strict=False))
         self.point({"parameters": arrays["parameters"], "table": table, **named})
+        self._weights = flat(arrays["parameters"][:-1])
         self.point(self._batches.placed())
 
     def rows(self, part: slice) -> Array:
@@ -113,10 +116,23 @@ class CompiledHalves:
         self._step(self._at, MOVE, 0, 0, slot, None)
 
     def steps(self, slot: int, first: int, last: int) -> None:
-        """Whole steps, of one epoch, where the product is narrow."""
+        """Whole steps, of one epoch."""
         batches = self._batches
-        start, stop = batches.batch(first).start, batches.batch(last).stop
-        self._steps(self._at, start, stop, batches.size, slot)
+        if self.narrow:
+            start, stop = batches.batch(first).start, batches.batch(last).stop
+            self._steps(self._at, start, stop, batches.size, slot)
+            return
+        grad = self._text.gradients[0]
+        matmul, into, G = self._text.device.matmul, self._last_row[id(grad)], flat(grad[:-1])
+        for step in range(first, last + 1):
+            part = batches.batch(step)
+            X = self.rows(part)
+            z = self._text.buffers(len(X)).flat_z
+            matmul(X, self._weights, out=z)  # (b, D) · (D, C·K)
+            at = slot + step - first
+            self._step(self._at, ERRORS, part.start, len(X), at, into)
+            matmul(X.T, z, out=G)  # (D, b) · (b, C·K)
+            self._step(self._at, MOVE, 0, 0, at, None)
 
 
 def halves_of(

@@ -98,6 +98,22 @@ def test_stacks_are_cut_by_memory(monkeypatch):
     assert sorted(c.trial for one in cut.stacks for c in one.columns) == list(range(64))
 
 
+@pytest.mark.parametrize(
+    ("scores", "weights", "widths"),
+    [(1, 1000, [6]), (0.5, 1000, [3, 3]), (1, 0.25, [2, 2, 1, 1]), (0.5, 0.25, [2, 2, 1, 1])],
+)
+def test_stacks_are_cut_by_the_cache(scores, weights, widths, monkeypatch):
+    monkeypatch.setattr(fit_memory, "cores", lambda: 1)
+    monkeypatch.setattr(fit_memory, "_CACHED", int(scores * 6 * 10 * 32 * 4))  # (B, C, K)
+    monkeypatch.setattr(fit_memory, "_WEIGHTS", int(weights * 6 * 10 * 64 * 4))  # (D, C, K)
+    lr = {"linspace": {"start": 0.01, "stop": 0.1, "num": 6}}
+    for batch, expected in ((32, widths), ("full", [6])):
+        optimizer = {"name": "sgd", "batch_size": batch}
+        keys = {"optimizer": optimizer, "sweep": {"parameters": {"optimizer.lr": lr}}}
+        stacks = set_up(load_spec(BASE | keys), None, CPU).arrangement.stacks
+        assert [len(one.columns) for one in stacks] == expected
+
+
 @pytest.mark.skipif(DEVICE.kind == "gpu", reason="counts NumPy's arrays")
 @pytest.mark.parametrize("name", ["sgd", "adam"])
 @pytest.mark.parametrize("batch", [32, "full"])

@@ -388,13 +388,12 @@ static void NAME(move_rows)(const plan *s, int weight, int64_t rows, int64_t las
 static void NAME(move)(const plan *s, const real *coefficients, real *log) {
   const int64_t C = s->outputs, K = s->columns, J = s->coefficients, D = s->features;
   for (int64_t k0 = 0; k0 < K; k0 += LANES) {
-    const int64_t block = K - k0 < LANES ? K - k0 : LANES;
-    const int64_t L = K <= LANES ? LANES / K * K : block; /* whole rounds of all columns, or a block of them */
+    const int64_t block = K - k0 < LANES ? K - k0 : LANES, rounds = D * C < LANES / K ? D * C : LANES / K;
+    const int64_t L = K <= LANES ? rounds * K : block; /* whole rounds of all columns, or a block of them */
     real h[9][LANES], l2[LANES], norm[LANES];
     memset(h, 0, sizeof h);
     memset(norm, 0, sizeof norm);
-    for (int64_t l = 0; l < L; l++) {
-      const int64_t k = k0 + l % block;
+    for (int64_t l = 0, k = k0; l < L; l++, k = k + 1 == k0 + block ? k0 : k + 1) {
       l2[l] = ((const real *)s->l2)[k];
       for (int64_t j = 0; j < J; j++) h[j][l] = coefficients[j * K + k];
     }

@@ -116,23 +116,22 @@ class CompiledHalves:
         self._step(self._at, MOVE, 0, 0, slot, None)
 
     def steps(self, slot: int, first: int, last: int) -> None:
-        """Whole steps, of one epoch."""
-        batches = self._batches
+        """Whole steps, of one epoch; at most `at_once`."""
+        batches, size = self._batches, self._batches.size
+        start, stop = batches.batch(first).start, batches.batch(last).stop
         if self.narrow:
-            start, stop = batches.batch(first).start, batches.batch(last).stop
-            self._steps(self._at, start, stop, batches.size, slot)
+            self._steps(self._at, start, stop, size, slot)
             return
-        grad = self._text.gradients[0]
+        take, at, grad = self._step, self._at, self._text.gradients[0]
         matmul, into, G = self._text.device.matmul, self._last_row[id(grad)], flat(grad[:-1])
-        for step in range(first, last + 1):
-            part = batches.batch(step)
-            X = self.rows(part)
-            z = self._text.buffers(len(X)).flat_z
+        X, z = batches.gathered, self._text.buffers(size).flat_z
+        for number, place in enumerate(range(start, stop, size), slot):
+            X, z = X[: stop - place], z[: stop - place]  # the last one may be shorter
+            take(at, SCORES, place, len(X), 0, None)
             matmul(X, self._weights, out=z)  # (b, D) · (D, C·K)
-            at = slot + step - first
-            self._step(self._at, ERRORS, part.start, len(X), at, into)
+            take(at, ERRORS, place, len(X), number, into)
             matmul(X.T, z, out=G)  # (D, b) · (b, C·K)
-            self._step(self._at, MOVE, 0, 0, at, None)
+            take(at, MOVE, 0, 0, number, None)
 
 
 def halves_of(

@@ -259,7 +259,7 @@ class Stack:
         last = min(until, self._stretch_end(first), self.batches.prepare(first))
         rates = self.settings.schedule.table(first - 1, last)  # one step earlier, for its ratio
         lr = np.where(state.live, rates, 0.0)  # (S + 1, K); a stopped column keeps still
-        self._ring.fill(0)
+        self._ring[: last - first + 1].fill(0)
         with np.errstate(all="ignore"):  # a column that overflows is an outcome, not a warning
             self._halves.begin(state.arrays, self._table(lr, first))
             for piece, snapshot in self._pieces(first, last, snapshots):
@@ -280,7 +280,8 @@ class Stack:
 
     def _records(self, first: int, last: int, logged: Numbers, lr: Numbers) -> Records:
         step = np.arange(first, first + len(lr), dtype=np.int64)
-        logged[~self._is_full(step, last), 1:] = np.nan
+        if self.settings.log_every > 1:
+            logged[~self._is_full(step, last), 1:] = np.nan
         size = self.batches.size
         place = (step - 1) % self.steps_per_epoch * size
         rows = np.minimum(len(self.rows) - place, size)[:, None]  # of each step's batch

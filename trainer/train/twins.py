@@ -124,7 +124,8 @@ class CompiledHalves:
             return
         take, at, grad = self._step, self._at, self._text.gradients[0]
         matmul, into, G = self._text.device.matmul, self._last_row[id(grad)], flat(grad[:-1])
-        X, z = batches.gathered, self._text.buffers(size).flat_z
+        X: Array = batches.gathered
+        z = self._text.buffers(size).flat_z
         for number, place in enumerate(range(start, stop, size), slot):
             X, z = X[: stop - place], z[: stop - place]  # the last one may be shorter
             take(at, SCORES, place, len(X), 0, None)

@@ -142,14 +142,17 @@ def narrow_stack(**keys):
     return stack
 
 
-def test_how_steps_are_cut_into_pieces_changes_no_bit(monkeypatch):
-    ends = []
+@pytest.mark.parametrize("columns", [1, 40])
+def test_how_steps_are_cut_into_pieces_changes_no_bit(columns, monkeypatch):
+    ends, problem = [], make_problem("softmax")
     for flop, most in ((2e8, 256), (1, 256), (2e8, 2)):
         monkeypatch.setattr(twins, "_PIECE_FLOP", flop)
         monkeypatch.setattr(stack_module, "_MAX_STRETCH", most)
-        stack = narrow_stack(steps=9)
+        lr = np.geomspace(0.01, 0.1, columns)
+        stack = make_stack(problem, device=CPU, batch_size=23, lr=lr, steps=9)
+        assert stack._halves.narrow == (columns == 1)
         assert (stack._halves.at_once == 1) == (flop == 1)
-        state = start(stack, *initial(make_problem("softmax"), 1))
+        state = start(stack, *initial(problem, columns))
         records = train(stack, state)
         ends.append((state.weights.tobytes(), joined(records, "grad_norm").tobytes()))
     assert ends[0] == ends[1] == ends[2]

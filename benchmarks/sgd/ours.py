@@ -5,10 +5,11 @@ from __future__ import annotations
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from benchmarks.problems import MOMENTUM, Array, Problem
+from benchmarks.shared.problems import MOMENTUM, Array, Problem, settings
 from trainer.device import Device, choose
 from trainer.machine.threads import one_thread_a_product
 from trainer.model import MODELS
@@ -23,21 +24,31 @@ class Stacked:
 
     Args:
         problem: the rows.
-        lr: (K,) learning rates.
-        l2: (K,) penalties.
+        K: columns.
+        columns: those of the K that are trained; None for all.
         log_every: steps between records of the step log; 0 for no log at all.
         device: "cpu" or "gpu".
+        pair: learning rate and penalty of all columns; None for the K of `settings`.
     """
 
     def __init__(
-        self, problem: Problem, lr: Array, l2: Array, log_every: int = 1, device: str = "cpu"
+        self,
+        problem: Problem,
+        K: int,
+        columns: Array | None = None,
+        log_every: int = 1,
+        device: str = "cpu",
+        pair: tuple[float, float] | None = None,
     ) -> None:
         self.problem, self.log_every = problem, log_every
         self.device = choose(device)
+        self.columns = np.arange(K) if columns is None else columns
+        lr, l2 = (values[self.columns] for values in settings(K))
+        if pair:
+            lr, l2 = (np.full(len(self.columns), value) for value in pair)
         self.stack = _stack(problem, lr, l2, log_every, self.device)
-        D, C, K = self.stack.shape
-        self.zeros = np.zeros((D, C, K)), np.zeros((C, K))
-        self.columns = np.arange(K)
+        D, C, held = self.stack.shape
+        self.zeros = np.zeros((D, C, held)), np.zeros((C, held))
 
     @one_thread_a_product()
     def run(self) -> Array:
@@ -45,22 +56,22 @@ class Stacked:
         state = self.stack.start(*self.zeros)
         with tempfile.TemporaryDirectory() as folder:
             log = StepLog(Path(folder) / "steps.arrows")
+            ids = self.columns, np.zeros_like(self.columns)
             while state.step < self.problem.steps:
                 records = self.stack.advance(state, self.problem.steps)
                 if self.log_every:
-                    due = records.step % self.log_every == 0
-                    values = {name: value[due] for name, value in records.values.items()}
-                    log.append(records.step[due], records.epoch[due], values, *_ids(self.columns))
+                    values: dict[str, Any] = dict(records.values)
+                    log.append(records.step, records.epoch, values, *ids)
             log.close()
         return self.device.to_host(state.weights)
 
 
 class Halves:
-    """The K columns in two stacks, each on a thread of its own with one BLAS thread."""
+    """The K columns in two stacks, each on a thread of its own."""
 
-    def __init__(self, problem: Problem, lr: Array, l2: Array) -> None:
-        halves = np.array_split(np.arange(len(lr)), 2)
-        self.stacks = [Stacked(problem, lr[half], l2[half]) for half in halves]
+    def __init__(self, problem: Problem, K: int) -> None:
+        halves = np.array_split(np.arange(K), 2)
+        self.stacks = [Stacked(problem, K, half) for half in halves]
 
     def run(self) -> Array:
         """Train from zero; return the weights (D, C, K)."""
@@ -69,23 +80,18 @@ class Halves:
 
 
 class Loop:
-    """The same K fits one after another, each a stack of one column."""
+    """Some of the K fits one after another, each a stack of one column."""
 
-    def __init__(self, problem: Problem, lr: Array, l2: Array) -> None:
-        self.fits = [Stacked(problem, lr[k : k + 1], l2[k : k + 1]) for k in range(len(lr))]
+    def __init__(self, problem: Problem, K: int, columns: Array) -> None:
+        self.fits = [Stacked(problem, K, columns[k : k + 1]) for k in range(len(columns))]
 
     def run(self) -> Array:
-        """Train all from zero; return the weights (D, C, K)."""
+        """Train all from zero; return the weights (D, C, k)."""
         return np.concatenate([fit.run() for fit in self.fits], axis=2)
-
-
-def _ids(columns: Array) -> tuple[Array, Array]:
-    return columns, np.zeros_like(columns)
 
 
 def _stack(problem: Problem, lr: Array, l2: Array, log_every: int, device: Device) -> Stack:
     K, n = len(lr), len(problem.X)
-    whole = n // problem.batch * problem.batch
     y = problem.y if problem.model == "softmax" else problem.y[:, None].astype(np.float32)
     even = np.full(n, 1.0 / n)
     rows = RowSet(device, problem.X, y, even, even, problem.outputs)
@@ -101,6 +107,5 @@ def _stack(problem: Problem, lr: Array, l2: Array, log_every: int, device: Devic
     )
     hyper = {"l2": l2.astype(float), "l1": np.zeros(K), "momentum": np.full(K, MOMENTUM)}
     every = log_every or problem.steps + 1
-    settings = Settings("sgd", schedule, hyper, True, problem.batch, 0, every)
-    assert whole
-    return Stack(device, MODELS[problem.model, "auto"], rows, problem.outputs, settings)
+    shared = Settings("sgd", schedule, hyper, True, problem.batch, 0, every)
+    return Stack(device, MODELS[problem.model, "auto"], rows, problem.outputs, shared)

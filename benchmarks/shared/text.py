@@ -37,7 +37,7 @@ def ratio(one: Timed, ours: Timed, clock: str = "cpu") -> str:
 
 
 def machine(name: str, *packages: str) -> str:
-    """Its name, system, cores, processor, what is installed, and the commit."""
+    """Its name, system, cores, processor, what is installed, and the trainer's commit."""
     found = [f"NumPy {np.__version__}"]
     for package in packages:
         try:
@@ -59,14 +59,17 @@ def _processor() -> str:
 
 
 def commit(checkout: Path = ROOT) -> str:
-    """That of a checkout, with a word where files differ from it."""
+    """The last that changed the trainer of a checkout, with a word where files differ from it."""
     try:
-        asked = ["git", "describe", "--always", "--abbrev=8", "--dirty= with changes"]
-        done = subprocess.run(
-            [*asked, "--exclude=*"], cwd=checkout, capture_output=True, text=True, check=True
-        )
+        found = _git(checkout, "log", "-1", "--format=%h")
+        return found + (" with changes" if _git(checkout, "diff", "HEAD", "--name-only") else "")
     except (OSError, subprocess.CalledProcessError):
         return "an unknown commit"
+
+
+def _git(checkout: Path, *words: str) -> str:
+    command = ["git", *words, "--", "trainer"]
+    done = subprocess.run(command, cwd=checkout, capture_output=True, text=True, check=True)
     return done.stdout.strip()
 
 

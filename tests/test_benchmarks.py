@@ -13,6 +13,7 @@ import trainer
 sys.path.append(str(Path(trainer.__file__).parent.parent))
 
 from benchmarks.__main__ import PARTS as ALL_PARTS
+from benchmarks.runs.commands import Command
 from benchmarks.sgd import cases as steps
 from benchmarks.sgd import command as sgd_command
 from benchmarks.sgd.contenders import check as check_weights
@@ -23,6 +24,7 @@ from benchmarks.sgd.ours import Loop as FitLoop
 from benchmarks.sgd.ours import Stacked
 from benchmarks.sgd.table import Measured as Steps
 from benchmarks.sgd.table import page as step_page
+from benchmarks.shared import text
 from benchmarks.shared.processes import Contender, processes, stored
 from benchmarks.shared.rounds import Limits, Timed, in_rounds
 from benchmarks.solvers import cases as solvers
@@ -174,6 +176,31 @@ def test_a_ratio_is_taken_round_by_round():
     assert other.compiling == 9 - 3 / 2
 
 
+def test_numbers_and_ratios_as_the_pages_write_them(tmp_path):
+    assert [text.number(x) for x in (1234.5, 12.345, 1.2345, 0.012345)] == [
+        *("1,234", "12.3", "1.23", "0.012")
+    ]
+    assert text.number(float("nan")) == "–"
+    ours = timed("a", [1.0, 2.0, 4.0])
+    assert text.ratio(timed("b", [3.0, 2.0, 8.0]), ours) == "**2.00** (1.00–3.00)"
+    assert text.ratio(timed("b", [3.0], words="over 3 s"), ours) == "over 3 s"
+    assert text.ratio(timed("b", [3.0]), timed("a", [], words="over 3 s")) == "–"
+    assert text.seconds("x", timed("b", []), ours) == "| x | b | – | – | – |"
+    assert text.commit(tmp_path) == "an unknown commit"
+
+
+def test_a_command_runs_its_own_checkout(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"has no scripts/run.py"):
+        Command(["--help"], str(tmp_path))
+    script = tmp_path / "scripts" / "run.py"
+    script.parent.mkdir()
+    says = "f'{os.environ[\"PYTHONPATH\"]} {sys.argv[2]}'"
+    code = f"import os, sys\nopen(sys.argv[1] + '.seen', 'w').write({says})"
+    script.write_text(code, encoding="utf-8")
+    Command([str(tmp_path / "a.yaml")], str(tmp_path)).run()
+    assert (tmp_path / "a.yaml.seen").read_text("utf-8") == f"{tmp_path} --out"
+
+
 @pytest.mark.parametrize("name", steps.SHAPES)
 def test_all_batches_of_steps_are_whole(name):
     rows, columns, outputs, batch, Ks = steps.SHAPES[name]
@@ -257,10 +284,10 @@ def test_the_page_of_steps_has_its_rows_and_our_share():
 def test_the_command_times_ours_alone_where_asked(tmp_path, capsys):
     words = ["--quick", "--problem", "binary", "--columns", "2", "--only", "nothing like it"]
     sgd_command.main([*words, "--rounds", "1", "--out", str(tmp_path), "--name", "here"])
-    text = (tmp_path / "sgd-here.md").read_text("utf-8")
-    assert "## 200000x28 binary, K = 2" in text
-    assert text.count("\n| ours |") == 1
-    assert text.strip() in capsys.readouterr().out
+    written = (tmp_path / "sgd-here.md").read_text("utf-8")
+    assert "## 200000x28 binary, K = 2" in written
+    assert written.count("\n| ours |") == 1
+    assert written.strip() in capsys.readouterr().out
 
 
 def test_every_part_has_a_command():
@@ -381,10 +408,10 @@ def test_solvers_reach_the_same_objective(name):
             assert task.form != "l1" or result.support >= task.K - 1  # where all weights just are 0
     assert len(measured.results) == len(who) >= 2 - (name == "folds")
     assert not measured.lowered
-    text = solver_page([measured], "here", ["a note"], PATIENT, "")
-    lines = [line for line in text.splitlines() if line.startswith(f"| {task.K} | ")]
+    made = solver_page([measured], "here", ["a note"], PATIENT, "")
+    lines = [line for line in made.splitlines() if line.startswith(f"| {task.K} | ")]
     assert len(lines) == len(who)
-    assert "\n- a note\n" in text
+    assert "\n- a note\n" in made
 
 
 def test_zero_weights_are_where_gaps_are_counted_from():
@@ -407,8 +434,8 @@ def test_what_is_not_installed_or_fails_is_said():
     assert words[2].startswith("InvalidParameterError: ")
     assert words[2].endswith(" at 1e-02")
     assert not measured.results[1].timed.cpu
-    text = solver_page([measured], "here", [], PATIENT, "")
-    assert f"| 3 | absent | – | {words[1]} | – | – | – |" in text
+    made = solver_page([measured], "here", [], PATIENT, "")
+    assert f"| 3 | absent | – | {words[1]} | – | – | – |" in made
 
 
 def test_a_part_has_its_tasks():

@@ -80,7 +80,9 @@ def main(argv: Sequence[str]) -> None:
     lines = []
     for name in names:
         print(name, file=sys.stderr, flush=True)
-        lines += _measure(problem(name, args.quick), Limits(args.rounds, 120, 20), args.core)
+        lines += _measure(
+            problem(name, args.quick), Limits(args.rounds, all=5, first=900), args.core
+        )
     named = text.machine(args.name, "scikit-learn")
     head = _CAPTION.format(machine=named, shared=text.shared(), epochs=EPOCHS)
     page = head + "\n".join(lines) + "\n"
@@ -93,7 +95,7 @@ def _measure(whole: Problem, limits: Limits, core: int) -> list[str]:
         found = [Timed(one.contender) for one in started]
         for timed, process in zip(found, started, strict=True):
             timed.words = process.make(limits.call).words
-            reply = process.call("curves", EPOCHS, limit=limits.call)
+            reply = process.call("curves", EPOCHS, limit=limits.first or limits.call)
             timed.words, timed.value = timed.words or reply.words, reply.value
         if found[1].words:
             return [_row(whole.name, np.nan, found[1], found[0], None)]

@@ -12,7 +12,7 @@ from benchmarks.sgd.ours import Stacked
 from benchmarks.shared.problems import Array
 
 RATES = (0.003, 0.01, 0.03, 0.1, 0.3)
-SGD_RATES = ("optimal", 0.0003, 0.001, 0.003, 0.01, 0.03)
+SGD_RATES = ("optimal", 0.001, 0.003, 0.01, 0.03)
 L2 = 1e-5
 
 

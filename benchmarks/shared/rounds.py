@@ -20,7 +20,7 @@ class Limits:
     Attributes:
         rounds: timed runs of each.
         call: seconds of one call by the clock; the process is ended then.
-        all: seconds of all its rounds; no further round begins after.
+        all: processor seconds of all its rounds; no further round begins after.
         first: seconds of building it and of its first run, in which it may compile; None: `call`.
     """
 
@@ -120,6 +120,6 @@ def take_turns(
     given = arguments or [()] * len(found)
     for number in range(limits.rounds):
         for timed, process, words in zip(found, started, given, strict=True):
-            enough = sum(timed.wall) / timed.contender.times > limits.all
+            enough = sum(timed.cpu) / timed.contender.times > limits.all
             if not (timed.words or enough or (timed.contender.once and number)):
                 timed.take(process.call("run", *words, limit=limits.call))

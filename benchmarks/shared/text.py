@@ -30,7 +30,7 @@ def number(x: float) -> str:
 
 def ratio(one: Timed, ours: Timed, clock: str = "cpu") -> str:
     """Median, least and most of a contender's time over ours; why there is none."""
-    if one.words or ours.words:
+    if one.words or not (one.cpu and ours.cpu):
         return one.words or NOTHING
     median, least, most = one.ratio(ours, clock)
     return f"**{number(median)}** ({number(least)}–{number(most)})"

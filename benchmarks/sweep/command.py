@@ -46,8 +46,8 @@ def _arguments(argv: Sequence[str]) -> argparse.Namespace:
     args = parser.parse_args(argv)
     args.trials = args.trials or (QUICK_KS if args.quick else KS)
     args.seconds = args.seconds or (0.05 if args.quick else 0.4)
-    if args.quick:
-        args.rounds = 1
+    if args.quick:  # each of these starts all processes once more
+        args.rounds, args.no_memory, args.folds = 1, True, args.folds.replace("both", "yes")
     if any(round(K**0.5) ** 2 != K for K in args.trials):
         parser.error("--trials: a grid of as many learning rates as penalties has K = 4, 9, 16, …")
     return args

@@ -50,7 +50,7 @@ def main(argv: Sequence[str]) -> None:
 def _measure(whole: Problem, K: int, free: bool, args: argparse.Namespace) -> Measured:
     one = timed_for(whole, K, args.seconds)
     print(f"{one.name}, K = {K}, {one.steps} steps", file=sys.stderr, flush=True)
-    limits = Limits(args.rounds, call=60, all=6, first=120)
+    limits = Limits(args.rounds, call=120, all=6, first=400)
     core = args.core if args.device == "cpu" else None
     who = [*contenders(one, K, args.device), *([_PRODUCTS] if core is not None else [])]
     kept = [c for i, c in enumerate(who) if not (i and args.only) or args.only in c.name]

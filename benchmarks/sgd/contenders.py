@@ -23,8 +23,9 @@ def contenders(problem: Problem, K: int, device: str = "cpu") -> list[Contender]
             _of(f"ours, {name}", "ours:Stacked", K, env={"STACKED_TRAINER_COMPILED": value})
             for name, value in _SETS.items()
         ]
-    found.append(_of("ours, nothing logged", "ours:Stacked", K, log_every=0, device=device))
     found += [
+        _of("ours, written to the step log", "ours:Stacked", K, log="written", device=device),
+        _of("ours, nothing logged", "ours:Stacked", K, log="none", device=device),
         _of("JAX vmap+scan", "jaxes:Scan", K),
         _of("JAX by hand", "jaxes:ByHand", K),
         _of("JAX vmap+scan, nothing logged", "jaxes:Scan", K, log=False),

@@ -1,8 +1,9 @@
-"""Our own contenders: the stack with and without a step log, and single fits in a loop."""
+"""Our own contenders: one stack, two on two threads, and single fits in a loop."""
 
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from trainer.optim.schedules import LrSchedule
 from trainer.runs.step_log import StepLog
 from trainer.train.batches import RowSet
 from trainer.train.stack import Settings, Stack
+from trainer.train.step_record import Records
 
 
 class Stacked:
@@ -26,7 +28,7 @@ class Stacked:
         problem: the rows.
         K: columns.
         columns: those of the K that are trained; None for all.
-        log_every: steps between records of the step log; 0 for no log at all.
+        log: what becomes of every step's numbers: "returned", "written" to a step log, or "none".
         device: "cpu" or "gpu".
         pair: learning rate and penalty of all columns; None for the K of `settings`.
     """
@@ -36,34 +38,38 @@ class Stacked:
         problem: Problem,
         K: int,
         columns: Array | None = None,
-        log_every: int = 1,
+        log: str = "returned",
         device: str = "cpu",
         pair: tuple[float, float] | None = None,
     ) -> None:
-        self.problem, self.log_every = problem, log_every
+        self.problem, self.log = problem, log
         self.device = choose(device)
         self.columns = np.arange(K) if columns is None else columns
         lr, l2 = (values[self.columns] for values in settings(K))
         if pair:
             lr, l2 = (np.full(len(self.columns), value) for value in pair)
-        self.stack = _stack(problem, lr, l2, log_every, self.device)
+        self.stack = _stack(problem, lr, l2, log != "none", self.device)
         D, C, held = self.stack.shape
         self.zeros = np.zeros((D, C, held)), np.zeros((C, held))
 
     @one_thread_a_product()
     def run(self) -> Array:
         """Train from zero; return the weights (D, C, K)."""
-        state = self.stack.start(*self.zeros)
+        state, held = self.stack.start(*self.zeros), []
+        while state.step < self.problem.steps:
+            held.append(self.stack.advance(state, self.problem.steps))
+        if self.log == "written":
+            self._write(held)
+        return self.device.to_host(state.weights)
+
+    def _write(self, held: Sequence[Records]) -> None:
         with tempfile.TemporaryDirectory() as folder:
             log = StepLog(Path(folder) / "steps.arrows")
             ids = self.columns, np.zeros_like(self.columns)
-            while state.step < self.problem.steps:
-                records = self.stack.advance(state, self.problem.steps)
-                if self.log_every:
-                    values: dict[str, Any] = dict(records.values)
-                    log.append(records.step, records.epoch, values, *ids)
+            for records in held:
+                values: dict[str, Any] = dict(records.values)
+                log.append(records.step, records.epoch, values, *ids)
             log.close()
-        return self.device.to_host(state.weights)
 
 
 class Halves:
@@ -90,7 +96,7 @@ class Loop:
         return np.concatenate([fit.run() for fit in self.fits], axis=2)
 
 
-def _stack(problem: Problem, lr: Array, l2: Array, log_every: int, device: Device) -> Stack:
+def _stack(problem: Problem, lr: Array, l2: Array, log: bool, device: Device) -> Stack:
     K, n = len(lr), len(problem.X)
     y = problem.y if problem.model == "softmax" else problem.y[:, None].astype(np.float32)
     even = np.full(n, 1.0 / n)
@@ -106,6 +112,6 @@ def _stack(problem: Problem, lr: Array, l2: Array, log_every: int, device: Devic
         length=np.full(K, float(problem.steps)),
     )
     hyper = {"l2": l2.astype(float), "l1": np.zeros(K), "momentum": np.full(K, MOMENTUM)}
-    every = log_every or problem.steps + 1
+    every = 1 if log else problem.steps + 1
     shared = Settings("sgd", schedule, hyper, True, problem.batch, 0, every)
     return Stack(device, MODELS[problem.model, "auto"], rows, problem.outputs, shared)

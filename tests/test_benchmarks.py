@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 
 import trainer
@@ -27,6 +28,7 @@ from benchmarks.sgd.table import page as step_page
 from benchmarks.shared import text
 from benchmarks.shared.processes import Contender, processes, stored
 from benchmarks.shared.rounds import Limits, Timed, in_rounds
+from benchmarks.shared.worker import Reply
 from benchmarks.solvers import cases as solvers
 from benchmarks.solvers.command import PARTS, tasks
 from benchmarks.solvers.contenders import Way, ways
@@ -73,11 +75,8 @@ class Named:
         spin = "import time; n = time.process_time\\nwhile n() < 0.3: pass"
         subprocess.run([sys.executable, "-c", spin], check=True)
 
-    def orphans(self):
-        child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
-        with open(self.data["log"], "w", encoding="utf-8") as file:
-            file.write(str(child.pid))
-        time.sleep(600)
+    def start(self):
+        return subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"]).pid
 
 
 class Absent:
@@ -155,10 +154,8 @@ def test_a_process_is_held_to_its_core_and_its_limit(fakes):
         assert one.call("wait", limit=0.2).words == "over 0.2 s"
         assert one.call("run", limit=60).words  # it is gone
         assert two.call("die", limit=60).words == "ended with exit code 3"
-        assert three.call("orphans", limit=5).words == "over 5 s"
-    import psutil
-
-    pid = int(logged(fakes)[0])
+        pid = three.call("start", limit=60).value
+        assert psutil.pid_exists(pid)
     assert not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
 
 
@@ -174,6 +171,10 @@ def test_a_ratio_is_taken_round_by_round():
     assert other.ratio(ours, "wall") == (2.0, 1.0, 3.0)
     assert timed("c", [3.0, 3.0]).ratio(ours) == (2.25, 1.5, 3.0)
     assert other.compiling == 9 - 3 / 2
+    other.take(Reply(cpu=1.0, wall=2.0, peak=3.0))
+    other.take(Reply(cpu=1.0, wall=2.0, words="over 2 s"))
+    assert (other.cpu[3:], other.wall[3:]) == ([2.0], [4.0])  # twice what was run
+    assert (other.peak, other.words) == (3.0, "over 2 s")
 
 
 def test_numbers_and_ratios_as_the_pages_write_them(tmp_path):

@@ -101,9 +101,12 @@ class Process:
             assert isinstance(found, Reply)
             return found
         except (EOFError, OSError, ValueError, pickle.UnpicklingError):
-            ended = f"ended with exit code {self._popen.wait()}"
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._popen.wait(5)
+            ended = self._popen.poll()
             self.end()
-            return Reply(words=f"over {limit:g} s" if late.is_set() else ended)
+            said = "gave no reply" if ended is None else f"ended with exit code {ended}"
+            return Reply(words=f"over {limit:g} s" if late.is_set() else said)
         finally:
             timer.cancel()
 
@@ -117,13 +120,15 @@ class Process:
         """End it and what it started."""
         import psutil
 
+        family: list[Any] = []
         with contextlib.suppress(psutil.Error):
             family = psutil.Process(self._popen.pid).children(recursive=True)
-            for one in family:
-                with contextlib.suppress(psutil.Error):
-                    one.kill()
+        for one in family:
+            with contextlib.suppress(psutil.Error):
+                one.kill()
         self._popen.kill()
         self._popen.wait()
+        psutil.wait_procs(family, timeout=5)
         for pipe in (self._popen.stdin, self._popen.stdout):
             if pipe is not None:
                 with contextlib.suppress(OSError):  # what was never sent

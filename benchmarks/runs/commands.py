@@ -65,8 +65,10 @@ def main(argv: Sequence[str]) -> None:
     """Read the arguments, measure, print and write."""
     parser = arguments.parser("commands", __doc__, 7)
     parser.add_argument("--base", type=Path, help="another checkout, whose commands are timed too")
+    parser.add_argument("--only", metavar="TEXT", help="commands with this in them")
     args = parser.parse_args(argv)
-    names = list(COMMANDS)[:1] if args.quick else list(COMMANDS)
+    names = [name for name in COMMANDS if not args.only or args.only in name]
+    names = names[:1] if args.quick else names
     rounds = min(args.rounds, 2) if args.quick else args.rounds
     checkouts = [ROOT, *([args.base.resolve()] if args.base else [])]
     lines = []

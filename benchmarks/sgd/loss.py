@@ -77,17 +77,15 @@ def main(argv: Sequence[str]) -> None:
     parser.add_argument("--problem", action="append", choices=SHAPES)
     args = parser.parse_args(argv)
     names = args.problem or (["digits"] if args.quick else [n for n in SHAPES if n != "hundred"])
-    lines = []
+    lines, named = [], text.machine(args.name, "scikit-learn")
     for name in names:
         print(name, file=sys.stderr, flush=True)
-        lines += _measure(
-            problem(name, args.quick), Limits(args.rounds, all=5, first=900), args.core
-        )
-    named = text.machine(args.name, "scikit-learn")
-    head = _CAPTION.format(machine=named, shared=text.shared(), epochs=EPOCHS)
-    page = head + "\n".join(lines) + "\n"
+        limits = Limits(args.rounds, all=5, first=900)
+        lines += _measure(problem(name, args.quick), limits, args.core)
+        head = _CAPTION.format(machine=named, shared=text.shared(), epochs=EPOCHS)
+        page = head + "\n".join(lines) + "\n"
+        arguments.write(args, "loss", page)  # an interruption loses one
     print(page)
-    arguments.write(args, "loss", page)
 
 
 def _measure(whole: Problem, limits: Limits, core: int) -> list[str]:

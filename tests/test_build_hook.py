@@ -43,7 +43,7 @@ def test_hook_and_package_name_the_same_library_of_the_same_sources(hook):
     assert compiled.LIBRARY.name == hook.LIBRARY
     assert hook.sources_digest(compiled.FOLDER) == compiled.sources_digest()
     assert set(hook.X86) == set(compiled.SETS)
-    assert {path.name for path in compiled.FOLDER.glob("*.c")} == {*hook.CONTRACT, "dispatch.c"}
+    assert {path.name for path in compiled.FOLDER.glob("*.c")} == {*hook.CONTRACT, *hook.ONCE}
 
 
 @pytest.mark.parametrize(

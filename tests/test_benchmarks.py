@@ -25,7 +25,7 @@ from benchmarks.sgd.ours import Loop as FitLoop
 from benchmarks.sgd.ours import Stacked
 from benchmarks.sgd.table import Measured as Steps
 from benchmarks.sgd.table import page as step_page
-from benchmarks.shared import text
+from benchmarks.shared import arguments, text
 from benchmarks.shared.processes import Contender, processes, stored
 from benchmarks.shared.rounds import Limits, Timed, in_rounds
 from benchmarks.shared.worker import Reply
@@ -106,6 +106,17 @@ def fakes(tmp_path):
 
 def logged(fakes):
     return Path(fakes.data["log"]).read_text("utf-8").split()
+
+
+def test_a_core_is_one_that_the_process_may_use(monkeypatch, capsys):
+    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: {3, 5}, raising=False)
+    parser = arguments.parser("part", None, 7)
+    assert parser.parse_args([]).core == 5
+    assert parser.parse_args(["--core", "3"]).core == 3
+    for wrong, says in [(["--core", "4"], "choose from 3, 5"), (["--rounds", "0"], "from 1")]:
+        with pytest.raises(SystemExit):
+            parser.parse_args(wrong)
+        assert says in capsys.readouterr().err.replace("'", "")
 
 
 def test_contenders_take_turns_and_what_does_not_run_is_said(fakes):

@@ -15,12 +15,27 @@ def parser(part: str, description: str | None, rounds: int) -> argparse.Argument
     made = argparse.ArgumentParser(prog=f"scripts/bench {part}", description=description)
     add = made.add_argument
     add("--quick", action="store_true", help="tiny everything, to see that it runs")
-    add("--rounds", type=int, default=rounds, help=f"timed runs of each contender ({rounds})")
-    core = (os.cpu_count() or 1) - 1
-    add("--core", type=int, default=core, help=f"for what keeps to one ({core})")
+    add("--rounds", type=_count, default=rounds, help=f"timed runs of each contender ({rounds})")
+    cores = _cores()
+    words = f"for what keeps to one ({cores[-1]})"
+    add("--core", type=int, default=cores[-1], choices=cores, metavar="CORE", help=words)
     add("--name", default=platform.machine(), help="of the machine, for the files")
     add("--out", type=Path, default=ROOT / "docs" / "benchmarks", metavar="FOLDER")
     return made
+
+
+def _cores() -> list[int]:
+    """Those that this process may use: in a container mostly not all."""
+    if hasattr(os, "sched_getaffinity"):  # Linux
+        return sorted(os.sched_getaffinity(0))
+    return list(range(os.cpu_count() or 1))
+
+
+def _count(word: str) -> int:
+    """A whole number from 1."""
+    if not word.isdecimal() or int(word) < 1:
+        raise argparse.ArgumentTypeError(f"expected a whole number from 1, got {word}")
+    return int(word)
 
 
 def write(args: argparse.Namespace, part: str, page: str) -> Path:

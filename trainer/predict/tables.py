@@ -55,6 +55,10 @@ def prediction_table(model: FittedModel, rows: Rows) -> pa.Table:
         **_named("target", model, _words(model, rows.y)),
         **predictions(model, row_scores(model, rows)),
     }
+    return _table(columns)
+
+
+def _table(columns: Mapping[str, Any]) -> pa.Table:
     return pa.table({name: arrow.column(np.asarray(of)) for name, of in columns.items()})
 
 
@@ -72,7 +76,7 @@ def stacked(tables: Sequence[pa.Table]) -> pa.Table:
     if tables:
         return pa.concat_tables(tables)
     names = {"split": pa.string(), "row": pa.int64(), "target": pa.null(), "prediction": pa.null()}
-    return pa.schema(list(names.items())).empty_table()
+    return pa.table({name: pa.nulls(0, kind) for name, kind in names.items()})
 
 
 @default_errstate
@@ -130,10 +134,11 @@ def _present(data: str) -> list[str]:
 
 def _row_table(model: FittedModel, scored: RowScores) -> pa.Table:
     """A row for each row of a file; those that cannot be predicted are empty."""
-    columns = predictions(model, scored.z)
-    empty = None if scored.predicted.all() else ~scored.predicted
-    filled = {name: pa.array(column, mask=empty) for name, column in columns.items()}
-    return pa.table({"row": np.arange(len(scored.z)), **filled})
+    row, columns = {"row": np.arange(len(scored.z))}, predictions(model, scored.z)
+    if scored.predicted.all():
+        return _table({**row, **columns})
+    filled = {name: pa.array(of, mask=~scored.predicted) for name, of in columns.items()}
+    return pa.table({**row, **filled})
 
 
 def _told(

@@ -29,6 +29,14 @@ def test_the_plan_is_laid_out_as_the_header_says():
     assert len(names) == 34
 
 
+def test_what_is_exported_is_said_once():
+    """On Windows a function without `dllexport` stays inside, once another one has it."""
+    sources = {path.name: path.read_text("utf-8") for path in compiled.FOLDER.glob("*.[ch]")}
+    assert [name for name, text in sources.items() if "define EXPORT" in text] == ["step.h"]
+    for name in ("ranking.c", "sparse.c", "step.c", "dispatch.c"):
+        assert '#include "step.h"' in sources[name]
+
+
 def test_asked_for_or_not_there(load, monkeypatch, tmp_path):
     monkeypatch.setattr(compiled, "LIBRARY", tmp_path / "_step.so")
     assert load() == (None, "the package was built without a working C compiler")

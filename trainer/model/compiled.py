@@ -1,7 +1,7 @@
 """The compiled twin of a step: loads the library that stands beside this file, or says why not.
 
-`hatch_build.py` compiles it when the package is built, from step.c and products.c for several
-instruction sets, of which the best that the processor has is chosen here, and from ranking.c.
+`hatch_build.py` compiles it when the package is built: step.c, products.c and sparse.c for several
+instruction sets, of which the best that the processor has is chosen here, and ranking.c for all.
 STACKED_TRAINER_COMPILED=0 leaves it out, and avx2 or baseline takes a lesser one. A library of
 other sources than those beside it, of an older checkout perhaps, is refused.
 """

@@ -3,16 +3,11 @@
  * Sums go row by row in the order of the text, so that they are its own; nothing depends on the instruction set.
  */
 #include <math.h>
-#include <stdint.h>
 #include <string.h>
 
-#if defined(_MSC_VER)
-#define EXPORT __declspec(dllexport)
-#else
-#define EXPORT __attribute__((visibility("default")))
-#endif
-#define MANY 4096 /* rows, for which few passes with many counts are worth it */
-#define MOST 6 * 2048 /* counts: 6 digits of 11 bits, or 8 of 8 */
+#include "step.h"
+#define MANY 4096       /* rows, for which few passes with many counts are worth it */
+#define MOST (6 * 2048) /* counts: 6 digits of 11 bits, or 8 of 8 */
 
 typedef struct {
   uint64_t key; /* the higher the score the lower; equal ones have one key */

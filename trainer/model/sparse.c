@@ -11,9 +11,6 @@
 #include <string.h>
 
 #include "step.h"
-#if !defined(EXPORT)
-#define EXPORT __attribute__((visibility("default")))
-#endif
 #define NAME(name) PASTE(name, SET, f64)
 
 /* y += Σ_i c_i · (row i of M), `count` rows of n numbers; row i is `which[i]`, or i. */

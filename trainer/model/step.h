@@ -1,4 +1,4 @@
-/* What step.c and products.c share, and what trainer/model/compiled.py lays out for them. */
+/* What the C files share: how the library exports, and the plan that trainer/model/compiled.py lays out. */
 #ifndef STEP_H
 #define STEP_H
 #include <stdint.h>

@@ -74,18 +74,20 @@ def instruction_sets(cc: list[str]) -> tuple[dict[str, list[str]], list[str]]:
 
 
 def _is_clang(cc: list[str]) -> bool:
-    asked = [*cc, "-dM", "-E", "-x", "c", os.devnull]
-    return "__clang__" in subprocess.run(asked, capture_output=True, text=True, check=False).stdout
+    return "__clang__" in _run([*cc, "-dM", "-E", "-x", "c", os.devnull])
 
 
-def _run(command: list[str]) -> None:
+def _run(command: list[str]) -> str:
+    """What the compiler writes, in whatever encoding it has."""
     try:
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        done = subprocess.run(command, capture_output=True, check=False)
     except OSError as error:
         raise NotCompiledError(f"{command[0]}: {error.strerror}") from error
+    said = done.stderr.decode(errors="replace")
     if done.returncode:
-        print(shlex.join(command), done.stderr, sep="\n", file=sys.stderr)
+        print(shlex.join(command), said, sep="\n", file=sys.stderr)
         raise NotCompiledError(f"{command[0]} failed; what it says is above")
+    return done.stdout.decode(errors="replace")
 
 
 def compile_step(folder: Path) -> Path:

@@ -1,6 +1,7 @@
 """The build hook: what it compiles with and for, and what it says where it cannot."""
 
 import importlib.util
+import os
 import shutil
 from pathlib import Path
 
@@ -97,3 +98,20 @@ def test_gcc_on_windows_makes_no_wide_vectors(hook, clang, sets, monkeypatch):
     monkeypatch.setattr(hook, "_is_clang", lambda cc: clang)
     monkeypatch.setattr(hook.platform, "machine", lambda: "AMD64")
     assert len(hook.instruction_sets(["cc"])[0]) == sets
+
+
+def test_a_compiler_that_is_not_there_is_none_on_windows_too(hook, checkout, monkeypatch, capsys):
+    monkeypatch.setattr(hook, "WINDOWS", True)
+    monkeypatch.setenv("CC", "/no/such/cc")
+    assert initialized(hook, checkout) == {"artifacts": [], "pure_python": True}
+    assert "/no/such/cc: No such file or directory" in capsys.readouterr().err
+
+
+@pytest.mark.skipif(os.name == "nt", reason="a shell script stands for the compiler")
+def test_what_a_compiler_says_may_have_any_encoding(hook, checkout, monkeypatch, capsys):
+    cc = checkout / "cc"
+    cc.write_bytes(b"#!/bin/sh\nprintf 'Datei \\374berz\\344hlig' >&2\nexit 1\n")
+    cc.chmod(0o755)
+    monkeypatch.setenv("CC", str(cc))
+    assert initialized(hook, checkout) == {"artifacts": [], "pure_python": True}
+    assert "Datei \ufffdberz\ufffdhlig" in capsys.readouterr().err

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from trainer.model import MODELS, Scratch, compiled
-from trainer.model.compiled import ERRORS, LANES, Plan
+from trainer.model.compiled import ERRORS, Plan, room_of_errors
 from trainer.model.compiled_errors import RULES, rule_of
 from trainer.model.step import error
 
@@ -64,7 +64,7 @@ def by_the_twin(library, model, z, bias, y, q, r):
     B, C, K = z.shape
     precision = str(z.dtype)
     found, into = np.zeros((6, K), z.dtype), np.empty((C, K), z.dtype)
-    z, room = z.copy(), np.empty(5 * C * LANES, z.dtype)
+    z, room = z.copy(), np.empty(room_of_errors(C, K), z.dtype)
     strides = [
         0 if size == 1 else step // z.itemsize
         for a in (y, q)

@@ -3,11 +3,12 @@
 import re
 import subprocess
 import sys
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
 import pytest
-from stacks import CPU, DEVICE
+from stacks import CPU, DEVICE, Problem, make_stack, start
 
 import trainer
 from trainer.config import load_spec
@@ -134,6 +135,35 @@ def test_the_bytes_of_a_stack_are_those_it_allocates(name, batch):
     rows = len(stack.rows)
     estimate = stack_bytes(stack.shape, rows, size, 4, slots, held=10**6)
     assert counted <= estimate <= 2.5 * counted
+
+
+@pytest.mark.skipif(DEVICE.kind == "gpu", reason="counts NumPy's arrays")
+@pytest.mark.parametrize(
+    ("rows", "features", "outputs", "columns", "batch"),
+    [
+        (40_000, 1, 1, 1, 40_000),
+        (40_000, 3, 2, 1, 30_000),
+        (40, 1, 20_000, 1, 8),
+        (40, 1, 20_000, 1, None),
+        (40, 1, 5_000, 17, 8),
+    ],
+)
+def test_long_batches_and_many_outputs_take_what_is_told(rows, features, outputs, columns, batch):
+    y = np.random.default_rng(0).standard_normal((rows, outputs))
+    X = np.zeros((rows, features), np.float32)
+    problem = Problem("linear", "auto", X, y, np.ones(rows), np.ones(rows), outputs)
+    keys = {"precision": "float32", "device": CPU, "batch_size": batch}
+    make_stack(problem, lr=[0.1] * columns, **keys)  # imports
+    tracemalloc.start()
+    try:
+        stack = make_stack(problem, lr=[0.1] * columns, **keys)
+        state = start(stack)
+        taken = tracemalloc.get_traced_memory()[0]
+    finally:
+        tracemalloc.stop()
+    of_rows = sum(one.nbytes for one in vars(stack.rows).values() if isinstance(one, np.ndarray))
+    assert state.step == 0
+    assert taken - of_rows <= stack_bytes(stack.shape, rows, batch, 4, 1, held=10**6)
 
 
 @pytest.mark.parametrize("bias", [True, False])

@@ -23,7 +23,10 @@ LIBRARY = FOLDER / ("_step.dll" if sys.platform == "win32" else "_step.so")
 SETS = ("avx512", "avx2", "baseline")  # the best first
 SCORES, ERRORS, GRADIENT, MOVE = 1, 2, 4, 8  # phases of a step, as step.h numbers them
 PRECISIONS = {"float32": "f32", "float64": "f64"}
-LANES, NARROW = 128, 16  # step.c's, step.h's
+LANES, TILE, NARROW = 128, 32, 16  # step.c's, step.h's
+_BLOCK = (
+    1 << 13
+)  # numbers of a row that step.c lays out at once, of so many outputs that 16 columns fit
 _NUMBERS = (
     *("features", "outputs", "columns", "loss", "update", "coefficients", "bias", "prox", "decay"),
     *("narrow", "padded", "y_row", "y_output", "y_column", "q_row", "q_output", "q_column"),
@@ -123,6 +126,13 @@ def _library(found: ctypes.CDLL, name: str) -> Library:
     compiler = found.step_compiler().decode()
     version = f"{name}, sources {sources_digest()}, compiler {compiler}"
     return Library(name, version, step, steps, found.areas, *lbfgs)
+
+
+def room_of_errors(outputs: int, columns: int) -> int:
+    """Numbers that the first half of a step lays out beside its arrays, at most."""
+    if columns < 16:  # rows times columns side by side
+        return 5 * outputs * (LANES if outputs == 1 else TILE)
+    return 3 * min(outputs * LANES, max(_BLOCK, 16 * outputs))
 
 
 def version() -> str:

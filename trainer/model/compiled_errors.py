@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from trainer.model import compiled, models
-from trainer.model.compiled import ERRORS, LANES, PRECISIONS, Library, Plan
+from trainer.model.compiled import ERRORS, PRECISIONS, Library, Plan, room_of_errors
 from trainer.model.models import Model
 
 Array = Any
@@ -79,7 +79,8 @@ def errors_of(
         return None
     if 0 in (len(y), outputs, columns):
         return None
-    held = {**placed, "y": y, "room": np.empty(5 * outputs * LANES, y.dtype)}
+    room = np.empty(room_of_errors(outputs, columns), y.dtype)
+    held = {**placed, "y": y, "room": room}
     plan = Plan(outputs=outputs, columns=columns, loss=rule, y_row=outputs, y_output=1, q_row=1)
     for name, array in held.items():
         if array is not None:

@@ -17,9 +17,9 @@
 #endif
 #define RULE INLINE
 #define LANES 128 /* columns, or rows times columns, that go by side by side */
-#define CHAIN 32  /* numbers that are added up one by one, at most */
-#define AHEAD 16 /* rows that are asked for before they are read */
 #define TILE 32   /* the same where the outputs of each are kept too */
+#define CHAIN 32  /* numbers that are added up one by one, at most */
+#define AHEAD 16  /* rows that are asked for before they are read */
 
 #include "step.h"
 

@@ -27,7 +27,7 @@ from trainer.train.buffers import Buffers
 from trainer.train.outcomes import Outcome
 from trainer.train.state import NoProgress, State
 from trainer.train.step_record import Records, Snapshot, StepRecorder
-from trainer.train.twins import halves_of
+from trainer.train.twins import halves_of, twin_numbers
 
 if TYPE_CHECKING:
     from trainer.device import Device
@@ -113,6 +113,7 @@ def stack_bytes(
     )
     if batch is not None:
         numbers += min(size, fits) * (D + C) + 2 * rows
+    numbers += twin_numbers(shape, min(size, fits), batch is not None and size <= fits)
     logged = stretch * K * (5 + 7 + 6) * 8  # in float64 on the host
     order = 0 if batch is None else 4 * 8 * rows
     return int(numbers * itemsize + logged + order)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from trainer.model import compiled
-from trainer.model.compiled import ERRORS, GRADIENT, LANES, MOVE, NARROW, SCORES, Plan
+from trainer.model.compiled import ERRORS, GRADIENT, MOVE, NARROW, SCORES, Plan, room_of_errors
 from trainer.model.compiled_errors import RULES, rule_of
 from trainer.model.models import Model
 from trainer.model.penalties import soft_threshold
@@ -161,9 +161,9 @@ def halves_of(
     known = _knows(model, optimizer, prox) and str(X.dtype) in compiled.PRECISIONS
     if library is None or device.xp is not np or not known or 0 in (D, C, K, len(X)):
         return text
-    mini = isinstance(batches, MiniBatches)
-    narrow = mini and C * K <= NARROW and batches.chunk_rows == batches.size and D <= _PADDED
-    padded = -(-D // _WHOLE) * _WHOLE if narrow else D
+    b = batches.chunk_rows
+    narrow = isinstance(batches, MiniBatches) and _narrow((D, C, K), b == batches.size)
+    padded = _padded(D) if narrow else D
     plan = Plan(
         features=D,
         outputs=C,
@@ -180,14 +180,43 @@ def halves_of(
         y_output=1,
         q_row=1,
     )
-    b = batches.chunk_rows
-    room = 5 * C * LANES + (32 * (b + padded) if narrow else 0)
     found = CompiledHalves(library, str(X.dtype), plan, text)
     found.point({"X": X, "y": batches.rows.y, "ring": ring, "gradient": gradient[0]})
     found.point({"z": buffers(b).z, "l2": device.to_device(hyper["l2"], X.dtype)})
     wide = np.zeros((b, padded), X.dtype) if padded > D else batches.gathered
-    found.point({"gathered": wide, "room": np.empty(room, X.dtype)})
+    found.point({"gathered": wide, "room": np.empty(_room((D, C, K), b, narrow), X.dtype)})
     return found
+
+
+def twin_numbers(shape: tuple[int, int, int], rows: int, whole: bool) -> int:
+    """Numbers of the arrays that a compiled step has beside its stack's.
+
+    Args:
+        shape: (D, C, K).
+        rows: of a chunk.
+        whole: whether a chunk is a whole batch of shuffled rows.
+    """
+    narrow = _narrow(shape, whole)
+    return _room(shape, rows, narrow) + (rows * _padded(shape[0]) if narrow else 0)
+
+
+def _narrow(shape: tuple[int, int, int], whole: bool) -> bool:
+    """Whether the products of a stack are made by products.c."""
+    D, C, K = shape
+    return whole and C * K <= NARROW and D <= _PADDED
+
+
+def _padded(features: int) -> int:
+    return -(-features // _WHOLE) * _WHOLE
+
+
+def _room(shape: tuple[int, int, int], rows: int, narrow: bool) -> int:
+    """Numbers that the phases of a step overwrite, each for itself."""
+    D, C, K = shape
+    products = 0
+    if narrow:  # see step.h
+        products = _padded(D) if C * K == 1 else NARROW * (rows + _padded(D))
+    return max(room_of_errors(C, K), products)
 
 
 def _knows(model: Model, optimizer: Optimizer, prox: Any) -> bool:

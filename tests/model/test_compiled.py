@@ -1,5 +1,6 @@
 """The library of the compiled step: found, refused with a reason, and left out when asked."""
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -7,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import trainer
 from trainer.model import compiled
 from trainer.model.compiled import Plan
 
@@ -125,3 +127,15 @@ def test_a_run_says_who_takes_its_steps(tmp_path):
     assert "steps in NumPy: STACKED_TRAINER_COMPILED is 0" in log
     manifest = (tmp_path / "a" / "manifest.json").read_text(encoding="utf-8")
     assert '"compiled_step": "none"' in manifest
+
+
+@pytest.mark.parametrize(
+    ("names", "told"), [(["lbfgs", "sgd"], True), (["sgd", "lbfgs"], True), (["lbfgs"], False)]
+)
+def test_who_takes_steps_is_said_where_any_are_taken(names, told, tmp_path):
+    optimizers = {"zip": [{"optimizer.name": name} for name in names]}
+    spec = {"model": "softmax", "data": {"train": "digits"}, "device": "cpu", "sweep": optimizers}
+    run = trainer.run(spec, out=tmp_path / "a")
+    manifest = json.loads((run.folder / "manifest.json").read_text("utf-8"))
+    assert manifest["device"].get("steps") == (compiled.told() if told else None)
+    assert (compiled.told() in (run.folder / "run.log").read_text("utf-8")) == told

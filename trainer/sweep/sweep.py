@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from trainer.catalog import facts_of, is_minimized
+from trainer.config.schema.optimizer import Solver
 from trainer.config.schema.spec import Spec, Trial
 from trainer.errors import DataError
 from trainer.model import MODELS
@@ -77,6 +78,11 @@ class SweepRun:
     def is_sweep(self) -> bool:
         """Whether there is more than one column."""
         return len(self.trials) * self.repeats > 1
+
+    @property
+    def takes_steps(self) -> bool:
+        """Whether a stack takes steps of an optimizer, rather than going to the optimum."""
+        return any(not isinstance(one.spec.optimizer, Solver) for one in self.arrangement.stacks)
 
     @property
     def in_step(self) -> bool:

@@ -6,6 +6,7 @@ for another Mac. STACKED_TRAINER_REQUIRE_COMPILED=1 makes a build without it an 
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import platform
@@ -15,6 +16,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -90,6 +92,15 @@ def _run(command: list[str]) -> str:
     return done.stdout.decode(errors="replace")
 
 
+@contextlib.contextmanager
+def _writing(out: Path) -> Iterator[None]:
+    """On Windows a library that a process has loaded stays; a folder may be read-only."""
+    try:
+        yield
+    except OSError as error:
+        raise NotCompiledError(f"{out}: {error.strerror}") from error
+
+
 def compile_step(folder: Path) -> Path:
     """Compile the library beside its sources.
 
@@ -97,7 +108,8 @@ def compile_step(folder: Path) -> Path:
         NotCompiledError: there is no compiler, or it fails.
     """
     out = folder / LIBRARY
-    out.unlink(missing_ok=True)  # of an earlier version, perhaps
+    with _writing(out):
+        out.unlink(missing_ok=True)  # of an earlier version, perhaps
     cc = compiler()
     sets, of_processor = instruction_sets(cc)
     flags = [*FLAGS, *of_processor]
@@ -115,7 +127,10 @@ def compile_step(folder: Path) -> Path:
         with ThreadPoolExecutor(os.cpu_count()) as side_by_side:
             list(side_by_side.map(_run, commands.values()))
         shared = ["-dynamiclib"] if MAC else ["-shared", "-s"]
-        _run([*cc, *shared, *of_processor, *commands, "-o", str(out)])
+        linked = Path(place) / LIBRARY  # for Windows zig leaves an import library beside it
+        _run([*cc, *shared, *of_processor, *commands, "-o", str(linked)])
+        with _writing(out):
+            shutil.copy(linked, out)
     return out
 
 

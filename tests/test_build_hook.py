@@ -11,6 +11,7 @@ from trainer.model import compiled
 
 pytest.importorskip("hatchling")
 ROOT = Path(__file__).parent.parent
+SCRIPTS = pytest.mark.skipif(os.name == "nt", reason="a shell script stands for the compiler")
 
 
 @pytest.fixture
@@ -107,7 +108,21 @@ def test_a_compiler_that_is_not_there_is_none_on_windows_too(hook, checkout, mon
     assert "/no/such/cc: No such file or directory" in capsys.readouterr().err
 
 
-@pytest.mark.skipif(os.name == "nt", reason="a shell script stands for the compiler")
+@SCRIPTS
+def test_of_what_a_compiler_leaves_the_library_alone_is_kept(hook, checkout, monkeypatch):
+    cc, model = checkout / "cc", checkout / "trainer" / "model"
+    cc.write_bytes(
+        b'#!/bin/sh\nwhile [ "$1" != -o ]; do shift; done\necho > "$2"; echo > "$2".lib\n'
+    )
+    cc.chmod(0o755)
+    monkeypatch.setenv("CC", str(cc))
+    sources = {path.name for path in model.glob("*.[ch]")}
+    assert hook.compile_step(model) == model / hook.LIBRARY
+    assert {path.name for path in model.iterdir()} == {*sources, hook.LIBRARY}
+    assert (model / hook.LIBRARY).read_bytes() == b"\n"
+
+
+@SCRIPTS
 def test_what_a_compiler_says_may_have_any_encoding(hook, checkout, monkeypatch, capsys):
     cc = checkout / "cc"
     cc.write_bytes(b"#!/bin/sh\nprintf 'Datei \\374berz\\344hlig' >&2\nexit 1\n")
@@ -115,3 +130,12 @@ def test_what_a_compiler_says_may_have_any_encoding(hook, checkout, monkeypatch,
     monkeypatch.setenv("CC", str(cc))
     assert initialized(hook, checkout) == {"artifacts": [], "pure_python": True}
     assert "Datei \ufffdberz\ufffdhlig" in capsys.readouterr().err
+
+
+def test_a_library_that_cannot_be_replaced_stops_no_install(hook, checkout, monkeypatch, capsys):
+    def refuse(path, missing_ok=False):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(hook.Path, "unlink", refuse)
+    assert initialized(hook, checkout) == {"artifacts": [], "pure_python": True}
+    assert f"{hook.LIBRARY}: Permission denied" in capsys.readouterr().err

@@ -94,6 +94,34 @@ def test_dependent_features_may_stay_where_l2_tells_them_apart():
     assert found(np.column_stack([X, X[:, 0]]), p, least=1e-3) is not None
 
 
+def periodic(draw, n=9000):
+    """Every other row, of which the sample is, has neither x1 nor x3."""
+    X = draw.standard_normal((n, 6))
+    X[:, :4] = np.eye(4)[np.arange(n) % 4]
+    return X
+
+
+def seldom(draw, n=9000):
+    """Two features are the same, but for rows that are not of the sample."""
+    X = draw.standard_normal((n, 6))
+    X[:, 1] = X[:, 0]
+    X[1::1000, 1] = 30.0
+    return X
+
+
+@pytest.mark.parametrize("rows_of", [periodic, seldom])
+def test_a_sample_that_is_unlike_the_rest_is_no_guess(rows_of):
+    draw = np.random.default_rng(0)
+    X, p = rows_of(draw), np.full(9000, 1 / 9000)
+    assert found(X, p, least=1e-5) is None
+    z = X[:, :3] @ draw.standard_normal((3, 1))
+    y = (z + 0.3 * draw.logistic(size=z.shape) > 0) * 1.0
+    problem = Problem("unlike", "logistic", X, y, p, 1e-5, 0.0, True)
+    ended = solved(problem, "lbfgs", np.array([1e-5]), np.zeros(1), 1e-7)
+    assert ended.outcomes[0].status == "converged"
+    assert problem.steepest(ended.weights[..., 0], ended.bias[..., 0]) < 2e-7
+
+
 def problem_of(model, bias, seed=3):
     X, p = rows(seed=seed)
     draw = np.random.default_rng(seed)

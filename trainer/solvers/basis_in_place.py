@@ -2,6 +2,7 @@
 
 L-BFGS and Newton's method need a guess of the Gram matrix, no more, and some of the rows tell it:
 sums over n rows stand off from their limits by a share of √(D/n). Its diagonal is that of all rows.
+Where the sample is unlike the rest, as of sorted or periodic rows it may be, one pass shows it.
 Means are taken out of scores and gradients: with x − μ for x the scores of weights W are
 x·W − μ·W, and the gradient is Σ e·x − μ·Σ e.
 
@@ -25,6 +26,7 @@ _EPS = float(np.finfo(np.float64).eps)
 _FAR = 32  # times a feature's deviation: a mean beyond it costs scores more than five bits
 _SAMPLED = 16  # rows a feature that tell a Gram matrix
 _FEWEST = 4096  # of them
+_UNLIKE = 16  # times the curvature that a sample tells: directions it did not know of are missed
 _CHUNK = 1 << 17  # numbers of the rows that stay in the cache
 
 
@@ -42,8 +44,8 @@ def in_place(
         turn: whether the coordinates must be without correlation; else they are the features.
 
     Returns:
-        None where rows are few for their features, far from 0 for their deviations, or dependent:
-        there the rows must be turned.
+        None where rows are few for their features, far from 0 for their deviations, dependent, or
+        unlike some of them: there the rows must be turned.
     """
     xp, (n, D) = device.xp, X.shape
     if n < TALL * D:
@@ -62,6 +64,8 @@ def in_place(
     if not turn:
         return as_it_is
     found = xp.maximum(found - D * _EPS * found[-1], 0)
+    if _every(X) > 1 and _share_of_all(X, p, mean, directions / xp.sqrt(found + least)) > _UNLIKE:
+        return None
     return Basis(mean, directions, found, 0, rotated=False, whole=False, centred=not bias)
 
 
@@ -85,11 +89,26 @@ def _sums(xp: Any, X: Array, p: Array) -> Array:
     return total
 
 
+def _every(X: Array) -> int:
+    """How many rows there are to one of the sample."""
+    n, D = X.shape
+    return max(1, n // max(_FEWEST, _SAMPLED * D))
+
+
+def _share_of_all(X: Array, p: Array, mean: Array, scaled: Array) -> float:
+    """What all rows have of curvature along the sum of `scaled` directions (D, r): about 1 each.
+
+    Scaled are they by the roots of what they have themselves, as some of the rows tell it.
+    """
+    along = scaled.sum(axis=1)  # (D,)
+    scores = X @ along - mean @ along  # (N,)
+    return float(p @ (scores * scores)) / scaled.shape[1]
+
+
 def _gram(device: Device, X: Array, p: Array, bias: bool, spectrum: Array) -> Array:
     """The Gram matrix (D, D) of the centred features by some of the rows; its diagonal by all."""
-    xp, (n, D) = device.xp, X.shape
-    every = max(1, n // max(_FEWEST, _SAMPLED * D))
-    x, q = X[::every], p[::every]
+    xp, D = device.xp, X.shape[1]
+    x, q = X[:: _every(X)], p[:: _every(X)]
     total = q.sum()
     gram = device.gram(x, q)
     if bias:

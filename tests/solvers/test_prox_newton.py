@@ -1,5 +1,7 @@
 """Parts of Hessians by every way, against the one that sums them up; and stacks that use them."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from problems import Problem, problems
@@ -129,6 +131,21 @@ def test_a_column_that_fails_changes_no_bit_of_the_others(model, outputs, column
     for k in (0, *range(2, columns)):
         assert (tame.weights[..., k] == wild.weights[..., k]).all()
         assert (tame.bias[..., k] == wild.bias[..., k]).all()
+
+
+@pytest.mark.skipif(compiled.load()[0] is None, reason=compiled.load()[1])
+@pytest.mark.parametrize("bias", [True, False])
+@pytest.mark.parametrize(("model", "outputs"), OUTPUTS.items())
+def test_minima_of_every_model_are_proven(model, outputs, bias, monkeypatch):
+    asked, left = [], []
+    proven, minimize = prox_newton.proven_minimum, prox_newton.minimize
+    monkeypatch.setattr(prox_newton, "proven_minimum", lambda *a: asked.append(1) or proven(*a))
+    monkeypatch.setattr(prox_newton, "minimize", lambda *a: left.append(1) or minimize(*a))
+    problem = replace(elastic(model, outputs), bias=bias)
+    found = solved(problem, "auto", np.full(4, 1e-3), np.geomspace(0.1, 1e-3, 4), 1e-9)
+    assert {one.status for one in found.outcomes} == {"converged"}
+    assert len(asked) >= 4
+    assert len(left) <= len(asked) / 4
 
 
 def test_the_tables_are_whole():

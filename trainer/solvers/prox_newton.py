@@ -130,6 +130,8 @@ def _minimize(
     if not len(elements):
         return
     M = parts.of(k, elements)
+    if model.coupled and problem.bias:
+        M = _pinned(xp, M, ~weights[elements])
     start, slope = w[elements], g[elements]
     l1 = xp.where(weights[elements], problem.host_l1[k], 0.0)
     l2 = xp.where(weights[elements], problem.host_l2[k], 0.0)
@@ -147,6 +149,16 @@ def _minimize(
     step = xp.zeros(len(w))
     step[elements] = found.x - start
     new[..., k] += step.reshape(-1, C)
+
+
+def _pinned(xp: Any, M: Array, biases: Array) -> Array:
+    """Second derivatives M (n, n) with some along all biases (n,) alike, as softmax has none there.
+
+    Slopes have nothing there either, so that the sum of the biases stays, and all else is the same:
+    but a minimum is then the only one.
+    """
+    rest = xp.where(biases, xp.diagonal(M), 0.0).sum() / biases.sum() ** 2
+    return M + rest * (biases[:, None] & biases)
 
 
 class WorkingParts:

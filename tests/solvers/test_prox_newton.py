@@ -12,6 +12,7 @@ from trainer.model import compiled
 from trainer.solvers import prox_newton
 from trainer.solvers.prox_newton import WorkingParts
 
+XP = DEVICE.xp
 MODELS = ("linear", "logistic", "softmax")
 
 
@@ -49,6 +50,20 @@ def test_every_way_is_the_sum(model, small, at_zeros, monkeypatch):
             right = DEVICE.to_host(stack.hessians.part(state.arrays["w"][..., k], which))
             found = DEVICE.to_host(parts.of(k, which))
             assert np.abs(found - right).max() <= 1e-13 * np.abs(right).max()
+
+
+@pytest.mark.parametrize("model", ["logistic", "softmax"])
+def test_a_part_as_large_as_an_outputs_own_is_of_its_elements(model):
+    stack, state = stack_at(model)
+    P, C, _ = stack.problem.shape
+    coupled = stack.model.coupled
+    which = np.arange(P) * 2 if coupled else np.arange(1, P * C, C)  # of several outputs, or of one
+    w = state.arrays["w"][..., 0]
+    blocks = DEVICE.to_host(stack.hessians.whole(w[:, :, None], XP.zeros(1)))
+    right = blocks[0][np.ix_(which, which)] if coupled else blocks[1]
+    found = DEVICE.to_host(stack.hessians.part(w, DEVICE.to_device(which)))
+    assert len(found) == P
+    assert np.abs(found - right).max() <= 1e-13 * np.abs(right).max()
 
 
 @pytest.mark.parametrize("model", ["logistic", "softmax"])

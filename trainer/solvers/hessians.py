@@ -310,7 +310,8 @@ class Hessians:
         self, w: Array, feature: Array, should_stop: Callable[[], object]
     ) -> Iterator[tuple[Array, Array, Array, Array]]:
         """Chunk by chunk: features (n, m), p (n, 1), ŷ (n, C) and ∂²L/∂z_c² (n, C)."""
-        xp, all_of_them = self.device.xp, len(feature) == self.parameters
+        xp, P = self.device.xp, self.parameters
+        all_of_them = not self.model.coupled and len(feature) == P  # else some twice, others not
         for chunk in self._chunks(should_stop):
             predicted, spread = self._predicted(chunk, w[:, :, None])
             X = self._features(chunk)

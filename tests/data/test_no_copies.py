@@ -133,10 +133,11 @@ def test_a_few_rows_tell_the_extremes_only_where_no_feature_may_hardly_vary():
         np.testing.assert_array_equal(found.high, Extremes.of(X).high)
 
 
-def test_a_feature_that_varies_in_a_few_rows_alone_is_not_called_constant():
-    X = np.random.default_rng(0).standard_normal((10_000, 3))
+@pytest.mark.parametrize("unit", [1.0, 1e-170])  # of which a square is 0
+def test_a_feature_that_varies_in_a_few_rows_alone_is_not_called_constant(unit):
+    X = unit * np.random.default_rng(0).standard_normal((10_000, 3))
     X[:, 1] = 0.0
     y = np.arange(len(X)) % 2
     assert prepared(X, y).summary.constant == ("x1",)
-    X[5000, 1] = 1.0
+    X[5000, 1] = unit
     assert prepared(X, y).summary.constant == ()

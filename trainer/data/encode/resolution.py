@@ -49,10 +49,10 @@ class Extremes(NamedTuple):
     def told_by_some(cls, X: FloatArray, largest: float) -> Extremes:
         """Those of a few rows, where they tell that no feature hardly varies; else of all.
 
-        `largest` is no value's size below; infinite where it is not known.
+        `largest` is no value's size below; infinite where it is not known, 0 where it is lost.
         """
         half = _FEW_ROWS // 2
-        if len(X) > 2 * _FEW_ROWS and np.isfinite(largest):
+        if len(X) > 2 * _FEW_ROWS and 0 < largest < np.inf:
             some = cls.of(np.concatenate([X[:half], X[-half:]]))
             size = np.full(X.shape[1], largest)
             if not few_steps(some, X.dtype, size=size).any():

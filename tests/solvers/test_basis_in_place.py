@@ -122,6 +122,20 @@ def test_a_sample_that_is_unlike_the_rest_is_no_guess(rows_of):
     assert problem.steepest(ended.weights[..., 0], ended.bias[..., 0]) < 2e-7
 
 
+@pytest.mark.parametrize("mostly", [0.0, 0.3])  # 0.3 leaves rounding
+def test_features_that_the_sample_lacks_may_be_dependent(mostly):
+    X, p = np.random.default_rng(0).standard_normal((9000, 6)), np.full(9000, 1 / 9000)
+    X[:, 1] = mostly
+    X[1::1000, 1] += np.arange(1, 10)
+    X[:, 2] = 2 * X[:, 1]
+    y = (X[:, :1] + X[:, 1:2] > 0) * 0.5 + 0.25
+    assert found(X, p, least=1e-3) is not None
+    assert found(X, p) is None
+    problem = Problem("rare", "logistic", X, y, p, 0.0, 0.0, True)
+    W = solved(problem, "lbfgs", np.zeros(1), np.zeros(1), 1e-8).weights[:, 0, 0]
+    np.testing.assert_allclose(W[2], 2 * W[1], rtol=1e-6)  # the solution of least norm
+
+
 def problem_of(model, bias, seed=3):
     X, p = rows(seed=seed)
     draw = np.random.default_rng(seed)

@@ -58,8 +58,11 @@ def in_place(
     as_it_is = Basis(mean, None, spectrum, 0, whole=False, centred=not bias)
     if min(n, D) > MOST_DIRECTIONS:
         return as_it_is
-    found, directions = xp.linalg.eigh(_gram(device, X, p, bias, spectrum))  # the smallest first
+    gram, seen = _gram(device, X, p, bias, spectrum)
+    found, directions = xp.linalg.eigh(gram)  # the smallest first
     if not float(found[0]) + least > SAFE * float(found[-1]):
+        return None
+    if not least and not bool(seen.all()):  # features that the sample lacks may be dependent
         return None
     if not turn:
         return as_it_is
@@ -92,7 +95,7 @@ def _sums(xp: Any, X: Array, p: Array) -> Array:
 def _every(X: Array) -> int:
     """How many rows there are to one of the sample."""
     n, D = X.shape
-    return max(1, n // max(_FEWEST, _SAMPLED * D))
+    return int(max(1, n // max(_FEWEST, _SAMPLED * D)))
 
 
 def _share_of_all(X: Array, p: Array, mean: Array, scaled: Array) -> float:
@@ -102,22 +105,26 @@ def _share_of_all(X: Array, p: Array, mean: Array, scaled: Array) -> float:
     """
     along = scaled.sum(axis=1)  # (D,)
     scores = X @ along - mean @ along  # (N,)
-    return float(p @ (scores * scores)) / scaled.shape[1]
+    return float(p @ (scores * scores)) / int(scaled.shape[1])
 
 
-def _gram(device: Device, X: Array, p: Array, bias: bool, spectrum: Array) -> Array:
-    """The Gram matrix (D, D) of the centred features by some of the rows; its diagonal by all."""
+def _gram(device: Device, X: Array, p: Array, bias: bool, spectrum: Array) -> tuple[Array, Array]:
+    """The Gram matrix (D, D) of the centred features by some of the rows; its diagonal by all.
+
+    And (D,) whether these rows tell of a feature more than that it is constant.
+    """
     xp, D = device.xp, X.shape[1]
     x, q = X[:: _every(X)], p[:: _every(X)]
     total = q.sum()
     gram = device.gram(x, q)
+    size = xp.diagonal(gram).copy()
     if bias:
         mean = q @ x
         gram -= mean[:, None] * mean / xp.where(total > 0, total, 1.0)
     found = xp.diagonal(gram)
-    seen = found > 0  # in the rows of the sample
+    seen = found > SAFE * size  # below it is what rounding leaves of a constant
     scale = xp.sqrt(xp.where(seen, spectrum / xp.where(seen, found, 1.0), 0.0))
     gram = gram * (scale[:, None] * scale)
     diagonal = xp.arange(D)
     gram[diagonal, diagonal] = spectrum
-    return gram
+    return gram, seen

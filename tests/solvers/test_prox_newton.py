@@ -148,7 +148,9 @@ def test_a_column_that_fails_changes_no_bit_of_the_others(model, outputs, column
         assert (tame.bias[..., k] == wild.bias[..., k]).all()
 
 
-@pytest.mark.skipif(compiled.load()[0] is None, reason=compiled.load()[1])
+@pytest.mark.skipif(
+    compiled.load()[0] is None or XP is not np, reason="what proves them is compiled, for NumPy"
+)
 @pytest.mark.parametrize("bias", [True, False])
 @pytest.mark.parametrize(("model", "outputs"), OUTPUTS.items())
 def test_minima_of_every_model_are_proven(model, outputs, bias, monkeypatch):

@@ -86,8 +86,11 @@ def _follow(
         return done
     gram = device.to_host(hessians.gram())  # device -> host
     zeros = np.flatnonzero(which & state.progress.at_zeros)
-    known = state.arrays["g"][..., zeros[:1]] if len(zeros) else objective.at_zeros(full=False)[1]
-    slopes = device.to_host(known[..., 0])  # (P, C); device -> host
+    if len(zeros):
+        known = state.arrays["g"][..., int(zeros[0])]
+    else:
+        known = objective.at_zeros(full=False)[1][..., 0]
+    slopes = device.to_host(known)  # (P, C); device -> host
     free = np.arange(P) >= problem.inner
     for one in several:
         columns = np.flatnonzero(which & (l2 == one))

@@ -36,8 +36,9 @@ INLINE void add_f64(const shape_f64 *s, const double *restrict by, const double 
 }
 
 /* −H·q into q (P·C, K) by `count` pairs in slots `order`, the newest first. scale (P, K); s, y (m, P·C, K); rho (m, K). */
-EXPORT void OF_SET(lbfgs_direct, BITS)(int64_t P, int64_t C, int64_t K, int64_t count, const int64_t *order, const double *scale,
-                                       const double *s, const double *y, const double *rho, double *q) {
+EXPORT void OF_SET(lbfgs_direct, BITS)(int64_t P, int64_t C, int64_t K, int64_t count, const int64_t *order,
+                                       const double *scale, const double *s, const double *y, const double *rho,
+                                       double *q) {
   const int64_t n = P * C;
   double alpha[MOST_PAIRS][LANES], sum[LANES];
   for (int64_t k0 = 0; k0 < K; k0 += LANES) {
@@ -72,8 +73,8 @@ EXPORT void OF_SET(lbfgs_direct, BITS)(int64_t P, int64_t C, int64_t K, int64_t 
 /* A pair: s <- step and y <- after − before, 0 for columns that have not moved; with curved = y − l2·s of the weights
  * (the first r of P rows) sums (5, K) <- s·y, s·curved, curved²/λ, s·s, y·y. */
 EXPORT void OF_SET(lbfgs_pair, BITS)(int64_t P, int64_t C, int64_t K, int64_t r, const uint8_t *moved, const double *l2,
-                                     const double *spectrum, const double *step, const double *before, const double *after,
-                                     double *s, double *y, double *sums) {
+                                     const double *spectrum, const double *step, const double *before,
+                                     const double *after, double *s, double *y, double *sums) {
   double kept[LANES], part[5][LANES];
   for (int64_t k0 = 0; k0 < K; k0 += LANES) {
     const int64_t block = K - k0 < LANES ? K - k0 : LANES;

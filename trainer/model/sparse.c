@@ -14,7 +14,8 @@
 #define NAME(name) PASTE(name, SET, f64)
 
 /* y += Σ_i c_i · (row i of M), `count` rows of n numbers; row i is `which[i]`, or i. */
-static void add_rows(int64_t n, const double *M, int64_t stride, int64_t count, const int64_t *which, const double *c, double *restrict y) {
+static void add_rows(int64_t n, const double *M, int64_t stride, int64_t count, const int64_t *which, const double *c,
+                     double *restrict y) {
   int64_t i = 0;
   for (; i + 4 <= count; i += 4) {
     const double *m0 = M + (which ? which[i] : i) * stride, *m1 = M + (which ? which[i + 1] : i + 1) * stride;
@@ -47,7 +48,9 @@ typedef struct {
 } work;
 
 static double larger(double a, double b) { return a > b ? a : b; }
-static double with_l1(const work *w, int64_t j) { return w->slope[j] + (w->x[j] > 0 ? w->l1[j] : w->x[j] < 0 ? -w->l1[j] : 0); }
+static double with_l1(const work *w, int64_t j) {
+  return w->slope[j] + (w->x[j] > 0 ? w->l1[j] : w->x[j] < 0 ? -w->l1[j] : 0);
+}
 
 /* Gather the elements that may be other than 0 (`zeros`: those too that l1 holds at 0 no more), with their part of M. */
 static void gather(work *w, int zeros) {
@@ -158,7 +161,8 @@ static int towards(work *w) {
   return stops < 0;
 }
 
-/* Whether this is the minimum; and no other is, as elements that are not 0 do not depend on each other and no zero is tied. */
+/* Whether this is the minimum; and no other is, as elements that are not 0 do not depend on each other and no zero is
+ * tied. */
 static int verdict(const work *w) {
   int found = PROVEN;
   for (int64_t j = 0; j < w->n; j++) {
@@ -209,7 +213,8 @@ static int all_held(const work *w) {
  *
  * PROVEN: x is the minimum, and the only one, reached from `from`, where the slope is `at`. UNDECIDED: not yet.
  * NOT_UNIQUE: there may be others, or elements depend on each other. room: n^2 + 4n numbers; which: 2n. */
-EXPORT int64_t NAME(minimum)(int64_t n, const double *M, const double *l2, const double *l1, const double *from, const double *at, double *x, double *slope, double *room, int64_t *which) {
+EXPORT int64_t NAME(minimum)(int64_t n, const double *M, const double *l2, const double *l1, const double *from,
+                             const double *at, double *x, double *slope, double *room, int64_t *which) {
   work w = {.n = n, .M = M, .l2 = l2, .l1 = l1, .x = x, .slope = slope, .which = which, .moved = which + n, .B = room};
   w.s = room + n * n, w.start = w.s + n, w.left = w.start + n, w.pull = w.left + n;
   for (int64_t j = 0; j < n; j++) w.scale = larger(w.scale, larger(l1[j], fabs(slope[j]) - l1[j]));
@@ -283,14 +288,18 @@ static void take_out(path *p, int64_t j) {
 }
 
 /* The strength up to `now` at which j leaves 0 or comes to it, or 0; `at`: of x_j, where j is in A. */
-static double corner_of(const path *p, int64_t j, double steady, double falling, const double *u, const double *v, int64_t at) {
+static double corner_of(const path *p, int64_t j, double steady, double falling, const double *u, const double *v,
+                        int64_t at) {
   if (p->free[j]) return 0;
-  double found = at < 0 ? fabs(steady) / (1 + (steady < 0 ? -falling : falling)) : p->signs[j] * v[at] < 0 ? u[at] / v[at] : 0;
+  double found = at < 0                    ? fabs(steady) / (1 + (steady < 0 ? -falling : falling))
+                 : p->signs[j] * v[at] < 0 ? u[at] / v[at]
+                                           : 0;
   if (!(found > 0) || !(found < INFINITY)) return 0;
   return found < p->now ? found : p->now;
 }
 
-/* Write the minima of the next `count` strengths, on the line that u, v tell; what many corners have left of rounding is in no result. */
+/* Write the minima of the next `count` strengths, on the line that u, v tell; what many corners have left of rounding
+ * is in no result. */
 static void write_minima(path *p, int64_t count, double *u, double *v, const double *steady, const double *falling) {
   const int64_t n = p->n, a = p->a;
   double *off = p->room, *less = p->room + n;
@@ -333,7 +342,8 @@ EXPORT int64_t NAME(corners)(int64_t most, path *p) {
     for (int64_t i = 0; i < a; i++) place[p->order[i]] = (double)i;
     for (int64_t j = 0; j < n; j++) {
       double at = corner_of(p, j, steady[j], falling[j], u, v, (int64_t)place[j]);
-      if (j == p->gone && at > (1 - SAME) * p->now) at = 0; /* it has just left A: its line has this corner and no other */
+      if (j == p->gone && at > (1 - SAME) * p->now)
+        at = 0; /* it has just left A: its line has this corner and no other */
       if (at > until) until = at, corner = j;
     }
     while (p->reached + count < p->k && p->strengths[p->reached + count] >= until) count++;

@@ -1,5 +1,6 @@
 """The compiled minimum with l1 against the active set: the same numbers, or none at all."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -116,8 +117,9 @@ def test_numbers_that_are_none_are_the_active_sets(odd):
 
 
 def counted(monkeypatch, told):
-    calls, own = [], compiled_sparse.functions(compiled.load()[0].instructions)
-    monkeypatch.setitem(own, "minimum", lambda n, *given: calls.append(n) or told)
+    calls, (own, name) = [], compiled.load()
+    library = replace(own, minimum=lambda n, *given: calls.append(n) or told)
+    monkeypatch.setattr(compiled, "load", lambda: (library, name))
     return calls
 
 

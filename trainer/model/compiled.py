@@ -24,9 +24,8 @@ SETS = ("avx512", "avx2", "baseline")  # the best first
 SCORES, ERRORS, GRADIENT, MOVE = 1, 2, 4, 8  # phases of a step, as step.h numbers them
 PRECISIONS = {"float32": "f32", "float64": "f64"}
 LANES, TILE, NARROW = 128, 32, 16  # step.c's, step.h's
-_BLOCK = (
-    1 << 13
-)  # numbers of a row that step.c lays out at once, of so many outputs that 16 columns fit
+# numbers of a row that step.c lays out at once, of so many outputs that 16 columns fit
+_BLOCK = 1 << 13
 _NUMBERS = (
     *("features", "outputs", "columns", "loss", "update", "coefficients", "bias", "prox", "decay"),
     *("narrow", "padded", "y_row", "y_output", "y_column", "q_row", "q_output", "q_column"),
@@ -57,6 +56,7 @@ class Library:
         version: what its bits hang on: instruction set, digest of the sources, compiler.
         areas: `areas` of ranking.c, the same in all of them.
         lbfgs_direct, lbfgs_pair: in float64, of arrays that lbfgs_body.h names.
+        minimum, corners: in float64, of arrays that sparse.c names.
     """
 
     instructions: str
@@ -66,6 +66,8 @@ class Library:
     areas: Callable[..., Any]
     lbfgs_direct: Callable[..., Any]
     lbfgs_pair: Callable[..., Any]
+    minimum: Callable[..., int]
+    corners: Callable[..., int]
 
 
 @functools.cache
@@ -110,22 +112,32 @@ def _runs(found: ctypes.CDLL, name: str) -> bool:
 
 
 def _library(found: ctypes.CDLL, name: str) -> Library:
-    step = {one: found[f"step_{name}_{bits}"] for one, bits in PRECISIONS.items()}
-    steps = {one: found[f"steps_{name}_{bits}"] for one, bits in PRECISIONS.items()}
-    numbers: list[Any] = [ctypes.POINTER(Plan), *[ctypes.c_int64] * 4]
-    for one in PRECISIONS:
-        step[one].argtypes, steps[one].argtypes = [*numbers, ctypes.c_void_p], numbers
-        step[one].restype = steps[one].restype = None
-    found.areas.argtypes = [ctypes.c_void_p, *[ctypes.c_int64] * 3, *[ctypes.c_void_p] * 5]
-    found.areas.restype = None
-    lbfgs = [found[f"lbfgs_{one}_{name}_f64"] for one in ("direct", "pair")]
-    for function, pointers in zip(lbfgs, (6, 9), strict=True):
-        function.argtypes = [ctypes.c_int64] * 4 + [ctypes.c_void_p] * pointers
-        function.restype = None
-    found.step_compiler.restype = ctypes.c_char_p
-    compiler = found.step_compiler().decode()
-    version = f"{name}, sources {sources_digest()}, compiler {compiler}"
-    return Library(name, version, step, steps, found.areas, *lbfgs)
+    plan, number, array = ctypes.POINTER(Plan), ctypes.c_int64, ctypes.c_void_p
+
+    def function(symbol: str, *takes: Any, gives: Any = None) -> Callable[..., Any]:
+        one = found[symbol]
+        one.argtypes, one.restype = takes, gives
+        return one
+
+    sources = function("step_sources", gives=ctypes.c_char_p)().decode()
+    compiler = function("step_compiler", gives=ctypes.c_char_p)().decode()
+    of_steps = (plan, *[number] * 4)
+    return Library(
+        instructions=name,
+        version=f"{name}, sources {sources}, compiler {compiler}",
+        step={
+            one: function(f"step_{name}_{bits}", *of_steps, array)
+            for one, bits in PRECISIONS.items()
+        },
+        steps={
+            one: function(f"steps_{name}_{bits}", *of_steps) for one, bits in PRECISIONS.items()
+        },
+        areas=function("areas", array, *[number] * 3, *[array] * 5),
+        lbfgs_direct=function(f"lbfgs_direct_{name}_f64", *[number] * 4, *[array] * 6),
+        lbfgs_pair=function(f"lbfgs_pair_{name}_f64", *[number] * 4, *[array] * 9),
+        minimum=function(f"minimum_{name}_f64", number, *[array] * 9, gives=number),
+        corners=function(f"corners_{name}_f64", number, array, gives=number),
+    )
 
 
 def room_of_errors(outputs: int, columns: int) -> int:

@@ -9,7 +9,6 @@ is left to `trainer.solvers.active_set`. Paths are those of `trainer.solvers.las
 from __future__ import annotations
 
 import ctypes
-import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -38,19 +37,6 @@ class _Path(ctypes.Structure):
     ]
 
 
-@functools.cache
-def functions(instructions: str) -> dict[str, Callable[..., int]]:
-    """Those of sparse.c by name, for one of the library's instruction sets."""
-    library = ctypes.CDLL(str(compiled.LIBRARY))
-    found: dict[str, Callable[..., int]] = {}
-    for name, pointers in (("minimum", 9), ("corners", 1)):
-        function = library[f"{name}_{instructions}_f64"]
-        function.argtypes = [ctypes.c_int64, *[ctypes.c_void_p] * pointers]
-        function.restype = ctypes.c_int64
-        found[name] = function
-    return found
-
-
 def proven_minimum(
     xp: Any,
     M: Array,
@@ -74,11 +60,10 @@ def proven_minimum(
     room, which = np.empty(n * n + 4 * n), np.empty(2 * n, np.int64)
     held = [np.ascontiguousarray(array) for array in (M, l2, l1, start, slope)]
     given = [array.ctypes.data for array in (*held, x, there, room, which)]
-    minimum = functions(library.instructions)["minimum"]
     for _ in range(_TRIES):
         if should_stop():
             return None
-        told = minimum(n, *given)
+        told = library.minimum(n, *given)
         if told != _UNDECIDED:
             return Minimum(x, there) if told == _PROVEN else None
     return None
@@ -104,11 +89,11 @@ def follow_path(
     path = _Path(n=n, k=k, gone=-1, now=np.inf)
     for name, array in held.items():
         setattr(path, name, array.ctypes.data)
-    at, corners = ctypes.byref(path), functions(library.instructions)["corners"]
+    at = ctypes.byref(path)
     for _ in range(lasso_path.CORNERS * n // _CORNERS + 1):
         if should_stop():
             return None
-        told = corners(_CORNERS, at)
+        told = library.corners(_CORNERS, at)
         if told != _MORE:
             break
     found = held["found"]

@@ -17,15 +17,15 @@ _SETS = {"AVX2": "avx2", "baseline": "baseline", "NumPy": "0"}
 
 def contenders(problem: Problem, K: int, device: str = "cpu") -> list[Contender]:
     """The contenders on one core."""
-    found = [_of("ours", "ours:Stacked", K, device=device)]
+    found = [_of("ours", "ours:Arranged", K, device=device)]
     if device == "cpu":
         found += [
-            _of(f"ours, {name}", "ours:Stacked", K, env={"STACKED_TRAINER_COMPILED": value})
+            _of(f"ours, {name}", "ours:Arranged", K, env={"STACKED_TRAINER_COMPILED": value})
             for name, value in _SETS.items()
         ]
     found += [
-        _of("ours, written to the step log", "ours:Stacked", K, log="written", device=device),
-        _of("ours, nothing logged", "ours:Stacked", K, log="none", device=device),
+        _of("ours, written to the step log", "ours:Arranged", K, log="written", device=device),
+        _of("ours, nothing logged", "ours:Arranged", K, log="none", device=device),
         _of("JAX vmap+scan", "jaxes:Scan", K),
         _of("JAX by hand", "jaxes:ByHand", K),
         _of("JAX vmap+scan, nothing logged", "jaxes:Scan", K, log=False),
@@ -56,7 +56,7 @@ def _several(K: int) -> list[Contender]:
 
 def on_two_cores(K: int) -> list[Contender]:
     """Those that can use two cores, for a table by the clock."""
-    found = [_of("ours", "ours:Stacked", K)]
+    found = [_of("ours", "ours:Arranged", K)]
     found += [_of("ours, half of K on each of two threads", "ours:Halves", K)] if K > 1 else []
     return [*found, _of("JAX vmap+scan", "jaxes:Scan", K), _of("JAX by hand", "jaxes:ByHand", K)]
 

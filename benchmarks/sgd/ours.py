@@ -16,6 +16,7 @@ from trainer.machine.threads import one_thread_a_product
 from trainer.model import MODELS
 from trainer.optim.schedules import LrSchedule
 from trainer.runs.step_log import StepLog
+from trainer.sweep.fit_memory import pieces_in_cache
 from trainer.train.batches import RowSet
 from trainer.train.stack import Settings, Stack
 from trainer.train.step_record import Records
@@ -70,6 +71,22 @@ class Stacked:
                 values: dict[str, Any] = dict(records.values)
                 log.append(records.step, records.epoch, values, *ids)
             log.close()
+
+
+class Arranged:
+    """K columns as a sweep on one core arranges them: in stacks that keep in the cache, in turn."""
+
+    def __init__(
+        self, problem: Problem, K: int, log: str = "returned", device: str = "cpu"
+    ) -> None:
+        shape, size = (int(problem.X.shape[1]), problem.outputs, K), problem.X.dtype.itemsize
+        pieces = pieces_in_cache(shape, problem.batch, size) if device == "cpu" else 1
+        parts = np.array_split(np.arange(K), pieces)
+        self.stacks = [Stacked(problem, K, part, log, device) for part in parts]
+
+    def run(self) -> Array:
+        """Train all from zero; return the weights (D, C, K)."""
+        return np.concatenate([stack.run() for stack in self.stacks], axis=2)
 
 
 class Halves:

@@ -98,9 +98,21 @@ def _cached(one: Planned, device_rows: DeviceRows) -> list[Planned]:
     if one.spec.optimizer.batch_size == "full":
         return [one]
     X = device_rows.rows.X
-    row = X.dtype.itemsize * device_rows.outputs * len(one.columns)  # bytes of one (C, K)
-    scores, weights = _batch(one, device_rows) * row, int(X.shape[1]) * row
-    return cut(one, max(-(-scores // _CACHED), -(-weights // _WEIGHTS)))
+    shape = int(X.shape[1]), device_rows.outputs, len(one.columns)
+    return cut(one, pieces_in_cache(shape, _batch(one, device_rows), X.dtype.itemsize))
+
+
+def pieces_in_cache(shape: tuple[int, int, int], batch: int, size: int) -> int:
+    """In how many stacks so many columns keep in the cache.
+
+    Args:
+        shape: (D, C, K) of all columns.
+        batch: rows of one.
+        size: bytes of a number.
+    """
+    D, C, K = shape
+    scores, weights = batch * C * K * size, D * C * K * size
+    return max(-(-scores // _CACHED), -(-weights // _WEIGHTS))
 
 
 def _batch(one: Planned, device_rows: DeviceRows) -> int:

@@ -24,7 +24,8 @@ def stack_of(problem, name, l2, l1, tol, max_iter=2000):
     method = choose_method(name, model, size, sparse)
     least = 0.0 if sparse else float(l2.min())
     exact = method.name == "exact"
-    rotated = rotate(DEVICE, rows, p, p, problem.bias, sparse, exact, least)
+    guess, turn = not model.quadratic, method.pairs > 0
+    rotated = rotate(DEVICE, rows, p, p, problem.bias, sparse, exact, least, guess=guess, turn=turn)
     settings = SolverSettings(
         method=method,
         max_iter=np.full(len(l2), float(max_iter)),

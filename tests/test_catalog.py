@@ -17,6 +17,7 @@ from trainer.data.sources.registry import READERS
 from trainer.data.sources.synthetic import DRAWS
 from trainer.model.metrics import Targets
 from trainer.model.models import MODELS, Scratch, error_is_dz
+from trainer.model.ranking import ranking
 from trainer.optim import first_order
 from trainer.solvers import choose
 
@@ -83,7 +84,7 @@ def test_metrics_are_those_that_are_computed(model, outputs):
     read = np.empty_like(z)
     row.activation(np, z.copy(), read, Scratch.of(np, *z.shape))
     sums = row.metrics.sums(np, read if row.metrics.of_predictions else z, y, w)
-    found = row.metrics.finish(sums, Targets(y, w, np.ones(outputs), outputs), z)
+    found = row.metrics.finish(sums, Targets(y, w, np.ones(outputs), outputs), ranking(z, y, w))
     assert [catalog.LOSS, *found] == list(catalog.metrics_of(model, outputs))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import gc
 import gzip
 import io
 import json
@@ -85,6 +86,21 @@ def test_help_imports_nothing_heavy(command):
     imported = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
     assert "trainer.cli" in imported
     assert {name.partition(".")[0] for name in imported} & HEAVY == set()
+
+
+def test_cycles_are_collected_while_a_run_trains_and_after_each_command(config, monkeypatch):
+    seen = []
+
+    def run(*_, **__):
+        seen.append(gc.isenabled())
+        raise UserError("enough")
+
+    monkeypatch.setattr("trainer.workflow.run.run", run)
+    assert main(["run", str(config)]) == 2
+    assert seen == [True]
+    gc.disable()
+    assert main(["--help"]) == 0
+    assert gc.isenabled()
 
 
 def test_help_says_what_there_is(capsys):

@@ -27,10 +27,12 @@ def test_the_build_compiles_the_step_and_git_never_sees_it():
     assert "custom" in PROJECT["tool"]["hatch"]["build"]["targets"]["wheel"]["hooks"]
     hook = (ROOT / "hatch_build.py").read_text(encoding="utf-8")
     library = compiled.LIBRARY.relative_to(ROOT).as_posix()
-    assert library == "trainer/model/_step.so"
-    assert f'"{library}"' in hook
-    assert f"/{library}" in (ROOT / ".gitignore").read_text(encoding="utf-8").splitlines()
-    for name in ("step.c", "products.c", "dispatch.c"):
+    names = ["trainer/model/_step.so", "trainer/model/_step.dll"]
+    assert library in names
+    for name in names:
+        assert f'"{Path(name).name}"' in hook
+        assert f"/{name}" in (ROOT / ".gitignore").read_text(encoding="utf-8").splitlines()
+    for name in ("step.c", "products.c", "sparse.c", "dispatch.c", "ranking.c"):
         assert name in hook
         assert (ROOT / "trainer" / "model" / name).exists()
 

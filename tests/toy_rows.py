@@ -61,9 +61,9 @@ def sums(xp: Any, predicted: Any, y: Any, w: Any) -> dict[str, Any]:
     return SQUARES.sums(xp, predicted, y, w) | {"absolute": xp.tensordot(w, error, axes=1)}
 
 
-def finish(sums: Any, targets: Any, scores: Any) -> dict[str, Any]:
+def finish(sums: Any, targets: Any, areas: Any) -> dict[str, Any]:
     mae = sums["absolute"] / targets.w.sum() * targets.scale[:, None]
-    return SQUARES.finish(sums, targets, scores) | {"mae": mae.mean(axis=0)}
+    return SQUARES.finish(sums, targets, areas) | {"mae": mae.mean(axis=0)}
 
 
 metrics.REGRESSION = replace(SQUARES, sums=sums, finish=finish)

@@ -7,12 +7,13 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.problems import Array, synthetic
+from benchmarks.shared.problems import Array, synthetic
 from trainer.config import load_spec
 from trainer.data import prepare
 
 MODELS = {"digits": "softmax", "breast_cancer": "logistic", "diamonds": "linear"}
-PROBLEMS = ("digits", "breast_cancer", "embeddings", "synthetic", "diamonds")
+MADE = {"synthetic": (20_000, 256, 20), "million": (1_000_000, 28, 1), "wide": (200_000, 500, 1)}
+PROBLEMS = ("digits", "breast_cancer", "embeddings", "diamonds", *MADE)
 
 
 @dataclass(frozen=True)
@@ -47,9 +48,9 @@ class Case:
 
 def case(name: str, embeddings: Path | None) -> Case | None:
     """One of the data sets; None for embeddings without a file."""
-    if name == "synthetic":
-        made = synthetic(name, 20_000, 256, 20, 100, 0)
-        return Case(name, "softmax", made.X.astype(np.float64), made.y, 20)
+    if name in MADE:
+        made = synthetic(name, *MADE[name], 100, 0)
+        return Case(name, made.model, made.X.astype(np.float64), made.y, made.outputs)
     if name == "embeddings":
         return _embeddings(embeddings) if embeddings else None
     model = MODELS[name]

@@ -6,13 +6,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from importlib import import_module
-from importlib.util import find_spec
 from typing import Any
 
+from benchmarks.shared.processes import Contender
 from benchmarks.solvers.tasks import Solutions, Task
 
 SMALL = 50_000  # numbers in X: what liblinear and saga are tried on
-JOBS = 2  # processes of a search
 CLOSED = (0.0,)  # a closed form has no tolerance
 
 
@@ -26,7 +25,7 @@ _MEAN = _tolerances(2, 9)  # of the gradient of the mean loss
 
 
 @dataclass(frozen=True)
-class Contender:
+class Way:
     """One way to solve a task.
 
     Attributes:
@@ -36,8 +35,6 @@ class Contender:
         settings: further arguments.
         check: the same way, in place of `at` where that keeps no weights: the same fits.
         begin: called once with the task and the settings.
-        threads: of the matrix library that are tried; none: its own choice.
-        package: what it needs, where that is no part of the extra.
         checked: whether it solves the task; else only its time is told.
     """
 
@@ -47,43 +44,59 @@ class Contender:
     settings: Mapping[str, Any] = field(default_factory=dict)
     check: str = ""
     begin: str = ""
-    threads: tuple[int, ...] = (1, 2)
-    package: str = ""
     checked: bool = True
 
     @property
-    def present(self) -> bool:
-        """Whether its package is installed."""
-        return not self.package or find_spec(self.package) is not None
-
-    def solver(self, at: str = "") -> Callable[[Task, float], Solutions | None]:
-        """What is called with a task and a tolerance.
-
-        Raises:
-            ImportError: its library is not there.
-        """
-        module, name = (at or self.at).split(".")
-        function = getattr(import_module(f"benchmarks.solvers.{module}"), name)
-        return partial(function, **self.settings)
+    def contender(self) -> Contender:
+        """What is started for it."""
+        return Contender(self.name, "benchmarks.solvers.contenders:Solver", {"way": self})
 
 
-_US = Contender("ours", "ours.stacked", OURS, threads=())
-_SINGLE = Contender("ours, one thread", "ours.stacked", OURS, threads=(1,))
-_ONE = Contender("ours, one penalty", "ours.one", (1e-6,), threads=(), checked=False)
-_GLUM = Contender("glum, warm", "others.glum", package="glum")
+class Solver:
+    """A way in its process, with a task.
+
+    Raises:
+        ImportError: its library is not there.
+    """
+
+    def __init__(self, task: Task, way: Way) -> None:
+        self._task = task
+        self._run, self._check = (_function(at, way) for at in (way.at, way.check or way.at))
+        if way.begin:
+            _function(way.begin, way)(task)
+
+    def solve(self, tol: float) -> Solutions | None:
+        """What it finds; not timed."""
+        found: Solutions | None = self._check(self._task, tol)
+        return found
+
+    def run(self, tol: float) -> None:
+        """Solve; timed."""
+        self._run(self._task, tol)
 
 
-def contenders(task: Task) -> list[Contender]:
+def _function(at: str, way: Way) -> Callable[..., Any]:
+    module, name = at.split(".")
+    function = getattr(import_module(f"benchmarks.solvers.{module}"), name)
+    return partial(function, **way.settings)
+
+
+_US = Way("ours", "ours.stacked", OURS)
+_ONE = Way("ours, one penalty", "ours.one", (1e-6,), checked=False)
+_GLUM = Way("glum, warm", "others.glum")
+
+
+def ways(task: Task) -> list[Way]:
     """Those of a task; ours is the first."""
-    return [_US, _SINGLE, *_PEERS[task.part](task)]
+    return [_US, *_PEERS[task.part](task)]
 
 
-def _fits(solver: str, warm: bool) -> Contender:
+def _fits(solver: str, warm: bool) -> Way:
     name = f"scikit-learn {solver}, {'warm' if warm else 'cold'}"
-    return Contender(name, "sklearns.logistic", settings={"solver": solver, "warm": warm})
+    return Way(name, "sklearns.logistic", settings={"solver": solver, "warm": warm})
 
 
-def _classes(task: Task) -> list[Contender]:
+def _classes(task: Task) -> list[Way]:
     binary, small = task.case.model == "logistic", task.case.X.size <= SMALL
     solvers = ["lbfgs", *(["newton-cholesky"] if binary else [])]
     if task.folds > 1:
@@ -93,48 +106,44 @@ def _classes(task: Task) -> list[Contender]:
     ]
     found += [_fits("liblinear", False)] if binary and small else []
     found += [_GLUM] if binary else []
-    return [*found, Contender("torch LBFGS, warm", "others.torch_lbfgs", package="torch")]
+    return [*found, Way("torch LBFGS, warm", "others.torch_lbfgs")]
 
 
-def _skglm(tolerances: tuple[float, ...]) -> Contender:
-    return Contender(
-        "skglm, warm", "others.skglm", tolerances, begin="others.begin_skglm", package="skglm"
-    )
+def _skglm(tolerances: tuple[float, ...]) -> Way:
+    return Way("skglm, warm", "others.skglm", tolerances, begin="others.begin_skglm")
 
 
-def _search(solver: str) -> Contender:
-    return Contender(
-        f"GridSearchCV(n_jobs={JOBS}), {solver}",
+def _search(solver: str) -> Way:
+    return Way(
+        f"GridSearchCV, {solver}",
         "sklearns.search",
         settings={"solver": solver},
         check="sklearns.logistic",
-        begin="sklearns.begin_search",
-        threads=(),
     )
 
 
-def _ridge(task: Task) -> list[Contender]:
-    loop = Contender("a loop of scikit-learn Ridge", "sklearns.ridge", CLOSED)
+def _ridge(task: Task) -> list[Way]:
+    loop = Way("a loop of scikit-learn Ridge", "sklearns.ridge", CLOSED)
     name = "RidgeCV over the folds" if task.folds > 1 else "RidgeCV, leaving one out"
-    return [_ONE, loop, Contender(name, "sklearns.ridge_search", CLOSED, checked=False)]
+    return [_ONE, loop, Way(name, "sklearns.ridge_search", CLOSED, checked=False)]
 
 
-def _lasso(task: Task) -> list[Contender]:
+def _lasso(task: Task) -> list[Way]:
     gaps = _tolerances(4, 12)
     return [
-        Contender("scikit-learn lasso_path", "sklearns.lasso", gaps),
-        Contender("celer_path", "others.celer", gaps, package="celer"),
+        Way("scikit-learn lasso_path", "sklearns.lasso", gaps),
+        Way("celer_path", "others.celer", gaps),
         _skglm(gaps),
     ]
 
 
-def _sparse(task: Task) -> list[Contender]:
+def _sparse(task: Task) -> list[Way]:
     found = [_fits("liblinear", False)]
     found += [_fits("saga", True)] if task.case.X.size <= SMALL else []
     return [*found, _GLUM, _skglm(_MEAN)]
 
 
-_PEERS: Mapping[str, Callable[[Task], list[Contender]]] = {
+_PEERS: Mapping[str, Callable[[Task], list[Way]]] = {
     "l2": _classes,
     "ridge": _ridge,
     "lasso": _lasso,

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.problems import Array
+from benchmarks.shared.problems import Array
 from benchmarks.solvers.sklearns import MOST, centred, quiet, uncentred
 from benchmarks.solvers.tasks import Solutions, Task
 

@@ -12,8 +12,7 @@ import sklearn
 from sklearn.linear_model import LogisticRegression, Ridge, RidgeCV, lasso_path
 from sklearn.model_selection import GridSearchCV
 
-from benchmarks.problems import Array
-from benchmarks.solvers.contenders import JOBS
+from benchmarks.shared.problems import Array
 from benchmarks.solvers.tasks import Solutions, Task
 
 MOST = 100_000  # iterations
@@ -52,21 +51,9 @@ def logistic(task: Task, tol: float, solver: str, warm: bool = False) -> Solutio
 
 
 def search(task: Task, tol: float, solver: str) -> None:
-    """GridSearchCV over the penalties, in two processes."""
-    model = _logistic(task, tol, solver, False)
-    _search(model, task, task.values.tolist())
-
-
-def begin_search(task: Task, solver: str) -> None:
-    """Start the two processes, which are then there."""
-    model = LogisticRegression(solver=solver, max_iter=1)
-    _search(model, task, [1.0])
-
-
-def _search(model: Any, task: Task, values: list[float]) -> None:
-    found = GridSearchCV(
-        model, {"C": values}, scoring="neg_log_loss", n_jobs=JOBS, refit=False, cv=task.splits
-    )
+    """GridSearchCV over the penalties, one fit after another."""
+    model, values = _logistic(task, tol, solver, False), task.values.tolist()
+    found = GridSearchCV(model, {"C": values}, scoring="neg_log_loss", refit=False, cv=task.splits)
     with quiet():
         found.fit(task.case.X, task.case.y)
 

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-import os
-import platform
 from collections.abc import Sequence
 
 import numpy as np
 
+from benchmarks.shared import text
+from benchmarks.shared.rounds import Limits
+from benchmarks.solvers.reference import TIGHT
 from benchmarks.solvers.tasks import Task
 from benchmarks.solvers.timing import Measured, Result
 
-Head = tuple[int, float, float]
 _CAPTION = """# Solvers to the same objective
 
-Measured by `scripts/bench --solvers` on {machine}:
-rounds: {rounds}, or fewer where a contender takes more than {seconds:g} s in all; in turn (ours, a
-peer, ours, …) in one process. All have the same rows in float64, scaled before.
+Measured by `scripts/bench solvers` on {machine}.
+{shared}
+
+Each contender is a process of its own on one core, the same for all, with one thread: up to
+{rounds} rounds, or fewer where it takes more than {seconds:g} s in all, all in turn. All have the
+same rows in float64, scaled before.
 
 - **gap** is the largest (J − J*)/J₀ over all penalties and folds, evaluated from the weights
   outside the timing. J* is the least that anyone reached, our own solver at a tolerance of
@@ -24,12 +27,11 @@ peer, ours, …) in one process. All have the same rows in float64, scaled befor
   variance).
 - **tol** is the loosest of a contender's tolerances, half a decade apart, with a gap of at most
   the one in the title.
-- **ratio** is its time over ours just before: the median, with the least and the most; above 1 it
-  is slower.
-- **threads** of the matrix library: the quicker of 1 and 2; ours and GridSearchCV choose their own.
-  **ours, one thread** is the same on one.
+- **seconds** are of processor time; **ratio** is that over ours in the same round: the median, with
+  the least and the most; above 1 it is slower. **by the clock** is the same of the clock's time.
 - **ours** reads the arrays, makes the folds, solves for all penalties and scores those held out.
-- cold: each penalty starts at zero. warm: where the next stronger one ended.
+- cold: each penalty starts at zero. warm: where the next stronger one ended. GridSearchCV makes one
+  fit after another, and takes the tolerance at which cold fits solve the task.
 - **same support**: on how many penalties the weights that are 0 are those of our tight solution.
 - liblinear penalises its intercept, by little (intercept_scaling).
 """
@@ -41,38 +43,30 @@ _PARTS = {
 }
 
 
-def page(measured: Sequence[Measured], machine: str, notes: Sequence[str], head: Head) -> str:
+def page(
+    measured: Sequence[Measured], machine: str, notes: Sequence[str], limits: Limits, shared: str
+) -> str:
     """The Markdown page.
 
     Args:
         measured: tasks; those of one section follow each other.
-        machine: its name.
+        machine: its name and what is installed.
         notes: of what was left out.
-        head: rounds, seconds and the reference's tolerance.
+        limits: of each contender.
+        shared: the sentence on the machine's load.
     """
-    rounds, seconds, tight = head
-    text = _CAPTION.format(machine=_named(machine), rounds=rounds, seconds=seconds, tight=tight)
-    lines, last = [text, *(f"- {note}" for note in notes)], ""
+    told = {"rounds": limits.rounds, "seconds": limits.all, "tight": TIGHT, "shared": shared}
+    head = _CAPTION.format(machine=machine, **told)
+    lines, last = [head, *(f"- {note}" for note in notes)], ""
     for one in measured:
         title = _title(one.task)
         if title != last:
             lines += [f"\n## {title}\n", *_head(one.task)]
         last = title
-        lines += [_row(one.task, result) for result in one.results]
+        lines += [_row(one.task, result, one.results[0]) for result in one.results]
     below = [_lowered(one) for one in measured if one.lowered]
     lines += ["\nOur reference was not the least:\n", *below] if below else []
     return "\n".join(lines) + "\n"
-
-
-def _named(machine: str) -> str:
-    try:
-        import sklearn
-    except ImportError:
-        more = ""
-    else:
-        more = f", scikit-learn {sklearn.__version__}"
-    cores = os.cpu_count() or 1
-    return f"{machine} ({platform.system()}, {cores} cores, NumPy {np.__version__}{more})"
 
 
 def _title(task: Task) -> str:
@@ -82,36 +76,23 @@ def _title(task: Task) -> str:
 
 def _head(task: Task) -> list[str]:
     support = " same support |" if task.form == "l1" else ""
-    head = f"| K | contender | seconds | ratio | tol | gap | threads |{support}"
-    return [head, f"|---:|---|---:|---|---:|---:|---:|{'---:|' if support else ''}"]
+    head = f"| K | contender | seconds | ratio | by the clock | tol | gap |{support}"
+    return [head, f"|---:|---|---:|---|---|---:|---:|{'---:|' if support else ''}"]
 
 
-def _row(task: Task, result: Result) -> str:
-    cells = [str(task.K), result.contender.name, *_times(result)]
-    closed = not result.contender.checked or result.tol == 0
-    cells += ["–" if closed or np.isnan(result.tol) else f"{result.tol:.0e}"]
-    cells += ["–" if np.isnan(result.gap) else f"{result.gap:.1e}"]
-    cells += ["–" if result.threads is None else str(result.threads)]
+def _row(task: Task, result: Result, ours: Result) -> str:
+    timed = result.timed
+    seconds = text.number(float(np.median(timed.cpu))) if timed.cpu else text.NOTHING
+    cells = [str(task.K), result.way.name, seconds, text.ratio(timed, ours.timed)]
+    cells += [text.ratio(timed, ours.timed, "wall") if timed.cpu else text.NOTHING]
+    closed = not result.way.checked or result.tol == 0
+    cells += [text.NOTHING if closed or np.isnan(result.tol) else f"{result.tol:.0e}"]
+    cells += [text.NOTHING if np.isnan(result.gap) else f"{result.gap:.1e}"]
     if task.form == "l1":
-        cells += ["–" if result.support is None else f"{result.support} of {task.K}"]
+        cells += [text.NOTHING if result.support is None else f"{result.support} of {task.K}"]
     return "| " + " | ".join(cells) + " |"
-
-
-def _times(result: Result) -> list[str]:
-    if not result.seconds:
-        return ["–", result.words or "–"]
-    median, least, most = result.ratio
-    ratio = f"**{_number(median)}** ({_number(least)}–{_number(most)})"
-    return [_number(float(np.median(result.seconds))), ratio]
 
 
 def _lowered(one: Measured) -> str:
     by = ", ".join(f"{name} by {below:.1e} of J₀" for name, below in one.lowered.items())
     return f"- {_title(one.task)}, K = {one.task.K}: {by}"
-
-
-def _number(x: float) -> str:
-    """Three digits, without an exponent."""
-    if x >= 100:
-        return f"{x:,.0f}"
-    return f"{x:.{1 if x >= 10 else 2 if x >= 1 else 3}f}"

@@ -8,7 +8,7 @@ from functools import cached_property
 
 import numpy as np
 
-from benchmarks.problems import Array
+from benchmarks.shared.problems import Array
 from benchmarks.solvers.cases import Case
 from trainer.config import load_spec
 from trainer.data import prepare, read

@@ -7,7 +7,7 @@ from functools import cached_property
 
 import numpy as np
 
-from benchmarks.problems import Array, Problem, synthetic
+from benchmarks.shared.problems import Array, Problem, synthetic
 from trainer.config import load_spec
 from trainer.data import prepare, read
 from trainer.data.splits.repeats import row_splits

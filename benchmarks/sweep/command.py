@@ -1,100 +1,90 @@
-"""Time sweeps against their peers and write a page and a picture to docs/benchmarks/."""
+"""Time sweeps against their peers; write a page and a picture."""
 
 from __future__ import annotations
 
 import argparse
-import platform
 import sys
-import time
 from collections.abc import Sequence
-from pathlib import Path
-from typing import Any
 
-from benchmarks.sweep import memory
-from benchmarks.sweep.cases import FOLDS, SIZES, case
-from benchmarks.sweep.contenders import CONTENDERS, Contender
+from benchmarks.shared import arguments, text
+from benchmarks.shared.rounds import Limits, in_rounds
+from benchmarks.sweep.cases import FOLDS, SIZES, Case, case
+from benchmarks.sweep.contenders import WAYS, Way
 from benchmarks.sweep.table import Measured, page, picture
-from benchmarks.sweep.timing import check, in_turn, present
+from benchmarks.sweep.work import few_rows, few_steps
 
-KS, QUICK_KS = [16, 64, 256, 1024], [4]
-_SAME_QUICK = "60000"  # of the same shape as another when both are tiny
+KS, QUICK_KS = [64, 256], [4]
+TOLERANCE = 1e-3  # of the val loss
+_CHECK_TRIALS = 16
 
 
 def main(argv: Sequence[str]) -> None:
-    """Read the arguments, measure, write."""
+    """Read the arguments, measure, print and write."""
     args = _arguments(argv)
-    start = time.perf_counter()
-    contenders = present()
     folds = [1, FOLDS] if args.folds == "both" else [1 if args.folds == "no" else FOLDS]
-    names = args.problem or [name for name in SIZES if not (args.quick and name == _SAME_QUICK)]
-    wanted = [(name, f) for name in names for f in folds]
-    measured = [_measure(name, f, contenders, args) for name, f in wanted]
-    if not args.no_memory:
-        print("peak memory", file=sys.stderr)
-        some = 2 if args.quick else None  # each is a process, which imports for seconds
-        _add_peaks(measured[:some], wanted[:some], contenders, args.quick)
-    text = page(measured, args.name, args.rounds)
-    print(text)
-    args.out.mkdir(parents=True, exist_ok=True)
-    (args.out / f"sweep-{args.name}.md").write_text(text, encoding="utf-8")
-    picture(measured, args.out / f"sweep-{args.name}.png")
-    print(f"{time.perf_counter() - start:.0f} s in all", file=sys.stderr)
+    ways = [way for way in WAYS if not args.only or way is WAYS[0] or args.only in way.name]
+    machine = text.machine(args.name, "jax", "torch", "scikit-learn")
+    measured: list[Measured] = []
+    for name in args.problem or (["digits"] if args.quick else SIZES):
+        for f in folds:
+            measured.append(_measure(case(name, f, args.quick), ways, args))
+            made = page(measured, machine, args.rounds, text.shared())
+            path = arguments.write(args, "sweep", made)  # an interruption loses one
+    print(made)
+    picture(measured, path.with_name(f"{path.name}.png"))
 
 
 def _arguments(argv: Sequence[str]) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="scripts/bench --sweep", description=__doc__)
-    parser.add_argument("--problem", action="append", choices=list(SIZES))
-    parser.add_argument("--folds", choices=["both", "yes", "no"], default="both")
-    parser.add_argument("--trials", type=int, nargs="+", metavar="K", help="squares")
-    parser.add_argument("--rounds", type=int, help="measured runs of each contender")
-    parser.add_argument(
-        "--seconds", type=float, help="of one run, about; longer sweeps are run in part"
-    )
-    parser.add_argument("--no-memory", action="store_true", help="time only")
-    parser.add_argument("--quick", action="store_true", help="tiny everything: a smoke test")
-    parser.add_argument("--name", default=platform.machine(), help="of the machine, for the files")
-    parser.add_argument(
-        "--out", type=Path, default=Path(__file__).parent.parent.parent / "docs/benchmarks"
-    )
+    parser = arguments.parser("sweep", __doc__, 3)
+    add = parser.add_argument
+    add("--problem", action="append", choices=list(SIZES))
+    add("--folds", choices=["both", "yes", "no"], default="both")
+    add("--trials", type=int, nargs="+", metavar="K", help="squares")
+    add("--seconds", type=float, help="of one run, about; longer sweeps are run in part")
+    add("--only", metavar="TEXT", help="ours and contenders with this in the name")
+    add("--no-memory", action="store_true", help="time only")
     args = parser.parse_args(argv)
     args.trials = args.trials or (QUICK_KS if args.quick else KS)
-    args.rounds = args.rounds or (1 if args.quick else 3)
     args.seconds = args.seconds or (0.05 if args.quick else 0.4)
+    if args.quick:  # each of these starts all processes once more
+        args.rounds, args.no_memory, args.folds = 1, True, args.folds.replace("both", "yes")
     if any(round(K**0.5) ** 2 != K for K in args.trials):
         parser.error("--trials: a grid of as many learning rates as penalties has K = 4, 9, 16, …")
     return args
 
 
-def _measure(
-    name: str, folds: int, contenders: Sequence[Contender], args: argparse.Namespace
-) -> Measured:
-    one = case(name, folds, args.quick)
-    found = Measured(one.name, folds, {}, check(one, contenders, min(args.trials[0], 16)))
+def _measure(one: Case, ways: Sequence[Way], args: argparse.Namespace) -> Measured:
+    found = Measured(one.name, one.folds, {})
+    wrong = check(one, ways, found, 4 if args.quick else _CHECK_TRIALS)
     for K in args.trials:
-        start = time.perf_counter()
-        found.timings[K] = in_turn(one, K, contenders, args.rounds, args.seconds)
-        took = time.perf_counter() - start
-        print(f"{found.title}, K = {K}: {took:.0f} s", file=sys.stderr)
+        print(f"{found.title}, K = {K}", file=sys.stderr, flush=True)
+        who = [way.contender(way.work(one, K, args.seconds)) for way in ways]
+        limits = Limits(args.rounds, call=60, all=6, first=120)
+        timings = in_rounds(who, one, limits, check=lambda _, this: wrong.get(this.name, ""))
+        found.timings[K] = timings
+        if not args.no_memory:
+            _add_peaks(one, K, ways, found)
     return found
 
 
-def _add_peaks(
-    measured: Sequence[Measured],
-    wanted: Sequence[tuple[str, int]],
-    contenders: Sequence[Contender],
-    quick: bool,
-) -> None:
-    """Measure memory: of loops at the smallest K, for all K."""
-    asked: list[tuple[Measured, Contender, int, dict[str, Any]]] = []
-    for one, (name, folds) in zip(measured, wanted, strict=True):
-        for contender in contenders:
-            if one.folds > 1 and contender.module != "ours":
-                continue  # they go fold after fold: what they hold is the same
-            for K in list(one.timings)[: 1 if contender.fit_seconds else None]:
-                i = CONTENDERS.index(contender)
-                words = {"name": name, "folds": folds, "K": K, "contender": i, "quick": quick}
-                asked.append((one, contender, K, words))
-    found = memory.peaks([words for *_, words in asked])
-    for (one, contender, first, _), peak in zip(asked, found, strict=True):
-        Ks = list(one.timings) if contender.fit_seconds else [first]
-        one.peaks |= {(contender.name, K): peak for K in Ks}
+def check(one: Case, ways: Sequence[Way], into: Measured, K: int) -> dict[str, str]:
+    """Compare val losses with ours on few rows; what is wrong, by name."""
+    who = [way.contender(few_rows(one, K)) for way in ways]
+    found = in_rounds(who, one.first(few_rows(one, K).rows or len(one.X)), Limits(0, first=120))
+    wrong = {}
+    for way, timed in zip(ways, found, strict=True):
+        if timed.words or found[0].words:
+            continue
+        off = float(abs(timed.value / found[0].value - 1).max())
+        into.differences[way.name] = off
+        if way.same and not off <= TOLERANCE:
+            wrong[way.name] = f"its val losses are {off:.1%} off"
+    return wrong
+
+
+def _add_peaks(one: Case, K: int, ways: Sequence[Way], found: Measured) -> None:
+    """Measure memory over some steps of all rows."""
+    who = [way.contender(few_steps(one, K, looped=way.fit_seconds is not None)) for way in ways]
+    for timed in in_rounds(who, one, Limits(0, first=120)):
+        if not timed.words:
+            found.peaks[timed.name, K] = timed.peak

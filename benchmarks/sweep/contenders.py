@@ -4,21 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from importlib import import_module
-from typing import Any
 
+from benchmarks.shared.processes import Contender
 from benchmarks.sweep.cases import Case
 from benchmarks.sweep.work import FLOPS, STEP_SECONDS, Work, looped, stacked
 
 
 @dataclass(frozen=True)
-class Contender:
+class Way:
     """One way to carry out a sweep.
 
     Attributes:
         name: as the table calls it.
-        module: of benchmarks.sweep.
-        kind: the class there: made with a `Work`, its `run()` returns the trials' val loss (K,).
+        target: "module:Class" of benchmarks.sweep: made with a case and its work, `run()` returns
+            the trials' val loss (K,).
         fit_seconds: of one fit, about, for the choice of the part that is run; None for a stack.
         same: whether it takes the same steps as ours.
         least: fits it is at least timed on.
@@ -26,26 +25,24 @@ class Contender:
     """
 
     name: str
-    module: str
-    kind: str
+    target: str
     fit_seconds: Callable[[Case], float] | None = None
     same: bool = True
     least: int = 1
     once: bool = False
 
-    def make(self, work: Work) -> Any:
-        """The contender, ready to run.
-
-        Raises:
-            ImportError: its library is not there.
-        """
-        return getattr(import_module(f"benchmarks.sweep.{self.module}"), self.kind)(work)
-
     def work(self, case: Case, K: int, seconds: float) -> Work:
         """What it is timed on."""
         if self.fit_seconds is None:
-            return stacked(case, K, seconds, apart=self.module != "ours")
+            return stacked(case, K, seconds, apart=not self.target.startswith("ours"))
         return looped(case, K, seconds, self.fit_seconds(case), self.least)
+
+    def contender(self, work: Work) -> Contender:
+        """The contender that carries out some work."""
+        target, settings = f"benchmarks.sweep.{self.target}", {"work": work}
+        return Contender(
+            self.name, target, settings, times=work.times, words=work.words, once=self.once
+        )
 
 
 def _of_steps(start: float, step: float) -> Callable[[Case], float]:
@@ -57,12 +54,12 @@ def _of_rows(case: Case) -> float:
     return 0.005 + case.epochs * case.train_rows * a_row / 2  # two processes
 
 
-CONTENDERS = (
-    Contender("ours, trained", "ours", "Trained"),
-    Contender("ours, whole run with report", "ours", "Whole", once=True),
-    Contender("ours, single runs in a loop", "ours", "Loop", _of_steps(0.02, STEP_SECONDS)),
-    Contender("JAX vmap+scan", "jaxes", "Scan"),
-    Contender("torch.func.vmap", "torches", "Vmap"),
-    Contender("torch loop", "torches", "Loop", _of_steps(0.001, 2e-4)),
-    Contender("scikit-learn GridSearchCV", "sklearns", "Search", _of_rows, same=False, least=2),
+WAYS = (
+    Way("ours, trained", "ours:Trained"),
+    Way("ours, whole run with report", "ours:Whole", once=True),
+    Way("ours, single runs in a loop", "ours:Loop", _of_steps(0.02, STEP_SECONDS)),
+    Way("JAX vmap+scan", "jaxes:Scan"),
+    Way("torch.func.vmap", "torches:Vmap"),
+    Way("torch loop", "torches:Loop", _of_steps(0.001, 2e-4)),
+    Way("scikit-learn GridSearchCV", "sklearns:Search", _of_rows, same=False, least=2),
 )

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 import trainer
-from benchmarks.problems import MOMENTUM, Array
+from benchmarks.shared.problems import MOMENTUM, Array
 from benchmarks.sweep.cases import BATCH, Case
 from benchmarks.sweep.work import Work
 from trainer.device import choose
@@ -57,12 +57,12 @@ def _trained(case: Case, lr: Array, l2: Array, folds: int, arrays: dict[str, Any
 class Trained:
     """One sweep: read, folds, training, every step's numbers, evaluation; nothing written."""
 
-    def __init__(self, work: Work) -> None:
-        self.work = work
+    def __init__(self, case: Case, work: Work) -> None:
+        self.case, self.work = work.of(case), work
 
     def run(self) -> Array:
         """Mean val loss of each trial, (K,)."""
-        case, lr, l2 = self.work.case, self.work.lr, self.work.l2
+        case, lr, l2 = self.case, self.work.lr, self.work.l2
         arrays = _arrays(case, None if case.folds > 1 else case.splits[0])
         return _trained(case, lr, l2, case.folds, arrays)
 
@@ -70,12 +70,12 @@ class Trained:
 class Whole:
     """The public path, `trainer.run`: with its folder, step log, tables, model and report."""
 
-    def __init__(self, work: Work) -> None:
-        self.work = work
+    def __init__(self, case: Case, work: Work) -> None:
+        self.case, self.work = work.of(case), work
 
     def run(self) -> Array:
         """Mean val loss of each trial, (K,)."""
-        case, work = self.work.case, self.work
+        case, work = self.case, self.work
         arrays = _arrays(case, None if case.folds > 1 else case.splits[0])
         spec = _spec(case, work.lr, work.l2, case.folds)
         with tempfile.TemporaryDirectory() as folder:
@@ -88,12 +88,12 @@ class Whole:
 class Loop:
     """Single runs one after another, each set up and trained by itself; nothing written."""
 
-    def __init__(self, work: Work) -> None:
-        self.work = work
+    def __init__(self, case: Case, work: Work) -> None:
+        self.case, self.work = work.of(case), work
 
     def run(self) -> Array:
         """Mean val loss of each trial, (K,)."""
-        case, work = self.work.case, self.work
+        case, work = self.case, self.work
         scores = []
         for rows in case.splits:
             arrays = _arrays(case, rows)

@@ -11,7 +11,8 @@ import numpy as np
 from sklearn.linear_model import SGDClassifier
 from sklearn.model_selection import GridSearchCV
 
-from benchmarks.problems import Array
+from benchmarks.shared.problems import Array
+from benchmarks.sweep.cases import Case
 from benchmarks.sweep.work import Work
 
 JOBS = 2
@@ -20,12 +21,12 @@ JOBS = 2
 class Search:
     """One search over the grid, as many passes over the rows as ours."""
 
-    def __init__(self, work: Work) -> None:
-        self.work = work
+    def __init__(self, case: Case, work: Work) -> None:
+        self.case, self.work = work.of(case), work
 
     def run(self) -> Array:
         """Mean val loss of each trial, (K,)."""
-        case, work = self.work.case, self.work
+        case, work = self.case, self.work
         model = SGDClassifier(
             loss="log_loss", learning_rate="constant", max_iter=case.epochs, tol=None
         )

@@ -2,45 +2,47 @@
 
 from __future__ import annotations
 
-import os
-import platform
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
+from benchmarks.shared import text
+from benchmarks.shared.picture import draw
+from benchmarks.shared.rounds import Timed
 from benchmarks.sweep.cases import BATCH, EPOCHS
-from benchmarks.sweep.timing import Timing
 
 _CAPTION = """# Sweeps of K trials
 
-Measured by `scripts/bench --sweep` on {machine}: up to {rounds} rounds (fewer where they take
-long), all contenders in turn in one process. K trials are a grid of learning rates and penalties
-l2: SGD with momentum, {epochs} epochs in batches of {batch}, the val loss of each trial at the end.
-Held out is the last fifth of the rows, or each of 5 folds in turn; all have the same rows in
-float32.
+Measured by `scripts/bench sweep` on {machine}.
+{shared}
 
-- **seconds** are those of the whole sweep, the median of the rounds; below, in brackets, is what
-  was run where that is less than all: the time is scaled up from it. So is ours, with its fixed
-  costs, while those of a loop are a small part of each of its fits.
+Each contender is a process of its own that may use all cores, all in turn, up to {rounds} rounds
+(fewer where they take long). K trials are a grid of learning rates and penalties l2: SGD with
+momentum, {epochs} epochs in batches of {batch}, the val loss of each trial at the end. Held out is
+the last fifth of the rows, or each of 5 folds in turn; all have the same rows in float32.
+
+- **seconds** are those of the whole sweep, the median of the rounds; in brackets is what was run
+  where that is less than all: the time is scaled up from it. So is ours, with its fixed costs,
+  while those of a loop are a small part of each of its fits.
 - **ratio** is a contender's time over that of "ours, trained" in the same round: the median, with
-  the least and the most; above 1 it is slower.
+  the least and the most; above 1 it is slower. **processor** is the time of all its threads and
+  processes on a core, which other users of the machine disturb less than the time by the **clock**.
 - **ours, trained** reads the arrays, makes the folds, trains with every step's numbers computed and
   scores (`trainer.sweep.sweep.set_up` and `train`), but writes nothing. **ours, whole run with
   report** is `trainer.run` as anyone calls it: the same and the step log, tables, model and report;
-  it is run once.
-- **JAX** and **torch.func.vmap** train all trials of a fold at once, fold after fold. Compilation
-  is not in the time: each contender has run once before. **torch loop** is one fit after another.
+  it is timed once.
+- **JAX** and **torch.func.vmap** train all trials of a fold at once, fold after fold, and log
+  nothing. Compilation is not in the time: each has run once before. **torch loop** is one fit after
+  another.
 - **scikit-learn GridSearchCV** has two processes (n_jobs=2) and `SGDClassifier` with as many epochs
   (tol=None). It is one-vs-rest (for 10 classes ten binary fits), takes a step a row and has no
   momentum, so that only its time is compared.
-- **difference** is the largest one of a trial's val loss from ours, checked on few rows, K = 16.
-- **peak** is the resident memory, in MiB, of a process of its own with its libraries and all rows,
-  over some steps of all K. A loop's does not depend on K; that of peers, who go fold after fold,
-  not on the folds. GridSearchCV's adds its two processes.
+- **difference** is the largest one of a trial's val loss from ours, compared on few rows.
+- **peak** is the resident memory, in MiB, of the process with its libraries and all rows, over some
+  steps of all K; GridSearchCV's adds its two processes.
 """
-_NOTHING = "–"
 
 
 @dataclass
@@ -57,8 +59,8 @@ class Measured:
 
     name: str
     folds: int
-    timings: dict[int, list[Timing]]
-    differences: dict[str, float]
+    timings: dict[int, list[Timed]]
+    differences: dict[str, float] = field(default_factory=dict)
     peaks: dict[tuple[str, int], float] = field(default_factory=dict)
 
     @property
@@ -67,94 +69,49 @@ class Measured:
         return f"{self.name}, {'5 folds' if self.folds > 1 else 'one held-out fifth'}"
 
 
-def page(measured: Sequence[Measured], machine: str, rounds: int) -> str:
+def page(measured: Sequence[Measured], machine: str, rounds: int, shared: str) -> str:
     """The Markdown page."""
-    cores = os.cpu_count() or 1
-    named = f"{machine} ({platform.system()}, {cores} cores, NumPy {np.__version__})"
-    lines = [_CAPTION.format(machine=named, rounds=rounds, epochs=EPOCHS, batch=BATCH)]
+    lines = [
+        _CAPTION.format(machine=machine, shared=shared, rounds=rounds, epochs=EPOCHS, batch=BATCH)
+    ]
     for one in measured:
-        lines += [f"\n## {one.title}\n", *_seconds(one)]
-        lines += ["", *_peaks(one)] if one.peaks else []
+        for K, timings in one.timings.items():
+            lines += [
+                f"\n## {one.title}, K = {K}\n",
+                "| contender | seconds | ratio by the clock | processor seconds | ratio | peak MiB "
+                "| difference |",
+                "|---|---:|---:|---:|---:|---:|---:|",
+                *(_row(one, K, timing, timings[0]) for timing in timings),
+            ]
     return "\n".join(lines) + "\n"
 
 
-def _seconds(one: Measured) -> list[str]:
-    Ks = list(one.timings)
-    head = " | ".join(f"K = {K}: seconds, ratio" for K in Ks)
-    lines = [f"| contender | {head} | difference |", f"|---|{'---|' * len(Ks)}---:|"]
-    for i, first in enumerate(one.timings[Ks[0]]):
-        cells = " | ".join(_cell(one.timings[K][i], one.timings[K][0]) for K in Ks)
-        lines.append(f"| {first.name} | {cells} | {one.differences[first.name]:.0e} |")
-    return lines
-
-
-def _cell(timing: Timing, ours: Timing) -> str:
-    median, least, most = timing.ratio(ours)
-    text = f"{_number(float(np.median(timing.seconds)))}, **{_number(median)}**"
-    text += f" ({_number(least)}–{_number(most)})"
-    return f"{text}<br>[{timing.words}]" if timing.words else text
-
-
-def _peaks(one: Measured) -> list[str]:
-    Ks = list(one.timings)
-    head = " | ".join(f"K = {K}: peak MiB" for K in Ks)
-    lines = [f"| contender | {head} |", f"|---|{'---:|' * len(Ks)}"]
-    for name in dict.fromkeys(name for name, _ in one.peaks):
-        peaks = [one.peaks.get((name, K)) for K in Ks]
-        cells = " | ".join(_NOTHING if peak is None else f"{peak:,.0f}" for peak in peaks)
-        lines.append(f"| {name} | {cells} |")
-    return lines
-
-
-def _number(x: float) -> str:
-    """Three digits, without an exponent."""
-    return f"{x:,.0f}" if x >= 100 else f"{x:.{2 if x < 10 else 1}f}"
+def _row(one: Measured, K: int, timing: Timed, ours: Timed) -> str:
+    part = timing.contender.words
+    cells = [f"{timing.name} [{part}]" if part else timing.name]
+    if timing.words:
+        cells += [text.NOTHING, timing.words, text.NOTHING, text.NOTHING]
+    else:
+        for clock, times in (("wall", timing.wall), ("cpu", timing.cpu)):
+            cells += [text.number(float(np.median(times))), text.ratio(timing, ours, clock)]
+    peak, off = one.peaks.get((timing.name, K)), one.differences.get(timing.name)
+    cells += [text.NOTHING if peak is None else f"{peak:,.0f}"]
+    cells += [text.NOTHING if off is None else f"{off:.0e}"]
+    return f"| {' | '.join(cells)} |"
 
 
 def picture(measured: Sequence[Measured], path: Path) -> None:
-    """Seconds and peak memory against K, a column a section; nothing without matplotlib."""
-    try:
-        import matplotlib
-    except ImportError:
-        print('no picture: pip install "stacked-trainer[bench]" brings matplotlib')
-        return
-    matplotlib.use("Agg")
-    from matplotlib import pyplot
-
-    lines = 2 if any(one.peaks for one in measured) else 1
-    size = (3 * len(measured) + 1, 1 + 2.7 * lines)
-    figure, axes = pyplot.subplots(lines, len(measured), figsize=size, squeeze=False, sharey="row")
-    for column, one in enumerate(measured):
-        names = [timing.name for timing in next(iter(one.timings.values()))]
-        for line, of in enumerate((_time_points(one), _peak_points(one))[:lines]):
-            for i, name in enumerate(names):
-                points = of(name)
-                bold = 2.5 if i == 0 else 1
-                label = name if line == 0 else None
-                xs, ys = [x for x, _ in points], [y for _, y in points]
-                axes[line][column].plot(xs, ys, "o-", ms=3, lw=bold, color=f"C{i}", label=label)
-            axes[line][column].set(xscale="log", yscale="log", xlabel="K")
-        axes[0][column].set_title(one.title.replace(", ", "\n"), fontsize=9)
-    axes[0][0].set_ylabel("seconds of the sweep")
-    if lines == 2:
-        axes[1][0].set_ylabel("peak MiB")
-    handles, labels = axes[0][0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="lower center", ncol=4, fontsize=8)
-    figure.tight_layout(rect=(0, 0.08, 1, 1))
-    figure.savefig(path, dpi=80)
-
-
-_Points = Callable[[str], list[tuple[int, float]]]
-
-
-def _time_points(one: Measured) -> _Points:
-    return lambda name: [
-        (K, float(np.median(timing.seconds)))
-        for K, timings in one.timings.items()
-        for timing in timings
-        if timing.name == name
-    ]
-
-
-def _peak_points(one: Measured) -> _Points:
-    return lambda name: [(K, peak) for (of, K), peak in one.peaks.items() if of == name]
+    """Processor seconds and peak memory against K, a panel a section."""
+    seconds: dict[str, dict[str, list[tuple[int, float]]]] = {}
+    peaks: dict[str, dict[str, list[tuple[int, float]]]] = {}
+    for one in measured:
+        title = one.title.replace(", ", "\n")
+        times, held = seconds.setdefault(title, {}), peaks.setdefault(title, {})
+        for K, timings in one.timings.items():
+            for timing in timings:
+                if timing.cpu:
+                    times.setdefault(timing.name, []).append((K, float(np.median(timing.cpu))))
+                if (timing.name, K) in one.peaks:
+                    held.setdefault(timing.name, []).append((K, one.peaks[timing.name, K]))
+    lines = {"processor seconds of the sweep": seconds}
+    draw(path, lines | ({"peak MiB": peaks} if any(peaks.values()) else {}))

@@ -8,8 +8,9 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-from benchmarks import torches
-from benchmarks.problems import Array
+from benchmarks.sgd import torches
+from benchmarks.shared.problems import Array
+from benchmarks.sweep.cases import Case
 from benchmarks.sweep.work import Work
 
 _ROWS = 1000  # scored at a time
@@ -18,16 +19,16 @@ _ROWS = 1000  # scored at a time
 class Loop:
     """One fit after another, fold by fold."""
 
-    def __init__(self, work: Work) -> None:
-        self.work = work
+    def __init__(self, case: Case, work: Work) -> None:
+        self.case, self.work = work.of(case), work
 
     def run(self) -> Array:
         """Mean val loss of each trial, (K,)."""
-        case, work = self.work.case, self.work
+        case, work = self.case, self.work
         scores = []
         for train, val in case.splits:
-            eager = torches.Eager(case.problem(train), work.lr, work.l2)
-            X, y, _ = torches.tensors(case.problem(val))
+            eager = torches.Eager(case.problem(train), len(work.lr))
+            X, y = torches.tensors(case.problem(val))
             pairs = zip(work.lr.tolist(), work.l2.tolist(), strict=True)
             fits = (eager.fit(lr, l2) for lr, l2 in pairs)
             scores.append([float(torches.loss(torch.addmm(b, X, W), y)) for W, b in fits])
@@ -37,17 +38,19 @@ class Loop:
 class Vmap:
     """All trials of a fold at once, fold by fold."""
 
-    def __init__(self, work: Work) -> None:
-        self.work = work
+    def __init__(self, case: Case, work: Work) -> None:
+        self.case, self.work = work.of(case), work
 
     def run(self) -> Array:
         """Mean val loss of each trial, (K,)."""
-        case, work = self.work.case, self.work
+        case, work = self.case, self.work
         lr, l2 = work.lr.astype("f4"), work.l2.astype("f4")
         scores = []
         for train, val in case.splits:
-            W, b = torches.Vmap(case.problem(train), lr, l2).fit()
-            X, y, _ = torches.tensors(case.problem(val))
+            stack = torches.Vmap(case.problem(train), len(lr))
+            stack.lr, stack.l2 = torch.from_numpy(lr), torch.from_numpy(l2)
+            W, b = stack.fit()
+            X, y = torches.tensors(case.problem(val))
             total = torch.zeros(len(lr))
             for rows in torch.arange(len(X)).split(_ROWS):
                 total += _losses(X[rows], y[rows], W, b)

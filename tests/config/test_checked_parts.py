@@ -14,6 +14,8 @@ RIGHT = {
     "nested": "sweep: {parameters: {optimizer.schedule.warmup: [0, 2], optimizer.lr: [0.1, 1]}}",
     "names": "sweep: {parameters: {optimizer.name: [sgd, adam], optimizer.lr: [0.1, 0.2],"
     " optimizer.batch_size: [32, full]}}",
+    "a block that a solver lacks": "sweep: {parameters: {optimizer.name: [lbfgs, newton, sgd],"
+    " optimizer.schedule.warmup: [0, 2]}}",
     "union": "sweep: {parameters: [{penalty.l2: [1, 2]}, {penalty.alpha: [1, 2],"
     " penalty.l1_ratio: [0.5, 0.9]}]}",
     "zip": "sweep: {parameters: {penalty.l2: [1, 2]},"
@@ -40,6 +42,8 @@ WRONG = {
     " penalty.l2: [0, 1]}}",
     "a rule between numbers": "optimizer: {name: exact}\nsweep: {parameters: {model: [linear],"
     " penalty.alpha: [0.0, 1.0], penalty.l1_ratio: [0.0, 0.5]}}",
+    "a block that its solver lacks": "optimizer: {name: lbfgs}\n"
+    "sweep: {parameters: {optimizer.schedule.warmup: [0, 2]}}",
     "a share": "sweep: {parameters: {penalty.l1_ratio: [0.5, 1.5], penalty.C: [1, 2]}}",
     "epochs and steps": "sweep: {parameters: {optimizer.steps: [1, 2], optimizer.epochs: [3, 4]}}",
 }

@@ -6,10 +6,45 @@ import numpy as np
 import pytest
 from sklearn import metrics as sk
 
-from trainer.model.metrics import descending, ranking
+from trainer.model import compiled
+from trainer.model import ranking as rank
+from trainer.model.ranking import descending, ranking
 
 N, C, K = 700, 2, 5
 TYPES = ["float32", "float64"]
+LIBRARY, WHY = compiled.load()
+
+
+@pytest.fixture(autouse=True, params=["text", "compiled"])
+def way(request, monkeypatch):
+    """Each test twice: by the NumPy text, and by the compiled library where there is one."""
+    if request.param == "text":
+        monkeypatch.setattr(compiled, "load", lambda: (None, "not wanted"))
+    elif LIBRARY is None:
+        pytest.skip(WHY)
+
+
+@pytest.mark.skipif(LIBRARY is None, reason=WHY)
+@pytest.mark.parametrize("dtype", TYPES)
+@pytest.mark.parametrize("weights", ["ones", "rows", "zeros"])
+@pytest.mark.parametrize("rows", [1, 2, 31, N])
+def test_the_library_has_the_areas_of_the_text(rows, weights, dtype, monkeypatch):
+    monkeypatch.setattr(compiled, "load", lambda: (LIBRARY, WHY))
+    draw, scores = draw_scores(7, dtype)
+    scores[5, 0, 0], scores[6, 1, 1] = np.nan, -np.inf
+    scores[7, 0, 4] = np.inf
+    y, w = draw.integers(0, 2, (N, C)).astype(float), draw_weights(draw, weights)
+    found = []
+    for areas in (rank._areas, rank._compiled_areas):
+        each = [
+            areas(np.ascontiguousarray(scores[:rows, c].T), y[:rows, c], w[:rows]) for c in (0, 1)
+        ]
+        found.append(np.array(each).swapaxes(0, 1))
+    text, library = found  # (2, C, K) each
+    assert np.isnan(library).tolist() == np.isnan(text).tolist()
+    np.testing.assert_allclose(library, text, rtol=1e-14)
+    if weights != "rows":  # counted rows: an area is a quotient of whole numbers
+        np.testing.assert_array_equal(library[0], text[0])
 
 
 def draw_scores(seed, dtype):

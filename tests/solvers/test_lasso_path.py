@@ -1,12 +1,25 @@
 """Whole l1 paths against the active set, one strength at a time, and scikit-learn's corners."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from sklearn.linear_model import lars_path_gram
 from stacks import DEVICE
 
+from trainer.model import compiled
+from trainer.solvers import compiled_sparse, lasso_path
 from trainer.solvers.active_set import minimize
-from trainer.solvers.lasso_path import follow_path
+
+
+@pytest.fixture(params=["numpy", "compiled"])
+def follow_path(request):
+    """The text, and its twin."""
+    if request.param == "numpy":
+        return lasso_path.follow_path
+    if compiled.load()[0] is None:
+        pytest.skip(compiled.load()[1])
+    return compiled_sparse.follow_path
 
 
 def rows(n, features, seed=0, correlation=0.0):
@@ -27,7 +40,7 @@ def slowly(H, c, free, strength):
 @pytest.mark.parametrize("correlation", [0.0, 3.0])
 @pytest.mark.parametrize("features", [1, 7, 40])
 @pytest.mark.parametrize("bias", [False, True])
-def test_it_is_the_minimum_at_every_strength(features, correlation, bias):
+def test_it_is_the_minimum_at_every_strength(features, correlation, bias, follow_path):
     X, y = rows(60, features, features, correlation)
     X = np.column_stack([X, np.ones(60)]) if bias else X
     H, c = X.T @ X / 60, -X.T @ y / 60
@@ -50,7 +63,7 @@ def test_elements_leave_on_the_way():
     assert left.any()
 
 
-def test_at_a_corner_the_element_is_0():
+def test_at_a_corner_the_element_is_0(follow_path):
     X, y = rows(60, 10, 1)
     H, c = X.T @ X / 60, -X.T @ y / 60
     corners, _, path = lars_path_gram(X.T @ y, X.T @ X, n_samples=60, method="lasso")
@@ -59,14 +72,14 @@ def test_at_a_corner_the_element_is_0():
     assert found.any(axis=1).sum() >= 8
 
 
-def test_equal_slopes_enter_one_after_the_other():
+def test_equal_slopes_enter_one_after_the_other(follow_path):
     found = follow_path(
         np.eye(4), -np.array([1.0, 1, -1, 0.5]), np.zeros(4, bool), np.array([1, 0.5])
     )
     assert np.allclose(found, [[0, 0.5], [0, 0.5], [0, -0.5], [0, 0]])
 
 
-def test_ties_lead_no_path_astray():
+def test_ties_lead_no_path_astray(follow_path):
     """Small integers: elements enter and leave together, but for rounding."""
     told = 0
     for seed in range(400):
@@ -85,20 +98,21 @@ def test_ties_lead_no_path_astray():
     assert told > 200
 
 
-def test_two_that_enter_together_both_stay():
+def test_two_that_enter_together_both_stay(follow_path):
     X = np.array([[-1.0, -1], [1, 1], [1, -1], [-1, -1], [-1, -1]])
     c = -X.T @ np.array([-2.0, -1, 0, 0, -2])
     found = follow_path(X.T @ X, c, np.zeros(2, bool), np.array([1.0]))
     assert np.allclose(found[:, 0], 0.25, atol=1e-12)
 
 
-def test_dependent_elements_are_not_followed():
+def test_dependent_elements_are_not_followed(follow_path):
     X, y = rows(60, 4)
     X = np.column_stack([X, X[:, 0] + X[:, 1] + 1e-9 * X[:, 2]])
     assert follow_path(X.T @ X, -X.T @ y, np.zeros(5, bool), np.zeros(1)) is None
 
 
-def test_it_ends_at_a_corner_where_it_is_told_to():
+def test_it_ends_at_a_corner_where_it_is_told_to(follow_path, monkeypatch):
+    monkeypatch.setattr(compiled_sparse, "_CORNERS", 1)  # else the twin is through in one go
     X, y = rows(60, 10)
     asked = []
 
@@ -109,3 +123,28 @@ def test_it_ends_at_a_corner_where_it_is_told_to():
     H, c = X.T @ X, -X.T @ y
     assert follow_path(H, c, np.zeros(10, bool), np.zeros(1), third) is None
     assert len(asked) == 3
+
+
+@pytest.mark.skipif(compiled.load()[0] is None, reason=compiled.load()[1])
+@pytest.mark.parametrize("free", [0, 2])
+def test_the_twin_is_the_text_over_many_corners(free):
+    """More than are followed between two questions whether to stop, some of them backwards."""
+    X, y = rows(250, 150, 3, 2.0)
+    H, c = X.T @ X / 250 + 0.01 * np.eye(150), -X.T @ y / 250
+    strengths = np.abs(c).max() * np.geomspace(1, 1e-4, 60)
+    given = H, c, np.arange(150) < free, strengths
+    text, twin = lasso_path.follow_path(*given), compiled_sparse.follow_path(*given)
+    assert ((text != 0) == (twin != 0)).all()
+    assert np.abs(text - twin).max() <= 1e-11 * np.abs(text).max()
+    assert ((text[:, :-1] != 0) & (text[:, 1:] == 0)).any()
+
+
+@pytest.mark.skipif(compiled.load()[0] is None, reason=compiled.load()[1])
+def test_a_twin_that_went_astray_is_not_believed(monkeypatch):
+    X, y = rows(60, 10)
+    given = X.T @ X, -X.T @ y, np.zeros(10, bool), np.array([1.0])
+    assert compiled_sparse.follow_path(*given) is not None
+    own, name = compiled.load()
+    library = replace(own, corners=lambda most, path: 1)
+    monkeypatch.setattr(compiled, "load", lambda: (library, name))
+    assert compiled_sparse.follow_path(*given) is None

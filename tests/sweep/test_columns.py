@@ -3,11 +3,12 @@
 import re
 import subprocess
 import sys
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
 import pytest
-from stacks import CPU, DEVICE
+from stacks import CPU, DEVICE, Problem, make_stack, start
 
 import trainer
 from trainer.config import load_spec
@@ -98,6 +99,22 @@ def test_stacks_are_cut_by_memory(monkeypatch):
     assert sorted(c.trial for one in cut.stacks for c in one.columns) == list(range(64))
 
 
+@pytest.mark.parametrize(
+    ("scores", "weights", "widths"),
+    [(1, 1000, [6]), (0.5, 1000, [3, 3]), (1, 0.25, [2, 2, 1, 1]), (0.5, 0.25, [2, 2, 1, 1])],
+)
+def test_stacks_are_cut_by_the_cache(scores, weights, widths, monkeypatch):
+    monkeypatch.setattr(fit_memory, "cores", lambda: 1)
+    monkeypatch.setattr(fit_memory, "_CACHED", int(scores * 6 * 10 * 32 * 4))  # (B, C, K)
+    monkeypatch.setattr(fit_memory, "_WEIGHTS", int(weights * 6 * 10 * 64 * 4))  # (D, C, K)
+    lr = {"linspace": {"start": 0.01, "stop": 0.1, "num": 6}}
+    for batch, expected in ((32, widths), ("full", [6])):
+        optimizer = {"name": "sgd", "batch_size": batch}
+        keys = {"optimizer": optimizer, "sweep": {"parameters": {"optimizer.lr": lr}}}
+        stacks = set_up(load_spec(BASE | keys), None, CPU).arrangement.stacks
+        assert [len(one.columns) for one in stacks] == expected
+
+
 @pytest.mark.skipif(DEVICE.kind == "gpu", reason="counts NumPy's arrays")
 @pytest.mark.parametrize("name", ["sgd", "adam"])
 @pytest.mark.parametrize("batch", [32, "full"])
@@ -120,6 +137,35 @@ def test_the_bytes_of_a_stack_are_those_it_allocates(name, batch):
     held_rows = len(evaluated.rows) if evaluated else 0
     estimate = stack_bytes(CPU, stack.shape, rows, size, 4, slots, held=held_rows)
     assert counted <= estimate <= 2.5 * counted
+
+
+@pytest.mark.skipif(DEVICE.kind == "gpu", reason="counts NumPy's arrays")
+@pytest.mark.parametrize(
+    ("rows", "features", "outputs", "columns", "batch"),
+    [
+        (40_000, 1, 1, 1, 40_000),
+        (40_000, 3, 2, 1, 30_000),
+        (40, 1, 20_000, 1, 8),
+        (40, 1, 20_000, 1, None),
+        (40, 1, 5_000, 17, 8),
+    ],
+)
+def test_long_batches_and_many_outputs_take_what_is_told(rows, features, outputs, columns, batch):
+    y = np.random.default_rng(0).standard_normal((rows, outputs))
+    X = np.zeros((rows, features), np.float32)
+    problem = Problem("linear", "auto", X, y, np.ones(rows), np.ones(rows), outputs)
+    keys = {"precision": "float32", "device": CPU, "batch_size": batch}
+    make_stack(problem, lr=[0.1] * columns, **keys)  # imports
+    tracemalloc.start()
+    try:
+        stack = make_stack(problem, lr=[0.1] * columns, **keys)
+        state = start(stack)
+        taken = tracemalloc.get_traced_memory()[0]
+    finally:
+        tracemalloc.stop()
+    of_rows = sum(one.nbytes for one in vars(stack.rows).values() if isinstance(one, np.ndarray))
+    assert state.step == 0
+    assert taken - of_rows <= stack_bytes(stack.shape, rows, batch, 4, 1, held=10**6)
 
 
 @pytest.mark.parametrize("bias", [True, False])

@@ -15,6 +15,7 @@ from trainer.data import prepare, read
 from trainer.data.splits.repeats import row_splits
 from trainer.predict.init_weights import normal_weights
 from trainer.streams import shuffle
+from trainer.train import twins
 from trainer.workflow.run import run as carry_out
 
 CONFIGS = Path(trainer.__file__).parents[1] / "configs"
@@ -319,7 +320,8 @@ def text_of(name):
 
 
 @pytest.mark.parametrize("after", [5, 60, 200])
-def test_an_interrupted_sweep_keeps_what_there_is(after, tmp_path):
+def test_an_interrupted_sweep_keeps_what_there_is(after, tmp_path, monkeypatch):
+    monkeypatch.setattr(twins, "_PIECE_FLOP", 1)  # asked after each step
     spec = BASE | {
         "sweep": {"parameters": {"optimizer.lr": [0.01, 0.1, 0.2]}},
         "repeat": {"folds": 3},

@@ -104,6 +104,13 @@ def test_a_column_of_one_kind_is_written_as_its_cells_alone(table):
     assert csv_lines(rows, columns) == "".join(",".join(line) + "\n" for line in alone)
 
 
+def test_numbers_that_many_rows_share_are_written_as_each_alone():
+    few = [0.0, -0.0, 0.1, 1e-7, math.nan, -math.inf, 0.0, 3.0]
+    for values in ([*few * 5], [0, -7, 10**20] * 9):
+        lines = csv_lines([{"x": value} for value in values], ["x"]).splitlines()
+        assert lines == [repr(value) for value in values]
+
+
 @given(st.one_of(st.integers(), st.floats()))
 def test_a_number_is_read_as_it_was_written(value):
     again = number(csv_lines([{"x": value}], ["x"])[:-1])

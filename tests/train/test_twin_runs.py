@@ -1,5 +1,7 @@
 """Whole trainings through the compiled step: the promise of stacking, stops, snapshots, threads."""
 
+import gc
+import weakref
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -90,11 +92,49 @@ def test_a_column_alone_is_the_column_of_a_stack(model, batch):
         assert np.abs(alone[..., 0] - together[..., k]).max() <= 1e-5 * np.abs(alone).max()
 
 
+@pytest.mark.parametrize("columns", [5, 40])
+@pytest.mark.parametrize("name", OPTIMIZERS)
+@pytest.mark.parametrize("model", LOSSES)
+def test_fifty_steps_beside_other_columns_change_no_bit(model, name, columns):
+    problem, ends = make_problem(*model, weights="rows"), []
+    l1 = 0 if name == "adamw" else 0.01
+    for lr, scale in ((0.05, 1.0), (0.5, 1e4)):  # of the others, some of which diverge
+        rates = np.full(columns, lr)
+        rates[2] = 0.02
+        stack = make_stack(
+            problem, name, precision="float32", device=CPU, batch_size=23, lr=rates, l1=l1, steps=50
+        )
+        weights, bias = initial(problem, columns)
+        weights[:, :, np.arange(columns) != 2] *= scale
+        state = start(stack, weights, bias)
+        records = train(stack, state, 50)
+        of_column = joined(records, "loss")[:, 2], joined(records, "grad_norm")[:, 2]
+        ends.append([state.weights[..., 2].tobytes(), *(one.tobytes() for one in of_column)])
+    assert isinstance(stack._halves, CompiledHalves)
+    assert ends[0] == ends[1]
+
+
 @pytest.mark.parametrize("columns", [1, K])
 def test_twice_is_the_same_to_the_bit(columns):
     problem = make_problem("softmax")
     first, second = (trained(problem, "adam", 23, columns) for _ in range(2))
     assert all(a.tobytes() == b.tobytes() for a, b in zip(first, second, strict=True))
+
+
+@pytest.mark.parametrize("text", [False, True])
+def test_a_stack_that_nobody_holds_is_freed_at_once(text):
+    with pytest.MonkeyPatch.context() as patch:
+        if text:
+            patch.setattr(compiled, "load", lambda: (None, "the text"))
+        stack = make_stack(make_problem("softmax"), device=CPU, batch_size=23)
+    train(stack, start(stack))
+    held = weakref.ref(stack)
+    gc.disable()  # what frees a circle of references only some time later
+    try:
+        del stack
+        assert held() is None
+    finally:
+        gc.enable()
 
 
 def narrow_stack(**keys):
@@ -103,14 +143,17 @@ def narrow_stack(**keys):
     return stack
 
 
-def test_how_steps_are_cut_into_pieces_changes_no_bit(monkeypatch):
-    ends = []
+@pytest.mark.parametrize("columns", [1, 40])
+def test_how_steps_are_cut_into_pieces_changes_no_bit(columns, monkeypatch):
+    ends, problem = [], make_problem("softmax")
     for flop, most in ((2e8, 256), (1, 256), (2e8, 2)):
         monkeypatch.setattr(twins, "_PIECE_FLOP", flop)
         short_stretches(monkeypatch, most)
-        stack = narrow_stack(steps=9)
+        lr = np.geomspace(0.01, 0.1, columns)
+        stack = make_stack(problem, device=CPU, batch_size=23, lr=lr, steps=9)
+        assert stack._halves.narrow == (columns == 1)
         assert (stack._halves.at_once == 1) == (flop == 1)
-        state = start(stack, *initial(make_problem("softmax"), 1))
+        state = start(stack, *initial(problem, columns))
         records = train(stack, state)
         ends.append((state.weights.tobytes(), joined(records, "grad_norm").tobytes()))
     assert ends[0] == ends[1] == ends[2]

@@ -121,6 +121,13 @@ def test_one_column_tells_its_epoch_and_a_solver_does_not():
     assert dict(solved)["outcome"] == "converged: enough"
 
 
+def test_a_status_that_the_reason_begins_with_is_said_once():
+    reason = "interrupted after step 7"
+    row = {"status": "interrupted", "reason": reason, "best_epoch": 1, "epochs": 1}
+    lines = dict(run_closing(Path("runs/a"), row, {}))
+    assert lines["outcome"] == "interrupted after step 7; epoch 1 of 1 counts"
+
+
 def test_keys_are_as_short_as_can_be():
     names = {
         LR: "lr",

@@ -163,7 +163,7 @@ SENTENCES = [
     (
         "sweep",
         {"trials": 1, "repeats": 1, "stacks": 1, "log_every": 20},
-        "1 trial x 1 repeat = 1 column in 1 stack; every 20th step is logged",
+        "1 trial x 1 repeat = 1 column in 1 stack; one step in 20 is logged",
     ),
 ]
 

@@ -167,7 +167,7 @@ def _prepared(source: Source, spec: Spec, target: Target, splits: Sequence[_Spli
         val=val,
         tests=tuple(by_name.values()),
         encoder=encoder,
-        digest=source.digest,
+        hashed=source.hashed,
         summary=summarize(source, encoder, held, _lost(source, spec, splits), found),
     )
 
@@ -190,7 +190,7 @@ def _encoded_splits(
     (_, frame, rows), dtype = splits[0], np.dtype(spec.precision)
     first = _shared(source, spec, encoder, splits[0])
     centre = spec.bias and spec.data.scale == "none"
-    ends = Extremes.of(first.rows.X)
+    ends = Extremes.told_by_some(first.rows.X, first.encoded.largest)
     centred, coarse = centred_features(encoder, frame, rows, ends, centre=centre)
     if centred is not encoder:
         del first  # its rows have lost what is to be kept
@@ -250,10 +250,11 @@ def _check_training(train: Rows, encoder: Encoder, class_weight: Any, frame: Fra
     """Refuse what only shows in the training rows: one class alone, class weights without use."""
     weight = row_weights(train.y, train.weight, class_weight, encoder.classes)
     if encoder.target.kind == "labels":
-        used = train.y[weight > 0].reshape(-1)
-        if len(used) and (used == used[0]).all():
+        codes, counts = train.y.reshape(-1), weight > 0
+        first = codes[counts.argmax()]
+        if counts.any() and not ((codes != first) & counts).any():
             assert encoder.classes is not None
-            label = label_text(encoder.classes[int(used[0])])
+            label = label_text(encoder.classes[int(first)])
             raise DataError(
                 f"{frame.target_where}: every training row with a weight has the label"
                 f" {quote(label)}; two classes or more are needed: `stratify: auto`,"

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from trainer.data.encode.encoder import Encoder
 from trainer.data.rows import Coarse, Rows
+from trainer.data.sources.digest import Digest
 
 
 @dataclass(frozen=True)
@@ -54,6 +55,11 @@ class Prepared:
     val: Rows | None
     tests: tuple[Rows, ...]
     encoder: Encoder
-    digest: str
-    """sha256 (hex) over the bytes of every source."""
+    hashed: Digest = field(repr=False)
+    """Of the bytes of every source."""
     summary: Summary
+
+    @property
+    def digest(self) -> str:
+        """sha256 (hex) over the bytes of every source; taken when it is first asked for."""
+        return self.hashed.hexdigest()

@@ -7,6 +7,7 @@ and each may have a limit. Elsewhere than on Linux there are none of these files
 from __future__ import annotations
 
 import contextlib
+import functools
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
@@ -45,12 +46,19 @@ def _texts(controller: str, file: str) -> Iterator[str]:
 
 def _folders(controller: str) -> list[Path]:
     """The folders of this process's group and of those around it; controller "" is v2."""
-    mounted = _MOUNTED / controller
-    found = {mounted: None}
+    own = ""
     with contextlib.suppress(OSError):
-        for line in _OWN.read_text(encoding="utf-8", errors="surrogateescape").splitlines():
-            _, controllers, group = line.split(":", 2)
-            if controller in controllers.split(","):
-                own = PurePosixPath(group.lstrip("/"))
-                found |= {mounted / one: None for one in (own, *own.parents)}
+        own = _OWN.read_text(encoding="utf-8", errors="surrogateescape")
+    return _folders_of(own, controller, _MOUNTED / controller)
+
+
+@functools.lru_cache
+def _folders_of(groups: str, controller: str, mounted: Path) -> list[Path]:
+    """`_folders` by the text that tells the groups, which is mostly what it was."""
+    found = {mounted: None}
+    for line in groups.splitlines():
+        _, controllers, group = line.split(":", 2)
+        if controller in controllers.split(","):
+            own = PurePosixPath(group.lstrip("/"))
+            found |= {mounted / one: None for one in (own, *own.parents)}
     return list(found)

@@ -16,6 +16,7 @@ from __future__ import annotations
 import contextlib
 import math
 import os
+import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextvars import copy_context
@@ -40,6 +41,7 @@ class _Shared:
         runs: how many are in `one_thread_a_product`.
         limited: libraries with the number of threads that each had before.
         cores: that they may use; None while nobody has asked.
+        loaded: the libraries found last, and how many modules had been imported by then.
         pool: our own threads, once a run has used them.
     """
 
@@ -48,6 +50,7 @@ class _Shared:
         self.runs = 0
         self.limited: list[tuple[Any, int]] = []
         self.cores: int | None = None
+        self.loaded: tuple[int, list[Any]] = 0, []
         self.pool: ThreadPoolExecutor | None = None
 
     def forked(self) -> None:
@@ -89,7 +92,11 @@ def one_thread_a_product() -> Iterator[None]:
 
 def _libraries() -> list[Any]:
     """Of the matrix libraries that are loaded, those whose threads can be told."""
-    found = ThreadpoolController().select(user_api="blas").lib_controllers
+    modules, found = _shared.loaded
+    if modules != len(sys.modules):  # a library comes with a module; to look takes milliseconds
+        modules = len(sys.modules)
+        found = ThreadpoolController().select(user_api="blas").lib_controllers
+        _shared.loaded = modules, found
     return [one for one in found if one.num_threads is not None]
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from trainer.model import compiled, models
-from trainer.model.compiled import ERRORS, LANES, PRECISIONS, Library, Plan
+from trainer.model.compiled import ERRORS, PRECISIONS, Library, Plan, room_of_errors
 from trainer.model.models import Model
 
 Array = Any
@@ -36,20 +36,27 @@ class CompiledErrors:
         self._plan, self._at, self._held = plan, ctypes.byref(plan), held
         self._step = library.step[str(held[-1].dtype)]
 
-    def run(self, part: slice, z: Array, offset: Array, found: Array, into: Array) -> Array:
+    def begin(self, offset: Array, found: Array) -> None:
+        """Begin a pass over the rows.
+
+        Args:
+            offset: (C, K), the bias.
+            found: (6, K): losses times q are added to the first row, in float64 alone; what is
+                logged to the others.
+        """
+        self._begun = offset, found  # which the plan points to
+        self._plan.parameters = offset.ctypes.data
+        self._plan.mean, self._plan.ring = found.ctypes.data, found[1:].ctypes.data
+
+    def run(self, part: slice, z: Array, into: Array) -> Array:
         """Errors of a part of the rows.
 
         Args:
             part: of the rows.
-            z: (b, C, K), X·W of them; becomes dL/dz ⊙ q, which is returned.
-            offset: (C, K), the bias.
-            found: (6, K): losses times q are added to the first row, in float64 alone; what is
-                logged to the others.
+            z: (b, C, K) or (b, C·K), X·W of them; becomes dL/dz ⊙ q, which is returned.
             into: (C, K) ← dJ/db.
         """
-        plan = self._plan
-        plan.z, plan.parameters = z.ctypes.data, offset.ctypes.data
-        plan.mean, plan.ring = found.ctypes.data, found[1:].ctypes.data
+        self._plan.z = z.ctypes.data
         self._step(self._at, ERRORS, part.start, part.stop - part.start, 0, into.ctypes.data)
         return z
 
@@ -72,7 +79,8 @@ def errors_of(
         return None
     if 0 in (len(y), outputs, columns):
         return None
-    held = {**placed, "y": y, "room": np.empty(5 * outputs * LANES, y.dtype)}
+    room = np.empty(room_of_errors(outputs, columns), y.dtype)
+    held = {**placed, "y": y, "room": room}
     plan = Plan(outputs=outputs, columns=columns, loss=rule, y_row=outputs, y_output=1, q_row=1)
     for name, array in held.items():
         if array is not None:

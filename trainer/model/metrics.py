@@ -4,7 +4,7 @@ Every metric is a function of the predictions ŷ (B, C, K) or of the scores z, w
 counts and ŷ would tie; of the targets y (B, C) and the row weights w (B,) of the `weight` column.
 They equal scikit-learn's of the same name with `sample_weight=w`, but where the rows leave one
 undefined (a 0/0, for which scikit-learn puts 0, 1 or a warning): it is NaN in every column then.
-Areas under curves need all scores of a column at once: those are collected and ranked on the host.
+Areas under curves need all scores of a column at once: `trainer.model.ranking` has them.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import numpy as np
 Array = Any
 Numbers = np.ndarray[Any, np.dtype[np.float64]]
 Flags = np.ndarray[Any, np.dtype[np.bool_]]
-Places = np.ndarray[Any, np.dtype[np.intp]]
+Areas = tuple[Numbers, Numbers]
 Sums = Mapping[str, Numbers]
 
 
@@ -46,19 +46,19 @@ class Metrics:
 
     Attributes:
         sums: `(xp, ŷ or z, y, w)` -> named sums over the rows of one chunk, the last axis K.
-        finish: `(sums, targets, scores)` -> metrics, each (K,), those that the catalog has for so
-            many outputs; scores is (N, C, K) or None.
+        finish: `(sums, targets, areas)` -> metrics, each (K,), those that the catalog has for so
+            many outputs; areas are those of the ranking, (C, K) each, or None.
         of_predictions: whether `sums` reads ŷ; else z.
-        needs_scores: whether `finish` wants all scores.
+        ranked: whether `finish` wants the areas.
         defined: which of the parts that a metric is the mean over have it, by the metrics that not
             all rows define: outputs (C,), or classes for the mean of their recalls. Of a part
             without it no number is made, and where no part has it the metric is undefined.
     """
 
     sums: Callable[[Any, Array, Array, Array], dict[str, Array]]
-    finish: Callable[[Sums, Targets, Numbers | None], dict[str, Numbers]]
+    finish: Callable[[Sums, Targets, Areas | None], dict[str, Numbers]]
     of_predictions: bool = False
-    needs_scores: bool = False
+    ranked: bool = False
     defined: Callable[[Targets], dict[str, Flags]] = _on_any_rows
 
     def undefined(self, targets: Targets) -> frozenset[str]:
@@ -80,7 +80,7 @@ def _regression_sums(xp: Any, predicted: Array, y: Array, w: Array) -> dict[str,
     return {"squares": _weighted(xp, squares, w)}  # (C, K)
 
 
-def _regression_finish(sums: Sums, targets: Targets, scores: Numbers | None) -> dict[str, Numbers]:
+def _regression_finish(sums: Sums, targets: Targets, areas: Areas | None) -> dict[str, Numbers]:
     """r2 and rmse as means over the outputs, rmse in the user's units."""
     spread, squares = _spread(targets)[:, None], sums["squares"]  # (C, 1), (C, K)
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -119,7 +119,7 @@ def _count_sums(xp: Any, predicted: Array, y: Array, w: Array) -> dict[str, Arra
     return {"deviance": _weighted(xp, deviance, w)}  # (C, K)
 
 
-def _count_finish(sums: Sums, targets: Targets, scores: Numbers | None) -> dict[str, Numbers]:
+def _count_finish(sums: Sums, targets: Targets, areas: Areas | None) -> dict[str, Numbers]:
     """d2 and deviance as means over the outputs; d2 as r2, with deviances for squares."""
     spread, deviance = _count_spread(targets)[:, None], sums["deviance"]  # (C, 1), (C, K)
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -154,11 +154,11 @@ def _binary_sums(xp: Any, z: Array, y: Array, w: Array) -> dict[str, Array]:
     }
 
 
-def _binary_finish(sums: Sums, targets: Targets, scores: Numbers | None) -> dict[str, Numbers]:
-    assert scores is not None
+def _binary_finish(sums: Sums, targets: Targets, areas: Areas | None) -> dict[str, Numbers]:
+    assert areas is not None
     total = targets.w.sum()
     found = {"accuracy": sums["row_right"] / total}
-    area, precision = ranking(scores, targets.y, targets.w)  # (C, K) each
+    area, precision = areas
     if targets.outputs > 1:
         both = _binary_defined(targets)["auc"]
         return found | {"auc": _mean_over(area, both), "map": _mean_over(precision, both)}
@@ -185,99 +185,6 @@ def _binary_defined(targets: Targets) -> dict[str, Flags]:
     return {"auc": both, "average_precision": both, "f1": true, "balanced_accuracy": classes}
 
 
-# --- areas under the curves of a ranking ----------------------------------------------------------
-
-_SORTED = 1 << 16  # scores ranked at once: their arrays stay in the cache
-
-
-def ranking(scores: Numbers, y: Numbers, w: Numbers) -> tuple[Numbers, Numbers]:
-    """Area under the ROC curve and average precision of each output and column.
-
-    Args:
-        scores: (N, C, K).
-        y: (N, C) of 0 and 1.
-        w: (N,) row weights.
-
-    Returns:
-        Two arrays (C, K); NaN where one of the two labels does not occur, or a score is NaN or
-        minus infinity. Tied scores are one threshold, as in scikit-learn (Fawcett 2006,
-        algorithm 2).
-    """
-    N, outputs, columns = scores.shape
-    area, precision = np.empty((2, outputs, columns))
-    some = max(1, _SORTED // max(N, 1))
-    for c in range(outputs):
-        for first in range(0, columns, some):
-            part = slice(first, first + some)
-            score = np.ascontiguousarray(scores[:, c, part].T)
-            area[c, part], precision[c, part] = _areas(score, y[:, c], w)
-    return area, precision
-
-
-def _areas(score: Numbers, y: Numbers, w: Numbers) -> tuple[Numbers, Numbers]:
-    """The two areas of one output; score is (K, N), each result (K,)."""
-    K, N = score.shape
-    order, starts = descending(score), N * np.arange(K)
-    ends = _thresholds(score.take(order + starts[:, None]))  # (thresholds of all K,), the next too
-    first = np.searchsorted(ends, starts)  # (K,) thresholds
-    each = np.diff(first, append=len(ends))
-    hits, alarms = _sums(y, w, order, ends)
-    new_hits, new_alarms = _steps(hits, first), _steps(alarms, first)
-    area = np.add.reduceat(new_alarms * (2 * hits - new_hits), first) / 2  # trapezoids
-    found = np.flatnonzero(new_hits)
-    share = hits[found] / (hits[found] + alarms[found])
-    column = np.repeat(np.arange(K), each)[found]
-    precision = np.bincount(column, new_hits[found] * share, K)
-    last = first + each - 1
-    all_hits, all_alarms = hits[last], alarms[last]
-    known = (all_hits > 0) & (all_alarms > 0) & (score > -np.inf).all(axis=1)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        found_areas = area / (all_hits * all_alarms), precision / all_hits
-    return np.where(known, found_areas[0], np.nan), np.where(known, found_areas[1], np.nan)
-
-
-def descending(score: Numbers) -> Places:
-    """The rows of each column by falling score, of equal ones as they come; score is (K, N).
-
-    By a radix sort of the bits (Knuth 1998, section 5.2.5): stable, so that sums are the same on
-    every machine, and a third of the time of a sort by comparison.
-    """
-    size = score.dtype.itemsize
-    key = (0 - score).view(f"i{size}")  # 0 − score: the two zeros are one
-    # bits that rise with the float as unsigned numbers: of a negative one all are turned, else one
-    key ^= (key >> (8 * size - 1)) | np.iinfo(key.dtype).min
-    bits = key.view(f"u{size}")
-    starts = score.shape[1] * np.arange(len(score))[:, None]
-    order = np.argsort(bits.astype(np.uint16), axis=1, kind="stable")
-    for shift in range(16, 8 * size, 16):  # NumPy sorts 16 bits by counting
-        digit = (bits >> shift).astype(np.uint16).take(order + starts)
-        order = order.take(np.argsort(digit, axis=1, kind="stable") + starts)
-    return order
-
-
-def _thresholds(score: Numbers) -> Places:
-    """The last row of each threshold of sorted scores (K, N), counted through all of them."""
-    last = np.ones(score.shape, bool)
-    np.not_equal(score[:, 1:], score[:, :-1], out=last[:, :-1])
-    return np.flatnonzero(last)
-
-
-def _sums(y: Numbers, w: Numbers, order: Places, ends: Places) -> tuple[Numbers, Numbers]:
-    """The weight of the rows of label 1 and of label 0 up to each threshold."""
-    both = np.empty(len(w), complex)  # one pass makes both sums
-    both.real = w * y
-    both.imag = w - both.real
-    sums = np.cumsum(both.take(order), axis=1).take(ends)
-    return sums.real.copy(), sums.imag.copy()
-
-
-def _steps(sums: Numbers, first: Places) -> Numbers:
-    """What each threshold adds to running sums that begin again at `first`."""
-    steps = np.diff(sums, prepend=0)
-    steps[first] = sums[first]
-    return steps
-
-
 # --- softmax --------------------------------------------------------------------------------------
 
 
@@ -299,7 +206,7 @@ def _class_sums(xp: Any, z: Array, y: Array, w: Array) -> dict[str, Array]:
     }
 
 
-def _class_finish(sums: Sums, targets: Targets, scores: Numbers | None) -> dict[str, Numbers]:
+def _class_finish(sums: Sums, targets: Targets, areas: Areas | None) -> dict[str, Numbers]:
     total = targets.w.sum()
     with np.errstate(divide="ignore", invalid="ignore"):
         recall = sums["right"] / sums["rows"]  # (C, K); NaN for a class that does not occur
@@ -322,7 +229,7 @@ REGRESSION = Metrics(
     _regression_sums, _regression_finish, of_predictions=True, defined=_regression_defined
 )
 COUNTS = Metrics(_count_sums, _count_finish, of_predictions=True, defined=_count_defined)
-BINARY = Metrics(_binary_sums, _binary_finish, needs_scores=True, defined=_binary_defined)
+BINARY = Metrics(_binary_sums, _binary_finish, ranked=True, defined=_binary_defined)
 CLASSES = Metrics(_class_sums, _class_finish, defined=_class_defined)
 
 

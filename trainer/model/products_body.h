@@ -35,8 +35,9 @@ static void N(scores_of_one)(const real *X, const int64_t *order, int64_t B, int
 }
 
 /* `wide` vectors of features at a time, `apart` chains of rows each. */
-static inline __attribute__((always_inline)) void N(gradient_block)(const int wide, const int apart, const real *X, const int64_t *order,
-                                                                    int64_t B, int64_t D, const real *z, real *G) {
+static inline __attribute__((always_inline)) void N(gradient_block)(const int wide, const int apart, const real *X,
+                                                                    const int64_t *order, int64_t B, int64_t D,
+                                                                    const real *z, real *G) {
   N(one) sums[8];
 #pragma GCC unroll 8
   for (int t = 0; t < 8; t++) sums[t] = (N(one)){0};
@@ -77,7 +78,7 @@ static void N(widen)(int64_t rows, int n, int wide, const real *from, real *to) 
   }
 }
 
-void OF_SET(narrow_scores, BITS)(const real *X, const int64_t *order, int64_t B, int64_t D, int64_t features, int n, const real *w, real *room, real *z) {
+void OF_SET(narrow_scores, BITS)(ROWS_OF(real), const real *w, real *room, real *z) {
   const int wide = n == 1 ? 1 : 16;
   N(widen)(features, n, wide, w, room);
   memset(room + features * wide, 0, (size_t)((D - features) * wide) * sizeof(real));
@@ -108,8 +109,8 @@ void OF_SET(narrow_scores, BITS)(const real *X, const int64_t *order, int64_t B,
   }
 }
 
-void OF_SET(narrow_gradient, BITS)(const real *X, const int64_t *order, int64_t B, int64_t D, int64_t features, int n, const real *z, real *room, real *G) {
-  real *padded = room + B * 16; /* (D, n) */
+void OF_SET(narrow_gradient, BITS)(ROWS_OF(real), const real *z, real *room, real *G) {
+  real *padded = n == 1 ? room : room + B * 16; /* (D, n) */
   if (n == 1) N(gradient_of_one)(X, order, B, D, z, padded);
   else N(widen)(B, n, 16, z, room);
   for (int64_t d = 0; n > 1 && d < D; d += BLOCK) {

@@ -2,13 +2,20 @@
  *
  * Scalar functions of a `real`, for C99 and for CUDA C++. They are the twins of trainer/model/models.py
  * and trainer/optim/first_order.py, whose names and order of operations they keep. Whoever includes this
- * defines `real`, RULE (what stands before a function), and EXP, EXP_DOWN (of at most 0), LOG, LOG1P (of 0 to 1), ABS and SQRT of a real. Nothing
- * here may be contracted: where two roundings are written, there are two.
+ * defines `real`, NAME (of a function of it), RULE (what stands before one), EXP_LARGEST (whose EXP is finite),
+ * and EXP, EXP_DOWN (of at most 0), LOG, LOG1P (of 0 to 1), ABS and SQRT of a real. Nothing here may be
+ * contracted: where two roundings are written, there are two.
  */
 
 #ifndef RULES_H
 #define RULES_H
-enum loss_rule { SQUARED_ERROR, BINARY_CROSS_ENTROPY, CATEGORICAL_CROSS_ENTROPY, POISSON_LOSS, SQUARED_ERROR_ON_SIGMOID };
+enum loss_rule {
+  SQUARED_ERROR,
+  BINARY_CROSS_ENTROPY,
+  CATEGORICAL_CROSS_ENTROPY,
+  POISSON_LOSS,
+  SQUARED_ERROR_ON_SIGMOID
+};
 enum update_rule { SGD, NESTEROV, ADAM };
 /* A step's coefficients of one column, in the order of the optimizer's tables. */
 enum { LR, MOMENTUM, THRESHOLD_SGD, LOOKAHEAD };
@@ -71,7 +78,8 @@ RULE real NAME(removed)(real w, real threshold) {
 
 /* One step of one parameter p. a, b: the optimizer's slots; h[j]: the coefficients; `prox`, `decay`: whether
  * there is an l1 penalty and a decay outside the objective, which a bias never has. */
-RULE void NAME(update)(const int rule, const int prox, const int decay, real *p, real grad, real *a, real *b, const real *h) {
+RULE void NAME(update)(const int rule, const int prox, const int decay, real *p, real grad, real *a, real *b,
+                       const real *h) {
   real w = *p;
   if (rule == ADAM) {
     if (decay) w -= w * h[DECAY];

@@ -6,16 +6,8 @@
 #include <stdint.h>
 #include <string.h>
 
-#if defined(_MSC_VER)
-#define INLINE static __forceinline
-#define restrict __restrict
-#define PREFETCH(p)
-#define EXPORT __declspec(dllexport)
-#else
 #define INLINE static inline __attribute__((always_inline))
 #define PREFETCH(p) __builtin_prefetch(p)
-#define EXPORT __attribute__((visibility("default")))
-#endif
 #if defined(__clang__)
 #define LOOP _Pragma("clang loop vectorize(assume_safety)")
 #elif defined(__GNUC__)
@@ -25,8 +17,9 @@
 #endif
 #define RULE INLINE
 #define LANES 128 /* columns, or rows times columns, that go by side by side */
-#define CHAIN 32  /* numbers that are added up one by one, at most */
 #define TILE 32   /* the same where the outputs of each are kept too */
+#define CHAIN 32  /* numbers that are added up one by one, at most */
+#define AHEAD 16  /* rows that are asked for before they are read */
 
 #include "step.h"
 
@@ -223,3 +216,4 @@ INLINE double log1p_f64(double x) {
 #define ABS __builtin_fabs
 #define EXP_LARGEST 709.782712893384
 #include "step_body.h"
+#include "lbfgs_body.h"

@@ -1,7 +1,13 @@
-/* What step.c and products.c share, and what trainer/model/compiled.py lays out for them. */
+/* What the C files share: how the library exports, and the plan that trainer/model/compiled.py lays out. */
 #ifndef STEP_H
 #define STEP_H
 #include <stdint.h>
+
+#if defined(_WIN32)
+#define EXPORT __declspec(dllexport)
+#else
+#define EXPORT __attribute__((visibility("default")))
+#endif
 
 /* What a stack says once, and what a stretch changes. One layout for both precisions. */
 typedef struct {
@@ -25,11 +31,12 @@ enum { NARROW = 16, PACKED = 4096 }; /* C·K, and features that are copied to wh
 #define PASTE(a, b, c) PASTE_(a, b, c)
 #define OF_SET(name, bits) PASTE(name, SET, bits)
 
-/* room: numbers for 16 rows of B and as many of D.
+/* room: (D,) where n is 1, else (B + D, 16).
  * z (B, n) <- rows of X times w (D, n); G (D, n) <- their transpose times z. Row i is X + order[i]·D. */
-#define DECLARE(real, bits)                                                                                            \
-  void OF_SET(narrow_scores, bits)(const real *X, const int64_t *order, int64_t B, int64_t D, int64_t features, int n, const real *w, real *room, real *z);  \
-  void OF_SET(narrow_gradient, bits)(const real *X, const int64_t *order, int64_t B, int64_t D, int64_t features, int n, const real *z, real *room, real *G);
+#define ROWS_OF(real) const real *X, const int64_t *order, int64_t B, int64_t D, int64_t features, int n
+#define DECLARE(real, bits)                                                             \
+  void OF_SET(narrow_scores, bits)(ROWS_OF(real), const real *w, real *room, real *z); \
+  void OF_SET(narrow_gradient, bits)(ROWS_OF(real), const real *z, real *room, real *G);
 DECLARE(float, f32)
 DECLARE(double, f64)
 #endif

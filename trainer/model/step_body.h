@@ -6,10 +6,11 @@
 /* A tile: `C` outputs of `L` lanes, a lane a column of a row. Overwrites z with dL/dz ⊙ q; adds to the sums.
  * y_lane, q_lane are 0 where all lanes have one number, or 1. sums: losses times r, squares, the largest, squares of
  * dL/dz, losses times q. */
-INLINE void NAME(tile)(const int rule, int64_t C, int64_t L, real *restrict z, int64_t z_output, const real *restrict bias,
-                       int64_t bias_output, const real *restrict y, int64_t y_output, const int y_lane,
-                       const real *restrict q, int64_t q_output, const int q_lane, const real *restrict r, const int r_lane,
-                       real *restrict slopes, int64_t slopes_output, real (*restrict sums)[LANES]) {
+INLINE void NAME(tile)(const int rule, int64_t C, int64_t L, real *restrict z, int64_t z_output,
+                       const real *restrict bias, int64_t bias_output, const real *restrict y, int64_t y_output,
+                       const int y_lane, const real *restrict q, int64_t q_output, const int q_lane,
+                       const real *restrict r, const int r_lane, real *restrict slopes, int64_t slopes_output,
+                       real (*restrict sums)[LANES]) {
   real top[LANES], total[LANES], dot[LANES], part[5][LANES];
   if (rule == CATEGORICAL_CROSS_ENTROPY) {
     LOOP for (int64_t l = 0; l < L; l++) { top[l] = z[l] + bias[l]; total[l] = dot[l] = 0; }
@@ -46,7 +47,8 @@ INLINE void NAME(tile)(const int rule, int64_t C, int64_t L, real *restrict z, i
     if (C > CHAIN) memset(part, 0, sizeof part);
     for (int64_t c = c0; c < end; c++) {
       real *restrict zc = z + c * z_output, *restrict sc = slopes + c * slopes_output;
-      const real *restrict bc = bias + c * bias_output, *restrict yc = y + c * y_output, *restrict qc = q + c * q_output;
+      const real *restrict bc = bias + c * bias_output, *restrict yc = y + c * y_output;
+      const real *restrict qc = q + c * q_output;
       LOOP for (int64_t l = 0; l < L; l++) {
         real error, dz;
         if (rule == CATEGORICAL_CROSS_ENTROPY) {
@@ -77,20 +79,20 @@ INLINE void NAME(tile)(const int rule, int64_t C, int64_t L, real *restrict z, i
 }
 
 /* The same with the rule known to the compiler. */
-#define TILE_OF(y_lane, q_lane, r_lane)                                                                                  \
-  switch (s->loss) {                                                                                                     \
-    case SQUARED_ERROR: NAME(tile)(SQUARED_ERROR, GIVEN(y_lane, q_lane, r_lane)); break;                                 \
-    case BINARY_CROSS_ENTROPY: NAME(tile)(BINARY_CROSS_ENTROPY, GIVEN(y_lane, q_lane, r_lane)); break;                   \
-    case CATEGORICAL_CROSS_ENTROPY: NAME(tile)(CATEGORICAL_CROSS_ENTROPY, GIVEN(y_lane, q_lane, r_lane)); break;         \
-    case POISSON_LOSS: NAME(tile)(POISSON_LOSS, GIVEN(y_lane, q_lane, r_lane)); break;                                   \
-    default: NAME(tile)(SQUARED_ERROR_ON_SIGMOID, GIVEN(y_lane, q_lane, r_lane));                                        \
+#define TILE_OF(y_lane, q_lane, r_lane)                                                                               \
+  switch (s->loss) {                                                                                                  \
+    case SQUARED_ERROR: NAME(tile)(SQUARED_ERROR, GIVEN(y_lane, q_lane, r_lane)); break;                              \
+    case BINARY_CROSS_ENTROPY: NAME(tile)(BINARY_CROSS_ENTROPY, GIVEN(y_lane, q_lane, r_lane)); break;                \
+    case CATEGORICAL_CROSS_ENTROPY: NAME(tile)(CATEGORICAL_CROSS_ENTROPY, GIVEN(y_lane, q_lane, r_lane)); break;      \
+    case POISSON_LOSS: NAME(tile)(POISSON_LOSS, GIVEN(y_lane, q_lane, r_lane)); break;                                \
+    default: NAME(tile)(SQUARED_ERROR_ON_SIGMOID, GIVEN(y_lane, q_lane, r_lane));                                     \
   }
 #define GIVEN(y_lane, q_lane, r_lane) \
   C, L, z, z_output, bias, bias_output, y, y_output, y_lane, q, q_output, q_lane, r, r_lane, slopes, slopes_output, sums
-#define SIGNATURE                                                                                                  \
-  const plan *s, int64_t C, int64_t L, real *z, int64_t z_output, const real *bias, int64_t bias_output, const real *y, \
-      int64_t y_output, const real *q, int64_t q_output, const real *r, real *slopes, int64_t slopes_output,            \
-      real (*sums)[LANES]
+#define SIGNATURE                                                                                                     \
+  const plan *s, int64_t C, int64_t L, real *z, int64_t z_output, const real *bias, int64_t bias_output,              \
+      const real *y, int64_t y_output, const real *q, int64_t q_output, const real *r, real *slopes,                  \
+      int64_t slopes_output, real (*sums)[LANES]
 static void NAME(tile_of_a_row)(SIGNATURE) { TILE_OF(0, 0, 0) }
 static void NAME(tile_of_rows)(SIGNATURE) { TILE_OF(1, 1, 1) }
 static void NAME(tile_of_outputs)(SIGNATURE) { TILE_OF(1, 0, 0) }
@@ -109,15 +111,34 @@ INLINE int64_t NAME(fold)(real *lanes, int64_t L, int64_t columns, const int lar
   while (rounds > 1) {
     const int64_t half = (rounds + 1) / 2, n = (rounds - half) * columns;
     const real *restrict from = lanes + half * columns;
-    LOOP for (int64_t l = 0; l < n; l++) lanes[l] = !largest ? lanes[l] + from[l] : from[l] > lanes[l] ? from[l] : lanes[l];
+    LOOP for (int64_t l = 0; l < n; l++)
+      lanes[l] = !largest ? lanes[l] + from[l] : from[l] > lanes[l] ? from[l] : lanes[l];
     rounds = half;
   }
   return columns;
 }
 
+/* Sums of a few rows go to those of many in float64: no chain of roundings is long. */
+static void NAME(carry)(const plan *s, int64_t L, real (*restrict sums)[LANES], double (*restrict all)[LANES]) {
+  for (int j = 0; j < 5; j++) {
+    if ((j == 3 && s->loss != SQUARED_ERROR_ON_SIGMOID) || (j == 4 && !BOTH)) continue;
+    LOOP for (int64_t l = 0; l < L; l++) {
+      const double sum = all[j][l] + sums[j][l], larger = sums[j][l] > all[j][l] ? sums[j][l] : all[j][l];
+      all[j][l] = j == 2 ? larger : sum;
+      sums[j][l] = 0;
+    }
+  }
+}
+
+/* Rows, or tiles of them, between two carries: a chain of at most CHAIN sums, each of at most CHAIN numbers. */
+INLINE int64_t NAME(between)(int64_t C) { return C <= CHAIN ? CHAIN / C : C <= CHAIN * CHAIN ? CHAIN * CHAIN / C : 1; }
+
 /* Take a tile's sums to the log's (5, K), from column `at`; lanes that are `columns` apart are of one column. */
-static void NAME(add_sums)(const plan *s, int64_t at, int64_t columns, int64_t L, real (*sums)[LANES], real *log) {
+static void NAME(add_sums)(const plan *s, int64_t at, int64_t columns, int64_t L, double (*all)[LANES], real *log) {
   const int64_t K = s->columns;
+  real sums[5][LANES];
+  for (int j = 0; j < 5; j++)
+    LOOP for (int64_t l = 0; l < L; l++) sums[j][l] = (real)all[j][l];
   for (int j = 0; j < 5; j++) NAME(fold)(sums[j], L, columns, j == 2);
   const real *dz = s->loss == SQUARED_ERROR_ON_SIGMOID ? sums[3] : sums[1];
   for (int64_t k = 0; k < columns; k++) {
@@ -129,10 +150,9 @@ static void NAME(add_sums)(const plan *s, int64_t at, int64_t columns, int64_t L
   }
 }
 
-/* The same, and its slopes (C, L lanes) to dJ/db (C, K). */
-static void NAME(add_up)(const plan *s, int64_t at, int64_t columns, int64_t L, real (*sums)[LANES], real *slopes,
-                         int64_t slopes_output, real *log, real *into) {
-  NAME(add_sums)(s, at, columns, L, sums, log);
+/* Take its slopes (C, L lanes) to dJ/db (C, K). */
+static void NAME(add_slopes)(const plan *s, int64_t at, int64_t columns, int64_t L, real *slopes,
+                             int64_t slopes_output, real *into) {
   for (int64_t c = 0; c < s->outputs; c++) {
     real *of = slopes + c * slopes_output, *to = into + c * s->columns + at;
     NAME(fold)(of, L, columns, 0);
@@ -140,27 +160,31 @@ static void NAME(add_up)(const plan *s, int64_t at, int64_t columns, int64_t L, 
   }
 }
 
-/* Columns side by side, a row at a time: where there are enough of them. room: (C, LANES) twice. */
+/* Columns side by side, a row at a time: where there are enough of them. room: (C, LANES) three times. */
 static void NAME(errors_wide)(const plan *s, int64_t start, int64_t B, real *z, real *log, real *into, real *room) {
   const int64_t C = s->outputs, K = s->columns;
-  const real *y = (const real *)s->y, *q = (const real *)s->q, *r = (const real *)s->r, *bias = (const real *)s->parameters + s->features * C * K;
+  const real *y = (const real *)s->y, *q = (const real *)s->q, *r = (const real *)s->r;
+  const real *bias = (const real *)s->parameters + s->features * C * K;
   int64_t wide = LANES; /* a row's block stays in the first cache */
   while (wide > 16 && C * wide * (int64_t)sizeof(real) > 32768) wide /= 2;
   const int alike = !s->y_column && !s->q_column;
-  real *slopes = room, *lanes = room + C * wide, one_r[LANES];
+  const int64_t few = NAME(between)(C);
+  real *slopes = room, *lanes = room + C * wide, one_r[LANES], sums[5][LANES] = {{0}};
+  double all[5][LANES];
   for (int64_t k0 = 0; k0 < K; k0 += wide) {
     const int64_t L = K - k0 < wide ? K - k0 : wide;
-    for (int64_t b0 = 0; b0 < B; b0 += 32) { /* sums of few rows at a time: fewer roundings in a chain */
+    memset(all, 0, sizeof all);
+    for (int64_t b0 = 0; b0 < B; b0 += 32) { /* slopes of few rows at a time: fewer roundings in a chain */
       const int64_t end = B - b0 < 32 ? B : b0 + 32;
-      real sums[5][LANES];
-      memset(sums, 0, sizeof sums);
       memset(slopes, 0, (size_t)(C * wide) * sizeof(real));
       for (int64_t b = b0; b < end; b++) {
+        if ((b - b0) % few == 0) NAME(carry)(s, L, sums, all);
         const int64_t place = start + b;
         real *zb = z + b * C * K + k0;
         const real *yb = y + NAME(target)(s, place) * s->y_row, *qb = q + place * s->q_row;
         if (alike) {
-          NAME(tile_of_a_row)(s, C, L, zb, K, bias + k0, K, yb, s->y_output, qb, s->q_output, r + place, slopes, wide, sums);
+          NAME(tile_of_a_row)(s, C, L, zb, K, bias + k0, K, yb, s->y_output, qb, s->q_output, r + place, slopes,
+                              wide, sums);
           continue;
         }
         real *ly = lanes, *lq = lanes + C * wide;
@@ -172,24 +196,29 @@ static void NAME(errors_wide)(const plan *s, int64_t start, int64_t B, real *z, 
           }
         NAME(tile_of_rows)(s, C, L, zb, K, bias + k0, K, ly, wide, lq, wide, one_r, slopes, wide, sums);
       }
-      NAME(add_up)(s, k0, L, L, sums, slopes, wide, log, into);
+      NAME(carry)(s, L, sums, all);
+      NAME(add_slopes)(s, k0, L, L, slopes, wide, into);
     }
+    NAME(add_sums)(s, k0, L, L, all, log);
   }
 }
 
 /* Rows times columns side by side: where K is small. room: (C, TILE or LANES) five times. */
 static void NAME(errors_few)(const plan *s, int64_t start, int64_t B, real *z, real *log, real *into, real *room) {
   const int64_t C = s->outputs, K = s->columns, wide = C == 1 ? LANES : TILE, rows = wide / K, L = rows * K;
-  const real *y = (const real *)s->y, *q = (const real *)s->q, *r = (const real *)s->r, *bias = (const real *)s->parameters + s->features * C * K;
+  const real *y = (const real *)s->y, *q = (const real *)s->q, *r = (const real *)s->r;
+  const real *bias = (const real *)s->parameters + s->features * C * K;
   const int64_t q_outputs = s->q_output ? C : 1;
   real *zt = room, *yt = room + C * wide, *qt = yt + C * wide, *bt = qt + C * wide, *slopes = bt + C * wide;
-  real rt[LANES], sums[5][LANES];
-  memset(sums, 0, sizeof sums);
+  const int64_t few = NAME(between)(C) * rows;
+  real rt[LANES], sums[5][LANES] = {{0}};
+  double all[5][LANES] = {{0}};
   memset(slopes, 0, (size_t)(C * wide) * sizeof(real));
   if (s->codes) memset(yt, 0, (size_t)(C * wide) * sizeof(real));
   for (int64_t c = 0; c < C; c++)
     for (int64_t l = 0, k = 0; l < L; l++, k = k + 1 == K ? 0 : k + 1) bt[c * wide + l] = bias[c * K + k];
   for (int64_t b = 0; b < B; b += rows) {
+    if (b % few == 0) NAME(carry)(s, L, sums, all);
     const int64_t n = B - b < rows ? B - b : rows, from = start + b;
     const real *qb = qt, *rb = rt;
     real *at = z + b * K;
@@ -210,7 +239,8 @@ static void NAME(errors_few)(const plan *s, int64_t start, int64_t B, real *z, r
         for (int64_t k = 0; k < K; k++) rt[i * K + k] = r[from + i];
       for (int64_t c = 0; c < q_outputs; c++)
         for (int64_t i = 0; i < n; i++)
-          for (int64_t k = 0; k < K; k++) qt[c * wide + i * K + k] = q[(from + i) * s->q_row + c * s->q_output + k * s->q_column];
+          for (int64_t k = 0; k < K; k++)
+            qt[c * wide + i * K + k] = q[(from + i) * s->q_row + c * s->q_output + k * s->q_column];
     }
     if (C > 1) {
       at = zt;
@@ -238,18 +268,24 @@ static void NAME(errors_few)(const plan *s, int64_t start, int64_t B, real *z, r
       for (int64_t i = 0; i < n; i++)
         for (int64_t k = 0; k < K; k++) yt[s->codes[from + i] * wide + i * K + k] = 0;
   }
-  NAME(add_up)(s, 0, K, L, sums, slopes, wide, log, into);
+  NAME(carry)(s, L, sums, all);
+  NAME(add_sums)(s, 0, K, L, all, log);
+  NAME(add_slopes)(s, 0, K, L, slopes, wide, into);
 }
 
 /* Softmax of one row of one column, TILE outputs side by side. */
-INLINE void NAME(softmax_row)(int64_t C, real *restrict z, const real *restrict bias, const real *restrict y, real q, real r,
-                              real *restrict slopes, real (*restrict sums)[LANES]) {
+INLINE void NAME(softmax_row)(int64_t C, real *restrict z, const real *restrict bias, const real *restrict y, real q,
+                              real r, real *restrict slopes, real (*restrict sums)[LANES]) {
   const int64_t wide = C < TILE ? C : TILE;
   real top[TILE], total[TILE], dot[TILE];
   LOOP for (int64_t l = 0; l < wide; l++) { top[l] = z[l] + bias[l]; total[l] = dot[l] = 0; }
   for (int64_t c = 0; c < C; c += wide) {
     const int64_t L = C - c < wide ? C - c : wide;
-    LOOP for (int64_t l = 0; l < L; l++) { real v = z[c + l] + bias[c + l]; z[c + l] = v; top[l] = v > top[l] ? v : top[l]; }
+    LOOP for (int64_t l = 0; l < L; l++) {
+      real v = z[c + l] + bias[c + l];
+      z[c + l] = v;
+      top[l] = v > top[l] ? v : top[l];
+    }
   }
   NAME(fold)(top, wide, 1, 1);
   const real most = top[0];
@@ -283,36 +319,45 @@ INLINE void NAME(softmax_row)(int64_t C, real *restrict z, const real *restrict 
 /* One column's outputs side by side, a row at a time: where there are enough of them. room: (C,). */
 static void NAME(errors_of_one)(const plan *s, int64_t start, int64_t B, real *z, real *log, real *into, real *slopes) {
   const int64_t C = s->outputs;
-  const real *y = (const real *)s->y, *q = (const real *)s->q, *r = (const real *)s->r, *bias = (const real *)s->parameters + s->features * C;
+  const real *y = (const real *)s->y, *q = (const real *)s->q, *r = (const real *)s->r;
+  const real *bias = (const real *)s->parameters + s->features * C;
+  const int64_t few = NAME(between)((C + LANES - 1) / LANES);
+  real sums[5][LANES] = {{0}};
+  double all[5][LANES] = {{0}};
   for (int64_t b0 = 0; b0 < B; b0 += CHAIN) {
     const int64_t end = B - b0 < CHAIN ? B : b0 + CHAIN;
-    real sums[5][LANES];
-    memset(sums, 0, sizeof sums);
     memset(slopes, 0, (size_t)C * sizeof(real));
     for (int64_t b = b0; b < end; b++) {
+      if ((b - b0) % few == 0) NAME(carry)(s, LANES, sums, all);
       const real *yb = y + NAME(target)(s, start + b) * s->y_row, *qb = q + (start + b) * s->q_row, *rb = r + start + b;
       real *zb = z + b * C;
       if (s->loss == CATEGORICAL_CROSS_ENTROPY) NAME(softmax_row)(C, zb, bias, yb, *qb, *rb, slopes, sums);
       else
-        for (int64_t c = 0; c < C; c += LANES)
-          NAME(tile_of_outputs)(s, 1, C - c < LANES ? C - c : LANES, zb + c, 0, bias + c, 0, yb + c, 0, qb, 0, rb, slopes + c, 0, sums);
+        for (int64_t c = 0; c < C; c += LANES) {
+          const int64_t L = C - c < LANES ? C - c : LANES;
+          NAME(tile_of_outputs)(s, 1, L, zb + c, 0, bias + c, 0, yb + c, 0, qb, 0, rb, slopes + c, 0, sums);
+        }
     }
-    NAME(add_sums)(s, 0, 1, LANES, sums, log);
+    NAME(carry)(s, LANES, sums, all);
     LOOP for (int64_t c = 0; c < C; c++) into[c] += slopes[c];
   }
+  NAME(add_sums)(s, 0, 1, LANES, all, log);
 }
 
 /* `errors` of rows from place `start`: z (B, C, K) holds X·W; into (C, K) <- dJ/db of these rows. */
 static void NAME(errors)(const plan *s, int64_t start, int64_t B, real *z, real *log, real *into) {
   memset(into, 0, (size_t)(s->outputs * s->columns) * sizeof(real));
+  real *room = (real *)s->room; /* trainer/model/compiled.py:room_of_errors */
   const int alone = s->columns == 1 && s->outputs >= 16 && s->y_output == 1 && !s->q_output;
-  (alone ? NAME(errors_of_one) : s->columns < 16 ? NAME(errors_few) : NAME(errors_wide))(s, start, B, z, log, into, (real *)s->room);
+  if (alone) NAME(errors_of_one)(s, start, B, z, log, into, room);
+  else if (s->columns < 16) NAME(errors_few)(s, start, B, z, log, into, room);
+  else NAME(errors_wide)(s, start, B, z, log, into, room);
 }
 
 /* Some lanes of one row of parameters; `weight`: there is l2, and a norm to take. */
-INLINE void NAME(move_lanes)(const int rule, const int weight, const int prox, const int decay, int64_t L, real *restrict p,
-                             const real *restrict g, real *restrict a, real *restrict b, const real (*restrict h)[LANES],
-                             const real *restrict l2, real *restrict norm) {
+INLINE void NAME(move_lanes)(const int rule, const int weight, const int prox, const int decay, int64_t L,
+                             real *restrict p, const real *restrict g, real *restrict a, real *restrict b,
+                             const real (*restrict h)[LANES], const real *restrict l2, real *restrict norm) {
   LOOP for (int64_t l = 0; l < L; l++) {
     real grad = g[l], mine[9];
     if (weight) {
@@ -325,19 +370,20 @@ INLINE void NAME(move_lanes)(const int rule, const int weight, const int prox, c
 }
 
 /* Rows of L lanes, `stride` apart, in all `count` numbers or, where a row has more than one block, `rows` of them. */
-static void NAME(move_rows)(const plan *s, int weight, int64_t rows, int64_t last, int64_t stride, int64_t L, int64_t at,
-                            const real (*h)[LANES], const real *l2, real *norm) {
+static void NAME(move_rows)(const plan *s, int weight, int64_t rows, int64_t last, int64_t stride, int64_t L,
+                            int64_t at, const real (*h)[LANES], const real *l2, real *norm) {
   real *p = (real *)s->parameters + at, *g = (real *)s->gradient + at, *a = (real *)s->slot0 + at;
   real *b = s->slot1 ? (real *)s->slot1 + at : a, part[LANES];
-  const int prox = weight && s->prox, decay = weight && s->decay;
+  const int prox = weight && s->prox, decay = s->decay;
   for (int64_t i0 = 0; i0 < rows; i0 += 32) {
     const int64_t end = rows - i0 < 32 ? rows : i0 + 32;
     memset(part, 0, sizeof part);
     for (int64_t i = i0; i < end; i++) {
       const int64_t n = i + 1 < rows ? L : last, t = i * stride;
-#define MOVE_AS(rule, weight, prox, decay) NAME(move_lanes)(rule, weight, prox, decay, n, p + t, g + t, a + t, b + t, h, l2, part)
+#define MOVE_AS(rule, weight, prox, decay) \
+  NAME(move_lanes)(rule, weight, prox, decay, n, p + t, g + t, a + t, b + t, h, l2, part)
       if (s->update == ADAM) {
-        if (!weight) MOVE_AS(ADAM, 0, 0, 0);
+        if (!weight) MOVE_AS(ADAM, 0, 0, decay);
         else if (decay && prox) MOVE_AS(ADAM, 1, 1, 1);
         else if (decay) MOVE_AS(ADAM, 1, 0, 1);
         else if (prox) MOVE_AS(ADAM, 1, 1, 0);
@@ -361,22 +407,24 @@ static void NAME(move_rows)(const plan *s, int weight, int64_t rows, int64_t las
 static void NAME(move)(const plan *s, const real *coefficients, real *log) {
   const int64_t C = s->outputs, K = s->columns, J = s->coefficients, D = s->features;
   for (int64_t k0 = 0; k0 < K; k0 += LANES) {
-    const int64_t block = K - k0 < LANES ? K - k0 : LANES;
-    const int64_t L = K <= LANES ? LANES / K * K : block; /* whole rounds of all columns, or a block of them */
+    const int64_t block = K - k0 < LANES ? K - k0 : LANES, rounds = D * C < LANES / K ? D * C : LANES / K;
+    const int64_t L = K <= LANES ? rounds * K : block; /* whole rounds of all columns, or a block of them */
     real h[9][LANES], l2[LANES], norm[LANES];
     memset(h, 0, sizeof h);
     memset(norm, 0, sizeof norm);
-    for (int64_t l = 0; l < L; l++) {
-      const int64_t k = k0 + l % block;
+    for (int64_t l = 0, k = k0; l < L; l++, k = k + 1 == k0 + block ? k0 : k + 1) {
       l2[l] = ((const real *)s->l2)[k];
       for (int64_t j = 0; j < J; j++) h[j][l] = coefficients[j * K + k];
     }
-    const int64_t stride = K <= LANES ? L : K, whole = K <= LANES ? D * C * K : D * C * L, of_bias = K <= LANES ? C * K : C * L;
+    const int64_t stride = K <= LANES ? L : K, of_bias = C * block, whole = D * of_bias;
     const int64_t rows = (whole + L - 1) / L, bias_rows = (of_bias + L - 1) / L;
-    NAME(move_rows)(s, 1, rows, whole - (rows - 1) * L, stride, L, k0, (const real (*)[LANES])h, l2, norm);
+    const real(*const given)[LANES] = (const real(*)[LANES])h;
+    NAME(move_rows)(s, 1, rows, whole - (rows - 1) * L, stride, L, k0, given, l2, norm);
     NAME(fold)(norm, L, block, 0);
     LOOP for (int64_t l = 0; l < block; l++) log[4 * K + k0 + l] += norm[l];
-    if (s->bias) NAME(move_rows)(s, 0, bias_rows, of_bias - (bias_rows - 1) * L, stride, L, k0 + D * C * K, (const real (*)[LANES])h, l2, norm);
+    if (J > DECAY) memset(h[DECAY], 0, sizeof h[DECAY]); /* of a bias it is 0 times what may be infinite */
+    if (s->bias)
+      NAME(move_rows)(s, 0, bias_rows, of_bias - (bias_rows - 1) * L, stride, L, k0 + D * C * K, given, l2, norm);
   }
 }
 
@@ -386,10 +434,10 @@ static void NAME(gather)(const plan *s, int64_t start, int64_t B) {
   const real *X = (const real *)s->X;
   real *out = (real *)s->gathered;
   for (int64_t i = 0; i < B; i++) {
-    if (i + 4 < B) {
-      const char *next = (const char *)(X + s->order[start + i + 4] * D);
+    if (i + AHEAD < B) {
+      const char *next = (const char *)(X + s->order[start + i + AHEAD] * D);
       for (int64_t t = 0; t < D * (int64_t)sizeof(real) && t < 4096; t += 64) PREFETCH(next + t);
-      if (!s->codes) PREFETCH((const real *)s->y + s->order[start + i + 4] * s->y_row);
+      if (!s->codes) PREFETCH((const real *)s->y + s->order[start + i + AHEAD] * s->y_row);
     }
     memcpy(out + i * to, X + s->order[start + i] * D, (size_t)D * sizeof(real));
   }
@@ -404,10 +452,12 @@ EXPORT void OF_SET(step, BITS)(const plan *s, int64_t phases, int64_t start, int
   const int64_t *order = packed ? 0 : s->order + start;
   if (phases & SCORES) {
     if (!s->narrow || s->padded != D) NAME(gather)(s, start, B);
-    if (s->narrow) OF_SET(narrow_scores, BITS)(rows, order, B, s->padded, D, (int)n, (const real *)s->parameters, room, z);
+    if (s->narrow)
+      OF_SET(narrow_scores, BITS)(rows, order, B, s->padded, D, (int)n, (const real *)s->parameters, room, z);
   }
   if (phases & ERRORS) NAME(errors)(s, start, B, z, log, into);
-  if (phases & GRADIENT && s->narrow) OF_SET(narrow_gradient, BITS)(rows, order, B, s->padded, D, (int)n, z, room, (real *)s->gradient);
+  if (phases & GRADIENT && s->narrow)
+    OF_SET(narrow_gradient, BITS)(rows, order, B, s->padded, D, (int)n, z, room, (real *)s->gradient);
   if (phases & MOVE) NAME(move)(s, (const real *)s->table + slot * s->coefficients * K, log);
 }
 

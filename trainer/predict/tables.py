@@ -21,6 +21,7 @@ from trainer.machine.threads import one_thread_a_product
 from trainer.model import Scratch, models
 from trainer.model.arithmetic import default_errstate
 from trainer.model.metrics import Targets
+from trainer.model.ranking import ranking
 from trainer.model.step import error
 from trainer.predict.fitted_model import FittedModel, RowScores
 from trainer.text import arrow
@@ -54,6 +55,10 @@ def prediction_table(model: FittedModel, rows: Rows) -> pa.Table:
         **_named("target", model, _words(model, rows.y)),
         **predictions(model, row_scores(model, rows)),
     }
+    return _table(columns)
+
+
+def _table(columns: Mapping[str, Any]) -> pa.Table:
     return pa.table({name: arrow.column(np.asarray(of)) for name, of in columns.items()})
 
 
@@ -71,7 +76,7 @@ def stacked(tables: Sequence[pa.Table]) -> pa.Table:
     if tables:
         return pa.concat_tables(tables)
     names = {"split": pa.string(), "row": pa.int64(), "target": pa.null(), "prediction": pa.null()}
-    return pa.schema(list(names.items())).empty_table()
+    return pa.table({name: pa.nulls(0, kind) for name, kind in names.items()})
 
 
 @default_errstate
@@ -129,10 +134,11 @@ def _present(data: str) -> list[str]:
 
 def _row_table(model: FittedModel, scored: RowScores) -> pa.Table:
     """A row for each row of a file; those that cannot be predicted are empty."""
-    columns = predictions(model, scored.z)
-    empty = None if scored.predicted.all() else ~scored.predicted
-    filled = {name: pa.array(column, mask=empty) for name, column in columns.items()}
-    return pa.table({"row": np.arange(len(scored.z)), **filled})
+    row, columns = {"row": np.arange(len(scored.z))}, predictions(model, scored.z)
+    if scored.predicted.all():
+        return _table({**row, **columns})
+    filled = {name: pa.array(of, mask=~scored.predicted) for name, of in columns.items()}
+    return pa.table({**row, **filled})
 
 
 def _told(
@@ -178,7 +184,8 @@ def score(model: FittedModel, z: Numbers, y: Array, w: Numbers) -> dict[str, flo
             read = np.empty_like(z3)
             row.activation(np, z3, read, scratch)
         sums = row.metrics.sums(np, read, full, w)
-        found = row.metrics.finish(sums, Targets(y, w, encoder.target_scale, outputs), z3.copy())
+        areas = ranking(z3, y, w) if row.metrics.ranked else None
+        found = row.metrics.finish(sums, Targets(y, w, encoder.target_scale, outputs), areas)
         error(row, np, z3, full[:, :, None], np.empty_like(z3), loss, scratch)
         values = {"loss": w @ loss / w.sum(), **found}
     return {name: float(value[0]) for name, value in values.items()}

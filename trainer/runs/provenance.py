@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
+import importlib.util
 import platform
 import subprocess
 from pathlib import Path
@@ -13,7 +14,9 @@ __version__ = "0.1.0"  # of the package; pyproject.toml reads it here
 def versions() -> dict[str, str]:
     """List the versions of the code, Python and the libraries; cupy's where it is installed."""
     found = {"trainer": __version__, "python": platform.python_version()}
-    for name in ("numpy", "pyarrow", "pydantic", "safetensors", "cupy-cuda12x", "cupy-cuda13x"):
+    for name in ("numpy", "pyarrow", "pydantic", "safetensors"):  # a run loads them all
+        found[name] = importlib.import_module(name).__version__
+    for name in ("cupy-cuda12x", "cupy-cuda13x") if importlib.util.find_spec("cupy") else ():
         try:
             found[name] = importlib.metadata.version(name)
         except importlib.metadata.PackageNotFoundError:

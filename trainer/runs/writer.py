@@ -94,8 +94,8 @@ class RunWriter:
         except OSError as error:
             raise disk_error(path / LOG, error) from error
         try:
-            found = versions() | {"compiled_step": compiled.instructions()}
-            manifest.start(name, versions=found, **git_commit())
+            told = versions() | {"compiled_step": compiled.version()}
+            manifest.start(name, versions=told, **git_commit())
             steps = StepLog(path / STEPS_STREAM)
         except DiskError:  # an empty folder can be named again, once there is room
             with contextlib.suppress(OSError):

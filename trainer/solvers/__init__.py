@@ -2,11 +2,13 @@
 
 problem      J's penalties and slopes in a basis   objective     a pass over the rows: J's data term
 basis        principal axes of the features        rotated_rows  rows in them, for all stacks
+basis_in_place  the same by a sample of the rows   compiled_lbfgs  the recursion's twin
 solver       the stack: rounds                     progress      what it keeps of each column
 directions   L-BFGS, Newton, closed form           lbfgs         the two-loop recursion
 line_search  Armijo's rule, column by column       orthants      OWL-QN; softmax's gauge freedom
 prox_newton  directions with l1                    active_set    feature-sign search
 lasso_path   homotopy (LARS)                       hessians      second derivatives
+compiled_sparse  both in C, by coordinate descent, where it is compiled
 certificates bounds of J − J*                      duality_gap   their formulas
 outcomes     how a column ends                     choose        which method suits
 costs        bytes and operations, before any is made

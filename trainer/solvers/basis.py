@@ -26,8 +26,8 @@ MOST_DIRECTIONS = 2048  # a factorisation of more costs more than it saves
 _EPS = float(np.finfo(np.float64).eps)
 _CONSTANT = 16 * _EPS  # of a feature's size
 _WELL_CONDITIONED = 1e-10  # of λmin/λmax: below it XᵀX has lost what X knows
-_SAFE = 1e-7  # of the same with l2: above it what XᵀX has lost is not missed
-_TALL = 4  # rows a feature: from then on weights are quicker to rotate than rows
+SAFE = 1e-7  # of the same with l2: above it what XᵀX has lost is not missed
+TALL = 4  # rows a feature: from then on weights are quicker to rotate than rows
 
 
 @dataclass(frozen=True)
@@ -35,14 +35,15 @@ class Basis:
     """New coordinates for weights (D, …): W = directions·W', b = b' − mean·W.
 
     Attributes:
-        mean: (D,) the weighted mean that X was centred by; zeros without a bias.
+        mean: (D,) the weighted mean that X is taken from; zeros without a bias.
         directions: (D, r) orthonormal columns, or None for the features themselves.
         spectrum: (r,) Σ_i p_i·x_ij² in these coordinates.
         dropped: how many directions have no rows in them.
         rotated: whether the rows X are stored as X·directions. A tall X is stored centred only, as
             rotating weights and gradients at every evaluation takes less than rotating its rows.
         whole: whether XᵀX is diagonal in these coordinates. It is not where directions of little
-            spread were left mixed.
+            spread were left mixed, or where some of the rows told the coordinates.
+        centred: whether the rows X are stored without their mean.
     """
 
     mean: Array
@@ -51,6 +52,7 @@ class Basis:
     dropped: int
     rotated: bool = True
     whole: bool = True
+    centred: bool = True
 
     def sizes(self, xp: Any) -> Array:
         """(D,) the roots of the features' weighted mean squares about `mean`."""
@@ -71,6 +73,10 @@ class Basis:
             return weights.copy()
         flat = weights.reshape(weights.shape[0], -1)
         return (self.directions.T @ flat).reshape(len(self.spectrum), *weights.shape[1:])
+
+    def about_mean(self, X: Array) -> Array:
+        """Stored rows (n, D) without their mean."""
+        return X if self.centred else X - self.mean
 
     def shift(self, xp: Any, weights: Array) -> Array:
         """mean·W (C, K): what the bias of the centred rows is larger by than the bias."""
@@ -109,7 +115,7 @@ def uncorrelated(
     if n > D:
         spectrum, directions = xp.linalg.eigh(device.gram(X, p))  # the smallest first
         rounding = D * _EPS * spectrum[-1]
-        if n >= _TALL * D and float(spectrum[0]) + least > _SAFE * float(spectrum[-1]):
+        if n >= TALL * D and float(spectrum[0]) + least > SAFE * float(spectrum[-1]):
             # a curvature that bounds divide by had better be too small
             return Basis(mean, directions, xp.maximum(spectrum - rounding, 0), 0, False), X
     else:

@@ -20,7 +20,8 @@ from trainer.solvers.problem import EPS, Problem
 Array = Any
 Numbers = np.ndarray[Any, np.dtype[np.float64]]
 _LOOSE = 1.5  # times what a bound were with the bias at its optimum: then it is brought there
-_BIAS_STEPS = 2  # of Newton's method
+_BIAS_STEPS = 2  # of Newton's method, at most
+_NEAR = 0.1  # of a bias's step: a curvature of any model of the table changes by e^2 times it
 _TIGHT = 1e-8  # of |J|: a bound below it is as good as any
 
 
@@ -58,14 +59,16 @@ def certify(objective: Objective, points: Points) -> Certificate:
     problem, device, value = objective.problem, objective.device, points.value
     with np.errstate(all="ignore"):
         largest: Numbers = device.to_host(problem.largest(points.w, points.gradient))
-        gap = np.array(device.to_host(_gap(objective, points, slack=True)))
+        hessian = objective.bias_hessian(points.w) if _has_slack(problem) else None
+        gap = np.array(device.to_host(_gap(objective, points, hessian)))
         if problem.bias:
-            least = device.to_host(_gap(objective, points, slack=False))
+            least = device.to_host(_gap(objective, points, None))
             loose = gap > np.maximum(_LOOSE * least, _TIGHT * np.abs(value))
             where = np.flatnonzero(loose)
             if len(where):
                 part = points.take(problem, where)
-                gap[where] = np.fmin(gap[where], _tightened(objective.take(where), part))
+                some = None if hessian is None else hessian[device.to_device(where)]
+                gap[where] = np.fmin(gap[where], _tightened(objective.take(where), part, some))
     # J itself is known to rounding alone; a ŷ that has rounded to y leaves a loss without a slope
     saturated = 0.0 if problem.model.quadratic else EPS * problem.outputs
     rounding = objective.rounding(value) + saturated + _blur(objective, points)
@@ -73,17 +76,25 @@ def certify(objective: Objective, points: Points) -> Certificate:
     return Certificate(largest, np.where(np.isfinite(gap), bound, np.nan))
 
 
-def _gap(objective: Objective, points: Points, slack: bool) -> Array:
+def _has_bound(problem: Problem) -> bool:
+    return problem.model.convex and not (problem.bias and problem.model.variance is None)
+
+
+def _has_slack(problem: Problem) -> bool:
+    return problem.bias and _has_bound(problem)
+
+
+def _gap(objective: Objective, points: Points, hessian: Array | None) -> Array:
     """An upper bound of J − J*; infinite or NaN where there is none.
 
-    With `slack` the biases are not taken to be at their own optima.
+    With the biases' `hessian` they are not taken to be at their own optima.
     """
     problem, model = objective.problem, objective.model
     xp, r = problem.device.xp, problem.inner
-    if not model.convex or (problem.bias and model.variance is None):
+    if not _has_bound(problem):
         return xp.full(problem.shape[2], np.inf)
     w, g = points.w[:r], points.gradient[:r]
-    off, bias_gap = _bias_slack(objective, points) if slack else (0.0, 0.0)
+    off, bias_gap = (0.0, 0.0) if hessian is None else _bias_slack(objective, points, hessian)
     if not problem.sparse:
         basis = problem.basis
         whole = model.quadratic and basis.directions is not None and basis.whole
@@ -93,18 +104,16 @@ def _gap(objective: Objective, points: Points, slack: bool) -> Array:
     return sparse_gap(xp, w, g, problem.l2, problem.l1, data, off) + bias_gap
 
 
-def _bias_slack(objective: Objective, points: Points) -> tuple[Array | float, Array | float]:
+def _bias_slack(objective: Objective, points: Points, hessian: Array) -> tuple[Array, Array]:
     """What a bias off its own optimum may add to ‖dJ/dW‖, and to J − J*.
 
     A curvature that halves on the way is allowed for, which is no theorem.
     """
     problem, xp = objective.problem, objective.device.xp
-    if not problem.bias:
-        return 0.0, 0.0
     row = points.gradient[problem.inner]  # (C, K)
-    squares = -(row * objective.bias_step(points.w, row)).sum(axis=0)  # the Newton decrement's
+    squares = -(row * objective.bias_step(hessian, row)).sum(axis=0)  # the Newton decrement's
     if problem.model.quadratic:  # of centred rows dJ/dW has no bias in it
-        return 0.0, 0.5 * squares
+        return xp.zeros_like(squares), 0.5 * squares
     # J's Hessian is positive: no mixed part of it is larger than the root of both others, of which
     # that of the weights has eigenvalues below their sum
     spread = problem.basis.spectrum.sum()
@@ -113,18 +122,22 @@ def _bias_slack(objective: Objective, points: Points) -> tuple[Array | float, Ar
     return xp.sqrt(curvature * spread * squares), squares
 
 
-def _tightened(objective: Objective, points: Points) -> Numbers:
+def _tightened(objective: Objective, points: Points, hessian: Array | None) -> Numbers:
     """A bound by way of the biases' own optima; moves the points there.
 
     J − J* is what J loses on the way there, and what the bound says of it there.
     """
+    assert hessian is not None
     problem, device = objective.problem, objective.device
     xp, r = device.xp, problem.inner
     start = points.value
+    bound: Numbers = np.full(len(start), np.inf)
+    loose = np.ones(len(start), bool)
     for _ in range(_BIAS_STEPS):
         w, gradient, value, data = points
         trial = w.copy()
-        trial[r] += objective.bias_step(w, gradient[r])
+        step = objective.bias_step(hessian, gradient[r])
+        trial[r] += step
         grad = xp.empty_like(trial)
         sums = objective.value(trial, grad, full=False)
         found = device.to_host(xp.stack([sums[0] + problem.penalty(trial), sums[0]]))
@@ -134,9 +147,29 @@ def _tightened(objective: Objective, points: Points) -> Numbers:
         xp.copyto(gradient, grad, where=mask)
         value, data = np.where(better, found, np.stack([value, data]))
         points = Points(w, gradient, value, data)
-    lost: Numbers = np.maximum(start - points.value, 0)
-    bound: Numbers = lost + device.to_host(_gap(objective, points, slack=True))
+        hessian = _moved(objective, points.w, hessian, step)
+        lost = np.maximum(start - points.value, 0)
+        found = lost + device.to_host(_gap(objective, points, hessian))
+        least = device.to_host(_gap(objective, points, None))
+        bound = np.where(loose, found, bound)
+        loose &= found > np.maximum(_LOOSE * least, _TIGHT * np.abs(value))
+        if not loose.any():
+            break
     return bound
+
+
+def _moved(objective: Objective, w: Array, hessian: Array, step: Array) -> Array:
+    """The biases' hessian at w, which they have come to by a step (C, K): after a short one less.
+
+    What a short step may have taken from it is taken from it: then no pass over the rows is due.
+    """
+    xp = objective.device.xp
+    far = xp.absolute(step).max(axis=0)  # (K,)
+    short, shape = far <= _NEAR, (-1, *[1] * (hessian.ndim - 1))
+    less = hessian * xp.exp(-2 * far).reshape(shape)
+    if bool(short.all()):
+        return less
+    return xp.where(short.reshape(shape), less, objective.bias_hessian(w))
 
 
 def _blur(objective: Objective, points: Points) -> Numbers:

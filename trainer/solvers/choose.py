@@ -10,6 +10,8 @@ from trainer.solvers.basis import MOST_DIRECTIONS
 
 PAIRS = 10  # of L-BFGS: 5 to 40 take about the same time on digits and on embeddings
 _FEW = 64  # parameters of a Hessian: then Newton's method is quicker than L-BFGS
+_TALL = 512  # rows a parameter of a Hessian: from then on L-BFGS mostly is through before it pays
+_SOON = 25  # iterations of L-BFGS on as many rows, before it is left to Newton's method
 _MANY = 1024  # parameters of a Hessian: with more even stragglers are left to L-BFGS
 _WORKING = 4096  # weights up to which l1 goes by second derivatives
 _SLOW = 50  # iterations of L-BFGS with l1, whose last digits take it hundreds
@@ -95,6 +97,9 @@ def _suited(model: Model, size: Size, l1: bool) -> Method:
         return replace(newton, reason="with l1, second derivatives of the weights that are not 0")
     if model.quadratic:
         return replace(exact, reason="a squared loss has a closed form")
+    if order <= _FEW and size.rows >= _TALL * order:
+        told = f"Hessians of {order} x {order} on {size.rows:,} rows pay only after {_SOON}"
+        return Method("lbfgs, then newton", PAIRS, _SOON, f"{told} iterations of L-BFGS")
     if order <= _FEW:
         return replace(newton, reason=f"Hessians of {order} x {order} are small")
     if order > _MANY:

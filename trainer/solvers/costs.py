@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from trainer.model import Model
 from trainer.solvers.choose import Method, Size, hessian_order
-from trainer.solvers.hessians import MOST_HESSIANS, Hessians
+from trainer.solvers.hessians import MOST_HESSIANS, SMALL, Hessians
 from trainer.solvers.objective import FEWEST_ROWS, MOST_CACHED
 
 
@@ -39,12 +39,12 @@ def hessian_bytes(order: int, blocks: int, columns: int, sparse: bool) -> int:
         order: Q.
         blocks: Hessians a column.
         columns: K.
-        sparse: whether there is l1; then one is worked on at a time.
+        sparse: whether there is l1; then one is worked on at a time, unless it is small.
     """
     one = 8 * order**2
-    if sparse:  # beside it what a test of independence needs, or a path
+    if sparse and order > SMALL:  # beside it what a test of independence needs, or a path
         return 6 * one
-    return 3 * min(columns * blocks * one, max(blocks * one, MOST_HESSIANS))
+    return 6 * one * sparse + 3 * min(columns * blocks * one, max(blocks * one, MOST_HESSIANS))
 
 
 def hessian_operations(hessians: Hessians, rows: int, sparse: bool) -> float:

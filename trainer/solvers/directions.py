@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+from trainer.solvers.compiled_lbfgs import compiled_lbfgs
 from trainer.solvers.hessians import Hessians
 from trainer.solvers.lbfgs import direct, dot
 from trainer.solvers.orthants import common_shift
@@ -45,6 +46,7 @@ class Directions:
             free: (P, C, K), overwritten by every direction.
         """
         self.problem, self.hessians, self.pairs, self._free = problem, hessians, pairs, free
+        self._twin = compiled_lbfgs(problem.device.xp, pairs)
 
     # --- quasi-Newton ---
 
@@ -59,10 +61,26 @@ class Directions:
         """
         if not self.pairs:
             return
-        device, a, problem = self.problem.device, state.arrays, self.problem
-        xp, slot = device.xp, state.step % self.pairs
+        device, a, slot = self.problem.device, state.arrays, state.step % self.pairs
+        found = device.to_host(self._write_pair(a, slot, moved, step, gradient))  # device -> host
+        sy_, sc_, scaled_, ss_, yy_ = found
+        counts = moved & (sy_ > EPS * np.sqrt(ss_ * yy_))
+        rho = np.where(counts, 1 / np.where(counts, sy_, 1), 0.0)
+        gamma = np.where(counts & (sc_ > 0), scaled_ / np.where(sc_ > 0, sc_, 1), 0.0)
+        usable = np.isfinite(gamma) & (gamma > 0)
+        state.progress.gamma = np.where(usable, gamma, state.progress.gamma)
+        a["rho"][slot] = device.to_device(rho)
+
+    def _write_pair(
+        self, a: dict[str, Array], slot: int, moved: Flags, step: Array, gradient: Array
+    ) -> Array:
+        """Write a pair to its slot; sums (5, K) as `CompiledLbfgs.pair` has them."""
+        problem, device = self.problem, self.problem.device
+        s, y, free, xp = a["s"][slot], a["y"][slot], self._free, device.xp
+        if self._twin is not None:
+            steps = step, a["g"], gradient
+            return self._twin.pair(problem.inner, moved, problem.l2, self._spectrum, steps, s, y)
         mask = device.to_device(moved)
-        s, y, free = a["s"][slot], a["y"][slot], self._free
         s[...] = y[...] = 0
         xp.copyto(s, step, where=mask)
         xp.subtract(gradient, a["g"], out=free)
@@ -74,14 +92,7 @@ class Directions:
         xp.divide(curved, self._spectrum[:, None, None], out=free)
         scaled = dot(xp, curved, free)
         sy, sc, yy = dot(xp, s, y), dot(xp, s, curved), dot(xp, y, y)
-        found = device.to_host(xp.stack([sy, sc, scaled, dot(xp, s, s), yy]))  # device -> host
-        sy_, sc_, scaled_, ss_, yy_ = found
-        counts = moved & (sy_ > EPS * np.sqrt(ss_ * yy_))
-        rho = np.where(counts, 1 / np.where(counts, sy_, 1), 0.0)
-        gamma = np.where(counts & (sc_ > 0), scaled_ / np.where(sc_ > 0, sc_, 1), 0.0)
-        usable = np.isfinite(gamma) & (gamma > 0)
-        state.progress.gamma = np.where(usable, gamma, state.progress.gamma)
-        a["rho"][slot] = device.to_device(rho)
+        return xp.stack([sy, sc, scaled, dot(xp, s, s), yy])
 
     def quasi_newton(
         self, state: SolverState, which: Flags, steepest: Array, free: Array, new: Array
@@ -100,7 +111,11 @@ class Directions:
         scale, found = self._scale(n.gamma), free
         count = min(self.pairs, state.step - 1)
         xp.copyto(found, steepest)
-        direct(xp, found, scale, a["s"], a["y"], a["rho"], state.step, count, self._free)
+        order = [(state.step - i) % self.pairs for i in range(count)]
+        if self._twin is not None:
+            self._twin.direct(found, scale, a["s"], a["y"], a["rho"], order)
+        else:
+            direct(xp, found, scale, a["s"], a["y"], a["rho"], order, self._free)
         if problem.sparse:
             found = self._aligned(found, steepest)
             n.within[which] = True

@@ -23,9 +23,10 @@ from trainer.train.buffers import Buffers
 
 Array = Any
 _ROWS = 4096  # of a chunk
-_SMALL = 96  # parameters up to which products of features are made once for all columns
+SMALL = 96  # parameters up to which products of features are made once for all columns
 _SHARED = 8  # Hessians from which on such products are worth making
 _KEPT = 256 * 2**20  # bytes of such products
+_KEPT_FEATURES = 16 * 2**20  # bytes of the features of all rows
 _SCORES = 1 << 24  # bytes of the scores of a chunk
 MOST_HESSIANS = 256 * 2**20  # bytes of those that are worked on together
 _EPS = float(np.finfo(np.float64).eps)
@@ -55,6 +56,8 @@ class Hessians:
         self._rows = rows
         self._batches = FullBatch(device, rows, min(len(rows), _ROWS))
         self._products: dict[int, Array] = {}
+        self._kept: dict[int, Array] = {}
+        self._room: dict[tuple[int, int], Buffers] = {}
         self._constant: Array | None = None
         self._independent: bool | None = None
         xp, C = device.xp, problem.outputs if model.coupled else 1
@@ -62,11 +65,6 @@ class Hessians:
         largest = 1.0 if model.curvature is None else model.curvature
         floor = _EPS * largest * unsaturated[:, None] * xp.ones((1, C))  # (P, C)
         self._floor = floor.reshape(-1) + _TINY  # (Q,)
-
-    @cached_property
-    def _upper(self) -> tuple[Array, ...]:
-        """The rows and the columns (P·(P + 1)/2,) of the elements of an upper triangle."""
-        return tuple(self.device.to_device(one) for one in np.triu_indices(self.parameters))
 
     @cached_property
     def _place(self) -> Array:
@@ -129,6 +127,18 @@ class Hessians:
         hessians[:, diagonal, diagonal] = own + (_RIDGE * self.order * own + self._floor)
         return hessians
 
+    def floored(self, hessians: Array, elements: Array | None = None) -> Array:
+        """Parts of Hessians (k, m, m) with what they have at least on their diagonals.
+
+        Where all rows are saturated a step would be endless, as in `_regular`. `elements` (m,) are
+        as in `part`; without them those of a whole.
+        """
+        floor, diagonal = self._floor, self.device.xp.arange(hessians.shape[1])
+        if elements is not None:
+            floor = floor[elements if self.model.coupled else elements // self.outputs]
+        hessians[:, diagonal, diagonal] += floor
+        return hessians
+
     # --- whole Hessians ---
 
     def whole(
@@ -173,7 +183,7 @@ class Hessians:
     ) -> Array:
         """Σ p·∂²L/∂z_a∂z_b·x·xᵀ for each pair of outputs and column: (pairs·k, P, P)."""
         xp, P, count = self.device.xp, self.parameters, len(pairs) * w.shape[2]
-        if P > _SMALL or (count < _SHARED and not self._products):
+        if P > SMALL or (count < _SHARED and not self._products):
             total = xp.zeros((count, P, P))
             for chunk in self._chunks(should_stop):
                 h, X = self._curvatures(chunk, w, pairs), self._features(chunk)  # (n, P)
@@ -209,29 +219,51 @@ class Hessians:
         """ŷ and ∂²L/∂z_c² (n, C, k) of a chunk's rows."""
         xp, variance = self.device.xp, self.model.variance
         assert variance is not None
-        b = Buffers(xp, chunk.X.shape[0], self.outputs, w.shape[2], np.float64)
+        b = self._buffers(chunk.X.shape[0], w.shape[2])
         weights = w[: self.inner] if self.basis.rotated else self.basis.weights(xp, w[: self.inner])
         flat = xp.ascontiguousarray(weights).reshape(len(weights), self.outputs * w.shape[2])
         self.device.matmul(chunk.X, flat, out=b.z.reshape(len(b.z), -1))
         if self.bias:
-            b.z += w[self.inner]
+            offset = w[self.inner]
+            if not self.basis.centred:
+                offset = offset - self.basis.shift(xp, weights)
+            b.z += offset
         self.model.activation(xp, b.z, b.error, b.scratch)
         variance(xp, b.error, b.z)
         return b.error, b.z
 
+    def _buffers(self, rows: int, columns: int) -> Buffers:
+        """Buffers for a chunk, the last ones if they fit."""
+        if (rows, columns) not in self._room:
+            made = Buffers(self.device.xp, rows, self.outputs, columns, np.float64)
+            self._room = {(rows, columns): made}
+        return self._room[rows, columns]
+
     def _features(self, chunk: Chunk) -> Array:
-        """The rows in the basis with the bias as a feature of ones, (n, P)."""
+        """The rows in the basis with the bias as a feature of ones, (n, P); of few rows kept."""
+        at = chunk.rows.start
+        if 8 * len(self._rows) * self.parameters > _KEPT_FEATURES:
+            return self._made_features(chunk)
+        if at not in self._kept:
+            self._kept[at] = self._made_features(chunk)
+        return self._kept[at]
+
+    def _made_features(self, chunk: Chunk) -> Array:
         xp = self.device.xp
         b = self.basis
-        X = chunk.X if b.rotated else self.device.product(chunk.X, b.directions)
+        X = b.about_mean(chunk.X)
+        X = X if b.rotated else self.device.product(X, b.directions)
         return xp.concatenate([X, xp.ones((len(X), 1))], axis=1) if self.bias else X
 
     def _products_of(self, chunk: Chunk) -> Array:
         """x_p·x_q of a chunk's rows for all p <= q (n, P·(P + 1)/2): the same at every round."""
         found = self._products.get(chunk.rows.start)
         if found is None:
-            X = self._features(chunk)
-            found = X[:, self._upper[0]] * X[:, self._upper[1]]
+            X, P = self._features(chunk), self.parameters
+            found, at = self.device.xp.empty((len(X), P * (P + 1) // 2)), 0
+            for p in range(P):  # row by row of the triangle, as in `_place`
+                self.device.xp.multiply(X[:, p, None], X[:, p:], out=found[:, at : at + P - p])
+                at += P - p
             if found.nbytes + sum(one.nbytes for one in self._products.values()) <= _KEPT:
                 self._products[chunk.rows.start] = found
         return found
@@ -257,20 +289,34 @@ class Hessians:
             gram = self.gram()
             return gram if len(feature) == len(gram) else gram[feature[:, None], feature]
         found = xp.zeros((len(elements), len(elements)))
-        for X, p, predicted, spread in self._of_column(w, should_stop):
-            self._add_part(X[:, feature], output, p, predicted, spread, found)
-        diagonal = xp.arange(len(elements))
-        # where all rows are saturated a step would be endless, as in `_regular`
-        found[diagonal, diagonal] += self._floor[elements if self.model.coupled else feature]
-        return found
+        for X, p, predicted, spread in self._of_column(w, feature, should_stop):
+            self._add_part(X, output, p, predicted, spread, found)
+        return self.floored(found[None], elements)[0]
+
+    def second_at_zeros(self) -> Array:
+        """∂²L/∂z_a∂z_b (C, C) of any row where all scores are 0."""
+        xp, variance, C = self.device.xp, self.model.variance, self.outputs
+        assert variance is not None
+        b = Buffers(xp, 1, C, 1, np.float64)
+        b.z[...] = 0
+        self.model.activation(xp, b.z, b.error, b.scratch)
+        variance(xp, b.error, b.z)
+        predicted, spread = b.error[0], b.z[0, :, 0]  # (C, 1), (C,)
+        mixed = -predicted @ predicted.T if self.model.coupled else xp.zeros((C, C))
+        mixed[xp.arange(C), xp.arange(C)] = spread
+        return mixed
 
     def _of_column(
-        self, w: Array, should_stop: Callable[[], object]
+        self, w: Array, feature: Array, should_stop: Callable[[], object]
     ) -> Iterator[tuple[Array, Array, Array, Array]]:
-        """Chunk by chunk: features (n, P), p (n, 1), ŷ (n, C) and ∂²L/∂z_c² (n, C)."""
+        """Chunk by chunk: features (n, m), p (n, 1), ŷ (n, C) and ∂²L/∂z_c² (n, C)."""
+        xp, P = self.device.xp, self.parameters
+        all_of_them = not self.model.coupled and len(feature) == P  # else some twice, others not
         for chunk in self._chunks(should_stop):
             predicted, spread = self._predicted(chunk, w[:, :, None])
-            yield self._features(chunk), chunk.q[:, 0], predicted[:, :, 0], spread[:, :, 0]
+            X = self._features(chunk)
+            X = X if all_of_them else xp.take(X, feature, axis=1)
+            yield X, chunk.q[:, 0], predicted[:, :, 0], spread[:, :, 0]
 
     def _add_part(
         self, X: Array, output: Array, p: Array, predicted: Array, spread: Array, out: Array
@@ -279,7 +325,8 @@ class Hessians:
         xp = self.device.xp
         if not self.model.coupled:
             c = int(output[0])
-            out += self.device.product((X * (p * spread[:, c : c + 1])).T, X)
+            root = X * xp.sqrt(p * spread[:, c : c + 1])  # of both factors: half of the products
+            out += self.device.product(root.T, root)
             return
         mixed = X * predicted[:, output]
         out -= self.device.product((mixed * p).T, mixed)
@@ -316,6 +363,6 @@ class Hessians:
         xp, rows = self.device.xp, self._rows.part(part)
         total = xp.zeros((self.parameters, self.parameters))
         for chunk in FullBatch(self.device, rows, min(len(rows), _ROWS)).chunks(1):
-            X = self._features(chunk) * xp.sqrt(chunk.q[:, 0])
+            X = self._made_features(chunk) * xp.sqrt(chunk.q[:, 0])
             total += X.T @ X
         return total

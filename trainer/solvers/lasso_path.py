@@ -24,7 +24,7 @@ Numbers = np.ndarray[Any, np.dtype[np.float64]]
 Flags = np.ndarray[Any, np.dtype[np.bool_]]
 Indices = np.ndarray[Any, np.dtype[np.int64]]
 MOST = 1024  # elements: with more, corners may cost more than the systems that they spare
-_CORNERS = 8  # an element, at most
+CORNERS = 8  # an element, at most
 _ASTRAY = 1e-8  # of the largest slope at 0, each by the root of its element's curvature
 _LEFT = 1e-9  # of an element's curvature that those in A must leave
 _ROUNDING = 256 * float(np.finfo(np.float64).eps)
@@ -115,7 +115,7 @@ def follow_path(
     """
     n, found, reached = len(c), np.zeros((len(c), len(strengths))), 0
     active, signs, now, gone = _Active(H, free), np.zeros(n), np.inf, -1
-    for _ in range(_CORNERS * n + 1):
+    for _ in range(CORNERS * n + 1):
         if should_stop():
             return None
         A, inverse, rows = active.elements, active.inverse, active.rows
@@ -137,7 +137,7 @@ def follow_path(
             found[A, reached : reached + count] = np.where(kept, x, 0.0)
             reached += count
         if reached == len(strengths):
-            return found if _are_least(H, c, free, strengths, found) else None
+            return found if are_least(H, c, free, strengths, found) else None
         now, gone = until, -1
         if signs[corner]:
             active.remove(corner)
@@ -171,7 +171,7 @@ def _corners(
     return np.where((at > 0) & np.isfinite(at), np.minimum(at, now), 0.0)
 
 
-def _are_least(H: Numbers, c: Numbers, free: Flags, strengths: Numbers, x: Numbers) -> bool:
+def are_least(H: Numbers, c: Numbers, free: Flags, strengths: Numbers, x: Numbers) -> bool:
     """Whether points (n, k) are minima, by their subgradients."""
     own, slopes = np.where(free[:, None], 0.0, strengths), c[:, None] + H @ x  # (n, k)
     off = np.abs(pseudo_gradient(np, x, slopes, own))

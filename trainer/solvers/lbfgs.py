@@ -9,6 +9,7 @@ Shapes: P parameters an output, C outputs, K columns, m pairs.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 Array = Any
@@ -26,8 +27,7 @@ def direct(
     s: Array,
     y: Array,
     rho: Array,
-    newest: int,
-    count: int,
+    order: Sequence[int],
     free: Array,
 ) -> None:
     """Write −H·q into q by the two-loop recursion, for gradients q.
@@ -42,11 +42,9 @@ def direct(
         s: (m, P, C, K) differences of points.
         y: (m, P, C, K) differences of their gradients.
         rho: (m, K) 1/(sᵀy), 0 for a pair that does not count.
-        newest: the number of the pair written last; its slot is the rest by m.
-        count: how many pairs there are, at most m.
+        order: the slots of the pairs there are, the newest first.
         free: (P, C, K), overwritten.
     """
-    order = [(newest - i) % len(rho) for i in range(count)]
     alphas = []
     for i in order:
         alpha = rho[i] * dot(xp, s[i], q)  # (K,)

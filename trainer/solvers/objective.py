@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import cached_property, partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -23,11 +23,20 @@ from trainer.train.step_record import StepRecorder
 
 Array = Any
 Numbers = np.ndarray[Any, np.dtype[np.float64]]
-MOST_CACHED = 1 << 20  # bytes of one (b, C, K) array: passes over it stay in the cache
+MOST_CACHED = 3 << 18  # bytes of a chunk's rows and scores: both products find them in the cache
 FEWEST_ROWS = 256  # rows of a chunk, or products are all overhead
+_FEW_SCORES = 16  # features a score of a row: from then on scores are kept, for next to nothing
 _FLAT = 16 * EPS  # of |J|: differences below it are rounding
 _TINY = float(np.finfo(np.float64).tiny)
 NAMES = ("mean", *StepRecorder.names)  # of the sums of one evaluation
+
+
+class _Step(NamedTuple):
+    """A chunk of the rows: which, X (b, D), and room for its scores (b, C·K)."""
+
+    part: slice
+    X: Array
+    z: Array
 
 
 class _Pass:
@@ -35,6 +44,7 @@ class _Pass:
 
     Attributes:
         found: (6, K) sums of the rows by `NAMES`; sum: (P, C, K) of dJ/dw. Both of the last pass.
+        kept: (n, C, K) X·W of the last pass, where scores are few beside the rows; else None.
     """
 
     def __init__(self, problem: Problem, rows: RowSet, part: slice, chunk_rows: int) -> None:
@@ -49,6 +59,8 @@ class _Pass:
         self.sum = xp.empty((width + problem.bias, outputs, columns))
         self._part = xp.empty((width + problem.bias, outputs, columns))
         self._bias = xp.empty((outputs, columns))
+        few = _FEW_SCORES * outputs * columns <= width
+        self.kept = xp.empty((len(own), outputs, columns)) if few else None
 
     def chunks(self) -> Iterator[tuple[Chunk, Buffers]]:
         """The rows, `chunk_rows` at a time, and buffers for as many."""
@@ -61,24 +73,39 @@ class _Pass:
         xp, width = device.xp, len(self.sum) - problem.bias
         offset = xp.ascontiguousarray(offset)
         self.found = xp.zeros((len(NAMES), problem.shape[2]))
-        for part in self._batches.parts(1):
-            X, b = self._batches.gather(part), self._buffers.first(part.stop - part.start)
-            device.matmul(X, flat(weights), out=flat(b.z))
+        if self._errors is not None:
+            self._errors.begin(offset, self.found)
+        flat_weights, at_zeros = flat(weights), not bool(weights.any())
+        for step in self._steps:
+            if at_zeros:
+                step.z.fill(0)
+            else:
+                device.matmul(step.X, flat_weights, out=step.z)
+            if self.kept is not None:
+                xp.copyto(flat(self.kept[step.part]), step.z)
             row = into[width] if problem.bias else self._bias
             if self._errors is None:
-                dz = self._numpy_errors(part, b, offset, row, full)
+                dz = flat(self._numpy_errors(step.part, offset, row, full))
             else:
-                dz = self._errors.run(part, b.z, offset, self.found, row)
-            device.matmul(X.T, flat(dz), out=flat(into[:width]))
+                dz = self._errors.run(step.part, step.z, row)
+            device.matmul(step.X.T, dz, out=flat(into[:width]))
             if into is not self.sum:
                 self.sum += into
             into = self._part
 
-    def _numpy_errors(
-        self, part: slice, b: Buffers, offset: Array, into: Array, full: bool
-    ) -> Array:
+    @cached_property
+    def _steps(self) -> list[_Step]:
+        """The chunks of a pass, which are those of every pass."""
+        parts, batches = self._batches.parts(1), self._batches
+        return [
+            _Step(part, batches.gather(part), flat(self._buffers.z[: part.stop - part.start]))
+            for part in parts
+        ]
+
+    def _numpy_errors(self, part: slice, offset: Array, into: Array, full: bool) -> Array:
         """Errors of a part of the rows: returns dL/dz ⊙ q; into (C, K) ← dJ/db."""
         device, rows = self.device, self._batches.targets(part)
+        b = self._buffers.first(part.stop - part.start)
         log = StepRecorder(self.found[1:], full)
         dz = errors(device, self.model, b.z, offset, rows, into, log, b, lambda *shown: None)
         device.matmul(rows.q.reshape(1, -1), b.loss, out=b.total)
@@ -109,18 +136,22 @@ class Objective:
         _, outputs, columns = problem.shape
         xp = self.device.xp
         width = int(rows.X.shape[1])  # r, or D
-        row = 8 * max(outputs * columns, width)  # the second product finds X in the cache
+        row = 8 * (outputs * columns + width)
         self.chunk_rows = min(len(rows), max(FEWEST_ROWS, MOST_CACHED // row))
         self._passes = [
             _Pass(problem, rows, part, self.chunk_rows) for part in self.device.row_parts(rows.X)
         ]
+        self._kept_at: Array | None = None  # w (P, C, K) of the last pass
         self._none = xp.zeros((outputs, columns))
         self._row = xp.empty((1, columns))
         self._ones = xp.ones((1, problem.inner * outputs))
         self._square = xp.empty((problem.inner, outputs, columns))
 
     def take(self, columns: Any) -> Objective:
-        """The objective of some of the columns, on the same rows."""
+        """The objective of some of the columns, on the same rows; of all of them this one."""
+        every = np.arange(self.problem.shape[2])
+        if np.array_equal(every[columns], every):
+            return self
         return Objective(self.problem.take(columns), self.rows)
 
     def value(self, w: Array, grad: Array, full: bool) -> Array:
@@ -129,13 +160,17 @@ class Objective:
         `full` is whether all of them are wanted, or J and the loss alone.
         """
         device, problem, r = self.device, self.problem, self.problem.inner
-        weights, offset = self._of_rows(w), self._offset(w)
+        weights = self._of_rows(w)
+        offset = self._offset(w, weights)
         device.side_by_side([partial(one.run, weights, offset, full) for one in self._passes])
+        self._kept_at = None if self._passes[0].kept is None else w.copy()
         first, *others = self._passes
         for one in others:
             first.add(one)
         found, total, width = first.found, first.sum, len(first.sum) - problem.bias
         grad[r:] = total[width:]
+        if not self.basis.centred:
+            total[:width] -= self.basis.mean[:, None, None] * total[width:]
         grad[:r] = total[:r] if self.basis.rotated else self.basis.inner(device.xp, total[:width])
         device.xp.multiply(w[:r], problem.l2, out=self._square)
         grad[:r] += self._square
@@ -191,10 +226,9 @@ class Objective:
         if self.model.curvature is not None:
             return np.full(columns, self.model.curvature)
         assert variance is not None
-        largest, weights = xp.zeros(columns), self._of_rows(w)
-        for chunk, b in self._chunks():
+        largest = xp.zeros(columns)
+        for _, b in self._scored(w):
             with np.errstate(all="ignore"):  # past e^z the first weights are an outcome
-                scores(self.device, chunk.X, weights, self._offset(w), b.z)
                 self.model.activation(xp, b.z, b.error, b.scratch)
                 variance(xp, b.error, b.z)
             largest = xp.maximum(largest, b.z.max(axis=(0, 1)))
@@ -212,21 +246,48 @@ class Objective:
         inner = w[: self.problem.inner]
         return inner if self.basis.rotated else self.basis.weights(self.device.xp, inner)
 
-    def _offset(self, w: Array) -> Array:
-        return w[self.problem.inner] if self.problem.bias else self._none
+    def _offset(self, w: Array, weights: Array) -> Array:
+        """The bias (C, K) of the rows as they are stored, for weights in their coordinates."""
+        if not self.problem.bias:
+            return self._none
+        bias = w[self.problem.inner]
+        return bias if self.basis.centred else bias - self.basis.shift(self.device.xp, weights)
 
     def _chunks(self) -> Iterator[tuple[Chunk, Buffers]]:
         for one in self._passes:
             yield from one.chunks()
 
+    def _scored(self, w: Array) -> Iterator[tuple[Chunk, Buffers]]:
+        """The rows by chunks, with their scores in z: kept ones, where w is the last pass's."""
+        weights, xp, last = self._of_rows(w), self.device.xp, self._kept_at
+        offset = self._offset(w, weights)
+        known = last is not None and bool((last == w).all())
+        for one in self._passes:
+            for chunk, b in one.chunks():
+                with np.errstate(all="ignore"):
+                    if known and one.kept is not None:
+                        xp.add(one.kept[chunk.rows], offset, out=b.z)
+                    else:
+                        scores(self.device, chunk.X, weights, offset, b.z)
+                yield chunk, b
+
     # --- the bias, which nothing penalises ---
 
-    def bias_step(self, w: Array, row: Array) -> Array:
-        """−H⁻¹·g of the bias alone (C, K), for dJ/db = row (C, K); infinite where H has nothing."""
+    def bias_hessian(self, w: Array) -> Array:
+        """The second derivatives of J by the biases: (K, C, C) where coupled, else (K, C)."""
+        if self.model.coupled:
+            return self._coupled_bias_curvature(w)
+        return self.bias_curvature(w).T
+
+    def bias_step(self, hessian: Array, row: Array) -> Array:
+        """−H⁻¹·g of the bias alone (C, K), for dJ/db = row (C, K); infinite where H has nothing.
+
+        `hessian` is as `bias_hessian` has it.
+        """
         xp, C = self.device.xp, self.problem.outputs
         if not self.model.coupled:
-            return -row / xp.maximum(self.bias_curvature(w), _TINY)
-        second = self._coupled_bias_curvature(w)  # (K, C, C)
+            return -row / xp.maximum(hessian.T, _TINY)
+        second = hessian
         largest = second.max(axis=(1, 2))  # (K,)
         # all biases alike change nothing, and row has none of that
         row = row - row.sum(axis=0) / C
@@ -238,11 +299,9 @@ class Objective:
 
     def _coupled_bias_curvature(self, w: Array) -> Array:
         """Σ_rows p·∂²L/∂z_a∂z_b (K, C, C): −p·ŷ_a·ŷ_b, and what brings the sum of a row to 0."""
-        xp, weights = self.device.xp, self._of_rows(w)
-        _, C, K = self.problem.shape
+        xp, (_, C, K) = self.device.xp, self.problem.shape
         total = xp.zeros((K, C, C))
-        for chunk, b in self._chunks():
-            scores(self.device, chunk.X, weights, self._offset(w), b.z)
+        for chunk, b in self._scored(w):
             self.model.activation(xp, b.z, b.error, b.scratch)
             share = xp.ascontiguousarray(b.error.transpose(2, 0, 1))  # (K, n, C)
             total -= (share * chunk.q[:, 0]).transpose(0, 2, 1) @ share
@@ -253,11 +312,12 @@ class Objective:
 
     def bias_curvature(self, w: Array) -> Array:
         """Σ_rows p·∂²L/∂z_c² (C, K): the curvature of J along each bias."""
-        xp, variance, weights = self.device.xp, self.model.variance, self._of_rows(w)
+        if self.model.quadratic:  # 1 of every row, wherever it is
+            return self.device.xp.zeros(self.problem.shape[1:]) + self.rows.q.sum()
+        xp, variance = self.device.xp, self.model.variance
         assert variance is not None
         total = xp.zeros(self.problem.shape[1:])
-        for chunk, b in self._chunks():
-            scores(self.device, chunk.X, weights, self._offset(w), b.z)
+        for chunk, b in self._scored(w):
             self.model.activation(xp, b.z, b.error, b.scratch)
             variance(xp, b.error, b.z)
             total += xp.einsum("nck,n->ck", b.z, chunk.q[:, 0, 0])

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from trainer.solvers.basis import Basis, identity, uncorrelated
+from trainer.solvers.basis_in_place import in_place
 from trainer.train.batches import RowSet
 
 if TYPE_CHECKING:
@@ -38,6 +39,8 @@ def rotate(
     exact: bool = False,
     least: float = 0.0,
     y: Array | None = None,
+    guess: bool = False,
+    turn: bool = True,
 ) -> RotatedRows:
     """Find a basis for rows and bring them into it.
 
@@ -51,8 +54,15 @@ def rotate(
         exact: whether λ must be exact, for a closed form.
         least: the smallest l2 there is.
         y: (N, C) targets on the host, which may have more digits than those of `rows`.
+        guess: whether a guess of λ will do, which some of the rows tell.
+        turn: whether coordinates without correlation are wanted; else features may stay.
     """
     xp, weights = device.xp, device.to_device(p)
+    if guess and not sparse:
+        X = xp.asarray(rows.X, dtype=np.float64)
+        found = in_place(device, X, weights, bias, least, turn)
+        if found is not None:
+            return RotatedRows(rows.rotated(device, X, p, r, y), found)
     X = xp.array(rows.X, dtype=np.float64)
     if sparse:
         basis, X = identity(device, X, weights, bias)

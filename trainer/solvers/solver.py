@@ -176,12 +176,14 @@ class SolverStack:
         self._should_stop = should_stop
         enough = _CROWDED * state.live.sum()
         with np.errstate(all="ignore"):
+            moving = state.live & ~self.settled(state)
             while True:
                 state.step += 1
-                record, counts = self._round(state)
+                record, counts = self._round(state, moving)
                 records.append(record)
                 taken.append(counts)
-                alive = (state.live & ~self.settled(state)).sum()
+                moving = state.live & ~self.settled(state)
+                alive = moving.sum()
                 if alive == 0 or alive < enough or state.step >= until or should_stop():
                     break
             self._write(state)
@@ -197,15 +199,18 @@ class SolverStack:
         flags: Flags = (n.evaluations > 0) & (converged | over | n.lost)
         return flags
 
-    def _round(self, state: SolverState) -> tuple[dict[str, Numbers], Flags]:
-        """One evaluation of every column: what it logs (K,), and which columns took their point."""
+    def _round(self, state: SolverState, moving: Flags) -> tuple[dict[str, Numbers], Flags]:
+        """One evaluation of every column: what it logs (K,), and which columns took their point.
+
+        `moving` are those that live and have not settled.
+        """
         n = state.progress
-        moving = state.live & ~self.settled(state)
         self._try_points(state, moving)
         trial, logged = self._evaluate(state)
         n.evaluations += moving
         takes = moving & is_good(n, trial, self.objective.rounding(n.value))
-        plain = shorten(n, moving & ~takes, trial)
+        refused = moving & ~takes
+        plain = shorten(n, refused, trial) if refused.any() else refused
         if plain.any():
             steepest = self.problem.steepest(state.arrays["w"], state.arrays["g"])
             curvature = self.objective.curvature(state.arrays["w"])
@@ -239,20 +244,21 @@ class SolverStack:
         w, g, trial, step = a["w"], a["g"], self._trial, self._step
         sums = self._pass(state, full=state.step % self.settings.log_every == 0)
         after = problem.steepest(trial, self._gradient)
-        extra = [
-            sums[0] + problem.penalty(trial),
-            dot(xp, g, step) + problem.l1_norm(trial) - problem.l1_norm(w),
-            dot(xp, problem.steepest(w, g), step),
-            dot(xp, after, step),
-            dot(xp, after, after),
-        ]
-        found = self.device.to_host(xp.concatenate([xp.stack(extra), sums]))  # device -> host
+        told = xp.empty((5 + len(sums), self.shape[2]))
+        told[0] = sums[0] + problem.penalty(trial)
+        told[1] = told[2] = dot(xp, g, step)
+        if problem.sparse:
+            told[1] += problem.l1_norm(trial) - problem.l1_norm(w)
+            told[2] = dot(xp, problem.steepest(w, g), step)
+        told[3], told[4] = dot(xp, after, step), dot(xp, after, after)
+        told[5:] = sums
+        found = self.device.to_host(told)  # device -> host
         return TrialPoint(*found[:5]), found[5:]
 
     def _pass(self, state: SolverState, full: bool) -> Array:
         """Sums (6, K) of `Objective.value` at the points to try; the gradient of J beside them."""
         zero = state.progress.at_zeros
-        if state.step > 1 or not zero.any() or self.problem.loss:
+        if state.step > 1 or zero.sum() < 2 or self.problem.loss:
             return self.objective.value(self._trial, self._gradient, full)
         # columns at zeros are one point, where no penalty is felt: a pass of one tells of them all,
         # but for losses with parameters

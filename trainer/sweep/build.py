@@ -211,9 +211,10 @@ def _to_the_optimum(
     least = 0.0 if sparse else _decade(float(l2.min()))
     parameters = _loss_parameters(specs)
     model, outputs = MODELS[spec.model, spec.loss_name], device_rows.outputs
+    guess, turn = not model.quadratic, settings.method.pairs > 0
 
     def make(columns: Any) -> SolverStack:
-        rotated = _rotated(device_rows, spec.bias, sparse, exact, least)
+        rotated = _rotated(device_rows, spec.bias, sparse, exact, least, guess, turn)
         strengths = l2[columns], l1[columns]
         loss = {name: value[columns] for name, value in parameters.items()}
         device, basis = device_rows.device, rotated.basis
@@ -225,7 +226,13 @@ def _to_the_optimum(
 
 
 def _rotated(
-    device_rows: DeviceRows, bias: bool, sparse: bool, exact: bool, least: float
+    device_rows: DeviceRows,
+    bias: bool,
+    sparse: bool,
+    exact: bool,
+    least: float,
+    guess: bool,
+    turn: bool,
 ) -> RotatedRows:
     """The training rows in a solver's coordinates, made once for all stacks; args as `rotate`'s."""
 
@@ -233,9 +240,9 @@ def _rotated(
         p, r = shares(device_rows.s), shares(device_rows.prepared.train.weight)
         device, rows, y = device_rows.device, device_rows.rows, device_rows.prepared.train.y
         true = None if y.ndim == 1 else y
-        return rotate(device, rows, p, r, bias, sparse, exact, least, true)
+        return rotate(device, rows, p, r, bias, sparse, exact, least, true, guess, turn)
 
-    return device_rows.once(("rotated", bias, sparse, exact, least), make)
+    return device_rows.once(("rotated", bias, sparse, exact, least, guess, turn), make)
 
 
 def _decade(value: float) -> float:
@@ -252,8 +259,8 @@ def _solver_settings(
     model = MODELS[specs[0].model, specs[0].loss_name]
     method = choose_method(optimizers[0].name, model, size, sparse)
     order = hessian_order(model, size, sparse)
-    most = _HESSIAN_SHARE * device_rows.device.memory()
-    if OPTIMIZERS[optimizers[0].name].second_derivatives and 8.0 * order**2 > most:
+    asked_for = OPTIMIZERS[optimizers[0].name].second_derivatives
+    if asked_for and 8.0 * order**2 > _HESSIAN_SHARE * device_rows.device.memory():
         raise DataError(
             f"optimizer.name: newton would hold Hessians of {order:,} x {order:,}, which is"
             f" {8e-9 * order**2:.1f} GB each; lbfgs or auto is right"

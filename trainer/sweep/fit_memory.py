@@ -32,8 +32,10 @@ _PRODUCTS = 1 << 26
 _FLAT = 64  # features
 # A solver's columns leave as they settle, and narrow products are slow on any number of threads.
 _WIDE = 128  # scores of a row
-# Passes over a batch's scores are twice as fast where they stay in the cache.
+# Passes over a batch's scores are twice as fast where they stay in the cache. Weights, gradient and
+# what the optimizer keeps take a sixth of a step's time where they do not stay in the last one.
 _CACHED = 3 << 19  # bytes of one (B, C, K) array
+_WEIGHTS = 4 << 20  # bytes of one (D, C, K) array
 
 
 @dataclass(frozen=True)
@@ -89,12 +91,28 @@ def _pieces(stacks: Sequence[Planned], device_rows: DeviceRows, count: int) -> i
 
 
 def _cached(one: Planned, device_rows: DeviceRows) -> list[Planned]:
-    """A stack in pieces whose scores of a batch stay in the cache; full batches go by chunks."""
+    """A stack in pieces whose scores of a batch, and whose weights, stay in the cache.
+
+    A full batch goes by chunks, and takes much longer than any pass over weights.
+    """
     if one.spec.optimizer.batch_size == "full":
         return [one]
-    size = _batch(one, device_rows) * device_rows.rows.X.dtype.itemsize
-    outputs = device_rows.outputs
-    return cut(one, -(-size * outputs * len(one.columns) // _CACHED))
+    X = device_rows.rows.X
+    shape = int(X.shape[1]), device_rows.outputs, len(one.columns)
+    return cut(one, pieces_in_cache(shape, _batch(one, device_rows), X.dtype.itemsize))
+
+
+def pieces_in_cache(shape: tuple[int, int, int], batch: int, size: int) -> int:
+    """In how many stacks so many columns keep in the cache.
+
+    Args:
+        shape: (D, C, K) of all columns.
+        batch: rows of one.
+        size: bytes of a number.
+    """
+    D, C, K = shape
+    scores, weights = batch * C * K * size, D * C * K * size
+    return max(-(-scores // _CACHED), -(-weights // _WEIGHTS))
 
 
 def _batch(one: Planned, device_rows: DeviceRows) -> int:
@@ -126,7 +144,7 @@ def needed(spec: Spec, columns: int, device_rows: DeviceRows, restores: bool) ->
     size = X.dtype.itemsize
     metrics = MODELS[spec.model, spec.loss_name].metrics
     # areas under curves want all scores at once, in chunks and then in one
-    scores = 2 * size * held * shape[1] * columns if metrics.needs_scores else 0
+    scores = 2 * size * held * shape[1] * columns if metrics.ranked else 0
     device, rows, wide = device_rows.device, len(device_rows.rows), metrics.of_predictions
     return scores + stack_bytes(device, shape, rows, batch, size, slots, restores, held, wide)
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from trainer.catalog import facts_of, is_minimized
+from trainer.config.schema.optimizer import Solver
 from trainer.config.schema.spec import Spec, Trial
 from trainer.errors import DataError
 from trainer.model import MODELS
@@ -79,6 +80,11 @@ class SweepRun:
         return len(self.trials) * self.repeats > 1
 
     @property
+    def takes_steps(self) -> bool:
+        """Whether a stack takes steps of an optimizer, rather than going to the optimum."""
+        return any(not isinstance(one.spec.optimizer, Solver) for one in self.arrangement.stacks)
+
+    @property
     def in_step(self) -> bool:
         """Whether stacks wait for each other at evaluations."""
         stops = bool(self.rules.stopping.watched.any()) and self.repeats > 1
@@ -96,7 +102,7 @@ def set_up(spec: Spec, arrays: Mapping[str, Any] | None, device: Device) -> Swee
     trials = with_lambda_max(spec.trials, sources)
     columns = lay_out(trials, sources)
     planned = stacks_of(columns)
-    cache = DeviceCache(device, rows_share(device))
+    cache = DeviceCache(device)
     device_rows = cache.of(planned[0].rows, planned[0].spec)
     log_every = _log_every(spec, columns, len(device_rows.rows))
     repeats = 1 + max(column.repeat for _, column in columns)
@@ -112,6 +118,8 @@ def set_up(spec: Spec, arrays: Mapping[str, Any] | None, device: Device) -> Swee
     if rules.halving is None and not (rules.stopping.watched.any() and repeats > 1):
         # stacks go one after another, and rows that no stack is on need not wait for others
         cache.room = arrangement.threads * device_rows.bytes
+    else:
+        cache.room = rows_share(device)
     whole = len(arrangement.stacks[0].columns) == len(first.specs)  # not so where it was cut
     jobs = make_jobs(arrangement, cache, rules, log_every, first if whole else None)
     return SweepRun(

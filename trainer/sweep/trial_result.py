@@ -90,7 +90,7 @@ class TrialResult:
 
         return min(self.columns, key=place)
 
-    @property
+    @cached_property
     def status(self) -> str:
         """That of the worst off of its columns."""
         return self._told.status

@@ -88,7 +88,11 @@ def _cells(values: Sequence[Any]) -> list[str]:
     """The cells of one column; a sweep's history has ten thousand in one, all of a kind."""
     kinds = set(map(type, values))
     if kinds in ({float}, {int}):
-        return list(map(repr, values))
+        distinct = set(values)
+        if 2 * len(distinct) > len(values):
+            return list(map(repr, values))
+        known = {value: repr(value) for value in distinct}
+        return [known[value] if value else repr(value) for value in values]  # 0.0 equals −0.0
     if kinds <= {str, type(None)}:  # a few words, or nothing
         known = {value: _cell(value) for value in set(values)}
         return [known[value] for value in values]

@@ -162,10 +162,10 @@ class MiniBatches:
         if rows.codes is not None:
             take(rows.codes, self._order, self._codes)
         whole = n // self.size * self.size
-        for part in (slice(0, whole), slice(whole, n)):
-            size = min(self.size, n - part.start)
-            for weights in (self._q[part], self._r[part]):
-                weights *= n / max(size, 1)  # N/b: unbiased, also for the shorter last batch
+        for weights in (self._q, self._r):
+            weights[:whole] *= n / self.size  # N/b: unbiased, also for the shorter last batch
+            if whole < n:
+                weights[whole:] *= n / (n - whole)
 
     def batch(self, step: int) -> slice:
         """Return the part of the epoch's order that this step (from 1) trains on."""

@@ -11,6 +11,7 @@ import numpy as np
 from trainer.data.rows import Rows
 from trainer.model.compiled_errors import errors_of
 from trainer.model.metrics import Targets
+from trainer.model.ranking import ranking
 from trainer.model.step import error, scores
 from trainer.train.batches import Chunk, FullBatch, RowSet
 from trainer.train.buffers import Buffers
@@ -82,14 +83,15 @@ class Evaluator:
                     wide = value.astype(np.float64)
                     totals[name] = totals[name] + wide if name in totals else wide
             sums = self.stack.device.fetch(totals)  # device -> host, once
-            gathered = np.concatenate(all_scores) if all_scores else None
             targets = self.held.targets
             loss = sums["loss"] / targets.w.sum()
-            return {"loss": loss} | metrics.finish(sums, targets, gathered)
+            ranked = metrics.ranked
+            areas = ranking(np.concatenate(all_scores), targets.y, targets.w) if ranked else None
+            return {"loss": loss} | metrics.finish(sums, targets, areas)
 
     def _of_scores(self, state: AnyState) -> Iterator[tuple[dict[str, Array], Numbers | None]]:
         """Sums over the rows of each chunk, in the stack's own buffers, and scores if wanted."""
-        stack, wanted = self.stack, self.stack.model.metrics.needs_scores
+        stack, wanted = self.stack, self.stack.model.metrics.ranked
         xp = stack.device.xp
         weights, bias = (xp.asarray(one, stack.dtype) for one in (state.weights, state.bias))
         for chunk in self.batches.chunks(1):
@@ -106,7 +108,8 @@ class Evaluator:
             error(self.stack.model, self.stack.device.xp, b.z, chunk.y, b.error, b.loss, b.scratch)
             return (chunk.r @ b.loss)[0]
         found = np.zeros((6, b.z.shape[2]), b.z.dtype)
-        self._errors.run(chunk.rows, b.z, self._none, found, self._slopes)
+        self._errors.begin(self._none, found)
+        self._errors.run(chunk.rows, b.z, self._slopes)
         return found[1]
 
     def _of_predictions(self, state: AnyState) -> Iterator[tuple[dict[str, Array], None]]:

@@ -62,7 +62,7 @@ class NumpyHalves:
             ring: (S, 5, K), what each step of a stretch logs.
             bias: whether it is trained.
         """
-        xp, self._device, self._model, self.batches = device.xp, device, model, batches
+        xp, self.device, self._model, self.batches = device.xp, device, model, batches
         self._optimizer, self._prox, self.buffers, self._bias = optimizer, prox, buffers, bias
         self._grad, self._free = self.gradients = gradient
         self._ring = ring
@@ -88,7 +88,7 @@ class NumpyHalves:
                 grad=flat(self._grad[part]),
                 slots=[flat(arrays[slot][part]) for slot in self._optimizer.slots],
                 row=row,
-                room=Room.of(self._device.xp, self._free[part], self._grad.shape[2], self._ones),
+                room=Room.of(self.device.xp, self._free[part], self._grad.shape[2], self._ones),
                 prox=prox,
             )
             for part, row, prox in zip(parts, self._rows, (self._prox, None), strict=True)
@@ -113,22 +113,22 @@ class NumpyHalves:
         b = self.buffers(part.stop - part.start)
         rows, log = self.batches.targets(part), StepRecorder(self._ring[slot], full)
         return errors(
-            self._device, self._model, b.z, self._offset, rows, into[-1], log, b, look or _nothing
+            self.device, self._model, b.z, self._offset, rows, into[-1], log, b, look or _nothing
         )
 
     def show(self, z: Array, part: slice, look: Callable[[Array, Array], None]) -> None:
         """Have ŷ − y and dL/dz looked at, of X·W in z (b, C, K), which is overwritten."""
         b, y = self.buffers(part.stop - part.start), self.batches.targets(part).y
         z += self._offset
-        look(b.error, error(self._model, self._device.xp, z, y, b.error, b.loss, b.scratch))
+        look(b.error, error(self._model, self.device.xp, z, y, b.error, b.loss, b.scratch))
 
     def show_gradient(self, look: Callable[[], None]) -> None:
         """Have dJ/dW looked at with its l2 added, and take that away again."""
         grad = self._grad.copy()
         weights = self._parameters[0]
-        add_l2_gradient(self._device.xp, weights.grad, weights.p, self._l2, weights.room.free)
+        add_l2_gradient(self.device.xp, weights.grad, weights.p, self._l2, weights.room.free)
         look()
-        self._device.xp.copyto(self._grad, grad)
+        self.device.xp.copyto(self._grad, grad)
 
     def steps(self, slot: int, first: int, last: int) -> None:
         """Whole steps: none at a time."""
@@ -140,11 +140,11 @@ class NumpyHalves:
 
     def move(self, slot: int, full: bool, look: Callable[[], None] | None) -> None:
         """The second half."""
-        xp = self._device.xp
+        xp = self.device.xp
         xp.copyto(self._row, self._table[slot][:, None, :])  # (J, C, K) ← (J, 1, K)
         log, update = StepRecorder(self._ring[slot], full), self._optimizer.update
         ones, total, parameters = self._ones, self._total, self._parameters
-        move(self._device, update, parameters, self._l2, log, ones, total, look or _nothing)
+        move(self.device, update, parameters, self._l2, log, ones, total, look or _nothing)
 
 
 def _nothing(*arrays: Array) -> None:

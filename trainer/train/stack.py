@@ -10,7 +10,6 @@ Shapes: N rows, B of a batch, D features, C outputs, K columns.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
@@ -18,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from trainer.model import Model, kernels
+from trainer.model import Model
 from trainer.model.penalties import soft_threshold
 from trainer.model.step import flat
 from trainer.optim.first_order import OPTIMIZERS
@@ -28,7 +27,7 @@ from trainer.train.buffers import Buffers
 from trainer.train.outcomes import Outcome
 from trainer.train.state import NoProgress, State
 from trainer.train.step_record import Records, Snapshot, StepRecorder
-from trainer.train.twins import halves_of
+from trainer.train.twins import halves_of, twin_numbers
 
 if TYPE_CHECKING:
     from trainer.device import Device
@@ -134,9 +133,8 @@ def stack_bytes(
     )
     if batch is not None:
         numbers += min(size, fits) * (D + C) + 2 * rows
-    if device.twin == "cuda" and kernels.wanted():
-        parts = kernels.parts_of(min(size, fits), shape, stretch)
-        numbers += sum(math.prod(part) for part in parts)
+    whole = batch is not None and size <= fits
+    numbers += twin_numbers(device, shape, min(size, fits), whole, stretch)
     logged = stretch * K * (5 + 7 + 6) * 8  # in float64 on the host
     order = 0 if batch is None else 4 * 8 * rows
     metrics = 6 * min(device.sizes.chunk_bytes, held * 8 * C * K) if wide else 0
@@ -300,7 +298,7 @@ class Stack:
         last = min(until, self._stretch_end(first), self.batches.prepare(first))
         rates = self.settings.schedule.table(first - 1, last)  # one step earlier, for its ratio
         lr = np.where(state.live, rates, 0.0)  # (S + 1, K); a stopped column keeps still
-        self._ring.fill(0)
+        self._ring[: last - first + 1].fill(0)
         with np.errstate(all="ignore"):  # a column that overflows is an outcome, not a warning
             self._halves.begin(state.arrays, self._table(lr, first))
             for piece, snapshot in self._pieces(first, last, snapshots):
@@ -321,7 +319,8 @@ class Stack:
 
     def _records(self, first: int, last: int, logged: Numbers, lr: Numbers) -> Records:
         step = np.arange(first, first + len(lr), dtype=np.int64)
-        logged[~self._is_full(step, last), 1:] = np.nan
+        if self.settings.log_every > 1:
+            logged[~self._is_full(step, last), 1:] = np.nan
         size = self.batches.size
         place = (step - 1) % self.steps_per_epoch * size
         rows = np.minimum(len(self.rows) - place, size)[:, None]  # of each step's batch

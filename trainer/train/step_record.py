@@ -83,7 +83,7 @@ class StepRecorder:
 
         `elements` (S, 1) is B·C, how many numbers each step's ŷ − y has.
         """
-        loss, error_squares, error_max, dz_squares, grad_squares = np.moveaxis(ring, 1, 0)
+        loss, error_squares, error_max, dz_squares, grad_squares = ring.transpose(1, 0, 2)
         return {
             "loss": loss,
             "error_rms": np.sqrt(error_squares / elements),

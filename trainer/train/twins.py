@@ -7,16 +7,18 @@ computes is tested against the two halves of `trainer.model.step`, which run whe
 from __future__ import annotations
 
 import ctypes
+import math
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from trainer.model import compiled, kernels
-from trainer.model.compiled import ERRORS, GRADIENT, LANES, MOVE, NARROW, SCORES, Plan
+from trainer.model.compiled import ERRORS, GRADIENT, MOVE, NARROW, SCORES, Plan, room_of_errors
 from trainer.model.compiled_errors import RULES, rule_of
 from trainer.model.models import Model
 from trainer.model.penalties import soft_threshold
+from trainer.model.step import flat
 from trainer.optim import first_order
 from trainer.optim.first_order import Hyper, Optimizer
 from trainer.train.batches import Batches, MiniBatches
@@ -49,7 +51,7 @@ _PADDED = 4096  # features of a narrow product, at most
 
 
 class CompiledHalves:
-    """The compiled step of one stack; a narrow one makes its own products, whole steps at once."""
+    """The compiled step of one stack; a narrow one makes its own products, all in one call."""
 
     def __init__(
         self, library: compiled.Library, precision: str, plan: Plan, text: NumpyHalves
@@ -62,7 +64,8 @@ class CompiledHalves:
         self.narrow = bool(plan.narrow)
         self._batches = text.batches
         flop = 4.0 * self._batches.size * plan.features * plan.outputs * plan.columns
-        self.at_once = max(1, int(_PIECE_FLOP / flop)) if self.narrow else 1
+        one = self._batches.gathered is not None and self._batches.chunk_rows == self._batches.size
+        self.at_once = max(1, int(_PIECE_FLOP / flop)) if one else 1  # batches of one part
 
     def point(self, arrays: Mapping[str, Array | None]) -> None:
         """Have the plan point to these arrays, and keep them."""
@@ -79,6 +82,7 @@ class CompiledHalves:
         slots = [one for name, one in arrays.items() if name != "parameters"]
         named = dict(zip(("slot0", "slot1"), slots, strict=False))
         self.point({"parameters": arrays["parameters"], "table": table, **named})
+        self._weights = flat(arrays["parameters"][:-1])
         self.point(self._batches.placed())
 
     def rows(self, part: slice) -> Array:
@@ -118,10 +122,23 @@ class CompiledHalves:
         self._step(self._at, MOVE, 0, 0, slot, None)
 
     def steps(self, slot: int, first: int, last: int) -> None:
-        """Whole steps, of one epoch, where the product is narrow."""
-        batches = self._batches
+        """Whole steps, of one epoch; at most `at_once`."""
+        batches, size = self._batches, self._batches.size
         start, stop = batches.batch(first).start, batches.batch(last).stop
-        self._steps(self._at, start, stop, batches.size, slot)
+        if self.narrow:
+            self._steps(self._at, start, stop, size, slot)
+            return
+        take, at, grad = self._step, self._at, self._text.gradients[0]
+        matmul, into, G = self._text.device.matmul, self._last_row[id(grad)], flat(grad[:-1])
+        X: Array = batches.gathered
+        z = self._text.buffers(size).flat_z
+        for number, place in enumerate(range(start, stop, size), slot):
+            X, z = X[: stop - place], z[: stop - place]  # the last one may be shorter
+            take(at, SCORES, place, len(X), 0, None)
+            matmul(X, self._weights, out=z)  # (b, D) · (D, C·K)
+            take(at, ERRORS, place, len(X), number, into)
+            matmul(X.T, z, out=G)  # (D, b) · (b, C·K)
+            take(at, MOVE, 0, 0, number, None)
 
 
 def halves_of(
@@ -159,18 +176,55 @@ def halves_of(
     library, _ = compiled.load()
     if library is None or device.twin != "c":
         return text
-    mini = isinstance(batches, MiniBatches)
-    narrow = mini and C * K <= NARROW and batches.chunk_rows == batches.size and D <= _PADDED
-    padded = -(-D // _WHOLE) * _WHOLE if narrow else D
-    plan = Plan(**same, loss=loss, update=update, narrow=narrow, padded=padded)
     b = batches.chunk_rows
-    room = 5 * C * LANES + (32 * (b + padded) if narrow else 0)
+    narrow = isinstance(batches, MiniBatches) and _narrow((D, C, K), b == batches.size)
+    padded = _padded(D) if narrow else D
+    plan = Plan(**same, loss=loss, update=update, narrow=narrow, padded=padded)
     found = CompiledHalves(library, str(X.dtype), plan, text)
     found.point({"X": X, "y": batches.rows.y, "ring": ring, "gradient": gradient[0]})
     found.point({"z": buffers(b).z, "l2": l2})
     wide = np.zeros((b, padded), X.dtype) if padded > D else batches.gathered
-    found.point({"gathered": wide, "room": np.empty(room, X.dtype)})
+    found.point({"gathered": wide, "room": np.empty(_room((D, C, K), b, narrow), X.dtype)})
     return found
+
+
+def twin_numbers(
+    device: Device, shape: tuple[int, int, int], rows: int, whole: bool, steps: int
+) -> int:
+    """Numbers of the arrays that a twin has beside its stack's.
+
+    Args:
+        device: which brings it.
+        shape: (D, C, K).
+        rows: of a chunk.
+        whole: whether a chunk is a whole batch of shuffled rows.
+        steps: of a stretch.
+    """
+    if device.twin == "cuda" and kernels.wanted():
+        return sum(math.prod(part) for part in kernels.parts_of(rows, shape, steps))
+    if device.twin != "c":
+        return 0
+    narrow = _narrow(shape, whole)
+    return _room(shape, rows, narrow) + (rows * _padded(shape[0]) if narrow else 0)
+
+
+def _narrow(shape: tuple[int, int, int], whole: bool) -> bool:
+    """Whether the products of a stack are made by products.c."""
+    D, C, K = shape
+    return whole and C * K <= NARROW and D <= _PADDED
+
+
+def _padded(features: int) -> int:
+    return -(-features // _WHOLE) * _WHOLE
+
+
+def _room(shape: tuple[int, int, int], rows: int, narrow: bool) -> int:
+    """Numbers that the phases of a step overwrite, each for itself."""
+    D, C, K = shape
+    products = 0
+    if narrow:  # see step.h
+        products = _padded(D) if C * K == 1 else NARROW * (rows + _padded(D))
+    return max(room_of_errors(C, K), products)
 
 
 def _knows(model: Model, optimizer: Optimizer, prox: Any) -> bool:

@@ -69,7 +69,8 @@ def run_closing(
         metrics: of its model, those on test rows too.
         notes: on metrics that are not defined.
     """
-    end = f"{row['status'].replace('_', ' ')}: {row['reason']}"
+    status, reason = row["status"].replace("_", " "), row["reason"]
+    end = reason if reason.startswith(status) else f"{status}: {reason}"
     if row.get("iterations") is None:  # of a solver its reason tells how far it went
         end += f"; epoch {row['best_epoch']} of {row['epochs']} counts"
     return [

@@ -283,4 +283,4 @@ def sweep_text(facts: SweepFacts) -> str:
     trials, repeats, every = facts["trials"], facts["repeats"], facts["log_every"]
     text = f"{counted(trials, 'trial')} x {counted(repeats, 'repeat')} ="
     text += f" {counted(trials * repeats, 'column')} in {counted(facts['stacks'], 'stack')}"
-    return text if every == 1 else f"{text}; every {every}th step is logged"
+    return text if every == 1 else f"{text}; one step in {every} is logged"

@@ -95,7 +95,7 @@ def device_facts(device: Device, steps: bool) -> DeviceFacts:
 def training_facts(sweep: SweepRun, folder: Path) -> Facts:
     """What the rows and the specs came to: all that is known before the first step."""
     found: Facts = {
-        "device": device_facts(sweep.first.device_rows.device, sweep.first.solver is None),
+        "device": device_facts(sweep.first.device_rows.device, sweep.takes_steps),
         "objective": objective_facts(sweep.first, len(sweep.trials) > 1),
         "folder": folder,
     }

@@ -27,12 +27,12 @@ def history_rows(
     step: Any, epoch: Any, metrics: Mapping[str, Any], columns: Any, trial: Any, repeat: Any
 ) -> list[Row]:
     """One row a column that takes part in an evaluation."""
-    return [
-        {"trial": int(trial[k]), "repeat": int(repeat[k])}
-        | {"epoch": int(epoch[k]), "step": int(step[k])}
-        | {name: float(value[k]) for name, value in metrics.items()}
-        for k in np.flatnonzero(columns).tolist()
-    ]
+    due = np.flatnonzero(columns)
+    whole = {"trial": trial, "repeat": repeat, "epoch": epoch, "step": step}
+    named = {name: np.asarray(value)[due].astype(np.int64) for name, value in whole.items()}
+    named |= {name: np.asarray(value)[due].astype(np.float64) for name, value in metrics.items()}
+    cells = (value.tolist() for value in named.values())
+    return [dict(zip(named, row, strict=True)) for row in zip(*cells, strict=True)]
 
 
 def trial_rows(ranked: Sequence[TrialResult], names: Sequence[str], metric: str) -> list[Row]:

@@ -211,7 +211,7 @@ def _write_start(folder: RunWriter, spec: Spec, sweep: SweepRun, command: str | 
     folder.update_manifest(
         command=command,
         notes=spec.notes,
-        device=device_facts(device, sweep.first.solver is None),
+        device=device_facts(device, sweep.takes_steps),
         data={
             "digest": prepared.digest,
             "source": prepared.summary.source,

@@ -101,7 +101,13 @@ OptionalName = Annotated[str | None, MinLen(1), Absent, Expected("a name", ("non
 class Block(BaseModel):
     """A mapping of the file. `form` names it where a key takes one of several."""
 
-    model_config = ConfigDict(frozen=True, strict=True, extra="forbid", allow_inf_nan=False)
+    model_config = ConfigDict(
+        frozen=True,
+        strict=True,
+        extra="forbid",
+        allow_inf_nan=False,
+        defer_build=True,  # a spec's own validator holds those of its blocks
+    )
     form: ClassVar[str] = ""
 
     def tree(self) -> dict[str, Any]:

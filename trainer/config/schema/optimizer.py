@@ -75,7 +75,9 @@ class FirstOrder(Block):
         None, description="Number of updates, in place of epochs.", examples=[1000]
     )
     schedule: Schedule = Field(
-        Schedule(), description="How lr changes over the run.", examples=[{"name": "cosine"}]
+        Schedule.model_construct(),
+        description="How lr changes over the run.",
+        examples=[{"name": "cosine"}],
     )
 
     @model_validator(mode="before")

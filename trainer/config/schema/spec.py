@@ -169,12 +169,12 @@ class Spec(Block):
         description="First weights: zeros, {normal: standard deviation}, or those of a run folder.",
     )
     penalty: Penalty = Field(
-        L2L1(),
+        L2L1.model_construct(),
         description="The penalty on the weights: {l2, l1}, {C, l1_ratio} or {alpha, l1_ratio}.",
         examples=[{"l2": 1e-4}],
     )
     optimizer: Optimizer = Field(
-        Sgd(), description="How the weights move.", examples=[{"name": "sgd"}]
+        Sgd.model_construct(), description="How the weights move.", examples=[{"name": "sgd"}]
     )
     early_stopping: Annotated[EarlyStopping | None, Absent] = Field(
         None,
@@ -188,7 +188,9 @@ class Spec(Block):
     precision: Annotated[Literal["float32", "float64"], Expected()] = Field(
         "float32", description="Precision of the training."
     )
-    log: Log = Field(Log(), description="What the run folder keeps.", examples=[{"every": 1}])
+    log: Log = Field(
+        Log.model_construct(), description="What the run folder keeps.", examples=[{"every": 1}]
+    )
     vars: Variables = Field(
         {},
         description="Words for ${name} in any text of the file; sweep one as vars.name.",
@@ -205,7 +207,9 @@ class Spec(Block):
         examples=[{"folds": 5}],
     )
     select: Select = Field(
-        Select(), description="How the chosen trial is found.", examples=[{"rule": "one_std_err"}]
+        Select.model_construct(),
+        description="How the chosen trial is found.",
+        examples=[{"rule": "one_std_err"}],
     )
 
     @model_validator(mode="before")

@@ -85,7 +85,10 @@ def _checked(block: Block, numbers: Sequence[tuple[Path, Any]]) -> Block | None:
         else:
             given[name] = number
     for name, of in inner.items():
-        given[name] = _checked(getattr(block, name), of)
+        own = getattr(block, name, None)  # an optimizer that has no such block does without
+        given[name] = _checked(own, of) if own else None
+        if given[name] is None:
+            return None
     try:
         return type(block).model_validate(given)
     except ValidationError:

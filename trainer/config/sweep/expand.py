@@ -224,7 +224,10 @@ class _Trials:
         for setting in settings:
             place = base.places.get(setting.place, Place("", ""))
             is_as_written = len(setting.place) > 2 and not isinstance(setting.value, float)
-            places[key_path(setting.key)] = place if is_as_written else replace(place, text=None)
+            path = key_path(setting.key)
+            for length in range(1, len(path)):  # a block that the file does not have begins here
+                places.setdefault(path[:length], place)
+            places[path] = place if is_as_written else replace(place, text=None)
         tree = Tree(value, places, [], set(base.reported), set(base.inherited))
         make_paths_absolute(tree)
         inherit(tree)

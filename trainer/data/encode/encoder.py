@@ -33,11 +33,13 @@ class Encoded:
     """What `Encoder.transform` returns."""
 
     X: FloatArray
-    """(n, D), C-contiguous."""
+    """(n, D), C-contiguous; the very rows that Python passed in, where nothing changes them."""
     unseen: dict[str, int]
     """{text column: rows whose category is none of the encoder's}; they encode as zeros."""
     imputed: int
     """Values filled in."""
+    largest: float = np.inf
+    """No size of a value in X is above it."""
 
 
 @dataclass(frozen=True)
@@ -109,6 +111,9 @@ class Encoder:
             DataError: NaN where missing is an error, Inf, a value too large for dtype.
         """
         rows = np.arange(frame.rows) if rows is None else rows
+        given = self._unchanged(frame, dtype, rows)
+        if given is not None:
+            return given
         X = allocate((len(rows), len(self.features)), dtype, frame.where)
         unseen = np.zeros(len(self.columns), dtype=np.int64)
         imputed = 0
@@ -128,6 +133,28 @@ class Encoder:
             name: int(count) for name, count in zip(self.columns, unseen, strict=True) if count
         }
         return Encoded(X, counted, imputed)
+
+    def _unchanged(self, frame: Frame, dtype: np.dtype[Any], rows: Array) -> Encoded | None:
+        """The rows where they are, if encoding changes none of their numbers; else None.
+
+        A file that is mapped to memory may change below a run: its rows are copied.
+        """
+        X, part = frame.features, take(rows)
+        if not (isinstance(X, np.ndarray) and isinstance(part, slice)) or is_mapped(X):
+            return None
+        plain = X.dtype == dtype and X.flags.c_contiguous and X.flags.aligned
+        if not plain or self.unit or self.mean.any() or (self.scale != 1).any():
+            return None
+        X = X[part]
+        if (
+            X.dtype == np.float64
+        ):  # a sum of squares is half the time; in float32 it may stand still
+            with np.errstate(all="ignore"):
+                largest = 2 * float(np.sqrt(np.dot(X.reshape(-1), X.reshape(-1))))
+            if np.isfinite(largest):
+                return Encoded(X, {}, 0, largest)
+        finite = all(np.isfinite(X[part]).all() for part in _slices(*X.shape))
+        return Encoded(X, {}, 0) if finite else None
 
     def scaled_blocks(
         self, frame: Frame, rows: Array, unseen: NDArray[np.int64] | None = None
@@ -293,6 +320,14 @@ def _check_fields(fields: Mapping[str, Any], model: str) -> None:
     for i, name in enumerate(columns):
         if impute and name in categories and impute[i] not in categories[name]:
             raise ValueError("its impute does not fit")
+
+
+def is_mapped(X: Array) -> bool:
+    """Whether an array is a file's, mapped to memory, or a view of it."""
+    base: Any = X
+    while isinstance(base, np.ndarray):
+        base = base.base
+    return not (base is None or isinstance(base, bytes | bytearray))  # whose memory it is then
 
 
 def is_indexed(keys: Mapping[str, str]) -> bool:

@@ -20,6 +20,8 @@ from trainer.data.rows import Array, Coarse, FloatArray
 Numbers = NDArray[np.float64]
 FEWEST_STEPS = 1024  # between the least and the largest value: three digits of their difference
 FEWEST_READ = 64  # the same of values as the source has them, which may be meant so
+_FEW_ROWS = 512  # that mostly tell how much a feature varies
+_LONG = 512  # numbers
 _WIDE = np.dtype(np.float64)
 
 
@@ -32,7 +34,30 @@ class Extremes(NamedTuple):
     @classmethod
     def of(cls, X: FloatArray) -> Extremes:
         """Those of encoded rows (n, D)."""
-        return cls(X.min(axis=0), X.max(axis=0))
+        parts = [X]
+        side = max(1, _LONG // max(X.shape[1], 1))  # rows that make a long one, which goes faster
+        if X.flags.c_contiguous and len(X) >= 2 * side:
+            whole = len(X) - len(X) % side
+            parts = [X[:whole].reshape(-1, side * X.shape[1]), X[whole:]]
+        ends = []
+        for end in (np.min, np.max):
+            found = [end(part, axis=0).reshape(-1, X.shape[1]) for part in parts if len(part)]
+            ends.append(end(np.concatenate(found), axis=0))
+        return cls(*ends)
+
+    @classmethod
+    def told_by_some(cls, X: FloatArray, largest: float) -> Extremes:
+        """Those of a few rows, where they tell that no feature hardly varies; else of all.
+
+        `largest` is no value's size below; infinite where it is not known, 0 where it is lost.
+        """
+        half = _FEW_ROWS // 2
+        if len(X) > 2 * _FEW_ROWS and 0 < largest < np.inf:
+            some = cls.of(np.concatenate([X[:half], X[-half:]]))
+            size = np.full(X.shape[1], largest)
+            if not few_steps(some, X.dtype, size=size).any():
+                return some
+        return cls.of(X)
 
     def constant(self, encoder: Encoder) -> tuple[str, ...]:
         """Names of the features with one value."""
@@ -40,11 +65,17 @@ class Extremes(NamedTuple):
 
 
 def few_steps(
-    ends: Extremes, precision: np.dtype[Any], fewest: int = FEWEST_STEPS
+    ends: Extremes,
+    precision: np.dtype[Any],
+    fewest: int = FEWEST_STEPS,
+    size: FloatArray | None = None,
 ) -> NDArray[np.bool_]:
-    """Where values (D,) differ by few steps of a precision, or by none."""
+    """Where values (D,) of a size differ by few steps of a precision, or by none.
+
+    Their size is by default that of the larger end.
+    """
     low, high = (end.astype(np.float64) for end in ends)
-    size = np.maximum(np.abs(low), np.abs(high))
+    size = np.maximum(np.abs(low), np.abs(high)) if size is None else size
     with np.errstate(over="ignore"):
         return np.asarray(high - low < fewest * float(np.finfo(precision).eps) * size)
 

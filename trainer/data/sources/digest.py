@@ -18,12 +18,16 @@ from trainer.text.printable import show_path
 
 
 class Digest:
-    """sha256 over everything read, in the order it was read; a file read twice is hashed once."""
+    """sha256 over everything read, in the order it was read; a file read twice is hashed once.
+
+    What is in memory is hashed when the digest is first asked for: its values must not change.
+    """
 
     def __init__(self) -> None:
         self._total = hashlib.sha256()
         self._files: dict[str, bytes] = {}
         self._rows: list[bytes] = []
+        self._waiting: list[Frame] = []  # not hashed yet
 
     @contextlib.contextmanager
     def reading(self, *paths: str | Path | None, part: str = "") -> Iterator[None]:
@@ -40,6 +44,7 @@ class Digest:
         given = [path for path in paths if path is not None]
         before = [_state(path) for path in given]
         yield
+        self._settle()
         for path, state in zip(given, before, strict=True):
             key = str(path)
             try:
@@ -58,17 +63,29 @@ class Digest:
     @contextlib.contextmanager
     def one_source(self, shards: int) -> Iterator[None]:
         """Take the first so many readings of this block as the features of one source."""
+        self._settle()
         before = len(self._rows)
         yield
+        self._settle()
         self._rows[before:] = [b"".join(self._rows[before : before + shards])]
 
     def text(self, text: str) -> None:
         """Take a description that determines the rows."""
+        self._settle()
         self._rows.append(hashlib.sha256(text.encode()).digest())
         self._total.update(self._rows[-1])
 
     def frame(self, frame: Frame) -> None:
         """Take the values of a frame in memory."""
+        self._waiting.append(frame)
+
+    def _settle(self) -> None:
+        """Hash the frames that wait."""
+        waiting, self._waiting = self._waiting, []
+        for frame in waiting:
+            self._hash(frame)
+
+    def _hash(self, frame: Frame) -> None:
         part = hashlib.sha256()
         columns = frame.features if isinstance(frame.features, tuple) else (frame.features,)
         for column in (*columns, frame.target, frame.weight, frame.group):
@@ -82,11 +99,15 @@ class Digest:
 
     def repeats_first(self) -> list[bool]:
         """Whether each source after the first has the very features of the first."""
+        if len(self._rows) + len(self._waiting) == 1:
+            return []
+        self._settle()
         first, *others = self._rows
         return [rows == first for rows in others]
 
     def hexdigest(self) -> str:
         """64 hexadecimal digits."""
+        self._settle()
         return self._total.hexdigest()
 
 

@@ -47,7 +47,7 @@ def _read_files(spec: Spec) -> Source:
     keys = {**_keys(data.train), **train.keys}
     like = Like(train.names, train.text, is_indexed(keys))
     held = {name: read_source(source, model, like, digest) for name, source in wanted.items()}
-    return Source(train, held, keys, digest.hexdigest(), _copies(held, digest), passed=False)
+    return Source(train, held, keys, digest, _copies(held, digest), passed=False)
 
 
 def _read_passed(arrays: Mapping[str, Any], model: str) -> Source:
@@ -67,7 +67,7 @@ def _read_passed(arrays: Mapping[str, Any], model: str) -> Source:
     held = {name: _read_pair(pair, None, key, model, like) for name, (key, pair) in pairs.items()}
     for frame in held.values():
         digest.frame(frame)
-    return Source(train, held, {}, digest.hexdigest(), _copies(held, digest), passed=True)
+    return Source(train, held, {}, digest, _copies(held, digest), passed=True)
 
 
 def _copies(held: Mapping[str, Frame], digest: Digest) -> frozenset[str]:

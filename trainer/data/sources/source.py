@@ -11,6 +11,7 @@ import numpy as np
 
 from trainer.data.frame import Frame
 from trainer.data.rows import IntArray, Label, Rows
+from trainer.data.sources.digest import Digest
 from trainer.data.splits.row_split import Holdout
 
 
@@ -61,8 +62,8 @@ class Source:
     """Those of the splits that have their own: "val", "test" or a test source's own name."""
     keys: Mapping[str, str]
     """Names to read another file by, see `Encoder.keys`."""
-    digest: str
-    """sha256 (hex) over the bytes of all."""
+    hashed: Digest = field(repr=False)
+    """Of the bytes of all."""
     copies: frozenset[str]
     """The splits of `held` that are the training source over again."""
     passed: bool
@@ -75,3 +76,8 @@ class Source:
         default_factory=WeakValueDictionary, repr=False
     )
     """Encoded rows that somebody still holds."""
+
+    @property
+    def digest(self) -> str:
+        """sha256 (hex) over the bytes of all; taken when it is first asked for."""
+        return self.hashed.hexdigest()

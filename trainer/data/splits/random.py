@@ -38,6 +38,8 @@ def split(
     Raises:
         DataError: too few rows to give each part one.
     """
+    if not (val or test):
+        return np.arange(n), np.arange(0), np.arange(0)
     order = shuffle(seed, SPLIT, n)
     wanted = {"test": _share(test, n), "val": _share(val, n)}
     counts = np.ones(1, dtype=np.int64) * n if codes is None else np.bincount(codes)

@@ -1,4 +1,4 @@
-"""The problems that are timed: rows, the order of batches, and K learning rates and penalties."""
+"""Rows that are timed, the order of their batches, and K learning rates and penalties."""
 
 from __future__ import annotations
 
@@ -7,8 +7,6 @@ from typing import Any
 
 import numpy as np
 
-from trainer.config import load_spec
-from trainer.data import prepare
 from trainer.streams import shuffle
 
 Array = np.ndarray[Any, Any]
@@ -63,21 +61,3 @@ def synthetic(name: str, rows: int, columns: int, outputs: int, batch: int, step
     model = "logistic" if outputs == 1 else "softmax"
     y = (z[:, 0] > 0).astype(np.int64) if outputs == 1 else z.argmax(axis=1)
     return Problem(name, model, X, y, outputs, batch, steps)
-
-
-def _digits(steps: int) -> Problem:
-    spec = load_spec({"model": "softmax", "data": {"train": "digits", "val": "none"}})
-    train = prepare(spec).train
-    whole = len(train.X) // 128 * 128  # so that every batch is a whole one, for all contenders
-    X, y = np.ascontiguousarray(train.X[:whole]), train.y[:whole]
-    return Problem("digits 1792x64x10", "softmax", X, y, 10, 128, steps)
-
-
-def problems(quick: bool) -> dict[str, Problem]:
-    """The three problems of the table."""
-    part = 10 if quick else 1
-    return {
-        "mnist": synthetic("60000x784x10", 60_000 // part, 784, 10, 256, 60 // part),
-        "higgs": synthetic("200000x28 binary", 200_000 // part, 28, 1, 256, 400 // part),
-        "digits": _digits(140 // part),
-    }

@@ -8,15 +8,15 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-from benchmarks.problems import MOMENTUM, Array, Problem
+from benchmarks.shared.problems import MOMENTUM, Array, Problem, settings
 
 
-def tensors(problem: Problem) -> tuple[Any, Any, Any]:
-    """Rows, targets and the order of batches."""
+def tensors(problem: Problem) -> tuple[Any, Any]:
+    """Rows and targets."""
     y = torch.from_numpy(problem.y)
     if problem.outputs == 1:
         y = y[:, None].float()
-    return torch.from_numpy(problem.X), y, torch.from_numpy(problem.order())
+    return torch.from_numpy(problem.X), y
 
 
 def loss(z: Any, y: Any) -> Any:
@@ -31,9 +31,10 @@ class Eager:
 
     compiled = False
 
-    def __init__(self, problem: Problem, lr: Array, l2: Array) -> None:
-        self.problem, self.lr, self.l2 = problem, lr, l2
-        self.X, self.y, self.order = tensors(problem)
+    def __init__(self, problem: Problem, K: int, columns: Array | None = None) -> None:
+        self.problem = problem
+        self.lr, self.l2 = (v if columns is None else v[columns] for v in settings(K))
+        self.X, self.y = tensors(problem)
         self._forward = torch.compile(self._mean_loss) if self.compiled else self._mean_loss
 
     @staticmethod
@@ -51,7 +52,7 @@ class Eager:
         W, b = torch.zeros(D, C, requires_grad=True), torch.zeros(C, requires_grad=True)
         groups = [{"params": [W], "weight_decay": l2}, {"params": [b]}]
         optimizer = torch.optim.SGD(groups, lr=lr, momentum=MOMENTUM)
-        for rows in self.order:
+        for rows in torch.from_numpy(self.problem.order()):
             optimizer.zero_grad()
             self._forward(self.X[rows], self.y[rows], W, b).backward()
             optimizer.step()
@@ -67,10 +68,10 @@ class Compiled(Eager):
 class Vmap:
     """K fits at once: torch.func.grad of one model, vmapped over its weights and settings."""
 
-    def __init__(self, problem: Problem, lr: Array, l2: Array) -> None:
+    def __init__(self, problem: Problem, K: int) -> None:
         self.problem = problem
-        self.X, self.y, self.order = tensors(problem)
-        self.lr, self.l2 = torch.from_numpy(lr), torch.from_numpy(l2)
+        self.X, self.y = tensors(problem)
+        self.lr, self.l2 = (torch.from_numpy(values) for values in settings(K))
 
         def objective(params: Any, X: Any, y: Any, l2: Any) -> Any:
             W, b = params
@@ -89,7 +90,7 @@ class Vmap:
         W, b = torch.zeros(K, D, C), torch.zeros(K, C)
         V, v = torch.zeros_like(W), torch.zeros_like(b)
         lr_W, lr_b = self.lr[:, None, None], self.lr[:, None]
-        for rows in self.order:
+        for rows in torch.from_numpy(self.problem.order()):
             G, g = self.grad((W, b), self.X[rows], self.y[rows], self.l2)
             V.mul_(MOMENTUM).add_(G)
             v.mul_(MOMENTUM).add_(g)

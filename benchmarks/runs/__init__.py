@@ -1,0 +1,1 @@
+"""Whole commands, two runs at once, reading: `scripts/bench commands`, `busy`, `reading`."""

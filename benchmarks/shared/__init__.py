@@ -1,0 +1,1 @@
+"""What all benchmarks share: contenders in processes of their own, rounds, ratios, rows."""

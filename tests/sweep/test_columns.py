@@ -165,7 +165,7 @@ def test_long_batches_and_many_outputs_take_what_is_told(rows, features, outputs
         tracemalloc.stop()
     of_rows = sum(one.nbytes for one in vars(stack.rows).values() if isinstance(one, np.ndarray))
     assert state.step == 0
-    assert taken - of_rows <= stack_bytes(stack.shape, rows, batch, 4, 1, held=10**6)
+    assert taken - of_rows <= stack_bytes(CPU, stack.shape, rows, batch, 4, 1, held=10**6)
 
 
 @pytest.mark.parametrize("bias", [True, False])

@@ -33,11 +33,11 @@ a step a row, so only its time is compared). Rows beyond whole batches are left 
 - **compiling** is the processor time of a first run beyond a later one, in seconds.
 - **peak** is the share of what one core reaches in large products of the matrix library in the same
   rounds ({size} x {size} x {size}, float32), that the two products of a step amount to.
-- **ours** trains the K columns as a sweep on one core does, in stacks that keep in the cache, one after
-  another (60000x784x10 at K = 256: two of 128), and returns the log of every step: loss, error_rms, error_max, dz_rms and grad_norm of each
-  column. **JAX** shuffles once an epoch, by the same order, and returns the same five numbers of
-  every step; gradients are written out, and sums are products where XLA is quicker so. torch and
-  scikit-learn log nothing.
+- **ours** trains the K columns as a sweep on one core does, in stacks that keep in the cache, one
+  after another (60000x784x10 at K = 256: two of 128), and returns the log of every step: loss,
+  error_rms, error_max, dz_rms and grad_norm of each column. **JAX** shuffles once an epoch, by the
+  same order, and returns the same five numbers of every step; gradients are written out, and sums
+  are products where XLA is quicker so. torch and scikit-learn log nothing.
 - **AVX2**, **baseline** and **NumPy** are ours in lesser instruction sets and without the compiled
   step (`STACKED_TRAINER_COMPILED`).
 """

@@ -165,8 +165,8 @@ EVALUATIONS = {
 BESIDE = {
     "a stretch": ({"until": 2}, (2, 1, 3, 1)),
     "a stretch of the full batch": ({"until": 2, "batch": None}, (2, 1, 3, 1)),
-    "an epoch of few rows": ({"until": 1}, (3, 1, 4, 6)),
-    "an epoch of many rows": ({"until": 1, "rows": 10_000}, (2, 1, 9, 33)),
+    "an epoch of few rows": ({"until": 1}, (3, 1, 4, 7)),
+    "an epoch of many rows": ({"until": 1, "rows": 10_000}, (2, 1, 9, 34)),
 }
 
 

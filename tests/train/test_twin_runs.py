@@ -3,6 +3,7 @@
 import gc
 import weakref
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -163,10 +164,30 @@ def test_a_stop_comes_between_pieces(monkeypatch):
     monkeypatch.setattr(twins, "_PIECE_FLOP", 4.0 * 23 * 4 * 3 * 2)  # two steps
     stack = narrow_stack(steps=9)
     state, asked = start(stack), []
-    records = stack.advance(state, 9, should_stop=lambda: asked.append(state.step))
-    assert (asked, state.step) == ([2, 3], 3)  # the end of an epoch is the end of a stretch
+    records = stack.advance(state, 6, should_stop=lambda: asked.append(state.step))
+    assert (asked, state.step) == ([2, 3, 5, 6], 6)  # an epoch of three steps ends a piece
     records = stack.advance(state, 9, should_stop=lambda: True)
-    assert (records.step.tolist(), state.step) == ([4, 5], 5)
+    assert (records.step.tolist(), state.step) == ([7, 8], 8)
+
+
+@pytest.mark.parametrize("columns", [1, 40])
+@pytest.mark.parametrize("every", [1, 5])
+def test_a_stretch_over_epochs_is_one_of_each_epoch(columns, every):
+    problem, ends = make_problem("softmax"), []
+    for untils in ((9,), (3, 6, 9)):
+        lr = np.geomspace(0.01, 0.1, columns)
+        stack = make_stack(problem, device=CPU, batch_size=23, lr=lr, steps=9)
+        stack.settings = replace(stack.settings, log_every=every)
+        assert stack.steps_per_epoch == 3
+        state = start(stack, *initial(problem, columns))
+        records = [stack.advance(state, until) for until in untils]
+        names = ("loss", "error_rms", "error_max", "dz_rms", "grad_norm", "lr")
+        logged = {name: joined(records, name) for name in names}
+        ends.append((state.weights, np.concatenate([one.epoch for one in records]), logged))
+    np.testing.assert_equal(*ends)
+    full = np.isfinite(ends[0][2]["grad_norm"]).all(axis=1)
+    # whole at the ends of epochs, too
+    assert full.tolist() == [every == 1 or step in (3, 5, 6, 9) for step in range(1, 10)]
 
 
 def test_a_stop_before_a_snapshot_leaves_none_behind(monkeypatch):

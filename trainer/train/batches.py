@@ -132,7 +132,7 @@ class MiniBatches:
         self._r = xp.empty(n, dtype)
         self._codes = xp.empty(n if rows.codes is not None else 0, np.int64)
         self._epoch = -1
-        self._order = xp.empty(0, np.int64)
+        self._order = xp.empty(n, np.int64)
 
     @property
     def steps_per_epoch(self) -> int:
@@ -143,7 +143,7 @@ class MiniBatches:
         """Have the order of this step's epoch on the device; return the last step it serves."""
         epoch = (step - 1) // self.steps_per_epoch
         if epoch != self._epoch:
-            self._order = self._shuffled(epoch)
+            self._order[:] = self._shuffled(epoch)  # in place: a twin knows where it is
             self._put_in_order()
             self._epoch = epoch
         return (epoch + 1) * self.steps_per_epoch
@@ -166,6 +166,10 @@ class MiniBatches:
             weights[:whole] *= n / self.size  # N/b: unbiased, also for the shorter last batch
             if whole < n:
                 weights[whole:] *= n / (n - whole)
+
+    def ends_epoch(self, step: Any) -> Any:
+        """Whether steps are the last of their epochs."""
+        return step % self.steps_per_epoch == 0
 
     def batch(self, step: int) -> slice:
         """Return the part of the epoch's order that this step (from 1) trains on."""
@@ -225,6 +229,10 @@ class FullBatch:
     def prepare(self, step: int) -> int:
         """Nothing to prepare: the order serves every step."""
         return step + 2**31
+
+    def ends_epoch(self, step: Any) -> Any:
+        """Whether steps are the last of an order: none is."""
+        return step < 0
 
     def batch(self, step: int) -> slice:
         """All rows."""

@@ -295,7 +295,7 @@ class Stack:
         Always runs at least one step. `snapshots(step)` returns a snapshot to fill, or None.
         """
         first = state.step + 1
-        last = min(until, self._stretch_end(first), self.batches.prepare(first))
+        last = min(until, self._stretch_end(first))
         rates = self.settings.schedule.table(first - 1, last)  # one step earlier, for its ratio
         lr = np.where(state.live, rates, 0.0)  # (S + 1, K); a stopped column keeps still
         self._ring[: last - first + 1].fill(0)
@@ -315,7 +315,8 @@ class Stack:
         return self._records(first, last, logged.astype(np.float64), lr[1 : count + 1])
 
     def _is_full(self, step: Any, last: int) -> Any:
-        return (step % self.settings.log_every == 0) | (step == last)
+        every = step % self.settings.log_every == 0
+        return every | (step == last) | self.batches.ends_epoch(step)
 
     def _records(self, first: int, last: int, logged: Numbers, lr: Numbers) -> Records:
         step = np.arange(first, first + len(lr), dtype=np.int64)
@@ -340,12 +341,16 @@ class Stack:
     def _pieces(
         self, first: int, last: int, snapshots: Callable[[int], Snapshot | None]
     ) -> Iterator[tuple[range, Snapshot | None]]:
-        """Steps that are taken at once: with a snapshot, or without twins for it, each alone."""
+        """Steps of one epoch that are taken at once; with a snapshot, or without twins, each alone.
+
+        The order of an epoch is made when its first piece is taken.
+        """
         step, at_once = first, self._halves.at_once
         ahead: Snapshot | None = None  # of this step, if it has been asked about already
         while step <= last:
+            most = min(last, self.batches.prepare(step), step + at_once - 1)
             snapshot, ahead, end = ahead or snapshots(step), None, step
-            while snapshot is None and ahead is None and end < min(last, step + at_once - 1):
+            while snapshot is None and ahead is None and end < most:
                 ahead = snapshots(end + 1)
                 end += ahead is None
             yield range(step, end + 1), snapshot

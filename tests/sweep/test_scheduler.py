@@ -2,7 +2,18 @@
 
 import numpy as np
 import pytest
-from stacks import DEVICE, Member, Recorder, fit, host, initial, make_problem, make_stack, start
+from stacks import (
+    DEVICE,
+    Member,
+    Recorder,
+    fit,
+    host,
+    initial,
+    make_problem,
+    make_stack,
+    short_stretches,
+    start,
+)
 
 from trainer.data.rows import Rows
 from trainer.sweep.scheduler import Rules, Scheduler
@@ -323,7 +334,8 @@ def test_columns_leave_only_at_the_end_of_an_epoch():
     assert all(width == (4 if step <= 3 else 1) for step, width in widths)  # three steps an epoch
 
 
-def test_columns_that_end_of_their_own_leave_between_decisions():
+def test_columns_that_end_of_their_own_leave_between_decisions(monkeypatch):
+    short_stretches(monkeypatch, 5)  # one epoch of three steps, and no second
     values = np.ones((4, 1, 12))
     problem = make_problem("linear")
     one = member(problem, [0, 1, 2, 3], [0] * 4, values, every=20, steps=24, batch_size=20)

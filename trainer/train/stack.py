@@ -331,7 +331,11 @@ class Stack:
         return Records(step, epoch, values)
 
     def _stretch_end(self, first: int) -> int:
-        return (first - 1) // self.stretch * self.stretch + self.stretch
+        """The end of an epoch, where a stretch has room for one: columns may leave there."""
+        epoch = self.steps_per_epoch
+        steps = self.stretch // epoch * epoch or self.stretch
+        end = (first - 1) // steps * steps + steps
+        return min(end, (first - 1) // epoch * epoch + epoch) if steps < epoch else end
 
     def _table(self, lr: Numbers, first: int) -> Array:
         """Coefficients of the steps (S, J, K), on the device."""

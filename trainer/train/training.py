@@ -265,10 +265,8 @@ class Training:
 
     def compact(self) -> None:
         """Let ended columns leave, at the end of an epoch and where enough of them have ended."""
-        live, whole = self.state.live, self.state.step % self._steps_per_epoch == 0
-        # an evaluation nobody has judged may be the one whose weights are kept
-        stay = live | self.unseen[self.columns] if self._best else live
-        if not live.any() or not whole or stay.sum() >= _CROWDED * len(stay):
+        stay = self._staying()
+        if self.state.step % self._steps_per_epoch or not self._may_leave(stay):
             return
         self._store(~stay)
         keep = np.flatnonzero(stay)
@@ -298,12 +296,27 @@ class Training:
     def _budget(self) -> Numbers:
         return self.stack.budget
 
+    def _staying(self) -> Flags:
+        """(K,) which of the stack's columns still train, or have weights that may be kept."""
+        live = self.state.live
+        # an evaluation nobody has judged may be the one whose weights are kept
+        return live | self.unseen[self.columns] if self._best else live
+
+    def _may_leave(self, stay: Flags) -> bool:
+        """Whether the columns that do not stay are enough to leave the others alone."""
+        return bool(self.state.live.any() and stay.sum() < _CROWDED * len(stay))
+
     def _next_pause(self) -> int:
-        """The next step with an evaluation, the end of a budget, or a snapshot to hand over."""
+        """The next step with an evaluation, the end of a budget, or a snapshot to hand over.
+
+        Where columns wait to leave, the end of the epoch, too.
+        """
         step, budget = self.state.step, self._budget[self.state.live]
         pauses = [budget[budget > step].min(), (step // self.every + 1) * self.every]
         if self._gradients_every:
             pauses.append((step // self._gradients_every + 1) * self._gradients_every)
+        if self._may_leave(self._staying()):
+            pauses.append((step // self._steps_per_epoch + 1) * self._steps_per_epoch)
         return int(min(pauses))
 
     def _note(self, records: Records, counts: Flags) -> None:

@@ -5,6 +5,7 @@ The tables are of rounds as they are: what makes one cheaper, or dearer, changes
 
 import numpy as np
 import pytest
+import shim
 import solving
 from double import Cupy
 from problems import Problem
@@ -14,6 +15,7 @@ from trainer.model import MODELS
 from trainer.solvers import solver as solver_module
 
 K, N, D, C = 4, 60, 5, 3
+with_our_kernels = pytest.mark.skipif(shim.COMPILER is None, reason=shim.WHY_NOT)
 UNTIL = 12  # rounds, after which all pairs are there
 
 
@@ -58,19 +60,31 @@ def counted(monkeypatch, model, takes, **given):
 # (copies, syncs, allocations, launches) of a round whose points are taken, and of one of a line
 # search, whose points are not; by model, without l1 and with it
 ROUNDS = {
-    ("linear", 0): ((12, 4, 143, 237), (7, 3, 42, 90)),
-    ("linear", 0.01): ((13, 4, 203, 303), (8, 3, 88, 140)),
-    ("logistic", 0): ((12, 4, 146, 251), (7, 3, 45, 104)),
-    ("logistic", 0.01): ((13, 4, 203, 313), (8, 3, 88, 150)),
-    ("softmax", 0): ((12, 4, 154, 255), (7, 3, 45, 98)),
-    ("softmax", 0.01): ((13, 4, 205, 310), (8, 3, 88, 144)),
-    ("poisson", 0): ((12, 4, 146, 242), (7, 3, 45, 95)),
-    ("poisson", 0.01): ((13, 4, 203, 304), (8, 3, 88, 141)),
+    ("linear", 0): ((9, 1, 142, 227), (6, 1, 39, 77)),
+    ("linear", 0.01): ((10, 1, 199, 290), (7, 1, 82, 124)),
+    ("logistic", 0): ((9, 1, 145, 241), (6, 1, 42, 91)),
+    ("logistic", 0.01): ((10, 1, 199, 300), (7, 1, 82, 134)),
+    ("softmax", 0): ((9, 1, 153, 245), (6, 1, 42, 85)),
+    ("softmax", 0.01): ((10, 1, 201, 297), (7, 1, 82, 128)),
+    ("poisson", 0): ((9, 1, 145, 232), (6, 1, 42, 82)),
+    ("poisson", 0.01): ((10, 1, 199, 291), (7, 1, 82, 125)),
+}
+# the same by our own kernels
+KERNELS = {
+    ("linear", 0): ((8, 1, 12, 24), (5, 1, 9, 18)),
+    ("linear", 0.01): ((9, 1, 63, 80), (6, 1, 49, 62)),
+    ("logistic", 0): ((8, 1, 15, 28), (5, 1, 12, 22)),
+    ("logistic", 0.01): ((9, 1, 63, 80), (6, 1, 49, 62)),
+    ("softmax", 0): ((8, 1, 23, 38), (5, 1, 12, 22)),
+    ("softmax", 0.01): ((9, 1, 65, 83), (6, 1, 49, 62)),
+    ("poisson", 0): ((8, 1, 15, 28), (5, 1, 12, 22)),
+    ("poisson", 0.01): ((9, 1, 63, 80), (6, 1, 49, 62)),
 }
 
 
-def test_the_table_is_whole():
+def test_the_tables_are_whole():
     assert {(model, "auto") for model, _ in ROUNDS} == {one for one in MODELS if one[1] == "auto"}
+    assert ROUNDS.keys() == KERNELS.keys()
     assert len(ROUNDS) == 4 * 2
 
 
@@ -79,3 +93,14 @@ def test_a_round_of_l_bfgs(case, monkeypatch):
     (model, l1), (taken, refused) = case, ROUNDS[case]
     assert counted(monkeypatch, model, takes=True, l1=l1) == taken
     assert counted(monkeypatch, model, takes=False, l1=l1) == refused
+
+
+@with_our_kernels
+@pytest.mark.parametrize("case", KERNELS)
+def test_a_round_by_our_own_kernels(case, monkeypatch):
+    (model, l1), (taken, refused) = case, KERNELS[case]
+    assert counted(monkeypatch, model, takes=True, l1=l1, twin="cuda") == taken
+    assert counted(monkeypatch, model, takes=False, l1=l1, twin="cuda") == refused
+    (_, syncs, _, launches), _ = KERNELS[case]
+    assert syncs == 1
+    assert l1 or launches <= 40

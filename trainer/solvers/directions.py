@@ -12,7 +12,7 @@ Shapes: r directions of the basis, P = r + 1 with a bias, C outputs, K columns, 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property
 from typing import Any
 
@@ -20,10 +20,12 @@ import numpy as np
 
 from trainer.solvers.compiled_lbfgs import compiled_lbfgs
 from trainer.solvers.hessians import Hessians
+from trainer.solvers.kernel_rounds import kernel_rounds
 from trainer.solvers.lbfgs import direct, dot
 from trainer.solvers.orthants import common_shift
 from trainer.solvers.problem import EPS, Problem
 from trainer.solvers.progress import SolverState
+from trainer.solvers.slopes import OF_PAIRS, Tried, of_pairs, of_points
 
 Array = Any
 Numbers = np.ndarray[Any, np.dtype[np.float64]]
@@ -47,52 +49,89 @@ class Directions:
         """
         self.problem, self.hessians, self.pairs, self._free = problem, hessians, pairs, free
         self._twin = compiled_lbfgs(problem.device.xp, pairs)
+        self._kernels = kernel_rounds(problem, pairs, self._spectrum)
 
     # --- quasi-Newton ---
 
-    def remember(self, state: SolverState, moved: Flags, step: Array, gradient: Array) -> None:
-        """Write the pairs of this round, zeros for columns without one; and γ.
+    def slopes(self, state: SolverState, tried: Tried, steepest: tuple[Array, Array]) -> Array:
+        """What a round decides on of the points that it tries: the first of `SLOPES`, (n, K).
 
         Args:
             state: before the step.
-            moved: (K,) columns with a pair.
-            step: (P, C, K), overwritten.
-            gradient: (P, C, K) after it.
+            tried: the points.
+            steepest: (P, C, K) least subgradients before and after the step.
         """
-        if not self.pairs:
-            return
-        device, a, slot = self.problem.device, state.arrays, state.step % self.pairs
-        found = device.to_host(self._write_pair(a, slot, moved, step, gradient))  # device -> host
-        sy_, sc_, scaled_, ss_, yy_ = found
-        counts = moved & (sy_ > EPS * np.sqrt(ss_ * yy_))
-        rho = np.where(counts, 1 / np.where(counts, sy_, 1), 0.0)
-        gamma = np.where(counts & (sc_ > 0), scaled_ / np.where(sc_ > 0, sc_, 1), 0.0)
-        usable = np.isfinite(gamma) & (gamma > 0)
-        state.progress.gamma = np.where(usable, gamma, state.progress.gamma)
-        a["rho"][slot] = device.to_device(rho)
+        if self._kernels is not None:
+            return self._kernels.point_sums(state.arrays, tried, steepest)
+        problem, xp, g = self.problem, self.problem.device.xp, state.arrays["g"]
+        found = of_points(problem, g, tried, steepest)
+        if self.pairs and self._twin is None:
+            xp.subtract(tried.gradient, g, out=self._free)
+            found += of_pairs(problem, self._spectrum, tried.step, self._free)
+        return xp.stack(found)
 
-    def _write_pair(
-        self, a: dict[str, Array], slot: int, moved: Flags, step: Array, gradient: Array
-    ) -> Array:
-        """Write a pair to its slot; sums (5, K) as `CompiledLbfgs.pair` has them."""
-        problem, device = self.problem, self.problem.device
+    def take(
+        self,
+        state: SolverState,
+        takes: Flags,
+        moved: Flags,
+        tried: Tried,
+        slopes: Mapping[str, Numbers],
+    ) -> None:
+        """Move columns to the points that they take; write the pairs of this round, and γ.
+
+        Args:
+            state: before the step.
+            takes: (K,) columns that take their points.
+            moved: (K,) those of them with a pair; others have zeros.
+            tried: the points.
+            slopes: what `slopes` has found.
+        """
+        device, a = self.problem.device, state.arrays
+        slot, where = state.step % max(self.pairs, 1), device.to_device(takes)
+        if self._kernels is not None:
+            rho = self._curved(state, moved, slopes) if self.pairs else np.zeros(len(moved))
+            which = where, device.to_device(moved)
+            self._kernels.take(a, slot, which, device.to_device(rho), tried)
+            return
+        if self.pairs:
+            self._remember(state, moved, slot, tried, slopes)
+        device.xp.copyto(a["w"], tried.point, where=where)
+        device.xp.copyto(a["g"], tried.gradient, where=where)
+
+    def _remember(
+        self,
+        state: SolverState,
+        moved: Flags,
+        slot: int,
+        tried: Tried,
+        slopes: Mapping[str, Numbers],
+    ) -> None:
+        """Write a pair to its slot, and what it says."""
+        problem, device, a = self.problem, self.problem.device, state.arrays
         s, y, free, xp = a["s"][slot], a["y"][slot], self._free, device.xp
         if self._twin is not None:
-            steps = step, a["g"], gradient
-            return self._twin.pair(problem.inner, moved, problem.l2, self._spectrum, steps, s, y)
-        mask = device.to_device(moved)
-        s[...] = y[...] = 0
-        xp.copyto(s, step, where=mask)
-        xp.subtract(gradient, a["g"], out=free)
-        xp.copyto(y, free, where=mask)
-        curved = step  # of the data term alone
-        xp.multiply(problem.l2, s, out=free)
-        free[problem.inner :] = 0
-        xp.subtract(y, free, out=curved)
-        xp.divide(curved, self._spectrum[:, None, None], out=free)
-        scaled = dot(xp, curved, free)
-        sy, sc, yy = dot(xp, s, y), dot(xp, s, curved), dot(xp, y, y)
-        return xp.stack([sy, sc, scaled, dot(xp, s, s), yy])
+            steps = tried.step, a["g"], tried.gradient
+            l2, spectrum = problem.l2, self._spectrum
+            found = self._twin.pair(problem.inner, moved, l2, spectrum, steps, s, y)
+            slopes = dict(zip(OF_PAIRS, found, strict=True))
+        else:
+            mask = device.to_device(moved)
+            s[...] = y[...] = 0
+            xp.copyto(s, tried.step, where=mask)
+            xp.subtract(tried.gradient, a["g"], out=free)
+            xp.copyto(y, free, where=mask)
+        a["rho"][slot] = device.to_device(self._curved(state, moved, slopes))
+
+    def _curved(self, state: SolverState, moved: Flags, of: Mapping[str, Numbers]) -> Numbers:
+        """1/(sᵀy) of the columns' new pairs, 0 where one does not count; and their γ."""
+        counts = moved & (of["sy"] > EPS * np.sqrt(of["ss"] * of["yy"]))
+        bends = counts & (of["sv"] > 0)
+        gamma = np.where(bends, of["scaled"] / np.where(of["sv"] > 0, of["sv"], 1), 0.0)
+        usable = np.isfinite(gamma) & (gamma > 0)
+        state.progress.gamma = np.where(usable, gamma, state.progress.gamma)
+        rho: Numbers = np.where(counts, 1 / np.where(counts, of["sy"], 1), 0.0)
+        return rho
 
     def quasi_newton(
         self, state: SolverState, which: Flags, steepest: Array, free: Array, new: Array
@@ -108,8 +147,15 @@ class Directions:
         """
         problem, a, n = self.problem, state.arrays, state.progress
         xp, device = problem.device.xp, problem.device
+        count, chosen = min(self.pairs, state.step - 1), device.to_device(which)
+        if problem.sparse:
+            n.within[which] = True
+        if self._kernels is not None:
+            newest, gamma = state.step % max(self.pairs, 1), device.to_device(n.gamma)
+            into = free, new
+            self._kernels.direct(a, newest, count, gamma, chosen, steepest, into, problem.sparse)
+            return
         scale, found = self._scale(n.gamma), free
-        count = min(self.pairs, state.step - 1)
         xp.copyto(found, steepest)
         order = [(state.step - i) % self.pairs for i in range(count)]
         if self._twin is not None:
@@ -118,14 +164,12 @@ class Directions:
             direct(xp, found, scale, a["s"], a["y"], a["rho"], order, self._free)
         if problem.sparse:
             found = self._aligned(found, steepest)
-            n.within[which] = True
         if self.pairs:
-            down = device.to_host(dot(xp, found, steepest)) < 0  # device -> host
-            upward = device.to_device(which & ~down)
+            upward = chosen & ~(dot(xp, found, steepest) < 0)
             xp.multiply(steepest, -scale, out=self._free)
             xp.copyto(found, self._free, where=upward)
             a["rho"] *= ~upward
-        xp.copyto(new, found, where=device.to_device(which))
+        xp.copyto(new, found, where=chosen)
 
     def plain(self, state: SolverState, which: Flags, steepest: Array, curvature: Numbers) -> None:
         """Give some columns −H₀·g of the loss's largest curvature (K,); no pair counts."""
@@ -136,6 +180,11 @@ class Directions:
         a["rho"] *= ~mask
         n.plain[which] = n.within[which] = True
         n.length[which], n.tries[which] = 1, 0
+
+    @property
+    def logs_slopes(self) -> bool:
+        """Whether `slopes` has all of `SLOPES`."""
+        return self._kernels is not None
 
     @cached_property
     def _spectrum(self) -> Array:

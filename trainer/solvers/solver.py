@@ -26,14 +26,14 @@ from trainer.solvers.choose import Method
 from trainer.solvers.costs import hessian_bytes, hessian_operations
 from trainer.solvers.directions import Directions, fix_gauge
 from trainer.solvers.hessians import Hessians, Interrupted
-from trainer.solvers.lbfgs import dot
 from trainer.solvers.line_search import TrialPoint, is_good, shorten
-from trainer.solvers.objective import Objective
+from trainer.solvers.objective import NAMES, Objective
 from trainer.solvers.orthants import orthant, project
 from trainer.solvers.outcomes import ending
 from trainer.solvers.problem import Problem
 from trainer.solvers.progress import FACTS, SolverState, at_start
 from trainer.solvers.prox_newton import prox_newton_steps
+from trainer.solvers.slopes import SLOPES, Tried
 from trainer.train.batches import RowSet
 from trainer.train.buffers import Buffers
 from trainer.train.outcomes import Outcome
@@ -206,7 +206,7 @@ class SolverStack:
         """
         n = state.progress
         self._try_points(state, moving)
-        trial, logged = self._evaluate(state)
+        trial, slopes, logged = self._evaluate(state)
         n.evaluations += moving
         takes = moving & is_good(n, trial, self.objective.rounding(n.value))
         refused = moving & ~takes
@@ -215,7 +215,7 @@ class SolverStack:
             steepest = self.problem.steepest(state.arrays["w"], state.arrays["g"])
             curvature = self.objective.curvature(state.arrays["w"])
             self.directions.plain(state, plain, steepest, curvature)
-        self._take(state, takes, trial.value, np.sqrt(trial.squares))
+        self._take(state, takes, trial.value, slopes)
         n.loss[takes], n.data[takes] = logged[1][takes], logged[0][takes]
         size = len(self.rows) * self.shape[1]
         values = StepRecorder.values(logged[None, 1:], np.array([[size]]))
@@ -238,28 +238,40 @@ class SolverStack:
             inner[...] = xp.where(within, project(xp, inner, signs), inner)
         xp.subtract(trial, a["w"], out=self._step)
 
-    def _evaluate(self, state: SolverState) -> tuple[TrialPoint, Numbers]:
-        """J and its slopes at the points to try; and the sums (6, K) of `Objective.value`."""
-        problem, xp, a = self.problem, self.device.xp, state.arrays
-        w, g, trial, step = a["w"], a["g"], self._trial, self._step
-        sums = self._pass(state, full=state.step % self.settings.log_every == 0)
-        after = problem.steepest(trial, self._gradient)
-        told = xp.empty((5 + len(sums), self.shape[2]))
-        told[0] = sums[0] + problem.penalty(trial)
-        told[1] = told[2] = dot(xp, g, step)
+    def _evaluate(self, state: SolverState) -> tuple[TrialPoint, dict[str, Numbers], Numbers]:
+        """J and its slopes at the points to try, what more is known of them, the sums that it logs.
+
+        All that a round decides on is fetched here, at once.
+        """
+        problem, a, trial = self.problem, state.arrays, self._trial
+        logs = self.directions.logs_slopes and self.objective.logs_all
+        full = state.step % self.settings.log_every == 0 and not logs
+        told = {"sums": self._pass(state, full)}
+        tried = Tried(trial, self._gradient, self._step)
+        before, after = (
+            problem.steepest(*at) for at in ((a["w"], a["g"]), (trial, self._gradient))
+        )
+        told["slopes"] = self.directions.slopes(state, tried, (before, after))
         if problem.sparse:
-            told[1] += problem.l1_norm(trial) - problem.l1_norm(w)
-            told[2] = dot(xp, problem.steepest(w, g), step)
-        told[3], told[4] = dot(xp, after, step), dot(xp, after, after)
-        told[5:] = sums
-        found = self.device.to_host(told)  # device -> host
-        return TrialPoint(*found[:5]), found[5:]
+            norms = [problem.l1_norm(at) for at in (trial, a["w"])]
+            told["norms"] = self.device.xp.stack(norms)
+        found = self.device.fetch(told)  # device -> host
+        slopes = dict(zip(SLOPES, found["slopes"], strict=False))
+        norm, was = found.get("norms", np.zeros((2, 1)))  # l1·‖W‖₁ at both ends
+        penalty = 0.5 * problem.host_l2 * slopes["weight_squares"] + norm
+        value, promised = found["sums"][0] + penalty, slopes["promised"] + (norm - was)
+        sums = found["sums"]
+        if "grad_squares" in slopes:
+            sums[NAMES.index("grad_squares")] = slopes["grad_squares"]
+        ends = slopes["begin"], slopes["end"], slopes["squares"]
+        return TrialPoint(value, promised, *ends), slopes, sums
 
     def _pass(self, state: SolverState, full: bool) -> Array:
         """Sums (6, K) of `Objective.value` at the points to try; the gradient of J beside them."""
         zero = state.progress.at_zeros
         if state.step > 1 or zero.sum() < 2 or self.problem.loss:
-            return self.objective.value(self._trial, self._gradient, full)
+            at_zeros = state.step == 1 and bool(zero.all())
+            return self.objective.value(self._trial, self._gradient, full, at_zeros)
         # columns at zeros are one point, where no penalty is felt: a pass of one tells of them all,
         # but for losses with parameters
         xp = self.device.xp
@@ -273,14 +285,14 @@ class SolverStack:
         xp.copyto(self._gradient, gradient, where=mask)
         return sums
 
-    def _take(self, state: SolverState, takes: Flags, value: Numbers, norm: Numbers) -> None:
+    def _take(
+        self, state: SolverState, takes: Flags, value: Numbers, slopes: dict[str, Numbers]
+    ) -> None:
         """Move the columns to their trial points; remember the pairs; find new directions."""
-        xp, a, n = self.device.xp, state.arrays, state.progress
-        mask = self.device.to_device(takes)
+        n, norm = state.progress, np.sqrt(slopes["squares"])
         moved = takes & (n.evaluations > 1)
-        self.directions.remember(state, moved, self._step, self._gradient)
-        xp.copyto(a["w"], self._trial, where=mask)
-        xp.copyto(a["g"], self._gradient, where=mask)
+        tried = Tried(self._trial, self._gradient, self._step)
+        self.directions.take(state, takes, moved, tried, slopes)
         n.iterations += moved
         n.used = n.length.copy()
         falls = n.value - value > self.objective.rounding(value)

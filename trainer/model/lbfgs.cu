@@ -1,0 +1,234 @@
+/* A round of L-BFGS on a GPU, in float64, beside the passes over the rows: trainer/solvers/{directions,lbfgs}.py.
+ *
+ * The recursion of two loops is done in Gram form (Chen, Wang & Zhou 2014): all the inner products that it asks for in
+ * one pass over the pairs, its numbers by column, and its direction in a second pass. NVRTC compiles this text; the
+ * tests run it as they run step.cu. Sums have a fixed order: a block adds up its own rows into its own slot, and nobody
+ * adds atomically, so that a column's bits depend on the shapes alone.
+ *
+ * Letters: n = P * C numbers of a column, "rows" here; K columns, m pairs in slots, G blocks of rows. The column is last.
+ */
+#define RULE static __device__ __forceinline__
+
+enum { SUMS = 11 }; /* of a point that is tried, as trainer/solvers/slopes.py names them */
+
+/* What a launch is told, by value; trainer/model/round_kernels.py lays it out. */
+struct plan {
+  long long rows, weights, outputs, columns, pairs; /* n, those of them that are weights, C, K, m */
+  long long count, slot, aligned;                   /* pairs there are; the newest one's slot; see pair_direction */
+  long long block_rows, row_blocks;                 /* rows of a block; G */
+  long long product_rows, product_blocks;           /* the same of pair_products, */
+  long long tile, product_columns;                  /* which reads `tile` rows of so many columns at once */
+  double *w, *g;                                    /* (n, K) each: the points, their slopes */
+  const double *trial, *gradient, *before, *after, *step; /* tried points, their slopes, steepest ones, the step */
+  double *s, *y, *rho;                              /* (m, n, K) twice, (m, K): the pairs */
+  const double *new_rho, *gamma, *l2, *spectrum;    /* (K,) three times, (P,) */
+  const unsigned char *takes, *moved, *which;       /* (K,) each */
+  double *partial, *coefficients, *found, *into;    /* (G, ., K), (2, m, K), (n, K) twice */
+};
+static_assert(sizeof(plan) == PLAN_BYTES, "round_kernels.py lays it out in another way");
+
+/* What the lanes of a column have found, together in the first of them; room (lanes, KX). */
+RULE double fold(double *room, double mine, int n) {
+  const int KX = blockDim.x, lane = threadIdx.y;
+  double *own = room + lane * KX + threadIdx.x;
+  *own = mine;
+  for (; n > 1; n = (n + 1) / 2) {
+    const int half = (n + 1) / 2;
+    __syncthreads();
+    if (lane + half < n) *own += own[half * KX];
+  }
+  return *own;
+}
+
+/* The column of a thread of a block (KX columns, lanes) in a grid (blocks of rows, blocks of columns). */
+RULE long long own_column() { return (long long)blockIdx.y * blockDim.x + threadIdx.x; }
+
+/* H0 of a row and column: 1 / (gamma * lambda + l2), of a bias without l2. */
+RULE double scale_of(const plan &s, long long i, double gamma, double l2) {
+  return 1 / (gamma * s.spectrum[i / s.outputs] + (i < s.weights ? l2 : 0));
+}
+
+/* The slot of the pair that is `back` older than the newest. */
+RULE long long slot_of(const plan &s, int back) { return (s.slot + s.pairs - back) % s.pairs; }
+
+/* Block (KX columns, lanes), grid (G, blocks of columns): the sums of a point that is tried, of a block's rows each.
+ * Shared: a number a thread. */
+RULE void point_sums_of(const plan &s) {
+  extern __shared__ double room[];
+  const long long K = s.columns, k = own_column(), from = blockIdx.x * s.block_rows, to = min(s.rows, from + s.block_rows);
+  const int lane = threadIdx.y, lanes = blockDim.y;
+  const bool live = k < K;
+  const double l2 = live ? s.l2[k] : 0;
+  double sum[SUMS] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0};
+  if (live)
+    for (long long i = from + lane; i < to; i += lanes) {
+      const long long at = i * K + k;
+      const bool weight = i < s.weights;
+      const double step = s.step[at], old = s.g[at], grad = s.gradient[at], after = s.after[at], w = s.trial[at];
+      const double y = grad - old, curved = y - (weight ? l2 : 0) * step;
+      if (weight) {
+        sum[0] += w * w;
+        sum[10] += grad * grad;
+      }
+      sum[1] += old * step;
+      sum[2] += s.before[at] * step;
+      sum[3] += after * step;
+      sum[4] += after * after;
+      sum[5] += step * y;
+      sum[6] += step * curved;
+      sum[7] += curved * curved / s.spectrum[i / s.outputs];
+      sum[8] += step * step;
+      sum[9] += y * y;
+    }
+  for (int j = 0; j < SUMS; j++) {
+    const double all = fold(room, sum[j], lanes);
+    if (live && lane == 0) s.partial[(blockIdx.x * SUMS + j) * K + k] = all;
+    __syncthreads(); /* before the next sum overwrites this one's parts */
+  }
+}
+
+/* A thread a number: points that are taken, and a pair of each column, zeros where it has not moved. */
+RULE void point_taken_of(const plan &s) {
+  const long long K = s.columns, at = (long long)blockIdx.x * blockDim.x + threadIdx.x, all = s.rows * K;
+  if (at >= all) return;
+  const long long k = at % K;
+  const double grad = s.gradient[at];
+  if (s.pairs) {
+    const bool moved = s.moved[k];
+    s.s[s.slot * all + at] = moved ? s.step[at] : 0;
+    s.y[s.slot * all + at] = moved ? grad - s.g[at] : 0;
+    if (at < K) s.rho[s.slot * K + at] = s.new_rho[at];
+  }
+  if (s.takes[k]) {
+    s.w[at] = s.trial[at];
+    s.g[at] = grad;
+  }
+}
+
+/* The inner products of pairs t and u, the newest first, in a table (n + 2, n) of a column: s_t * y_u where u is newer,
+ * else y_t * H0 * y_u; below them s_t * g and y_t * H0 * g. A block reads the rows of a tile (s, y, g, H0) to shared
+ * memory, (tile, 2n + 2, KX), and takes what they add to `own` (n * (n + 2), K). Grid (blocks of rows, of columns). */
+RULE void pair_products_of(const plan &s) {
+  extern __shared__ double room[];
+  const int KX = (int)s.product_columns, n = (int)s.count, V = 2 * n + 2, sums = n * (n + 2) * KX;
+  const int T = blockDim.x, t = threadIdx.x;
+  const long long K = s.columns, k0 = (long long)blockIdx.y * KX, all = s.rows * K;
+  const long long from = blockIdx.x * s.product_rows, to = min(s.rows, from + s.product_rows);
+  double *own = s.partial + blockIdx.x * (long long)(n * (n + 2)) * K;
+  for (long long first = from; first < to; first += s.tile) {
+    const int rows = (int)min(s.tile, to - first);
+    for (int j = t; j < rows * V * KX; j += T) {
+      const int x = j % KX, v = j / KX % V;
+      const long long i = first + j / (KX * V), k = k0 + x, at = i * K + k;
+      if (k >= K) continue;
+      room[j] = v < n ? s.s[slot_of(s, v) * all + at] : v < 2 * n ? s.y[slot_of(s, v - n) * all + at]
+              : v == 2 * n ? s.after[at] : scale_of(s, i, s.gamma[k], s.l2[k]);
+    }
+    __syncthreads();
+    for (int j = t; j < sums; j += T) {
+      const int x = j % KX, which = j / KX, a = which < n * n ? which / n : which % n, b = which % n;
+      const bool square = which < n * n, scaled = square ? b >= a : which >= n * n + n;
+      const int left = scaled ? n + a : a, right = square ? n + b : 2 * n;
+      if (k0 + x >= K) continue;
+      double sum = 0;
+      for (int i = 0; i < rows; i++) {
+        const double *row = room + i * V * KX + x;
+        const double product = row[left * KX] * row[right * KX];
+        sum += scaled ? product * row[(2 * n + 1) * KX] : product;
+      }
+      double *to_own = own + which * K + k0 + x;
+      *to_own = first > from ? *to_own + sum : sum;
+    }
+    __syncthreads(); /* before the next tile overwrites this one */
+  }
+}
+
+/* Block (KX columns, lanes), grid (1, blocks of columns): the table of pair_products from its parts, and by it the factors
+ * of y (alpha) and of s (alpha - beta) in the direction, a thread a column (Nocedal & Wright 2006, algorithm 7.4). A pair
+ * that does not count has factors 0. Shared: the table and both factors, (n * (n + 4), KX). */
+RULE void pair_factors_of(const plan &s) {
+  extern __shared__ double room[];
+  const int n = (int)s.count, KX = blockDim.x, lane = threadIdx.y, table = n * (n + 2);
+  const long long K = s.columns, k = own_column();
+  double *own = room + threadIdx.x;
+  if (k < K)
+    for (int j = lane; j < table; j += blockDim.y) {
+      double sum = 0;
+      for (long long g = 0; g < s.product_blocks; g++) sum += s.partial[(g * table + j) * K + k];
+      own[j * KX] = sum;
+    }
+  __syncthreads();
+  if (k >= K || lane > 0) return;
+  double *alpha = own + table * KX, *of_s = alpha + n * KX;
+  for (int a = 0; a < n; a++) { /* from new to old */
+    const double rho = s.rho[slot_of(s, a) * K + k];
+    double dot = own[(n * n + a) * KX];
+    for (int b = 0; b < a; b++) dot -= alpha[b * KX] * own[(a * n + b) * KX];
+    alpha[a * KX] = rho == 0 ? 0 : rho * dot;
+  }
+  for (int a = n - 1; a >= 0; a--) { /* from old to new */
+    const double rho = s.rho[slot_of(s, a) * K + k];
+    double dot = own[(n * n + n + a) * KX];
+    for (int b = 0; b < n; b++) dot -= alpha[b * KX] * own[(a < b ? a * n + b : b * n + a) * KX];
+    for (int b = n - 1; b > a; b--) dot += of_s[b * KX] * own[(b * n + a) * KX];
+    of_s[a * KX] = rho == 0 ? 0 : alpha[a * KX] - rho * dot;
+  }
+  for (int a = 0; a < n; a++) {
+    s.coefficients[a * K + k] = alpha[a * KX];
+    s.coefficients[(s.pairs + a) * K + k] = of_s[a * KX];
+  }
+}
+
+/* Block (KX columns, lanes), grid (G, blocks of columns): the directions, and their slopes in parts. `aligned` ones are 0 in
+ * each weight in which they are not downhill (Andrew & Gao 2007). Shared: a number a thread. */
+RULE void pair_direction_of(const plan &s) {
+  extern __shared__ double room[];
+  const long long K = s.columns, k = own_column(), from = blockIdx.x * s.block_rows, to = min(s.rows, from + s.block_rows);
+  const int lane = threadIdx.y, lanes = blockDim.y, n = (int)s.count;
+  const bool live = k < K;
+  double slope = 0;
+  if (live)
+    for (long long i = from + lane; i < to; i += lanes) {
+      const long long at = i * K + k, all = s.rows * K;
+      const double g = s.after[at];
+      double q = g;
+      for (int a = 0; a < n; a++) q -= s.coefficients[a * K + k] * s.y[slot_of(s, a) * all + at];
+      q *= scale_of(s, i, s.gamma[k], s.l2[k]);
+      for (int a = n - 1; a >= 0; a--) q += s.coefficients[(s.pairs + a) * K + k] * s.s[slot_of(s, a) * all + at];
+      double d = -q;
+      if (s.aligned && i < s.weights && !(d * g < 0)) d = 0;
+      s.found[at] = d;
+      slope += d * g;
+    }
+  slope = fold(room, slope, lanes);
+  if (live && lane == 0) s.partial[blockIdx.x * K + k] = slope;
+}
+
+/* The same grid: directions of some columns to `into`; one that is not downhill is -H0 * g, and its pairs are forgotten. */
+RULE void pair_choice_of(const plan &s) {
+  extern __shared__ double room[];
+  const long long K = s.columns, k = own_column(), from = blockIdx.x * s.block_rows, to = min(s.rows, from + s.block_rows);
+  const int lane = threadIdx.y, lanes = blockDim.y;
+  const bool live = k < K;
+  double slope = 0;
+  if (live)
+    for (long long g = lane; g < s.row_blocks; g += lanes) slope += s.partial[g * K + k];
+  fold(room, slope, lanes);
+  __syncthreads();
+  if (!live || !s.which[k]) return;
+  const bool down = room[threadIdx.x] < 0;
+  for (long long i = from + lane; i < to; i += lanes) {
+    const long long at = i * K + k;
+    s.into[at] = down ? s.found[at] : -scale_of(s, i, s.gamma[k], s.l2[k]) * s.after[at];
+  }
+  if (!down && blockIdx.x == 0)
+    for (long long a = lane; a < s.pairs; a += lanes) s.rho[a * K + k] = 0;
+}
+
+#define KERNEL extern "C" __global__ void __launch_bounds__(256, 3) /* so few registers that three blocks go side by side */
+KERNEL point_sums(plan s) { point_sums_of(s); }
+KERNEL point_taken(plan s) { point_taken_of(s); }
+KERNEL pair_products(plan s) { pair_products_of(s); }
+KERNEL pair_factors(plan s) { pair_factors_of(s); }
+KERNEL pair_direction(plan s) { pair_direction_of(s); }
+KERNEL pair_choice(plan s) { pair_choice_of(s); }

@@ -1,0 +1,152 @@
+"""The CUDA kernels of a round of L-BFGS on a solver's own arrays: six launches, no wait."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from trainer.model import round_kernels
+from trainer.model.kernels import Launch, wanted
+from trainer.model.round_kernels import KERNELS, SUMS, RoundBlocks, most_pairs
+from trainer.solvers.problem import Problem
+from trainer.solvers.slopes import Tried
+
+Array = Any
+
+
+class KernelRounds:
+    """What of a round needs no rows: sums of the points, the pairs, their direction."""
+
+    def __init__(self, problem: Problem, pairs: int, spectrum: Array) -> None:
+        """Have room for the parts of sums.
+
+        Args:
+            problem: the columns.
+            pairs: m.
+            spectrum: (P,) λ.
+        """
+        P, C, K = problem.shape
+        xp = problem.device.xp
+        self._xp, self._columns = xp, K
+        self._blocks = blocks = RoundBlocks.of(P * C, K, pairs)
+        self._partial = xp.empty(blocks.parts(K, pairs))
+        self._coefficients = xp.empty((2, max(pairs, 1), K))
+        self._plan, self._by_value = round_kernels.new_plan(
+            rows=P * C,
+            weights=problem.inner * C,
+            outputs=C,
+            columns=K,
+            pairs=pairs,
+            block_rows=blocks.rows,
+            row_blocks=blocks.sums.grid[0],
+            product_rows=blocks.product_rows,
+            product_blocks=blocks.products.grid[0],
+            tile=blocks.tile,
+            product_columns=blocks.product_columns,
+        )
+        module = round_kernels.kernels_of(xp)
+        self._kernels = {name: module.get_function(name) for name in KERNELS}
+        self._held: dict[str, Array] = {}
+        self._point(
+            l2=problem.l2,
+            spectrum=spectrum,
+            partial=self._partial,
+            coefficients=self._coefficients,
+        )
+
+    def _point(self, **arrays: Array) -> None:
+        """Have the plan point to these arrays, and keep them."""
+        for name, array in arrays.items():
+            assert array.flags.c_contiguous, name
+            setattr(self._plan, name, array.data.ptr)
+        self._held.update(arrays)
+
+    def _launch(self, name: str, how: Launch, shared: int) -> None:
+        self._kernels[name](how.grid, how.block, (self._by_value,), shared_mem=8 * shared)
+
+    def point_sums(
+        self,
+        arrays: Mapping[str, Array],
+        tried: Tried,
+        steepest: tuple[Array, Array],
+    ) -> Array:
+        """`SLOPES` (11, K).
+
+        Args:
+            arrays: of the state.
+            tried: the points.
+            steepest: (P, C, K) least subgradients before and after the step.
+        """
+        trial, gradient, step = tried
+        before, after = steepest
+        self._point(g=arrays["g"], trial=trial, gradient=gradient, step=step)
+        self._point(before=before, after=after)
+        how = self._blocks.sums
+        self._launch("point_sums", how, how.shared)
+        parts = self._partial[: how.grid[0] * SUMS * self._columns]
+        return self._xp.sum(parts.reshape(how.grid[0], SUMS, self._columns), axis=0)
+
+    def take(
+        self,
+        arrays: Mapping[str, Array],
+        slot: int,
+        which: tuple[Array, Array],
+        rho: Array,
+        tried: Tried,
+    ) -> None:
+        """Move columns to the points that they take, and write a pair of each.
+
+        Args:
+            arrays: of the state.
+            slot: of the pairs.
+            which: (K,) columns that take their points, and those of them with a pair.
+            rho: (K,) 1/(sᵀy), 0 for a pair that does not count.
+            tried: the points.
+        """
+        trial, gradient, step = tried
+        self._point(**{name: arrays[name] for name in ("w", "g", "s", "y", "rho")})
+        self._point(trial=trial, gradient=gradient, step=step)
+        self._point(takes=which[0], moved=which[1], new_rho=rho)
+        self._plan.slot = slot
+        self._launch("point_taken", self._blocks.elements, 0)
+
+    def direct(
+        self,
+        arrays: Mapping[str, Array],
+        newest: int,
+        count: int,
+        gamma: Array,
+        which: Array,
+        steepest: Array,
+        into: tuple[Array, Array],
+        aligned: bool,
+    ) -> None:
+        """Directions of some columns; of one that is not downhill −H₀·g, and no pair counts.
+
+        Args:
+            arrays: of the state.
+            newest: the slot of the newest pair.
+            count: pairs there are.
+            gamma: (K,).
+            which: (K,) columns.
+            steepest: (P, C, K).
+            into: (P, C, K) each: all directions, and those of these columns.
+            aligned: whether a direction is 0 in each weight in which it is not downhill.
+        """
+        plan, blocks = self._plan, self._blocks
+        self._point(**{name: arrays[name] for name in ("s", "y", "rho")})
+        self._point(gamma=gamma, which=which, after=steepest, found=into[0], into=into[1])
+        plan.slot, plan.count, plan.aligned = newest, count, aligned
+        if count:
+            self._launch("pair_products", blocks.products, blocks.products.shared)
+            self._launch("pair_factors", blocks.factors, blocks.factors.shared)
+        for name in ("pair_direction", "pair_choice"):
+            self._launch(name, blocks.sums, blocks.sums.shared)
+
+
+def kernel_rounds(problem: Problem, pairs: int, spectrum: Array) -> KernelRounds | None:
+    """The kernels, or None where the device has none."""
+    none = 0 in problem.shape or not most_pairs(pairs)
+    if problem.device.twin != "cuda" or not wanted() or none:
+        return None
+    return KernelRounds(problem, pairs, spectrum)

@@ -1,0 +1,61 @@
+"""What a round decides on of the points that it tries: inner products of points, steps and slopes.
+
+Shapes: P parameters an output, C outputs, K columns.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from trainer.solvers.lbfgs import dot
+from trainer.solvers.problem import Problem
+
+Array = Any
+OF_POINTS = ("weight_squares", "promised", "begin", "end", "squares")
+"""‖W‖² of a point, and of the step to it: by the gradient before, by the least subgradient before
+and after; and the square of the latter."""
+OF_PAIRS = ("sy", "sv", "scaled", "ss", "yy")
+"""Of s the step, y the change of the gradient and v = y − l2·s of the weights: sᵀy, sᵀv, vᵀv/λ,
+sᵀs, yᵀy."""
+SLOPES = (*OF_POINTS, *OF_PAIRS, "grad_squares")
+"""And what is logged: the square of the weights' gradient without l1."""
+
+
+class Tried(NamedTuple):
+    """Points that a round tries, the gradients of J without l1 there, and the steps to them.
+
+    Each is (P, C, K).
+    """
+
+    point: Array
+    gradient: Array
+    step: Array
+
+
+def of_points(
+    problem: Problem, g: Array, tried: Tried, steepest: tuple[Array, Array]
+) -> list[Array]:
+    """`OF_POINTS`, each (K,).
+
+    Args:
+        problem: the columns.
+        g: (P, C, K) dJ/dw without l1 before the step.
+        tried: the points.
+        steepest: (P, C, K) least subgradients before and after.
+    """
+    xp, (before, after) = problem.device.xp, steepest
+    inner, step = tried.point[: problem.inner], tried.step
+    promised = dot(xp, g, step)
+    begin = promised if before is g else dot(xp, before, step)
+    ends = dot(xp, after, step), dot(xp, after, after)
+    return [dot(xp, inner, inner), promised, begin, *ends]
+
+
+def of_pairs(problem: Problem, spectrum: Array, step: Array, y: Array) -> list[Array]:
+    """`OF_PAIRS`, each (K,), for λ = `spectrum` (P,)."""
+    xp = problem.device.xp
+    curved = problem.l2 * step
+    curved[problem.inner :] = 0
+    xp.subtract(y, curved, out=curved)
+    scaled = dot(xp, curved, curved / spectrum[:, None, None])
+    return [dot(xp, step, y), dot(xp, step, curved), scaled, dot(xp, step, step), dot(xp, y, y)]

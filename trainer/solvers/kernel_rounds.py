@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from trainer.model import round_kernels
 from trainer.model.kernels import Launch, wanted
 from trainer.model.round_kernels import KERNELS, SUMS, RoundBlocks, most_pairs
-from trainer.solvers.problem import Problem
-from trainer.solvers.slopes import Tried
+
+if TYPE_CHECKING:
+    from trainer.solvers.problem import Problem
+    from trainer.solvers.slopes import Tried
 
 Array = Any
 

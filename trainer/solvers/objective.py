@@ -355,6 +355,5 @@ class Objective:
         for chunk, b in self._scored(w):
             self.model.activation(xp, b.z, b.error, b.scratch)
             variance(xp, b.error, b.z)
-            found = self.device.product(chunk.q.reshape(1, -1), flat(b.z))  # (1, b) · (b, C·K)
-            total += found.reshape(total.shape)
+            total += (chunk.q.reshape(1, -1) @ flat(b.z)).reshape(total.shape)  # (1, b) · (b, C·K)
         return total

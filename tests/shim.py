@@ -149,7 +149,14 @@ def _summed(s: KernelPlan, real: int) -> int:
     return real * (s.row_blocks + 1) * (s.outputs + LOGGED + 1) * s.columns
 
 
-_ROUND = {"point_sums": 7, "point_taken": 7, "pair_direction": 3, "pair_choice": 3}
+# (n, K) arrays that each reads and writes, beside those of the pairs
+_ROUND = {
+    "point_tried": 5,
+    "point_sums": 5,
+    "point_taken": 8,
+    "pair_direction": 3,
+    "pair_choice": 4,
+}
 
 
 def _of_round(name: str) -> Callable[[RoundPlan, int], int]:
@@ -159,7 +166,7 @@ def _of_round(name: str) -> Callable[[RoundPlan, int], int]:
         products = s.product_blocks * s.count * (s.count + 2)
         if name == "pair_factors":
             return 8 * s.columns * (products + 2 * s.count)
-        arrays = _ROUND.get(name, 1)
+        arrays = _ROUND.get(name, 2)
         arrays += 2 * s.count if name in ("pair_products", "pair_direction") else 0
         sums = products if name == "pair_products" else s.row_blocks
         return 8 * s.columns * (arrays * s.rows + sums)

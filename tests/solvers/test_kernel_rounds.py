@@ -17,7 +17,6 @@ from trainer.solvers.basis import Basis
 from trainer.solvers.directions import Directions
 from trainer.solvers.hessians import Hessians
 from trainer.solvers.kernel_rounds import kernel_rounds
-from trainer.solvers.orthants import pseudo_gradient
 from trainer.solvers.problem import Problem
 from trainer.solvers.progress import SolverState, at_start
 from trainer.solvers.slopes import SLOPES, Tried
@@ -81,20 +80,26 @@ class Round:
         progress = at_start(K, draw.uniform(0.1, 1, K), np.zeros(K, bool))
         self.state = SolverState(step, progress, live=np.ones(K, bool))
         kept = {"s": s, "y": y, "rho": rho}
+        at_zero = draw.uniform(size=(P, C, K)) < 0.4  # some of the weights, as l1 has them
         self.state.arrays = {
-            "w": drawn("w", P, C, K),
+            "w": device.to_device(
+                change("w", np.where(at_zero, 0, draw.standard_normal(at_zero.shape)))
+            ),
             "g": drawn("g", P, C, K),
+            "d": drawn("d", P, C, K),
             **{name: device.to_device(change(name, array)) for name, array in kept.items()},
         }
         self.tried = Tried(*(drawn(name, P, C, K) for name in Tried._fields))
         self.columns, self.which = columns, np.arange(K) % 5 != 1
         self.l1 = l1
 
+    def try_points(self):
+        length, within = np.linspace(0, 1, self.shape[2]), np.arange(self.shape[2]) % 4 != 1
+        self.directions.try_points(self.state, length, within, self.tried)
+        return [self.device.to_host(one) for one in (self.tried.point, self.tried.step)]
+
     def slopes(self):
-        a, tried, problem = self.state.arrays, self.tried, self.columns
-        ends = [(a["w"], a["g"]), (tried.point, tried.gradient)]
-        steepest = tuple(problem.steepest(*end) for end in ends)
-        found = self.device.to_host(self.directions.slopes(self.state, tried, steepest))
+        found = self.device.to_host(self.directions.slopes(self.state, self.tried))
         return dict(zip(SLOPES, found, strict=False))
 
     def take(self, slopes):
@@ -107,8 +112,7 @@ class Round:
         device, shape = self.device, self.shape
         xp, a = device.xp, self.state.arrays
         new, free = xp.zeros(shape), xp.empty(shape)
-        steepest = self.columns.steepest(a["w"], a["g"])
-        self.directions.quasi_newton(self.state, self.which, steepest, free, new)
+        self.directions.quasi_newton(self.state, self.which, free, new)
         return device.to_host(new), device.to_host(a["rho"])
 
 
@@ -138,6 +142,15 @@ def test_what_a_round_decides_on_is_the_texts(shape, l1):
         agree(found[name], value)
     gradient = text.tried.gradient[: shape[0]]
     agree(found["grad_squares"], (gradient * gradient).sum(axis=(0, 1)))
+
+
+@pytest.mark.parametrize("l1", [0.0, 0.5])
+@pytest.mark.parametrize("shape", SHAPES)
+def test_points_along_the_directions_are_the_texts(shape, l1):
+    ours, text = rounds(shape, 3, l1=l1)
+    for found, right in zip(ours.try_points(), text.try_points(), strict=True):
+        np.testing.assert_array_equal(found, right)
+    assert not l1 or shape == SHAPES[0] or (right == -CPU.to_host(text.state.arrays["w"])).any()
 
 
 @pytest.mark.parametrize("shape", SHAPES)
@@ -228,7 +241,7 @@ def test_a_columns_bits_are_the_same_in_any_place(columns):
 @pytest.mark.parametrize("value", [np.nan, np.inf])
 def test_a_broken_column_breaks_no_other(value):
     def broken(name, array):
-        if name in ("g", "s", "gradient"):
+        if name in ("g", "d", "s", "gradient"):
             array[..., 3] = value
         return array
 
@@ -238,13 +251,13 @@ def test_a_broken_column_breaks_no_other(value):
     )
     ends = []
     for one in (healthy, other):
-        slopes = one.slopes()
         with np.errstate(all="ignore"):
-            ends.append([*slopes.values(), *one.direct(), *one.take(slopes).values()])
+            points, slopes = one.try_points(), one.slopes()
+            ends.append([*points, *slopes.values(), *one.direct(), *one.take(slopes).values()])
     rest = np.arange(16) != 3
     for right, found in zip(*ends, strict=True):
         assert found[..., rest].tobytes() == right[..., rest].tobytes()
-    assert np.isnan(ends[1][SLOPES.index("end")][3])
+    assert np.isnan(ends[1][2 + SLOPES.index("end")][3])
 
 
 # --- whole solves ---------------------------------------------------------------------------------
@@ -289,10 +302,3 @@ def test_a_stack_is_its_single_runs(problem, monkeypatch):
         assert alone.outcomes[0].status == together.outcomes[k].status
         apart = abs(alone.weights[..., 0] - together.weights[..., k]).max()
         assert apart <= 1e-5 * abs(alone.weights).max()
-
-
-def test_pseudo_gradients_are_what_l1_has(monkeypatch):
-    one = Round(CPU, SHAPES[1], 3, l1=0.5)
-    a = one.state.arrays
-    found = one.columns.steepest(a["w"], a["g"])[:5]
-    np.testing.assert_array_equal(found, pseudo_gradient(np, a["w"][:5], a["g"][:5], 0.5))

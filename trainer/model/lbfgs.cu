@@ -9,20 +9,20 @@
  */
 #define RULE static __device__ __forceinline__
 
-enum { SUMS = 11 }; /* of a point that is tried, as trainer/solvers/slopes.py names them */
+enum { SUMS = 13 }; /* of a point that is tried, as trainer/solvers/slopes.py names them */
 
 /* What a launch is told, by value; trainer/model/round_kernels.py lays it out. */
 struct plan {
   long long rows, weights, outputs, columns, pairs; /* n, those of them that are weights, C, K, m */
-  long long count, slot, aligned;                   /* pairs there are; the newest one's slot; see pair_direction */
+  long long count, slot, sparse;                    /* pairs there are; the newest one's slot; whether there is l1 */
   long long block_rows, row_blocks;                 /* rows of a block; G */
   long long product_rows, product_blocks;           /* the same of pair_products, */
   long long tile, product_columns;                  /* which reads `tile` rows of so many columns at once */
-  double *w, *g;                                    /* (n, K) each: the points, their slopes */
-  const double *trial, *gradient, *before, *after, *step; /* tried points, their slopes, steepest ones, the step */
+  double *w, *g, *d;                                /* (n, K) each: the points, dJ/dw there without l1, directions */
+  double *trial, *gradient, *step;                  /* the points that are tried, dJ/dw there, the steps to them */
   double *s, *y, *rho;                              /* (m, n, K) twice, (m, K): the pairs */
-  const double *new_rho, *gamma, *l2, *spectrum;    /* (K,) three times, (P,) */
-  const unsigned char *takes, *moved, *which;       /* (K,) each */
+  const double *new_rho, *length, *gamma, *l2, *l1, *spectrum; /* (K,) each; the last one (P,) */
+  const unsigned char *within, *takes, *moved, *which; /* (K,) each */
   double *partial, *coefficients, *found, *into;    /* (G, ., K), (2, m, K), (n, K) twice */
 };
 static_assert(sizeof(plan) == PLAN_BYTES, "round_kernels.py lays it out in another way");
@@ -48,8 +48,33 @@ RULE double scale_of(const plan &s, long long i, double gamma, double l2) {
   return 1 / (gamma * s.spectrum[i / s.outputs] + (i < s.weights ? l2 : 0));
 }
 
+RULE double sign_of(double v) { return v > 0 ? 1 : v < 0 ? -1 : v; }
+
+/* The subgradient of J of least norm by one parameter, of dJ/dw without l1: trainer/solvers/orthants.py. */
+RULE double steepest_of(const plan &s, const bool weight, double w, double gradient, double l1) {
+  if (!s.sparse || !weight) return gradient;
+  if (w != 0) return gradient + l1 * sign_of(w);
+  const double beyond = fabs(gradient) - l1;
+  return sign_of(gradient) * (beyond < 0 ? 0 : beyond);
+}
+
 /* The slot of the pair that is `back` older than the newest. */
 RULE long long slot_of(const plan &s, int back) { return (s.slot + s.pairs - back) % s.pairs; }
+
+/* A thread a number: points along the directions, with l1 and where they must each within its orthant; and the steps. */
+RULE void point_tried_of(const plan &s) {
+  const long long K = s.columns, at = (long long)blockIdx.x * blockDim.x + threadIdx.x;
+  if (at >= s.rows * K) return;
+  const long long k = at % K;
+  const double w = s.w[at], product = s.length[k] * s.d[at];
+  double trial = product + w;
+  if (s.sparse && at / K < s.weights && s.within[k]) {
+    const double g = s.g[at], sign = w == 0 && fabs(g) > s.l1[k] ? -sign_of(g) : sign_of(w);
+    if (!(trial * sign > 0)) trial = 0;
+  }
+  s.trial[at] = trial;
+  s.step[at] = trial - w;
+}
 
 /* Block (KX columns, lanes), grid (G, blocks of columns): the sums of a point that is tried, of a block's rows each.
  * Shared: a number a thread. */
@@ -58,27 +83,30 @@ RULE void point_sums_of(const plan &s) {
   const long long K = s.columns, k = own_column(), from = blockIdx.x * s.block_rows, to = min(s.rows, from + s.block_rows);
   const int lane = threadIdx.y, lanes = blockDim.y;
   const bool live = k < K;
-  const double l2 = live ? s.l2[k] : 0;
-  double sum[SUMS] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0};
+  const double l2 = live ? s.l2[k] : 0, l1 = live ? s.l1[k] : 0;
+  double sum[SUMS] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0};
   if (live)
     for (long long i = from + lane; i < to; i += lanes) {
       const long long at = i * K + k;
       const bool weight = i < s.weights;
-      const double step = s.step[at], old = s.g[at], grad = s.gradient[at], after = s.after[at], w = s.trial[at];
+      const double step = s.step[at], old = s.g[at], grad = s.gradient[at], w = s.w[at], trial = s.trial[at];
+      const double before = steepest_of(s, weight, w, old, l1), after = steepest_of(s, weight, trial, grad, l1);
       const double y = grad - old, curved = y - (weight ? l2 : 0) * step;
       if (weight) {
-        sum[0] += w * w;
-        sum[10] += grad * grad;
+        sum[0] += trial * trial;
+        sum[5] += s.sparse ? fabs(trial) : 0;
+        sum[6] += s.sparse ? fabs(w) : 0;
+        sum[12] += grad * grad;
       }
       sum[1] += old * step;
-      sum[2] += s.before[at] * step;
+      sum[2] += before * step;
       sum[3] += after * step;
       sum[4] += after * after;
-      sum[5] += step * y;
-      sum[6] += step * curved;
-      sum[7] += curved * curved / s.spectrum[i / s.outputs];
-      sum[8] += step * step;
-      sum[9] += y * y;
+      sum[7] += step * y;
+      sum[8] += step * curved;
+      sum[9] += curved * curved / s.spectrum[i / s.outputs];
+      sum[10] += step * step;
+      sum[11] += y * y;
     }
   for (int j = 0; j < SUMS; j++) {
     const double all = fold(room, sum[j], lanes);
@@ -106,7 +134,7 @@ RULE void point_taken_of(const plan &s) {
 }
 
 /* The inner products of pairs t and u, the newest first, in a table (n + 2, n) of a column: s_t * y_u where u is newer,
- * else y_t * H0 * y_u; below them s_t * g and y_t * H0 * g. A block reads the rows of a tile (s, y, g, H0) to shared
+ * else y_t * H0 * y_u; below them s_t * g and y_t * H0 * g, g the steepest slopes. A block reads the rows of a tile (s, y, g, H0) to shared
  * memory, (tile, 2n + 2, KX), and takes what they add to `own` (n * (n + 2), K). Grid (blocks of rows, of columns). */
 RULE void pair_products_of(const plan &s) {
   extern __shared__ double room[];
@@ -122,7 +150,7 @@ RULE void pair_products_of(const plan &s) {
       const long long i = first + j / (KX * V), k = k0 + x, at = i * K + k;
       if (k >= K) continue;
       room[j] = v < n ? s.s[slot_of(s, v) * all + at] : v < 2 * n ? s.y[slot_of(s, v - n) * all + at]
-              : v == 2 * n ? s.after[at] : scale_of(s, i, s.gamma[k], s.l2[k]);
+              : v == 2 * n ? steepest_of(s, i < s.weights, s.w[at], s.g[at], s.l1[k]) : scale_of(s, i, s.gamma[k], s.l2[k]);
     }
     __syncthreads();
     for (int j = t; j < sums; j += T) {
@@ -179,8 +207,8 @@ RULE void pair_factors_of(const plan &s) {
   }
 }
 
-/* Block (KX columns, lanes), grid (G, blocks of columns): the directions, and their slopes in parts. `aligned` ones are 0 in
- * each weight in which they are not downhill (Andrew & Gao 2007). Shared: a number a thread. */
+/* Block (KX columns, lanes), grid (G, blocks of columns): the directions, and their slopes in parts. With l1 they are 0 in each
+ * weight in which they are not downhill (Andrew & Gao 2007, section 3.2). Shared: a number a thread. */
 RULE void pair_direction_of(const plan &s) {
   extern __shared__ double room[];
   const long long K = s.columns, k = own_column(), from = blockIdx.x * s.block_rows, to = min(s.rows, from + s.block_rows);
@@ -190,13 +218,13 @@ RULE void pair_direction_of(const plan &s) {
   if (live)
     for (long long i = from + lane; i < to; i += lanes) {
       const long long at = i * K + k, all = s.rows * K;
-      const double g = s.after[at];
+      const double g = steepest_of(s, i < s.weights, s.w[at], s.g[at], s.l1[k]);
       double q = g;
       for (int a = 0; a < n; a++) q -= s.coefficients[a * K + k] * s.y[slot_of(s, a) * all + at];
       q *= scale_of(s, i, s.gamma[k], s.l2[k]);
       for (int a = n - 1; a >= 0; a--) q += s.coefficients[(s.pairs + a) * K + k] * s.s[slot_of(s, a) * all + at];
       double d = -q;
-      if (s.aligned && i < s.weights && !(d * g < 0)) d = 0;
+      if (s.sparse && i < s.weights && !(d * g < 0)) d = 0;
       s.found[at] = d;
       slope += d * g;
     }
@@ -219,13 +247,15 @@ RULE void pair_choice_of(const plan &s) {
   const bool down = room[threadIdx.x] < 0;
   for (long long i = from + lane; i < to; i += lanes) {
     const long long at = i * K + k;
-    s.into[at] = down ? s.found[at] : -scale_of(s, i, s.gamma[k], s.l2[k]) * s.after[at];
+    const double g = steepest_of(s, i < s.weights, s.w[at], s.g[at], s.l1[k]);
+    s.into[at] = down ? s.found[at] : -scale_of(s, i, s.gamma[k], s.l2[k]) * g;
   }
   if (!down && blockIdx.x == 0)
     for (long long a = lane; a < s.pairs; a += lanes) s.rho[a * K + k] = 0;
 }
 
 #define KERNEL extern "C" __global__ void __launch_bounds__(256, 3) /* so few registers that three blocks go side by side */
+KERNEL point_tried(plan s) { point_tried_of(s); }
 KERNEL point_sums(plan s) { point_sums_of(s); }
 KERNEL point_taken(plan s) { point_taken_of(s); }
 KERNEL pair_products(plan s) { pair_products_of(s); }

@@ -13,18 +13,19 @@ import numpy as np
 from trainer.model.kernels import REALS, Launch
 
 KERNELS = (
-    *("point_sums", "point_taken"),
+    *("point_tried", "point_sums", "point_taken"),
     *("pair_products", "pair_factors", "pair_direction", "pair_choice"),
 )
-SUMS = 11  # of a point that is tried: lbfgs.cu's
+SUMS = 13  # of a point that is tried: lbfgs.cu's
 _NUMBERS = (
-    *("rows", "weights", "outputs", "columns", "pairs", "count", "slot", "aligned"),
+    *("rows", "weights", "outputs", "columns", "pairs", "count", "slot", "sparse"),
     *("block_rows", "row_blocks"),
     *("product_rows", "product_blocks", "tile", "product_columns"),
 )
 _ARRAYS = (
-    *("w", "g", "trial", "gradient", "before", "after", "step", "s", "y", "rho"),
-    *("new_rho", "gamma", "l2", "spectrum", "takes", "moved", "which"),
+    *("w", "g", "d", "trial", "gradient", "step", "s", "y", "rho"),
+    *("new_rho", "length", "gamma", "l2", "l1", "spectrum"),
+    *("within", "takes", "moved", "which"),
     *("partial", "coefficients", "found", "into"),
 )
 _THREADS, _WARP = 256, 32
@@ -81,7 +82,7 @@ class RoundBlocks:
     Attributes:
         sums: point_sums, pair_direction and pair_choice; for one number a thread.
         rows: of a block of these.
-        elements: point_taken.
+        elements: point_tried and point_taken.
         products: pair_products; factors: pair_factors.
         product_rows: rows of a block of products, of which `tile` are read at once.
         product_columns: columns of one.

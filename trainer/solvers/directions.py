@@ -22,7 +22,7 @@ from trainer.solvers.compiled_lbfgs import compiled_lbfgs
 from trainer.solvers.hessians import Hessians
 from trainer.solvers.kernel_rounds import kernel_rounds
 from trainer.solvers.lbfgs import direct, dot
-from trainer.solvers.orthants import common_shift
+from trainer.solvers.orthants import common_shift, orthant, project
 from trainer.solvers.problem import EPS, Problem
 from trainer.solvers.progress import SolverState
 from trainer.solvers.slopes import OF_PAIRS, Tried, of_pairs, of_points
@@ -53,18 +53,41 @@ class Directions:
 
     # --- quasi-Newton ---
 
-    def slopes(self, state: SolverState, tried: Tried, steepest: tuple[Array, Array]) -> Array:
+    def try_points(self, state: SolverState, length: Numbers, within: Flags, tried: Tried) -> None:
+        """Go along the directions, with l1 each within its orthant.
+
+        Args:
+            state: the columns.
+            length: (K,) of the steps.
+            within: (K,) columns whose step ends where it leaves the orthant.
+            tried: its points and steps are written.
+        """
+        problem, device, a = self.problem, self.problem.device, state.arrays
+        xp, trial, lengths = device.xp, tried.point, device.to_device(length)
+        stay = device.to_device(within) if problem.sparse else None
+        if self._kernels is not None:
+            self._kernels.try_points(a, lengths, stay, tried)
+            return
+        xp.multiply(lengths, a["d"], out=trial)
+        trial += a["w"]
+        if stay is not None:
+            inner, weights = trial[: problem.inner], a["w"][: problem.inner]
+            signs = orthant(xp, weights, a["g"][: problem.inner], problem.l1)
+            inner[...] = xp.where(stay, project(xp, inner, signs), inner)
+        xp.subtract(trial, a["w"], out=tried.step)
+
+    def slopes(self, state: SolverState, tried: Tried) -> Array:
         """What a round decides on of the points that it tries: the first of `SLOPES`, (n, K).
 
         Args:
             state: before the step.
             tried: the points.
-            steepest: (P, C, K) least subgradients before and after the step.
         """
+        a = state.arrays
         if self._kernels is not None:
-            return self._kernels.point_sums(state.arrays, tried, steepest)
-        problem, xp, g = self.problem, self.problem.device.xp, state.arrays["g"]
-        found = of_points(problem, g, tried, steepest)
+            return self._kernels.point_sums(a, tried)
+        problem, xp, g = self.problem, self.problem.device.xp, a["g"]
+        found = of_points(problem, a["w"], g, tried)
         if self.pairs and self._twin is None:
             xp.subtract(tried.gradient, g, out=self._free)
             found += of_pairs(problem, self._spectrum, tried.step, self._free)
@@ -133,15 +156,12 @@ class Directions:
         rho: Numbers = np.where(counts, 1 / np.where(counts, of["sy"], 1), 0.0)
         return rho
 
-    def quasi_newton(
-        self, state: SolverState, which: Flags, steepest: Array, free: Array, new: Array
-    ) -> None:
+    def quasi_newton(self, state: SolverState, which: Flags, free: Array, new: Array) -> None:
         """−H·g of some columns by their last pairs and what the basis knows, into `new`.
 
         Args:
             state: the columns.
             which: (K,).
-            steepest: (P, C, K) dJ/dw.
             free: (P, C, K), overwritten.
             new: (P, C, K).
         """
@@ -153,9 +173,9 @@ class Directions:
         if self._kernels is not None:
             newest, gamma = state.step % max(self.pairs, 1), device.to_device(n.gamma)
             into = free, new
-            self._kernels.direct(a, newest, count, gamma, chosen, steepest, into, problem.sparse)
+            self._kernels.direct(a, newest, count, gamma, chosen, into)
             return
-        scale, found = self._scale(n.gamma), free
+        scale, found, steepest = self._scale(n.gamma), free, problem.steepest(a["w"], a["g"])
         xp.copyto(found, steepest)
         order = [(state.step - i) % self.pairs for i in range(count)]
         if self._twin is not None:

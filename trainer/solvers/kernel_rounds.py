@@ -1,4 +1,4 @@
-"""The CUDA kernels of a round of L-BFGS on a solver's own arrays: six launches, no wait."""
+"""The CUDA kernels of a round of L-BFGS on a solver's own arrays: seven launches, no wait."""
 
 from __future__ import annotations
 
@@ -39,6 +39,7 @@ class KernelRounds:
             outputs=C,
             columns=K,
             pairs=pairs,
+            sparse=problem.sparse,
             block_rows=blocks.rows,
             row_blocks=blocks.sums.grid[0],
             product_rows=blocks.product_rows,
@@ -51,6 +52,7 @@ class KernelRounds:
         self._held: dict[str, Array] = {}
         self._point(
             l2=problem.l2,
+            l1=problem.l1,
             spectrum=spectrum,
             partial=self._partial,
             coefficients=self._coefficients,
@@ -66,23 +68,32 @@ class KernelRounds:
     def _launch(self, name: str, how: Launch, shared: int) -> None:
         self._kernels[name](how.grid, how.block, (self._by_value,), shared_mem=8 * shared)
 
-    def point_sums(
-        self,
-        arrays: Mapping[str, Array],
-        tried: Tried,
-        steepest: tuple[Array, Array],
-    ) -> Array:
-        """`SLOPES` (11, K).
+    def _begin(self, arrays: Mapping[str, Array], tried: Tried | None = None) -> None:
+        """Have the plan point to a state's arrays, and to the points that it tries."""
+        self._point(**{name: arrays[name] for name in ("w", "g", "d", "s", "y", "rho")})
+        if tried is not None:
+            self._point(trial=tried.point, gradient=tried.gradient, step=tried.step)
+
+    def try_points(
+        self, arrays: Mapping[str, Array], length: Array, within: Array | None, tried: Tried
+    ) -> None:
+        """Write points and steps of `tried`.
 
         Args:
             arrays: of the state.
+            length: (K,) of the steps.
+            within: (K,) columns that stay within their orthant; None without l1.
             tried: the points.
-            steepest: (P, C, K) least subgradients before and after the step.
         """
-        trial, gradient, step = tried
-        before, after = steepest
-        self._point(g=arrays["g"], trial=trial, gradient=gradient, step=step)
-        self._point(before=before, after=after)
+        self._begin(arrays, tried)
+        self._point(length=length)
+        if within is not None:
+            self._point(within=within)
+        self._launch("point_tried", self._blocks.elements, 0)
+
+    def point_sums(self, arrays: Mapping[str, Array], tried: Tried) -> Array:
+        """`SLOPES` (13, K) of the points that are tried from those of a state's arrays."""
+        self._begin(arrays, tried)
         how = self._blocks.sums
         self._launch("point_sums", how, how.shared)
         parts = self._partial[: how.grid[0] * SUMS * self._columns]
@@ -105,9 +116,7 @@ class KernelRounds:
             rho: (K,) 1/(sᵀy), 0 for a pair that does not count.
             tried: the points.
         """
-        trial, gradient, step = tried
-        self._point(**{name: arrays[name] for name in ("w", "g", "s", "y", "rho")})
-        self._point(trial=trial, gradient=gradient, step=step)
+        self._begin(arrays, tried)
         self._point(takes=which[0], moved=which[1], new_rho=rho)
         self._plan.slot = slot
         self._launch("point_taken", self._blocks.elements, 0)
@@ -119,9 +128,7 @@ class KernelRounds:
         count: int,
         gamma: Array,
         which: Array,
-        steepest: Array,
         into: tuple[Array, Array],
-        aligned: bool,
     ) -> None:
         """Directions of some columns; of one that is not downhill −H₀·g, and no pair counts.
 
@@ -131,14 +138,12 @@ class KernelRounds:
             count: pairs there are.
             gamma: (K,).
             which: (K,) columns.
-            steepest: (P, C, K).
             into: (P, C, K) each: all directions, and those of these columns.
-            aligned: whether a direction is 0 in each weight in which it is not downhill.
         """
         plan, blocks = self._plan, self._blocks
-        self._point(**{name: arrays[name] for name in ("s", "y", "rho")})
-        self._point(gamma=gamma, which=which, after=steepest, found=into[0], into=into[1])
-        plan.slot, plan.count, plan.aligned = newest, count, aligned
+        self._begin(arrays)
+        self._point(gamma=gamma, which=which, found=into[0], into=into[1])
+        plan.slot, plan.count = newest, count
         if count:
             self._launch("pair_products", blocks.products, blocks.products.shared)
             self._launch("pair_factors", blocks.factors, blocks.factors.shared)

@@ -11,9 +11,9 @@ from trainer.solvers.lbfgs import dot
 from trainer.solvers.problem import Problem
 
 Array = Any
-OF_POINTS = ("weight_squares", "promised", "begin", "end", "squares")
-"""‖W‖² of a point, and of the step to it: by the gradient before, by the least subgradient before
-and after; and the square of the latter."""
+OF_POINTS = ("weight_squares", "promised", "begin", "end", "squares", "norm", "norm_before")
+"""‖W‖² of a point; of the step to it products with the gradient before, and with the least
+subgradients before and after; the square of the latter; ‖W‖₁ after and before, 0 without l1."""
 OF_PAIRS = ("sy", "sv", "scaled", "ss", "yy")
 """Of s the step, y the change of the gradient and v = y − l2·s of the weights: sᵀy, sᵀv, vᵀv/λ,
 sᵀs, yᵀy."""
@@ -32,23 +32,24 @@ class Tried(NamedTuple):
     step: Array
 
 
-def of_points(
-    problem: Problem, g: Array, tried: Tried, steepest: tuple[Array, Array]
-) -> list[Array]:
+def of_points(problem: Problem, w: Array, g: Array, tried: Tried) -> list[Array]:
     """`OF_POINTS`, each (K,).
 
     Args:
         problem: the columns.
-        g: (P, C, K) dJ/dw without l1 before the step.
+        w: (P, C, K) the points before the step.
+        g: (P, C, K) dJ/dw there, without l1.
         tried: the points.
-        steepest: (P, C, K) least subgradients before and after.
     """
-    xp, (before, after) = problem.device.xp, steepest
-    inner, step = tried.point[: problem.inner], tried.step
-    promised = dot(xp, g, step)
-    begin = promised if before is g else dot(xp, before, step)
+    xp, inner, step = problem.device.xp, tried.point[: problem.inner], tried.step
+    after = problem.steepest(tried.point, tried.gradient)
+    begin = promised = dot(xp, g, step)
+    norm = was = xp.zeros(problem.shape[2])
+    if problem.sparse:
+        begin = dot(xp, problem.steepest(w, g), step)
+        norm, was = (xp.absolute(one).sum(axis=(0, 1)) for one in (inner, w[: problem.inner]))
     ends = dot(xp, after, step), dot(xp, after, after)
-    return [dot(xp, inner, inner), promised, begin, *ends]
+    return [dot(xp, inner, inner), promised, begin, *ends, norm, was]
 
 
 def of_pairs(problem: Problem, spectrum: Array, step: Array, y: Array) -> list[Array]:

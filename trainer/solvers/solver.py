@@ -28,7 +28,6 @@ from trainer.solvers.directions import Directions, fix_gauge
 from trainer.solvers.hessians import Hessians, Interrupted
 from trainer.solvers.line_search import TrialPoint, is_good, shorten
 from trainer.solvers.objective import NAMES, Objective
-from trainer.solvers.orthants import orthant, project
 from trainer.solvers.outcomes import ending
 from trainer.solvers.problem import Problem
 from trainer.solvers.progress import FACTS, SolverState, at_start
@@ -101,8 +100,7 @@ class SolverStack:
         # of the point that is tried; the step to it, which once remembered is free for a direction
         # of L-BFGS; new directions; and what is free at any time
         shape, empty = problem.shape, self.device.xp.empty
-        self._gradient, self._trial = empty(shape), empty(shape)
-        self._step, self._new = empty(shape), empty(shape)
+        self._tried, self._new = Tried(empty(shape), empty(shape), empty(shape)), empty(shape)
         self._free = empty(shape)
         self.directions = Directions(problem, self.hessians, settings.method.pairs, self._free)
         self._should_stop: Callable[[], object] = lambda: False
@@ -226,41 +224,25 @@ class SolverStack:
 
     def _try_points(self, state: SolverState, moving: Flags) -> None:
         """Go along the directions: the points to try, with l1 each within its orthant."""
-        problem, device, a, n = self.problem, self.device, state.arrays, state.progress
-        xp, trial = device.xp, self._trial
-        length = device.to_device(np.where(moving, n.length, 0.0))
-        xp.multiply(length, a["d"], out=trial)
-        trial += a["w"]
-        if problem.sparse:
-            inner, weights = trial[: problem.inner], a["w"][: problem.inner]
-            signs = orthant(xp, weights, a["g"][: problem.inner], problem.l1)
-            within = device.to_device((n.evaluations > 0) & n.within)
-            inner[...] = xp.where(within, project(xp, inner, signs), inner)
-        xp.subtract(trial, a["w"], out=self._step)
+        n = state.progress
+        length, within = np.where(moving, n.length, 0.0), (n.evaluations > 0) & n.within
+        self.directions.try_points(state, length, within, self._tried)
 
     def _evaluate(self, state: SolverState) -> tuple[TrialPoint, dict[str, Numbers], Numbers]:
         """J and its slopes at the points to try, what more is known of them, the sums that it logs.
 
         All that a round decides on is fetched here, at once.
         """
-        problem, a, trial = self.problem, state.arrays, self._trial
+        problem = self.problem
         logs = self.directions.logs_slopes and self.objective.logs_all
         full = state.step % self.settings.log_every == 0 and not logs
-        told = {"sums": self._pass(state, full)}
-        tried = Tried(trial, self._gradient, self._step)
-        before, after = (
-            problem.steepest(*at) for at in ((a["w"], a["g"]), (trial, self._gradient))
-        )
-        told["slopes"] = self.directions.slopes(state, tried, (before, after))
-        if problem.sparse:
-            norms = [problem.l1_norm(at) for at in (trial, a["w"])]
-            told["norms"] = self.device.xp.stack(norms)
+        sums = self._pass(state, full)
+        told = {"sums": sums, "slopes": self.directions.slopes(state, self._tried)}
         found = self.device.fetch(told)  # device -> host
-        slopes = dict(zip(SLOPES, found["slopes"], strict=False))
-        norm, was = found.get("norms", np.zeros((2, 1)))  # l1·‖W‖₁ at both ends
-        penalty = 0.5 * problem.host_l2 * slopes["weight_squares"] + norm
-        value, promised = found["sums"][0] + penalty, slopes["promised"] + (norm - was)
-        sums = found["sums"]
+        sums, slopes = found["sums"], dict(zip(SLOPES, found["slopes"], strict=False))
+        norm, was = (problem.host_l1 * slopes[name] for name in ("norm", "norm_before"))
+        value = sums[0] + (0.5 * problem.host_l2 * slopes["weight_squares"] + norm)
+        promised = slopes["promised"] + (norm - was)
         if "grad_squares" in slopes:
             sums[NAMES.index("grad_squares")] = slopes["grad_squares"]
         ends = slopes["begin"], slopes["end"], slopes["squares"]
@@ -271,18 +253,20 @@ class SolverStack:
         zero = state.progress.at_zeros
         if state.step > 1 or zero.sum() < 2 or self.problem.loss:
             at_zeros = state.step == 1 and bool(zero.all())
-            return self.objective.value(self._trial, self._gradient, full, at_zeros)
+            return self.objective.value(self._tried.point, self._tried.gradient, full, at_zeros)
         # columns at zeros are one point, where no penalty is felt: a pass of one tells of them all,
         # but for losses with parameters
         xp = self.device.xp
         sums, gradient = self.objective.at_zeros(full)
         sums = sums + xp.zeros(self.shape[2])  # (6, K)
         if zero.all():
-            self._gradient[...] = gradient
+            self._tried.gradient[...] = gradient
             return sums
         mask = self.device.to_device(zero)
-        sums = xp.where(mask, sums, self.objective.value(self._trial, self._gradient, full))
-        xp.copyto(self._gradient, gradient, where=mask)
+        sums = xp.where(
+            mask, sums, self.objective.value(self._tried.point, self._tried.gradient, full)
+        )
+        xp.copyto(self._tried.gradient, gradient, where=mask)
         return sums
 
     def _take(
@@ -291,8 +275,7 @@ class SolverStack:
         """Move the columns to their trial points; remember the pairs; find new directions."""
         n, norm = state.progress, np.sqrt(slopes["squares"])
         moved = takes & (n.evaluations > 1)
-        tried = Tried(self._trial, self._gradient, self._step)
-        self.directions.take(state, takes, moved, tried, slopes)
+        self.directions.take(state, takes, moved, self._tried, slopes)
         n.iterations += moved
         n.used = n.length.copy()
         falls = n.value - value > self.objective.rounding(value)
@@ -323,17 +306,16 @@ class SolverStack:
     def _aim(self, state: SolverState, takes: Flags) -> None:
         """Give new directions to columns that took their points."""
         problem, a, n, new = self.problem, state.arrays, state.progress, self._new
-        steepest = problem.steepest(a["w"], a["g"])
         start, own = self.settings.method.hessian_from, np.zeros_like(takes)
         if start is not None:
             own = takes & (n.iterations >= start)
         new[...] = 0
         if (takes & ~own).any():
-            self.directions.quasi_newton(state, takes & ~own, steepest, self._step, new)
+            self.directions.quasi_newton(state, takes & ~own, self._tried.step, new)
         if own.any() and problem.sparse:
             prox_newton_steps(self.objective, self.hessians, state, own, new, self._should_stop)
         elif own.any():
-            self.directions.newton(state, own, steepest, new, self._should_stop)
+            self.directions.newton(state, own, a["g"], new, self._should_stop)
         fix_gauge(problem, a["w"], own, new)
         self.device.xp.copyto(a["d"], new, where=self.device.to_device(takes))
 
@@ -361,7 +343,7 @@ class SolverStack:
 
     def rehearse(self, state: SolverState) -> None:
         """Evaluate J and its gradient."""
-        sums = self.objective.value(state.arrays["w"], self._gradient, full=True)
+        sums = self.objective.value(state.arrays["w"], self._tried.gradient, full=True)
         self.device.to_host(sums)  # waits for the device
 
     def hessian_work(self) -> HessianWork | None:

@@ -150,13 +150,7 @@ def _summed(s: KernelPlan, real: int) -> int:
 
 
 # (n, K) arrays that each reads and writes, beside those of the pairs
-_ROUND = {
-    "point_tried": 5,
-    "point_sums": 5,
-    "point_taken": 8,
-    "pair_direction": 3,
-    "pair_choice": 4,
-}
+_ROUND = {"point_tried": 5, "point_sums": 5, "point_taken": 8, "pair_choice": 4}
 
 
 def _of_round(name: str) -> Callable[[RoundPlan, int], int]:
@@ -166,7 +160,7 @@ def _of_round(name: str) -> Callable[[RoundPlan, int], int]:
         products = s.product_blocks * s.count * (s.count + 2)
         if name == "pair_factors":
             return 8 * s.columns * (products + 2 * s.count)
-        arrays = _ROUND.get(name, 2)
+        arrays = _ROUND.get(name, 3)
         arrays += 2 * s.count if name in ("pair_products", "pair_direction") else 0
         sums = products if name == "pair_products" else s.row_blocks
         return 8 * s.columns * (arrays * s.rows + sums)

@@ -150,7 +150,7 @@ def _summed(s: KernelPlan, real: int) -> int:
 
 
 # (n, K) arrays that each reads and writes, beside those of the pairs
-_ROUND = {"point_tried": 5, "point_sums": 5, "point_taken": 8, "pair_choice": 4}
+_ROUND = {"point_tried": 5, "point_sums": 5, "point_taken": 8, "pair_choice": 4, "gauge_fixed": 3}
 
 
 def _of_round(name: str) -> Callable[[RoundPlan, int], int]:

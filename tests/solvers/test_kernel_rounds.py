@@ -50,7 +50,16 @@ def on_double():
 class Round:
     """Directions of a device at a state that is drawn: the same numbers on any device."""
 
-    def __init__(self, device, shape, step, l1=0.0, pairs=PAIRS, change=lambda name, array: array):
+    def __init__(
+        self,
+        device,
+        shape,
+        step,
+        l1=0.0,
+        pairs=PAIRS,
+        change=lambda name, array: array,
+        model="linear",
+    ):
         r, C, K, bias = shape
         draw = np.random.default_rng(7)
         P = r + bias
@@ -67,11 +76,11 @@ class Round:
         basis = Basis(np.zeros(r), None, drawn("spectrum", r, low=0.1), 0)
         columns = Problem(
             device,
-            MODELS["linear", "auto"],
+            MODELS[model, "auto"],
             replace(basis, mean=device.to_device(basis.mean)),
             C,
             bias,
-            draw.uniform(0.1, 2, K),
+            np.where(np.arange(K) % 4 == 1, 0, draw.uniform(0.1, 2, K)),
             np.full(K, l1),
         )
         rows = RowSet(device, np.ones((1, r)), np.ones((1, C)), np.ones(1), np.ones(1), C)
@@ -177,6 +186,20 @@ def test_directions_are_the_texts(shape, step, count, l1):
         assert ((found == 0) == (right == 0)).all()
 
 
+@pytest.mark.parametrize("l1", [0.0, 0.5])
+@pytest.mark.parametrize("shape", SHAPES)
+def test_the_gauge_of_softmax_is_fixed_as_by_the_text(shape, l1):
+    ends = []
+    for one in rounds(shape, 3, l1=l1, model="softmax"):
+        new = one.device.xp.zeros(one.shape)
+        new += one.tried.point
+        none = np.zeros(shape[2], bool)
+        one.directions.fix_gauge(one.state, none, new)
+        ends.append(one.device.to_host(new))
+    agree(*ends)
+    assert l1 or shape[1] == 1 or abs(ends[0] - CPU.to_host(one.tried.point)).min() > 0
+
+
 @pytest.mark.parametrize("shape", SHAPES)
 def test_what_is_not_downhill_is_the_slope_and_its_pairs_are_forgotten(shape):
     def faint(name, array):  # pairs that hardly count
@@ -200,7 +223,7 @@ def test_what_is_not_downhill_is_the_slope_and_its_pairs_are_forgotten(shape):
 def test_many_pairs_leave_their_table_in_shared_memory():
     for pairs in (10, 40, 64):
         for columns in (1, 7, 200):
-            blocks = RoundBlocks.of(500, columns, pairs)
+            blocks = RoundBlocks.of(500, 5, columns, pairs)
             for how in (blocks.sums, blocks.products, blocks.factors):
                 assert 8 * how.shared <= shim.SHARED
     ours, text = rounds((9, 3, 16, True), 60, pairs=40)

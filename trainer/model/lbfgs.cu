@@ -22,7 +22,7 @@ struct plan {
   double *trial, *gradient, *step;                  /* the points that are tried, dJ/dw there, the steps to them */
   double *s, *y, *rho;                              /* (m, n, K) twice, (m, K): the pairs */
   const double *new_rho, *length, *gamma, *l2, *l1, *spectrum; /* (K,) each; the last one (P,) */
-  const unsigned char *within, *takes, *moved, *which; /* (K,) each */
+  const double *within, *takes, *moved, *which;     /* (K,) each, 0 or 1: columns */
   double *partial, *coefficients, *found, *into;    /* (G, ., K), (2, m, K), (n, K) twice */
 };
 static_assert(sizeof(plan) == PLAN_BYTES, "round_kernels.py lays it out in another way");
@@ -68,7 +68,7 @@ RULE void point_tried_of(const plan &s) {
   const long long k = at % K;
   const double w = s.w[at], product = s.length[k] * s.d[at];
   double trial = product + w;
-  if (s.sparse && at / K < s.weights && s.within[k]) {
+  if (s.sparse && at / K < s.weights && s.within[k] != 0) {
     const double g = s.g[at], sign = w == 0 && fabs(g) > s.l1[k] ? -sign_of(g) : sign_of(w);
     if (!(trial * sign > 0)) trial = 0;
   }
@@ -122,12 +122,12 @@ RULE void point_taken_of(const plan &s) {
   const long long k = at % K;
   const double grad = s.gradient[at];
   if (s.pairs) {
-    const bool moved = s.moved[k];
+    const bool moved = s.moved[k] != 0;
     s.s[s.slot * all + at] = moved ? s.step[at] : 0;
     s.y[s.slot * all + at] = moved ? grad - s.g[at] : 0;
     if (at < K) s.rho[s.slot * K + at] = s.new_rho[at];
   }
-  if (s.takes[k]) {
+  if (s.takes[k] != 0) {
     s.w[at] = s.trial[at];
     s.g[at] = grad;
   }
@@ -243,7 +243,7 @@ RULE void pair_choice_of(const plan &s) {
     for (long long g = lane; g < s.row_blocks; g += lanes) slope += s.partial[g * K + k];
   fold(room, slope, lanes);
   __syncthreads();
-  if (!live || !s.which[k]) return;
+  if (!live || s.which[k] == 0) return;
   const bool down = room[threadIdx.x] < 0;
   for (long long i = from + lane; i < to; i += lanes) {
     const long long at = i * K + k;
@@ -254,6 +254,23 @@ RULE void pair_choice_of(const plan &s) {
     for (long long a = lane; a < s.pairs; a += lanes) s.rho[a * K + k] = 0;
 }
 
+/* A thread a parameter and column: out of directions `into` goes what changes no output of softmax, as fix_gauge of
+ * trainer/solvers/directions.py says; with l1 of biases alone. */
+RULE void gauge_fixed_of(const plan &s) {
+  const long long K = s.columns, j = (long long)blockIdx.x * blockDim.x + threadIdx.x, C = s.outputs;
+  if (j >= s.rows / C * K) return;
+  const long long k = j % K, first = j / K * C;
+  const bool weight = first < s.weights, tied = weight && s.l2[k] > 0;
+  if (s.sparse && weight) return;
+  double sum = 0, points = 0;
+  for (long long i = first; i < first + C; i++) {
+    sum += s.into[i * K + k];
+    if (tied) points += s.w[i * K + k];
+  }
+  const double shift = (sum + points) / (double)C;
+  for (long long i = first; i < first + C; i++) s.into[i * K + k] -= shift;
+}
+
 #define KERNEL extern "C" __global__ void __launch_bounds__(256, 3) /* so few registers that three blocks go side by side */
 KERNEL point_tried(plan s) { point_tried_of(s); }
 KERNEL point_sums(plan s) { point_sums_of(s); }
@@ -262,3 +279,4 @@ KERNEL pair_products(plan s) { pair_products_of(s); }
 KERNEL pair_factors(plan s) { pair_factors_of(s); }
 KERNEL pair_direction(plan s) { pair_direction_of(s); }
 KERNEL pair_choice(plan s) { pair_choice_of(s); }
+KERNEL gauge_fixed(plan s) { gauge_fixed_of(s); }

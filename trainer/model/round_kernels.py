@@ -15,6 +15,7 @@ from trainer.model.kernels import REALS, Launch
 KERNELS = (
     *("point_tried", "point_sums", "point_taken"),
     *("pair_products", "pair_factors", "pair_direction", "pair_choice"),
+    "gauge_fixed",
 )
 SUMS = 13  # of a point that is tried: lbfgs.cu's
 _NUMBERS = (
@@ -82,7 +83,7 @@ class RoundBlocks:
     Attributes:
         sums: point_sums, pair_direction and pair_choice; for one number a thread.
         rows: of a block of these.
-        elements: point_tried and point_taken.
+        elements: point_tried and point_taken; gauges: gauge_fixed.
         products: pair_products; factors: pair_factors.
         product_rows: rows of a block of products, of which `tile` are read at once.
         product_columns: columns of one.
@@ -91,6 +92,7 @@ class RoundBlocks:
     sums: Launch
     rows: int
     elements: Launch
+    gauges: Launch
     products: Launch
     factors: Launch
     product_rows: int
@@ -98,14 +100,17 @@ class RoundBlocks:
     tile: int
 
     @classmethod
-    def of(cls, rows: int, columns: int, pairs: int) -> RoundBlocks:
-        """For n = `rows` numbers a column."""
+    def of(cls, rows: int, outputs: int, columns: int, pairs: int) -> RoundBlocks:
+        """For n = `rows` numbers a column, of `outputs` outputs."""
         wide = min(_WARP, columns)
         lanes = _THREADS // wide
         beside = -(-columns // wide)
         size = _share(rows, lanes, beside)
         sums = Launch((-(-rows // size), beside), (wide, lanes, 1), wide * lanes)
-        elements = Launch((-(-rows * columns // _THREADS), 1), (_THREADS, 1, 1), 0)
+        elements, gauges = (
+            Launch((-(-n // _THREADS), 1), (_THREADS, 1, 1), 0)
+            for n in (rows * columns, rows // outputs * columns)
+        )
         table = pairs * (pairs + 4)  # and the factors
         narrow = max(1, min(_NARROW, columns, _SHARED // max(table, 1)))
         vectors = 2 * pairs + 2
@@ -115,7 +120,7 @@ class RoundBlocks:
         grid = -(-rows // part), beside
         products = Launch(grid, (_THREADS, 1, 1), tile * vectors * narrow)
         factors = Launch((1, beside), (narrow, _THREADS // narrow, 1), table * narrow)
-        return cls(sums, size, elements, products, factors, part, narrow, tile)
+        return cls(sums, size, elements, gauges, products, factors, part, narrow, tile)
 
     def parts(self, columns: int, pairs: int) -> int:
         """Numbers of the sums that any of them leaves in parts."""

@@ -63,14 +63,14 @@ class Directions:
             tried: its points and steps are written.
         """
         problem, device, a = self.problem, self.problem.device, state.arrays
-        xp, trial, lengths = device.xp, tried.point, device.to_device(length)
-        stay = device.to_device(within) if problem.sparse else None
         if self._kernels is not None:
-            self._kernels.try_points(a, lengths, stay, tried)
+            self._kernels.try_points(a, length, within, tried)
             return
-        xp.multiply(lengths, a["d"], out=trial)
+        xp, trial = device.xp, tried.point
+        xp.multiply(device.to_device(length), a["d"], out=trial)
         trial += a["w"]
-        if stay is not None:
+        if problem.sparse:
+            stay = device.to_device(within)
             inner, weights = trial[: problem.inner], a["w"][: problem.inner]
             signs = orthant(xp, weights, a["g"][: problem.inner], problem.l1)
             inner[...] = xp.where(stay, project(xp, inner, signs), inner)
@@ -111,12 +111,12 @@ class Directions:
             slopes: what `slopes` has found.
         """
         device, a = self.problem.device, state.arrays
-        slot, where = state.step % max(self.pairs, 1), device.to_device(takes)
+        slot = state.step % max(self.pairs, 1)
         if self._kernels is not None:
             rho = self._curved(state, moved, slopes) if self.pairs else np.zeros(len(moved))
-            which = where, device.to_device(moved)
-            self._kernels.take(a, slot, which, device.to_device(rho), tried)
+            self._kernels.take(a, slot, takes, moved, rho, tried)
             return
+        where = device.to_device(takes)
         if self.pairs:
             self._remember(state, moved, slot, tried, slopes)
         device.xp.copyto(a["w"], tried.point, where=where)
@@ -167,15 +167,15 @@ class Directions:
         """
         problem, a, n = self.problem, state.arrays, state.progress
         xp, device = problem.device.xp, problem.device
-        count, chosen = min(self.pairs, state.step - 1), device.to_device(which)
+        count = min(self.pairs, state.step - 1)
         if problem.sparse:
             n.within[which] = True
         if self._kernels is not None:
-            newest, gamma = state.step % max(self.pairs, 1), device.to_device(n.gamma)
-            into = free, new
-            self._kernels.direct(a, newest, count, gamma, chosen, into)
+            newest = state.step % max(self.pairs, 1)
+            self._kernels.direct(a, newest, count, n.gamma, which, (free, new))
             return
-        scale, found, steepest = self._scale(n.gamma), free, problem.steepest(a["w"], a["g"])
+        chosen, scale = device.to_device(which), self._scale(n.gamma)
+        found, steepest = free, problem.steepest(a["w"], a["g"])
         xp.copyto(found, steepest)
         order = [(state.step - i) % self.pairs for i in range(count)]
         if self._twin is not None:
@@ -229,6 +229,15 @@ class Directions:
         r = self.problem.inner
         new[:r] = self.problem.device.xp.where(new[:r] * steepest[:r] < 0, new[:r], 0.0)
         return new
+
+    def fix_gauge(self, state: SolverState, own: Flags, new: Array) -> None:
+        """`fix_gauge` of directions `new` (P, C, K), of which `own` (K,) are minimisers'."""
+        problem, a = self.problem, state.arrays
+        by_own_rules = problem.sparse and own.any()
+        if self._kernels is None or not problem.model.coupled or by_own_rules:
+            fix_gauge(problem, a["w"], own, new)
+        else:
+            self._kernels.fix_gauge(a, new)
 
     # --- Newton's method ---
 

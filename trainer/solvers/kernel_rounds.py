@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from trainer.model import round_kernels
 from trainer.model.kernels import Launch, wanted
 from trainer.model.round_kernels import KERNELS, SUMS, RoundBlocks, most_pairs
@@ -14,6 +16,8 @@ if TYPE_CHECKING:
     from trainer.solvers.slopes import Tried
 
 Array = Any
+Numbers = np.ndarray[Any, np.dtype[np.float64]]
+Flags = np.ndarray[Any, np.dtype[np.bool_]]
 
 
 class KernelRounds:
@@ -29,8 +33,8 @@ class KernelRounds:
         """
         P, C, K = problem.shape
         xp = problem.device.xp
-        self._xp, self._columns = xp, K
-        self._blocks = blocks = RoundBlocks.of(P * C, K, pairs)
+        self._device, self._columns = problem.device, K
+        self._blocks = blocks = RoundBlocks.of(P * C, C, K, pairs)
         self._partial = xp.empty(blocks.parts(K, pairs))
         self._coefficients = xp.empty((2, max(pairs, 1), K))
         self._plan, self._by_value = round_kernels.new_plan(
@@ -65,6 +69,13 @@ class KernelRounds:
             setattr(self._plan, name, array.data.ptr)
         self._held.update(arrays)
 
+    def _send(self, **numbers: Numbers | Flags) -> None:
+        """Have the plan point to numbers (K,) of the host, which are copied together."""
+        there = self._device.to_device(
+            np.stack([np.asarray(one, float) for one in numbers.values()])
+        )
+        self._point(**dict(zip(numbers, there, strict=True)))
+
     def _launch(self, name: str, how: Launch, shared: int) -> None:
         self._kernels[name](how.grid, how.block, (self._by_value,), shared_mem=8 * shared)
 
@@ -75,20 +86,18 @@ class KernelRounds:
             self._point(trial=tried.point, gradient=tried.gradient, step=tried.step)
 
     def try_points(
-        self, arrays: Mapping[str, Array], length: Array, within: Array | None, tried: Tried
+        self, arrays: Mapping[str, Array], length: Numbers, within: Flags, tried: Tried
     ) -> None:
         """Write points and steps of `tried`.
 
         Args:
             arrays: of the state.
             length: (K,) of the steps.
-            within: (K,) columns that stay within their orthant; None without l1.
+            within: (K,) columns that stay within their orthant.
             tried: the points.
         """
         self._begin(arrays, tried)
-        self._point(length=length)
-        if within is not None:
-            self._point(within=within)
+        self._send(length=length, within=within)
         self._launch("point_tried", self._blocks.elements, 0)
 
     def point_sums(self, arrays: Mapping[str, Array], tried: Tried) -> Array:
@@ -97,14 +106,15 @@ class KernelRounds:
         how = self._blocks.sums
         self._launch("point_sums", how, how.shared)
         parts = self._partial[: how.grid[0] * SUMS * self._columns]
-        return self._xp.sum(parts.reshape(how.grid[0], SUMS, self._columns), axis=0)
+        return self._device.xp.sum(parts.reshape(how.grid[0], SUMS, self._columns), axis=0)
 
     def take(
         self,
         arrays: Mapping[str, Array],
         slot: int,
-        which: tuple[Array, Array],
-        rho: Array,
+        takes: Flags,
+        moved: Flags,
+        rho: Numbers,
         tried: Tried,
     ) -> None:
         """Move columns to the points that they take, and write a pair of each.
@@ -112,12 +122,13 @@ class KernelRounds:
         Args:
             arrays: of the state.
             slot: of the pairs.
-            which: (K,) columns that take their points, and those of them with a pair.
+            takes: (K,) columns that take their points.
+            moved: (K,) those of them with a pair.
             rho: (K,) 1/(sᵀy), 0 for a pair that does not count.
             tried: the points.
         """
         self._begin(arrays, tried)
-        self._point(takes=which[0], moved=which[1], new_rho=rho)
+        self._send(takes=takes, moved=moved, new_rho=rho)
         self._plan.slot = slot
         self._launch("point_taken", self._blocks.elements, 0)
 
@@ -126,8 +137,8 @@ class KernelRounds:
         arrays: Mapping[str, Array],
         newest: int,
         count: int,
-        gamma: Array,
-        which: Array,
+        gamma: Numbers,
+        which: Flags,
         into: tuple[Array, Array],
     ) -> None:
         """Directions of some columns; of one that is not downhill −H₀·g, and no pair counts.
@@ -142,13 +153,25 @@ class KernelRounds:
         """
         plan, blocks = self._plan, self._blocks
         self._begin(arrays)
-        self._point(gamma=gamma, which=which, found=into[0], into=into[1])
+        self._send(gamma=gamma, which=which)
+        self._point(found=into[0], into=into[1])
         plan.slot, plan.count = newest, count
         if count:
             self._launch("pair_products", blocks.products, blocks.products.shared)
             self._launch("pair_factors", blocks.factors, blocks.factors.shared)
         for name in ("pair_direction", "pair_choice"):
             self._launch(name, blocks.sums, blocks.sums.shared)
+
+    def fix_gauge(self, arrays: Mapping[str, Array], into: Array) -> None:
+        """`trainer.solvers.directions.fix_gauge` of softmax, of columns without second derivatives.
+
+        Args:
+            arrays: of the state.
+            into: (P, C, K), the directions.
+        """
+        self._begin(arrays)
+        self._point(into=into)
+        self._launch("gauge_fixed", self._blocks.gauges, 0)
 
 
 def kernel_rounds(problem: Problem, pairs: int, spectrum: Array) -> KernelRounds | None:

@@ -24,7 +24,7 @@ import numpy as np
 from trainer.solvers.certificates import Points, certify
 from trainer.solvers.choose import Method
 from trainer.solvers.costs import hessian_bytes, hessian_operations
-from trainer.solvers.directions import Directions, fix_gauge
+from trainer.solvers.directions import Directions
 from trainer.solvers.hessians import Hessians, Interrupted
 from trainer.solvers.line_search import TrialPoint, is_good, shorten
 from trainer.solvers.objective import NAMES, Objective
@@ -316,7 +316,7 @@ class SolverStack:
             prox_newton_steps(self.objective, self.hessians, state, own, new, self._should_stop)
         elif own.any():
             self.directions.newton(state, own, a["g"], new, self._should_stop)
-        fix_gauge(problem, a["w"], own, new)
+        self.directions.fix_gauge(state, own, new)
         self.device.xp.copyto(a["d"], new, where=self.device.to_device(takes))
 
     # --- ends ---

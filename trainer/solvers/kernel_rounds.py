@@ -71,9 +71,8 @@ class KernelRounds:
 
     def _send(self, **numbers: Numbers | Flags) -> None:
         """Have the plan point to numbers (K,) of the host, which are copied together."""
-        there = self._device.to_device(
-            np.stack([np.asarray(one, float) for one in numbers.values()])
-        )
+        table = np.stack([one.astype(float) for one in numbers.values()])
+        there = self._device.to_device(table)
         self._point(**dict(zip(numbers, there, strict=True)))
 
     def _launch(self, name: str, how: Launch, shared: int) -> None:

@@ -135,21 +135,21 @@ RULE void point_taken_of(const plan &s) {
 
 /* The inner products of pairs t and u, the newest first, in a table (n + 2, n) of a column: s_t * y_u where u is newer,
  * else y_t * H0 * y_u; below them s_t * g and y_t * H0 * g, g the steepest slopes. A block reads the rows of a tile (s, y, g, H0) to shared
- * memory, (tile, 2n + 2, KX), and takes what they add to `own` (n * (n + 2), K). Grid (blocks of rows, of columns). */
+ * memory, (2n + 2, tile, KX) and a number after each array, so that arrays begin in other banks, and takes what they add to `own` (n * (n + 2), K). Grid (blocks of rows, of columns). */
 RULE void pair_products_of(const plan &s) {
   extern __shared__ double room[];
   const int KX = (int)s.product_columns, n = (int)s.count, V = 2 * n + 2, sums = n * (n + 2) * KX;
-  const int T = blockDim.x, t = threadIdx.x;
+  const int T = blockDim.x, t = threadIdx.x, pitch = (int)s.tile * KX + 1;
   const long long K = s.columns, k0 = (long long)blockIdx.y * KX, all = s.rows * K;
   const long long from = blockIdx.x * s.product_rows, to = min(s.rows, from + s.product_rows);
   double *own = s.partial + blockIdx.x * (long long)(n * (n + 2)) * K;
   for (long long first = from; first < to; first += s.tile) {
     const int rows = (int)min(s.tile, to - first);
-    for (int j = t; j < rows * V * KX; j += T) {
-      const int x = j % KX, v = j / KX % V;
-      const long long i = first + j / (KX * V), k = k0 + x, at = i * K + k;
+    for (int j = t; j < V * rows * KX; j += T) {
+      const int x = j % KX, v = j / (KX * rows);
+      const long long i = first + j / KX % rows, k = k0 + x, at = i * K + k;
       if (k >= K) continue;
-      room[j] = v < n ? s.s[slot_of(s, v) * all + at] : v < 2 * n ? s.y[slot_of(s, v - n) * all + at]
+      room[v * pitch + j % (KX * rows)] = v < n ? s.s[slot_of(s, v) * all + at] : v < 2 * n ? s.y[slot_of(s, v - n) * all + at]
               : v == 2 * n ? steepest_of(s, i < s.weights, s.w[at], s.g[at], s.l1[k]) : scale_of(s, i, s.gamma[k], s.l2[k]);
     }
     __syncthreads();
@@ -159,10 +159,9 @@ RULE void pair_products_of(const plan &s) {
       const int left = scaled ? n + a : a, right = square ? n + b : 2 * n;
       if (k0 + x >= K) continue;
       double sum = 0;
-      for (int i = 0; i < rows; i++) {
-        const double *row = room + i * V * KX + x;
-        const double product = row[left * KX] * row[right * KX];
-        sum += scaled ? product * row[(2 * n + 1) * KX] : product;
+      for (int i = x; i < rows * KX; i += KX) {
+        const double product = room[left * pitch + i] * room[right * pitch + i];
+        sum += scaled ? product * room[(2 * n + 1) * pitch + i] : product;
       }
       double *to_own = own + which * K + k0 + x;
       *to_own = first > from ? *to_own + sum : sum;

@@ -114,11 +114,11 @@ class RoundBlocks:
         table = pairs * (pairs + 4)  # and the factors
         narrow = max(1, min(_NARROW, columns, _SHARED // max(table, 1)))
         vectors = 2 * pairs + 2
-        tile = max(1, min(_TILE, rows, _SHARED // (vectors * narrow)))
+        tile = max(1, min(_TILE, rows, (_SHARED // vectors - 1) // narrow))
         beside = -(-columns // narrow)
         part = _share(rows, tile, beside)
         grid = -(-rows // part), beside
-        products = Launch(grid, (_THREADS, 1, 1), tile * vectors * narrow)
+        products = Launch(grid, (_THREADS, 1, 1), vectors * (tile * narrow + 1))
         factors = Launch((1, beside), (narrow, _THREADS // narrow, 1), table * narrow)
         return cls(sums, size, elements, gauges, products, factors, part, narrow, tile)
 

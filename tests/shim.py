@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 
 from trainer.model.kernels import LOGGED, REALS, KernelPlan
+from trainer.model.round_kernels import KERNELS, RoundPlan
 
 COMPILER = shutil.which("g++") if sys.platform == "linux" else None  # its C library has fibers
 WHY_NOT = "" if COMPILER else "no g++ on Linux: the kernels cannot be run on a CPU"
@@ -111,11 +112,12 @@ class RawKernel:
         threads = np.ones(3, np.uint32)
         threads[: len(block)] = block
         assert 1 <= threads.prod() <= 256, f"{block} are more threads than the kernel's bound"
-        assert threads.prod() % 32 == 0 or "update" in self._name, f"{block} is not of whole warps"
+        whole = threads.prod() % 32 == 0 or "error_step" not in self._name  # none else shuffles
+        assert whole, f"{block} is not of whole warps"
         assert blocks.min() >= 1, f"no blocks in {grid}"
         assert blocks[1:].max() < 2**16, f"a GPU has no {grid} blocks"
-        moved = _updated if "update" in self._name else _judged
-        told = KernelPlan.from_buffer_copy(plan.tobytes())
+        kind, moved = next(one for name, one in MOVED.items() if self._name.startswith(name))
+        told = kind.from_buffer_copy(plan.tobytes())
         self._module.note(self._name, moved(told, self._module.itemsize))
         found = self._function(
             plan.ctypes.data, blocks.ctypes.data, threads.ctypes.data, shared_mem,
@@ -127,7 +129,7 @@ class RawKernel:
 def _judged(s: KernelPlan, real: int) -> int:
     """Bytes that `error_step` reads and writes of a part of a batch, each number once."""
     B, C, K = s.rows, s.outputs, s.columns
-    sums = -(-B // s.block_rows) * (C + LOGGED) * K
+    sums = -(-B // s.block_rows) * (C + LOGGED + s.mean) * K
     targets = 8 * B if s.codes else real * B * C * (K if s.y_column else 1)
     places = 8 * B if s.order and not s.codes else 0
     weights = B * (1 + (C if s.q_output else 1) * (K if s.q_column else 1))
@@ -140,3 +142,36 @@ def _updated(s: KernelPlan, real: int) -> int:
     moved = 2 * (3 if s.slot1 else 2) * (D + s.bias) * C * K
     read = D * C * K + s.coefficients * K + K + s.row_blocks * (C + LOGGED) * K
     return real * (moved + read + (s.weight_blocks + LOGGED) * K)
+
+
+def _summed(s: KernelPlan, real: int) -> int:
+    """The same of `error_sums`."""
+    return real * (s.row_blocks + 1) * (s.outputs + LOGGED + 1) * s.columns
+
+
+# (n, K) arrays that each reads and writes, beside those of the pairs
+_ROUND = {"point_tried": 5, "point_sums": 5, "point_taken": 8, "pair_choice": 4, "gauge_fixed": 3}
+
+
+def _of_round(name: str) -> Callable[[RoundPlan, int], int]:
+    """The same of a kernel of lbfgs.cu, of all whose pairs count."""
+
+    def moved(s: RoundPlan, real: int) -> int:
+        products = s.product_blocks * s.count * (s.count + 2)
+        if name == "pair_factors":
+            return 8 * s.columns * (products + 2 * s.count)
+        arrays = _ROUND.get(name, 3)
+        arrays += 2 * s.count if name in ("pair_products", "pair_direction") else 0
+        sums = products if name == "pair_products" else s.row_blocks
+        return 8 * s.columns * (arrays * s.rows + sums)
+
+    return moved
+
+
+# by how a kernel's name begins: its plan, and the bytes that it moves
+MOVED: dict[str, tuple[Any, Callable[[Any, int], int]]] = {
+    "error_step": (KernelPlan, _judged),
+    "error_sums": (KernelPlan, _summed),
+    "update": (KernelPlan, _updated),
+    **{name: (RoundPlan, _of_round(name)) for name in KERNELS},
+}

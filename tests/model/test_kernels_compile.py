@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from trainer.model import kernels
+from trainer.model import kernels, round_kernels
 
 cupy = pytest.importorskip(
     "cupy", reason='no CuPy: pip install ".[gpu-check]" to compile the kernels'
@@ -19,10 +19,10 @@ _FOUND = re.compile(
 )
 
 
-def compiled(architecture, precision, text=None):
+def compiled(architecture, options, text):
     """Of each kernel (stack, spilled and reloaded bytes, registers), and what was said."""
-    program = nvrtc.createProgram(text or kernels.text(), "step.cu", (), ())
-    told = [*kernels.options(precision), *OF_CUPY, f"--gpu-architecture=sm_{architecture}"]
+    program = nvrtc.createProgram(text, "step.cu", (), ())
+    told = [*options, *OF_CUPY, f"--gpu-architecture=sm_{architecture}"]
     try:
         nvrtc.compileProgram(program, (*told, "--ptxas-options=-v"))
         found = _FOUND.findall(nvrtc.getProgramLog(program))
@@ -32,20 +32,38 @@ def compiled(architecture, precision, text=None):
     return {name: tuple(map(int, numbers)) for name, *numbers in found}
 
 
-@pytest.mark.parametrize("precision", kernels.REALS)
-@pytest.mark.parametrize("architecture", ARCHITECTURES)
-def test_the_kernels_compile_and_keep_all_in_registers(architecture, precision):
-    found = compiled(architecture, precision)
-    assert set(found) == {*kernels.ERROR_STEPS, *kernels.UPDATES}
+def keep_all_in_registers(found):
     for name, (stack, stored, loaded, registers) in found.items():
         assert (stack, stored, loaded) == (0, 0, 0), name
         assert registers <= 85, name  # three blocks of 256 threads on a multiprocessor
 
 
-def test_a_plan_that_is_laid_out_otherwise_is_refused():
-    other = kernels.text().replace("long long start,", "long long more, start,")
+@pytest.mark.parametrize("precision", kernels.REALS)
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_the_kernels_of_a_step_compile_and_keep_all_in_registers(architecture, precision):
+    found = compiled(architecture, kernels.options(precision), kernels.text())
+    assert set(found) == {*kernels.ERROR_STEPS, *kernels.UPDATES, kernels.ERROR_SUMS}
+    keep_all_in_registers(found)
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_the_kernels_of_a_round_compile_and_keep_all_in_registers(architecture):
+    found = compiled(architecture, round_kernels.options(), round_kernels.text())
+    assert set(found) == set(round_kernels.KERNELS)
+    keep_all_in_registers(found)
+
+
+@pytest.mark.parametrize(
+    ("options", "text", "first"),
+    [
+        (kernels.options("float32"), kernels.text(), "long long start,"),
+        (round_kernels.options(), round_kernels.text(), "long long rows,"),
+    ],
+)
+def test_a_plan_that_is_laid_out_otherwise_is_refused(options, text, first):
+    other = text.replace(first, f"long long more; {first}")
     with pytest.raises(AssertionError, match="lays it out in another way"):
-        compiled("90", "float32", other)
+        compiled("90", options, other)
 
 
 def test_cupy_has_what_a_launch_needs():

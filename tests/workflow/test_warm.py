@@ -13,7 +13,7 @@ import trainer
 from trainer import device as devices
 from trainer.cli import main
 from trainer.errors import DeviceError
-from trainer.model import kernels
+from trainer.model import kernels, round_kernels
 from trainer.workflow import compiling, warm
 from trainer.workflow.compiling import COMPILING, compile_kernels
 
@@ -32,7 +32,7 @@ def device_that_takes(seconds, asked):
             time.sleep(seconds)
             asked.append((name, options))
 
-        assert code == kernels.text()
+        assert code in (kernels.text(), round_kernels.text())
         return types.SimpleNamespace(get_function=get_function)
 
     double = Cupy()
@@ -47,6 +47,8 @@ def test_compiling_is_said_while_it_lasts(quiet, told, monkeypatch):
     compile_kernels(device_that_takes(0.1, asked), "float64", lines.append)
     assert lines == told
     assert asked == [("update_sgd", kernels.options("float64"))]
+    compile_kernels(device_that_takes(0, asked), "float64", lines.append, solver=True)
+    assert asked[1:] == [asked[0], (round_kernels.KERNELS[0], round_kernels.options())]
 
 
 def test_the_word_ends_with_a_compiler_that_fails(monkeypatch):
@@ -72,11 +74,13 @@ def test_a_run_compiles_before_it_trains(optimizer, tmp_path, monkeypatch):
     double, asked = devices.from_cupy(Cupy(), "the double", twin=shim.TWIN), []
     monkeypatch.setattr(devices, "choose", lambda wanted: double)
     monkeypatch.setattr(
-        "trainer.workflow.run.compile_kernels", lambda *args: asked.append(args[:2])
+        "trainer.workflow.run.compile_kernels",
+        lambda device, precision, tell, solver: asked.append((device, precision, solver)),
     )
     keys = {"name": optimizer} | ({"epochs": 1} if optimizer == "sgd" else {})
     trainer.run({**SPEC, "optimizer": keys}, out=tmp_path / "r")
-    assert asked == ([(double, "float32")] if optimizer == "sgd" else [])
+    own = ("float32", False) if optimizer == "sgd" else ("float64", True)
+    assert asked == [(double, *own)]
     told = "a step is two products and two kernels" in (tmp_path / "r" / "run.log").read_text()
     assert told == (optimizer == "sgd" and shim.TWIN == "cuda")
 
@@ -96,6 +100,7 @@ def test_warm_compiles_both_precisions_and_trains_each_model(monkeypatch, capfd)
     launched = set(double.xp.launched)
     assert {"error_step_squared_error", "error_step_categorical_cross_entropy"} < launched
     assert {"update_sgd", "update_adam"} < launched
+    assert {"error_sums", "point_tried", "pair_choice"} < launched
 
 
 def test_warm_stops_at_a_signal(monkeypatch):

@@ -27,8 +27,9 @@ ERROR_STEPS = (
     "error_step_squared_error_on_sigmoid",
 )
 UPDATES = ("update_sgd", "update_nesterov", "update_adam")
+ERROR_SUMS = "error_sums"  # of a solver's pass
 _NUMBERS = (
-    *("features", "outputs", "columns", "coefficients", "bias", "prox", "decay"),
+    *("features", "outputs", "columns", "coefficients", "bias", "prox", "decay", "mean"),
     *("y_row", "y_output", "y_column", "q_row", "q_output", "q_column"),
     *("block_rows", "tile", "row_blocks", "weight_blocks", "start", "rows", "first", "slot"),
 )
@@ -132,9 +133,9 @@ class ErrorBlocks:
         """Blocks of so many rows."""
         return -(-rows // self.rows)
 
-    def launch(self, rows: int) -> Launch:
-        """For a part of so many rows."""
-        shared = self.tile * LOGGED * self.block[0] + _THREADS
+    def launch(self, rows: int, told: int = LOGGED) -> Launch:
+        """For a part of so many rows, of each of which so many numbers are told."""
+        shared = self.tile * told * self.block[0] + _THREADS
         return Launch((self.count(rows), self.column_blocks), self.block, shared)
 
 

@@ -1,6 +1,7 @@
 /* The CUDA twin of trainer/model/step.py: the two halves of a step, a kernel each.
  *
- * error_step_* is all between the two products, update_* all after the second. NVRTC compiles this text for a GPU,
+ * error_step_* is all between the two products, update_* all after the second; error_sums ends a solver's pass over the
+ * rows, which has the first alone. NVRTC compiles this text for a GPU,
  * rules.h in its place, with `real` float or double; the tests compile the same text with a C++ compiler and run every
  * thread as a fiber (tests/cuda_shim.h). Sums have a fixed order: a block adds up its own rows into its own slot, and
  * nobody adds atomically, so that a column's bits depend on the shapes alone.
@@ -19,11 +20,12 @@
 #include "rules.h"
 
 enum { CHAIN = 32 }; /* numbers that a thread adds up one by one, at most */
-enum { LOSS, ERROR_SQUARES, ERROR_MAX, DZ_SQUARES, LOGGED }; /* what is logged of errors, as trainer.train.step_record has it */
+enum { LOSS, ERROR_SQUARES, ERROR_MAX, DZ_SQUARES, LOGGED, MEAN = LOGGED }; /* what is logged of errors, as trainer.train.step_record
+                                                                              * has it; and for a solver the losses times q */
 
 /* What a launch is told, by value; trainer/model/kernels.py lays it out. */
 struct plan {
-  long long features, outputs, columns, coefficients, bias, prox, decay;
+  long long features, outputs, columns, coefficients, bias, prox, decay, mean; /* mean: whether MEAN is told beside LOGGED */
   long long y_row, y_output, y_column, q_row, q_output, q_column;
   long long block_rows, tile;            /* rows of a block of error_step; those of them that are judged at once */
   long long row_blocks, weight_blocks;   /* G of this step; blocks that move weights */
@@ -32,7 +34,7 @@ struct plan {
   const real *y, *q, *r;                 /* q, r by place */
   real *parameters, *slot0, *slot1;      /* (D + 1, C, K) each, as is gradient */
   const real *gradient, *l2, *table;     /* l2 (K,), table (S, J, K) */
-  real *ring, *z, *partial, *squares;    /* (S, 5, K), (B, C, K), (G, C + 4, K), (S, weight_blocks, K) */
+  real *ring, *z, *partial, *squares;    /* (S, 5, K), (B, C, K), (G, C + 4 + mean, K), (S, weight_blocks, K) */
 };
 static_assert(sizeof(plan) == PLAN_BYTES, "kernels.py lays it out in another way");
 
@@ -120,12 +122,16 @@ template <int rule> __device__ __forceinline__ void judge_row(const row &a, real
   else told[DZ_SQUARES] = told[ERROR_SQUARES]; /* dL/dz is the error */
 }
 
-/* Add up n rows from z (n, C, K) and `told` (n, LOGGED, KX) to `own` (C + LOGGED, K), the slot of this block.
+/* Sums of a row that are told, and with those of its outputs. */
+RULE int told_of(const plan &s) { return LOGGED + (int)s.mean; }
+RULE int sums_of(const plan &s) { return (int)s.outputs + told_of(s); }
+
+/* Add up n rows from z (n, C, K) and `told` (n, L, KX) to `own` (C + L, K), the slot of this block; L = told_of(s).
  * A sum is one thread's, or where there are fewer sums than threads that of some, whose parts lie in `room` (T,). */
 RULE void add_up(const plan &s, const real *z, const real *told, int n, real *room, real *own, bool begun) {
-  const int C = (int)s.outputs, KX = blockDim.x, T = KX * blockDim.y * blockDim.z;
+  const int C = (int)s.outputs, L = told_of(s), KX = blockDim.x, T = KX * blockDim.y * blockDim.z;
   const int t = threadIdx.x + KX * (threadIdx.y + blockDim.y * threadIdx.z);
-  const int sums = (C + LOGGED) * KX, at_once = min(sums, T), lanes = T / at_once, lane = t / at_once;
+  const int sums = (C + L) * KX, at_once = min(sums, T), lanes = T / at_once, lane = t / at_once;
   for (int i0 = 0; i0 < sums; i0 += at_once) {
     const int i = i0 + t % at_once, c = i / KX, x = i % KX;
     const long long k = (long long)blockIdx.y * KX + x;
@@ -135,7 +141,7 @@ RULE void add_up(const plan &s, const real *z, const real *told, int n, real *ro
       for (int b = lane; b < n;) {
         real part = 0;
         for (int m = 0; m < CHAIN && b < n; m++, b += lanes)
-          part = together(part, c < C ? z[((long long)b * C + c) * s.columns + k] : told[(b * LOGGED + c - C) * KX + x], largest);
+          part = together(part, c < C ? z[((long long)b * C + c) * s.columns + k] : told[(b * L + c - C) * KX + x], largest);
         sum = together(sum, part, largest);
       }
     if (lanes > 1) { /* the same for the whole block */
@@ -153,14 +159,14 @@ RULE void add_up(const plan &s, const real *z, const real *told, int n, real *ro
 }
 
 /* Block (KX columns, CY lanes of outputs, RZ rows), KX * CY a power of 2 of at most 32, whole warps in all; grid (row
- * blocks, blocks of columns). Shared: `told` (tile, LOGGED, KX), and a number a thread. */
+ * blocks, blocks of columns). Shared: `told` (tile, L, KX), and a number a thread. */
 template <int rule> __device__ __forceinline__ void error_step(const plan &s) {
   extern __shared__ real room[];
-  const int KX = blockDim.x, CY = blockDim.y, RZ = blockDim.z, C = (int)s.outputs, tile = (int)s.tile;
+  const int KX = blockDim.x, CY = blockDim.y, RZ = blockDim.z, C = (int)s.outputs, L = told_of(s), tile = (int)s.tile;
   const long long K = s.columns, k = (long long)blockIdx.y * KX + threadIdx.x, from = blockIdx.x * s.block_rows;
   const long long to = min(s.rows, from + s.block_rows);
   const real *bias = s.parameters + s.features * C * K + k;
-  real *own = s.partial + blockIdx.x * (C + LOGGED) * K;
+  real *own = s.partial + blockIdx.x * (C + L) * K;
   for (long long at = from; at < to; at += tile) {
     const int n = (int)min((long long)tile, to - at);
     for (int b0 = 0; b0 < n; b0 += RZ) { /* the same for the whole block: warps stay whole */
@@ -176,12 +182,15 @@ template <int rule> __device__ __forceinline__ void error_step(const plan &s) {
         else one.y.y += (s.order ? s.order[place] : place) * s.y_row + k * s.y_column;
       }
       judge_row<rule>(one, logged);
-      logged[LOSS] *= weight;
-      if (live && threadIdx.y == 0)
-        for (int j = 0; j < LOGGED; j++) room[(b * LOGGED + j) * KX + threadIdx.x] = logged[j];
+      if (live && threadIdx.y == 0) {
+        real *to = room + b * L * KX + threadIdx.x;
+        if (s.mean) to[MEAN * KX] = logged[LOSS] * *one.q; /* of the first output, where they differ */
+        logged[LOSS] *= weight;
+        for (int j = 0; j < LOGGED; j++) to[j * KX] = logged[j];
+      }
     }
     __syncthreads();
-    add_up(s, s.z + at * C * K, room, n, room + tile * LOGGED * KX, own, at > from || !s.first);
+    add_up(s, s.z + at * C * K, room, n, room + tile * L * KX, own, at > from || !s.first);
     __syncthreads(); /* before the next rows overwrite what is told of these */
   }
 }
@@ -197,6 +206,16 @@ RULE real fold(real *room, real mine, int n, const bool largest) {
     if (lane + half < n) *own = together(*own, own[half * KX], largest);
   }
   return *own;
+}
+
+/* One of the sums that error_step has left in parts, in the first lane of its column; room (lanes, KX). */
+RULE real sum_of_parts(const plan &s, int sum, long long k, real *room) {
+  const int lane = threadIdx.y, lanes = blockDim.y;
+  const bool largest = sum == (int)s.outputs + ERROR_MAX;
+  real found = 0;
+  if (k < s.columns)
+    for (long long g = lane; g < s.row_blocks; g += lanes) found = together(found, s.partial[(g * sums_of(s) + sum) * s.columns + k], largest);
+  return fold(room, found, (int)min((long long)lanes, s.row_blocks), largest);
 }
 
 /* Move one parameter; returns the square of its gradient where it is a weight. */
@@ -235,13 +254,26 @@ template <int rule> __device__ __forceinline__ void update_step(const plan &s) {
     return;
   }
   const int sum = (int)(blockIdx.x - s.weight_blocks);
-  const bool largest = sum == C + ERROR_MAX;
-  if (live)
-    for (long long g = lane; g < s.row_blocks; g += lanes) found = together(found, s.partial[(g * (C + LOGGED) + sum) * K + k], largest);
-  found = fold(room, found, (int)min((long long)lanes, s.row_blocks), largest);
+  found = sum_of_parts(s, sum, k, room);
   if (!live || lane > 0) return;
   if (sum >= C) s.ring[(s.slot * (LOGGED + 1) + sum - C) * K + k] = found;
   else if (s.bias) move_one<rule>(s, (weights + sum) * K + k, found, h, 0, false);
+}
+
+/* Block (KX columns, lanes), grid (C + LOGGED + 1, blocks of columns): the sums of a solver's pass, each from its parts: dJ/db
+ * to `slot0` (C, K), and to `ring` (6, K) the losses times q, what is logged, and a 0 for what weights add. */
+RULE void error_sums_of(const plan &s) {
+  extern __shared__ real room[];
+  const int C = (int)s.outputs, sum = (int)blockIdx.x;
+  const long long K = s.columns, k = (long long)blockIdx.y * blockDim.x + threadIdx.x;
+  const real found = sum_of_parts(s, sum, k, room);
+  if (k >= K || threadIdx.y > 0) return;
+  if (sum < C) s.slot0[sum * K + k] = found;
+  else if (sum - C < LOGGED) s.ring[(1 + sum - C) * K + k] = found;
+  else {
+    s.ring[k] = found;
+    s.ring[(1 + LOGGED) * K + k] = 0;
+  }
 }
 
 #define KERNEL extern "C" __global__ void __launch_bounds__(256, 3) /* so few registers that three blocks go side by side */
@@ -253,3 +285,4 @@ KERNEL error_step_squared_error_on_sigmoid(plan s) { error_step<SQUARED_ERROR_ON
 KERNEL update_sgd(plan s) { update_step<SGD>(s); }
 KERNEL update_nesterov(plan s) { update_step<NESTEROV>(s); }
 KERNEL update_adam(plan s) { update_step<ADAM>(s); }
+KERNEL error_sums(plan s) { error_sums_of(s); }

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from trainer.model import Model
 from trainer.solvers.choose import Method, Size, hessian_order
 from trainer.solvers.hessians import MOST_HESSIANS, SMALL, Hessians
-from trainer.solvers.objective import FEWEST_ROWS, MOST_CACHED
+from trainer.solvers.objective import chunk_rows
+
+if TYPE_CHECKING:
+    from trainer.device import Device
 
 
 def solver_bytes(
-    size: Size, columns: int, model: Model, method: Method, sparse: bool, parts: int = 1
+    size: Size, columns: int, model: Model, method: Method, sparse: bool, device: Device
 ) -> int:
     """Bytes that a stack of so many columns takes, its rows in float64 included.
 
@@ -19,17 +24,19 @@ def solver_bytes(
         model: the row of the model table.
         method: how directions are made.
         sparse: whether there is l1.
-        parts: of the rows, that go side by side.
+        device: where it is.
     """
     N, D, C = size
     parameters = (D + 1) * C * columns
-    chunk = max(MOST_CACHED, 8 * FEWEST_ROWS * C * columns)
-    numbers = parameters * (14 + 2 * parts + 2 * method.pairs) + N * D
+    parts = device.parts(N * D)  # that go side by side
+    # of each z, ŷ − y, scratch and three numbers a row and column; evaluations have as much
+    chunks = (parts + 1) * chunk_rows(device, N, D, C * columns) * (3 * C + 3) * columns
+    numbers = parameters * (14 + 2 * parts + 2 * method.pairs) + N * D + chunks
     hessians = 0
     if method.hessian_from is not None:
         blocks = 1 if model.coupled else C
         hessians = hessian_bytes(hessian_order(model, size, sparse), blocks, columns, sparse)
-    return 8 * numbers + 6 * parts * chunk + hessians
+    return 8 * numbers + hessians
 
 
 def hessian_bytes(order: int, blocks: int, columns: int, sparse: bool) -> int:

@@ -12,7 +12,7 @@ Shapes: r directions of the basis, P = r + 1 with a bias, C outputs, K columns, 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property
 from typing import Any
 
@@ -20,10 +20,12 @@ import numpy as np
 
 from trainer.solvers.compiled_lbfgs import compiled_lbfgs
 from trainer.solvers.hessians import Hessians
+from trainer.solvers.kernel_rounds import kernel_rounds
 from trainer.solvers.lbfgs import direct, dot
-from trainer.solvers.orthants import common_shift
+from trainer.solvers.orthants import common_shift, orthant, project
 from trainer.solvers.problem import EPS, Problem
 from trainer.solvers.progress import SolverState
+from trainer.solvers.slopes import OF_PAIRS, Tried, of_pairs, of_points
 
 Array = Any
 Numbers = np.ndarray[Any, np.dtype[np.float64]]
@@ -47,69 +49,133 @@ class Directions:
         """
         self.problem, self.hessians, self.pairs, self._free = problem, hessians, pairs, free
         self._twin = compiled_lbfgs(problem.device.xp, pairs)
+        self._kernels = kernel_rounds(problem, pairs, self._spectrum)
 
     # --- quasi-Newton ---
 
-    def remember(self, state: SolverState, moved: Flags, step: Array, gradient: Array) -> None:
-        """Write the pairs of this round, zeros for columns without one; and γ.
+    def try_points(self, state: SolverState, length: Numbers, within: Flags, tried: Tried) -> None:
+        """Go along the directions, with l1 each within its orthant.
+
+        Args:
+            state: the columns.
+            length: (K,) of the steps.
+            within: (K,) columns whose step ends where it leaves the orthant.
+            tried: its points and steps are written.
+        """
+        problem, device, a = self.problem, self.problem.device, state.arrays
+        if self._kernels is not None:
+            self._kernels.try_points(a, length, within, tried)
+            return
+        xp, trial = device.xp, tried.point
+        xp.multiply(device.to_device(length), a["d"], out=trial)
+        trial += a["w"]
+        if problem.sparse:
+            stay = device.to_device(within)
+            inner, weights = trial[: problem.inner], a["w"][: problem.inner]
+            signs = orthant(xp, weights, a["g"][: problem.inner], problem.l1)
+            inner[...] = xp.where(stay, project(xp, inner, signs), inner)
+        xp.subtract(trial, a["w"], out=tried.step)
+
+    def slopes(self, state: SolverState, tried: Tried) -> Array:
+        """What a round decides on of the points that it tries: the first of `SLOPES`, (n, K).
 
         Args:
             state: before the step.
-            moved: (K,) columns with a pair.
-            step: (P, C, K), overwritten.
-            gradient: (P, C, K) after it.
+            tried: the points.
         """
-        if not self.pairs:
-            return
-        device, a, slot = self.problem.device, state.arrays, state.step % self.pairs
-        found = device.to_host(self._write_pair(a, slot, moved, step, gradient))  # device -> host
-        sy_, sc_, scaled_, ss_, yy_ = found
-        counts = moved & (sy_ > EPS * np.sqrt(ss_ * yy_))
-        rho = np.where(counts, 1 / np.where(counts, sy_, 1), 0.0)
-        gamma = np.where(counts & (sc_ > 0), scaled_ / np.where(sc_ > 0, sc_, 1), 0.0)
-        usable = np.isfinite(gamma) & (gamma > 0)
-        state.progress.gamma = np.where(usable, gamma, state.progress.gamma)
-        a["rho"][slot] = device.to_device(rho)
+        a = state.arrays
+        if self._kernels is not None:
+            return self._kernels.point_sums(a, tried)
+        problem, xp, g = self.problem, self.problem.device.xp, a["g"]
+        found = of_points(problem, a["w"], g, tried)
+        if self.pairs and self._twin is None:
+            xp.subtract(tried.gradient, g, out=self._free)
+            found += of_pairs(problem, self._spectrum, tried.step, self._free)
+        return xp.stack(found)
 
-    def _write_pair(
-        self, a: dict[str, Array], slot: int, moved: Flags, step: Array, gradient: Array
-    ) -> Array:
-        """Write a pair to its slot; sums (5, K) as `CompiledLbfgs.pair` has them."""
-        problem, device = self.problem, self.problem.device
+    def take(
+        self,
+        state: SolverState,
+        takes: Flags,
+        moved: Flags,
+        tried: Tried,
+        slopes: Mapping[str, Numbers],
+    ) -> None:
+        """Move columns to the points that they take; write the pairs of this round, and γ.
+
+        Args:
+            state: before the step.
+            takes: (K,) columns that take their points.
+            moved: (K,) those of them with a pair; others have zeros.
+            tried: the points.
+            slopes: what `slopes` has found.
+        """
+        device, a = self.problem.device, state.arrays
+        slot = state.step % max(self.pairs, 1)
+        if self._kernels is not None:
+            rho = self._curved(state, moved, slopes) if self.pairs else np.zeros(len(moved))
+            self._kernels.take(a, slot, takes, moved, rho, tried)
+            return
+        where = device.to_device(takes)
+        if self.pairs:
+            self._remember(state, moved, slot, tried, slopes)
+        device.xp.copyto(a["w"], tried.point, where=where)
+        device.xp.copyto(a["g"], tried.gradient, where=where)
+
+    def _remember(
+        self,
+        state: SolverState,
+        moved: Flags,
+        slot: int,
+        tried: Tried,
+        slopes: Mapping[str, Numbers],
+    ) -> None:
+        """Write a pair to its slot, and what it says."""
+        problem, device, a = self.problem, self.problem.device, state.arrays
         s, y, free, xp = a["s"][slot], a["y"][slot], self._free, device.xp
         if self._twin is not None:
-            steps = step, a["g"], gradient
-            return self._twin.pair(problem.inner, moved, problem.l2, self._spectrum, steps, s, y)
-        mask = device.to_device(moved)
-        s[...] = y[...] = 0
-        xp.copyto(s, step, where=mask)
-        xp.subtract(gradient, a["g"], out=free)
-        xp.copyto(y, free, where=mask)
-        curved = step  # of the data term alone
-        xp.multiply(problem.l2, s, out=free)
-        free[problem.inner :] = 0
-        xp.subtract(y, free, out=curved)
-        xp.divide(curved, self._spectrum[:, None, None], out=free)
-        scaled = dot(xp, curved, free)
-        sy, sc, yy = dot(xp, s, y), dot(xp, s, curved), dot(xp, y, y)
-        return xp.stack([sy, sc, scaled, dot(xp, s, s), yy])
+            steps = tried.step, a["g"], tried.gradient
+            l2, spectrum = problem.l2, self._spectrum
+            found = self._twin.pair(problem.inner, moved, l2, spectrum, steps, s, y)
+            slopes = dict(zip(OF_PAIRS, found, strict=True))
+        else:
+            mask = device.to_device(moved)
+            s[...] = y[...] = 0
+            xp.copyto(s, tried.step, where=mask)
+            xp.subtract(tried.gradient, a["g"], out=free)
+            xp.copyto(y, free, where=mask)
+        a["rho"][slot] = device.to_device(self._curved(state, moved, slopes))
 
-    def quasi_newton(
-        self, state: SolverState, which: Flags, steepest: Array, free: Array, new: Array
-    ) -> None:
+    def _curved(self, state: SolverState, moved: Flags, of: Mapping[str, Numbers]) -> Numbers:
+        """1/(sᵀy) of the columns' new pairs, 0 where one does not count; and their γ."""
+        counts = moved & (of["sy"] > EPS * np.sqrt(of["ss"] * of["yy"]))
+        bends = counts & (of["sv"] > 0)
+        gamma = np.where(bends, of["scaled"] / np.where(of["sv"] > 0, of["sv"], 1), 0.0)
+        usable = np.isfinite(gamma) & (gamma > 0)
+        state.progress.gamma = np.where(usable, gamma, state.progress.gamma)
+        rho: Numbers = np.where(counts, 1 / np.where(counts, of["sy"], 1), 0.0)
+        return rho
+
+    def quasi_newton(self, state: SolverState, which: Flags, free: Array, new: Array) -> None:
         """−H·g of some columns by their last pairs and what the basis knows, into `new`.
 
         Args:
             state: the columns.
             which: (K,).
-            steepest: (P, C, K) dJ/dw.
             free: (P, C, K), overwritten.
             new: (P, C, K).
         """
         problem, a, n = self.problem, state.arrays, state.progress
         xp, device = problem.device.xp, problem.device
-        scale, found = self._scale(n.gamma), free
         count = min(self.pairs, state.step - 1)
+        if problem.sparse:
+            n.within[which] = True
+        if self._kernels is not None:
+            newest = state.step % max(self.pairs, 1)
+            self._kernels.direct(a, newest, count, n.gamma, which, (free, new))
+            return
+        chosen, scale = device.to_device(which), self._scale(n.gamma)
+        found, steepest = free, problem.steepest(a["w"], a["g"])
         xp.copyto(found, steepest)
         order = [(state.step - i) % self.pairs for i in range(count)]
         if self._twin is not None:
@@ -118,14 +184,12 @@ class Directions:
             direct(xp, found, scale, a["s"], a["y"], a["rho"], order, self._free)
         if problem.sparse:
             found = self._aligned(found, steepest)
-            n.within[which] = True
         if self.pairs:
-            down = device.to_host(dot(xp, found, steepest)) < 0  # device -> host
-            upward = device.to_device(which & ~down)
+            upward = chosen & ~(dot(xp, found, steepest) < 0)
             xp.multiply(steepest, -scale, out=self._free)
             xp.copyto(found, self._free, where=upward)
             a["rho"] *= ~upward
-        xp.copyto(new, found, where=device.to_device(which))
+        xp.copyto(new, found, where=chosen)
 
     def plain(self, state: SolverState, which: Flags, steepest: Array, curvature: Numbers) -> None:
         """Give some columns −H₀·g of the loss's largest curvature (K,); no pair counts."""
@@ -136,6 +200,11 @@ class Directions:
         a["rho"] *= ~mask
         n.plain[which] = n.within[which] = True
         n.length[which], n.tries[which] = 1, 0
+
+    @property
+    def logs_slopes(self) -> bool:
+        """Whether `slopes` has all of `SLOPES`."""
+        return self._kernels is not None
 
     @cached_property
     def _spectrum(self) -> Array:
@@ -160,6 +229,15 @@ class Directions:
         r = self.problem.inner
         new[:r] = self.problem.device.xp.where(new[:r] * steepest[:r] < 0, new[:r], 0.0)
         return new
+
+    def fix_gauge(self, state: SolverState, own: Flags, new: Array) -> None:
+        """`fix_gauge` of directions `new` (P, C, K), of which `own` (K,) are minimisers'."""
+        problem, a = self.problem, state.arrays
+        by_own_rules = problem.sparse and own.any()
+        if self._kernels is None or not problem.model.coupled or by_own_rules:
+            fix_gauge(problem, a["w"], own, new)
+        else:
+            self._kernels.fix_gauge(a, new)
 
     # --- Newton's method ---
 

@@ -10,25 +10,35 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import cached_property, partial
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from trainer.model.compiled_errors import errors_of
+from trainer.model import kernels
+from trainer.model.compiled_errors import RULES, CompiledErrors, errors_of, rule_of
+from trainer.model.kernel_errors import KernelErrors, kernel_errors_of
 from trainer.model.step import errors, flat, scores
 from trainer.solvers.problem import EPS, Problem
 from trainer.train.batches import Chunk, FullBatch, RowSet
 from trainer.train.buffers import Buffers
 from trainer.train.step_record import StepRecorder
 
+if TYPE_CHECKING:
+    from trainer.device import Device
+
 Array = Any
 Numbers = np.ndarray[Any, np.dtype[np.float64]]
-MOST_CACHED = 3 << 18  # bytes of a chunk's rows and scores: both products find them in the cache
-FEWEST_ROWS = 256  # rows of a chunk, or products are all overhead
+_CACHED = 3 << 18  # bytes of a chunk's rows and scores: both products find them in the cache
+_FEWEST_ROWS = 256  # rows of a chunk, or products are all overhead
 _FEW_SCORES = 16  # features a score of a row: from then on scores are kept, for next to nothing
 _FLAT = 16 * EPS  # of |J|: differences below it are rounding
 _TINY = float(np.finfo(np.float64).tiny)
 NAMES = ("mean", *StepRecorder.names)  # of the sums of one evaluation
+
+
+def chunk_rows(device: Device, rows: int, width: int, scores: int) -> int:
+    """How many of so many rows go by at once, of so many numbers and scores each."""
+    return min(rows, max(_FEWEST_ROWS, device.at_once(_CACHED) // (8 * (width + scores))))
 
 
 class _Step(NamedTuple):
@@ -55,27 +65,44 @@ class _Pass:
         chunk_rows = min(chunk_rows, len(own))
         self._buffers = Buffers(xp, chunk_rows, outputs, columns, np.float64)
         self._batches = FullBatch(self.device, own, chunk_rows)
-        self._errors = errors_of(xp, self.model, own.y, self._batches.placed(), columns)
+        self._errors = self._twin(own, columns)
         self.sum = xp.empty((width + problem.bias, outputs, columns))
-        self._part = xp.empty((width + problem.bias, outputs, columns))
+        self._part = xp.zeros((width + problem.bias, outputs, columns))
         self._bias = xp.empty((outputs, columns))
         few = _FEW_SCORES * outputs * columns <= width
         self.kept = xp.empty((len(own), outputs, columns)) if few else None
+
+    def _twin(self, rows: RowSet, columns: int) -> CompiledErrors | KernelErrors | None:
+        """Errors as they are compiled for the device and the model; None: by their text."""
+        xp, placed = self.device.xp, self._batches.placed()
+        if self.device.twin == "cuda" and kernels.wanted():
+            rule, most = RULES.get(rule_of(self.model)), self._batches.chunk_rows
+            return kernel_errors_of(xp, rule, rows.y, placed, most, columns)
+        return errors_of(xp, self.model, rows.y, placed, columns)
+
+    @property
+    def compiled(self) -> bool:
+        """Whether errors are."""
+        return self._errors is not None
 
     def chunks(self) -> Iterator[tuple[Chunk, Buffers]]:
         """The rows, `chunk_rows` at a time, and buffers for as many."""
         for chunk in self._batches.chunks(1):
             yield chunk, self._buffers.first(chunk.rows.stop - chunk.rows.start)
 
-    def run(self, weights: Array, offset: Array, full: bool) -> None:
-        """Sum up at weights (r or D, C, K) and bias (C, K) of the rows as they are."""
+    def run(self, weights: Array, offset: Array, full: bool, at_zeros: bool) -> None:
+        """Sum up at weights (r or D, C, K) and bias (C, K) of the rows as they are.
+
+        `at_zeros` says that all the weights are 0, whose products need not be made.
+        """
         device, problem, into = self.device, self.problem, self.sum
         xp, width = device.xp, len(self.sum) - problem.bias
         offset = xp.ascontiguousarray(offset)
-        self.found = xp.zeros((len(NAMES), problem.shape[2]))
+        in_parts = isinstance(self._errors, KernelErrors)  # whose sums come when the pass ends
+        self.found = (xp.empty if in_parts else xp.zeros)((len(NAMES), problem.shape[2]))
         if self._errors is not None:
             self._errors.begin(offset, self.found)
-        flat_weights, at_zeros = flat(weights), not bool(weights.any())
+        flat_weights = flat(weights)
         for step in self._steps:
             if at_zeros:
                 step.z.fill(0)
@@ -92,6 +119,8 @@ class _Pass:
             if into is not self.sum:
                 self.sum += into
             into = self._part
+        if isinstance(self._errors, KernelErrors):
+            self._errors.end(self.sum[width] if problem.bias else self._bias)
 
     @cached_property
     def _steps(self) -> list[_Step]:
@@ -136,8 +165,7 @@ class Objective:
         _, outputs, columns = problem.shape
         xp = self.device.xp
         width = int(rows.X.shape[1])  # r, or D
-        row = 8 * (outputs * columns + width)
-        self.chunk_rows = min(len(rows), max(FEWEST_ROWS, MOST_CACHED // row))
+        self.chunk_rows = chunk_rows(self.device, len(rows), width, outputs * columns)
         self._passes = [
             _Pass(problem, rows, part, self.chunk_rows) for part in self.device.row_parts(rows.X)
         ]
@@ -147,6 +175,11 @@ class Objective:
         self._ones = xp.ones((1, problem.inner * outputs))
         self._square = xp.empty((problem.inner, outputs, columns))
 
+    @property
+    def logs_all(self) -> bool:
+        """Whether errors are logged whole, asked for or not: as it costs nothing."""
+        return all(one.compiled for one in self._passes)
+
     def take(self, columns: Any) -> Objective:
         """The objective of some of the columns, on the same rows; of all of them this one."""
         every = np.arange(self.problem.shape[2])
@@ -154,15 +187,17 @@ class Objective:
             return self
         return Objective(self.problem.take(columns), self.rows)
 
-    def value(self, w: Array, grad: Array, full: bool) -> Array:
+    def value(self, w: Array, grad: Array, full: bool, at_zeros: bool = False) -> Array:
         """Sums (6, K) by `NAMES`, the data term of J first; grad (P, C, K) ← dJ/dw without l1.
 
-        `full` is whether all of them are wanted, or J and the loss alone.
+        `full` is whether all of them are wanted, or J and the loss alone; `at_zeros` whether all
+        weights are known to be 0.
         """
         device, problem, r = self.device, self.problem, self.problem.inner
         weights = self._of_rows(w)
         offset = self._offset(w, weights)
-        device.side_by_side([partial(one.run, weights, offset, full) for one in self._passes])
+        passes = [partial(one.run, weights, offset, full, at_zeros) for one in self._passes]
+        device.side_by_side(passes)
         self._kept_at = None if self._passes[0].kept is None else w.copy()
         first, *others = self._passes
         for one in others:
@@ -239,7 +274,7 @@ class Objective:
         """`value` (6, 1) where all parameters are 0, and dJ/dw (P, C, 1): of every column's."""
         xp, one = self.device.xp, self.take(slice(0, 1))
         gradient = xp.zeros(one.problem.shape)
-        return one.value(xp.zeros(one.problem.shape), gradient, full), gradient
+        return one.value(xp.zeros(one.problem.shape), gradient, full, at_zeros=True), gradient
 
     def _of_rows(self, w: Array) -> Array:
         """The weights in the coordinates that the rows have."""
@@ -320,5 +355,5 @@ class Objective:
         for chunk, b in self._scored(w):
             self.model.activation(xp, b.z, b.error, b.scratch)
             variance(xp, b.error, b.z)
-            total += xp.einsum("nck,n->ck", b.z, chunk.q[:, 0, 0])
+            total += (chunk.q.reshape(1, -1) @ flat(b.z)).reshape(total.shape)  # (1, b) · (b, C·K)
         return total

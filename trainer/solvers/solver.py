@@ -24,16 +24,15 @@ import numpy as np
 from trainer.solvers.certificates import Points, certify
 from trainer.solvers.choose import Method
 from trainer.solvers.costs import hessian_bytes, hessian_operations
-from trainer.solvers.directions import Directions, fix_gauge
+from trainer.solvers.directions import Directions
 from trainer.solvers.hessians import Hessians, Interrupted
-from trainer.solvers.lbfgs import dot
 from trainer.solvers.line_search import TrialPoint, is_good, shorten
-from trainer.solvers.objective import Objective
-from trainer.solvers.orthants import orthant, project
+from trainer.solvers.objective import NAMES, Objective
 from trainer.solvers.outcomes import ending
 from trainer.solvers.problem import Problem
 from trainer.solvers.progress import FACTS, SolverState, at_start
 from trainer.solvers.prox_newton import prox_newton_steps
+from trainer.solvers.slopes import SLOPES, Tried
 from trainer.train.batches import RowSet
 from trainer.train.buffers import Buffers
 from trainer.train.outcomes import Outcome
@@ -101,8 +100,7 @@ class SolverStack:
         # of the point that is tried; the step to it, which once remembered is free for a direction
         # of L-BFGS; new directions; and what is free at any time
         shape, empty = problem.shape, self.device.xp.empty
-        self._gradient, self._trial = empty(shape), empty(shape)
-        self._step, self._new = empty(shape), empty(shape)
+        self._tried, self._new = Tried(empty(shape), empty(shape), empty(shape)), empty(shape)
         self._free = empty(shape)
         self.directions = Directions(problem, self.hessians, settings.method.pairs, self._free)
         self._should_stop: Callable[[], object] = lambda: False
@@ -206,7 +204,7 @@ class SolverStack:
         """
         n = state.progress
         self._try_points(state, moving)
-        trial, logged = self._evaluate(state)
+        trial, slopes, logged = self._evaluate(state)
         n.evaluations += moving
         takes = moving & is_good(n, trial, self.objective.rounding(n.value))
         refused = moving & ~takes
@@ -215,7 +213,7 @@ class SolverStack:
             steepest = self.problem.steepest(state.arrays["w"], state.arrays["g"])
             curvature = self.objective.curvature(state.arrays["w"])
             self.directions.plain(state, plain, steepest, curvature)
-        self._take(state, takes, trial.value, np.sqrt(trial.squares))
+        self._take(state, takes, trial.value, slopes)
         n.loss[takes], n.data[takes] = logged[1][takes], logged[0][takes]
         size = len(self.rows) * self.shape[1]
         values = StepRecorder.values(logged[None, 1:], np.array([[size]]))
@@ -226,61 +224,58 @@ class SolverStack:
 
     def _try_points(self, state: SolverState, moving: Flags) -> None:
         """Go along the directions: the points to try, with l1 each within its orthant."""
-        problem, device, a, n = self.problem, self.device, state.arrays, state.progress
-        xp, trial = device.xp, self._trial
-        length = device.to_device(np.where(moving, n.length, 0.0))
-        xp.multiply(length, a["d"], out=trial)
-        trial += a["w"]
-        if problem.sparse:
-            inner, weights = trial[: problem.inner], a["w"][: problem.inner]
-            signs = orthant(xp, weights, a["g"][: problem.inner], problem.l1)
-            within = device.to_device((n.evaluations > 0) & n.within)
-            inner[...] = xp.where(within, project(xp, inner, signs), inner)
-        xp.subtract(trial, a["w"], out=self._step)
+        n = state.progress
+        length, within = np.where(moving, n.length, 0.0), (n.evaluations > 0) & n.within
+        self.directions.try_points(state, length, within, self._tried)
 
-    def _evaluate(self, state: SolverState) -> tuple[TrialPoint, Numbers]:
-        """J and its slopes at the points to try; and the sums (6, K) of `Objective.value`."""
-        problem, xp, a = self.problem, self.device.xp, state.arrays
-        w, g, trial, step = a["w"], a["g"], self._trial, self._step
-        sums = self._pass(state, full=state.step % self.settings.log_every == 0)
-        after = problem.steepest(trial, self._gradient)
-        told = xp.empty((5 + len(sums), self.shape[2]))
-        told[0] = sums[0] + problem.penalty(trial)
-        told[1] = told[2] = dot(xp, g, step)
-        if problem.sparse:
-            told[1] += problem.l1_norm(trial) - problem.l1_norm(w)
-            told[2] = dot(xp, problem.steepest(w, g), step)
-        told[3], told[4] = dot(xp, after, step), dot(xp, after, after)
-        told[5:] = sums
-        found = self.device.to_host(told)  # device -> host
-        return TrialPoint(*found[:5]), found[5:]
+    def _evaluate(self, state: SolverState) -> tuple[TrialPoint, dict[str, Numbers], Numbers]:
+        """J and its slopes at the points to try, what more is known of them, the sums that it logs.
+
+        All that a round decides on is fetched here, at once.
+        """
+        problem = self.problem
+        logs = self.directions.logs_slopes and self.objective.logs_all
+        full = state.step % self.settings.log_every == 0 and not logs
+        sums = self._pass(state, full)
+        told = {"sums": sums, "slopes": self.directions.slopes(state, self._tried)}
+        found = self.device.fetch(told)  # device -> host
+        sums, slopes = found["sums"], dict(zip(SLOPES, found["slopes"], strict=False))
+        norm, was = (problem.host_l1 * slopes[name] for name in ("norm", "norm_before"))
+        value = sums[0] + (0.5 * problem.host_l2 * slopes["weight_squares"] + norm)
+        promised = slopes["promised"] + (norm - was)
+        if "grad_squares" in slopes:
+            sums[NAMES.index("grad_squares")] = slopes["grad_squares"]
+        ends = slopes["begin"], slopes["end"], slopes["squares"]
+        return TrialPoint(value, promised, *ends), slopes, sums
 
     def _pass(self, state: SolverState, full: bool) -> Array:
         """Sums (6, K) of `Objective.value` at the points to try; the gradient of J beside them."""
         zero = state.progress.at_zeros
         if state.step > 1 or zero.sum() < 2 or self.problem.loss:
-            return self.objective.value(self._trial, self._gradient, full)
+            at_zeros = state.step == 1 and bool(zero.all())
+            return self.objective.value(self._tried.point, self._tried.gradient, full, at_zeros)
         # columns at zeros are one point, where no penalty is felt: a pass of one tells of them all,
         # but for losses with parameters
         xp = self.device.xp
         sums, gradient = self.objective.at_zeros(full)
         sums = sums + xp.zeros(self.shape[2])  # (6, K)
         if zero.all():
-            self._gradient[...] = gradient
+            self._tried.gradient[...] = gradient
             return sums
         mask = self.device.to_device(zero)
-        sums = xp.where(mask, sums, self.objective.value(self._trial, self._gradient, full))
-        xp.copyto(self._gradient, gradient, where=mask)
+        sums = xp.where(
+            mask, sums, self.objective.value(self._tried.point, self._tried.gradient, full)
+        )
+        xp.copyto(self._tried.gradient, gradient, where=mask)
         return sums
 
-    def _take(self, state: SolverState, takes: Flags, value: Numbers, norm: Numbers) -> None:
+    def _take(
+        self, state: SolverState, takes: Flags, value: Numbers, slopes: dict[str, Numbers]
+    ) -> None:
         """Move the columns to their trial points; remember the pairs; find new directions."""
-        xp, a, n = self.device.xp, state.arrays, state.progress
-        mask = self.device.to_device(takes)
+        n, norm = state.progress, np.sqrt(slopes["squares"])
         moved = takes & (n.evaluations > 1)
-        self.directions.remember(state, moved, self._step, self._gradient)
-        xp.copyto(a["w"], self._trial, where=mask)
-        xp.copyto(a["g"], self._gradient, where=mask)
+        self.directions.take(state, takes, moved, self._tried, slopes)
         n.iterations += moved
         n.used = n.length.copy()
         falls = n.value - value > self.objective.rounding(value)
@@ -311,18 +306,17 @@ class SolverStack:
     def _aim(self, state: SolverState, takes: Flags) -> None:
         """Give new directions to columns that took their points."""
         problem, a, n, new = self.problem, state.arrays, state.progress, self._new
-        steepest = problem.steepest(a["w"], a["g"])
         start, own = self.settings.method.hessian_from, np.zeros_like(takes)
         if start is not None:
             own = takes & (n.iterations >= start)
         new[...] = 0
         if (takes & ~own).any():
-            self.directions.quasi_newton(state, takes & ~own, steepest, self._step, new)
+            self.directions.quasi_newton(state, takes & ~own, self._tried.step, new)
         if own.any() and problem.sparse:
             prox_newton_steps(self.objective, self.hessians, state, own, new, self._should_stop)
         elif own.any():
-            self.directions.newton(state, own, steepest, new, self._should_stop)
-        fix_gauge(problem, a["w"], own, new)
+            self.directions.newton(state, own, a["g"], new, self._should_stop)
+        self.directions.fix_gauge(state, own, new)
         self.device.xp.copyto(a["d"], new, where=self.device.to_device(takes))
 
     # --- ends ---
@@ -349,7 +343,7 @@ class SolverStack:
 
     def rehearse(self, state: SolverState) -> None:
         """Evaluate J and its gradient."""
-        sums = self.objective.value(state.arrays["w"], self._gradient, full=True)
+        sums = self.objective.value(state.arrays["w"], self._tried.gradient, full=True)
         self.device.to_host(sums)  # waits for the device
 
     def hessian_work(self) -> HessianWork | None:

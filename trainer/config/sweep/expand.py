@@ -231,7 +231,7 @@ class _Trials:
             path = key_path(setting.key)
             for length in range(1, len(path)):  # a block that the file does not have begins here
                 places.setdefault(path[:length], place)
-            places[path] = place if is_as_written else replace(place, text=None)
+            places[path] = place if is_as_written else place._replace(text=None)
         tree = Tree(value, places, [], set(base.reported), set(base.inherited))
         make_paths_absolute(tree)
         inherit(tree)

@@ -12,7 +12,7 @@ import platform
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
@@ -32,8 +32,7 @@ _UPLOAD = 64 * 2**20  # bytes copied to a GPU at once
 _SLOW_FLOAT64 = 8  # times as long as float32; GPUs made for computing take twice as long
 
 
-@dataclass(frozen=True)
-class Sizes:
+class Sizes(NamedTuple):
     """How much work a device is given at once.
 
     Sums are taken in the order that these and the shapes make. So they never depend on what is free

@@ -1,6 +1,10 @@
 """Trials put together from checked parts are those of a whole check each, faults included."""
 
+import json
+
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from trainer.config import load_spec
 from trainer.config.schema.spec import Spec
@@ -70,6 +74,59 @@ def test_as_if_each_trial_were_checked_whole(name, tmp_path, monkeypatch):
     assert isinstance(found, tuple) == (name in RIGHT)
     monkeypatch.setattr(CheckedParts, "spec", lambda self, settings: None)
     assert found == expand(tmp_path, text)
+
+
+VALUES = {  # of keys with a number: right ones, wrong ones, those that break a rule with others
+    "penalty.l2": [0, 0.0, -0.0, 1, 1.0, 0.5, -1, 1e400, "x", True],
+    "penalty.l1": [0, 0.25, 1, -1],
+    "penalty.alpha": [0, 0.5, -1],
+    "penalty.C": [1, 0.5, 0],
+    "penalty.l1_ratio": [0, 0.5, 1, 1.5],
+    "optimizer.name": ["sgd", "adam", "adamw", "lbfgs", "exact", "auto"],
+    "optimizer.lr": [0.1, 1, 0, "x"],
+    "optimizer.momentum": [0, 0.5, 1],
+    "optimizer.nesterov": [True, False],
+    "optimizer.epochs": [1, 2, 1.5],
+    "optimizer.steps": [3, 0],
+    "optimizer.batch_size": [16, "full", 0],
+    "optimizer.tol": [1e-6, 0, 1],
+    "optimizer.schedule.warmup": [0, 2, -1],
+    "optimizer.schedule.final": [0, 0.1, 2],
+    "optimizer.schedule.length": [3, 0],
+    "early_stopping.patience": [1, 2, 0],
+    "early_stopping.min_delta": [0, 0.1, -1],
+    "repeat.seeds": [1, 2],
+    "log.gradients": ["none", 4],
+    "data.val": [0.1, "none"],
+    "model": ["logistic", "linear"],
+    "bias": [True, False],
+}
+BLOCKS = [  # of the file beside the sweep
+    "",
+    "optimizer: {name: auto}",
+    "optimizer: {name: adamw}",
+    "optimizer: {schedule: {name: cosine, length: none}}",
+    "optimizer: {batch_size: full}",
+    "early_stopping: {metric: val_auc}",
+    "penalty: {alpha: 0.5, l1_ratio: 0}",
+]
+swept = st.lists(st.sampled_from(sorted(VALUES)), min_size=1, max_size=3, unique=True).flatmap(
+    lambda keys: st.fixed_dictionaries(
+        {key: st.lists(st.sampled_from(VALUES[key]), min_size=1, max_size=4) for key in keys}
+    )
+)
+
+
+@settings(max_examples=150, deadline=None, derandomize=True)
+@given(axes=swept, block=st.sampled_from(BLOCKS))
+def test_whatever_is_swept_it_is_as_if_each_trial_were_checked_whole(axes, block, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("sweep")
+    text = f"{block}\nsweep:\n  parameters:\n"
+    text += "".join(f"    {key}: {json.dumps(values)}\n" for key, values in axes.items())
+    found = expand(folder, text)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(CheckedParts, "spec", lambda self, settings: None)
+        assert repr(found) == repr(expand(folder, text))  # repr: 0 and 0.0 and -0.0 are told apart
 
 
 def test_each_number_is_checked_once(tmp_path, monkeypatch):

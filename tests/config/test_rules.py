@@ -4,6 +4,8 @@ import pytest
 from config_helpers import faults, load
 
 from trainer.catalog import MODELS, metrics_of
+from trainer.config.checks import rules
+from trainer.config.schema.spec import Spec
 
 TABLE = "data: {train: {table: a.csv, target: y, %s}}"
 # (the file, the key, words of the fault)
@@ -104,6 +106,52 @@ def test_a_broken_rule_is_one_fault_at_the_key_to_change(tmp_path, text, key, wo
 
 def test_the_table_of_rules_is_whole():
     assert len(BROKEN) == 51
+
+
+class Watched:
+    """A spec that notes which of its keys are read, by itself and by its properties."""
+
+    def __init__(self, spec):
+        self.spec, self.read = spec, set()
+
+    def __getattr__(self, name):
+        if name in Spec.model_fields:
+            self.read.add(name)
+            return getattr(self.spec, name)
+        return getattr(Spec, name).fget(self)
+
+
+def test_a_rule_reads_no_other_keys_than_it_says(tmp_path, monkeypatch):
+    """Of a trial that differs in some keys only the rules are asked that say they read these."""
+    seen = {}
+
+    def watch(spec):
+        for rule, reads in rules._READS.items():
+            watched = Watched(spec)
+            list(rule(watched))
+            seen.setdefault(rule, set()).update(watched.read)
+            assert watched.read <= reads, rule.__name__
+        return []
+
+    monkeypatch.setattr("trainer.config.checks.validate.broken_rules", watch)
+    for text, _, _ in BROKEN:
+        load(tmp_path, text if "data:" in text else text + "\ndata: {train: digits}")
+    for text in (
+        "repeat: {seeds: 2}\noptimizer: {batch_size: full}",
+        "repeat: {few_shot: {k: 1, val_k: 1}}",
+        "repeat: {folds: 3}\ndata: {train: digits, val: none}",
+        "select: {refit: train+val}\ndata: {train: digits, val: none}",
+    ):
+        load(tmp_path, f"model: softmax\n{text}" + "\ndata: {train: digits}" * ("data" not in text))
+    assert seen == {rule: set(reads) for rule, reads in rules._READS.items()}
+    assert len(seen) == 8
+
+
+def test_the_rules_of_some_keys():
+    of_penalties = [rules._optimizer, rules._solver]
+    assert rules.rules_of({"penalty"}) == of_penalties
+    assert rules.rules_of({"device", "seed"}) == []
+    assert rules.rules_of(set(Spec.model_fields)) == list(rules._READS)
 
 
 @pytest.mark.parametrize(

@@ -98,14 +98,25 @@ def test_an_instruction_set_that_is_not_there_is_refused(load, monkeypatch):
     monkeypatch.setenv("STACKED_TRAINER_COMPILED", "sse9")
     library, why = load()
     assert library is None
-    assert why.startswith("STACKED_TRAINER_COMPILED=sse9: there are 0, ")
+    assert why.startswith("STACKED_TRAINER_COMPILED=sse9: there are 0, 1, ")
     assert why.endswith("baseline")
     load.cache_clear()
     monkeypatch.setattr(compiled, "_runs", lambda found, name: name == "baseline")
-    assert load() == (None, "STACKED_TRAINER_COMPILED=sse9: there are 0, baseline")
+    assert load() == (None, "STACKED_TRAINER_COMPILED=sse9: there are 0, 1, baseline")
     load.cache_clear()
     monkeypatch.delenv("STACKED_TRAINER_COMPILED")
     assert load()[1] == "baseline"
+
+
+@there
+def test_1_is_the_best_there_is(load, monkeypatch):
+    monkeypatch.delenv("STACKED_TRAINER_COMPILED", raising=False)
+    best = load()[1]
+    load.cache_clear()
+    monkeypatch.setenv("STACKED_TRAINER_COMPILED", "1")
+    library, name = load()
+    assert library is not None
+    assert name == library.instructions == best
 
 
 def test_a_run_says_who_takes_its_steps(tmp_path):

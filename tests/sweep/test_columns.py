@@ -269,6 +269,21 @@ def test_threads_are_for_stacks_that_gain(monkeypatch):
     assert (alone.threads, len(alone.stacks)) == (1, 1)
 
 
+@pytest.mark.parametrize(("K", "widths"), [(24, [24]), (26, [13, 13])])
+@pytest.mark.parametrize("features", [8, 100])
+def test_steps_are_cut_where_pieces_have_scores_enough(K, widths, features, monkeypatch):
+    """2^15 of a batch, whatever the features: 256 rows of 10 outputs and 13 columns are enough."""
+    monkeypatch.setattr(fit_memory, "cores", lambda: 2)
+    lr = {"linspace": {"start": 0.01, "stop": 0.1, "num": K}}
+    data = {"train": "arrays", "val": "none"}
+    keys = {"optimizer": {"batch_size": 256}, "sweep": {"parameters": {"optimizer.lr": lr}}}
+    rows = np.random.default_rng(0).normal(size=(512, features)), np.arange(512) % 10
+    spec = load_spec({"model": "softmax", "data": data, **keys})
+    arrangement = set_up(spec, {"train": rows}, CPU).arrangement
+    assert [len(one.columns) for one in arrangement.stacks] == widths
+    assert arrangement.threads == len(widths)
+
+
 def test_solvers_are_cut_only_where_pieces_stay_wide(monkeypatch):
     monkeypatch.setattr(fit_memory, "cores", lambda: 2)
     l2 = {"geomspace": {"start": 1e-4, "stop": 0.1, "num": 64}}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import NamedTuple
 
 
@@ -21,8 +20,7 @@ class Outputs(NamedTuple):
 _ANY, _ONE, _SEVERAL, _ABOVE_5 = Outputs(), Outputs(most=1), Outputs(2), Outputs(6)
 
 
-@dataclass(frozen=True)
-class MetricFacts:
+class MetricFacts(NamedTuple):
     """What is true of a metric.
 
     Attributes:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 Kind = Literal["numbers", "labels", "multilabel", "distribution"]  # of a row's targets
 
 
-@dataclass(frozen=True)
-class ModelFacts:
+class ModelFacts(NamedTuple):
     """What is true of a model.
 
     Attributes:
@@ -122,8 +120,7 @@ class Apart(NamedTuple):
     plateau: str
 
 
-@dataclass(frozen=True)
-class LossFacts:
+class LossFacts(NamedTuple):
     """What is true of one loss of one model.
 
     Attributes:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 
-@dataclass(frozen=True)
-class OptimizerFacts:
+class OptimizerFacts(NamedTuple):
     """What is true of an optimizer.
 
     Attributes:
@@ -36,8 +35,7 @@ FIRST_ORDER = tuple(name for name, row in OPTIMIZERS.items() if not row.is_solve
 SOLVERS = tuple(name for name, row in OPTIMIZERS.items() if row.is_solver)
 
 
-@dataclass(frozen=True)
-class MethodFacts:
+class MethodFacts(NamedTuple):
     """What is true of a sweep method: whether its trials are drawn, so many as are asked for."""
 
     draws: bool

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass
 from typing import NamedTuple
 
 
@@ -22,8 +21,7 @@ BUNDLED: dict[str, Bundled] = {
 """ATTRIBUTION.md beside the files says whence."""
 
 
-@dataclass(frozen=True)
-class SourceFacts:
+class SourceFacts(NamedTuple):
     """What is true of a kind of source, which is named after the key that tells it.
 
     Attributes:

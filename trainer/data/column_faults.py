@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 
 @dataclass(frozen=True)
@@ -24,8 +24,7 @@ class ColumnFault:
     """What else would be right, as a clause."""
 
 
-@dataclass(frozen=True)
-class FeatureChoice:
+class FeatureChoice(NamedTuple):
     """What a source of the spec says of its features, and what was found about them."""
 
     faults: tuple[ColumnFault, ...] = ()

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,8 +19,7 @@ from trainer.text.labels import column_texts
 from trainer.text.printable import quote
 
 
-@dataclass(frozen=True)
-class Labels:
+class Labels(NamedTuple):
     """A column of labels or of text: sorted distinct values and a code a row."""
 
     values: tuple[Label, ...]
@@ -116,8 +115,7 @@ class Frame:
         return frozenset(name for name, column in pairs if isinstance(column, Labels))
 
 
-@dataclass(frozen=True)
-class Like:
+class Like(NamedTuple):
     """The columns of the training source, which another source is matched to by name."""
 
     names: tuple[str, ...]

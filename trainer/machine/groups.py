@@ -17,14 +17,16 @@ _MOUNTED = Path("/sys/fs/cgroup")
 
 def memory_limits() -> list[int]:
     """Bytes, one a group that has a limit."""
-    texts = (*_texts("memory", "memory.limit_in_bytes"), *_texts("", "memory.max"))
+    own = _own()
+    texts = (*_texts(own, "memory", "memory.limit_in_bytes"), *_texts(own, "", "memory.max"))
     return [int(text) for text in texts if _is_limit(text)]
 
 
 def processor_limits() -> list[float]:
     """Processors' worth of time, one a group that has a limit (`docker run --cpus`)."""
-    quotas = _texts("cpu", "cpu.cfs_quota_us"), _texts("cpu", "cpu.cfs_period_us")
-    pairs = [*zip(*quotas, strict=False), *(text.split() for text in _texts("", "cpu.max"))]
+    own = _own()
+    quotas = _texts(own, "cpu", "cpu.cfs_quota_us"), _texts(own, "cpu", "cpu.cfs_period_us")
+    pairs = [*zip(*quotas, strict=False), *(text.split() for text in _texts(own, "", "cpu.max"))]
     return [
         int(pair[0]) / int(pair[1])
         for pair in pairs
@@ -37,28 +39,32 @@ def _is_limit(text: str) -> bool:
     return text.isdecimal() and int(text) > 0
 
 
-def _texts(controller: str, file: str) -> Iterator[str]:
-    """What a file says in this process's group and in those around it, where it is there."""
-    for folder in _folders(controller):
-        with contextlib.suppress(OSError, UnicodeDecodeError):
-            yield (folder / file).read_text(encoding="ascii").strip()
-
-
-def _folders(controller: str) -> list[Path]:
-    """The folders of this process's group and of those around it; controller "" is v2."""
-    own = ""
+def _own() -> str:
+    """The lines that tell this process's groups; none elsewhere than on Linux."""
     with contextlib.suppress(OSError):
-        own = _OWN.read_text(encoding="utf-8", errors="surrogateescape")
-    return _folders_of(own, controller, _MOUNTED / controller)
+        return _read(_OWN)
+    return ""
+
+
+def _texts(own: str, controller: str, file: str) -> Iterator[str]:
+    """What a file says in this process's group and in those around it, where it is there."""
+    for path in _paths(own, controller, file, _MOUNTED / controller):
+        with contextlib.suppress(OSError):
+            yield _read(path).strip()
+
+
+def _read(path: str | Path) -> str:
+    with open(path, "rb", buffering=0) as file:  # a text of a line, as quickly as can be
+        return file.read().decode("utf-8", "surrogateescape")
 
 
 @functools.lru_cache
-def _folders_of(groups: str, controller: str, mounted: Path) -> list[Path]:
-    """`_folders` by the text that tells the groups, which is mostly what it was."""
+def _paths(groups: str, controller: str, file: str, mounted: Path) -> list[str]:
+    """Where the files of the groups may be, by the text that tells these; controller "" is v2."""
     found = {mounted: None}
     for line in groups.splitlines():
         _, controllers, group = line.split(":", 2)
         if controller in controllers.split(","):
             own = PurePosixPath(group.lstrip("/"))
             found |= {mounted / one: None for one in (own, *own.parents)}
-    return list(found)
+    return [str(folder / file) for folder in found]

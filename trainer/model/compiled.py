@@ -2,8 +2,9 @@
 
 `hatch_build.py` compiles it when the package is built: step.c, products.c and sparse.c for several
 instruction sets, of which the best that the processor has is chosen here, and ranking.c for all.
-STACKED_TRAINER_COMPILED=0 leaves it out, and avx2 or baseline takes a lesser one. A library of
-other sources than those beside it, of an older checkout perhaps, is refused.
+STACKED_TRAINER_COMPILED=0 leaves it out, avx2 or baseline takes a lesser one, and 1 is the best, as
+without the variable. A library of other sources than those beside it, of an older checkout perhaps,
+is refused.
 """
 
 from __future__ import annotations
@@ -14,9 +15,8 @@ import hashlib
 import os
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 FOLDER = Path(__file__).parent
 LIBRARY = FOLDER / ("_step.dll" if sys.platform == "win32" else "_step.so")
@@ -45,8 +45,7 @@ class Plan(ctypes.Structure):
     ]
 
 
-@dataclass(frozen=True)
-class Library:
+class Library(NamedTuple):
     """The twin in one instruction set.
 
     Attributes:
@@ -73,7 +72,8 @@ class Library:
 @functools.cache
 def load() -> tuple[Library | None, str]:
     """The library and its instruction set, or None and why there is none."""
-    wanted = os.environ.get("STACKED_TRAINER_COMPILED", "")
+    asked = os.environ.get("STACKED_TRAINER_COMPILED", "")
+    wanted = "" if asked == "1" else asked
     if wanted == "0":
         return None, "STACKED_TRAINER_COMPILED is 0"
     if not LIBRARY.exists():
@@ -84,7 +84,7 @@ def load() -> tuple[Library | None, str]:
             return None, f"{LIBRARY.name} was compiled from other sources: build it again"
         runs = [one for one in SETS if _runs(found, one)]
         if wanted and wanted not in runs:
-            return None, f"STACKED_TRAINER_COMPILED={wanted}: there are 0, {', '.join(runs)}"
+            return None, f"STACKED_TRAINER_COMPILED={wanted}: there are 0, 1, {', '.join(runs)}"
         return _library(found, wanted or runs[0]), wanted or runs[0]
     except (OSError, AttributeError) as error:
         return None, f"{LIBRARY.name} cannot be loaded ({str(error).splitlines()[0]})"

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import ctypes
 import os
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -103,8 +102,7 @@ class Launch(NamedTuple):
     shared: int
 
 
-@dataclass(frozen=True)
-class ErrorBlocks:
+class ErrorBlocks(NamedTuple):
     """How `error_step` shares out rows (B, C, K) to blocks.
 
     Attributes:
@@ -139,8 +137,7 @@ class ErrorBlocks:
         return Launch((self.count(rows), self.column_blocks), self.block, shared)
 
 
-@dataclass(frozen=True)
-class UpdateBlocks:
+class UpdateBlocks(NamedTuple):
     """How `update` shares out parameters (D + 1, C, K) to blocks.
 
     Attributes:

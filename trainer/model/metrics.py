@@ -10,8 +10,7 @@ Areas under curves need all scores of a column at once: `trainer.model.ranking` 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -22,8 +21,7 @@ Areas = tuple[Numbers, Numbers]
 Sums = Mapping[str, Numbers]
 
 
-@dataclass(frozen=True)
-class Targets:
+class Targets(NamedTuple):
     """The host's view of one split's targets, for the last step of a metric.
 
     y (N, C), or (N,) class codes; w (N,) raw weights; `scale` (C,) is the target's σ in the user's
@@ -40,8 +38,7 @@ def _on_any_rows(targets: Targets) -> dict[str, Flags]:
     return {}
 
 
-@dataclass(frozen=True)
-class Metrics:
+class Metrics(NamedTuple):
     """How what a model says of rows becomes metrics.
 
     Attributes:

@@ -12,7 +12,6 @@ a whole column, such as a norm, is (K,) and meets them through `by_column`.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -59,8 +58,7 @@ def column_norms(xp: Any, array: Array, room: Room, out: Array) -> None:
     xp.sqrt(out, out=out)
 
 
-@dataclass(frozen=True)
-class Optimizer:
+class Optimizer(NamedTuple):
     """One row of the table.
 
     Attributes:

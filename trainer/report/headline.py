@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from trainer.catalog import LOSS, METRICS, MODELS, Apart, is_share
 from trainer.report.sweep.words import metric_words
@@ -17,8 +16,7 @@ if TYPE_CHECKING:
     from trainer.report.run_data import RunData
 
 
-@dataclass(frozen=True)
-class Headline:
+class Headline(NamedTuple):
     """The head of a page.
 
     Attributes:
@@ -111,8 +109,7 @@ def _end(run_data: RunData) -> str:
     return _sentence(sentence) if sentence else ""
 
 
-@dataclass(frozen=True)
-class Notice:
+class Notice(NamedTuple):
     """Something a reader should know before the numbers. `grave` for what spoils them."""
 
     title: str

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from trainer.catalog import LOSSES, METRICS, OWN_LOSS, SOLVERS, Apart, is_minimized
 from trainer.text.numbers import text
@@ -20,8 +20,7 @@ Row = dict[str, Any]
 SweptSettings = tuple[dict[str, list[Any]], dict[int, Row]]
 
 
-@dataclass(frozen=True)
-class ConfigReader:
+class ConfigReader(NamedTuple):
     """What reads config.yaml. Whoever wants a page hands it in: the report knows no config.
 
     Attributes:

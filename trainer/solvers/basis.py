@@ -12,8 +12,7 @@ Shapes: N rows, D features, r <= D directions.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -30,8 +29,7 @@ SAFE = 1e-7  # of the same with l2: above it what XᵀX has lost is not missed
 TALL = 4  # rows a feature: from then on weights are quicker to rotate than rows
 
 
-@dataclass(frozen=True)
-class Basis:
+class Basis(NamedTuple):
     """New coordinates for weights (D, …): W = directions·W', b = b' − mean·W.
 
     Attributes:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from trainer.model import Model
@@ -26,8 +25,7 @@ class Size(NamedTuple):
     outputs: int
 
 
-@dataclass(frozen=True)
-class Method:
+class Method(NamedTuple):
     """How directions are made.
 
     Attributes:
@@ -60,7 +58,7 @@ def choose_method(name: str, model: Model, size: Size, l1: bool) -> Method:
     if _METHODS[name].pairs and l1 and few and model.variance is not None:
         told = f"asked for; with l1 it ends by second derivatives after {_SLOW} iterations"
         return Method("lbfgs, then newton", PAIRS, _SLOW, reason=told)
-    return replace(_METHODS[name], reason="asked for")
+    return _METHODS[name]._replace(reason="asked for")
 
 
 def hessian_order(model: Model, size: Size, l1: bool) -> int:
@@ -87,22 +85,22 @@ def _suited(model: Model, size: Size, l1: bool) -> Method:
     lbfgs, newton, exact = (_METHODS[name] for name in ("lbfgs", "newton", "exact"))
     order = hessian_order(model, size, l1)
     if not model.convex:
-        return replace(lbfgs, reason="the loss is not convex")
+        return lbfgs._replace(reason="the loss is not convex")
     if model.variance is None:
-        return replace(lbfgs, reason="the loss has no second derivatives")
+        return lbfgs._replace(reason="the loss has no second derivatives")
     if l1:
         if _weights(model, size) > _WORKING:
             told = f"with l1, {_weights(model, size):,} weights are too many for second derivatives"
-            return replace(lbfgs, reason=told)
-        return replace(newton, reason="with l1, second derivatives of the weights that are not 0")
+            return lbfgs._replace(reason=told)
+        return newton._replace(reason="with l1, second derivatives of the weights that are not 0")
     if model.quadratic:
-        return replace(exact, reason="a squared loss has a closed form")
+        return exact._replace(reason="a squared loss has a closed form")
     if order <= _FEW and size.rows >= _TALL * order:
         told = f"Hessians of {order} x {order} on {size.rows:,} rows pay only after {_SOON}"
         return Method("lbfgs, then newton", PAIRS, _SOON, f"{told} iterations of L-BFGS")
     if order <= _FEW:
-        return replace(newton, reason=f"Hessians of {order} x {order} are small")
+        return newton._replace(reason=f"Hessians of {order} x {order} are small")
     if order > _MANY:
-        return replace(lbfgs, reason=f"Hessians of {order:,} x {order:,} are too large")
+        return lbfgs._replace(reason=f"Hessians of {order:,} x {order:,} are too large")
     told = f"Hessians of {order} x {order} pay only after {_STRAGGLES} iterations of L-BFGS"
     return Method("lbfgs, then newton", PAIRS, _STRAGGLES, reason=told)

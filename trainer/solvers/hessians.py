@@ -363,6 +363,7 @@ class Hessians:
         xp, rows = self.device.xp, self._rows.part(part)
         total = xp.zeros((self.parameters, self.parameters))
         for chunk in FullBatch(self.device, rows, min(len(rows), _ROWS)).chunks(1):
-            X = self._made_features(chunk) * xp.sqrt(chunk.q[:, 0])
+            X, root = self._made_features(chunk), xp.sqrt(chunk.q[:, 0])
+            X = xp.multiply(X, root, out=X if self.bias else None)  # with a bias it is a copy
             total += X.T @ X
         return total

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from trainer.solvers.problem import Problem
@@ -69,7 +71,7 @@ def _counted(count: int) -> str:
 
 
 def _reached(steepest: float, gap: float) -> str:
-    bound = f", J at most {gap:.2g} above its least" if np.isfinite(gap) else ""
+    bound = f", J at most {gap:.2g} above its least" if math.isfinite(gap) else ""
     return f"max|dJ/dW| {steepest:.2g}{bound}"
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -17,13 +17,14 @@ from trainer.errors import DataError
 from trainer.model import MODELS, Model
 from trainer.model.penalties import elastic_net, from_inverse_c
 from trainer.optim.schedules import LrSchedule
-from trainer.solvers.choose import Size, choose_method, hessian_order
-from trainer.solvers.problem import Problem
-from trainer.solvers.rotated_rows import RotatedRows, rotate
-from trainer.solvers.solver import SolverSettings, SolverStack
+from trainer.solvers.choose import Method, Size, choose_method, hessian_order
 from trainer.train.device_rows import DeviceRows, shares
 from trainer.train.protocol import AnyStack
 from trainer.train.stack import Settings, Stack
+
+if TYPE_CHECKING:
+    from trainer.solvers.rotated_rows import RotatedRows
+    from trainer.solvers.solver import SolverStack
 
 Numbers = np.ndarray[Any, np.dtype[np.float64]]
 _HESSIAN_SHARE = 0.2  # of the memory there is
@@ -205,8 +206,11 @@ def _to_the_optimum(
     specs: Sequence[Spec], device_rows: DeviceRows, l2: Numbers, l1: Numbers, log_every: int
 ) -> Columns:
     """Columns of a solver."""
+    # runs that take steps do without, which is a fiftieth of a short one's time
+    from trainer.solvers import problem, rotated_rows, solver
+
     sparse, spec = bool(np.any(l1 > 0)), specs[0]
-    settings = _solver_settings(specs, device_rows, sparse, log_every)
+    settings = solver.SolverSettings(*_solver_settings(specs, device_rows, sparse), log_every)
     exact = settings.method.closed_form
     least = 0.0 if sparse else _decade(float(l2.min()))
     parameters = _loss_parameters(specs)
@@ -214,18 +218,20 @@ def _to_the_optimum(
     guess, turn = not model.quadratic, settings.method.pairs > 0
 
     def make(columns: Any) -> SolverStack:
-        rotated = _rotated(device_rows, spec.bias, sparse, exact, least, guess, turn)
+        key = spec.bias, sparse, exact, least, guess, turn
+        rotated = _rotated(rotated_rows.rotate, device_rows, *key)
         strengths = l2[columns], l1[columns]
         loss = {name: value[columns] for name, value in parameters.items()}
         device, basis = device_rows.device, rotated.basis
-        problem = Problem(device, model, basis, outputs, spec.bias, *strengths, loss)
-        return SolverStack(problem, device_rows.rows, rotated.rows, settings.take(columns))
+        own = problem.Problem(device, model, basis, outputs, spec.bias, *strengths, loss)
+        return solver.SolverStack(own, device_rows.rows, rotated.rows, settings.take(columns))
 
     told = settings.method.name, settings.method.reason
     return Columns(specs, device_rows, l2, l1, settings.max_iter, make, solver=told)
 
 
 def _rotated(
+    rotate: Callable[..., RotatedRows],
     device_rows: DeviceRows,
     bias: bool,
     sparse: bool,
@@ -251,8 +257,9 @@ def _decade(value: float) -> float:
 
 
 def _solver_settings(
-    specs: Sequence[Spec], device_rows: DeviceRows, sparse: bool, log_every: int
-) -> SolverSettings:
+    specs: Sequence[Spec], device_rows: DeviceRows, sparse: bool
+) -> tuple[Method, Numbers, Numbers]:
+    """How the optimum is reached, and of each column the most iterations and tol, (K,)."""
     optimizers = [spec.optimizer for spec in specs if isinstance(spec.optimizer, Solver)]
     rows, features = map(int, device_rows.rows.X.shape)
     size = Size(rows, features, device_rows.outputs)
@@ -265,12 +272,8 @@ def _solver_settings(
             f"optimizer.name: newton would hold Hessians of {order:,} x {order:,}, which is"
             f" {8e-9 * order**2:.1f} GB each; lbfgs or auto is right"
         )
-    return SolverSettings(
-        method=method,
-        max_iter=np.array([float(o.max_iter) for o in optimizers]),
-        tol=np.array([o.tol for o in optimizers]),
-        log_every=log_every,
-    )
+    max_iter = np.array([float(o.max_iter) for o in optimizers])
+    return method, max_iter, np.array([o.tol for o in optimizers])
 
 
 def steps_per_unit(spec: Spec, rows: int) -> int:

@@ -11,7 +11,7 @@ import numpy as np
 
 from trainer.catalog import is_minimized
 from trainer.config.checks.rules import has_l1
-from trainer.config.schema.optimizer import FirstOrder
+from trainer.config.schema.optimizer import FirstOrder, Sgd
 from trainer.config.schema.spec import Spec, Trial
 from trainer.data import Prepared, Source, held_targets, prepare_refit, prepare_split, read
 from trainer.data.splits.holdout import hold_out
@@ -187,7 +187,7 @@ def stack_key(spec: Spec) -> Hashable:
         str(spec.class_weight),
         spec.bias,
         o.name,
-        getattr(o, "nesterov", False),
+        o.nesterov if isinstance(o, Sgd) else False,
         o.batch_size,
         spec.seed if shuffled else None,
         (o.schedule.name, o.schedule.milestones)
@@ -202,7 +202,9 @@ def stacks_of(columns: Sequence[tuple[RowsOf, Column]]) -> list[Planned]:
     groups: dict[Hashable, Planned] = {}
     for rows, column in columns:
         key = rows.key, stack_key(column.spec)
-        groups.setdefault(key, Planned(rows, [])).columns.append(column)
+        if key not in groups:
+            groups[key] = Planned(rows, [])
+        groups[key].columns.append(column)
     return list(groups.values())
 
 

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -15,7 +14,6 @@ from trainer.machine.threads import cores
 from trainer.model import MODELS
 from trainer.optim.first_order import OPTIMIZERS
 from trainer.solvers.choose import Size, choose_method
-from trainer.solvers.costs import solver_bytes
 from trainer.sweep.planned import Planned, cut
 from trainer.train.device_rows import DeviceRows
 from trainer.train.stack import stack_bytes
@@ -24,22 +22,20 @@ if TYPE_CHECKING:
     from trainer.device import Device
 
 _SHARE = 0.5  # of the memory there is; the rest is for rows, tables and others
-# A stack on a thread of its own has one thread of the matrix library. With fewer scores in a batch
-# cores wait for Python; and OpenBLAS multiplies small matrices, up to this many products of two
-# numbers, two to three times slower on one thread, unless they are so flat that it hardly counts.
+# A stack on a thread of its own has one core. With fewer scores in a batch cores wait for Python.
 _SCORES = 1 << 15
+# A solver's columns leave as they settle, and narrow products are slow on any number of threads;
+# of fewer products of two numbers, unless they are so flat, its passes are too short to share.
+_WIDE = 128  # scores of a row
 _PRODUCTS = 1 << 26
 _FLAT = 64  # features
-# A solver's columns leave as they settle, and narrow products are slow on any number of threads.
-_WIDE = 128  # scores of a row
 # Passes over a batch's scores are twice as fast where they stay in the cache. Weights, gradient and
 # what the optimizer keeps take a sixth of a step's time where they do not stay in the last one.
 _CACHED = 3 << 19  # bytes of one (B, C, K) array
 _WEIGHTS = 4 << 20  # bytes of one (D, C, K) array
 
 
-@dataclass(frozen=True)
-class Arrangement:
+class Arrangement(NamedTuple):
     """Stacks that fit.
 
     Attributes:
@@ -123,9 +119,11 @@ def _batch(one: Planned, device_rows: DeviceRows) -> int:
 def _gains(one: Planned, device_rows: DeviceRows, pieces: int) -> bool:
     """Whether a piece of a stack is better off on a thread of its own."""
     width = device_rows.outputs * (len(one.columns) // pieces)
-    if isinstance(one.spec.optimizer, Solver) and pieces > 1 and width < _WIDE:
-        return False
     scores = _batch(one, device_rows) * width
+    if not isinstance(one.spec.optimizer, Solver):
+        return scores >= _SCORES
+    if pieces > 1 and width < _WIDE:
+        return False
     features = int(device_rows.rows.X.shape[1])
     return scores >= _SCORES and (features <= _FLAT or scores * features >= _PRODUCTS)
 
@@ -151,6 +149,8 @@ def needed(spec: Spec, columns: int, device_rows: DeviceRows, restores: bool) ->
 
 def _solver_needs(spec: Spec, columns: int, device_rows: DeviceRows) -> int:
     """Bytes of a stack of so many columns that go to their optimum."""
+    from trainer.solvers.costs import solver_bytes  # with all of the solvers
+
     model, sparse = MODELS[spec.model, spec.loss_name], has_l1(spec.penalty)
     rows, features = map(int, device_rows.rows.X.shape)
     size = Size(rows, features, device_rows.outputs)

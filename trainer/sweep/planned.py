@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from trainer.config.schema.spec import Spec
 from trainer.data.prepared import Prepared
 from trainer.data.rows import Array, FloatArray
 
 
-@dataclass(frozen=True)
-class Column:
+class Column(NamedTuple):
     """One (trial, repeat), with the spec that a plain run of it would have."""
 
     trial: int

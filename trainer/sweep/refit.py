@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -21,8 +20,7 @@ if TYPE_CHECKING:
     from trainer.sweep.sweep import SweepRun
 
 
-@dataclass(frozen=True)
-class TrialModel:
+class TrialModel(NamedTuple):
     """The model of a trial, and its rows: those it was trained on and those held out."""
 
     fitted: FittedModel

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -23,16 +22,14 @@ _BELOW_ONE = ("l1_ratio", "momentum", "beta1", "beta2")  # nothing to widen upwa
 _LABELS = ("seed",)  # no number is better for being near another
 
 
-@dataclass(frozen=True)
-class Group:
+class Group(NamedTuple):
     """The winner of one value of the `select.per` paths."""
 
     per: Mapping[str, Any]
     trial: TrialResult
 
 
-@dataclass(frozen=True)
-class Edge:
+class Edge(NamedTuple):
     """A swept number whose winner is at an end of its axis."""
 
     path: str
@@ -46,8 +43,7 @@ class Edge:
         return f"at the edge of the grid: widen {self.path} {where}"
 
 
-@dataclass(frozen=True)
-class Chosen:
+class Chosen(NamedTuple):
     """The choice.
 
     Attributes:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -79,8 +79,7 @@ def never_stopping(trials: int) -> EarlyStopper:
     return EarlyStopper([""] * trials, zeros + 1, zeros + np.inf, zeros, zeros > 0)
 
 
-@dataclass(frozen=True)
-class Rung:
+class Rung(NamedTuple):
     """What one halving did: of `alive` trials `kept` went on; `dropped` are the others."""
 
     evaluation: int
@@ -89,8 +88,7 @@ class Rung:
     dropped: tuple[int, ...]
 
 
-@dataclass(frozen=True)
-class Halving:
+class Halving(NamedTuple):
     """After min_iter, min_iter·eta, … evaluations the best ⌈n/eta⌉ of n trials stay.
 
     Successive halving (Jamieson & Talwalkar 2016) with all trials in step: one bracket of

@@ -6,8 +6,7 @@ returns them as `Records`; some steps also leave their whole arrays in a `Snapsh
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -93,8 +92,7 @@ class StepRecorder:
         }
 
 
-@dataclass(frozen=True)
-class Records:
+class Records(NamedTuple):
     """The log of a stretch of S steps: `step` and `epoch` (S,), each value (S, K).
 
     Loss and lr are of every step, the other values NaN between the steps of `Settings.log_every`.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Collection, Iterator
 from itertools import pairwise
 from typing import Any, NamedTuple
 
@@ -38,14 +38,16 @@ class Broken(NamedTuple):
 
 def broken_rules(spec: Spec) -> Iterator[Broken]:
     """Yield every rule that a spec, valid key by key, breaks."""
-    yield from _model(spec)
-    yield from _data(spec)
-    yield from _tables(spec)
-    yield from _optimizer(spec)
-    yield from _solver(spec)
-    yield from _early_stopping(spec)
-    yield from _repeat(spec)
-    yield from _select(spec)
+    for rule in _READS:
+        yield from rule(spec)
+
+
+Rule = Callable[[Spec], Iterator[Broken]]
+
+
+def rules_of(keys: Collection[str]) -> list[Rule]:
+    """The rules that read some of these keys of a spec: a change of them breaks no others."""
+    return [rule for rule, reads in _READS.items() if not reads.isdisjoint(keys)]
 
 
 def _model(spec: Spec) -> Iterator[Broken]:
@@ -331,3 +333,16 @@ def _select(spec: Spec) -> Iterator[Broken]:
     if spec.sweep and not draws(spec.sweep.method) and spec.sweep.num_trials is not None:
         what = "a grid has as many trials as it has combinations; remove it, or write random"
         yield Broken("sweep.num_trials", what, ("sweep.method",))
+
+
+# Each with the keys of a spec that it reads.
+_READS: dict[Rule, frozenset[str]] = {
+    _model: frozenset({"model", "data", "loss", "class_weight"}),
+    _data: frozenset({"data"}),
+    _tables: frozenset({"data"}),
+    _optimizer: frozenset({"optimizer", "penalty"}),
+    _solver: frozenset({"model", "loss", "optimizer", "penalty", "early_stopping", "log"}),
+    _early_stopping: frozenset({"model", "data", "early_stopping", "repeat"}),
+    _repeat: frozenset({"model", "data", "init", "optimizer", "repeat"}),
+    _select: frozenset({"data", "repeat", "select", "sweep"}),
+}

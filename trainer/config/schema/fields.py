@@ -6,7 +6,7 @@ whatever pydantic found inside.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar, get_args
 
@@ -17,9 +17,8 @@ from pydantic import (
     ConfigDict,
     Field,
     GetCoreSchemaHandler,
-    ValidationError,
 )
-from pydantic_core import CoreSchema, PydanticCustomError, core_schema
+from pydantic_core import CoreSchema, core_schema
 
 from trainer.catalog import MODELS, metrics_of
 from trainer.text.printable import one_of
@@ -41,14 +40,12 @@ class Expected:
     ) -> CoreSchema:
         choices = self.choices or tuple(_literals(source))
         context = {"expected": self.phrase(source), "choices": choices}
-
-        def check(value: Any, validate: Callable[[Any], Any]) -> Any:
-            try:
-                return validate(value)
-            except ValidationError:
-                raise PydanticCustomError("expected", "{expected}", context) from None
-
-        return core_schema.no_info_wrap_validator_function(check, handler(source))
+        return core_schema.custom_error_schema(
+            handler(source),
+            "expected",
+            custom_error_message="{expected}",
+            custom_error_context=context,
+        )
 
 
 @dataclass(frozen=True)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
+
+import numpy as np
 
 from trainer.config.sweep.axis_words import meant_axis, meant_values
 from trainer.config.yaml.scalars import Path
@@ -35,8 +36,7 @@ class Wrong(Exception):
         self.path, self.what = path, what
 
 
-@dataclass(frozen=True)
-class Axis:
+class Axis(NamedTuple):
     """A swept key.
 
     Attributes:
@@ -54,8 +54,7 @@ class Axis:
     draw: Distribution | None = None
 
 
-@dataclass(frozen=True)
-class Distribution:
+class Distribution(NamedTuple):
     """Something to draw from; bounds are values, whatever the scale."""
 
     name: str
@@ -166,8 +165,6 @@ def _spaced(form: str, written: Mapping[Any, Any], at: Path) -> tuple[float, ...
         raise Wrong(
             (*at, "stop"), f"start and stop are both {show_value(start)}; num: 1, or another stop"
         )
-    import numpy as np
-
     with np.errstate(all="ignore"):
         numbers = (np.geomspace if form == "geomspace" else np.linspace)(start, stop, num)
     if not np.isfinite(numbers).all():
@@ -193,8 +190,6 @@ def _path(key: str, written: Mapping[Any, Any], at: Path) -> tuple[float, ...]:
             (*at, "ratio"),
             f"expected a number between 0 and 1, got {show_value(ratio)}; for example 1e-3",
         )
-    import numpy as np
-
     return tuple(np.geomspace(1.0, ratio, num).tolist())
 
 

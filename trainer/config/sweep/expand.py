@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from operator import attrgetter
 from typing import Any
 
 from pydantic import ValidationError
@@ -38,7 +39,8 @@ def expand(tree: Tree) -> tuple[Spec, Expansion]:
     """
     rows = list(Grid(tree).rows())
     trials = _Trials(tree)
-    found = [trials.of(row) for row in rows or [()]] if not tree.faults else [trials.of(())]
+    rows = [()] if tree.faults or not rows else rows
+    found = [trials.of(row, number) for number, row in enumerate(rows)]
     if tree.faults or trials.faults or None in found:
         raise SpecError(_distinct([*tree.faults, *trials.faults]))
     whole = trials.shared
@@ -64,26 +66,26 @@ def _check_per(tree: Tree, spec: Spec, axes: Mapping[str, Any]) -> None:
 def _without_duplicates(trials: Sequence[Trial], notes: dict[str, None]) -> list[Trial]:
     """Number the trials, without those whose spec another has already."""
     known: dict[Any, Trial] = {}
-    names = [name for name in Spec.model_fields if name not in _NOT_COMPARED]
+    parts_of = attrgetter(*[name for name in Spec.model_fields if name not in _NOT_COMPARED])
     equal: dict[Any, int] = {}
-    numbers: dict[int, int] = {}  # trials share most of their blocks: each is compared once
 
     def number(part: Any) -> int:
         """The same for equal parts."""
-        if id(part) not in numbers:
-            key = str(part) if isinstance(part, dict) else part
-            numbers[id(part)] = equal.setdefault(key, len(equal))
-        return numbers[id(part)]
+        return equal.setdefault(str(part) if isinstance(part, dict) else part, len(equal))
 
-    for trial in trials:
-        spec = trial.spec
+    before = parts_of(trials[0].spec)
+    key = [number(part) for part in before]
+    for trial in trials:  # neighbours share most of their parts
+        parts = parts_of(trial.spec)
+        key = [
+            n if part is b else number(part) for n, part, b in zip(key, parts, before, strict=True)
+        ]
+        before = parts
         # a fraction of lambda_max is no penalty of the same number
-        key = (
-            *[number(getattr(spec, name)) for name in names],
-            *sorted(trial.fractions.items()),
-        )
-        if key not in known:
-            known[key] = replace(trial, number=len(known))
+        whole = (*key, *sorted(trial.fractions.items())) if trial.fractions else tuple(key)
+        if whole not in known:
+            place = len(known)
+            known[whole] = trial if trial.number == place else replace(trial, number=place)
     if dropped := len(trials) - len(known):
         notes[f"{dropped:,} of {len(trials):,} trials were there twice, and are left out"] = None
     return list(known.values())
@@ -111,7 +113,7 @@ class _Trials:
         self._parts = CheckedParts()
         self._refers = has_references(tree.value)
 
-    def of(self, settings: Settings) -> Trial | None:
+    def of(self, settings: Settings, number: int) -> Trial | None:
         """The trial of these settings; None where it has faults, which are kept."""
         if len(self.faults) >= _MOST_FAULTS:
             return None
@@ -122,16 +124,18 @@ class _Trials:
             return None
         told = {s.key: s.value for s in settings}
         fractions = {s.key: s.value for s in settings if s.is_fraction}
-        return Trial(0, told, spec, fractions)
+        return Trial(number, told, spec, fractions)
 
     def _spec(self, settings: Settings) -> Spec:
         """The spec of a trial, of parts that were checked before where all of them were.
+
+        Numbers alone change nothing of what `_sweep_faults` reads but the paths.
 
         Raises:
             SpecError: its faults.
         """
         known = self._parts.spec(settings)
-        if known is not None and not self._breaks_rules(known, settings):
+        if known is not None and not any(_path_faults(known, settings)):
             return known
         spec = self._checked(settings)
         self._parts.add(settings, spec)
@@ -227,7 +231,7 @@ class _Trials:
             path = key_path(setting.key)
             for length in range(1, len(path)):  # a block that the file does not have begins here
                 places.setdefault(path[:length], place)
-            places[path] = place if is_as_written else replace(place, text=None)
+            places[path] = place if is_as_written else place._replace(text=None)
         tree = Tree(value, places, [], set(base.reported), set(base.inherited))
         make_paths_absolute(tree)
         inherit(tree)
@@ -251,11 +255,16 @@ class _Trials:
         if isinstance(spec.optimizer, Solver) and sweep.get("early_terminate", "none") != "none":
             what = f"{spec.optimizer.name} has one evaluation, at its end; remove it"
             yield ("sweep", "early_terminate"), what
-        for setting in settings:
-            # not has_l1: of an alpha of 0, which `plus` adds, there is none either
-            if setting.is_fraction and getattr(spec.penalty, "l1_ratio", 1.0) == 0:
-                what = "a path begins where l1 leaves no weight, and l1_ratio is 0"
-                yield setting.place, f"{what}; write penalty.l1_ratio, or geomspace"
+        yield from _path_faults(spec, settings)
+
+
+def _path_faults(spec: Spec, settings: Settings) -> Iterator[tuple[Path, str]]:
+    """The paths that have no beginning: where, and why."""
+    for setting in settings:
+        # not has_l1: of an alpha of 0, which `plus` adds, there is none either
+        if setting.is_fraction and getattr(spec.penalty, "l1_ratio", 1.0) == 0:
+            what = "a path begins where l1 leaves no weight, and l1_ratio is 0"
+            yield setting.place, f"{what}; write penalty.l1_ratio, or geomspace"
 
 
 def _set(value: dict[Any, Any], key: str, item: Any) -> None:

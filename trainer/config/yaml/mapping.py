@@ -11,6 +11,8 @@ from trainer.config.yaml.tree import MAX_DEPTH, MAX_NODES, Place, Tree
 from trainer.errors import Fault
 from trainer.text.printable import dotted, show_value
 
+_PLAIN = (float, bool, type(None))  # which YAML holds as they are
+
 
 def from_mapping(source: Mapping[Any, Any], folder: str) -> Tree:
     """Return the tree of a mapping; relative paths in it are relative to `folder`.
@@ -31,6 +33,8 @@ def _convert(value: Any, path: Path, folder: str, tree: Tree) -> Any:
         )
     if len(tree.places) > MAX_NODES:
         return _refuse(tree, path, f"over {MAX_NODES:,} values; a spec is a few lines long")
+    if type(value) in _PLAIN:  # most are
+        return value
     if isinstance(value, Mapping):
         return {key: _convert(item, (*path, key), folder, tree) for key, item in value.items()}
     if isinstance(value, (list, tuple)):

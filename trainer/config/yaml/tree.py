@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from trainer.config.yaml.scalars import Path
 from trainer.errors import Fault
@@ -14,8 +14,7 @@ MAX_NODES = 20_000
 MAX_DEPTH = 20
 
 
-@dataclass(frozen=True)
-class Place:
+class Place(NamedTuple):
     """Where a value was written; lines and columns count from 1, and are 0 outside a file."""
 
     file: str

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,8 +28,7 @@ from trainer.text.printable import quote
 _INDEXED = re.compile(r"x[0-9]{1,18}")  # a column of LIBSVM text
 
 
-@dataclass(frozen=True)
-class Encoded:
+class Encoded(NamedTuple):
     """What `Encoder.transform` returns."""
 
     X: FloatArray

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from trainer.data.frame import Like
 from trainer.errors import DataError
@@ -16,8 +16,7 @@ from trainer.text.suggest import LISTED, nearest_name
 _MOST_ABSENT = 40  # columns whose names are shown
 
 
-@dataclass(frozen=True)
-class Roles:
+class Roles(NamedTuple):
     """Which column is what, as the spec says it."""
 
     target: tuple[str, ...] = ()

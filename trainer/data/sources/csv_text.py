@@ -11,10 +11,9 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from itertools import islice, zip_longest
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -33,8 +32,7 @@ _LARGEST_BLOCK = 1 << 30
 _SAMPLE = 50  # rows
 
 
-@dataclass(frozen=True)
-class Head:
+class Head(NamedTuple):
     """How a file begins."""
 
     names: list[str]

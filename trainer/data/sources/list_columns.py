@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -46,7 +45,7 @@ def collapsed(like: Like | None, lists: Collection[str]) -> Like | None:
         element = _ELEMENT.fullmatch(name)
         base = element[1] if element and element[1] in lists else name
         names[base] = None
-    return replace(like, names=tuple(names))
+    return like._replace(names=tuple(names))
 
 
 def block(

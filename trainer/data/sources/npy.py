@@ -11,9 +11,8 @@ import os
 import struct
 import zipfile
 import zlib
-from dataclasses import dataclass
 from math import prod
-from typing import IO, Any, Literal
+from typing import IO, Any, Literal, NamedTuple
 
 import numpy as np
 
@@ -38,8 +37,7 @@ _ARCHIVE_ERRORS = (  # what zipfile raises over damaged bytes, here and there
 _LITERAL_ERRORS = (ValueError, SyntaxError, TypeError, MemoryError, RecursionError)
 
 
-@dataclass(frozen=True)
-class _Header:
+class _Header(NamedTuple):
     dtype: np.dtype[Any]
     shape: tuple[int, ...]
     order: str

@@ -10,7 +10,7 @@ from __future__ import annotations
 import html
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,8 +25,7 @@ CYCLE = ("blue", "vermillion", "green", "purple", "orange", "sky")
 DASHES = ("solid", "dash", "dot", "dashdot")
 
 
-@dataclass(frozen=True)
-class Series:
+class Series(NamedTuple):
     """Traces that belong together under one entry of the legend."""
 
     label: str
@@ -36,8 +35,7 @@ class Series:
     marker: bool = False
 
 
-@dataclass(frozen=True)
-class View:
+class View(NamedTuple):
     """One drawing; a chart of several lets the reader choose."""
 
     name: str

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,8 +12,7 @@ Codes = NDArray[np.int64]
 _Z95 = 1.959964  # the normal distribution's 97.5 % point
 
 
-@dataclass(frozen=True)
-class Ranking:
+class Ranking(NamedTuple):
     """What each threshold on a score would give, from the highest score down.
 
     Attributes:
@@ -63,8 +61,7 @@ def ranking(y: NDArray[Any], score: Numbers) -> Ranking | None:
     )
 
 
-@dataclass(frozen=True)
-class Calibration:
+class Calibration(NamedTuple):
     """How often what was predicted with probability p comes true, in bins of p.
 
     Attributes:
@@ -139,8 +136,7 @@ def mistakes(true: Codes, predicted: Codes, p: Numbers, most: int = 20) -> Codes
     return wrong[np.argsort(-sure, kind="stable")[:most]]
 
 
-@dataclass(frozen=True)
-class Histogram:
+class Histogram(NamedTuple):
     """Counts between edges; what lies outside of the edges is counted in the outermost bars."""
 
     edges: Numbers

@@ -129,15 +129,15 @@ def _follow(
 
 def _elements(problem: Problem, w: Numbers, g: Numbers, k: int, block: int) -> Indices:
     """(m,) what column k works on, w and g (P, C) being its own: see `Work`."""
-    C, model = problem.outputs, problem.model
-    works = np.ones(w.shape, bool)
-    if not model.coupled:
-        works &= np.arange(C) == block
+    C, model, r = problem.outputs, problem.model, problem.inner
+    outputs = slice(None) if model.coupled else slice(block, block + 1)
+    works = np.ones(w[:, outputs].shape, bool)
     if not model.quadratic:
-        near = (w != 0) | (np.absolute(g) > _NEAR * problem.host_l1[k])
-        works[: problem.inner] &= near[: problem.inner]
-    output, feature = np.nonzero(works.T)
-    return feature * C + output
+        near = np.absolute(g[:r, outputs]) > _NEAR * problem.host_l1[k]
+        works[:r] = near | (w[:r, outputs] != 0)
+    output, feature = np.divmod(np.flatnonzero(works.T), len(w))
+    found: Indices = feature * C + output + (0 if model.coupled else block)
+    return found
 
 
 def _minimize(
@@ -247,10 +247,9 @@ class WorkingParts:
     def _known(self, work: Work) -> Numbers:
         """What is made for many columns at once, or known from the Gram matrix."""
         h = self._hessians
-        feature, output = np.divmod(work.elements, h.outputs)
         if self._quick and not h.model.quadratic:
             return self._of_group(work)
-        gram = h.host_gram
+        gram, (feature, output) = h.host_gram, np.divmod(work.elements, h.outputs)
         if len(work.elements) < len(gram) or not h.model.quadratic:
             gram = gram[feature[:, None], feature]
         if h.model.quadratic:

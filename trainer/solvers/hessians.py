@@ -34,7 +34,7 @@ _KEPT_FEATURES = 16 * 2**20  # bytes of the features of all rows
 _SCORES = 1 << 24  # bytes of the scores of a chunk
 MOST_HESSIANS = 256 * 2**20  # bytes of those that are worked on together
 _EPS = float(np.finfo(np.float64).eps)
-_RIDGE = 4 * _EPS  # of a parameter's own curvature, a parameter
+RIDGE = 4 * _EPS  # of a parameter's own curvature, a parameter
 _TINY = float(np.finfo(np.float64).tiny)
 
 
@@ -68,7 +68,7 @@ class Hessians:
         unsaturated = xp.concatenate([self.basis.spectrum, xp.ones(int(bias))])  # (P,)
         largest = 1.0 if model.curvature is None else model.curvature
         floor = _EPS * largest * unsaturated[:, None] * xp.ones((1, C))  # (P, C)
-        self._floor = floor.reshape(-1) + _TINY  # (Q,)
+        self.floor = floor.reshape(-1) + _TINY  # (Q,)
 
     @cached_property
     def _place(self) -> Array:
@@ -131,7 +131,7 @@ class Hessians:
         """
         own = _diagonals(hessians)  # (k·blocks, Q)
         # what is left of a parameter whose rows are all saturated gives no step to speak of
-        own += _RIDGE * self.order * own + self._floor
+        own += RIDGE * self.order * own + self.floor
         return hessians
 
     def floored(self, hessians: Array) -> Array:
@@ -140,7 +140,7 @@ class Hessians:
         Where all rows are saturated a step would be endless, as in `_regular`.
         """
         own = _diagonals(hessians)
-        own += self._floor
+        own += self.floor
         return hessians
 
     def floored_part(self, part: Numbers, elements: Indices) -> Numbers:
@@ -152,7 +152,7 @@ class Hessians:
 
     @cached_property
     def _host_floor(self) -> Numbers:
-        found: Numbers = self.device.to_host(self._floor)  # device -> host
+        found: Numbers = self.device.to_host(self.floor)  # device -> host
         return found
 
     # --- whole Hessians ---

@@ -106,6 +106,25 @@ def test_groups_of_few_columns_are_all_of_them(monkeypatch):
         assert np.abs(one - other).max() <= 1e-14 * np.abs(one).max()
 
 
+@pytest.mark.parametrize(("room", "fetches"), [(0, 4), (2, 2), (9, 1)])
+@pytest.mark.parametrize("model", ["logistic", "softmax"])
+def test_what_there_is_room_for_is_fetched_at_once(model, room, fetches, monkeypatch):
+    stack, state = stack_at(model)
+    monkeypatch.setattr(prox_newton, "SMALL", 0)
+    works = [Work(k, 1, elements_of(stack, 1)) for k in range(4)]
+    expected = [M for _, M in parts_of(stack, state).each(works)]
+    waits, fetch = [], DEVICE.fetch
+    sizes = replace(DEVICE.sizes, chunk_bytes=8 * room * len(works[0].elements) ** 2)
+    counting = lambda parts: waits.append(1) or fetch(parts)  # noqa: E731
+    monkeypatch.setattr(stack.hessians, "device", replace(DEVICE, sizes=sizes, fetch=counting))
+    nothing = Work(4, 1, works[0].elements[:0])
+    found = list(parts_of(stack, state).each([nothing, *works]))
+    assert [work.k for work, _ in found] == [0, 1, 2, 3]
+    assert len(waits) == fetches
+    for (_, M), right in zip(found, expected, strict=True):
+        np.testing.assert_allclose(M, right, rtol=1e-12)
+
+
 OUTPUTS = {"linear": 2, "logistic": 2, "softmax": 3}
 KINDS = [(model, C, K) for model, C in OUTPUTS.items() for K in (6, 30)]
 

@@ -9,7 +9,7 @@ from problems import problems
 from solving import stack_of
 from stacks import DEVICE
 
-from trainer.solvers import hessians
+from trainer.solvers import hessians, linear_systems
 from trainer.solvers.hessians import Interrupted
 
 MODELS = ("linear", "logistic", "softmax")
@@ -124,3 +124,22 @@ def test_a_stack_whose_hessian_was_given_up_ends_its_stretch():
     assert np.isfinite(DEVICE.to_host(state.weights)).all()
     facts = stack.facts(state, np.ones(K, bool))
     assert (facts["gap"] > 0).all()
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_a_system_without_a_solution_is_a_step_by_its_own_curvatures(model, monkeypatch):
+    _, stack, w, l2 = of(model)
+    w, g, l2 = DEVICE.to_device(w), DEVICE.xp.ones(w.shape), DEVICE.to_device(l2)
+    right = DEVICE.to_host(stack.hessians.step(w, g, l2))
+    own = np.diagonal(DEVICE.to_host(stack.hessians.whole(w, l2)), axis1=1, axis2=2)
+
+    def lost(xp, a, b):
+        found = linear_systems.solved(xp, a, b)
+        found[-1, 0] = np.nan  # of the last column
+        return found
+
+    monkeypatch.setattr(hessians, "solved", lost)
+    found = DEVICE.to_host(stack.hessians.step(w, g, l2))
+    np.testing.assert_array_equal(found[..., :-1], right[..., :-1])
+    last = found[..., -1].reshape(-1) if stack.model.coupled else found[:, -1, -1]
+    np.testing.assert_allclose(last, -1 / own[-1], rtol=1e-12)

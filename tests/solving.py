@@ -13,25 +13,25 @@ from trainer.solvers.solver import SolverSettings, SolverStack
 from trainer.train.batches import RowSet
 
 
-def stack_of(problem, name, l2, l1, tol, max_iter=2000):
+def stack_of(problem, name, l2, l1, tol, max_iter=2000, device=DEVICE):
     """K columns on a problem's rows, by their penalties."""
     X, y, p = problem.X, problem.y, problem.p
     D, C = X.shape[1], y.shape[1]
     l2, l1 = np.atleast_1d(np.asarray(l2, float)), np.atleast_1d(np.asarray(l1, float))
     sparse = bool((l1 > 0).any())
     model = MODELS[problem.model, "auto"]
-    rows, size = RowSet(DEVICE, X, y, p, p, C), Size(len(X), D, C)
+    rows, size = RowSet(device, X, y, p, p, C), Size(len(X), D, C)
     method = choose_method(name, model, size, sparse)
     least = 0.0 if sparse else float(l2.min())
     exact = method.name == "exact"
     guess, turn = not model.quadratic, method.pairs > 0
-    rotated = rotate(DEVICE, rows, p, p, problem.bias, sparse, exact, least, guess=guess, turn=turn)
+    rotated = rotate(device, rows, p, p, problem.bias, sparse, exact, least, guess=guess, turn=turn)
     settings = SolverSettings(
         method=method,
         max_iter=np.full(len(l2), float(max_iter)),
         tol=np.broadcast_to(tol, l2.shape).astype(float),
     )
-    columns = Problem(DEVICE, model, rotated.basis, C, problem.bias, l2, l1)
+    columns = Problem(device, model, rotated.basis, C, problem.bias, l2, l1)
     return SolverStack(columns, rows, rotated.rows, settings)
 
 

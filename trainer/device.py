@@ -80,6 +80,11 @@ class Device:
     twin: str = "none"  # what its steps may be compiled from: "c", "cuda" or "none"
     float64_cost: int = 2  # how many times as long as in float32 arithmetic takes in float64
 
+    @property
+    def is_slow_in_float64(self) -> bool:
+        """Whether float64 takes so much longer than float32 that a user should know."""
+        return self.float64_cost >= _SLOW_FLOAT64
+
     def matmul(self, a: Array, b: Array, out: Array) -> None:
         """Write a (n, m) · b (m, p) into `out` (n, p); C-contiguous arrays or their transposes."""
         n, m = a.shape

@@ -4,7 +4,10 @@ import numpy as np
 import pytest
 from stacks import DEVICE
 
+from trainer.solvers import basis as bases
+from trainer.solvers import basis_in_place
 from trainer.solvers.basis import identity, uncorrelated
+from trainer.solvers.basis_in_place import in_place
 
 XP = DEVICE.xp
 
@@ -94,3 +97,17 @@ def test_with_too_many_directions_features_stay_as_they_are():
     assert basis.directions is None
     whole, _ = uncorrelated(DEVICE, XP.array(X), p, True, exact=True)
     assert whole.directions is not None
+
+
+@pytest.mark.parametrize("rows", [1, 7, 64])
+def test_spreads_are_summed_up_a_few_rows_at_a_time(rows, monkeypatch):
+    rng = np.random.default_rng(0)
+    X, p = rng.standard_normal((50, 6)) * np.arange(1, 7), rng.dirichlet(np.ones(50))
+    right = p @ (X - p @ X) ** 2
+    for module in (bases, basis_in_place):
+        monkeypatch.setattr(module, "CHUNK", 6 * rows)
+    given = [DEVICE.to_device(one) for one in (X, p)]
+    place = in_place(DEVICE, *given, bias=True, least=1.0, turn=False)
+    basis, _ = identity(DEVICE, XP.array(X), given[1], bias=True)
+    for one in (place, basis):
+        np.testing.assert_allclose(DEVICE.to_host(one.spectrum), right, rtol=1e-13)

@@ -9,6 +9,7 @@ from solving import solved, stack_of
 from stacks import DEVICE, host
 
 from trainer.model import MODELS
+from trainer.solvers import objective as objectives
 from trainer.solvers.certificates import Points, certify
 from trainer.solvers.objective import Objective
 
@@ -71,3 +72,25 @@ def test_there_is_no_bound_of_a_loss_that_is_not_convex():
     found = certify(objective, Points(w, gradient, data + host(problem.penalty(w)), data))
     assert np.isnan(found.gap).all()
     assert (found.gradient_max > 0).all()
+
+
+def test_many_classes_have_the_bounds_of_few(monkeypatch):
+    """By Cholesky's factors in place of eigenvalues; where biases have no curvature too."""
+    compared = 0
+    for p in (one for one in PROBLEMS if one.model == "softmax" and one.bias):
+        rng, K = np.random.default_rng(0), 4
+        stack = stack_of(p, "lbfgs", np.full(K, max(p.l2, 1e-3)), np.full(K, p.l1), 1e-6)
+        shape = (p.X.shape[1], p.outputs, K)
+        weights, biases = rng.normal(size=shape), np.zeros((p.outputs, K))
+        biases[0, -1] = 1e4  # rows are saturated: the others have none
+        bounds = []
+        for few in (objectives._FEW_OUTPUTS, 2):
+            monkeypatch.setattr(objectives, "_FEW_OUTPUTS", few)
+            with np.errstate(all="ignore"):
+                bounds.append(certify(stack.objective, points_at(stack, weights, biases)).gap)
+        right, found = bounds
+        assert (np.isnan(found) == np.isnan(right)).all()
+        told = ~np.isnan(right)
+        np.testing.assert_allclose(found[told], right[told], rtol=1e-9)
+        compared += int(told.sum())
+    assert compared > 10

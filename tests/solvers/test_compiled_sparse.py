@@ -26,7 +26,7 @@ def quadratic(n, rows, seed=0, correlation=0.0, odd=True):
 
 def both(M, c, l2, l1, start):
     """What is proven, or None, and what the active set finds."""
-    given = np, M, l2, c + M @ start + l2 * start, l1, start
+    given = M, l2, c + M @ start + l2 * start, l1, start
     return proven_minimum(*given, start), active_set.minimize(*given)
 
 
@@ -42,7 +42,7 @@ def test_it_is_the_active_sets_minimum_from_anywhere(n, correlation):
         for share in (1.5, 0.5, 0.1, 0.003):
             l1 = np.full(n, share * np.abs(c).max())
             l1[-1] = 0 if n > 1 else l1[-1]  # free, as a bias is
-            near = active_set.minimize(np, M, l2, c, l1, np.zeros(n)).x
+            near = active_set.minimize(M, l2, c, l1, np.zeros(n)).x
             far = 3 * np.random.default_rng(seed).standard_normal(n)
             for start in (np.zeros(n), far, near):
                 kept = start.copy()
@@ -64,7 +64,7 @@ def test_where_descent_begins_leaves_no_bit(correlation):
     M, c, l2 = quadratic(64, 100, 1, correlation)
     l1, start = np.full(64, 0.01 * np.abs(c).max()), np.zeros(64)
     start[::5] = 0.1  # some of these are 0 in the end
-    given = np, M, l2, c + M @ start + l2 * start, l1, start
+    given = M, l2, c + M @ start + l2 * start, l1, start
     first = proven_minimum(*given, start)
     assert (start[first.x == 0] != 0).any()
     for seed in range(6):
@@ -113,7 +113,7 @@ def test_numbers_that_are_none_are_the_active_sets(odd):
     M, c, l2 = quadratic(12, 60)
     c[3] = odd
     start = np.zeros(12)
-    assert proven_minimum(np, M, l2, c, np.full(12, 0.1), start, start) is None
+    assert proven_minimum(M, l2, c, np.full(12, 0.1), start, start) is None
 
 
 def counted(monkeypatch, told):
@@ -123,7 +123,7 @@ def counted(monkeypatch, told):
     return calls
 
 
-GIVEN = np, *quadratic(12, 60)[::2], quadratic(12, 60)[1], np.full(12, 0.1), np.zeros(12)
+GIVEN = *quadratic(12, 60)[::2], quadratic(12, 60)[1], np.full(12, 0.1), np.zeros(12)
 
 
 def test_after_so_many_systems_it_gives_up(monkeypatch):
@@ -145,7 +145,6 @@ def test_what_it_does_not_take(monkeypatch):
     monkeypatch.setattr(compiled_sparse, "MOST", 11)
     assert proven_minimum(*GIVEN, GIVEN[-1]) is None
     monkeypatch.setattr(compiled_sparse, "MOST", 12)
-    assert proven_minimum(object(), *GIVEN[1:], GIVEN[-1]) is None  # a device's arrays
     monkeypatch.setattr(compiled, "load", lambda: (None, "there is none"))
     assert proven_minimum(*GIVEN, GIVEN[-1]) is None
     assert calls == []

@@ -1,5 +1,6 @@
 """Second derivatives against the plain formula, and the end of a sum that takes too long."""
 
+from dataclasses import replace
 from itertools import count
 
 import numpy as np
@@ -8,6 +9,7 @@ from problems import problems
 from solving import stack_of
 from stacks import DEVICE
 
+from trainer.solvers import hessians, linear_systems
 from trainer.solvers.hessians import Interrupted
 
 MODELS = ("linear", "logistic", "softmax")
@@ -64,9 +66,34 @@ def test_parts_are_the_formulas_without_l2(model):
     for k in range(3):
         expected = right(problem, stack, w, np.zeros(3), k).reshape(P * C, P * C)
         which = np.array([0, 3, 1, 5]) if stack.model.coupled else np.arange(1, P * C, C)
-        found = stack.hessians.part(DEVICE.to_device(w)[..., k], DEVICE.to_device(which))
+        which = which[np.argsort(which % C, kind="stable")]
+        found = stack.hessians.part(DEVICE.to_device(w)[..., k], which)
         expected = expected[np.ix_(which, which)]
         assert np.abs(DEVICE.to_host(found) - expected).max() <= 1e-12 * np.abs(expected).max()
+
+
+@pytest.mark.parametrize("chunk_bytes", [0, 1500, 6000, 1 << 20])
+@pytest.mark.parametrize("model", MODELS)
+def test_they_are_the_same_however_much_goes_by_at_once(model, chunk_bytes, monkeypatch):
+    problem, stack, w, l2 = of(model, columns=5)
+    which = np.arange(0, w[..., 0].size, w.shape[1])
+    expected = [*made(stack, w, l2, which)]
+    monkeypatch.setattr(hessians, "_ROWS", 16)
+    monkeypatch.setattr(hessians, "SMALL", 0)
+    device = replace(DEVICE, sizes=replace(DEVICE.sizes, chunk_bytes=chunk_bytes))
+    other = stack_of(problem, "newton", l2, np.zeros(5), 1e-8, device=device)
+    fits = chunk_bytes // (8 * other.hessians.order)
+    assert other.hessians._batches.chunk_rows == min(60, max(16, fits))
+    for found, right in zip(made(other, w, l2, which), expected, strict=True):
+        np.testing.assert_allclose(found, right, rtol=0, atol=1e-13 * np.abs(right).max())
+
+
+def made(stack, w, l2, which):
+    """Whole Hessians, a part of one and the Gram matrix, on the host."""
+    h, w = stack.hessians, DEVICE.to_device(w)
+    yield DEVICE.to_host(h.whole(w, DEVICE.to_device(l2)))
+    yield DEVICE.to_host(h.part(w[..., 0], which))
+    yield h.host_gram
 
 
 def test_scores_moved_alike_have_no_curvature_even_where_softmax_is_saturated():
@@ -80,11 +107,11 @@ def test_scores_moved_alike_have_no_curvature_even_where_softmax_is_saturated():
 @pytest.mark.parametrize("l1", [0.0, 1e-2])
 def test_a_signal_ends_the_sum(l1):
     _, stack, w, l2 = of("softmax", l1)
-    w, asked, hessians = DEVICE.to_device(w), count(), stack.hessians
+    w, asked, own = DEVICE.to_device(w), count(), stack.hessians
     signal = {"should_stop": lambda: next(asked) >= 0}
-    given = (w[..., 0], DEVICE.xp.arange(4)) if l1 else (w, w, DEVICE.to_device(l2))
+    given = (w[..., 0], np.arange(4) * 3) if l1 else (w, w, DEVICE.to_device(l2))
     with pytest.raises(Interrupted):
-        (hessians.part if l1 else hessians.step)(*given, **signal)
+        (own.part if l1 else own.step)(*given, **signal)
     assert next(asked) == 1
 
 
@@ -97,3 +124,22 @@ def test_a_stack_whose_hessian_was_given_up_ends_its_stretch():
     assert np.isfinite(DEVICE.to_host(state.weights)).all()
     facts = stack.facts(state, np.ones(K, bool))
     assert (facts["gap"] > 0).all()
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_a_system_without_a_solution_is_a_step_by_its_own_curvatures(model, monkeypatch):
+    _, stack, w, l2 = of(model)
+    w, g, l2 = DEVICE.to_device(w), DEVICE.xp.ones(w.shape), DEVICE.to_device(l2)
+    right = DEVICE.to_host(stack.hessians.step(w, g, l2))
+    own = np.diagonal(DEVICE.to_host(stack.hessians.whole(w, l2)), axis1=1, axis2=2)
+
+    def lost(xp, a, b):
+        found = linear_systems.solved(xp, a, b)
+        found[-1, 0] = np.nan  # of the last column
+        return found
+
+    monkeypatch.setattr(hessians, "solved", lost)
+    found = DEVICE.to_host(stack.hessians.step(w, g, l2))
+    np.testing.assert_array_equal(found[..., :-1], right[..., :-1])
+    last = found[..., -1].reshape(-1) if stack.model.coupled else found[:, -1, -1]
+    np.testing.assert_allclose(last, -1 / own[-1], rtol=1e-12)

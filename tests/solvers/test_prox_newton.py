@@ -10,10 +10,10 @@ from stacks import DEVICE
 
 from trainer.model import compiled
 from trainer.solvers import prox_newton
-from trainer.solvers.prox_newton import WorkingParts
+from trainer.solvers.prox_newton import Work, WorkingParts
 
 XP = DEVICE.xp
-PROVES = compiled.load()[0] is not None and XP is np
+PROVES = compiled.load()[0] is not None
 MODELS = ("linear", "logistic", "softmax")
 
 
@@ -35,7 +35,19 @@ def elements_of(stack, output):
     """Most elements of a column, of one output where outputs are not coupled; out of order."""
     P, C, _ = stack.problem.shape
     every = np.arange(P * C) if stack.model.coupled else np.arange(output, P * C, C)
-    return DEVICE.to_device(np.roll(every, 2)[1:] if len(every) > 4 else every)
+    every = np.roll(every, 2)[1:] if len(every) > 4 else every
+    return every[np.argsort(every % C, kind="stable")]
+
+
+def parts_of(stack, state):
+    return WorkingParts(stack.hessians, state, 60, lambda: False)
+
+
+def made(parts, k, output, elements):
+    """What the elements of a column have."""
+    ((work, found),) = parts.each([Work(k, output, elements)])
+    assert work.k == k
+    return found
 
 
 @pytest.mark.parametrize("at_zeros", [False, True])
@@ -44,12 +56,12 @@ def elements_of(stack, output):
 def test_every_way_is_the_sum(model, small, at_zeros, monkeypatch):
     monkeypatch.setattr(prox_newton, "SMALL", small)
     stack, state = stack_at(model, at_zeros)
-    parts = WorkingParts(stack.hessians, state, 60, lambda: False)
+    parts = parts_of(stack, state)
     for k in (0, 4, 1):
         for output in range(stack.hessians.blocks):
             which = elements_of(stack, output)
             right = DEVICE.to_host(stack.hessians.part(state.arrays["w"][..., k], which))
-            found = DEVICE.to_host(parts.of(k, which))
+            found = made(parts, k, output, which)
             assert np.abs(found - right).max() <= 1e-13 * np.abs(right).max()
 
 
@@ -59,10 +71,11 @@ def test_a_part_as_large_as_an_outputs_own_is_of_its_elements(model):
     P, C, _ = stack.problem.shape
     coupled = stack.model.coupled
     which = np.arange(P) * 2 if coupled else np.arange(1, P * C, C)  # of several outputs, or of one
+    which = which[np.argsort(which % C, kind="stable")]
     w = state.arrays["w"][..., 0]
     blocks = DEVICE.to_host(stack.hessians.whole(w[:, :, None], XP.zeros(1)))
     right = blocks[0][np.ix_(which, which)] if coupled else blocks[1]
-    found = DEVICE.to_host(stack.hessians.part(w, DEVICE.to_device(which)))
+    found = DEVICE.to_host(stack.hessians.part(w, which))
     assert len(found) == P
     assert np.abs(found - right).max() <= 1e-13 * np.abs(right).max()
 
@@ -78,19 +91,38 @@ def test_each_way_is_gone(model, monkeypatch):
     for small, elements, more in ((10_000, which, 0), (0, which, 0), (0, which[:2], 1)):
         monkeypatch.setattr(prox_newton, "SMALL", small)
         before = len(summed)
-        WorkingParts(stack.hessians, state, 60, lambda: False).of(0, elements)
+        made(parts_of(stack, state), 0, 0, elements)
         assert len(summed) - before == more
 
 
 def test_groups_of_few_columns_are_all_of_them(monkeypatch):
     stack, state = stack_at("logistic")
     which = elements_of(stack, 1)
-    whole = WorkingParts(stack.hessians, state, 60, lambda: False)
+    whole = parts_of(stack, state)
     monkeypatch.setattr(stack.hessians, "at_once", lambda: 2)
-    groups = WorkingParts(stack.hessians, state, 60, lambda: False)
+    groups = parts_of(stack, state)
     for k in (4, 0, 3, 1):
-        one, other = (DEVICE.to_host(parts.of(k, which)) for parts in (whole, groups))
+        one, other = (made(parts, k, 1, which) for parts in (whole, groups))
         assert np.abs(one - other).max() <= 1e-14 * np.abs(one).max()
+
+
+@pytest.mark.parametrize(("room", "fetches"), [(0, 4), (2, 2), (9, 1)])
+@pytest.mark.parametrize("model", ["logistic", "softmax"])
+def test_what_there_is_room_for_is_fetched_at_once(model, room, fetches, monkeypatch):
+    stack, state = stack_at(model)
+    monkeypatch.setattr(prox_newton, "SMALL", 0)
+    works = [Work(k, 1, elements_of(stack, 1)) for k in range(4)]
+    expected = [M for _, M in parts_of(stack, state).each(works)]
+    waits, fetch = [], DEVICE.fetch
+    sizes = replace(DEVICE.sizes, chunk_bytes=8 * room * len(works[0].elements) ** 2)
+    counting = lambda parts: waits.append(1) or fetch(parts)  # noqa: E731
+    monkeypatch.setattr(stack.hessians, "device", replace(DEVICE, sizes=sizes, fetch=counting))
+    nothing = Work(4, 1, works[0].elements[:0])
+    found = list(parts_of(stack, state).each([nothing, *works]))
+    assert [work.k for work, _ in found] == [0, 1, 2, 3]
+    assert len(waits) == fetches
+    for (_, M), right in zip(found, expected, strict=True):
+        np.testing.assert_allclose(M, right, rtol=1e-12)
 
 
 OUTPUTS = {"linear": 2, "logistic": 2, "softmax": 3}
@@ -149,7 +181,7 @@ def test_a_column_that_fails_changes_no_bit_of_the_others(model, outputs, column
         assert (tame.bias[..., k] == wild.bias[..., k]).all()
 
 
-@pytest.mark.skipif(not PROVES, reason="what proves them is compiled, for NumPy")
+@pytest.mark.skipif(not PROVES, reason="what proves them is compiled")
 @pytest.mark.parametrize("bias", [True, False])
 @pytest.mark.parametrize(("model", "outputs"), OUTPUTS.items())
 def test_minima_of_every_model_are_proven(model, outputs, bias, monkeypatch):

@@ -8,6 +8,7 @@ directions   L-BFGS, Newton, closed form           lbfgs         the two-loop re
 line_search  Armijo's rule, column by column       orthants      OWL-QN; softmax's gauge freedom
 prox_newton  directions with l1                    active_set    feature-sign search
 lasso_path   homotopy (LARS)                       hessians      second derivatives
+linear_systems  many at once
 compiled_sparse  both in C, by coordinate descent, where it is compiled
 certificates bounds of J − J*                      duality_gap   their formulas
 outcomes     how a column ends                     choose        which method suits

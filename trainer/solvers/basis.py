@@ -21,12 +21,14 @@ if TYPE_CHECKING:
 
 
 Array = Any
+Numbers = np.ndarray[Any, np.dtype[np.float64]]
 MOST_DIRECTIONS = 2048  # a factorisation of more costs more than it saves
 _EPS = float(np.finfo(np.float64).eps)
 _CONSTANT = 16 * _EPS  # of a feature's size
 _WELL_CONDITIONED = 1e-10  # of λmin/λmax: below it XᵀX has lost what X knows
 SAFE = 1e-7  # of the same with l2: above it what XᵀX has lost is not missed
 TALL = 4  # rows a feature: from then on weights are quicker to rotate than rows
+CHUNK = 1 << 17  # numbers of the rows that stay in the cache
 
 
 class Basis(NamedTuple):
@@ -109,32 +111,41 @@ def uncorrelated(
     xp, mean = device.xp, _centre(device.xp, X, p, bias)
     n, D = X.shape
     if min(n, D) > most and not exact:
-        return Basis(mean, None, _spectrum(xp, X, p), 0), X
+        return Basis(mean, None, _spectrum(device, X, p), 0), X
     if n > D:
         spectrum, directions = xp.linalg.eigh(device.gram(X, p))  # the smallest first
-        rounding = D * _EPS * spectrum[-1]
-        if n >= TALL * D and float(spectrum[0]) + least > SAFE * float(spectrum[-1]):
+        known = device.to_host(spectrum)  # device -> host
+        if n >= TALL * D and known[0] + least > SAFE * known[-1]:
             # a curvature that bounds divide by had better be too small
-            return Basis(mean, directions, xp.maximum(spectrum - rounding, 0), 0, False), X
+            less = xp.maximum(spectrum - D * _EPS * known[-1], 0)
+            return Basis(mean, directions, less, 0, False), X
     else:
         directions = _by_singular_values(xp, X, p)
-    rotated = device.product(X, directions)  # (N, r)
-    spectrum = _spectrum(xp, rotated, p)
-    mixed = n > D and _ill_conditioned(n, spectrum)
+    rotated, spectrum, told = _turned(device, X, p, mean, directions)
+    mixed = n > D and _ill_conditioned(n, told["spectrum"])
     if mixed and exact:
         directions = _by_singular_values(xp, X, p)
-        rotated = device.product(X, directions)
-        spectrum = _spectrum(xp, rotated, p)
-    largest = float(spectrum.max()) if len(spectrum) else 0.0
+        rotated, spectrum, told = _turned(device, X, p, mean, directions)
+    largest = told["spectrum"].max(initial=0.0)
     # rows far from 0 were rounded before they were centred: what that leaves is no direction
-    blurred = ((directions * mean[:, None]) ** 2).sum(axis=0) * (4 * _EPS) ** 2  # (r,)
-    least_spread = xp.maximum((max(n, D) * _EPS) ** 2 * largest, blurred)
-    kept = xp.flatnonzero(spectrum > least_spread)  # those with rows in them
+    least_spread = np.maximum((max(n, D) * _EPS) ** 2 * largest, told["offsets"] * (4 * _EPS) ** 2)
+    kept = np.flatnonzero(told["spectrum"] > least_spread)  # those with rows in them
     if len(kept) < len(spectrum):
-        rotated, spectrum = xp.take(rotated, kept, axis=1), xp.take(spectrum, kept)
-        directions = xp.take(directions, kept, axis=1)
+        which = device.to_device(kept)
+        rotated, spectrum = xp.take(rotated, which, axis=1), xp.take(spectrum, which)
+        directions = xp.take(directions, which, axis=1)
     whole = exact or not mixed
     return Basis(mean, directions, spectrum, D - len(kept), whole=whole), rotated
+
+
+def _turned(
+    device: Device, X: Array, p: Array, mean: Array, directions: Array
+) -> tuple[Array, Array, dict[str, Numbers]]:
+    """Rows along directions (D, r), their spectrum, and on the host it and the means' squares."""
+    rotated = device.product(X, directions)  # (N, r)
+    spectrum = _spectrum(device, rotated, p)
+    offsets = ((directions * mean[:, None]) ** 2).sum(axis=0)  # (r,)
+    return rotated, spectrum, device.fetch({"spectrum": spectrum, "offsets": offsets})
 
 
 def identity(device: Device, X: Array, p: Array, bias: bool) -> tuple[Basis, Array]:
@@ -142,8 +153,8 @@ def identity(device: Device, X: Array, p: Array, bias: bool) -> tuple[Basis, Arr
 
     Args and returns as `uncorrelated`, r = D.
     """
-    xp, mean = device.xp, _centre(device.xp, X, p, bias)
-    return Basis(mean, None, _spectrum(xp, X, p), 0), X
+    mean = _centre(device.xp, X, p, bias)
+    return Basis(mean, None, _spectrum(device, X, p), 0), X
 
 
 def _centre(xp: Any, X: Array, p: Array, bias: bool) -> Array:
@@ -157,18 +168,24 @@ def _centre(xp: Any, X: Array, p: Array, bias: bool) -> Array:
     rest = p @ X  # of a mean large beside its deviations
     X -= rest
     constant = largest - smallest <= _CONSTANT * size
-    if constant.any():
-        X[:, constant] = 0
+    if bool(constant.any()):
+        xp.copyto(X, 0.0, where=constant)
     return mean + rest
 
 
-def _spectrum(xp: Any, X: Array, p: Array) -> Array:
-    return xp.einsum("nd,nd,n->d", X, X, p)
+def _spectrum(device: Device, X: Array, p: Array) -> Array:
+    """Σ p·x² (r,) of rows (n, r), some of them at a time: all squares are as large as X."""
+    total = device.xp.zeros(X.shape[1])
+    size = max(1, device.at_once(8 * CHUNK) // (8 * max(1, X.shape[1])))
+    for start in range(0, len(X), size):
+        x = X[start : start + size]
+        total += p[start : start + size] @ (x * x)
+    return total
 
 
-def _ill_conditioned(n: int, spectrum: Array) -> bool:
+def _ill_conditioned(n: int, spectrum: Numbers) -> bool:
     """Whether some direction's spread is too small for XᵀX to have told it, and not none."""
-    largest = float(spectrum.max())
+    largest = spectrum.max()
     least = (n * _EPS) ** 2 * largest
     return bool(((spectrum > least) & (spectrum < _WELL_CONDITIONED * largest)).any())
 

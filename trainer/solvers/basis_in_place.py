@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from trainer.solvers.basis import MOST_DIRECTIONS, SAFE, TALL, Basis
+from trainer.solvers.basis import CHUNK, MOST_DIRECTIONS, SAFE, TALL, Basis
 
 if TYPE_CHECKING:
     from trainer.device import Device
@@ -27,7 +27,6 @@ _FAR = 32  # times a feature's deviation: a mean beyond it costs scores more tha
 _SAMPLED = 16  # rows a feature that tell a Gram matrix
 _FEWEST = 4096  # of them
 _UNLIKE = 16  # times the curvature that a sample tells: directions it did not know of are missed
-_CHUNK = 1 << 17  # numbers of the rows that stay in the cache
 
 
 def in_place(
@@ -60,13 +59,14 @@ def in_place(
         return as_it_is
     gram, seen = _gram(device, X, p, bias, spectrum)
     found, directions = xp.linalg.eigh(gram)  # the smallest first
-    if not float(found[0]) + least > SAFE * float(found[-1]):
+    known = device.to_host(found)  # device -> host
+    if not known[0] + least > SAFE * known[-1]:
         return None
     if not least and not bool(seen.all()):  # features that the sample lacks may be dependent
         return None
     if not turn:
         return as_it_is
-    found = xp.maximum(found - D * _EPS * found[-1], 0)
+    found = xp.maximum(found - D * _EPS * known[-1], 0)
     if _every(X) > 1 and _share_of_all(X, p, mean, directions / xp.sqrt(found + least)) > _UNLIKE:
         return None
     return Basis(mean, directions, found, 0, rotated=False, whole=False, centred=not bias)
@@ -74,15 +74,15 @@ def in_place(
 
 def _moments(device: Device, X: Array, p: Array) -> tuple[Array, Array]:
     """Σ p·x and Σ p·x² (D,) each, in one pass."""
-    tasks = [partial(_sums, device.xp, X[part], p[part]) for part in device.row_parts(X)]
+    tasks = [partial(_sums, device, X[part], p[part]) for part in device.row_parts(X)]
     first, *others = device.side_by_side(tasks)
     found = sum(others, first)  # (2, D)
     return found[0], found[1]
 
 
-def _sums(xp: Any, X: Array, p: Array) -> Array:
+def _sums(device: Device, X: Array, p: Array) -> Array:
     """`_moments` of some rows (2, D), a chunk of them at a time."""
-    size = max(1, _CHUNK // X.shape[1])
+    xp, size = device.xp, max(1, device.at_once(8 * CHUNK) // (8 * X.shape[1]))
     total, square = xp.zeros((2, X.shape[1])), xp.empty((min(size, len(X)), X.shape[1]))
     for start in range(0, len(X), size):
         x, q = X[start : start + size], p[start : start + size]

@@ -19,6 +19,7 @@ from trainer.solvers.problem import EPS, Problem
 
 Array = Any
 Numbers = np.ndarray[Any, np.dtype[np.float64]]
+Flags = np.ndarray[Any, np.dtype[np.bool_]]
 _LOOSE = 1.5  # times what a bound were with the bias at its optimum: then it is brought there
 _BIAS_STEPS = 2  # of Newton's method, at most
 _NEAR = 0.1  # of a bias's step: a curvature of any model of the table changes by e^2 times it
@@ -58,22 +59,93 @@ def certify(objective: Objective, points: Points) -> Certificate:
     """Read max |dJ/dW| of points, and bound J − J*."""
     problem, device, value = objective.problem, objective.device, points.value
     with np.errstate(all="ignore"):
-        largest: Numbers = device.to_host(problem.largest(points.w, points.gradient))
         hessian = objective.bias_hessian(points.w) if _has_slack(problem) else None
-        gap = np.array(device.to_host(_gap(objective, points, hessian)))
-        if problem.bias:
-            least = device.to_host(_gap(objective, points, None))
-            loose = gap > np.maximum(_LOOSE * least, _TIGHT * np.abs(value))
-            where = np.flatnonzero(loose)
-            if len(where):
-                part = points.take(problem, where)
-                some = None if hessian is None else hessian[device.to_device(where)]
-                gap[where] = np.fmin(gap[where], _tightened(objective.take(where), part, some))
+        curvature = objective.curvature(points.w)
+        data = device.to_device(points.data - objective.least[0])
+        bounds = _bounds(objective, points, data, curvature, hessian)
+        told = device.fetch(  # device -> host
+            {
+                "largest": problem.largest(points.w, points.gradient),
+                "squares": _squares(objective, points.w),
+                "gaps": bounds.gaps,
+                "far": bounds.far,
+            }
+        )
+        gap = told["gaps"][-1].copy()
+        loose = _is_loose(told["gaps"], gap, value)
+        where = np.flatnonzero(loose)
+        if len(where) and hessian is not None:
+            part = _take(problem, where, points, hessian, bounds.step)
+            found = _tightened(objective, objective.take(where), *part, told["far"][where])
+            gap[where] = np.fmin(gap[where], found)
     # J itself is known to rounding alone; a ŷ that has rounded to y leaves a loss without a slope
     saturated = 0.0 if problem.model.quadratic else EPS * problem.outputs
-    rounding = objective.rounding(value) + saturated + _blur(objective, points)
+    blur = _blur(objective, told["squares"], points.data, curvature)
+    rounding = objective.rounding(value) + saturated + blur
     bound = np.minimum(gap, value - objective.least[0]) + rounding
-    return Certificate(largest, np.where(np.isfinite(gap), bound, np.nan))
+    return Certificate(told["largest"], np.where(np.isfinite(gap), bound, np.nan))
+
+
+class _Bounds(NamedTuple):
+    """Upper bounds of J − J*, infinite or NaN where there is none; on the device.
+
+    Attributes:
+        gaps: (1, K), or (2, K) where biases have a hessian: the first as if they were at their own
+            optima, the last wherever they are.
+        step: (C, K) of Newton's method, of the biases alone; zeros without their hessian.
+        far: (K,) the largest element of it.
+    """
+
+    gaps: Array
+    step: Array
+    far: Array
+
+
+def _bounds(
+    objective: Objective, points: Points, data: Array, curvature: Numbers, hessian: Array | None
+) -> _Bounds:
+    """See `_Bounds`.
+
+    Args:
+        objective: of these columns.
+        points: of which w and the gradient count.
+        data: (K,) the data term of J above its least.
+        curvature: (K,) the largest second derivative of the loss by z there.
+        hessian: the biases' (`Objective.bias_hessian`).
+    """
+    problem, device, r = objective.problem, objective.device, objective.problem.inner
+    xp, (_, C, K) = device.xp, problem.shape
+    step, slack = xp.zeros((C, K)), xp.zeros((1, K))
+    if not _has_bound(problem):
+        return _Bounds(xp.full((1, K), np.inf), step, slack[0])
+    w, g, more = points.w[:r], points.gradient[:r], slack
+    if hessian is not None:
+        step = objective.bias_step(hessian, points.gradient[r])
+        off, bias_gap = _bias_slack(objective, points, step, curvature)
+        slack, more = xp.stack([slack[0], off]), xp.stack([slack[0], bias_gap])
+    if problem.sparse:
+        gaps = sparse_gap(xp, w, g, problem.l2, problem.l1, data, slack)
+    else:
+        basis = problem.basis
+        whole = problem.model.quadratic and basis.directions is not None and basis.whole
+        curved = basis.spectrum if whole else xp.zeros(r)
+        gaps = quadratic_gap(xp, g, curved[:, None] + problem.l2, slack)
+    return _Bounds(gaps + more, step, xp.absolute(step).max(axis=0))
+
+
+def _is_loose(gaps: Numbers, gap: Numbers, value: Numbers) -> Flags:
+    """(K,) whether a gap is far above what it were with the biases at their own optima."""
+    found: Flags = gap > np.maximum(_LOOSE * gaps[0], _TIGHT * np.abs(value))
+    return found
+
+
+def _take(
+    problem: Problem, columns: Any, points: Points, hessian: Array, step: Array
+) -> tuple[Points, Array, Array]:
+    """What there is of some columns, by their numbers."""
+    xp, where = problem.device.xp, problem.device.to_device(columns)
+    part = xp.take(hessian, where, axis=0), xp.take(step, where, axis=-1)
+    return points.take(problem, columns), *part
 
 
 def _has_bound(problem: Problem) -> bool:
@@ -84,110 +156,104 @@ def _has_slack(problem: Problem) -> bool:
     return problem.bias and _has_bound(problem)
 
 
-def _gap(objective: Objective, points: Points, hessian: Array | None) -> Array:
-    """An upper bound of J − J*; infinite or NaN where there is none.
-
-    With the biases' `hessian` they are not taken to be at their own optima.
-    """
-    problem, model = objective.problem, objective.model
-    xp, r = problem.device.xp, problem.inner
-    if not _has_bound(problem):
-        return xp.full(problem.shape[2], np.inf)
-    w, g = points.w[:r], points.gradient[:r]
-    off, bias_gap = (0.0, 0.0) if hessian is None else _bias_slack(objective, points, hessian)
-    if not problem.sparse:
-        basis = problem.basis
-        whole = model.quadratic and basis.directions is not None and basis.whole
-        curved = basis.spectrum if whole else xp.zeros(r)
-        return quadratic_gap(xp, g, curved[:, None] + problem.l2, off) + bias_gap
-    data = problem.device.to_device(points.data - objective.least[0])
-    return sparse_gap(xp, w, g, problem.l2, problem.l1, data, off) + bias_gap
-
-
-def _bias_slack(objective: Objective, points: Points, hessian: Array) -> tuple[Array, Array]:
+def _bias_slack(
+    objective: Objective, points: Points, step: Array, curvature: Numbers
+) -> tuple[Array, Array]:
     """What a bias off its own optimum may add to ‖dJ/dW‖, and to J − J*.
 
     A curvature that halves on the way is allowed for, which is no theorem.
     """
     problem, xp = objective.problem, objective.device.xp
     row = points.gradient[problem.inner]  # (C, K)
-    squares = -(row * objective.bias_step(hessian, row)).sum(axis=0)  # the Newton decrement's
+    squares = -(row * step).sum(axis=0)  # the Newton decrement's
     if problem.model.quadratic:  # of centred rows dJ/dW has no bias in it
         return xp.zeros_like(squares), 0.5 * squares
     # J's Hessian is positive: no mixed part of it is larger than the root of both others, of which
     # that of the weights has eigenvalues below their sum
     spread = problem.basis.spectrum.sum()
     room = 2.0 if problem.model.curvature is not None else 4.0  # that of rows here may double too
-    curvature = problem.device.to_device(room * objective.curvature(points.w))
-    return xp.sqrt(curvature * spread * squares), squares
+    return xp.sqrt(problem.device.to_device(room * curvature) * spread * squares), squares
 
 
-def _tightened(objective: Objective, points: Points, hessian: Array | None) -> Numbers:
+def _tightened(
+    whole: Objective,
+    objective: Objective,
+    points: Points,
+    hessian: Array,
+    step: Array,
+    far: Numbers,
+) -> Numbers:
     """A bound by way of the biases' own optima; moves the points there.
 
-    J − J* is what J loses on the way there, and what the bound says of it there.
+    J − J* is what J loses on the way there, and what the bound says of it there. `objective` is of
+    some columns of the `whole`, the rest is theirs: see `_Bounds`.
     """
-    assert hessian is not None
     problem, device = objective.problem, objective.device
-    xp, r = device.xp, problem.inner
-    start = points.value
-    bound: Numbers = np.full(len(start), np.inf)
-    loose = np.ones(len(start), bool)
+    xp, r, (w, gradient, value, data) = device.xp, problem.inner, points
+    start, bound, loose = value, np.full(len(value), np.inf), np.ones(len(value), bool)
     for _ in range(_BIAS_STEPS):
-        w, gradient, value, data = points
         trial = w.copy()
-        step = objective.bias_step(hessian, gradient[r])
         trial[r] += step
         grad = xp.empty_like(trial)
         sums = objective.value(trial, grad, full=False)
-        found = device.to_host(xp.stack([sums[0] + problem.penalty(trial), sums[0]]))
-        better = found[0] <= value + objective.rounding(value)
-        mask = device.to_device(better)
-        xp.copyto(w, trial, where=mask)
-        xp.copyto(gradient, grad, where=mask)
-        value, data = np.where(better, found, np.stack([value, data]))
-        points = Points(w, gradient, value, data)
-        hessian = _moved(objective, points.w, hessian, step)
-        lost = np.maximum(start - points.value, 0)
-        found = lost + device.to_host(_gap(objective, points, hessian))
-        least = device.to_host(_gap(objective, points, None))
+        reached = xp.stack([sums[0] + problem.penalty(trial), sums[0]])  # (2, k)
+        known = device.to_device(np.stack([value + whole.rounding(value), value, data]))
+        better = reached[0] <= known[0]
+        xp.copyto(w, trial, where=better)
+        xp.copyto(gradient, grad, where=better)
+        reached = xp.where(better, reached, known[1:])
+        hessian = _moved(objective, w, hessian, step, far)
+        above, curvature = reached[1] - whole.least[0], objective.curvature(w)
+        gaps, step, size = _bounds(objective, points, above, curvature, hessian)
+        told = device.fetch({"reached": reached, "gaps": gaps, "far": size})  # device -> host
+        (value, data), far = told["reached"], told["far"]
+        found = np.maximum(start - value, 0) + told["gaps"][-1]
         bound = np.where(loose, found, bound)
-        loose &= found > np.maximum(_LOOSE * least, _TIGHT * np.abs(value))
+        loose &= _is_loose(told["gaps"], found, value)
         if not loose.any():
             break
     return bound
 
 
-def _moved(objective: Objective, w: Array, hessian: Array, step: Array) -> Array:
+def _moved(objective: Objective, w: Array, hessian: Array, step: Array, far: Numbers) -> Array:
     """The biases' hessian at w, which they have come to by a step (C, K): after a short one less.
 
     What a short step may have taken from it is taken from it: then no pass over the rows is due.
+    `far` (K,) is the largest element of the step.
     """
-    xp = objective.device.xp
-    far = xp.absolute(step).max(axis=0)  # (K,)
-    short, shape = far <= _NEAR, (-1, *[1] * (hessian.ndim - 1))
-    less = hessian * xp.exp(-2 * far).reshape(shape)
-    if bool(short.all()):
+    device, short, shape = objective.device, far <= _NEAR, (-1, *[1] * (hessian.ndim - 1))
+    less = hessian * device.to_device(np.exp(-2 * far)).reshape(shape)
+    if short.all():
         return less
-    return xp.where(short.reshape(shape), less, objective.bias_hessian(w))
+    mask = device.to_device(short).reshape(shape)
+    return device.xp.where(mask, less, objective.bias_hessian(w))
 
 
-def _blur(objective: Objective, points: Points) -> Numbers:
+def _squares(objective: Objective, w: Array) -> Array:
+    """(K,) the squares of the largest scores there may be at w, the bias's terms included."""
+    problem = objective.problem
+    xp, r, basis = problem.device.xp, problem.inner, problem.basis
+    squares = basis.spectrum.sum() * dot(xp, w[:r], w[:r])
+    squares += dot(xp, w[r:], w[r:])
+    weights = xp.absolute(basis.weights(xp, w[:r]))  # (D, C, K)
+    moved = xp.tensordot(xp.absolute(basis.mean), weights, 1)  # (C, K): terms of the bias at last
+    return squares + (moved * moved).sum(axis=0)
+
+
+def _blur(objective: Objective, squares: Numbers, data: Numbers, curvature: Numbers) -> Numbers:
     """What rounding in scores does to J: EPS times their size times that of dL/dz, and its square.
 
     Of a loss with second derivatives up to β, |dL/dz|² <= 2·β·(L − its least) (Nesterov 2004,
     theorem 2.1.5).
+
+    Args:
+        objective: of the columns.
+        squares: (K,) of scores.
+        data: (K,) the data term of J.
+        curvature: (K,) β at the scores.
     """
-    problem, w = objective.problem, points.w
-    device, r, basis = problem.device, problem.inner, problem.basis
-    # on the way from ŷ to y
-    xp, curvature = device.xp, np.maximum(objective.curvature(w), objective.curvature_at_targets)
-    squares = basis.spectrum.sum() * dot(xp, w[:r], w[:r])  # of scores, at most
-    squares += dot(xp, w[r:], w[r:])
-    weights = xp.absolute(basis.weights(xp, w[:r]))  # (D, C, K)
-    moved = xp.tensordot(xp.absolute(basis.mean), weights, 1)  # (C, K): terms of the bias at last
-    squares = device.to_host(squares + (moved * moved).sum(axis=0))  # device -> host
-    slope = np.sqrt(2 * curvature * (points.data - objective.least[0]))
+    curvature = np.maximum(curvature, objective.curvature_at_targets)  # on the way from ŷ to y
+    slope = np.sqrt(2 * curvature * (data - objective.least[0]))
     off = EPS * np.sqrt(squares)
     blur: Numbers = off * slope + 0.5 * curvature * off**2
     return blur

@@ -38,7 +38,6 @@ class _Path(ctypes.Structure):
 
 
 def proven_minimum(
-    xp: Any,
     M: Array,
     l2: Array,
     slope: Array,
@@ -52,7 +51,7 @@ def proven_minimum(
     What is given is as there, and `near` (n,), where descent begins: the result has no trace of it.
     """
     library, n = compiled.load()[0], len(start)
-    if library is None or xp is not np or not 0 < n <= MOST or M.dtype != np.float64:
+    if library is None or not 0 < n <= MOST or M.dtype != np.float64:
         return None
     x, there = near.copy(), slope.copy()
     if near is not start:

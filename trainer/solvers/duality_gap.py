@@ -1,6 +1,6 @@
 """Duality gaps and strong convexity: upper bounds of J − J* from a point and its gradient.
 
-Shapes: r weights an output, C outputs, K columns; every bound is (K,).
+Shapes: r weights an output, C outputs, K columns; every bound is as the slack, (K,) or (s, K).
 """
 
 from __future__ import annotations
@@ -8,6 +8,8 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+
+from trainer.solvers.lbfgs import dot
 
 Array = Any
 
@@ -22,13 +24,13 @@ def quadratic_gap(xp: Any, gradient: Array, curvature: Array, slack: Array | flo
         xp: NumPy or CuPy.
         gradient: dJ/dW (r, C, K).
         curvature: (r, K) that of J at least; where it is 0 there is no bound.
-        slack: (K,) by how much ‖dJ/dW‖ may differ at the bias's own optimum.
+        slack: by how much ‖dJ/dW‖ may differ at the bias's own optimum.
     """
     if len(gradient) == 0:  # no direction has any rows
         return xp.zeros(gradient.shape[-1])
     scaled = gradient / xp.sqrt(curvature)[:, None, :]
     least = curvature.min(axis=0)
-    norm = xp.sqrt(xp.einsum("rck,rck->k", scaled, scaled)) + slack / xp.sqrt(least)
+    norm = xp.sqrt(dot(xp, scaled, scaled)) + slack / xp.sqrt(least)
     return 0.5 * norm * norm
 
 
@@ -51,15 +53,16 @@ def sparse_gap(
         l2: (K,).
         l1: (K,).
         loss: (K,) the data term of J.
-        slack: (K,) by how much ‖v‖ may differ at the bias's own optimum.
+        slack: by how much ‖v‖ may differ at the bias's own optimum.
     """
     v = gradient - l2 * W
     size = xp.absolute(v)
-    meets = xp.einsum("rck,rck->k", v, W)
-    penalty = l1 * xp.absolute(W).sum(axis=(0, 1)) + 0.5 * l2 * xp.einsum("rck,rck->k", W, W)
-    norm = xp.sqrt(xp.einsum("rck,rck->k", W, W))
+    meets = dot(xp, v, W)
+    squares = dot(xp, W, W)
+    penalty = l1 * xp.absolute(W).sum(axis=(0, 1)) + 0.5 * l2 * squares
+    norm = xp.sqrt(squares)
     over = xp.maximum(size - l1, 0)
-    beyond = xp.sqrt(xp.einsum("rck,rck->k", over, over)) + slack
+    beyond = xp.sqrt(dot(xp, over, over)) + slack
     by_l2 = meets + penalty + xp.where(l2 > 0, 0.5 * beyond * beyond / l2, np.inf)
     largest = size.max(axis=(0, 1)) + slack
     s = xp.minimum(1.0, l1 / xp.maximum(largest, np.finfo(np.float64).tiny))

@@ -12,17 +12,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from functools import cached_property, partial
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 
 from trainer.solvers.active_set import is_unique
+from trainer.solvers.linear_systems import solved
 from trainer.solvers.problem import Problem
 from trainer.train.batches import Chunk, FullBatch, RowSet
 from trainer.train.buffers import Buffers
 
 Array = Any
-_ROWS = 4096  # of a chunk
+Numbers = np.ndarray[Any, np.dtype[np.float64]]
+Indices = np.ndarray[Any, np.dtype[np.int64]]
+_ROWS = 4096  # of a chunk, at least
 SMALL = 96  # parameters up to which products of features are made once for all columns
 _SHARED = 8  # Hessians from which on such products are worth making
 _KEPT = 256 * 2**20  # bytes of such products
@@ -30,7 +34,7 @@ _KEPT_FEATURES = 16 * 2**20  # bytes of the features of all rows
 _SCORES = 1 << 24  # bytes of the scores of a chunk
 MOST_HESSIANS = 256 * 2**20  # bytes of those that are worked on together
 _EPS = float(np.finfo(np.float64).eps)
-_RIDGE = 4 * _EPS  # of a parameter's own curvature, a parameter
+RIDGE = 4 * _EPS  # of a parameter's own curvature, a parameter
 _TINY = float(np.finfo(np.float64).tiny)
 
 
@@ -54,17 +58,17 @@ class Hessians:
         self.inner = problem.inner  # r
         self.parameters = self.inner + bias  # P
         self._rows = rows
-        self._batches = FullBatch(device, rows, min(len(rows), _ROWS))
+        at_once = max(_ROWS, device.at_once(0) // (8 * self.order))
+        self._batches = FullBatch(device, rows, min(len(rows), at_once))
         self._products: dict[int, Array] = {}
         self._kept: dict[int, Array] = {}
         self._room: dict[tuple[int, int], Buffers] = {}
         self._constant: Array | None = None
-        self._independent: bool | None = None
         xp, C = device.xp, problem.outputs if model.coupled else 1
         unsaturated = xp.concatenate([self.basis.spectrum, xp.ones(int(bias))])  # (P,)
         largest = 1.0 if model.curvature is None else model.curvature
         floor = _EPS * largest * unsaturated[:, None] * xp.ones((1, C))  # (P, C)
-        self._floor = floor.reshape(-1) + _TINY  # (Q,)
+        self.floor = floor.reshape(-1) + _TINY  # (Q,)
 
     @cached_property
     def _place(self) -> Array:
@@ -88,7 +92,8 @@ class Hessians:
         """How many columns' Hessians are worked on together."""
         pairs = len(self.pairs())
         hessians = MOST_HESSIANS // (8 * self.order**2 * self.blocks)
-        return int(max(1, min(hessians, _SCORES // (8 * pairs * self._batches.chunk_rows))))
+        scores = self.device.at_once(_SCORES) // (8 * pairs * self._batches.chunk_rows)
+        return int(max(1, min(hessians, scores)))
 
     def step(
         self,
@@ -111,7 +116,10 @@ class Hessians:
         xp, P, C, k = self.device.xp, self.parameters, self.outputs, w.shape[2]
         hessians = self._regular(self.whole(w, l2, should_stop))  # (k·blocks, Q, Q)
         right = gradient.transpose(2, 0, 1) if self.model.coupled else gradient.transpose(2, 1, 0)
-        found = -xp.linalg.solve(hessians, right.reshape(-1, self.order, 1))[..., 0]
+        right = right.reshape(-1, self.order, 1)
+        found = -solved(xp, hessians, right)[..., 0]
+        known = xp.isfinite(found).all(axis=1, keepdims=True)  # a GPU says nothing of the others
+        found = xp.where(known, found, -right[..., 0] / _diagonals(hessians))
         if self.model.coupled:
             return xp.ascontiguousarray(found.reshape(k, P, C).transpose(1, 2, 0))
         return xp.ascontiguousarray(found.reshape(k, C, P).transpose(2, 1, 0))
@@ -121,23 +129,31 @@ class Hessians:
 
         J has none along softmax's gauge freedom (all biases alike), nor where rows are saturated.
         """
-        diagonal = self.device.xp.arange(self.order)
-        own = hessians[:, diagonal, diagonal]  # (k·blocks, Q)
+        own = _diagonals(hessians)  # (k·blocks, Q)
         # what is left of a parameter whose rows are all saturated gives no step to speak of
-        hessians[:, diagonal, diagonal] = own + (_RIDGE * self.order * own + self._floor)
+        own += RIDGE * self.order * own + self.floor
         return hessians
 
-    def floored(self, hessians: Array, elements: Array | None = None) -> Array:
-        """Parts of Hessians (k, m, m) with what they have at least on their diagonals.
+    def floored(self, hessians: Array) -> Array:
+        """Whole Hessians (n, Q, Q) with what they have at least on their diagonals.
 
-        Where all rows are saturated a step would be endless, as in `_regular`. `elements` (m,) are
-        as in `part`; without them those of a whole.
+        Where all rows are saturated a step would be endless, as in `_regular`.
         """
-        floor, diagonal = self._floor, self.device.xp.arange(hessians.shape[1])
-        if elements is not None:
-            floor = floor[elements if self.model.coupled else elements // self.outputs]
-        hessians[:, diagonal, diagonal] += floor
+        own = _diagonals(hessians)
+        own += self.floor
         return hessians
+
+    def floored_part(self, part: Numbers, elements: Indices) -> Numbers:
+        """The same of a `part` (m, m), on the host."""
+        diagonal = np.arange(len(part))
+        floor = self._host_floor[elements if self.model.coupled else elements // self.outputs]
+        part[diagonal, diagonal] += floor
+        return part
+
+    @cached_property
+    def _host_floor(self) -> Numbers:
+        found: Numbers = self.device.to_host(self.floor)  # device -> host
+        return found
 
     # --- whole Hessians ---
 
@@ -155,21 +171,35 @@ class Hessians:
             (k·C, P, P), of column k and output c at k·C + c; (k, P·C, P·C), parameter p of output c
             at p·C + c, where outputs are coupled.
         """
-        xp, P, C, k = self.device.xp, self.parameters, self.outputs, w.shape[2]
-        pairs, inner = self.pairs(), xp.arange(self.inner)
-        second = self._second(w, pairs, should_stop).reshape(len(pairs), k, P, P)
-        whole = xp.zeros((k, C, P, P) if not self.model.coupled else (k, P, C, P, C))
-        for (a, b), part in zip(pairs, second, strict=True):
-            if a == b:
-                whole[:, a] = part
-            else:  # all scores of a row moved alike change nothing: blocks of a row sum to 0
-                whole[:, :, a, :, b] = whole[:, :, b, :, a] = part
-                whole[:, :, a, :, a] -= part
-                whole[:, :, b, :, b] -= part
-        for c in range(C):
-            own = whole[:, :, c, :, c] if self.model.coupled else whole[:, c]  # a view
-            own[:, inner, inner] += l2[:, None]
-        return whole.reshape(-1, self.order, self.order)
+        P, C, k = self.parameters, self.outputs, w.shape[2]
+        second = self._second(w, self.pairs(), should_stop)
+        if self.model.coupled:
+            whole = self._coupled(second.reshape(-1, k, P, P))
+        else:
+            whole = second.reshape(C, k, P, P).transpose(1, 0, 2, 3).reshape(-1, P, P)
+        inner = _diagonals(whole).reshape(k, -1, P, C if self.model.coupled else 1)
+        inner[:, :, : self.inner] += l2[:, None, None, None]
+        return whole
+
+    def _coupled(self, second: Array) -> Array:
+        """(k, P·C, P·C) of all pairs of outputs, from those of two (pairs, k, P, P).
+
+        All scores of a row moved alike change nothing: the blocks of a row sum to 0.
+        """
+        xp, C, (_, k, P, _) = self.device.xp, self.outputs, second.shape
+        every = xp.take(second, self._pair_of, axis=0)  # (C·C, k, P, P)
+        own = every[:: C + 1]  # of one output and itself, a view
+        own[...] = 0
+        own[...] = -every.reshape(C, C, k, P, P).sum(axis=1)
+        return every.reshape(C, C, k, P, P).transpose(2, 3, 0, 4, 1).reshape(k, P * C, P * C)
+
+    @cached_property
+    def _pair_of(self) -> Array:
+        """(C²,) which pair two outputs are; anything for one and itself."""
+        pair_of = np.zeros((self.outputs, self.outputs), np.int64)
+        for i, (a, b) in enumerate(self.pairs()):
+            pair_of[a, b] = pair_of[b, a] = i
+        return self.device.to_device(pair_of.reshape(-1))
 
     def pairs(self) -> list[tuple[int, int]]:
         """The pairs of outputs from which the whole follows."""
@@ -183,17 +213,33 @@ class Hessians:
     ) -> Array:
         """Σ p·∂²L/∂z_a∂z_b·x·xᵀ for each pair of outputs and column: (pairs·k, P, P)."""
         xp, P, count = self.device.xp, self.parameters, len(pairs) * w.shape[2]
-        if P > SMALL or (count < _SHARED and not self._products):
+        if not self._shares(count):
             total = xp.zeros((count, P, P))
             for chunk in self._chunks(should_stop):
-                h, X = self._curvatures(chunk, w, pairs), self._features(chunk)  # (n, P)
-                for j in range(count):
-                    total[j] += self.device.product(X.T, X * h[:, j, None])
+                self._add_products(self._curvatures(chunk, w), self._features(chunk), total)
             return total
         half = xp.zeros((count, P * (P + 1) // 2))
         for chunk in self._chunks(should_stop):
-            half += self._curvatures(chunk, w, pairs).T @ self._products_of(chunk)
+            half += self._curvatures(chunk, w).T @ self._products_of(chunk)
         return xp.take(half, self._place, axis=1)
+
+    def _shares(self, count: int) -> bool:
+        """Whether products of features are worth making for so many Hessians, or are there."""
+        P, enough = self.parameters, count >= _SHARED or len(self._products) > 0
+        chunk = 8 * self._batches.chunk_rows * P * (P + 1) // 2  # bytes
+        return P <= SMALL and enough and chunk <= self.device.at_once(_KEPT)
+
+    def _add_products(self, h: Array, X: Array, total: Array) -> None:
+        """Add Σ h_j·x·xᵀ of a chunk's rows to (count, P, P), as many at once as there is room for.
+
+        They are one product, X by copies of itself that are weighted side by side.
+        """
+        (n, P), count = X.shape, h.shape[1]
+        size = max(1, self.device.at_once(0) // (8 * n * P))
+        for first in range(0, count, size):
+            some = h[:, first : first + size, None] * X[:, None]  # (n, s, P)
+            found = self.device.product(X.T, some.reshape(n, -1))  # (P, s·P), symmetric
+            total[first : first + size] += found.reshape(P, -1, P).transpose(1, 0, 2)
 
     def _chunks(self, should_stop: Callable[[], object]) -> Iterator[Chunk]:
         for chunk in self._batches.chunks(1):
@@ -201,18 +247,18 @@ class Hessians:
                 raise Interrupted
             yield chunk
 
-    def _curvatures(self, chunk: Chunk, w: Array, pairs: list[tuple[int, int]]) -> Array:
-        """p·∂²L/∂z_a∂z_b of a chunk's rows: (n, pairs·k)."""
-        xp, n, k = self.device.xp, chunk.X.shape[0], w.shape[2]
+    def _curvatures(self, chunk: Chunk, w: Array) -> Array:
+        """p·∂²L/∂z_a∂z_b of a chunk's rows for the pairs of outputs: (n, pairs·k)."""
+        xp, C, (n, k) = self.device.xp, self.outputs, (len(chunk.X), w.shape[2])
         predicted, spread = self._predicted(chunk, w)
-        h = xp.empty((n, len(pairs), k))
-        for i, (a, b) in enumerate(pairs):
-            if a == b:
-                h[:, i] = spread[:, a]
-            else:
-                xp.multiply(predicted[:, a], predicted[:, b], out=h[:, i])
-                xp.negative(h[:, i], out=h[:, i])
-        h *= chunk.q
+        if not self.model.coupled:
+            return (spread * chunk.q).reshape(n, -1)
+        h, at = xp.empty((n, len(self.pairs()), k)), 0
+        for a in range(C - 1):  # by all outputs after it, as in `pairs`
+            others = predicted[:, a + 1 :]
+            xp.multiply(predicted[:, a : a + 1], others, out=h[:, at : at + C - 1 - a])
+            at += C - 1 - a
+        h *= -chunk.q
         return h.reshape(n, -1)
 
     def _predicted(self, chunk: Chunk, w: Array) -> tuple[Array, Array]:
@@ -242,7 +288,7 @@ class Hessians:
     def _features(self, chunk: Chunk) -> Array:
         """The rows in the basis with the bias as a feature of ones, (n, P); of few rows kept."""
         at = chunk.rows.start
-        if 8 * len(self._rows) * self.parameters > _KEPT_FEATURES:
+        if 8 * len(self._rows) * self.parameters > self.device.at_once(_KEPT_FEATURES):
             return self._made_features(chunk)
         if at not in self._kept:
             self._kept[at] = self._made_features(chunk)
@@ -264,91 +310,92 @@ class Hessians:
             for p in range(P):  # row by row of the triangle, as in `_place`
                 self.device.xp.multiply(X[:, p, None], X[:, p:], out=found[:, at : at + P - p])
                 at += P - p
-            if found.nbytes + sum(one.nbytes for one in self._products.values()) <= _KEPT:
+            kept = sum(one.nbytes for one in self._products.values())
+            if kept + found.nbytes <= self.device.at_once(_KEPT):
                 self._products[chunk.rows.start] = found
         return found
 
     # --- parts of one column's ---
 
     def part(
-        self, w: Array, elements: Array, should_stop: Callable[[], object] = lambda: False
+        self, w: Array, elements: Indices, should_stop: Callable[[], object] = lambda: False
     ) -> Array:
         """What some elements of one column have in the Hessian of its data term.
 
         Args:
             w: (P, C), one column.
-            elements: (m,) numbers p·C + c; all of one output c where outputs are not coupled.
+            elements: (m,) numbers p·C + c on the host, those of one output after those of another;
+                all of one output where outputs are not coupled.
             should_stop: as in `step`.
 
         Returns:
-            (m, m), not to be written to.
+            (m, m), on the device, without the floor of their curvature.
         """
-        xp, C = self.device.xp, self.outputs
-        feature, output = elements // C, elements % C
-        if self.model.quadratic:
-            gram = self.gram()
-            return gram if len(feature) == len(gram) else gram[feature[:, None], feature]
-        found = xp.zeros((len(elements), len(elements)))
-        for X, p, predicted, spread in self._of_column(w, feature, should_stop):
-            self._add_part(X, output, p, predicted, spread, found)
-        return self.floored(found[None], elements)[0]
-
-    def second_at_zeros(self) -> Array:
-        """∂²L/∂z_a∂z_b (C, C) of any row where all scores are 0."""
-        xp, variance, C = self.device.xp, self.model.variance, self.outputs
-        assert variance is not None
-        b = Buffers(xp, 1, C, 1, np.float64)
-        b.z[...] = 0
-        self.model.activation(xp, b.z, b.error, b.scratch)
-        variance(xp, b.error, b.z)
-        predicted, spread = b.error[0], b.z[0, :, 0]  # (C, 1), (C,)
-        mixed = -predicted @ predicted.T if self.model.coupled else xp.zeros((C, C))
-        mixed[xp.arange(C), xp.arange(C)] = spread
-        return mixed
-
-    def _of_column(
-        self, w: Array, feature: Array, should_stop: Callable[[], object]
-    ) -> Iterator[tuple[Array, Array, Array, Array]]:
-        """Chunk by chunk: features (n, m), p (n, 1), ŷ (n, C) and ∂²L/∂z_c² (n, C)."""
-        xp, P = self.device.xp, self.parameters
-        all_of_them = not self.model.coupled and len(feature) == P  # else some twice, others not
+        xp, m = self.device.xp, len(elements)
+        output = elements % self.outputs  # rises
+        place = self.device.to_device(np.stack([elements // self.outputs, output]))
+        found, total = None, xp.zeros((m, m))
         for chunk in self._chunks(should_stop):
             predicted, spread = self._predicted(chunk, w[:, :, None])
-            X = self._features(chunk)
-            X = X if all_of_them else xp.take(X, feature, axis=1)
-            yield X, chunk.q[:, 0], predicted[:, :, 0], spread[:, :, 0]
+            X, p = self._features(chunk), chunk.q[:, 0]
+            # all elements of one output are the features as they are
+            X = X if self._are_all(elements) else xp.take(X, place[0], axis=1)  # (n, m)
+            if self.model.coupled:
+                found = self._mixed(X, place[1], output, p, predicted[..., 0])
+            else:
+                c = int(output[0])
+                root = X * xp.sqrt(p * spread[:, c])  # of both factors: half of the products
+                found = self.device.product(root.T, root)
+            total += found
+        return total
 
-    def _add_part(
-        self, X: Array, output: Array, p: Array, predicted: Array, spread: Array, out: Array
-    ) -> None:
-        """Add Σ p·∂²L/∂z_a∂z_b·x·x of a chunk; X (n, m) and `output` (m,) are the elements'."""
-        xp = self.device.xp
-        if not self.model.coupled:
-            c = int(output[0])
-            root = X * xp.sqrt(p * spread[:, c : c + 1])  # of both factors: half of the products
-            out += self.device.product(root.T, root)
-            return
-        mixed = X * predicted[:, output]
-        out -= self.device.product((mixed * p).T, mixed)
-        for c in range(self.outputs):  # diag(ŷ): ŷ_c, of which the line above took ŷ_c²
-            own = xp.flatnonzero(output == c)
-            if len(own):
-                share = p * predicted[:, c : c + 1]
-                out[own[:, None], own] += (X[:, own] * share).T @ X[:, own]
+    def _are_all(self, elements: Indices) -> bool:
+        return not self.model.coupled and len(elements) == self.parameters
 
+    def _mixed(self, X: Array, place: Array, output: Indices, p: Array, predicted: Array) -> Array:
+        """Σ p·∂²L/∂z_a∂z_b·x·x of a chunk for elements (m,) of coupled outputs.
+
+        diag(ŷ) − ŷ·ŷᵀ has ŷ_c beside −ŷ_c² where both elements are of one output c.
+        """
+        mixed = X * self.device.xp.take(predicted, place, axis=1)
+        found = -self.device.product((mixed * p).T, mixed)
+        ends = np.searchsorted(output, np.arange(self.outputs + 1)).tolist()
+        for c, (first, last) in enumerate(pairwise(ends)):
+            if first < last:
+                own, share = X[:, first:last], p * predicted[:, c : c + 1]
+                found[first:last, first:last] += (own * share).T @ own
+        return found
+
+    def second_at_zeros(self) -> Numbers:
+        """∂²L/∂z_a∂z_b (C, C) of any row where all scores are 0, on the host."""
+        variance, C = self.model.variance, self.outputs
+        assert variance is not None
+        b = Buffers(np, 1, C, 1, np.float64)
+        b.z[...] = 0
+        self.model.activation(np, b.z, b.error, b.scratch)
+        variance(np, b.error, b.z)
+        predicted, spread = b.error[0], b.z[0, :, 0]  # (C, 1), (C,)
+        mixed: Numbers = -predicted @ predicted.T if self.model.coupled else np.zeros((C, C))
+        np.fill_diagonal(mixed, spread)
+        return mixed
+
+    @cached_property
     def independent(self) -> bool:
         """Whether no parameter depends on others, by the Gram matrix: then no subset of them does.
 
         What a parameter has that those before it do not is no less where there are fewer of them.
         Constant features have nothing, and have no weights with l1.
         """
-        if self._independent is None:
-            xp, gram = self.device.xp, self.gram()
-            some = xp.flatnonzero(xp.diagonal(gram) > 0)
-            none = xp.zeros(len(some))
-            part = xp.take(xp.take(gram, some, axis=0), some, axis=1)
-            self._independent = is_unique(xp, part, none, none, none)
-        return self._independent
+        gram = self.host_gram
+        some = np.flatnonzero(np.diagonal(gram) > 0)
+        none = np.zeros(len(some))
+        return is_unique(np.take(np.take(gram, some, axis=0), some, axis=1), none, none, none)
+
+    @cached_property
+    def host_gram(self) -> Numbers:
+        """The Gram matrix (P, P) on the host: the Hessian of a squared loss wherever it is."""
+        found: Numbers = self.device.to_host(self.gram())  # device -> host
+        return found
 
     def gram(self) -> Array:
         """The Gram matrix (P, P): the Hessian of a squared loss wherever it is."""
@@ -361,9 +408,15 @@ class Hessians:
     def _gram_of(self, part: slice) -> Array:
         """What some of the rows have in the Gram matrix."""
         xp, rows = self.device.xp, self._rows.part(part)
-        total = xp.zeros((self.parameters, self.parameters))
-        for chunk in FullBatch(self.device, rows, min(len(rows), _ROWS)).chunks(1):
+        total, size = xp.zeros((self.parameters, self.parameters)), self._batches.chunk_rows
+        for chunk in FullBatch(self.device, rows, min(len(rows), size)).chunks(1):
             X, root = self._made_features(chunk), xp.sqrt(chunk.q[:, 0])
             X = xp.multiply(X, root, out=X if self.bias else None)  # with a bias it is a copy
             total += X.T @ X
         return total
+
+
+def _diagonals(matrices: Array) -> Array:
+    """(n, Q) of contiguous matrices (n, Q, Q), a view."""
+    n, order, _ = matrices.shape
+    return matrices.reshape(n, order * order)[:, :: order + 1]

@@ -18,6 +18,7 @@ from trainer.model import kernels
 from trainer.model.compiled_errors import RULES, CompiledErrors, errors_of, rule_of
 from trainer.model.kernel_errors import KernelErrors, kernel_errors_of
 from trainer.model.step import errors, flat, scores
+from trainer.solvers.linear_systems import are_definite, solved
 from trainer.solvers.problem import EPS, Problem
 from trainer.train.batches import Chunk, FullBatch, RowSet
 from trainer.train.buffers import Buffers
@@ -32,6 +33,7 @@ _CACHED = 3 << 18  # bytes of a chunk's rows and scores: both products find them
 _FEWEST_ROWS = 256  # rows of a chunk, or products are all overhead
 _FEW_SCORES = 16  # features a score of a row: from then on scores are kept, for next to nothing
 _FLAT = 16 * EPS  # of |J|: differences below it are rounding
+_FEW_OUTPUTS = 32  # up to which eigenvalues of many small matrices come quickly, on a GPU too
 _TINY = float(np.finfo(np.float64).tiny)
 NAMES = ("mean", *StepRecorder.names)  # of the sums of one evaluation
 
@@ -326,8 +328,14 @@ class Objective:
         largest = second.max(axis=(1, 2))  # (K,)
         # all biases alike change nothing, and row has none of that
         row = row - row.sum(axis=0) / C
-        curvature, directions = xp.linalg.eigh(second + largest[:, None, None])
+        shifted = second + largest[:, None, None]
         # what bounds divide by had better be too small
+        if C > _FEW_OUTPUTS:
+            diagonal = xp.arange(C)
+            shifted[:, diagonal, diagonal] -= C * EPS * largest[:, None]
+            found = solved(xp, shifted, xp.ascontiguousarray(row.T)[:, :, None])[:, :, 0].T
+            return -xp.where(are_definite(xp, shifted), found, row / _TINY)
+        curvature, directions = xp.linalg.eigh(shifted)
         curvature = xp.maximum(curvature - C * EPS * largest[:, None], _TINY)
         along = xp.einsum("kcd,ck->kd", directions, row) / curvature
         return -xp.einsum("kcd,kd->ck", directions, along)

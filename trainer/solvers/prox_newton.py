@@ -10,8 +10,8 @@ Shapes: P parameters an output (weights, and a bias), C outputs, K columns.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -24,7 +24,9 @@ from trainer.solvers.problem import Problem
 from trainer.solvers.progress import SolverState
 
 Array = Any
+Numbers = np.ndarray[Any, np.dtype[np.float64]]
 Flags = np.ndarray[Any, np.dtype[np.bool_]]
+Indices = np.ndarray[Any, np.dtype[np.int64]]
 ShouldStop = Callable[[], object]
 _ON_PATH = 24  # columns from which on a path takes less than as many minima from one to the next
 _MOST_OF_THEM = 0.7  # of all elements: from as many on the whole Gram matrix takes less
@@ -45,30 +47,51 @@ def prox_newton_steps(
     Raises:
         Interrupted: `should_stop()`.
     """
-    problem, progress = objective.problem, state.progress
-    l1, near = problem.host_l1, dict[int, Array]()
+    problem, progress, device = objective.problem, state.progress, objective.device
+    l1, near = problem.host_l1, dict[int, Numbers]()
+    told = device.fetch({name: state.arrays[name] for name in ("w", "g")})  # device -> host
+    w, g, steps = told["w"], told["g"], np.zeros(problem.shape)
+    todo = which
     if problem.model.quadratic:
         first = which & (progress.iterations == 0)
-        which = which & ~_follow(objective, hessians, state, first, new, should_stop)
-    parts = WorkingParts(hessians, state, len(objective.rows), should_stop)
-    columns = np.flatnonzero(which)
+        todo = which & ~_follow(objective, hessians, first, told, steps, should_stop)
+    columns = np.flatnonzero(todo)
     if problem.model.quadratic:  # from strong to weak
         columns = columns[np.argsort(-l1[columns], kind="stable")]
-    for k in columns.tolist():
-        new[..., k] = 0
+    works = [
+        Work(k, block, _elements(problem, w[..., k], g[..., k], k, block))
+        for k in columns.tolist()
+        for block in range(hessians.blocks)
+    ]
+    parts = WorkingParts(hessians, state, len(objective.rows), should_stop)
+    for work, M in parts.each(works):
         if should_stop():
             raise Interrupted
-        for block in range(hessians.blocks):
-            _minimize(problem, hessians, parts, state, k, block, near, new, should_stop)
-        progress.within[k] = False
+        _minimize(problem, hessians, work, M, w, g, near, steps, should_stop)
+    progress.within[which] = False
+    device.xp.copyto(new, device.to_device(steps), where=device.to_device(which))
+
+
+class Work(NamedTuple):
+    """What is to be minimised at once: some elements of a column, of one output if not coupled.
+
+    Attributes:
+        k: the column.
+        block: which of its Hessians.
+        elements: (m,) numbers p·C + c, those of one output after those of another.
+    """
+
+    k: int
+    block: int
+    elements: Indices
 
 
 def _follow(
     objective: Objective,
     hessians: Hessians,
-    state: SolverState,
     which: Flags,
-    new: Array,
+    told: Mapping[str, Numbers],
+    steps: Numbers,
     should_stop: ShouldStop,
 ) -> Flags:
     """First steps of a squared loss, by one path for each l2.
@@ -77,95 +100,97 @@ def _follow(
     parameters or they depend on each other, as minima may then not be the only ones, or where
     rounding led a path astray.
     """
-    problem, device = objective.problem, objective.device
+    problem, device, w = objective.problem, objective.device, told["w"]
     P, l2, l1 = problem.shape[0], problem.host_l2, problem.host_l1
     done = np.zeros_like(which)
     # counted are all columns of the stack: none depends on how many others have failed
     several = [one for one in np.unique(l2) if (l2 == one).sum() >= _ON_PATH]
-    if not several or not which.any() or P > MOST or not hessians.independent():
+    if not several or not which.any() or P > MOST or not hessians.independent:
         return done
-    gram = device.to_host(hessians.gram())  # device -> host
-    zeros = np.flatnonzero(which & state.progress.at_zeros)
+    gram = hessians.host_gram
+    zeros = np.flatnonzero(which & ~np.any(w, axis=(0, 1)))
     if len(zeros):
-        known = state.arrays["g"][..., int(zeros[0])]
+        slopes = told["g"][..., int(zeros[0])]  # (P, C)
     else:
-        known = objective.at_zeros(full=False)[1][..., 0]
-    slopes = device.to_host(known)  # (P, C); device -> host
+        slopes = device.to_host(objective.at_zeros(full=False)[1][..., 0])  # device -> host
     free = np.arange(P) >= problem.inner
     for one in several:
         columns = np.flatnonzero(which & (l2 == one))
         columns = columns[np.argsort(-l1[columns])]
         hessian = gram + np.diag(np.where(free, 0.0, one))
         paths = [follow_path(hessian, slope, free, l1[columns], should_stop) for slope in slopes.T]
-        told = [path for path in paths if path is not None]
-        if len(told) < len(paths):  # each column then on its own
+        ends = [path for path in paths if path is not None]
+        if len(ends) < len(paths):  # each column then on its own
             continue
-        where = device.to_device(columns)
-        ends = device.to_device(np.stack(told, axis=1))  # (P, C, k)
-        new[..., where] = ends - device.xp.take(state.arrays["w"], where, axis=-1)
+        steps[..., columns] = np.stack(ends, axis=1) - w[..., columns]  # (P, C, k)
         done[columns] = True
-    state.progress.within[done] = False
     return done
+
+
+def _elements(problem: Problem, w: Numbers, g: Numbers, k: int, block: int) -> Indices:
+    """(m,) what column k works on, w and g (P, C) being its own: see `Work`."""
+    C, model, r = problem.outputs, problem.model, problem.inner
+    outputs = slice(None) if model.coupled else slice(block, block + 1)
+    works = np.ones(w[:, outputs].shape, bool)
+    if not model.quadratic:
+        near = np.absolute(g[:r, outputs]) > _NEAR * problem.host_l1[k]
+        works[:r] = near | (w[:r, outputs] != 0)
+    output, feature = np.divmod(np.flatnonzero(works.T), len(w))
+    found: Indices = feature * C + output + (0 if model.coupled else block)
+    return found
 
 
 def _minimize(
     problem: Problem,
     hessians: Hessians,
-    parts: WorkingParts,
-    state: SolverState,
-    k: int,
-    block: int,
-    near: dict[int, Array],
-    new: Array,
+    work: Work,
+    M: Numbers,
+    w: Numbers,
+    g: Numbers,
+    near: dict[int, Numbers],
+    steps: Numbers,
     should_stop: ShouldStop,
 ) -> None:
-    """One column's step, of one output where outputs are not coupled.
+    """The step of some elements of a column, into `steps` (P, C, K).
 
     `near` has where the column before ended, by block.
     """
-    xp, a, C, model = problem.device.xp, state.arrays, problem.outputs, problem.model
-    w, g = a["w"][..., k].reshape(-1), a["g"][..., k].reshape(-1)  # (P·C,)
-    weights = xp.arange(len(w)) < problem.inner * C
-    works = xp.ones(len(w), bool) if model.coupled else xp.arange(len(w)) % C == block
-    if not model.quadratic:
-        works &= (w != 0) | (xp.absolute(g) > _NEAR * problem.host_l1[k]) | ~weights
-    elements = xp.flatnonzero(works)
-    if not len(elements):
-        return
-    M = parts.of(k, elements)
+    k, block, elements = work
+    model, C = problem.model, problem.outputs
+    weights = elements < problem.inner * C
     if model.coupled and problem.bias:
-        M = _pinned(xp, M, ~weights[elements])
-    start, slope = w[elements], g[elements]
-    l1 = xp.where(weights[elements], problem.host_l1[k], 0.0)
-    l2 = xp.where(weights[elements], problem.host_l2[k], 0.0)
+        M = _pinned(M, ~weights)
+    start, slope = w[..., k].reshape(-1)[elements], g[..., k].reshape(-1)[elements]
+    l1 = np.where(weights, problem.host_l1[k], 0.0)
+    l2 = np.where(weights, problem.host_l2[k], 0.0)
     before = near.get(block) if model.quadratic else None
-    given = xp, M, l2, slope, l1, start
+    given = M, l2, slope, l1, start
     found = proven_minimum(*given, start if before is None else before, should_stop)
     if found is None and before is not None:
         off = before - start
-        found = minimize(xp, M, l2, slope + M @ off + l2 * off, l1, before, should_stop)
-        alone = hessians.independent() or is_unique(xp, M, l2, l1, found.slope)
+        found = minimize(M, l2, slope + M @ off + l2 * off, l1, before, should_stop)
+        alone = hessians.independent or is_unique(M, l2, l1, found.slope)
         found = found if alone else None
     if found is None:
         found = minimize(*given, should_stop)
     near[block] = found.x
-    step = xp.zeros(len(w))
-    step[elements] = found.x - start
-    new[..., k] += step.reshape(-1, C)
+    feature, output = np.divmod(elements, C)
+    steps[feature, output, k] = found.x - start
 
 
-def _pinned(xp: Any, M: Array, biases: Array) -> Array:
+def _pinned(M: Numbers, biases: Flags) -> Numbers:
     """Second derivatives M (n, n) with some along all biases (n,) alike, as softmax has none there.
 
     Slopes have nothing there either, so that the sum of the biases stays, and all else is the same:
     but a minimum is then the only one.
     """
-    rest = xp.where(biases, xp.diagonal(M), 0.0).sum() / biases.sum() ** 2
-    return M + rest * (biases[:, None] & biases)
+    rest = np.where(biases, np.diagonal(M), 0.0).sum() / biases.sum() ** 2
+    found: Numbers = M + rest * (biases[:, None] & biases)
+    return found
 
 
 class WorkingParts:
-    """Second derivatives of the data term, of the elements that a column works on.
+    """Second derivatives of the data term, of the elements that columns work on, on the host.
 
     They come by the way that takes least, which depends on the column alone, and what is made for
     many columns is made for all of them: none depends on which others still move.
@@ -175,44 +200,74 @@ class WorkingParts:
         self, hessians: Hessians, state: SolverState, rows: int, should_stop: ShouldStop
     ) -> None:
         self._hessians, self._w, self._should_stop = hessians, state.arrays["w"], should_stop
+        self._device = hessians.device
         self._at_zeros = state.progress.at_zeros & (state.progress.iterations == 0)  # (K,)
         products = rows * len(hessians.pairs()) * hessians.parameters**2 // 2
-        self._quick = hessians.order <= SMALL and products <= _QUICK
+        most = self._device.at_once(8 * _QUICK) // 8
+        self._quick = hessians.order <= SMALL and products <= most
         self._size = hessians.at_once()
-        self._groups: dict[int, Array] = {}  # the last one, by its first column
+        self._groups: dict[int, Numbers] = {}  # the last one, by its first column
 
-    def of(self, k: int, elements: Array) -> Array:
-        """What `elements` of column k have, as `Hessians.part` says it.
+    def each(self, works: Sequence[Work]) -> Iterator[tuple[Work, Numbers]]:
+        """Each work that has elements, and what these have (m, m), not to be written to.
 
         Raises:
             Interrupted: `should_stop()`.
         """
+        for group in self._together([work for work in works if len(work.elements)]):
+            summed = {i: work for i, work in enumerate(group) if self._is_summed(work)}
+            parts = {str(i): self._sum(work) for i, work in summed.items()}
+            told = self._device.fetch(parts) if parts else {}  # device -> host
+            for i, work in enumerate(group):
+                if i in summed:
+                    yield work, self._hessians.floored_part(told.pop(str(i)), work.elements)
+                else:
+                    yield work, self._known(work)
+
+    def _together(self, works: Sequence[Work]) -> Iterator[list[Work]]:
+        """As many of them as a GPU has room for: what they have is fetched at once."""
+        group, most = list[Work](), self._device.at_once(0)
+        for work in works:
+            if group and 8 * sum(len(one.elements) ** 2 for one in [*group, work]) > most:
+                yield group
+                group = []
+            group.append(work)
+        if group:
+            yield group
+
+    def _is_summed(self, work: Work) -> bool:
+        """Whether rows are summed up for this one alone."""
+        h = self._hessians
+        most = len(work.elements) >= _MOST_OF_THEM * h.order
+        return not (h.model.quadratic or self._quick or (self._at_zeros[work.k] and most))
+
+    def _sum(self, work: Work) -> Array:
+        return self._hessians.part(self._w[..., work.k], work.elements, self._should_stop)
+
+    def _known(self, work: Work) -> Numbers:
+        """What is made for many columns at once, or known from the Gram matrix."""
         h = self._hessians
         if self._quick and not h.model.quadratic:
-            return self._of_group(k, elements)
-        if self._at_zeros[k] and len(elements) >= _MOST_OF_THEM * h.order:
-            return self._of_gram(elements)
-        return h.part(self._w[..., k], elements, self._should_stop)
+            return self._of_group(work)
+        gram, (feature, output) = h.host_gram, np.divmod(work.elements, h.outputs)
+        if len(work.elements) < len(gram) or not h.model.quadratic:
+            gram = gram[feature[:, None], feature]
+        if h.model.quadratic:
+            return gram
+        # all rows have the same scores, 0
+        second = h.second_at_zeros()[output[:, None], output]
+        return h.floored_part(gram * second, work.elements)
 
-    def _of_group(self, k: int, elements: Array) -> Array:
+    def _of_group(self, work: Work) -> Numbers:
         """From the Hessians of some columns, side by side."""
-        h = self._hessians
+        h, k = self._hessians, work.k
         first = k - k % self._size
         if first not in self._groups:
             w = self._w[..., first : first + self._size]
             none = h.device.xp.zeros(w.shape[2])
-            self._groups = {first: h.floored(h.whole(w, none, self._should_stop))}
-        group = self._groups[first]
-        at, C = (k - first) * h.blocks, h.outputs
-        if h.model.coupled:
-            return group[at][elements[:, None], elements]
-        feature = elements // C
-        return group[at + int(elements[0]) % C][feature[:, None], feature]
-
-    def _of_gram(self, elements: Array) -> Array:
-        """Where all rows have the same scores, 0: the Gram matrix, times what a row has."""
-        h, C = self._hessians, self._hessians.outputs
-        feature, output = elements // C, elements % C
-        second = h.second_at_zeros()  # (C, C)
-        found = h.gram()[feature[:, None], feature] * second[output[:, None], output]
-        return h.floored(found[None], elements)[0]
+            whole = h.floored(h.whole(w, none, self._should_stop))
+            self._groups = {first: h.device.to_host(whole)}  # device -> host
+        own = self._groups[first][(k - first) * h.blocks + work.block]
+        at = work.elements if h.model.coupled else work.elements // h.outputs
+        found: Numbers = own[at[:, None], at]
+        return found

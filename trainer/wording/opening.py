@@ -125,10 +125,11 @@ class ObjectiveFacts(TypedDict):
 
 
 class ChosenSolver(TypedDict):
-    """Which solver goes to the optimum and why."""
+    """Which solver goes to the optimum and why; `float64_cost` where float64 is slow."""
 
     name: str
     reason: str
+    float64_cost: NotRequired[int]
 
 
 class SweepFacts(TypedDict):
@@ -168,7 +169,7 @@ def opening(facts: Facts) -> list[Line]:
     if objective := facts.get("objective"):
         lines.append(("objective", objective_text(objective)))
     if solver := facts.get("solver"):
-        lines.append(("solver", f"{solver['name']} in float64: {solver['reason']}"))
+        lines.append(("solver", solver_text(solver)))
     if sweep := facts.get("sweep"):
         lines.append(("sweep", sweep_text(sweep)))
     if folder := facts.get("folder"):
@@ -248,6 +249,17 @@ def device_text(facts: DeviceFacts) -> str:
     """Where it runs and why there."""
     steps = f"; {facts['steps']}" if "steps" in facts else ""
     return f"{facts['kind']}: {facts['name']} ({facts['reason']}){steps}"
+
+
+def solver_text(facts: ChosenSolver) -> str:
+    """The solver and why; of a GPU whose float64 is slow what that means."""
+    text = f"{facts['name']} in float64: {facts['reason']}"
+    if "float64_cost" not in facts:
+        return text
+    return (
+        f"{text}; float64 takes this GPU {facts['float64_cost']} times as long as float32, so"
+        " device: cpu may be quicker, and so may an optimizer, which trains in float32"
+    )
 
 
 def objective_text(facts: ObjectiveFacts) -> str:

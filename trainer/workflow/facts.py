@@ -15,6 +15,7 @@ from trainer.sweep.build import Columns
 from trainer.sweep.sweep import SweepRun
 from trainer.wording.opening import (
     ChosenOptimizer,
+    ChosenSolver,
     ConfigFacts,
     DataFacts,
     DeviceFacts,
@@ -92,6 +93,17 @@ def device_facts(device: Device, steps: bool) -> DeviceFacts:
     return found
 
 
+def solver_facts(sweep: SweepRun) -> ChosenSolver | None:
+    """The first trial's solver, if it has one."""
+    if sweep.first.solver is None:
+        return None
+    (name, reason), device = sweep.first.solver, sweep.first.device_rows.device
+    found: ChosenSolver = {"name": name, "reason": reason}
+    if device.is_slow_in_float64:
+        found["float64_cost"] = device.float64_cost
+    return found
+
+
 def training_facts(sweep: SweepRun, folder: Path) -> Facts:
     """What the rows and the specs came to: all that is known before the first step."""
     found: Facts = {
@@ -99,9 +111,8 @@ def training_facts(sweep: SweepRun, folder: Path) -> Facts:
         "objective": objective_facts(sweep.first, len(sweep.trials) > 1),
         "folder": folder,
     }
-    if sweep.first.solver is not None:
-        name, reason = sweep.first.solver
-        found["solver"] = {"name": name, "reason": reason}
+    if solver := solver_facts(sweep):
+        found["solver"] = solver
     if sweep.is_sweep:
         found["sweep"] = {
             "trials": len(sweep.trials),

@@ -27,6 +27,8 @@ from trainer.text.numbers import counted
 from trainer.train.evaluate import Evaluator
 from trainer.train.protocol import AnyStack
 from trainer.train.state import AnyState
+from trainer.wording.opening import solver_text
+from trainer.workflow.facts import solver_facts
 
 if TYPE_CHECKING:
     from trainer.device import Device
@@ -56,6 +58,9 @@ def plan(spec: Spec) -> str:
         "log": f"{most}{sum(cost.log for cost in costs):,} bytes" + _snapshots(sweep, costs),
         "time": f"{most}{_seconds_of(sweep, costs):,.1f} seconds" + _iterations(sweep, costs),
     }
+    solver = solver_facts(sweep)
+    if solver and "float64_cost" in solver:
+        lines["solver"] = solver_text(solver)
     return "\n".join(f"{name}: {value}" for name, value in lines.items())
 
 

@@ -36,6 +36,11 @@ class CompiledErrors:
         self._plan, self._at, self._held = plan, ctypes.byref(plan), held
         self._step = library.step[str(held[-1].dtype)]
 
+    @property
+    def address(self) -> int:
+        """Where its plan is, for C code that takes the errors of all rows by itself."""
+        return ctypes.addressof(self._plan)
+
     def begin(self, offset: Array, found: Array) -> None:
         """Begin a pass over the rows.
 

@@ -39,4 +39,7 @@ enum { NARROW = 16, PACKED = 4096 }; /* C·K, and features that are copied to wh
   void OF_SET(narrow_gradient, bits)(ROWS_OF(real), const real *z, real *room, real *G);
 DECLARE(float, f32)
 DECLARE(double, f64)
+enum { GRAM_ROOM = 64 }; /* rows that `room` of the next has, each of D numbers; h (B,), out (D, D) */
+void OF_SET(weighted_gram, f64)(const double *X, int64_t B, int64_t D, int64_t features, const double *h, double *room,
+                                double *out);
 #endif

@@ -30,7 +30,7 @@ _KEPT_FEATURES = 16 * 2**20  # bytes of the features of all rows
 _SCORES = 1 << 24  # bytes of the scores of a chunk
 MOST_HESSIANS = 256 * 2**20  # bytes of those that are worked on together
 _EPS = float(np.finfo(np.float64).eps)
-_RIDGE = 4 * _EPS  # of a parameter's own curvature, a parameter
+RIDGE = 4 * _EPS  # of a parameter's own curvature, a parameter
 _TINY = float(np.finfo(np.float64).tiny)
 
 
@@ -64,7 +64,7 @@ class Hessians:
         unsaturated = xp.concatenate([self.basis.spectrum, xp.ones(int(bias))])  # (P,)
         largest = 1.0 if model.curvature is None else model.curvature
         floor = _EPS * largest * unsaturated[:, None] * xp.ones((1, C))  # (P, C)
-        self._floor = floor.reshape(-1) + _TINY  # (Q,)
+        self.floor = floor.reshape(-1) + _TINY  # (Q,)
 
     @cached_property
     def _place(self) -> Array:
@@ -73,6 +73,18 @@ class Hessians:
         place = np.zeros((self.parameters, self.parameters), np.int64)
         place[upper] = place.T[upper] = np.arange(len(upper[0]))
         return self.device.to_device(place.reshape(-1))
+
+    @cached_property
+    def padded(self) -> Array:
+        """The rows in the basis, a 1 with a bias, and zeros up to a multiple of 16 numbers."""
+        X, rows = self._made_features(self._rows), len(self._rows)
+        padded = self.device.xp.zeros((rows, -(-self.parameters // 16) * 16))
+        padded[:, : self.parameters] = X
+        return padded
+
+    def placed(self) -> dict[str, Array | None]:
+        """What a compiled step reads of the rows."""
+        return self._batches.placed()
 
     @property
     def order(self) -> int:
@@ -124,7 +136,7 @@ class Hessians:
         diagonal = self.device.xp.arange(self.order)
         own = hessians[:, diagonal, diagonal]  # (k·blocks, Q)
         # what is left of a parameter whose rows are all saturated gives no step to speak of
-        hessians[:, diagonal, diagonal] = own + (_RIDGE * self.order * own + self._floor)
+        hessians[:, diagonal, diagonal] = own + (RIDGE * self.order * own + self.floor)
         return hessians
 
     def floored(self, hessians: Array, elements: Array | None = None) -> Array:
@@ -133,7 +145,7 @@ class Hessians:
         Where all rows are saturated a step would be endless, as in `_regular`. `elements` (m,) are
         as in `part`; without them those of a whole.
         """
-        floor, diagonal = self._floor, self.device.xp.arange(hessians.shape[1])
+        floor, diagonal = self.floor, self.device.xp.arange(hessians.shape[1])
         if elements is not None:
             floor = floor[elements if self.model.coupled else elements // self.outputs]
         hessians[:, diagonal, diagonal] += floor
@@ -248,7 +260,7 @@ class Hessians:
             self._kept[at] = self._made_features(chunk)
         return self._kept[at]
 
-    def _made_features(self, chunk: Chunk) -> Array:
+    def _made_features(self, chunk: Chunk | RowSet) -> Array:
         xp = self.device.xp
         b = self.basis
         X = b.about_mean(chunk.X)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import time
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
@@ -17,12 +18,30 @@ _MOUNTED = Path("/sys/fs/cgroup")
 
 def memory_limits() -> list[int]:
     """Bytes, one a group that has a limit."""
-    texts = (*_texts("memory", "memory.limit_in_bytes"), *_texts("", "memory.max"))
-    return [int(text) for text in texts if _is_limit(text)]
+    return list(_memory(_OWN, _MOUNTED, _now()))
 
 
 def processor_limits() -> list[float]:
     """Processors' worth of time, one a group that has a limit (`docker run --cpus`)."""
+    return list(_processors(_OWN, _MOUNTED, _now()))
+
+
+def _now() -> int:
+    """What changes every second: so long a limit counts as it was read.
+
+    To read them all takes the better part of a millisecond, and a small fit a few.
+    """
+    return int(time.monotonic())
+
+
+@functools.lru_cache(maxsize=1)
+def _memory(own: Path, mounted: Path, now: int) -> list[int]:
+    texts = (*_texts("memory", "memory.limit_in_bytes"), *_texts("", "memory.max"))
+    return [int(text) for text in texts if _is_limit(text)]
+
+
+@functools.lru_cache(maxsize=1)
+def _processors(own: Path, mounted: Path, now: int) -> list[float]:
     quotas = _texts("cpu", "cpu.cfs_quota_us"), _texts("cpu", "cpu.cfs_period_us")
     pairs = [*zip(*quotas, strict=False), *(text.split() for text in _texts("", "cpu.max"))]
     return [

@@ -70,7 +70,7 @@ static int settled(const newton *s, int64_t k) {
 /* J of `trial`, its gradient into `after`, its scores; and the sums of the rows. */
 static double evaluate(const newton *s, const newton_column *c, double l2) {
   const int64_t N = s->rows, C = s->outputs, S = s->stride, P = s->parameters, weights = s->inner * C;
-  OF_SET(narrow_scores, f64)(s->X, 0, N, S, P, (int)C, c->trial, c->free, s->scores);
+  OF_SET(narrow_scores, f64)(s->X, S, 0, N, S, P, (int)C, c->trial, c->free, s->scores);
   memcpy(s->slopes, s->scores, (size_t)(N * C) * sizeof(double));
   memset(c->zeros, 0, (size_t)C * sizeof(double));
   memset(c->sums, 0, 6 * sizeof(double));
@@ -80,7 +80,7 @@ static double evaluate(const newton *s, const newton_column *c, double l2) {
   errors->ring = c->sums + 1;
   errors->z = s->slopes;
   OF_SET(step, f64)(errors, ERRORS, 0, N, 0, c->into);
-  OF_SET(narrow_gradient, f64)(s->X, 0, N, S, P, (int)C, s->slopes, c->free, c->after);
+  OF_SET(narrow_gradient, f64)(s->X, S, 0, N, S, P, (int)C, s->slopes, c->free, c->after);
   for (int64_t j = 0; j < weights; j++) c->after[j] += l2 * c->trial[j];
   return c->sums[0] + 0.5 * l2 * dot_f64(weights, c->trial, c->trial);
 }

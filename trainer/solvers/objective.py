@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from trainer.model.compiled_errors import errors_of
+from trainer.model.compiled_errors import errors_of, is_narrow
 from trainer.model.step import errors, flat, scores
 from trainer.solvers.problem import EPS, Problem
 from trainer.train.batches import Chunk, FullBatch, RowSet
@@ -53,19 +53,29 @@ class _Pass:
         xp, width = self.device.xp, int(rows.X.shape[1])  # r, or D
         own = rows.part(part)
         chunk_rows = min(chunk_rows, len(own))
-        self._buffers = Buffers(xp, chunk_rows, outputs, columns, np.float64)
+        few = _FEW_SCORES * outputs * columns <= width
+        most = min(len(own), MOST_CACHED // (8 * outputs * columns)) if few else 0  # without X
+        self._buffers = Buffers(xp, max(chunk_rows, most), outputs, columns, np.float64)
         self._batches = FullBatch(self.device, own, chunk_rows)
         self._errors = errors_of(xp, self.model, own.y, self._batches.placed(), columns)
         self.sum = xp.empty((width + problem.bias, outputs, columns))
         self._part = xp.empty((width + problem.bias, outputs, columns))
         self._bias = xp.empty((outputs, columns))
-        few = _FEW_SCORES * outputs * columns <= width
+        self._narrow = self._errors is not None and is_narrow(outputs, columns, own.X)
         self.kept = xp.empty((len(own), outputs, columns)) if few else None
 
-    def chunks(self) -> Iterator[tuple[Chunk, Buffers]]:
-        """The rows, `chunk_rows` at a time, and buffers for as many."""
-        for chunk in self._batches.chunks(1):
+    def chunks(self, batches: FullBatch | None = None) -> Iterator[tuple[Chunk, Buffers]]:
+        """The rows by `batches`, or `chunk_rows` at a time, and buffers for as many."""
+        for chunk in (batches or self._batches).chunks(1):
             yield chunk, self._buffers.first(chunk.rows.stop - chunk.rows.start)
+
+    def scored(self, offset: Array) -> Iterator[tuple[Chunk, Buffers]]:
+        """The rows, as many as buffers hold at a time, and their scores by what was kept."""
+        assert self.kept is not None
+        batches = FullBatch(self.device, self._batches.rows, len(self._buffers.z))
+        for chunk, b in self.chunks(batches):
+            self.device.xp.add(self.kept[chunk.rows], offset, out=b.z)
+            yield chunk, b
 
     def run(self, weights: Array, offset: Array, full: bool) -> None:
         """Sum up at weights (r or D, C, K) and bias (C, K) of the rows as they are."""
@@ -76,6 +86,11 @@ class _Pass:
         if self._errors is not None:
             self._errors.begin(offset, self.found)
         flat_weights, at_zeros = flat(weights), not bool(weights.any())
+        if self._errors is not None and self._narrow:
+            of_bias = into[width] if problem.bias else self._bias
+            given = None if at_zeros else flat_weights
+            self._errors.of_all(self._batches.rows.X, given, self.kept, into[:width], of_bias)
+            return
         for step in self._steps:
             if at_zeros:
                 step.z.fill(0)
@@ -259,16 +274,16 @@ class Objective:
 
     def _scored(self, w: Array) -> Iterator[tuple[Chunk, Buffers]]:
         """The rows by chunks, with their scores in z: kept ones, where w is the last pass's."""
-        weights, xp, last = self._of_rows(w), self.device.xp, self._kept_at
+        weights, last = self._of_rows(w), self._kept_at
         offset = self._offset(w, weights)
         known = last is not None and bool((last == w).all())
         for one in self._passes:
+            if known and one.kept is not None:
+                yield from one.scored(offset)
+                continue
             for chunk, b in one.chunks():
                 with np.errstate(all="ignore"):
-                    if known and one.kept is not None:
-                        xp.add(one.kept[chunk.rows], offset, out=b.z)
-                    else:
-                        scores(self.device, chunk.X, weights, offset, b.z)
+                    scores(self.device, chunk.X, weights, offset, b.z)
                 yield chunk, b
 
     # --- the bias, which nothing penalises ---

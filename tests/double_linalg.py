@@ -35,6 +35,9 @@ class Linalg:
     def eigh(self, a: Any, UPLO: str = "L") -> Any:
         return self._done(np.linalg.eigh, a, UPLO=UPLO)
 
+    def eigvalsh(self, a: Any, UPLO: str = "L") -> Any:
+        return self._done(lambda one: (np.linalg.eigvalsh(one, UPLO),), a)[0]
+
     def qr(self, a: Any, mode: str = "reduced") -> Any:
         found = self._done(np.linalg.qr, a, mode=mode)
         return found if len(found) > 1 else found[0]

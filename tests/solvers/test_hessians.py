@@ -80,7 +80,7 @@ def test_they_are_the_same_however_much_goes_by_at_once(model, chunk_bytes, monk
     expected = [*made(stack, w, l2, which)]
     monkeypatch.setattr(hessians, "_ROWS", 16)
     monkeypatch.setattr(hessians, "SMALL", 0)
-    device = replace(DEVICE, sizes=replace(DEVICE.sizes, chunk_bytes=chunk_bytes))
+    device = replace(DEVICE, sizes=DEVICE.sizes._replace(chunk_bytes=chunk_bytes))
     other = stack_of(problem, "newton", l2, np.zeros(5), 1e-8, device=device)
     fits = chunk_bytes // (8 * other.hessians.order)
     assert other.hessians._batches.chunk_rows == min(60, max(16, fits))

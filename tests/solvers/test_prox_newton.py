@@ -114,7 +114,7 @@ def test_what_there_is_room_for_is_fetched_at_once(model, room, fetches, monkeyp
     works = [Work(k, 1, elements_of(stack, 1)) for k in range(4)]
     expected = [M for _, M in parts_of(stack, state).each(works)]
     waits, fetch = [], DEVICE.fetch
-    sizes = replace(DEVICE.sizes, chunk_bytes=8 * room * len(works[0].elements) ** 2)
+    sizes = DEVICE.sizes._replace(chunk_bytes=8 * room * len(works[0].elements) ** 2)
     counting = lambda parts: waits.append(1) or fetch(parts)  # noqa: E731
     monkeypatch.setattr(stack.hessians, "device", replace(DEVICE, sizes=sizes, fetch=counting))
     nothing = Work(4, 1, works[0].elements[:0])

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import time
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
@@ -17,16 +18,34 @@ _MOUNTED = Path("/sys/fs/cgroup")
 
 def memory_limits() -> list[int]:
     """Bytes, one a group that has a limit."""
-    own = _own()
-    texts = (*_texts(own, "memory", "memory.limit_in_bytes"), *_texts(own, "", "memory.max"))
-    return [int(text) for text in texts if _is_limit(text)]
+    return list(_memory(_OWN, _MOUNTED, _now()))
 
 
 def processor_limits() -> list[float]:
     """Processors' worth of time, one a group that has a limit (`docker run --cpus`)."""
-    own = _own()
-    quotas = _texts(own, "cpu", "cpu.cfs_quota_us"), _texts(own, "cpu", "cpu.cfs_period_us")
-    pairs = [*zip(*quotas, strict=False), *(text.split() for text in _texts(own, "", "cpu.max"))]
+    return list(_processors(_OWN, _MOUNTED, _now()))
+
+
+def _now() -> int:
+    """What changes every second: so long a limit counts as it was read.
+
+    To read them all takes half a millisecond, and a small fit a few.
+    """
+    return int(time.monotonic())
+
+
+@functools.lru_cache(maxsize=1)
+def _memory(own: Path, mounted: Path, now: int) -> list[int]:
+    groups = _groups(own)
+    v1 = _texts(groups, "memory", "memory.limit_in_bytes")
+    return [int(text) for text in (*v1, *_texts(groups, "", "memory.max")) if _is_limit(text)]
+
+
+@functools.lru_cache(maxsize=1)
+def _processors(own: Path, mounted: Path, now: int) -> list[float]:
+    groups = _groups(own)
+    quotas = _texts(groups, "cpu", "cpu.cfs_quota_us"), _texts(groups, "cpu", "cpu.cfs_period_us")
+    pairs = [*zip(*quotas, strict=False), *(text.split() for text in _texts(groups, "", "cpu.max"))]
     return [
         int(pair[0]) / int(pair[1])
         for pair in pairs
@@ -39,16 +58,16 @@ def _is_limit(text: str) -> bool:
     return text.isdecimal() and int(text) > 0
 
 
-def _own() -> str:
+def _groups(own: Path) -> str:
     """The lines that tell this process's groups; none elsewhere than on Linux."""
     with contextlib.suppress(OSError):
-        return _read(_OWN)
+        return _read(own)
     return ""
 
 
-def _texts(own: str, controller: str, file: str) -> Iterator[str]:
+def _texts(groups: str, controller: str, file: str) -> Iterator[str]:
     """What a file says in this process's group and in those around it, where it is there."""
-    for path in _paths(own, controller, file, _MOUNTED / controller):
+    for path in _paths(groups, controller, file, _MOUNTED / controller):
         with contextlib.suppress(OSError):
             yield _read(path).strip()
 

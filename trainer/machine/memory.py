@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import sys
 from typing import Any
 
@@ -24,6 +25,7 @@ def memory_limit() -> int:
     return min(limits)
 
 
+@functools.cache
 def _of_the_machine() -> int:
     with contextlib.suppress(OSError, ValueError), open("/proc/meminfo", encoding="ascii") as lines:
         for line in lines:

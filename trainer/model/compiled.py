@@ -55,6 +55,8 @@ class Library(NamedTuple):
         version: what its bits hang on: instruction set, digest of the sources, compiler.
         areas: `areas` of ranking.c, the same in all of them.
         lbfgs_direct, lbfgs_pair: in float64, of arrays that lbfgs_body.h names.
+        rows_pass: in float64, of what pass_body.h names.
+        newton_rounds: in float64, of what newton_body.h names.
         minimum, corners: in float64, of arrays that sparse.c names.
     """
 
@@ -65,6 +67,8 @@ class Library(NamedTuple):
     areas: Callable[..., Any]
     lbfgs_direct: Callable[..., Any]
     lbfgs_pair: Callable[..., Any]
+    rows_pass: Callable[..., Any]
+    newton_rounds: Callable[..., int]
     minimum: Callable[..., int]
     corners: Callable[..., int]
 
@@ -135,6 +139,10 @@ def _library(found: ctypes.CDLL, name: str) -> Library:
         areas=function("areas", array, *[number] * 3, *[array] * 5),
         lbfgs_direct=function(f"lbfgs_direct_{name}_f64", *[number] * 4, *[array] * 6),
         lbfgs_pair=function(f"lbfgs_pair_{name}_f64", *[number] * 4, *[array] * 9),
+        rows_pass=function(f"pass_{name}_f64", plan, array, *[number] * 3, *[array] * 5),
+        newton_rounds=function(
+            f"newton_rounds_{name}_f64", array, number, number, ctypes.c_double, gives=number
+        ),
         minimum=function(f"minimum_{name}_f64", number, *[array] * 9, gives=number),
         corners=function(f"corners_{name}_f64", number, array, gives=number),
     )

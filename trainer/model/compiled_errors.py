@@ -9,10 +9,21 @@ from typing import Any
 import numpy as np
 
 from trainer.model import compiled, models
-from trainer.model.compiled import ERRORS, PRECISIONS, Library, Plan, room_of_errors
+from trainer.model.compiled import (
+    ERRORS,
+    NARROW,
+    PRECISIONS,
+    Library,
+    Plan,
+    room_of_errors,
+)
 from trainer.model.models import Model
 
 Array = Any
+_CACHED = 1 << 18  # bytes of a chunk's rows, which both products find in the cache
+_FEWEST = 32  # of them
+_LARGE = 1 << 21  # bytes of rows that no cache of a core has
+_LONG = 128  # numbers of a row
 # by activation, loss and dL/dz; the numbers are those of rules.h
 RULES: dict[tuple[Callable[..., Any], ...], int] = {
     (models.identity, models.squared_error, models.error_is_dz): 0,
@@ -34,7 +45,13 @@ class CompiledErrors:
     def __init__(self, library: Library, plan: Plan, held: Sequence[Array]) -> None:
         """`held`: the arrays that the plan points to, all of one precision."""
         self._plan, self._at, self._held = plan, ctypes.byref(plan), held
-        self._step = library.step[str(held[-1].dtype)]
+        self._step, self._pass = library.step[str(held[-1].dtype)], library.rows_pass
+        self._room: Array | None = None
+
+    @property
+    def address(self) -> int:
+        """Where its plan is, for C code that takes the errors of all rows by itself."""
+        return ctypes.addressof(self._plan)
 
     def begin(self, offset: Array, found: Array) -> None:
         """Begin a pass over the rows.
@@ -59,6 +76,38 @@ class CompiledErrors:
         self._plan.z = z.ctypes.data
         self._step(self._at, ERRORS, part.start, part.stop - part.start, 0, into.ctypes.data)
         return z
+
+    def of_all(
+        self, X: Array, weights: Array | None, kept: Array | None, gradient: Array, into: Array
+    ) -> None:
+        """Scores, errors and gradient of all rows, of few scores each, in float64.
+
+        Args:
+            X: (N, D).
+            weights: (D, C, K), or None for zeros.
+            kept: (N, C, K) ← X·W, or None.
+            gradient: (D, C, K) ← dJ/dW.
+            into: (C, K) ← dJ/db.
+        """
+        (N, D), n = X.shape, self._plan.outputs * self._plan.columns
+        chunk = min(N, max(_FEWEST, _CACHED // (8 * D) // _FEWEST * _FEWEST))
+        if self._room is None:
+            self._room = np.empty((2 * chunk + D + 16) * (16 + n) + n)
+        given = X, weights, kept, self._room, gradient, into
+        at = [None if one is None else one.ctypes.data for one in given]
+        self._pass(self._at, at[0], N, D, chunk, *at[1:])
+
+
+def is_narrow(outputs: int, columns: int, X: Array) -> bool:
+    """Whether scores of rows X are so few that `CompiledErrors.of_all` is quicker for them.
+
+    That is so where a matrix library reads long rows from memory for each of its products, and
+    where little of what it computes is padding: of one score none is, of others up to `NARROW`.
+    """
+    n = outputs * columns
+    narrow = n == 1 or NARROW // 2 <= n <= NARROW
+    large = X.nbytes >= _LARGE and X.shape[1] >= _LONG
+    return narrow and large and X.dtype == np.float64 and bool(X.flags.c_contiguous)
 
 
 def errors_of(

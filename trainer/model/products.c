@@ -25,3 +25,6 @@
 #define real double
 #define BITS f64
 #include "products_body.h"
+#undef real
+#undef BITS
+#include "gram_body.h"

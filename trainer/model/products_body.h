@@ -1,11 +1,11 @@
 /* Narrow products of one precision. Rows have D numbers, a multiple of 16, of which `features` are theirs and the
- * others 0. */
+ * others 0, and begin `stride` numbers apart. */
 #define N(name) PASTE(name, SET, BITS)
 #define VL ((int)(BYTES / sizeof(real)))
 typedef real N(one) __attribute__((vector_size(BYTES)));
 typedef real N(loose) __attribute__((vector_size(BYTES), aligned(sizeof(real)), may_alias));
 #define NV (16 / VL) /* vectors of 16 columns */
-#define ROW(i) (X + (order ? order[i] : (int64_t)(i)) * D)
+#define ROW(i) (X + (order ? order[i] : (int64_t)(i)) * stride)
 
 static inline real N(sum)(N(one) v) {
   real parts[BYTES / sizeof(real)];
@@ -16,7 +16,8 @@ static inline real N(sum)(N(one) v) {
 }
 
 /* One column: z_i = x_i · w, eight rows at a time. */
-static void N(scores_of_one)(const real *X, const int64_t *order, int64_t B, int64_t D, const real *w, real *z) {
+static void N(scores_of_one)(const real *X, int64_t stride, const int64_t *order, int64_t B, int64_t D, const real *w,
+                             real *z) {
   for (int64_t i = 0; i < B; i += 8) {
     const int m = B - i < 8 ? (int)(B - i) : 8;
     const real *x[8];
@@ -35,9 +36,9 @@ static void N(scores_of_one)(const real *X, const int64_t *order, int64_t B, int
 }
 
 /* `wide` vectors of features at a time, `apart` chains of rows each. */
-static inline __attribute__((always_inline)) void N(gradient_block)(const int wide, const int apart, const real *X,
-                                                                    const int64_t *order, int64_t B, int64_t D,
-                                                                    const real *z, real *G) {
+static inline __attribute__((always_inline)) void N(gradient_block)(const int wide, const int apart, const real *X, int64_t stride,
+                                                                    const int64_t *order, int64_t B, const real *z,
+                                                                    real *G) {
   N(one) sums[8];
 #pragma GCC unroll 8
   for (int t = 0; t < 8; t++) sums[t] = (N(one)){0};
@@ -63,11 +64,12 @@ static inline __attribute__((always_inline)) void N(gradient_block)(const int wi
   }
 }
 
-static void N(gradient_of_one)(const real *X, const int64_t *order, int64_t B, int64_t D, const real *z, real *G) {
+static void N(gradient_of_one)(const real *X, int64_t stride, const int64_t *order, int64_t B, int64_t D, const real *z,
+                               real *G) {
   int64_t d = 0;
-  for (; d + 4 * VL <= D; d += 4 * VL) N(gradient_block)(4, 2, X + d, order, B, D, z, G + d);
-  for (; d + 2 * VL <= D; d += 2 * VL) N(gradient_block)(2, 4, X + d, order, B, D, z, G + d);
-  for (; d < D; d += VL) N(gradient_block)(1, 8, X + d, order, B, D, z, G + d);
+  for (; d + 4 * VL <= D; d += 4 * VL) N(gradient_block)(4, 2, X + d, stride, order, B, z, G + d);
+  for (; d + 2 * VL <= D; d += 2 * VL) N(gradient_block)(2, 4, X + d, stride, order, B, z, G + d);
+  for (; d < D; d += VL) N(gradient_block)(1, 8, X + d, stride, order, B, z, G + d);
 }
 
 /* Rows of n numbers as rows of `wide`, the others 0. */
@@ -83,7 +85,7 @@ void OF_SET(narrow_scores, BITS)(ROWS_OF(real), const real *w, real *room, real 
   N(widen)(features, n, wide, w, room);
   memset(room + features * wide, 0, (size_t)((D - features) * wide) * sizeof(real));
   if (n == 1) {
-    N(scores_of_one)(X, order, B, D, room, z);
+    N(scores_of_one)(X, stride, order, B, D, room, z);
     return;
   }
   for (int64_t i = 0; i < B; i += BLOCK) {
@@ -111,7 +113,7 @@ void OF_SET(narrow_scores, BITS)(ROWS_OF(real), const real *w, real *room, real 
 
 void OF_SET(narrow_gradient, BITS)(ROWS_OF(real), const real *z, real *room, real *G) {
   real *padded = n == 1 ? room : room + B * 16; /* (D, n) */
-  if (n == 1) N(gradient_of_one)(X, order, B, D, z, padded);
+  if (n == 1) N(gradient_of_one)(X, stride, order, B, D, z, padded);
   else N(widen)(B, n, 16, z, room);
   for (int64_t d = 0; n > 1 && d < D; d += BLOCK) {
     N(one) sums[BLOCK][16 / VL];

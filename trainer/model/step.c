@@ -217,3 +217,5 @@ INLINE double log1p_f64(double x) {
 #define EXP_LARGEST 709.782712893384
 #include "step_body.h"
 #include "lbfgs_body.h"
+#include "pass_body.h"
+#include "newton_body.h"

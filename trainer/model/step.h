@@ -32,11 +32,15 @@ enum { NARROW = 16, PACKED = 4096 }; /* C·K, and features that are copied to wh
 #define OF_SET(name, bits) PASTE(name, SET, bits)
 
 /* room: (D,) where n is 1, else (B + D, 16).
- * z (B, n) <- rows of X times w (D, n); G (D, n) <- their transpose times z. Row i is X + order[i]·D. */
-#define ROWS_OF(real) const real *X, const int64_t *order, int64_t B, int64_t D, int64_t features, int n
+ * z (B, n) <- rows of X times w (D, n); G (D, n) <- their transpose times z. Row i is X + order[i]·stride. */
+#define ROWS_OF(real) \
+  const real *X, int64_t stride, const int64_t *order, int64_t B, int64_t D, int64_t features, int n
 #define DECLARE(real, bits)                                                             \
   void OF_SET(narrow_scores, bits)(ROWS_OF(real), const real *w, real *room, real *z); \
   void OF_SET(narrow_gradient, bits)(ROWS_OF(real), const real *z, real *room, real *G);
 DECLARE(float, f32)
 DECLARE(double, f64)
+enum { GRAM_ROOM = 64 }; /* rows that `room` of the next has, each of D numbers; h (B,), out (D, D) */
+void OF_SET(weighted_gram, f64)(const double *X, int64_t B, int64_t D, int64_t features, const double *h, double *room,
+                                double *out);
 #endif

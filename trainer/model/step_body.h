@@ -453,11 +453,11 @@ EXPORT void OF_SET(step, BITS)(const plan *s, int64_t phases, int64_t start, int
   if (phases & SCORES) {
     if (!s->narrow || s->padded != D) NAME(gather)(s, start, B);
     if (s->narrow)
-      OF_SET(narrow_scores, BITS)(rows, order, B, s->padded, D, (int)n, (const real *)s->parameters, room, z);
+      OF_SET(narrow_scores, BITS)(rows, s->padded, order, B, s->padded, D, (int)n, (const real *)s->parameters, room, z);
   }
   if (phases & ERRORS) NAME(errors)(s, start, B, z, log, into);
   if (phases & GRADIENT && s->narrow)
-    OF_SET(narrow_gradient, BITS)(rows, order, B, s->padded, D, (int)n, z, room, (real *)s->gradient);
+    OF_SET(narrow_gradient, BITS)(rows, s->padded, order, B, s->padded, D, (int)n, z, room, (real *)s->gradient);
   if (phases & MOVE) NAME(move)(s, (const real *)s->table + slot * s->coefficients * K, log);
 }
 

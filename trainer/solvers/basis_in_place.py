@@ -58,18 +58,26 @@ def in_place(
     if min(n, D) > MOST_DIRECTIONS:
         return as_it_is
     gram, seen = _gram(device, X, p, bias, spectrum)
-    found, directions = xp.linalg.eigh(gram)  # the smallest first
+    found, directions = _axes(xp, gram, turn)
     known = device.to_host(found)  # device -> host
     if not known[0] + least > SAFE * known[-1]:
         return None
     if not least and not bool(seen.all()):  # features that the sample lacks may be dependent
         return None
-    if not turn:
+    if directions is None:
         return as_it_is
     found = xp.maximum(found - D * _EPS * known[-1], 0)
     if _every(X) > 1 and _share_of_all(X, p, mean, directions / xp.sqrt(found + least)) > _UNLIKE:
         return None
     return Basis(mean, directions, found, 0, rotated=False, whole=False, centred=not bias)
+
+
+def _axes(xp: Any, gram: Array, turn: bool) -> tuple[Array, Array | None]:
+    """The eigenvalues of a matrix, the smallest first; its eigenvectors where they are wanted."""
+    if turn:
+        found, directions = xp.linalg.eigh(gram)
+        return found, directions
+    return xp.linalg.eigvalsh(gram), None
 
 
 def _moments(device: Device, X: Array, p: Array) -> tuple[Array, Array]:

@@ -78,6 +78,18 @@ class Hessians:
         place[upper] = place.T[upper] = np.arange(len(upper[0]))
         return self.device.to_device(place.reshape(-1))
 
+    @cached_property
+    def padded(self) -> Array:
+        """The rows in the basis, a 1 with a bias, and zeros up to a multiple of 16 numbers."""
+        X, rows = self._made_features(self._rows), len(self._rows)
+        padded = self.device.xp.zeros((rows, -(-self.parameters // 16) * 16))
+        padded[:, : self.parameters] = X
+        return padded
+
+    def placed(self) -> dict[str, Array | None]:
+        """What a compiled step reads of the rows."""
+        return self._batches.placed()
+
     @property
     def order(self) -> int:
         """Q: P·C where outputs are coupled, else P."""
@@ -294,7 +306,7 @@ class Hessians:
             self._kept[at] = self._made_features(chunk)
         return self._kept[at]
 
-    def _made_features(self, chunk: Chunk) -> Array:
+    def _made_features(self, chunk: Chunk | RowSet) -> Array:
         xp = self.device.xp
         b = self.basis
         X = b.about_mean(chunk.X)

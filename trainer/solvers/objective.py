@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from trainer.model import kernels
-from trainer.model.compiled_errors import RULES, CompiledErrors, errors_of, rule_of
+from trainer.model.compiled_errors import RULES, CompiledErrors, errors_of, is_narrow, rule_of
 from trainer.model.kernel_errors import KernelErrors, kernel_errors_of
 from trainer.model.step import errors, flat, scores
 from trainer.solvers.linear_systems import are_definite, solved
@@ -65,13 +65,16 @@ class _Pass:
         xp, width = self.device.xp, int(rows.X.shape[1])  # r, or D
         own = rows.part(part)
         chunk_rows = min(chunk_rows, len(own))
-        self._buffers = Buffers(xp, chunk_rows, outputs, columns, np.float64)
+        few = _FEW_SCORES * outputs * columns <= width
+        room = self.device.at_once(_CACHED) // (8 * outputs * columns)  # rows, without X
+        most = max(chunk_rows, min(len(own), room)) if few else chunk_rows
+        self._buffers = Buffers(xp, most, outputs, columns, np.float64)
         self._batches = FullBatch(self.device, own, chunk_rows)
         self._errors = self._twin(own, columns)
         self.sum = xp.empty((width + problem.bias, outputs, columns))
         self._part = xp.zeros((width + problem.bias, outputs, columns))
         self._bias = xp.empty((outputs, columns))
-        few = _FEW_SCORES * outputs * columns <= width
+        self._narrow = is_narrow(outputs, columns, own.X)
         self.kept = xp.empty((len(own), outputs, columns)) if few else None
 
     def _twin(self, rows: RowSet, columns: int) -> CompiledErrors | KernelErrors | None:
@@ -87,10 +90,18 @@ class _Pass:
         """Whether errors are."""
         return self._errors is not None
 
-    def chunks(self) -> Iterator[tuple[Chunk, Buffers]]:
-        """The rows, `chunk_rows` at a time, and buffers for as many."""
-        for chunk in self._batches.chunks(1):
+    def chunks(self, batches: FullBatch | None = None) -> Iterator[tuple[Chunk, Buffers]]:
+        """The rows by `batches`, or `chunk_rows` at a time, and buffers for as many."""
+        for chunk in (batches or self._batches).chunks(1):
             yield chunk, self._buffers.first(chunk.rows.stop - chunk.rows.start)
+
+    def scored(self, offset: Array) -> Iterator[tuple[Chunk, Buffers]]:
+        """The rows, as many as buffers hold at a time, and their scores by what was kept."""
+        assert self.kept is not None
+        batches = FullBatch(self.device, self._batches.rows, len(self._buffers.z))
+        for chunk, b in self.chunks(batches):
+            self.device.xp.add(self.kept[chunk.rows], offset, out=b.z)
+            yield chunk, b
 
     def run(self, weights: Array, offset: Array, full: bool, at_zeros: bool) -> None:
         """Sum up at weights (r or D, C, K) and bias (C, K) of the rows as they are.
@@ -105,6 +116,11 @@ class _Pass:
         if self._errors is not None:
             self._errors.begin(offset, self.found)
         flat_weights = flat(weights)
+        if isinstance(self._errors, CompiledErrors) and self._narrow:
+            of_bias = into[width] if problem.bias else self._bias
+            given = None if at_zeros else flat_weights
+            self._errors.of_all(self._batches.rows.X, given, self.kept, into[:width], of_bias)
+            return
         for step in self._steps:
             if at_zeros:
                 step.z.fill(0)
@@ -296,16 +312,16 @@ class Objective:
 
     def _scored(self, w: Array) -> Iterator[tuple[Chunk, Buffers]]:
         """The rows by chunks, with their scores in z: kept ones, where w is the last pass's."""
-        weights, xp, last = self._of_rows(w), self.device.xp, self._kept_at
+        weights, last = self._of_rows(w), self._kept_at
         offset = self._offset(w, weights)
         known = last is not None and bool((last == w).all())
         for one in self._passes:
+            if known and one.kept is not None:
+                yield from one.scored(offset)
+                continue
             for chunk, b in one.chunks():
                 with np.errstate(all="ignore"):
-                    if known and one.kept is not None:
-                        xp.add(one.kept[chunk.rows], offset, out=b.z)
-                    else:
-                        scores(self.device, chunk.X, weights, offset, b.z)
+                    scores(self.device, chunk.X, weights, offset, b.z)
                 yield chunk, b
 
     # --- the bias, which nothing penalises ---

@@ -23,6 +23,7 @@ import numpy as np
 
 from trainer.solvers.certificates import Points, certify
 from trainer.solvers.choose import Method
+from trainer.solvers.compiled_newton import compiled_newton
 from trainer.solvers.costs import hessian_bytes, hessian_operations
 from trainer.solvers.directions import Directions
 from trainer.solvers.hessians import Hessians, Interrupted
@@ -103,6 +104,11 @@ class SolverStack:
         self._tried, self._new = Tried(empty(shape), empty(shape), empty(shape)), empty(shape)
         self._free = empty(shape)
         self.directions = Directions(problem, self.hessians, settings.method.pairs, self._free)
+        self._newton = None
+        if settings.method.hessian_from == 0:
+            limits = settings.tol, settings.max_iter, settings.log_every
+            self._newton = compiled_newton(self.objective, self.hessians, *limits)
+        self._elements = np.array([[len(rows) * outputs]])  # of ŷ − y
         self._should_stop: Callable[[], object] = lambda: False
         self._buffers: Buffers | None = None
         self._views: dict[int, Buffers] = {}
@@ -170,24 +176,52 @@ class SolverStack:
         should_stop: Callable[[], object] = lambda: False,
     ) -> Records:
         """Go on until every column is settled, or enough of them to leave; or `should_stop()`."""
-        first, records, taken = state.step + 1, [], []
-        self._should_stop = should_stop
-        enough = _CROWDED * state.live.sum()
+        first, self._should_stop = state.step + 1, should_stop
+        enough = _CROWDED * float(state.live.sum())
         with np.errstate(all="ignore"):
-            moving = state.live & ~self.settled(state)
-            while True:
-                state.step += 1
-                record, counts = self._round(state, moving)
-                records.append(record)
-                taken.append(counts)
-                moving = state.live & ~self.settled(state)
-                alive = moving.sum()
-                if alive == 0 or alive < enough or state.step >= until or should_stop():
-                    break
+            rounds = self._rounds if self._newton is None else self._newton_rounds
+            values, taken = rounds(state, until, enough)
             self._write(state)
         step = np.arange(first, state.step + 1, dtype=np.int64)
+        return Records(step, step.astype(np.int32), values, taken)
+
+    def _rounds(
+        self, state: SolverState, until: int, enough: float
+    ) -> tuple[dict[str, Numbers], Flags]:
+        """Rounds until `until`, or until fewer than `enough` columns move: what they log (S, K)."""
+        records, taken = [], []
+        moving = state.live & ~self.settled(state)
+        while True:
+            state.step += 1
+            record, counts = self._round(state, moving)
+            records.append(record)
+            taken.append(counts)
+            moving = state.live & ~self.settled(state)
+            alive = moving.sum()
+            if alive == 0 or alive < enough or state.step >= until or self._should_stop():
+                break
         values = {name: np.array([one[name] for one in records]) for name in records[0]}
-        return Records(step, step.astype(np.int32), values, np.array(taken))
+        return values, np.array(taken)
+
+    def _newton_rounds(
+        self, state: SolverState, until: int, enough: float
+    ) -> tuple[dict[str, Numbers], Flags]:
+        """`_rounds` by the compiled twin."""
+        assert self._newton is not None
+
+        def moving() -> int:
+            return int((state.live & ~self.settled(state)).sum())
+
+        def aim(plain: Flags, newton: Flags) -> None:
+            if plain.any():
+                self._go_down(state, plain)
+            if newton.any():
+                with contextlib.suppress(Interrupted):
+                    self._aim(state, newton)
+
+        found = self._newton.run(state, until, enough, moving, aim, self._should_stop)
+        values = StepRecorder.values(found.sums, self._elements)
+        return values | {"lr": found.lr, "loss": found.loss}, found.takes
 
     def settled(self, state: SolverState) -> Flags:
         """(K,) columns that have come to an end of their own."""
@@ -210,17 +244,20 @@ class SolverStack:
         refused = moving & ~takes
         plain = shorten(n, refused, trial) if refused.any() else refused
         if plain.any():
-            steepest = self.problem.steepest(state.arrays["w"], state.arrays["g"])
-            curvature = self.objective.curvature(state.arrays["w"])
-            self.directions.plain(state, plain, steepest, curvature)
+            self._go_down(state, plain)
         self._take(state, takes, trial.value, slopes)
         n.loss[takes], n.data[takes] = logged[1][takes], logged[0][takes]
-        size = len(self.rows) * self.shape[1]
-        values = StepRecorder.values(logged[None, 1:], np.array([[size]]))
+        values = StepRecorder.values(logged[None, 1:], self._elements)
         record = {name: value[0] for name, value in values.items()}
         record["lr"] = np.where(takes, np.where(n.iterations > 0, n.used, 0.0), 0.0)
         record["loss"] = n.loss.copy()
         return record, takes
+
+    def _go_down(self, state: SolverState, which: Flags) -> None:
+        """Give some columns steps against the slope."""
+        w, g = state.arrays["w"], state.arrays["g"]
+        curvature = self.objective.curvature(w)
+        self.directions.plain(state, which, self.problem.steepest(w, g), curvature)
 
     def _try_points(self, state: SolverState, moving: Flags) -> None:
         """Go along the directions: the points to try, with l1 each within its orthant."""

@@ -81,10 +81,14 @@ class Cupy:
         self.cuda = SimpleNamespace(
             runtime=SimpleNamespace(memGetInfo=lambda: (memory - self.pool.held, memory)),
             memory=SimpleNamespace(OutOfMemoryError=OutOfMemoryError),
+            get_current_stream=lambda: SimpleNamespace(synchronize=self._wait),
         )
 
     def get_default_memory_pool(self) -> Pool:
         return self.pool
+
+    def _wait(self) -> None:
+        self.counts.syncs += 1
 
     def RawModule(self, *, code: str, options: tuple[str, ...] = ()) -> Any:
         """Kernels of a CUDA text, whose threads run on the CPU one by one; `launched` hears."""

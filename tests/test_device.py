@@ -177,6 +177,16 @@ def test_slices_of_an_upload_are_as_large_as_they_may_be(monkeypatch):
     assert place.xp.counts.copies - before == 56  # of 54.6 KB by at most 18 rows of 56 bytes
 
 
+@pytest.mark.parametrize(("rows", "waits"), [(16, 0), (17, 1), (999, 1)])
+def test_the_hosts_array_is_its_owners_again_when_an_upload_returns(rows, waits, monkeypatch):
+    """A slice is read from where it lies, and CUDA may do so late: small arrays CuPy copies."""
+    monkeypatch.setattr(devices, "_UPLOAD", 1024)
+    place = device("gpu")
+    syncs = place.xp.counts.syncs
+    place.to_device(np.zeros((rows, 8)))
+    assert place.xp.counts.syncs - syncs == waits
+
+
 def test_memory_is_what_is_free_and_what_the_pool_has_left():
     cupy = Cupy(memory=2**20)
     place = devices.from_cupy(cupy, "the double")

@@ -270,6 +270,7 @@ def from_cupy(cupy: Any, name: str, *, twin: str = "none", float64_cost: int = 2
         size = max(1, _UPLOAD * len(array) // array.nbytes)
         for start in range(0, len(array), size):
             there[start : start + size].set(array[start : start + size])
+        cupy.cuda.get_current_stream().synchronize()  # until then CUDA may read the host's array
         return there
 
     def free() -> int:

@@ -247,6 +247,36 @@ def test_a_gpu_that_is_full_is_explained_in_one_line(kind):
         )
 
 
+ELSEWHERE = [
+    RuntimeError("cudaErrorMemoryAllocation: out of memory"),
+    RuntimeError("CUDA_ERROR_OUT_OF_MEMORY: out of memory"),
+    RuntimeError("CUSOLVER_STATUS_ALLOC_FAILED"),
+]
+
+
+@pytest.mark.parametrize("error", ELSEWHERE)
+def test_a_gpu_that_is_full_beside_cupys_pool_is_full_too(error):
+    with (
+        pytest.raises(DeviceError, match="the double has not enough memory"),
+        device("gpu").enough_memory(),
+    ):
+        raise error
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        MemoryError("Unable to allocate 7.45 GiB for an array with shape (1000000000,)"),
+        MemoryError(),
+        RuntimeError("cudaErrorIllegalAddress: an illegal memory access was encountered"),
+    ],
+)
+def test_a_host_that_is_full_is_no_full_gpu(error):
+    with pytest.raises(type(error)) as caught, device("gpu").enough_memory():
+        raise error
+    assert caught.value is error
+
+
 def test_a_gpu_that_runs_out_of_memory_is_one_that_is_full():
     cupy = Cupy(memory=2**20)
     place = devices.from_cupy(cupy, "the double")

@@ -154,15 +154,15 @@ class Device:
 
     @contextlib.contextmanager
     def enough_memory(self) -> Iterator[None]:
-        """Say in one line that a GPU is full, which CuPy raises as a MemoryError of its own.
+        """Say in one line that a GPU is full: CuPy's pool, or what CUDA's libraries take beside it.
 
         Raises:
             DeviceError: what is within ran out of the GPU's memory.
         """
         try:
             yield
-        except MemoryError as error:
-            if self.kind == "cpu":
+        except (MemoryError, RuntimeError) as error:
+            if self.kind == "cpu" or not _says_full(error):
                 raise
             raise DeviceError(
                 f"device: {self.name} has not enough memory ({_first_line(error)}); device: cpu"
@@ -283,6 +283,12 @@ def from_cupy(cupy: Any, name: str, *, twin: str = "none", float64_cost: int = 2
     return Device(
         "gpu", name, reason, cupy, to_host, fetch, put, take_rows, free, sizes, twin, float64_cost
     )
+
+
+def _says_full(error: Exception) -> bool:
+    """Whether CuPy or one of CUDA's libraries says so; NumPy says it otherwise, of the host."""
+    text = str(error)
+    return "out of memory" in text.lower() or "ALLOC_FAILED" in text
 
 
 def _first_line(error: Exception) -> str:

@@ -79,7 +79,9 @@ class Cupy:
             setattr(self, alias, getattr(self, name))
         self.linalg = Linalg(self)
         self.cuda = SimpleNamespace(
-            runtime=SimpleNamespace(memGetInfo=lambda: (memory - self.pool.held, memory)),
+            runtime=SimpleNamespace(
+                is_hip=False, memGetInfo=lambda: (memory - self.pool.held, memory)
+            ),
             memory=SimpleNamespace(OutOfMemoryError=OutOfMemoryError),
             get_current_stream=lambda: SimpleNamespace(synchronize=self._wait),
         )

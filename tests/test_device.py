@@ -99,6 +99,13 @@ def test_a_gpu_that_computes_is_chosen_and_named(wanted, install):
     assert chosen.reason
 
 
+def test_kernels_for_nvidias_gpus_are_not_launched_on_amds(install):
+    module = cupy_module()
+    module.cuda.runtime.is_hip = True
+    install(module)
+    assert choose("gpu").twin == "none"
+
+
 def test_the_cpu_is_never_second_guessed(install):
     install(cupy_module(is_available=raising(AssertionError("asked"))))
     chosen = choose("cpu")

@@ -233,7 +233,8 @@ def _usable_gpu() -> tuple[Device | None, str]:
     properties = cupy.cuda.runtime.getDeviceProperties(cupy.cuda.Device().id)
     name = f"{properties['name'].decode()} (CuPy {cupy.__version__})"
     cost = properties.get("singleToDoublePrecisionPerfRatio", 2)
-    return from_cupy(cupy, name, twin="cuda", float64_cost=cost), ""
+    twin = "none" if cupy.cuda.runtime.is_hip else "cuda"  # of an AMD GPU: warps of 64, no NVRTC
+    return from_cupy(cupy, name, twin=twin, float64_cost=cost), ""
 
 
 def from_cupy(cupy: Any, name: str, *, twin: str = "none", float64_cost: int = 2) -> Device:

@@ -258,6 +258,7 @@ ELSEWHERE = [
     RuntimeError("cudaErrorMemoryAllocation: out of memory"),
     RuntimeError("CUDA_ERROR_OUT_OF_MEMORY: out of memory"),
     RuntimeError("CUSOLVER_STATUS_ALLOC_FAILED"),
+    MemoryError("std::bad_alloc"),
 ]
 
 

@@ -288,8 +288,8 @@ def from_cupy(cupy: Any, name: str, *, twin: str = "none", float64_cost: int = 2
 
 def _says_full(error: Exception) -> bool:
     """Whether CuPy or one of CUDA's libraries says so; NumPy says it otherwise, of the host."""
-    text = str(error)
-    return "out of memory" in text.lower() or "ALLOC_FAILED" in text
+    text = str(error).lower()  # the last is of Thrust, which sorts
+    return any(words in text for words in ("out of memory", "alloc_failed", "std::bad_alloc"))
 
 
 def _first_line(error: Exception) -> str:

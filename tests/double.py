@@ -79,12 +79,18 @@ class Cupy:
             setattr(self, alias, getattr(self, name))
         self.linalg = Linalg(self)
         self.cuda = SimpleNamespace(
-            runtime=SimpleNamespace(memGetInfo=lambda: (memory - self.pool.held, memory)),
+            runtime=SimpleNamespace(
+                is_hip=False, memGetInfo=lambda: (memory - self.pool.held, memory)
+            ),
             memory=SimpleNamespace(OutOfMemoryError=OutOfMemoryError),
+            get_current_stream=lambda: SimpleNamespace(synchronize=self._wait),
         )
 
     def get_default_memory_pool(self) -> Pool:
         return self.pool
+
+    def _wait(self) -> None:
+        self.counts.syncs += 1
 
     def RawModule(self, *, code: str, options: tuple[str, ...] = ()) -> Any:
         """Kernels of a CUDA text, whose threads run on the CPU one by one; `launched` hears."""

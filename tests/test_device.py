@@ -99,6 +99,13 @@ def test_a_gpu_that_computes_is_chosen_and_named(wanted, install):
     assert chosen.reason
 
 
+def test_kernels_for_nvidias_gpus_are_not_launched_on_amds(install):
+    module = cupy_module()
+    module.cuda.runtime.is_hip = True
+    install(module)
+    assert choose("gpu").twin == "none"
+
+
 def test_the_cpu_is_never_second_guessed(install):
     install(cupy_module(is_available=raising(AssertionError("asked"))))
     chosen = choose("cpu")
@@ -177,6 +184,16 @@ def test_slices_of_an_upload_are_as_large_as_they_may_be(monkeypatch):
     assert place.xp.counts.copies - before == 56  # of 54.6 KB by at most 18 rows of 56 bytes
 
 
+@pytest.mark.parametrize(("rows", "waits"), [(16, 0), (17, 1), (999, 1)])
+def test_the_hosts_array_is_its_owners_again_when_an_upload_returns(rows, waits, monkeypatch):
+    """A slice is read from where it lies, and CUDA may do so late: small arrays CuPy copies."""
+    monkeypatch.setattr(devices, "_UPLOAD", 1024)
+    place = device("gpu")
+    syncs = place.xp.counts.syncs
+    place.to_device(np.zeros((rows, 8)))
+    assert place.xp.counts.syncs - syncs == waits
+
+
 def test_memory_is_what_is_free_and_what_the_pool_has_left():
     cupy = Cupy(memory=2**20)
     place = devices.from_cupy(cupy, "the double")
@@ -235,6 +252,37 @@ def test_a_gpu_that_is_full_is_explained_in_one_line(kind):
             "device: the double has not enough memory (Out of memory allocating 5 bytes);"
             " device: cpu takes the machine's own"
         )
+
+
+ELSEWHERE = [
+    RuntimeError("cudaErrorMemoryAllocation: out of memory"),
+    RuntimeError("CUDA_ERROR_OUT_OF_MEMORY: out of memory"),
+    RuntimeError("CUSOLVER_STATUS_ALLOC_FAILED"),
+    MemoryError("std::bad_alloc"),
+]
+
+
+@pytest.mark.parametrize("error", ELSEWHERE)
+def test_a_gpu_that_is_full_beside_cupys_pool_is_full_too(error):
+    with (
+        pytest.raises(DeviceError, match="the double has not enough memory"),
+        device("gpu").enough_memory(),
+    ):
+        raise error
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        MemoryError("Unable to allocate 7.45 GiB for an array with shape (1000000000,)"),
+        MemoryError(),
+        RuntimeError("cudaErrorIllegalAddress: an illegal memory access was encountered"),
+    ],
+)
+def test_a_host_that_is_full_is_no_full_gpu(error):
+    with pytest.raises(type(error)) as caught, device("gpu").enough_memory():
+        raise error
+    assert caught.value is error
 
 
 def test_a_gpu_that_runs_out_of_memory_is_one_that_is_full():

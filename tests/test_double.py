@@ -358,6 +358,9 @@ def test_the_plain_names_are_cupys(real):
     for name in PLAIN:
         assert hasattr(real, name), name
     assert callable(real.cuda.runtime.memGetInfo)
+    assert real.cuda.runtime.is_hip is False
+    assert callable(real.cuda.get_current_stream)
+    assert callable(real.cuda.Stream.synchronize)
     pool = real.get_default_memory_pool()
     for name in ("used_bytes", "free_bytes", "total_bytes", "free_all_blocks"):
         assert callable(getattr(pool, name)), name

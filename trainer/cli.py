@@ -63,8 +63,8 @@ Nothing is overwritten; the path of the config is the last line printed.
 _SCHEMA_ABOUT = """Print the JSON Schema of a config on standard output."""
 _WARM_ABOUT = """Compile the kernels of a GPU ahead of the first run, which then begins at once.
 
-They are kept where CuPy keeps them, ~/.cupy/kernel_cache by default, until CuPy, the GPU's driver
-or this package is another one.
+They are kept where CuPy keeps them, ~/.cupy/kernel_cache by default, until CuPy, CUDA's compiler,
+the kind of GPU or this package is another one.
 """
 _EXPLAIN_ABOUT = """Write one page that shows why the gradient is the error, with sliders to move.
 

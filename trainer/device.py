@@ -158,15 +158,15 @@ class Device:
 
     @contextlib.contextmanager
     def enough_memory(self) -> Iterator[None]:
-        """Say in one line that a GPU is full, which CuPy raises as a MemoryError of its own.
+        """Say in one line that a GPU is full: CuPy's pool, or what CUDA's libraries take beside it.
 
         Raises:
             DeviceError: what is within ran out of the GPU's memory.
         """
         try:
             yield
-        except MemoryError as error:
-            if self.kind == "cpu":
+        except (MemoryError, RuntimeError) as error:
+            if self.kind == "cpu" or not _says_full(error):
                 raise
             raise DeviceError(
                 f"device: {self.name} has not enough memory ({_first_line(error)}); device: cpu"
@@ -237,7 +237,8 @@ def _usable_gpu() -> tuple[Device | None, str]:
     properties = cupy.cuda.runtime.getDeviceProperties(cupy.cuda.Device().id)
     name = f"{properties['name'].decode()} (CuPy {cupy.__version__})"
     cost = properties.get("singleToDoublePrecisionPerfRatio", 2)
-    return from_cupy(cupy, name, twin="cuda", float64_cost=cost), ""
+    twin = "none" if cupy.cuda.runtime.is_hip else "cuda"  # of an AMD GPU: warps of 64, no NVRTC
+    return from_cupy(cupy, name, twin=twin, float64_cost=cost), ""
 
 
 def from_cupy(cupy: Any, name: str, *, twin: str = "none", float64_cost: int = 2) -> Device:
@@ -274,6 +275,7 @@ def from_cupy(cupy: Any, name: str, *, twin: str = "none", float64_cost: int = 2
         size = max(1, _UPLOAD * len(array) // array.nbytes)
         for start in range(0, len(array), size):
             there[start : start + size].set(array[start : start + size])
+        cupy.cuda.get_current_stream().synchronize()  # until then CUDA may read the host's array
         return there
 
     def free() -> int:
@@ -286,6 +288,12 @@ def from_cupy(cupy: Any, name: str, *, twin: str = "none", float64_cost: int = 2
     return Device(
         "gpu", name, reason, cupy, to_host, fetch, put, take_rows, free, sizes, twin, float64_cost
     )
+
+
+def _says_full(error: Exception) -> bool:
+    """Whether CuPy or one of CUDA's libraries says so; NumPy says it otherwise, of the host."""
+    text = str(error).lower()  # the last is of Thrust, which sorts
+    return any(words in text for words in ("out of memory", "alloc_failed", "std::bad_alloc"))
 
 
 def _first_line(error: Exception) -> str:

@@ -11,7 +11,8 @@ cupy = pytest.importorskip(
 )
 nvrtc = cupy.cuda.nvrtc
 ARCHITECTURES = ["75", "80", "90", "100"]  # Turing (T4), Ampere (A100), Hopper, Blackwell
-OF_CUPY = ["-ftz=true"]  # what CuPy adds to the options of any kernel
+# what CuPy adds to the options of any kernel, beside the places of headers
+OF_CUPY = ["-ftz=true", "--device-as-default-execution-space"]
 _FOUND = re.compile(
     r"entry function '(\w+)'.*?(\d+) bytes stack frame, (\d+) bytes spill stores,"
     r" (\d+) bytes spill loads.*?Used (\d+) registers",
@@ -71,6 +72,7 @@ def test_cupy_has_what_a_launch_needs():
     assert module.options == kernels.options("float32")
     assert callable(module.get_function)
     with open(cupy.cuda.compiler.__file__, encoding="utf-8") as file:
-        assert f"options += ('{OF_CUPY[0]}',)" in file.read()
+        source = file.read()
+    assert all(f"options += ('{option}',)" in source for option in OF_CUPY)
     _, plan = kernels.new_plan(columns=7)
     assert cupy.cuda.function.CNumpyArray(plan)  # what passes a plan by value

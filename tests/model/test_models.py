@@ -5,10 +5,12 @@ from dataclasses import replace
 import huber
 import numpy as np
 import pytest
+from double import Cupy
 from oracles import central_differences
 from stacks import DEVICE, host, initial, joined, make_problem, make_stack, start, train
 
 from trainer import catalog
+from trainer import device as devices
 from trainer.model import MODELS, Scratch
 from trainer.solvers.choose import Size, choose_method
 from trainer.train.stack import Snapshot, Stack
@@ -121,3 +123,24 @@ def test_classes_are_told_apart_by_scores_as_by_predictions(key):
         assert (predicted.argmax(axis=1) == z.argmax(axis=1)).all()
     else:
         assert ((predicted > 0.5) == (z > 0)).all()
+
+
+def test_products_of_rows_are_of_fewer_than_a_gpu_has_places_for(monkeypatch):
+    rows, taken, true = 70_000, [], Cupy.matmul
+    monkeypatch.setattr(
+        Cupy, "matmul", lambda self, a, b, out: taken.append(len(out)) or true(self, a, b, out=out)
+    )
+    z = np.random.default_rng(0).standard_normal((rows, 2, 1))
+    y = np.eye(2)[np.arange(rows) % 2][:, :, None]
+    model, found = MODELS["softmax", "auto"], []
+    for place in (devices.cpu(""), devices.from_cupy(Cupy(), "the double")):
+        xp = place.xp
+        there, predicted, loss = place.to_device(z.copy()), xp.empty(z.shape), xp.empty((rows, 1))
+        scratch = Scratch.of(xp, rows, 2)
+        model.activation(xp, there, predicted, scratch)
+        model.loss(xp, there, place.to_device(y), predicted, loss, scratch)
+        found.append([place.to_host(one) for one in (predicted, loss)])
+    assert max(taken) < 2**16
+    assert sum(taken) == 2 * rows
+    for one, other in zip(*found, strict=True):
+        np.testing.assert_array_equal(one, other)

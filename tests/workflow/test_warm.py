@@ -7,7 +7,7 @@ import types
 
 import pytest
 import shim
-from double import Cupy
+from double import Cupy, Ufunc
 
 import trainer
 from trainer import device as devices
@@ -59,6 +59,16 @@ def test_the_word_ends_with_a_compiler_that_fails(monkeypatch):
     with pytest.raises(ZeroDivisionError):
         compile_kernels(devices.from_cupy(double, "a GPU", twin="cuda"), "float32", pytest.fail)
     assert threading.active_count() == running  # no timer is left behind
+
+
+def test_kernels_that_find_no_room_on_a_gpu_are_one_line():
+    def full(**_):
+        raise RuntimeError("CUDA_ERROR_OUT_OF_MEMORY: out of memory")
+
+    double = Cupy()
+    double.RawModule = full
+    with pytest.raises(DeviceError, match="a GPU has not enough memory"):
+        compile_kernels(devices.from_cupy(double, "a GPU", twin="cuda"), "float32", str)
 
 
 def test_nothing_is_compiled_where_no_kernels_are_launched(monkeypatch):
@@ -121,5 +131,29 @@ def test_without_a_gpu_warm_is_one_line(monkeypatch, capfd):
 
 def test_small_runs_are_of_every_model_and_kind_of_optimizer():
     specs = [trainer.load_spec(spec) for spec in warm._small_runs("float64")]
-    assert len(specs) == 3 * len(warm.MODELS) == 12
+    assert len(specs) == 2 * 3 * len(warm.MODELS) == 24
     assert {spec.precision for spec in specs} == {"float64"}
+
+
+@pytest.mark.skipif(shim.COMPILER is None, reason=shim.WHY_NOT)
+def test_a_sweep_over_many_rows_meets_no_function_that_warm_has_not(tmp_path, monkeypatch):
+    """CuPy compiles one for each of its functions, types and number of axes."""
+    double, true, seen = devices.from_cupy(Cupy(), "the double", twin="cuda"), Ufunc.__call__, set()
+
+    def note(self, *args, **keys):
+        found = true(self, *args, **keys)
+        types = tuple(str(getattr(one, "dtype", type(one))) for one in args)
+        seen.add((self._ufunc.__name__, types, sum(length > 1 for length in found.shape)))
+        return found
+
+    monkeypatch.setattr(Ufunc, "__call__", note)
+    monkeypatch.setattr(devices, "choose", lambda wanted: double)
+    monkeypatch.setattr(warm, "MODELS", ["softmax"])
+    warm.warm(lambda line: None, lambda: None)
+    warmed = seen.copy()
+    rows = {"synthetic": {"rows": 12_000, "columns": 4, "outputs": 3}}
+    optimizer = {"name": "sgd", "epochs": 2, "batch_size": 3000}
+    sweep = {"parameters": {"optimizer.lr": [0.1, 0.2, 0.3]}}
+    spec = {"data": {"train": rows}, "optimizer": optimizer, "sweep": sweep}
+    trainer.run(SPEC | spec, out=tmp_path / "r")
+    assert seen - warmed == set()

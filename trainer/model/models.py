@@ -22,6 +22,9 @@ from trainer.catalog import LOSSES, OWN_LOSS, LossFacts
 from trainer.model import metrics
 
 Array = Any
+# Rows of a batched product. A GPU has 2^16 − 1 places for them side by side, and there have been
+# versions of cuBLAS that left those beyond as they were, in silence.
+_ROWS = 1 << 15
 
 
 class Scratch(NamedTuple):
@@ -42,6 +45,13 @@ class Scratch(NamedTuple):
     def first(self, rows: int) -> Scratch:
         """Views of the first rows."""
         return Scratch(self.full[:rows], self.top[:rows], self.total[:rows], self.ones[:rows])
+
+
+def _over_outputs(xp: Any, factors: Array, values: Array, out: Array) -> None:
+    """Write the product of each row: factors (B, 1, C) · values (B, C, K) -> out (B, 1, K)."""
+    for start in range(0, len(out), _ROWS):
+        part = slice(start, start + _ROWS)
+        xp.matmul(factors[part], values[part], out=out[part])
 
 
 # --- activations: ŷ = ∇A(z) -----------------------------------------------------------------------
@@ -68,7 +78,7 @@ def softmax(xp: Any, z: Array, out: Array, scratch: Scratch) -> None:
     xp.max(z, axis=1, keepdims=True, out=scratch.top)
     z -= scratch.top
     xp.exp(z, out=out)
-    xp.matmul(scratch.ones, out, out=scratch.total)  # (B, 1, C) · (B, C, K)
+    _over_outputs(xp, scratch.ones, out, scratch.total)
     out /= scratch.total
 
 
@@ -133,7 +143,7 @@ def categorical_cross_entropy(
 ) -> None:
     """L = log Σ_c e^z_c − Σ_c y_c·z_c, for z as `softmax` shifted it and Σ_c y_c = 1."""
     rows, outputs, _ = y.shape
-    xp.matmul(y.reshape(rows, 1, outputs), z, out=scratch.top)  # (B, 1, C) · (B, C, K)
+    _over_outputs(xp, y.reshape(rows, 1, outputs), z, scratch.top)
     xp.log(scratch.total, out=scratch.total)
     xp.subtract(scratch.total[:, 0], scratch.top[:, 0], out=out)
 

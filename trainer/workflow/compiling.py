@@ -25,15 +25,19 @@ def compile_kernels(
         precision: float32 or float64.
         tell: takes a line, from another thread, while they are compiled.
         solver: whether rounds of a solver have theirs too, which are in float64.
+
+    Raises:
+        DeviceError: the GPU is full.
     """
     if device.twin != "cuda" or not kernels.wanted():
         return
     said = threading.Timer(_QUIET, tell, [COMPILING])
     said.start()
     try:
-        kernels.kernels_of(device.xp, precision).get_function(kernels.UPDATES[0])
-        if solver:
-            round_kernels.kernels_of(device.xp).get_function(round_kernels.KERNELS[0])
+        with device.enough_memory():  # which the kernels themselves take some of
+            kernels.kernels_of(device.xp, precision).get_function(kernels.UPDATES[0])
+            if solver:
+                round_kernels.kernels_of(device.xp).get_function(round_kernels.KERNELS[0])
     finally:
         said.cancel()
         said.join()  # a line that has begun ends before the next one

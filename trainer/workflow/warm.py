@@ -17,6 +17,7 @@ from trainer.config import load_spec
 from trainer.machine.threads import one_thread_a_product
 from trainer.model import kernels
 from trainer.model.arithmetic import default_errstate
+from trainer.streams import shuffle
 from trainer.sweep.sweep import set_up, train
 from trainer.workflow.compiling import compile_kernels
 from trainer.workflow.recorder import NullObserver
@@ -26,6 +27,7 @@ _OPTIMIZERS: tuple[dict[str, Any], ...] = (
     {"name": "adam", "epochs": 2, "batch_size": "full"},
     {"name": "auto", "max_iter": 3},
 )
+_SWEEP = {"parameters": {"penalty.l2": [0.01, 0.1]}}  # columns side by side are one axis more
 
 
 @default_errstate
@@ -41,6 +43,7 @@ def warm(tell: Callable[[str], None], should_stop: Callable[[], int | None]) -> 
         KeyboardInterrupt: a signal came.
     """
     device, begun = devices.choose("gpu"), time.perf_counter()
+    shuffle(0, 0, 2, device.xp)  # which a device makes of many rows only
     for precision in kernels.REALS:
         compile_kernels(device, precision, tell)
         for spec in _small_runs(precision):
@@ -53,14 +56,16 @@ def warm(tell: Callable[[str], None], should_stop: Callable[[], int | None]) -> 
 
 
 def _small_runs(precision: str) -> Iterator[dict[str, Any]]:
-    """Specs of each model and kind of optimizer, of a few steps."""
+    """Specs of each model and kind of optimizer, of a few steps, of one column and of two."""
     rows = {"synthetic": {"rows": 96, "columns": 5, "outputs": 3}}
     for model in MODELS:
         for optimizer in _OPTIMIZERS:
-            yield {
+            spec = {
                 "model": model,
                 "data": {"train": rows},
                 "optimizer": optimizer,
                 "precision": precision,
                 "penalty": {"l2": 0.01},
             }
+            yield spec
+            yield spec | {"sweep": _SWEEP}

@@ -2,6 +2,7 @@
 
 import ast
 import inspect
+import signal
 from pathlib import Path
 
 import numpy as np
@@ -44,6 +45,10 @@ REFUSED = [
     ("a keyword that CuPy lacks", lambda cp, x: cp.take(x, cp.arange(1), axis=0, mode="clip")),
     ("ufuncs' where", lambda cp, x: cp.exp(x, where=True)),
     ("a wider type in place", lambda cp, x: cp.exp(x, out=cp.empty((2, 3), np.int64))),
+    ("a narrower type of a sum", lambda cp, x: cp.sum(x, axis=0, out=cp.empty(3, np.int64))),
+    ("the same of a product", lambda cp, x: cp.matmul(x, x.T, out=cp.empty((2, 2), np.int64))),
+    ("a number of a class of its own", lambda cp, x: x + signal.SIGINT),
+    ("a number as an index", lambda cp, x: range(cp.zeros((), np.int64))),
 ]
 
 
@@ -60,10 +65,36 @@ def test_the_double_refuses_what_cupy_computes_wrongly_in_silence(cupy, x):
         cupy.max(x, axis=0, out=x[0])
     with pytest.raises(ValueError, match="overlaps"):
         cupy.matmul(x[:, :2], x[:, :2], out=x[:, :2])
+    with pytest.raises(ValueError, match="overlaps"):
+        x.reshape(-1)[1:] = x.reshape(-1)[:-1]
+    with pytest.raises(ValueError, match="overlaps"):
+        cupy.copyto(x.reshape(-1)[:-1], x.reshape(-1)[1:])
+    with pytest.raises(ValueError, match="set twice"):
+        x[cupy.asarray(np.array([1, 1]))] = x.copy()
     with pytest.raises(IndexError):
         cupy.take(x, cupy.asarray(np.array([7])), axis=0)
     with pytest.raises(AttributeError):
         cupy.fft  # noqa: B018
+
+
+def test_out_is_of_the_shape_of_what_is_found(cupy, x):
+    """Nothing is broadcast into it."""
+    for out in (cupy.empty((2, 3)), cupy.empty((1, 3))):
+        with pytest.raises(ValueError, match="shape"):
+            cupy.max(x, axis=0, out=out)
+        with pytest.raises(ValueError, match="shape"):
+            cupy.max(x.T, axis=1, out=out)
+        with pytest.raises(ValueError, match="shape"):
+            cupy.matmul(x[0], x.T @ x, out=out)
+
+
+def test_memory_may_move_where_no_bytes_are_copied(cupy, x):
+    """By a kernel, which CuPy has copy what overlaps; a mask and one value for all are none."""
+    x[:, 1:] = x[:, :-1]
+    assert cupy.asnumpy(x).tolist() == [[0, 0, 1], [3, 3, 4]]
+    x[x > 2] = cupy.arange(3.0)
+    x[cupy.asarray(np.array([0, 0]))] = 7.0
+    assert cupy.asnumpy(x).tolist() == [[7, 7, 7], [0, 1, 2]]
 
 
 def in_place(cp, x):
@@ -164,7 +195,7 @@ def test_bytes_are_counted(what, cupy, x):
 
 
 def test_the_tables_are_whole():
-    assert (len(REFUSED), len(COUNTED), len(MOVED), len(LAUNCHES)) == (14, 45, 7, 8)
+    assert (len(REFUSED), len(COUNTED), len(MOVED), len(LAUNCHES)) == (18, 45, 7, 8)
     assert Count._fields == ("copies", "syncs", "allocations", "launches", "bytes")
 
 
@@ -225,8 +256,9 @@ def test_many_large_systems_are_solved_one_by_one(cupy):
         return cupy.counts.since(before).launches
 
     assert launches(257) - launches(256) == 4 * LAUNCHES["solve"]
-    with pytest.raises(ValueError, match="shape"):
-        cupy.linalg.solve(cupy.ones((5, 3, 3)), cupy.ones((3, 1)))
+    for wrong in ((3, 1), (5, 3)):
+        with pytest.raises(ValueError, match="shape"):
+            cupy.linalg.solve(cupy.ones((5, 3, 3)), cupy.ones(wrong))
 
 
 def test_kernels_flush_denormals_of_float32(cupy):
@@ -352,6 +384,15 @@ def test_each_method_has_cupys_keywords(real):
         written = getattr(real.ndarray, name).__doc__.splitlines()[0]  # Cython's own signature
         for keyword, *_ in parameters(getattr(ndarray, name)):
             assert keyword in written, f"{name}: {keyword} not in {written}"
+
+
+def test_each_operator_and_flag_is_cupys(real):
+    ours = [name for name in vars(ndarray) if name.startswith("__")]
+    assert {"__float__", "__matmul__", "__iadd__"} < set(ours)
+    for name in set(ours) - {"__dict__", "__weakref__"}:
+        assert hasattr(real.ndarray, name), name
+    for name in vars(Cupy().zeros(1).flags):
+        assert hasattr(real._core.flags.Flags, name), name
 
 
 def test_the_plain_names_are_cupys(real):

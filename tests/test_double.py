@@ -400,6 +400,6 @@ def test_the_plain_names_are_cupys(real):
         assert hasattr(real, name), name
     assert callable(real.cuda.runtime.memGetInfo)
     pool = real.get_default_memory_pool()
-    for name in ("used_bytes", "free_bytes", "total_bytes", "free_all_blocks"):
+    for name in ("used_bytes", "free_bytes", "total_bytes", "get_limit", "free_all_blocks"):
         assert callable(getattr(pool, name)), name
     assert issubclass(real.cuda.memory.OutOfMemoryError, MemoryError)

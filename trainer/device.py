@@ -29,6 +29,7 @@ Array = Any  # a NumPy or CuPy array: static types cannot say which, the device 
 _PART_ROWS = 1 << 22  # numbers of the rows of a part, in passes over all rows
 _PART_PRODUCTS = 1 << 27  # products of two numbers in a part of a matrix product
 _UPLOAD = 64 * 2**20  # bytes copied to a GPU at once
+_FULL = "out of memory", "ALLOC_FAILED"  # as CUDA and its libraries say it, in a RuntimeError
 _SLOW_FLOAT64 = 8  # times as long as float32; GPUs made for computing take twice as long
 
 
@@ -57,7 +58,7 @@ class Sizes:
 
     @classmethod
     def of_gpu(cls, memory: int) -> Sizes:
-        """Those of a GPU with so many bytes of memory, of which some ten chunks take a tenth."""
+        """Those of a GPU with so many bytes for us, of which some ten chunks take a tenth."""
         return cls(min(2**30, memory // 128), 1, 1e13, 1024)
 
 
@@ -154,15 +155,15 @@ class Device:
 
     @contextlib.contextmanager
     def enough_memory(self) -> Iterator[None]:
-        """Say in one line that a GPU is full, which CuPy raises as a MemoryError of its own.
+        """Say in one line that a GPU is full; a host that is full raises what it does anyway.
 
         Raises:
             DeviceError: what is within ran out of the GPU's memory.
         """
         try:
             yield
-        except MemoryError as error:
-            if self.kind == "cpu":
+        except (MemoryError, RuntimeError) as error:
+            if self.kind == "cpu" or not _is_full(error):
                 raise
             raise DeviceError(
                 f"device: {self.name} has not enough memory ({_first_line(error)}); device: cpu"
@@ -272,16 +273,27 @@ def from_cupy(cupy: Any, name: str, *, twin: str = "none", float64_cost: int = 2
             there[start : start + size].set(array[start : start + size])
         return there
 
+    pool = cupy.get_default_memory_pool()
+
     def free() -> int:
         """What the device says is free, and what CuPy's pool holds and does not use."""
-        pool = cupy.get_default_memory_pool()
-        return int(cupy.cuda.runtime.memGetInfo()[0] + pool.free_bytes())
+        found = cupy.cuda.runtime.memGetInfo()[0] + pool.free_bytes()
+        limit = pool.get_limit()  # CUPY_GPU_MEMORY_LIMIT, for a GPU that is shared; 0: none
+        return int(min(found, limit - pool.used_bytes()) if limit else found)
 
-    sizes = Sizes.of_gpu(cupy.cuda.runtime.memGetInfo()[1])
+    whole = cupy.cuda.runtime.memGetInfo()[1]
+    sizes = Sizes.of_gpu(min(whole, pool.get_limit() or whole))
     to_host = cupy.asnumpy
     return Device(
         "gpu", name, reason, cupy, to_host, fetch, put, take_rows, free, sizes, twin, float64_cost
     )
+
+
+def _is_full(error: Exception) -> bool:
+    """Whether what is raised is of a GPU's memory, not NumPy's of the host's."""
+    if isinstance(error, MemoryError):
+        return not type(error).__module__.startswith("numpy")
+    return any(words in str(error) for words in _FULL)
 
 
 def _first_line(error: Exception) -> str:

@@ -59,6 +59,16 @@ def test_the_word_ends_with_a_compiler_that_fails(monkeypatch):
     assert threading.active_count() == running  # no timer is left behind
 
 
+def test_a_gpu_without_room_for_kernels_is_one_line():
+    def RawModule(**_):
+        raise RuntimeError("CUDA_ERROR_OUT_OF_MEMORY: out of memory")
+
+    double = Cupy()
+    double.RawModule = RawModule
+    with pytest.raises(DeviceError, match=r"^device: a GPU has not enough memory"):
+        compile_kernels(devices.from_cupy(double, "a GPU", twin="cuda"), "float32", print)
+
+
 def test_nothing_is_compiled_where_no_kernels_are_launched(monkeypatch):
     asked = []
     compile_kernels(devices.cpu("the tests"), "float32", pytest.fail)

@@ -22,13 +22,17 @@ def compile_kernels(device: Device, precision: str, tell: Callable[[str], None])
         device: any; without kernels of its own there is nothing to do.
         precision: float32 or float64.
         tell: takes a line, from another thread, while they are compiled.
+
+    Raises:
+        DeviceError: the GPU has no room for them.
     """
     if device.twin != "cuda" or not kernels.wanted():
         return
     said = threading.Timer(_QUIET, tell, [COMPILING])
     said.start()
     try:
-        kernels.kernels_of(device.xp, precision).get_function(kernels.UPDATES[0])
+        with device.enough_memory():
+            kernels.kernels_of(device.xp, precision).get_function(kernels.UPDATES[0])
     finally:
         said.cancel()
         said.join()  # a line that has begun ends before the next one

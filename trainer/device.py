@@ -37,8 +37,9 @@ _SLOW_FLOAT64 = 8  # times as long as float32; GPUs made for computing take twic
 class Sizes:
     """How much work a device is given at once.
 
-    Sums are taken in the order that these and the shapes make. So they never depend on what is free
-    at the moment: a run on the same device is the same to the bit.
+    Sums are taken in the order that these and the shapes make. So they do not depend on what is
+    free at the moment, and a run on the same device is the same to the bit, as long as its stacks
+    fit: where memory is short they have fewer columns.
 
     Attributes:
         chunk_bytes: of an array whose rows go by in chunks, at least so many go by at once. None on
@@ -81,6 +82,7 @@ class Device:
     sizes: Sizes
     twin: str = "none"  # what its steps may be compiled from: "c", "cuda" or "none"
     float64_cost: int = 2  # how many times as long as in float32 arithmetic takes in float64
+    taken: Callable[[], int] | None = None  # bytes of a GPU that have been; None: the host's are
 
     def matmul(self, a: Array, b: Array, out: Array) -> None:
         """Write a (n, m) · b (m, p) into `out` (n, p); C-contiguous arrays or their transposes."""
@@ -285,7 +287,9 @@ def from_cupy(cupy: Any, name: str, *, twin: str = "none", float64_cost: int = 2
     sizes = Sizes.of_gpu(min(whole, pool.get_limit() or whole))
     to_host = cupy.asnumpy
     return Device(
-        "gpu", name, reason, cupy, to_host, fetch, put, take_rows, free, sizes, twin, float64_cost
+        *("gpu", name, reason, cupy, to_host, fetch, put, take_rows, free, sizes, twin),
+        float64_cost=float64_cost,
+        taken=pool.total_bytes,  # which keeps what is freed
     )
 
 

@@ -21,6 +21,7 @@ from trainer.solvers.choose import Size, choose_method, hessian_order
 from trainer.solvers.problem import Problem
 from trainer.solvers.rotated_rows import RotatedRows, rotate
 from trainer.solvers.solver import SolverSettings, SolverStack
+from trainer.text.numbers import shown_size
 from trainer.train.device_rows import DeviceRows, shares
 from trainer.train.protocol import AnyStack
 from trainer.train.stack import Settings, Stack
@@ -260,10 +261,12 @@ def _solver_settings(
     method = choose_method(optimizers[0].name, model, size, sparse)
     order = hessian_order(model, size, sparse)
     asked_for = OPTIMIZERS[optimizers[0].name].second_derivatives
-    if asked_for and 8.0 * order**2 > _HESSIAN_SHARE * device_rows.device.memory():
+    memory = device_rows.device.memory()
+    if asked_for and 8.0 * order**2 > _HESSIAN_SHARE * memory:
         raise DataError(
             f"optimizer.name: newton would hold Hessians of {order:,} x {order:,}, which is"
-            f" {8e-9 * order**2:.1f} GB each; lbfgs or auto is right"
+            f" {shown_size(8 * order**2)} each, where {shown_size(memory)} in all are there;"
+            " lbfgs or auto is right"
         )
     return SolverSettings(
         method=method,

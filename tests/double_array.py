@@ -33,6 +33,7 @@ COMPARISONS = {
     "eq": "equal",
     "ne": "not_equal",
 }
+_PLACES = int, np.integer, slice, type(None), type(Ellipsis)  # of an index that makes a view
 
 
 class Ufunc:
@@ -177,7 +178,7 @@ class ndarray:
         """The index on the host, and the arrays that are in it, whose cost is counted."""
         parts, counts = key if isinstance(key, tuple) else (key,), self._cupy.counts
         arrays = [part._held for part in parts if isinstance(part, ndarray)]
-        if any(isinstance(part, (np.ndarray, list)) for part in parts):
+        if any(isinstance(one, bool) or not isinstance(one, (*_PLACES, ndarray)) for one in parts):
             raise TypeError("an index on the host would be copied to the device")
         for one in arrays:
             if one.dtype == bool:  # how many are true decides on the shape

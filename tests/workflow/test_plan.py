@@ -82,12 +82,17 @@ def test_hessians_that_a_gpu_has_no_room_for_are_told_with_the_room_there_is(mon
         lines_of(data={"train": rows}, optimizer={"name": "newton"})
 
 
-@pytest.mark.parametrize("batch", [64, "full"])
-def test_the_memory_of_a_gpu_is_told_beside_the_hosts(batch, tmp_path, monkeypatch):
-    """No more than the pool that a run needs, and not counted as the host's."""
-    rows = {"synthetic": {"rows": 20000, "columns": 100, "outputs": 3}}
-    optimizer = {"name": "sgd", "steps": 3, "batch_size": batch}
-    sweep = {"parameters": {"optimizer.lr": {"values": [n / 100 for n in range(1, 41)]}}}
+@pytest.mark.parametrize(
+    ("features", "batch", "steps"), [(100, 64, [3]), (100, "full", [3]), (2000, 100, [20, 60])]
+)
+def test_the_memory_of_a_gpu_is_told_beside_the_hosts(
+    features, batch, steps, tmp_path, monkeypatch
+):
+    """As much as a run has there, where some columns leave before others as well."""
+    rows = {"synthetic": {"rows": 2_000_000 // features, "columns": features, "outputs": 3}}
+    optimizer = {"name": "sgd", "batch_size": batch}
+    lr = [n / 1000 for n in range(1, 41)]
+    sweep = {"parameters": {"optimizer.lr": lr, "optimizer.steps": steps}}
     spec = BASE | {"data": {"train": rows}, "optimizer": optimizer, "sweep": sweep}
     spec |= {"device": "gpu"}
 

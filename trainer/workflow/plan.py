@@ -35,6 +35,7 @@ _RECORD = 44  # bytes of a row of the step log
 _EVALUATION = 1000  # bytes of a row of history.csv, as text and as the report reads it
 _ROW_GROUPS = 128 * 2**20  # what the step log's move to Parquet takes at most
 _REPORT = 80 * 2**20  # what drawing the page takes: Plotly, its script twice over, the charts
+_NARROWER = 0.75  # of a stack's bytes: what is made of the columns that stay, before it goes
 _PRODUCT = 1 << 29  # operations of the product that is timed, at most: some tens of milliseconds
 
 
@@ -201,10 +202,13 @@ def _memory(sweep: SweepRun, costs: list[Cost], room: int) -> dict[str, str]:
     They are those of now, with one stack built, and what comes to it.
     """
     host, arrays = peak_memory() + _beside_arrays(sweep, costs), _arrays(sweep, costs)
-    taken = sweep.first.device_rows.device.taken
-    if taken is None:
+    device_rows, stacks = sweep.first.device_rows, sweep.arrangement.stacks
+    if device_rows.device.taken is None:
         return {"peak memory": _mib(host + arrays)}
-    return {"peak memory": _mib(host), "GPU memory": f"{_mib(taken() + arrays)} of {_mib(room)}"}
+    now = device_rows.device.taken()
+    if any(len(one.columns) > 1 for one in stacks):
+        arrays += int(_NARROWER * (now - device_rows.bytes))
+    return {"peak memory": _mib(host), "GPU memory": f"{_mib(now + arrays)} of {_mib(room)}"}
 
 
 def _mib(size: int) -> str:

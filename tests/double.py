@@ -16,7 +16,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
-from double_array import Ufunc, ndarray, overlap
+from double_array import Ufunc, ndarray, overlap, refuse_moved
 from double_costs import Counts, OutOfMemoryError, Pool, flushed, trails
 from double_linalg import Linalg, einsum, matmul, tensordot
 
@@ -115,8 +115,8 @@ class Cupy:
     def _operand(self, value: Any) -> Any:
         if isinstance(value, ndarray):
             return value._held
-        if isinstance(value, (bool, int, float, np.generic)):
-            return value
+        if type(value) in (bool, int, float) or isinstance(value, np.generic):
+            return value  # CuPy knows no classes made of them
         raise TypeError(f"Unsupported type {type(value)}")
 
     @staticmethod
@@ -125,9 +125,13 @@ class Cupy:
             raise TypeError(f"`out` must be a cupy.ndarray, not {type(out)}")
         return out
 
-    def _target(self, out: Any, operands: list[Any]) -> np.ndarray:
-        """Where to write what may not lie where an operand is."""
+    def _target(self, out: Any, found: Any, operands: list[Any]) -> np.ndarray:
+        """Where to write what was found, of its shape; it may not lie where an operand is."""
         held = self._output(out)._held
+        if held.shape != found.shape:
+            raise ValueError(f"`out` is of shape {held.shape}, not {found.shape}")
+        if not np.can_cast(found.dtype, held.dtype, "same_kind"):
+            raise TypeError(f"{found.dtype} cannot be cast to {held.dtype}, as `out` is")
         if any(isinstance(one, np.ndarray) and np.may_share_memory(one, held) for one in operands):
             raise ValueError("`out` overlaps an operand: CuPy would copy it, or compute rubbish")
         return held
@@ -144,15 +148,16 @@ class Cupy:
         if whole or (by_cub and function in (np.sum, np.max, np.min)):
             self._new(np.empty(0))  # a workspace
         found = function(flushed(held), axis=axis, **keywords)
-        if out is None or by_cub:  # CUB writes to an array of its own
+        target = None if out is None else self._target(out, found, [] if by_cub else [held])
+        if target is None or by_cub:  # CUB writes to an array of its own
             made = self._made("whole reduction" if whole else "reduction", found, held)
             made._flush()
             if out is None:
                 return made
             self.copyto(out, made)
             return out
-        self._target(out, [held])[...] = found
-        self.counts.launch("reduction", held, out._held)
+        target[...] = found
+        self.counts.launch("reduction", held, target)
         out._flush()
         return out
 
@@ -355,9 +360,9 @@ class Cupy:
         found = np.take(held, where, axis=axis)
         if out is None:
             return self._made("elementwise", found, found, where)
-        target = self._target(out, [held, where])
-        if (target.dtype, target.shape) != (held.dtype, found.shape):
-            raise TypeError("Output dtype or shape mismatch")
+        target = self._target(out, found, [held, where])
+        if target.dtype != held.dtype:
+            raise TypeError("Output dtype mismatch")
         target[...] = found
         self.counts.launch("elementwise", found, where, target)
         return out
@@ -378,6 +383,8 @@ class Cupy:
     def copyto(self, dst: Any, src: Any, casting: str = "same_kind", where: Any = None) -> None:
         source, mask = self._operand(src), True if where is None else self._held(where)
         target = self._output(dst)._held
+        if isinstance(src, ndarray) and where is None:
+            refuse_moved(source, target)
         if isinstance(src, ndarray) and src is not dst and overlap(src, dst):
             src.copy()
         np.copyto(target, source, casting=casting, where=mask)

@@ -33,6 +33,7 @@ COMPARISONS = {
     "eq": "equal",
     "ne": "not_equal",
 }
+_PLACES = int, np.integer, slice, type(None), type(Ellipsis)  # of an index that makes a view
 
 
 class Ufunc:
@@ -113,9 +114,6 @@ class ndarray:
     def __int__(self) -> int:
         return int(self.item())
 
-    def __index__(self) -> int:
-        return self.item().__index__()
-
     def __repr__(self) -> str:
         return f"<array {self.shape} {self.dtype} on the double's device>"
 
@@ -128,7 +126,7 @@ class ndarray:
     itemsize = property(lambda self: self._held.itemsize)
     nbytes = property(lambda self: self._held.nbytes)
     T = property(lambda self: self._view(self._held.T))
-    flags = property(lambda self: self._held.flags)
+    flags = property(lambda self: _flags(self._held))
     data = property(lambda self: SimpleNamespace(ptr=self._held.ctypes.data))
 
     def __len__(self) -> int:
@@ -158,18 +156,29 @@ class ndarray:
         operand, (key, fancy) = self._cupy._operand(value), self._key(key)
         ends = () if fancy or any(part is Ellipsis for part in key) else (Ellipsis,)
         where = self._held[(*key, *ends)]
-        if not fancy and isinstance(operand, np.ndarray) and is_same(where, operand):
-            return  # what `x[i] += 1` ends with
+        if not fancy and isinstance(operand, np.ndarray):
+            if is_same(where, operand):
+                return  # what `x[i] += 1` ends with
+            refuse_moved(operand, where)
+        if isinstance(operand, np.ndarray) and operand.size > 1:
+            self._refuse_twice(key, fancy)
         if fancy and not isinstance(operand, np.ndarray):
             self._cupy.full((), operand, self.dtype)
         self._cupy.counts.launch("elementwise", operand, where, *fancy)
         self._held[key] = operand
 
+    def _refuse_twice(self, key: tuple[Any, ...], fancy: list[np.ndarray]) -> None:
+        """Refuse several values for one place: which of them CuPy leaves there is open."""
+        if any(one.dtype != bool for one in fancy):
+            places = np.arange(self.size).reshape(self.shape)[key]
+            if len(np.unique(places)) < places.size:
+                raise ValueError("a place is set twice: which value it has then is open")
+
     def _key(self, key: Any) -> tuple[tuple[Any, ...], list[np.ndarray]]:
         """The index on the host, and the arrays that are in it, whose cost is counted."""
         parts, counts = key if isinstance(key, tuple) else (key,), self._cupy.counts
         arrays = [part._held for part in parts if isinstance(part, ndarray)]
-        if any(isinstance(part, (np.ndarray, list)) for part in parts):
+        if any(isinstance(one, bool) or not isinstance(one, (*_PLACES, ndarray)) for one in parts):
             raise TypeError("an index on the host would be copied to the device")
         for one in arrays:
             if one.dtype == bool:  # how many are true decides on the shape
@@ -266,9 +275,25 @@ def _add_operators() -> None:
 _add_operators()
 
 
+def _flags(held: np.ndarray) -> SimpleNamespace:
+    """Those that CuPy has as well."""
+    names = "c_contiguous", "f_contiguous", "owndata", "fnc", "forc"
+    return SimpleNamespace(**{name: getattr(held.flags, name) for name in names})
+
+
 def overlap(a: ndarray, b: ndarray) -> bool:
     """Whether the first to last bytes of two arrays meet, which is all that CuPy looks at."""
     return bool(np.may_share_memory(a._held, b._held))
+
+
+def refuse_moved(source: np.ndarray, target: np.ndarray) -> None:
+    """Refuse a copy to overlapping memory that CuPy makes as a copy of bytes, which may not."""
+    a, b = source.flags, target.flags
+    as_bytes = (a.c_contiguous and b.c_contiguous) or (a.f_contiguous and b.f_contiguous)
+    if as_bytes and (source.dtype, source.size) == (target.dtype, target.size):
+        moved = source.ctypes.data != target.ctypes.data
+        if moved and np.may_share_memory(source, target):
+            raise ValueError("a copy of bytes to memory that overlaps theirs")
 
 
 def is_same(a: np.ndarray, b: np.ndarray) -> bool:

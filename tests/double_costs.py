@@ -89,12 +89,13 @@ class Pool:
 
     def __init__(self, size: int) -> None:
         self.size, self.used, self.held, self.peak = size, 0, 0, 0
+        self.limit = 0  # as CUPY_GPU_MEMORY_LIMIT sets it; 0: none
 
     def malloc(self, nbytes: int) -> Memory:
-        nbytes = -(-nbytes // _UNIT) * _UNIT
-        if self.used + nbytes > self.size:
+        nbytes, room = -(-nbytes // _UNIT) * _UNIT, min(self.size, self.limit or self.size)
+        if self.used + nbytes > room:
             gc.collect()
-        if self.used + nbytes > self.size:
+        if self.used + nbytes > room:
             so_far = f"(allocated so far: {self.held:,} bytes)"
             raise OutOfMemoryError(f"Out of memory allocating {nbytes:,} bytes {so_far}.")
         self.used += nbytes
@@ -109,6 +110,9 @@ class Pool:
 
     def total_bytes(self) -> int:
         return self.held
+
+    def get_limit(self) -> int:
+        return self.limit
 
     def free_all_blocks(self) -> None:
         self.held = self.used

@@ -47,7 +47,7 @@ class Linalg:
         return found if len(found) > 1 else found[0]
 
     def solve(self, a: Any, b: Any) -> Any:
-        if a.shape[:-1] != b.shape[: a.ndim - 1]:
+        if a.shape[:-1] != (b.shape if b.ndim == 1 else b.shape[:-1]):  # no vectors in a batch
             raise ValueError("a must have (..., M, M) shape and b must have (..., M, K)")
         one_by_one = a.ndim > 2 and a.shape[-1] > SOLVED_TOGETHER
         for _ in range(prod(a.shape[:-2]) if one_by_one else 1):
@@ -94,7 +94,7 @@ def matmul(cupy: Cupy, a: np.ndarray, b: np.ndarray, out: ndarray | None) -> nda
         cupy.counts.launch("product", a, b, found)
     if out is None:
         return cupy._new(found)
-    target = cupy._target(out, [a, b])
+    target = cupy._target(out, found, [a, b])
     if not (target.flags.c_contiguous and target.dtype == dtype):
         cupy._made("elementwise", found, found)
     target[...] = found

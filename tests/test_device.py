@@ -204,6 +204,23 @@ def test_memory_is_what_is_free_and_what_the_pool_has_left():
     assert place.memory() == 2**20
 
 
+def test_a_limit_of_cupys_pool_is_the_memory_there_is():
+    """Of a GPU that others use as well: what is past it the pool refuses."""
+    cupy = Cupy(memory=2**30)
+    cupy.pool.limit = 2**20
+    place = devices.from_cupy(cupy, "the double")
+    assert place.sizes == Sizes.of_gpu(2**20)
+    held = cupy.empty(2**16)
+    assert place.memory() == 2**19
+    cupy.empty(2**16)
+    with pytest.raises(MemoryError):
+        cupy.empty(2**16 + 1)
+    assert len(held) == 2**16
+    cupy.pool.limit = 2**31  # more than there is
+    assert place.memory() == 2**30 - 2**19
+    assert devices.from_cupy(cupy, "the double").sizes == Sizes.of_gpu(2**30)
+
+
 def test_sizes_are_of_the_device_and_not_of_what_is_free():
     cupy = Cupy(memory=2**30)
     empty = devices.from_cupy(cupy, "the double")
@@ -254,21 +271,23 @@ def test_a_gpu_that_is_full_is_explained_in_one_line(kind):
         )
 
 
-ELSEWHERE = [
+FULL = [
     RuntimeError("cudaErrorMemoryAllocation: out of memory"),
     RuntimeError("CUDA_ERROR_OUT_OF_MEMORY: out of memory"),
+    RuntimeError("CUBLAS_STATUS_ALLOC_FAILED"),
     RuntimeError("CUSOLVER_STATUS_ALLOC_FAILED"),
-    MemoryError("std::bad_alloc"),
+    MemoryError("std::bad_alloc"),  # Thrust's, in a sort
 ]
 
 
-@pytest.mark.parametrize("error", ELSEWHERE)
-def test_a_gpu_that_is_full_beside_cupys_pool_is_full_too(error):
-    with (
-        pytest.raises(DeviceError, match="the double has not enough memory"),
-        device("gpu").enough_memory(),
-    ):
+@pytest.mark.parametrize("error", FULL, ids=str)
+def test_libraries_that_have_no_room_on_a_gpu_are_a_gpu_that_is_full(error):
+    with pytest.raises(DeviceError) as caught, device("gpu").enough_memory():
         raise error
+    assert f"has not enough memory ({error}); device: cpu" in str(caught.value)
+    with pytest.raises(type(error)) as kept, device("cpu").enough_memory():
+        raise error
+    assert kept.value is error
 
 
 @pytest.mark.parametrize(

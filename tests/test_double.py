@@ -2,6 +2,10 @@
 
 import ast
 import inspect
+import re
+import signal
+from itertools import product
+from operator import attrgetter
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +19,9 @@ KEYWORDS_OF_UFUNCS = {"out", "dtype"}
 OF_THE_DOUBLE = {"counts", "pool", "pinned", "launched"}
 PLAIN = {"ndarray", "cuda", "float32", "float64", "int32", "int64", "uint64", "bool_", "linalg"}
 PLAIN |= {"RawModule"}
+# what the double takes and does not heed, as nothing in the package asks for it
+UNHEEDED = {"order", "copy", "casting", "kind", "shape", "ndmin", "subok", "blocking", "stream"}
+TYPES = [np.dtype(one) for one in (bool, np.int32, np.int64, np.uint64, np.float32, np.float64)]
 
 
 @pytest.fixture
@@ -41,9 +48,16 @@ REFUSED = [
     ("a host array reduced", lambda cp, x: cp.sum(np.ones(3))),
     ("host rows", lambda cp, x: cp.take(x, np.array([0]), axis=0)),
     ("a host index", lambda cp, x: x[np.array([0])]),
+    ("a range as an index", lambda cp, x: x[range(2)]),
+    ("a truth as an index", lambda cp, x: x[True]),
+    ("a number there as the end of a slice", lambda cp, x: x[: cp.zeros((), np.int64)]),
     ("a keyword that CuPy lacks", lambda cp, x: cp.take(x, cp.arange(1), axis=0, mode="clip")),
     ("ufuncs' where", lambda cp, x: cp.exp(x, where=True)),
     ("a wider type in place", lambda cp, x: cp.exp(x, out=cp.empty((2, 3), np.int64))),
+    ("a narrower type of a sum", lambda cp, x: cp.sum(x, axis=0, out=cp.empty(3, np.int64))),
+    ("the same of a product", lambda cp, x: cp.matmul(x, x.T, out=cp.empty((2, 2), np.int64))),
+    ("a number of a class of its own", lambda cp, x: x + signal.SIGINT),
+    ("a number as an index", lambda cp, x: range(cp.zeros((), np.int64))),
 ]
 
 
@@ -60,10 +74,36 @@ def test_the_double_refuses_what_cupy_computes_wrongly_in_silence(cupy, x):
         cupy.max(x, axis=0, out=x[0])
     with pytest.raises(ValueError, match="overlaps"):
         cupy.matmul(x[:, :2], x[:, :2], out=x[:, :2])
+    with pytest.raises(ValueError, match="overlaps"):
+        x.reshape(-1)[1:] = x.reshape(-1)[:-1]
+    with pytest.raises(ValueError, match="overlaps"):
+        cupy.copyto(x.reshape(-1)[:-1], x.reshape(-1)[1:])
+    with pytest.raises(ValueError, match="set twice"):
+        x[cupy.asarray(np.array([1, 1]))] = x.copy()
     with pytest.raises(IndexError):
         cupy.take(x, cupy.asarray(np.array([7])), axis=0)
     with pytest.raises(AttributeError):
         cupy.fft  # noqa: B018
+
+
+def test_out_is_of_the_shape_of_what_is_found(cupy, x):
+    """Nothing is broadcast into it."""
+    for out in (cupy.empty((2, 3)), cupy.empty((1, 3))):
+        with pytest.raises(ValueError, match="shape"):
+            cupy.max(x, axis=0, out=out)
+        with pytest.raises(ValueError, match="shape"):
+            cupy.max(x.T, axis=1, out=out)
+        with pytest.raises(ValueError, match="shape"):
+            cupy.matmul(x[0], x.T @ x, out=out)
+
+
+def test_memory_may_move_where_no_bytes_are_copied(cupy, x):
+    """By a kernel, which CuPy has copy what overlaps; a mask and one value for all are none."""
+    x[:, 1:] = x[:, :-1]
+    assert cupy.asnumpy(x).tolist() == [[0, 0, 1], [3, 3, 4]]
+    x[x > 2] = cupy.arange(3.0)
+    x[cupy.asarray(np.array([0, 0]))] = 7.0
+    assert cupy.asnumpy(x).tolist() == [[7, 7, 7], [0, 1, 2]]
 
 
 def in_place(cp, x):
@@ -164,7 +204,7 @@ def test_bytes_are_counted(what, cupy, x):
 
 
 def test_the_tables_are_whole():
-    assert (len(REFUSED), len(COUNTED), len(MOVED), len(LAUNCHES)) == (14, 45, 7, 8)
+    assert (len(REFUSED), len(COUNTED), len(MOVED), len(LAUNCHES)) == (21, 45, 7, 8)
     assert Count._fields == ("copies", "syncs", "allocations", "launches", "bytes")
 
 
@@ -225,8 +265,9 @@ def test_many_large_systems_are_solved_one_by_one(cupy):
         return cupy.counts.since(before).launches
 
     assert launches(257) - launches(256) == 4 * LAUNCHES["solve"]
-    with pytest.raises(ValueError, match="shape"):
-        cupy.linalg.solve(cupy.ones((5, 3, 3)), cupy.ones((3, 1)))
+    for wrong in ((3, 1), (5, 3)):
+        with pytest.raises(ValueError, match="shape"):
+            cupy.linalg.solve(cupy.ones((5, 3, 3)), cupy.ones(wrong))
 
 
 def test_kernels_flush_denormals_of_float32(cupy):
@@ -287,21 +328,24 @@ def uses_of_xp():
         for node in ast.walk(tree):
             if not isinstance(node, ast.Attribute):
                 continue
-            if ast.unparse(node.value).rpartition(".")[2] == "xp":
+            owner = re.fullmatch(r"(?:.+\.)?_?xp((?:\.linalg)?)", ast.unparse(node.value))
+            if owner:
                 call = calls.get(id(node))
                 keywords = {k.arg for k in call.keywords} if call else set()
-                yield node.attr, keywords, f"{path.name}:{node.lineno}"
+                yield f"{owner[1]}.{node.attr}"[1:], keywords, f"{path.name}:{node.lineno}"
 
 
 def test_the_package_uses_nothing_of_xp_that_the_double_lacks():
     double, found = Cupy(), list(uses_of_xp())
     assert len(found) > 60
-    assert {"matmul", "exp", "max", "take_along_axis", "copyto"} <= {name for name, *_ in found}
+    some = {"matmul", "exp", "max", "take_along_axis", "copyto", "linalg.eigh"}
+    assert some <= {name for name, *_ in found}
+    assert any("fused.py" in place for *_, place in found)
     for name, keywords, place in found:
-        function = getattr(double, name)  # AttributeError: CuPy may have it, the double does not
+        function = attrgetter(name)(double)  # AttributeError: CuPy may have it, the double does not
         if name not in PLAIN:
-            known = inspect.signature(function).parameters
-            assert keywords <= known.keys(), f"{place}: {name} has no {keywords - known.keys()}"
+            known = inspect.signature(function).parameters.keys() - UNHEEDED
+            assert keywords <= known, f"{place}: {name} has no {keywords - known}"
 
 
 # --- against the real module ----------------------------------------------------------------------
@@ -339,8 +383,34 @@ def test_each_function_has_cupys_parameters(real):
         else:
             assert parameters(ours) == parameters(theirs), name
     assert compared == len(UFUNCS) + len(ALIASES) + 32
+    assert len(public(double.linalg)) == 5
+    for name in public(double.linalg):
+        assert parameters(getattr(double.linalg, name)) == parameters(getattr(real.linalg, name))
     for keyword in KEYWORDS_OF_UFUNCS:
         assert f"    {keyword}" in real.ufunc.__call__.__doc__
+
+
+def first_loop(ufunc, types):
+    """The type of the first loop of CuPy that takes these, as it chooses; None without one."""
+    for loop in ufunc.types:
+        taken, _, given = loop.partition("->")
+        if all(np.can_cast(*both) for both in zip(types, taken, strict=True)):
+            return np.dtype(given)
+    return None
+
+
+def test_each_ufunc_gives_cupys_types(real):
+    """Wherever NumPy has an answer: it refuses signs and differences of bool."""
+    compared = 0
+    for name in UFUNCS:
+        for types in product(TYPES, repeat=getattr(np, name).nin):
+            try:
+                *_, expected = getattr(np, name).resolve_dtypes((*types, None))
+            except TypeError:
+                continue
+            compared += 1
+            assert first_loop(getattr(real, name), types) == expected, (name, types)
+    assert compared > 500
 
 
 def test_each_method_has_cupys_keywords(real):
@@ -354,6 +424,15 @@ def test_each_method_has_cupys_keywords(real):
             assert keyword in written, f"{name}: {keyword} not in {written}"
 
 
+def test_each_operator_and_flag_is_cupys(real):
+    ours = [name for name in vars(ndarray) if name.startswith("__")]
+    assert {"__float__", "__matmul__", "__iadd__"} < set(ours)
+    for name in set(ours) - {"__dict__", "__weakref__"}:
+        assert hasattr(real.ndarray, name), name
+    for name in vars(Cupy().zeros(1).flags):
+        assert hasattr(real._core.flags.Flags, name), name
+
+
 def test_the_plain_names_are_cupys(real):
     for name in PLAIN:
         assert hasattr(real, name), name
@@ -362,6 +441,6 @@ def test_the_plain_names_are_cupys(real):
     assert callable(real.cuda.get_current_stream)
     assert callable(real.cuda.Stream.synchronize)
     pool = real.get_default_memory_pool()
-    for name in ("used_bytes", "free_bytes", "total_bytes", "free_all_blocks"):
+    for name in ("used_bytes", "free_bytes", "total_bytes", "get_limit", "free_all_blocks"):
         assert callable(getattr(pool, name)), name
     assert issubclass(real.cuda.memory.OutOfMemoryError, MemoryError)

@@ -35,8 +35,9 @@ _SLOW_FLOAT64 = 8  # times as long as float32; GPUs made for computing take twic
 class Sizes(NamedTuple):
     """How much work a device is given at once.
 
-    Sums are taken in the order that these and the shapes make. So they never depend on what is free
-    at the moment: a run on the same device is the same to the bit.
+    Sums are taken in the order that these and the shapes make. So they do not depend on what is
+    free at the moment, and a run on the same device is the same to the bit, as long as its stacks
+    fit: where memory is short they have fewer columns.
 
     Attributes:
         chunk_bytes: of an array whose rows go by in chunks, at least so many go by at once. None on
@@ -56,7 +57,7 @@ class Sizes(NamedTuple):
 
     @classmethod
     def of_gpu(cls, memory: int) -> Sizes:
-        """Those of a GPU with so many bytes of memory, of which some ten chunks take a tenth."""
+        """Those of a GPU with so many bytes for us, of which some ten chunks take a tenth."""
         return cls(min(2**30, memory // 128), 1, 1e13, 1024)
 
 
@@ -79,6 +80,7 @@ class Device:
     sizes: Sizes
     twin: str = "none"  # what its steps may be compiled from: "c", "cuda" or "none"
     float64_cost: int = 2  # how many times as long as in float32 arithmetic takes in float64
+    taken: Callable[[], int] | None = None  # bytes of a GPU that have been; None: the host's are
 
     @property
     def is_slow_in_float64(self) -> bool:
@@ -158,7 +160,7 @@ class Device:
 
     @contextlib.contextmanager
     def enough_memory(self) -> Iterator[None]:
-        """Say in one line that a GPU is full: CuPy's pool, or what CUDA's libraries take beside it.
+        """Say in one line that a GPU is full; a host that is full raises what it does anyway.
 
         Raises:
             DeviceError: what is within ran out of the GPU's memory.
@@ -166,7 +168,7 @@ class Device:
         try:
             yield
         except (MemoryError, RuntimeError) as error:
-            if self.kind == "cpu" or not _says_full(error):
+            if self.kind == "cpu" or not _is_full(error):
                 raise
             raise DeviceError(
                 f"device: {self.name} has not enough memory ({_first_line(error)}); device: cpu"
@@ -278,19 +280,25 @@ def from_cupy(cupy: Any, name: str, *, twin: str = "none", float64_cost: int = 2
         cupy.cuda.get_current_stream().synchronize()  # until then CUDA may read the host's array
         return there
 
+    pool = cupy.get_default_memory_pool()
+
     def free() -> int:
         """What the device says is free, and what CuPy's pool holds and does not use."""
-        pool = cupy.get_default_memory_pool()
-        return int(cupy.cuda.runtime.memGetInfo()[0] + pool.free_bytes())
+        found = cupy.cuda.runtime.memGetInfo()[0] + pool.free_bytes()
+        limit = pool.get_limit()  # CUPY_GPU_MEMORY_LIMIT, for a GPU that is shared; 0: none
+        return int(min(found, limit - pool.used_bytes()) if limit else found)
 
-    sizes = Sizes.of_gpu(cupy.cuda.runtime.memGetInfo()[1])
+    whole = cupy.cuda.runtime.memGetInfo()[1]
+    sizes = Sizes.of_gpu(min(whole, pool.get_limit() or whole))
     to_host = cupy.asnumpy
     return Device(
-        "gpu", name, reason, cupy, to_host, fetch, put, take_rows, free, sizes, twin, float64_cost
+        *("gpu", name, reason, cupy, to_host, fetch, put, take_rows, free, sizes, twin),
+        float64_cost=float64_cost,
+        taken=pool.total_bytes,  # which keeps what is freed
     )
 
 
-def _says_full(error: Exception) -> bool:
+def _is_full(error: Exception) -> bool:
     """Whether CuPy or one of CUDA's libraries says so; NumPy says it otherwise, of the host."""
     text = str(error).lower()  # the last is of Thrust, which sorts
     return any(words in text for words in ("out of memory", "alloc_failed", "std::bad_alloc"))

@@ -1,6 +1,5 @@
 """Whole l1 paths against the active set, one strength at a time, and scikit-learn's corners."""
 
-
 import numpy as np
 import pytest
 from sklearn.linear_model import lars_path_gram

@@ -4,8 +4,11 @@ import re
 import time
 
 import pytest
+from double import Cupy
 from stacks import DEVICE
 
+import trainer
+from trainer import device as devices
 from trainer.config import load_spec
 from trainer.solvers.hessians import Hessians
 from trainer.workflow.plan import plan
@@ -39,7 +42,8 @@ def test_a_large_newton_stack_is_planned_within_seconds():
     lines = lines_of(data=data, optimizer={"name": "newton"}, sweep=sweep)
     assert time.monotonic() - started < 10  # an iteration takes longer
     hessians = 3 * 8 * 3010**2  # one at a time
-    assert int(lines["peak memory"].split()[0]) > hessians >> 20
+    arrays = lines.get("GPU memory", lines["peak memory"])
+    assert int(arrays.split()[0]) > hessians >> 20
 
 
 @pytest.mark.parametrize("name", ["lbfgs", "newton", "auto"])
@@ -63,3 +67,44 @@ def test_a_first_order_run_is_timed_whole():
     lines = lines_of(optimizer={"epochs": 2})
     assert lines["steps"] == "24 in 2 epochs"
     assert re.fullmatch(r"[\d.,]+ seconds", lines["time"])
+
+
+def test_hessians_that_a_gpu_has_no_room_for_are_told_with_the_room_there_is(monkeypatch):
+    """Which others who use it may have left us little of."""
+    double = devices.from_cupy(Cupy(2**18), "the double")
+    monkeypatch.setattr(devices, "choose", lambda wanted: double)
+    rows = {"synthetic": {"rows": 50, "columns": 30, "outputs": 3}}
+    told = (
+        r"^optimizer.name: newton would hold Hessians of 93 x 93, which is 0.066 MiB each,"
+        r" where 0.2\d* MiB in all are there; lbfgs or auto is right$"
+    )
+    with pytest.raises(trainer.DataError, match=told):
+        lines_of(data={"train": rows}, optimizer={"name": "newton"})
+
+
+@pytest.mark.parametrize(
+    ("features", "batch", "steps"), [(100, 64, [3]), (100, "full", [3]), (2000, 100, [20, 60])]
+)
+def test_the_memory_of_a_gpu_is_told_beside_the_hosts(
+    features, batch, steps, tmp_path, monkeypatch
+):
+    """As much as a run has there, where some columns leave before others as well."""
+    rows = {"synthetic": {"rows": 2_000_000 // features, "columns": features, "outputs": 3}}
+    optimizer = {"name": "sgd", "batch_size": batch}
+    lr = [n / 1000 for n in range(1, 41)]
+    sweep = {"parameters": {"optimizer.lr": lr, "optimizer.steps": steps}}
+    spec = BASE | {"data": {"train": rows}, "optimizer": optimizer, "sweep": sweep}
+    spec |= {"device": "gpu"}
+
+    def on_a_gpu():
+        double = devices.from_cupy(Cupy(2**28), "the double")
+        monkeypatch.setattr(devices, "choose", lambda wanted: double)
+        return double.xp.pool
+
+    on_a_gpu()
+    lines = dict(line.split(": ", 1) for line in plan(load_spec(spec)).splitlines())
+    told, room = map(int, re.fullmatch(r"(\d+) MiB of (\d+) MiB", lines["GPU memory"]).groups())
+    pool = on_a_gpu()
+    trainer.run(spec, out=tmp_path / "r")
+    assert room == 256
+    assert pool.peak <= told * 2**20 < 2 * pool.peak

@@ -18,6 +18,7 @@ from trainer.model import MODELS, Model
 from trainer.model.penalties import elastic_net, from_inverse_c
 from trainer.optim.schedules import LrSchedule
 from trainer.solvers.choose import Method, Size, choose_method, hessian_order
+from trainer.text.numbers import shown_size
 from trainer.train.device_rows import DeviceRows, shares
 from trainer.train.protocol import AnyStack
 from trainer.train.stack import Settings, Stack
@@ -267,10 +268,12 @@ def _solver_settings(
     method = choose_method(optimizers[0].name, model, size, sparse)
     order = hessian_order(model, size, sparse)
     asked_for = OPTIMIZERS[optimizers[0].name].second_derivatives
-    if asked_for and 8.0 * order**2 > _HESSIAN_SHARE * device_rows.device.memory():
+    memory = device_rows.device.memory()
+    if asked_for and 8.0 * order**2 > _HESSIAN_SHARE * memory:
         raise DataError(
             f"optimizer.name: newton would hold Hessians of {order:,} x {order:,}, which is"
-            f" {8e-9 * order**2:.1f} GB each; lbfgs or auto is right"
+            f" {shown_size(8 * order**2)} each, where {shown_size(memory)} in all are there;"
+            " lbfgs or auto is right"
         )
     max_iter = np.array([float(o.max_iter) for o in optimizers])
     return method, max_iter, np.array([o.tol for o in optimizers])

@@ -37,6 +37,7 @@ _RECORD = 44  # bytes of a row of the step log
 _EVALUATION = 1000  # bytes of a row of history.csv, as text and as the report reads it
 _ROW_GROUPS = 128 * 2**20  # what the step log's move to Parquet takes at most
 _REPORT = 80 * 2**20  # what drawing the page takes: Plotly, its script twice over, the charts
+_NARROWER = 0.75  # of a stack's bytes: what is made of the columns that stay, before it goes
 _PRODUCT = 1 << 29  # operations of the product that is timed, at most: some tens of milliseconds
 
 
@@ -45,6 +46,7 @@ def plan(spec: Spec) -> str:
     """Say how many stacks and steps, how much memory, log and time a run would take."""
     device = devices.choose(spec.device)
     with device.enough_memory(), one_thread_a_product():
+        room = device.memory()
         sweep = set_up(spec, None, device)
         costs = [_cost(sweep, job) for job in sweep.jobs]
     stacks = sweep.arrangement.stacks
@@ -54,7 +56,7 @@ def plan(spec: Spec) -> str:
         "trials": f"{len(sweep.trials):,} x {counted(sweep.repeats, 'repeat')}",
         "stacks": f"{len(stacks):,} of {_widths(stacks)}, {counted(columns, 'column')} in all",
         "steps": _steps(costs),
-        "peak memory": f"{-(-_peak(sweep, costs) // 2**20):.0f} MiB",
+        **_memory(sweep, costs, room),
         "log": f"{most}{sum(cost.log for cost in costs):,} bytes" + _snapshots(sweep, costs),
         "time": f"{most}{_seconds_of(sweep, costs):,.1f} seconds" + _iterations(sweep, costs),
     }
@@ -199,21 +201,45 @@ def _iterations(sweep: SweepRun, costs: list[Cost]) -> str:
     return f", usually far less; {told}"
 
 
-def _peak(sweep: SweepRun, costs: list[Cost]) -> int:
-    """Bytes at the run's peak: those of now, with one stack built, and what comes to it."""
-    now = peak_memory()
+def _memory(sweep: SweepRun, costs: list[Cost], room: int) -> dict[str, str]:
+    """Bytes at the run's peak, of the host and of a GPU that has `room` for it.
+
+    They are those of now, with one stack built, and what comes to it.
+    """
+    host, arrays = peak_memory() + _beside_arrays(sweep, costs), _arrays(sweep, costs)
+    device_rows, stacks = sweep.first.device_rows, sweep.arrangement.stacks
+    if device_rows.device.taken is None:
+        return {"peak memory": _mib(host + arrays)}
+    now = device_rows.device.taken()
+    if any(len(one.columns) > 1 for one in stacks):
+        arrays += int(_NARROWER * (now - device_rows.bytes))
+    return {"peak memory": _mib(host), "GPU memory": f"{_mib(now + arrays)} of {_mib(room)}"}
+
+
+def _mib(size: int) -> str:
+    return f"{-(-size // 2**20)} MiB"
+
+
+def _arrays(sweep: SweepRun, costs: list[Cost]) -> int:
+    """Bytes on the device of what is not built yet: other stacks, their rows, Hessians."""
     arrangement, device_rows = sweep.arrangement, sweep.first.device_rows
     at_once = arrangement.at_once(sweep.in_step)
     others = (at_once - 1) * arrangement.bytes
     held = len({one.rows.key for one in arrangement.stacks[:at_once]})
     rows = (held - 1) * min(device_rows.bytes, int(sweep.cache.room))
+    hessians = max(cost.iteration.bytes if cost.iteration else 0 for cost in costs)
+    return others + rows + hessians
+
+
+def _beside_arrays(sweep: SweepRun, costs: list[Cost]) -> int:
+    """Bytes of the host that results, tables and the page take."""
+    arrangement, device_rows = sweep.arrangement, sweep.first.device_rows
     D, C = int(device_rows.rows.X.shape[1]), len(device_rows.prepared.encoder.outputs)
     columns = sum(len(one.columns) for one in arrangement.stacks)
     results = columns * (D + 1) * C * device_rows.rows.X.dtype.itemsize
     tables = sum(cost.evaluations for cost in costs) * _EVALUATION
     tables += min(2 * sum(cost.log for cost in costs), _ROW_GROUPS)
-    hessians = max(cost.iteration.bytes if cost.iteration else 0 for cost in costs)
-    return int(now + others + hessians + rows + results + tables + _written_later(sweep) + _REPORT)
+    return int(results + tables + _written_later(sweep) + _REPORT)
 
 
 def _written_later(sweep: SweepRun) -> int:

@@ -16,9 +16,9 @@ from trainer.device import Sizes
 from trainer.model import MODELS, compiled
 from trainer.model.kernel_errors import KernelErrors
 from trainer.solvers import objective as objective_module
+from trainer.solvers import problem as problem_module
 from trainer.solvers.choose import Size
 from trainer.solvers.costs import solver_bytes
-from trainer.solvers import problem as problem_module
 from trainer.solvers.objective import NAMES, Objective, chunk_rows
 from trainer.solvers.rotated_rows import rotate
 from trainer.train.batches import RowSet
@@ -161,7 +161,7 @@ def test_rules_of_somebodys_own_go_by_their_text(monkeypatch):
 @pytest.mark.parametrize(("model", "outputs"), [("logistic", 1), ("softmax", 5)])
 def test_the_bytes_that_are_told_hold_a_gpus_chunks(model, outputs, monkeypatch):
     rows, D, K = 20_000, 5, 32
-    cupy, draw = Cupy(), np.random.default_rng(0)
+    cupy, draw = Cupy(2**33), np.random.default_rng(0)
     device = devices.from_cupy(cupy, "the double", twin="cuda")
     monkeypatch.setattr(solving, "DEVICE", device)
     label = draw.integers(0, max(outputs, 2), rows)

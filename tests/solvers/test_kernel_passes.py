@@ -5,8 +5,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import shim
+import solving
 from double import Cupy
 from huber import ROW as HUBER
+from problems import Problem
 from stacks import CPU
 
 from trainer import device as devices
@@ -15,6 +17,8 @@ from trainer.model import MODELS, compiled
 from trainer.model.kernel_errors import KernelErrors
 from trainer.solvers import objective as objective_module
 from trainer.solvers import problem as problem_module
+from trainer.solvers.choose import Size
+from trainer.solvers.costs import solver_bytes
 from trainer.solvers.objective import NAMES, Objective, chunk_rows
 from trainer.solvers.rotated_rows import rotate
 from trainer.train.batches import RowSet
@@ -152,6 +156,26 @@ def test_rules_of_somebodys_own_go_by_their_text(monkeypatch):
     assert objective(plain, "linear", "auto", shape)._passes[0]._errors is None
     monkeypatch.setenv("STACKED_TRAINER_COMPILED", "0")
     assert objective(on_double(), "linear", "auto", shape)._passes[0]._errors is None
+
+
+@pytest.mark.parametrize(("model", "outputs"), [("logistic", 1), ("softmax", 5)])
+def test_the_bytes_that_are_told_hold_a_gpus_chunks(model, outputs, monkeypatch):
+    rows, D, K = 20_000, 5, 32
+    cupy, draw = Cupy(2**33), np.random.default_rng(0)
+    device = devices.from_cupy(cupy, "the double", twin="cuda")
+    monkeypatch.setattr(solving, "DEVICE", device)
+    label = draw.integers(0, max(outputs, 2), rows)
+    y = np.eye(outputs)[label] if outputs > 1 else label[:, None] * 1.0
+    p = np.full(rows, 1 / rows)
+    problem = Problem(model, model, draw.standard_normal((rows, D)), y, p, 0, 0, True)
+    stack = solving.stack_of(problem, "lbfgs", np.geomspace(1e-3, 0.1, K), np.zeros(K), 1e-9)
+    state = solving.start(stack)
+    stack.advance(state, 3)
+    stack.facts(state, np.ones(K, bool))
+    assert stack.chunk_rows == rows
+    size, method = Size(rows, D, outputs), stack.settings.method
+    told = solver_bytes(size, K, MODELS[model, "auto"], method, False, device)
+    assert cupy.pool.peak <= told <= 2 * cupy.pool.peak  # evaluations would take buffers too
 
 
 def test_how_many_rows_go_by_at_once_is_the_devices_to_say():

@@ -134,8 +134,9 @@ RULE void point_taken_of(const plan &s) {
 }
 
 /* The inner products of pairs t and u, the newest first, in a table (n + 2, n) of a column: s_t * y_u where u is newer,
- * else y_t * H0 * y_u; below them s_t * g and y_t * H0 * g, g the steepest slopes. A block reads the rows of a tile (s, y, g, H0) to shared
- * memory, (2n + 2, tile, KX) and a number after each array, so that arrays begin in other banks, and takes what they add to `own` (n * (n + 2), K). Grid (blocks of rows, of columns). */
+ * else y_t * H0 * y_u; below them s_t * g and y_t * H0 * g, g the steepest slopes. A block takes what the rows of a tile
+ * add to `own` (n * (n + 2), K). Grid (blocks of rows, of columns). Shared: s, y, g and H0 of a tile, (2n + 2, tile, KX)
+ * with a number after each array, so that they begin in different banks. */
 RULE void pair_products_of(const plan &s) {
   extern __shared__ double room[];
   const int KX = (int)s.product_columns, n = (int)s.count, V = 2 * n + 2, sums = n * (n + 2) * KX;
@@ -149,8 +150,11 @@ RULE void pair_products_of(const plan &s) {
       const int x = j % KX, v = j / (KX * rows);
       const long long i = first + j / KX % rows, k = k0 + x, at = i * K + k;
       if (k >= K) continue;
-      room[v * pitch + j % (KX * rows)] = v < n ? s.s[slot_of(s, v) * all + at] : v < 2 * n ? s.y[slot_of(s, v - n) * all + at]
-              : v == 2 * n ? steepest_of(s, i < s.weights, s.w[at], s.g[at], s.l1[k]) : scale_of(s, i, s.gamma[k], s.l2[k]);
+      double *into = room + v * pitch + j % (KX * rows);
+      if (v < n) *into = s.s[slot_of(s, v) * all + at];
+      else if (v < 2 * n) *into = s.y[slot_of(s, v - n) * all + at];
+      else if (v == 2 * n) *into = steepest_of(s, i < s.weights, s.w[at], s.g[at], s.l1[k]);
+      else *into = scale_of(s, i, s.gamma[k], s.l2[k]);
     }
     __syncthreads();
     for (int j = t; j < sums; j += T) {
@@ -206,8 +210,8 @@ RULE void pair_factors_of(const plan &s) {
   }
 }
 
-/* Block (KX columns, lanes), grid (G, blocks of columns): the directions, and their slopes in parts. With l1 they are 0 in each
- * weight in which they are not downhill (Andrew & Gao 2007, section 3.2). Shared: a number a thread. */
+/* Block (KX columns, lanes), grid (G, blocks of columns): the directions, and their slopes in parts. With l1 they are 0
+ * in each weight in which they are not downhill (Andrew & Gao 2007, section 3.2). Shared: a number a thread. */
 RULE void pair_direction_of(const plan &s) {
   extern __shared__ double room[];
   const long long K = s.columns, k = own_column(), from = blockIdx.x * s.block_rows, to = min(s.rows, from + s.block_rows);

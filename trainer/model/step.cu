@@ -20,8 +20,8 @@
 #include "rules.h"
 
 enum { CHAIN = 32 }; /* numbers that a thread adds up one by one, at most */
-enum { LOSS, ERROR_SQUARES, ERROR_MAX, DZ_SQUARES, LOGGED, MEAN = LOGGED }; /* what is logged of errors, as trainer.train.step_record
-                                                                              * has it; and for a solver the losses times q */
+/* What is logged of errors, as trainer.train.step_record has it; and of a solver's pass the losses times q. */
+enum { LOSS, ERROR_SQUARES, ERROR_MAX, DZ_SQUARES, LOGGED, MEAN = LOGGED };
 
 /* What a launch is told, by value; trainer/model/kernels.py lays it out. */
 struct plan {
@@ -214,7 +214,8 @@ RULE real sum_of_parts(const plan &s, int sum, long long k, real *room) {
   const bool largest = sum == (int)s.outputs + ERROR_MAX;
   real found = 0;
   if (k < s.columns)
-    for (long long g = lane; g < s.row_blocks; g += lanes) found = together(found, s.partial[(g * sums_of(s) + sum) * s.columns + k], largest);
+    for (long long g = lane; g < s.row_blocks; g += lanes)
+      found = together(found, s.partial[(g * sums_of(s) + sum) * s.columns + k], largest);
   return fold(room, found, (int)min((long long)lanes, s.row_blocks), largest);
 }
 
@@ -260,8 +261,8 @@ template <int rule> __device__ __forceinline__ void update_step(const plan &s) {
   else if (s.bias) move_one<rule>(s, (weights + sum) * K + k, found, h, 0, false);
 }
 
-/* Block (KX columns, lanes), grid (C + LOGGED + 1, blocks of columns): the sums of a solver's pass, each from its parts: dJ/db
- * to `slot0` (C, K), and to `ring` (6, K) the losses times q, what is logged, and a 0 for what weights add. */
+/* Block (KX columns, lanes), grid (C + LOGGED + 1, blocks of columns): the sums of a solver's pass, each from its parts:
+ * dJ/db to `slot0` (C, K), and to `ring` (6, K) the losses times q, what is logged, and a 0 for what weights add. */
 RULE void error_sums_of(const plan &s) {
   extern __shared__ real room[];
   const int C = (int)s.outputs, sum = (int)blockIdx.x;

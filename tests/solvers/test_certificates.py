@@ -93,3 +93,21 @@ def test_many_classes_have_the_bounds_of_few(monkeypatch):
         np.testing.assert_allclose(found, right, rtol=1e-10)
         compared += int((right < 0.1 * points.value).sum())  # others are J itself
     assert compared >= 6
+
+
+def test_biases_without_a_curvature_have_no_bound_that_is_near(monkeypatch):
+    """What rounding makes of no curvature may be negative, and would make a bound too small."""
+    p = next(one for one in PROBLEMS if one.model == "softmax" and one.bias)
+    objective = stack_of(p, "lbfgs", [p.l2, p.l2], [0.0, 0.0], 1e-6).objective
+    whole = np.array([[2.0, -1, -1], [-1, 2, -1], [-1, -1, 2]])
+    empty = np.array([[1.0, -1, 0], [-1, 1, 0], [0, 0, -1e-16]])
+    row = np.array([[0.1, 0.1], [-0.3, 0.1], [0.2, -0.2]])  # (C, K)
+    given = [DEVICE.to_device(one) for one in (np.stack([whole, empty]), row)]
+    steps = []
+    for few in (objectives._FEW_OUTPUTS, 2):
+        monkeypatch.setattr(objectives, "_FEW_OUTPUTS", few)
+        steps.append(host(objective.bias_step(*given)))
+    right, found = steps
+    np.testing.assert_allclose(found[:, 0], right[:, 0], rtol=1e-12)
+    for step in steps:
+        assert -(row * step).sum(axis=0)[1] > 1e100

@@ -113,8 +113,14 @@ COUNTS = {
 COORDINATES = {
     "a closed form": ({"sparse": False, "exact": True, "least": 0.001}, (25, 2, 24, 5)),
     "few rows": ({"rows": 6, "sparse": False, "exact": True, "least": 0.001}, (42, 2, 37, 6)),
-    "a guess, turned": ({"sparse": False, "least": 0.001, "guess": True, "turn": True}, (44, 2, 39, 5)),
-    "a guess, as it is": ({"sparse": False, "least": 0.001, "guess": True, "turn": False}, (42, 2, 37, 5)),
+    "a guess, turned": (
+        {"sparse": False, "least": 0.001, "guess": True, "turn": True},
+        (44, 2, 39, 5),
+    ),
+    "a guess, as it is": (
+        {"sparse": False, "least": 0.001, "guess": True, "turn": False},
+        (42, 2, 37, 5),
+    ),
     "l1": ({"sparse": True}, (20, 1, 20, 4)),
 }
 

@@ -95,6 +95,22 @@ def test_each_way_is_gone(model, monkeypatch):
         assert len(summed) - before == more
 
 
+@pytest.mark.parametrize("small", [0, 10_000])
+@pytest.mark.parametrize("model", ["logistic", "softmax"])
+def test_saturated_rows_leave_a_little_curvature_by_every_way(model, small, monkeypatch):
+    """Else a step would be endless."""
+    monkeypatch.setattr(prox_newton, "SMALL", small)
+    stack, state = stack_at(model)
+    state.arrays["w"] *= 1e6
+    floor = DEVICE.to_host(stack.hessians.floor)
+    which = elements_of(stack, 1)
+    with np.errstate(all="ignore"):  # as in a round
+        found = np.diagonal(made(parts_of(stack, state), 2, 1, which))
+    own = floor[which if stack.model.coupled else which // stack.problem.outputs]
+    np.testing.assert_allclose(found, own, rtol=1e-6)
+    assert (own > 0).all()
+
+
 def test_groups_of_few_columns_are_all_of_them(monkeypatch):
     stack, state = stack_at("logistic")
     which = elements_of(stack, 1)

@@ -18,6 +18,7 @@ import numpy as np
 
 from trainer.model import Model
 from trainer.solvers.basis import Basis
+from trainer.solvers.lbfgs import dot
 from trainer.solvers.orthants import common_shift, pseudo_gradient
 
 if TYPE_CHECKING:
@@ -98,7 +99,7 @@ class Problem:
     def penalty(self, w: Array) -> Array:
         """l2/2·‖W‖² + l1·‖W‖₁ (K,)."""
         inner = w[: self.inner]
-        squares = self.device.xp.einsum("pck,pck->k", inner, inner)
+        squares = dot(self.device.xp, inner, inner)
         return 0.5 * self.l2 * squares + self.l1_norm(w)
 
     def l1_norm(self, w: Array) -> Array | float:

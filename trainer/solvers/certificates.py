@@ -185,7 +185,8 @@ def _blur(objective: Objective, points: Points) -> Numbers:
     squares = basis.spectrum.sum() * dot(xp, w[:r], w[:r])  # of scores, at most
     squares += dot(xp, w[r:], w[r:])
     weights = xp.absolute(basis.weights(xp, w[:r]))  # (D, C, K)
-    moved = xp.tensordot(xp.absolute(basis.mean), weights, 1)  # (C, K): terms of the bias at last
+    flat = weights.reshape(len(weights), -1)
+    moved = (xp.absolute(basis.mean)[None] @ flat).reshape(w.shape[1:])  # (C, K) in the bias
     squares = device.to_host(squares + (moved * moved).sum(axis=0))  # device -> host
     slope = np.sqrt(2 * curvature * (points.data - objective.least[0]))
     off = EPS * np.sqrt(squares)

@@ -20,6 +20,7 @@ from trainer.model.compiled import (
 from trainer.model.models import Model
 
 Array = Any
+_NAMES = {np.dtype(name): name for name in PRECISIONS}  # str(dtype) takes microseconds
 _CACHED = 1 << 18  # bytes of a chunk's rows, which both products find in the cache
 _FEWEST = 32  # of them
 _LARGE = 1 << 21  # bytes of rows that no cache of a core has
@@ -45,7 +46,7 @@ class CompiledErrors:
     def __init__(self, library: Library, plan: Plan, held: Sequence[Array]) -> None:
         """`held`: the arrays that the plan points to, all of one precision."""
         self._plan, self._at, self._held = plan, ctypes.byref(plan), held
-        self._step, self._pass = library.step[str(held[-1].dtype)], library.rows_pass
+        self._step, self._pass = library.step[_NAMES[held[-1].dtype]], library.rows_pass
         self._room: Array | None = None
 
     @property
@@ -124,7 +125,7 @@ def errors_of(
     """
     library, _ = compiled.load()
     rule, outputs = RULES.get(rule_of(model)), int(y.shape[1])
-    if library is None or xp is not np or rule is None or str(y.dtype) not in PRECISIONS:
+    if library is None or xp is not np or rule is None or y.dtype not in _NAMES:
         return None
     if 0 in (len(y), outputs, columns):
         return None

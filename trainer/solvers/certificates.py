@@ -236,7 +236,8 @@ def _squares(objective: Objective, w: Array) -> Array:
     squares = basis.spectrum.sum() * dot(xp, w[:r], w[:r])
     squares += dot(xp, w[r:], w[r:])
     weights = xp.absolute(basis.weights(xp, w[:r]))  # (D, C, K)
-    moved = xp.tensordot(xp.absolute(basis.mean), weights, 1)  # (C, K): terms of the bias at last
+    flat = weights.reshape(len(weights), -1)
+    moved = (xp.absolute(basis.mean)[None] @ flat).reshape(w.shape[1:])  # (C, K) in the bias
     return squares + (moved * moved).sum(axis=0)
 
 

@@ -177,7 +177,8 @@ class SolverStack:
     ) -> Records:
         """Go on until every column is settled, or enough of them to leave; or `should_stop()`."""
         first, self._should_stop = state.step + 1, should_stop
-        enough = _CROWDED * float(state.live.sum())
+        # to the compiled rounds a column that has settled is no burden
+        enough = _CROWDED * float(state.live.sum()) if self._newton is None else 0.0
         with np.errstate(all="ignore"):
             rounds = self._rounds if self._newton is None else self._newton_rounds
             values, taken = rounds(state, until, enough)

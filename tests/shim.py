@@ -70,7 +70,7 @@ class RawModule:
     """Kernels of a text.
 
     Attributes:
-        note: is told the name of each kernel that is launched, and the bytes that it moves.
+        go: is told of each launch the kernel's name, the bytes that it moves, and what runs it.
         order: of the threads: 0 forward, 1 in reverse, else shuffled from this seed.
     """
 
@@ -80,9 +80,9 @@ class RawModule:
         self,
         code: str,
         options: tuple[str, ...] = (),
-        note: Callable[[str, int], object] = lambda name, nbytes: None,
+        go: Callable[[str, int, Callable[[], None]], object] = lambda name, nbytes, run: run(),
     ) -> None:
-        self.note = note
+        self.go = go
         self._code, self._options = code, options
         self.itemsize = 8 if f"-Dreal={REALS['float64']}" in options else 4
 
@@ -114,14 +114,22 @@ class RawKernel:
         assert threads.prod() % 32 == 0 or "update" in self._name, f"{block} is not of whole warps"
         assert blocks.min() >= 1, f"no blocks in {grid}"
         assert blocks[1:].max() < 2**16, f"a GPU has no {grid} blocks"
-        moved = _updated if "update" in self._name else _judged
-        told = KernelPlan.from_buffer_copy(plan.tobytes())
-        self._module.note(self._name, moved(told, self._module.itemsize))
-        found = self._function(
-            plan.ctypes.data, blocks.ctypes.data, threads.ctypes.data, shared_mem,
-            type(self._module).order,
-        )  # fmt: skip
-        assert found == 0, f"{self._name}{grid}{block}: {OUTCOMES[found]}"
+        moved = _MOVED[self._name.partition("_")[0]]
+        told = KernelPlan.from_buffer_copy(plan.tobytes())  # by value: the plan may change
+
+        def run() -> None:
+            found = self._function(
+                ctypes.addressof(told), blocks.ctypes.data, threads.ctypes.data, shared_mem,
+                type(self._module).order,
+            )  # fmt: skip
+            assert found == 0, f"{self._name}{grid}{block}: {OUTCOMES[found]}"
+
+        self._module.go(self._name, moved(told, self._module.itemsize), run)
+
+
+def _taken(s: KernelPlan, real: int) -> int:
+    """Bytes that `take_rows` reads and writes."""
+    return s.rows * (8 + 2 * real * s.features)
 
 
 def _judged(s: KernelPlan, real: int) -> int:
@@ -140,3 +148,6 @@ def _updated(s: KernelPlan, real: int) -> int:
     moved = 2 * (3 if s.slot1 else 2) * (D + s.bias) * C * K
     read = D * C * K + s.coefficients * K + K + s.row_blocks * (C + LOGGED) * K
     return real * (moved + read + (s.weight_blocks + LOGGED) * K)
+
+
+_MOVED = {"take": _taken, "error": _judged, "update": _updated}

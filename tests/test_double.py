@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from double import ALIASES, UFUNCS, Cupy, Ufunc, ndarray
 from double_costs import LAUNCHES, Count, OutOfMemoryError
+from double_streams import Graph, Stream
 
 import trainer
 
@@ -362,3 +363,20 @@ def test_the_plain_names_are_cupys(real):
     for name in ("used_bytes", "free_bytes", "total_bytes", "free_all_blocks"):
         assert callable(getattr(pool, name)), name
     assert issubclass(real.cuda.memory.OutOfMemoryError, MemoryError)
+
+
+def test_streams_and_graphs_are_cupys(real):
+    for ours, theirs in ((Stream, real.cuda.Stream), (Graph, real.cuda.Graph)):
+        for name in public(ours):
+            assert hasattr(theirs, name), name
+    assert "non_blocking" in real.cuda.Stream.__init__.__doc__ + real.cuda.Stream.__doc__
+    assert callable(real.cuda.get_current_stream)
+    assert "stream" in real.cuda.Graph.launch.__doc__
+
+
+def test_cupys_module_of_cublas_is_linked_to_the_library(real):
+    """So that names are found in it, in the library that CuPy itself has loaded."""
+    package = Path(real.cuda.__file__)
+    assert "_cupy.cuda.cublas = cublas" in package.read_text("utf-8")
+    (module,) = (package.parents[2] / "cupy_backends/cuda/libs").glob("cublas.*.so")
+    assert b"libcublas.so." in module.read_bytes()

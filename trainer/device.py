@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from trainer.errors import DeviceError
+from trainer.machine import cublas
 from trainer.machine.memory import memory_limit
 from trainer.machine.threads import side_by_side
 
@@ -80,6 +81,8 @@ class Device:
     sizes: Sizes
     twin: str = "none"  # what its steps may be compiled from: "c", "cuda" or "none"
     float64_cost: int = 2  # how many times as long as in float32 arithmetic takes in float64
+    products: cublas.Products | None = None  # that a CUDA graph can capture, for the twin
+    no_graphs: str = ""  # why there are none
 
     def matmul(self, a: Array, b: Array, out: Array) -> None:
         """Write a (n, m) · b (m, p) into `out` (n, p); C-contiguous arrays or their transposes."""
@@ -233,10 +236,13 @@ def _usable_gpu() -> tuple[Device | None, str]:
     properties = cupy.cuda.runtime.getDeviceProperties(cupy.cuda.Device().id)
     name = f"{properties['name'].decode()} (CuPy {cupy.__version__})"
     cost = properties.get("singleToDoublePrecisionPerfRatio", 2)
-    return from_cupy(cupy, name, twin="cuda", float64_cost=cost), ""
+    major = properties.get("major", 0)
+    return from_cupy(cupy, name, twin="cuda", float64_cost=cost, major=major), ""
 
 
-def from_cupy(cupy: Any, name: str, *, twin: str = "none", float64_cost: int = 2) -> Device:
+def from_cupy(
+    cupy: Any, name: str, *, twin: str = "none", float64_cost: int = 2, major: int = 0
+) -> Device:
     """The device of a CuPy module (or of the test suite's double of it).
 
     Args:
@@ -244,7 +250,9 @@ def from_cupy(cupy: Any, name: str, *, twin: str = "none", float64_cost: int = 2
         name: of the GPU.
         twin: see `Device`.
         float64_cost: see `Device`.
+        major: the first number of the GPU's compute capability.
     """
+    products, no_graphs = cublas.usable(cupy, major) if twin == "cuda" else (None, "")
     reason = "a GPU passed the smoke test"
     if float64_cost >= _SLOW_FLOAT64:
         reason += (
@@ -280,7 +288,8 @@ def from_cupy(cupy: Any, name: str, *, twin: str = "none", float64_cost: int = 2
     sizes = Sizes.of_gpu(cupy.cuda.runtime.memGetInfo()[1])
     to_host = cupy.asnumpy
     return Device(
-        "gpu", name, reason, cupy, to_host, fetch, put, take_rows, free, sizes, twin, float64_cost
+        *("gpu", name, reason, cupy, to_host, fetch, put, take_rows, free, sizes, twin),
+        *(float64_cost, products, no_graphs),
     )
 
 

@@ -132,7 +132,7 @@ class MiniBatches:
         self._r = xp.empty(n, dtype)
         self._codes = xp.empty(n if rows.codes is not None else 0, np.int64)
         self._epoch = -1
-        self._order = xp.empty(0, np.int64)
+        self._order = xp.empty(n, np.int64)
 
     @property
     def steps_per_epoch(self) -> int:
@@ -143,7 +143,9 @@ class MiniBatches:
         """Have the order of this step's epoch on the device; return the last step it serves."""
         epoch = (step - 1) // self.steps_per_epoch
         if epoch != self._epoch:
-            self._order = self._shuffled(epoch)
+            self.device.xp.copyto(
+                self._order, self._shuffled(epoch)
+            )  # who has its address reads on
             self._put_in_order()
             self._epoch = epoch
         return (epoch + 1) * self.steps_per_epoch

@@ -300,7 +300,7 @@ class Stack:
         lr = np.where(state.live, rates, 0.0)  # (S + 1, K); a stopped column keeps still
         self._ring[: last - first + 1].fill(0)
         with np.errstate(all="ignore"):  # a column that overflows is an outcome, not a warning
-            self._halves.begin(state.arrays, self._table(lr, first))
+            self._halves.begin(state.arrays, self._table(lr, first), first)
             for piece, snapshot in self._pieces(first, last, snapshots):
                 if len(piece) > 1:
                     self._halves.steps(piece[0] - first, piece[0], piece[-1])
@@ -332,10 +332,10 @@ class Stack:
     def _stretch_end(self, first: int) -> int:
         return (first - 1) // self.stretch * self.stretch + self.stretch
 
-    def _table(self, lr: Numbers, first: int) -> Array:
-        """Coefficients of the steps (S, J, K), on the device."""
+    def _table(self, lr: Numbers, first: int) -> Numbers:
+        """Coefficients of the steps (S, J, K)."""
         tables = self.optimizer.tables(lr, self.settings.hyper, first)
-        return self.device.to_device(np.stack(list(tables.values()), axis=1), self.dtype)
+        return np.stack(list(tables.values()), axis=1)
 
     def _pieces(
         self, first: int, last: int, snapshots: Callable[[int], Snapshot | None]
@@ -359,7 +359,7 @@ class Stack:
             self._part(state, part, into, slot, full, snapshot)
             if into is self._free:
                 self._grad += self._free
-            into = self._free
+            into = self._grad if self._halves.adds else self._free
 
         look = None if snapshot is None else partial(self._show_gradient, snapshot, state)
         self._halves.move(slot, full, look)

@@ -53,6 +53,8 @@ _PADDED = 4096  # features of a narrow product, at most
 class CompiledHalves:
     """The compiled step of one stack; a narrow one makes its own products, all in one call."""
 
+    adds = False
+
     def __init__(
         self, library: compiled.Library, precision: str, plan: Plan, text: NumpyHalves
     ) -> None:
@@ -76,9 +78,10 @@ class CompiledHalves:
             setattr(self._plan, name, None if array is None else array.ctypes.data)
         self._held.update(arrays)
 
-    def begin(self, arrays: dict[str, Array], table: Array) -> None:
-        """Go on with a state's arrays, by the coefficients (S, J, K) of the next steps."""
-        self._begun = arrays, table
+    def begin(self, arrays: dict[str, Array], table: Array, first: int) -> None:
+        """Go on with a state's arrays, by coefficients (S, J, K) of the steps from `first` on."""
+        table = np.ascontiguousarray(table, arrays["parameters"].dtype)
+        self._begun = arrays, table, first
         slots = [one for name, one in arrays.items() if name != "parameters"]
         named = dict(zip(("slot0", "slot1"), slots, strict=False))
         self.point({"parameters": arrays["parameters"], "table": table, **named})

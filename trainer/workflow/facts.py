@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,7 +26,10 @@ from trainer.wording.opening import (
 if TYPE_CHECKING:
     from trainer.device import Device
 
-_TOLD = {"c": compiled.told, "cuda": kernels.told}  # by the twin of a device
+_TOLD: dict[str, Callable[[Device], str]] = {  # by the twin of the device
+    "c": lambda device: compiled.told(),
+    "cuda": lambda device: kernels.told(device.no_graphs),
+}
 
 
 def config_facts(spec: Spec) -> ConfigFacts:
@@ -88,7 +92,7 @@ def device_facts(device: Device, steps: bool) -> DeviceFacts:
     """Where it runs and why there; with `steps` of an optimizer also who takes them."""
     found: DeviceFacts = {"kind": device.kind, "name": device.name, "reason": device.reason}
     if steps and device.twin in _TOLD:
-        found["steps"] = _TOLD[device.twin]()
+        found["steps"] = _TOLD[device.twin](device)
     return found
 
 

@@ -139,6 +139,8 @@ def _carry_out(
         _write_start(folder, spec, sweep, command)
         _write_warnings(folder, read)
         scheduler = _train(sweep, folder, terminal, should_stop)
+        if device.products is not None and device.products.failed:
+            terminal.line(f"steps were launched one by one: {device.products.failed}")
         status = write_outputs(folder, sweep, scheduler, terminal, should_stop)
         refusal = _refusal(lambda: folder.close(status))
     # the page shows what there is, whatever the disk refused before

@@ -4,6 +4,7 @@
 
 struct heard {
   int (*create)(void **);
+  int (*destroy)(void *);
   int (*set_stream)(void *, void *);
   int (*set_workspace)(void *, void *, size_t);
   int (*gemm)(void *, int, int, int, int, int, const void *, const void *, int, int, const void *, int, int, const void *,
@@ -11,6 +12,7 @@ struct heard {
 } heard;
 
 int cublasCreate_v2(void **handle) { return heard.create(handle); }
+int cublasDestroy_v2(void *handle) { return heard.destroy(handle); }
 int cublasSetStream_v2(void *handle, void *stream) { return heard.set_stream(handle, stream); }
 int cublasSetWorkspace_v2(void *handle, void *room, size_t bytes) { return heard.set_workspace(handle, room, bytes); }
 int cublasGemmEx(void *handle, int of_a, int of_b, int m, int n, int k, const void *alpha, const void *a, int type_a,

@@ -33,7 +33,7 @@ TYPES: dict[tuple[int, int], Any] = {  # of the data, of computing
 }
 TF32 = 77
 _ADDRESSES = itertools.count(4096, 4096)  # of streams and handles
-_HANDLES: dict[int, Handle] = {}
+HANDLES: dict[int, Handle] = {}
 _OWNER: list[Cupy] = []  # whose device is current: the last one that was asked for cuBLAS
 
 
@@ -165,6 +165,7 @@ class Streams:
 class _Heard(ctypes.Structure):
     _fields_ = [
         ("create", ctypes.CFUNCTYPE(c_int, c_void_p)),
+        ("destroy", ctypes.CFUNCTYPE(c_int, c_void_p)),
         ("set_stream", ctypes.CFUNCTYPE(c_int, c_void_p, c_void_p)),
         ("set_workspace", ctypes.CFUNCTYPE(c_int, c_void_p, c_void_p, c_size_t)),
         (
@@ -192,7 +193,7 @@ def _library() -> str:
     heard = _Heard.in_dll(ctypes.CDLL(path), "heard")
     fields = dict(_Heard._fields_)
     for name, function in (
-        *(("create", _create), ("set_stream", _set_stream)),
+        *(("create", _create), ("destroy", _destroy), ("set_stream", _set_stream)),
         *(("set_workspace", _set_workspace), ("gemm", _gemm)),
     ):
         setattr(heard, name, fields[name](function))
@@ -202,19 +203,24 @@ def _library() -> str:
 
 def _create(found: int) -> int:
     address = next(_ADDRESSES)
-    _HANDLES[address] = Handle(_OWNER[0])
+    HANDLES[address] = Handle(_OWNER[0])
     ctypes.cast(found, ctypes.POINTER(c_void_p))[0] = address
     return FINE
 
 
+def _destroy(handle: int) -> int:
+    del HANDLES[handle]
+    return FINE
+
+
 def _set_stream(handle: int, stream: int | None) -> int:
-    one = _HANDLES[handle]
+    one = HANDLES[handle]
     one.stream, one.workspace = one.cupy.cuda.streams[stream or 0], 0
     return FINE
 
 
 def _set_workspace(handle: int, room: int | None, nbytes: int) -> int:
-    _HANDLES[handle].workspace = nbytes if room else 0
+    HANDLES[handle].workspace = nbytes if room else 0
     return FINE
 
 
@@ -227,7 +233,7 @@ def _gemm(
         arguments[:16]
     )
     compute, algorithm = arguments[16:]
-    one = _HANDLES[handle]
+    one = HANDLES[handle]
     dtype = TYPES.get((type_c, compute))
     if dtype is None or not type_a == type_b == type_c or algorithm != -1:
         return UNSUPPORTED

@@ -30,6 +30,7 @@ Array = Any  # a NumPy or CuPy array: static types cannot say which, the device 
 _PART_ROWS = 1 << 22  # numbers of the rows of a part, in passes over all rows
 _PART_PRODUCTS = 1 << 27  # products of two numbers in a part of a matrix product
 _UPLOAD = 64 * 2**20  # bytes copied to a GPU at once
+_TF32 = 8  # what compute capability begins with where there is TF32, from Ampere on
 _SLOW_FLOAT64 = 8  # times as long as float32; GPUs made for computing take twice as long
 
 
@@ -83,6 +84,7 @@ class Device:
     float64_cost: int = 2  # how many times as long as in float32 arithmetic takes in float64
     products: cublas.Products | None = None  # that a CUDA graph can capture, for the twin
     no_graphs: str = ""  # why there are none
+    tf32: bool = False  # whether it multiplies in TF32
 
     def matmul(self, a: Array, b: Array, out: Array) -> None:
         """Write a (n, m) · b (m, p) into `out` (n, p); C-contiguous arrays or their transposes."""
@@ -154,6 +156,21 @@ class Device:
     def memory(self) -> int:
         """Bytes to plan with: those free on a GPU, those that the process may have on a CPU."""
         return self.free()
+
+    def check_tf32(self) -> None:
+        """Refuse a device that does not multiply in TF32.
+
+        Raises:
+            DeviceError: it does not.
+        """
+        if self.tf32:
+            return
+        here = f"{self.name} is older"
+        if self.kind == "cpu":
+            here = f"the device is the CPU ({self.reason})"
+        raise DeviceError(
+            f"precision: tf32 is for NVIDIA GPUs from Ampere on, and {here}; write float32"
+        )
 
     @contextlib.contextmanager
     def enough_memory(self) -> Iterator[None]:
@@ -289,7 +306,7 @@ def from_cupy(
     to_host = cupy.asnumpy
     return Device(
         *("gpu", name, reason, cupy, to_host, fetch, put, take_rows, free, sizes, twin),
-        *(float64_cost, products, no_graphs),
+        *(float64_cost, products, no_graphs, major >= _TF32),
     )
 
 

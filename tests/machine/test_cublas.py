@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import shim
 from double import Cupy
+from double_streams import HANDLES
 
 from trainer.machine import cublas
 from trainer.machine.cublas import Products, usable
@@ -136,6 +137,18 @@ def test_without_room_of_its_own_a_captured_product_would_allocate(cupy, product
 @pytest.mark.parametrize(("major", "megabytes"), [(0, 4), (8, 4), (9, 32), (10, 32)])
 def test_the_room_is_what_nvidia_advises(major, megabytes, cupy):
     assert Products(cupy, major)._workspace.nbytes == megabytes * 2**20
+
+
+def test_a_handle_goes_with_who_made_it(cupy):
+    before = set(HANDLES)
+    products = Products(cupy, 0)
+    (own,) = set(HANDLES) - before
+    work = products.product(cupy.ones((1, 1)), cupy.ones((1, 1)), cupy.ones((1, 1)))
+    del products
+    work()  # holds it
+    assert own in HANDLES
+    del work
+    assert own not in HANDLES
 
 
 def test_why_there_are_no_graphs_is_one_line(cupy, monkeypatch):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import weakref
 from collections.abc import Callable
 from ctypes import c_int, c_size_t, c_void_p
 from functools import partial
@@ -16,6 +17,7 @@ from typing import Any
 Array = Any
 _SIGNATURES: dict[str, tuple[Any, ...]] = {
     "cublasCreate_v2": (ctypes.POINTER(c_void_p),),
+    "cublasDestroy_v2": (c_void_p,),
     "cublasSetStream_v2": (c_void_p, c_void_p),
     "cublasSetWorkspace_v2": (c_void_p, c_void_p, c_size_t),
     "cublasGemmEx": (
@@ -37,8 +39,6 @@ _WORKSPACES = 4 * 2**20, 32 * 2**20  # bytes that NVIDIA advises: of older GPUs,
 
 class Products:
     """Products of matrices, row by row in memory, that a CUDA graph can capture.
-
-    The handle is never destroyed: there is one, for as long as the process uses its GPU.
 
     Attributes:
         failed: why a graph could not be had when it was wanted; "" if none has failed.
@@ -64,6 +64,8 @@ class Products:
             self._functions[name] = function
         self._handle = c_void_p()
         self._call("cublasCreate_v2", ctypes.byref(self._handle))
+        end = weakref.finalize(self, self._functions["cublasDestroy_v2"], self._handle)
+        end.atexit = False  # by then the driver may have gone
         self._workspace = cupy.empty(_WORKSPACES[major >= _HOPPER] // 8, cupy.float64)
         self._on(cupy.cuda.get_current_stream())
 

@@ -41,6 +41,7 @@ _ARRAYS = (
 _THREADS = 256  # of a block: the bound that step.cu compiles for
 _WARP = 32
 _BLOCKS = 396  # three for each multiprocessor of an H100; the same everywhere, for the bits' sake
+_ALIGNED = 4  # numbers of float32 in 16 bytes
 _TAKEN = 4  # numbers that a thread takes of a row, so that some are on their way at once
 _TOLD = 1024  # rows times columns that a block judges before it adds them up
 
@@ -103,6 +104,11 @@ def told(no_graphs: str) -> str:
     if why := no_graphs or why:
         return f"a step is two products and two kernels, launched one by one: {why}"
     return "a step is two products and two kernels; CUDA graphs launch many steps at once"
+
+
+def told_of_tf32(captured: bool) -> str:
+    """What becomes of `precision: tf32`; `captured`: whether a step makes its own products."""
+    return "products in TF32" if captured and wanted() else "products in float32, not in TF32"
 
 
 class Launch(NamedTuple):
@@ -169,6 +175,11 @@ class UpdateBlocks:
         weights = min(-(-features * outputs // lanes), max(1, _BLOCKS // beside))
         grid = weights + outputs + LOGGED, beside
         return cls(weights, Launch(grid, (wide, lanes, 1), wide * lanes))
+
+
+def padded(features: int) -> int:
+    """Numbers from a row to the next in which TF32 is quickest: each begins at 16 bytes."""
+    return -(-features // _ALIGNED) * _ALIGNED
 
 
 def take_launch(rows: int, features: int) -> Launch:

@@ -51,6 +51,7 @@ class FusedHalves:
         l2: Array,
         ring: Array,
         text: NumpyHalves,
+        tf32: bool,
     ) -> None:
         """Have room for the parts of sums; the text gives what only snapshots need.
 
@@ -61,6 +62,7 @@ class FusedHalves:
             l2: (K,) on the device.
             ring: (S, 5, K), what each step of a stretch logs.
             text: the halves in NumPy's terms.
+            tf32: whether products are in TF32, if it makes them itself.
         """
         self._plan, self._by_value = kernels.new_plan(**numbers)
         self._text, self._xp, self._products = text, device.xp, device.products
@@ -86,10 +88,20 @@ class FusedHalves:
         self._point({"z": z, "gradient": text.gradients[0], "l2": l2, "ring": ring})
         self._point({"y": text.batches.rows.y, "X": text.batches.rows.X})
         self._point({"now": self._now, "table": self._table})
-        self._taken: Array = text.batches.gathered
-        if self._plan.batch:
-            self._plan.width = self._plan.features
-            self._point({"taken": self._taken})
+        self._place_rows(tf32 and self.narrow)
+
+    def _place_rows(self, tf32: bool) -> None:
+        """Where products read X: in TF32 the beginnings of rows are aligned, with zeros between."""
+        batches, features, self._tf32 = self._batches, int(self._plan.features), tf32
+        self._plan.width = width = kernels.padded(features) if tf32 else features
+        if not self._plan.batch:
+            self._X = batches.rows.padded(self._xp, width)[:, :features]
+            return
+        taken: Array = batches.gathered
+        if width > features:
+            taken = self._xp.zeros((batches.chunk_rows, width), taken.dtype)
+        self._point({"taken": taken})
+        self._X = taken[:, :features]
 
     def _share_out(self, rows: int) -> None:
         """Blocks for parts of at most so many rows, and room for what they add up."""
@@ -117,9 +129,11 @@ class FusedHalves:
     def begin(self, arrays: dict[str, Array], table: Array, first: int) -> None:
         """Go on with a state's arrays, by coefficients (S, J, K) of the steps from `first` on."""
         self._begun = arrays, table, first
-        self._table[: len(table)].set(np.ascontiguousarray(table, self._ring.dtype))
         self._place = self._batches.batch(first).start
-        self._now.set(np.array([self._place, -1]))  # the first step opens slot 0
+        now = np.array([self._place, -1])  # the first step opens slot 0
+        self._given = np.ascontiguousarray(table, self._ring.dtype), now  # while they are copied
+        self._table[: len(table)].set(self._given[0])
+        self._now.set(now)
         slots = [one for name, one in arrays.items() if name != "parameters"]
         named = dict(zip(("slot0", "slot1"), slots, strict=False))
         self._point({"parameters": arrays["parameters"], **named})
@@ -133,9 +147,8 @@ class FusedHalves:
             size,
             part.start == self._place,
         )
-        X = self._batches.rows.X[part]
+        X = self._X[:size] if plan.batch else self._X[part]
         if plan.batch:
-            X = self._taken[:size]
             self._launch(self._take_rows, take_launch(size, int(plan.features)))
         if self.narrow:
             self._products_of(X)[0]()
@@ -174,7 +187,10 @@ class FusedHalves:
             z, parameters, grad = self._text.buffers(len(X)).flat_z, *self._weights()
             assert self._products is not None
             make, later = self._products.product, not self._plan.first
-            self._made[key] = make(X, parameters, z), make(X.T, z, grad, add=later)
+            self._made[key] = (
+                make(X, parameters, z, tf32=self._tf32),
+                make(X.T, z, grad, add=later, tf32=self._tf32),
+            )
         return self._made[key]
 
     def _weights(self) -> tuple[Array, Array]:

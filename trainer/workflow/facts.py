@@ -88,18 +88,20 @@ def data_facts(summary: Summary, spec: Spec) -> DataFacts:
     }
 
 
-def device_facts(device: Device, steps: bool) -> DeviceFacts:
-    """Where it runs and why there; with `steps` of an optimizer also who takes them."""
+def device_facts(device: Device, sweep: SweepRun) -> DeviceFacts:
+    """Where it runs and why there; where a stack takes steps, also who takes them."""
     found: DeviceFacts = {"kind": device.kind, "name": device.name, "reason": device.reason}
-    if steps and device.twin in _TOLD:
+    if sweep.takes_steps and device.twin in _TOLD:
         found["steps"] = _TOLD[device.twin](device)
+        if any(trial.spec.precision == "tf32" for trial in sweep.trials):
+            found["steps"] += f"; {kernels.told_of_tf32(device.products is not None)}"
     return found
 
 
 def training_facts(sweep: SweepRun, folder: Path) -> Facts:
     """What the rows and the specs came to: all that is known before the first step."""
     found: Facts = {
-        "device": device_facts(sweep.first.device_rows.device, sweep.takes_steps),
+        "device": device_facts(sweep.first.device_rows.device, sweep),
         "objective": objective_facts(sweep.first, len(sweep.trials) > 1),
         "folder": folder,
     }

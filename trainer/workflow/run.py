@@ -119,7 +119,7 @@ def _carry_out(
     device = devices.choose(spec.device)
     terminal.summary(opening({"config": config_facts(spec)}))
     if not isinstance(spec.optimizer, Solver):
-        compile_kernels(device, spec.precision, terminal.line)
+        compile_kernels(device, spec.dtype, terminal.line)
     with device.enough_memory():
         sweep = set_up(spec, data, device)
     prepared = sweep.first.prepared
@@ -213,7 +213,7 @@ def _write_start(folder: RunWriter, spec: Spec, sweep: SweepRun, command: str | 
     folder.update_manifest(
         command=command,
         notes=spec.notes,
-        device=device_facts(device, sweep.takes_steps),
+        device=device_facts(device, sweep),
         data={
             "digest": prepared.digest,
             "source": prepared.summary.source,

@@ -85,6 +85,7 @@ class Stream:
 
     def __exit__(self, *_: Any) -> None:
         assert self._cupy.cuda.stack.pop() is self
+        assert not self.is_capturing(), "a capture must be ended"
 
     def is_capturing(self) -> bool:
         return self.nodes is not None
@@ -244,6 +245,8 @@ def _gemm(
     if one.stream.is_capturing() and not one.workspace:
         one.stream.spoilt = True  # it would allocate
         return FAILED
+    if not (one.stream.is_capturing() or one.stream is one.cupy.cuda.stack[-1]):
+        return FAILED  # nobody would wait for it
     number = ctypes.c_float if dtype is np.float32 else ctypes.c_double
     once, again = number.from_address(alpha).value, number.from_address(beta).value
     one.cupy.cuda.products.append(Product((step_a, step_b, step_c), (a, b, c), compute))

@@ -155,9 +155,8 @@ class MiniBatches:
         """Have the order of this step's epoch on the device; return the last step it serves."""
         epoch = (step - 1) // self.steps_per_epoch
         if epoch != self._epoch:
-            self.device.xp.copyto(
-                self._order, self._shuffled(epoch)
-            )  # who has its address reads on
+            # in place: who has its address reads on there
+            self.device.xp.copyto(self._order, self._shuffled(epoch))
             self._put_in_order()
             self._epoch = epoch
         return (epoch + 1) * self.steps_per_epoch

@@ -4,6 +4,8 @@ A capture is the proof that a step waits for nothing, copies nothing and allocat
 double raises where CUDA would.
 """
 
+import gc
+
 import numpy as np
 import pytest
 import shim
@@ -227,6 +229,22 @@ def test_a_graph_is_captured_once(monkeypatch):
     train(stack, start(stack))
     assert set(launches(cupy)) == {0, 1, 32}
     assert len(captured) == 2
+
+
+def test_a_stack_with_graphs_gives_its_memory_back_at_once():
+    problem, cupy = make_problem("softmax", rows=1000), Cupy()
+    place = on_double(cupy)
+    gc.collect()
+    gc.disable()
+    try:
+        before = cupy.pool.used
+        stack = make_stack(problem, device=place, batch_size=8, steps=100)
+        train(stack, start(stack))
+        assert 32 in launches(cupy)
+        del stack
+        assert cupy.pool.used == before
+    finally:
+        gc.enable()
 
 
 # --- faults -------------------------------------------------------------------------------------

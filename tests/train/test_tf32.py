@@ -1,5 +1,6 @@
 """`precision: tf32`: the products of a step round what they multiply; all else is float32."""
 
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -10,8 +11,10 @@ from stacks import CPU, LOSSES, initial, joined, make_problem, make_stack, start
 
 import trainer
 from trainer import device as devices
+from trainer.config import load_spec
 from trainer.errors import DeviceError
 from trainer.train.stack import Stack, stack_bytes
+from trainer.workflow.plan import plan
 
 with_our_kernels = pytest.mark.skipif(shim.COMPILER is None, reason=shim.WHY_NOT)
 K = 3
@@ -177,6 +180,8 @@ def test_a_cpu_and_an_older_gpu_are_refused_in_one_line(tmp_path, monkeypatch):
         " write float32"
     )
     assert not (tmp_path / "r").exists()
+    with pytest.raises(DeviceError, match=re.escape(str(caught.value))):
+        plan(load_spec({**SPEC, "device": "cpu"}))
     old = devices.from_cupy(Cupy(), "NVIDIA T4", major=7)
     with pytest.raises(DeviceError, match="from Ampere on, and NVIDIA T4 is older; write float32"):
         old.check_tf32()

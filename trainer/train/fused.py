@@ -142,11 +142,8 @@ class FusedHalves:
     def rows(self, part: slice) -> Array:
         """X (b, D) of a part of the batch; where the products are its own, X·W is made as well."""
         plan, size = self._plan, part.stop - part.start
-        plan.start, plan.rows, plan.first = (
-            part.start - self._place,
-            size,
-            part.start == self._place,
-        )
+        plan.start, plan.rows = part.start - self._place, size
+        plan.first = plan.start == 0
         X = self._X[:size] if plan.batch else self._X[part]
         if plan.batch:
             self._launch(self._take_rows, take_launch(size, int(plan.features)))
@@ -218,10 +215,10 @@ class FusedHalves:
     def steps(self, slot: int, first: int, last: int) -> None:
         """Whole steps, of one epoch; at most `at_once`."""
         batch = self._batches.batch(last)
-        short = batch.stop - batch.start < self._batches.size
-        step = first
+        is_full = batch.stop - batch.start == self._batches.size
+        step, last_full = first, last if is_full else last - 1
         while step <= last:
-            step += self._replay(step, last - short) or self._take(step, 1)
+            step += self._replay(step, last_full) or self._take(step, 1)
 
     def _take(self, first: int, count: int) -> int:
         """Launch so many steps one by one."""
@@ -233,7 +230,10 @@ class FusedHalves:
         return count
 
     def _replay(self, first: int, last: int) -> int:
-        """Launch a graph of steps of full batches; return of how many, 0 where there is none."""
+        """Launch a graph of steps of full batches; return of how many, 0 where there is none.
+
+        A step is taken without one first: what is loaded at a first launch cannot be captured.
+        """
         count = next((one for one in GRAPHS if one <= last - first + 1), 0)
         products = self._products
         if products is None or count == 0 or self.at_once == 1 or not self._ready:

@@ -19,6 +19,7 @@ import numpy as np
 from double_array import Ufunc, ndarray, overlap, refuse_moved
 from double_costs import Counts, OutOfMemoryError, Pool, flushed, trails
 from double_linalg import Linalg, einsum, matmul, tensordot
+from double_streams import Streams
 
 UFUNCS = [
     "absolute",
@@ -78,13 +79,11 @@ class Cupy:
         for alias, name in ALIASES.items():
             setattr(self, alias, getattr(self, name))
         self.linalg = Linalg(self)
-        self.cuda = SimpleNamespace(
-            runtime=SimpleNamespace(
-                is_hip=False, memGetInfo=lambda: (memory - self.pool.held, memory)
-            ),
-            memory=SimpleNamespace(OutOfMemoryError=OutOfMemoryError),
-            get_current_stream=lambda: SimpleNamespace(synchronize=self._wait),
+        self.cuda = Streams(self)
+        self.cuda.runtime = SimpleNamespace(
+            is_hip=False, memGetInfo=lambda: (memory - self.pool.held, memory)
         )
+        self.cuda.memory = SimpleNamespace(OutOfMemoryError=OutOfMemoryError)
 
     def get_default_memory_pool(self) -> Pool:
         return self.pool
@@ -96,11 +95,7 @@ class Cupy:
         """Kernels of a CUDA text, whose threads run on the CPU one by one; `launched` hears."""
         from shim import RawModule
 
-        def note(name: str, nbytes: int) -> None:
-            self.launched.append(name)
-            self.counts.kernel(nbytes)
-
-        return RawModule(code, options, note)
+        return RawModule(code, options, self.cuda.go)
 
     def _new(self, held: Any) -> ndarray:
         self.counts.allocations += 1

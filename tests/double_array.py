@@ -122,6 +122,7 @@ class ndarray:
     shape = property(lambda self: self._held.shape)
     ndim = property(lambda self: self._held.ndim)
     size = property(lambda self: self._held.size)
+    strides = property(lambda self: self._held.strides)
     dtype = property(lambda self: self._held.dtype)
     itemsize = property(lambda self: self._held.itemsize)
     nbytes = property(lambda self: self._held.nbytes)

@@ -8,8 +8,9 @@ in `LAUNCHES`.
 from __future__ import annotations
 
 import gc
+from collections.abc import Callable
 from dataclasses import astuple, dataclass
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
@@ -52,13 +53,26 @@ class Count(NamedTuple):
 
 @dataclass
 class Counts:
-    """What has happened so far: see `Count`."""
+    """What has happened so far: see `Count`.
+
+    While a stream is capturing nothing may happen but what the stream records, and whatever else
+    would be counted raises.
+    """
 
     copies: int = 0
     syncs: int = 0
     allocations: int = 0
     launches: int = 0
     bytes: int = 0
+
+    capturing: ClassVar[Callable[[], Any]] = staticmethod(lambda: None)  # the stream, or None
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        """As `cudaErrorStreamCaptureUnsupported`, which spoils the capture."""
+        if name in Count._fields and (stream := self.capturing()) is not None:
+            stream.spoilt = True
+            raise RuntimeError(f"{name}: operation not permitted when stream is capturing")
+        super().__setattr__(name, value)
 
     def now(self) -> Count:
         return Count(*astuple(self))

@@ -71,7 +71,7 @@ class RawModule:
     """Kernels of a text.
 
     Attributes:
-        note: is told the name of each kernel that is launched, and the bytes that it moves.
+        go: is told of each launch the kernel's name, the bytes that it moves, and what runs it.
         order: of the threads: 0 forward, 1 in reverse, else shuffled from this seed.
     """
 
@@ -81,9 +81,9 @@ class RawModule:
         self,
         code: str,
         options: tuple[str, ...] = (),
-        note: Callable[[str, int], object] = lambda name, nbytes: None,
+        go: Callable[[str, int, Callable[[], None]], object] = lambda name, nbytes, run: run(),
     ) -> None:
-        self.note = note
+        self.go = go
         self._code, self._options = code, options
         self.itemsize = 8 if f"-Dreal={REALS['float64']}" in options else 4
 
@@ -117,13 +117,21 @@ class RawKernel:
         assert blocks.min() >= 1, f"no blocks in {grid}"
         assert blocks[1:].max() < 2**16, f"a GPU has no {grid} blocks"
         kind, moved = next(one for name, one in MOVED.items() if self._name.startswith(name))
-        told = kind.from_buffer_copy(plan.tobytes())
-        self._module.note(self._name, moved(told, self._module.itemsize))
-        found = self._function(
-            plan.ctypes.data, blocks.ctypes.data, threads.ctypes.data, shared_mem,
-            type(self._module).order,
-        )  # fmt: skip
-        assert found == 0, f"{self._name}{grid}{block}: {OUTCOMES[found]}"
+        told = kind.from_buffer_copy(plan.tobytes())  # by value: the plan may change
+
+        def run() -> None:
+            found = self._function(
+                ctypes.addressof(told), blocks.ctypes.data, threads.ctypes.data, shared_mem,
+                type(self._module).order,
+            )  # fmt: skip
+            assert found == 0, f"{self._name}{grid}{block}: {OUTCOMES[found]}"
+
+        self._module.go(self._name, moved(told, self._module.itemsize), run)
+
+
+def _taken(s: KernelPlan, real: int) -> int:
+    """Bytes that `take_rows` reads and writes."""
+    return s.rows * (8 + 2 * real * s.features)
 
 
 def _judged(s: KernelPlan, real: int) -> int:
@@ -170,6 +178,7 @@ def _of_round(name: str) -> Callable[[RoundPlan, int], int]:
 
 # by how a kernel's name begins: its plan, and the bytes that it moves
 MOVED: dict[str, tuple[Any, Callable[[Any, int], int]]] = {
+    "take_rows": (KernelPlan, _taken),
     "error_step": (KernelPlan, _judged),
     "error_sums": (KernelPlan, _summed),
     "update": (KernelPlan, _updated),

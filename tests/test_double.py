@@ -1,6 +1,7 @@
 """The double of CuPy: it catches what it is there to catch, and has no more than CuPy has."""
 
 import ast
+import ctypes
 import inspect
 import re
 import signal
@@ -12,8 +13,10 @@ import numpy as np
 import pytest
 from double import ALIASES, UFUNCS, Cupy, Ufunc, ndarray
 from double_costs import LAUNCHES, Count, OutOfMemoryError
+from double_streams import Graph, Stream
 
 import trainer
+from trainer.machine import cublas
 
 KEYWORDS_OF_UFUNCS = {"out", "dtype"}
 OF_THE_DOUBLE = {"counts", "pool", "pinned", "launched"}
@@ -444,3 +447,39 @@ def test_the_plain_names_are_cupys(real):
     for name in ("used_bytes", "free_bytes", "total_bytes", "get_limit", "free_all_blocks"):
         assert callable(getattr(pool, name)), name
     assert issubclass(real.cuda.memory.OutOfMemoryError, MemoryError)
+
+
+def test_streams_and_graphs_are_cupys(real):
+    for ours, theirs in ((Stream, real.cuda.Stream), (Graph, real.cuda.Graph)):
+        for name in public(ours):
+            assert hasattr(theirs, name), name
+    assert "non_blocking" in real.cuda.Stream.__init__.__doc__ + real.cuda.Stream.__doc__
+    assert callable(real.cuda.get_current_stream)
+    assert "stream" in real.cuda.Graph.launch.__doc__
+
+
+def test_cupys_module_of_cublas_is_linked_to_the_library(real):
+    """So that names are found in it, in the library that CuPy itself has loaded."""
+    package = Path(real.cuda.__file__)
+    assert "_cupy.cuda.cublas = cublas" in package.read_text("utf-8")
+    (module,) = (package.parents[2] / "cupy_backends/cuda/libs").glob("cublas.*.so")
+    assert b"libcublas.so." in module.read_bytes()
+
+
+def test_the_library_has_what_is_called_of_it(real):
+    """Its names and its numbers, where it is installed; a handle needs a GPU besides."""
+    try:
+        module = real.cuda.cublas
+    except ImportError as error:
+        pytest.skip(f"cuBLAS is not installed ({str(error).splitlines()[0]})")
+    library = ctypes.CDLL(module.__file__)
+    assert all(library[name] for name in cublas._SIGNATURES)
+    assert cublas._TF32 == module.CUBLAS_COMPUTE_32F_FAST_TF32
+    assert cublas._FOUND_BY_ITSELF == module.CUBLAS_GEMM_DEFAULT
+    computing = {name: compute for name, (_, compute, _) in cublas._TYPES.items()}
+    assert computing == {
+        "float32": module.CUBLAS_COMPUTE_32F,
+        "float64": module.CUBLAS_COMPUTE_64F,
+    }
+    written = module.gemmEx.__doc__.splitlines()[0]  # Cython's own signature
+    assert written.count(",") + 1 == len(cublas._SIGNATURES["cublasGemmEx"])

@@ -17,6 +17,7 @@ from typing import Any, NamedTuple, TypeVar
 import numpy as np
 
 from trainer.errors import DeviceError
+from trainer.machine import cublas
 from trainer.machine.memory import memory_limit
 from trainer.machine.threads import side_by_side
 
@@ -29,6 +30,7 @@ Array = Any  # a NumPy or CuPy array: static types cannot say which, the device 
 _PART_ROWS = 1 << 22  # numbers of the rows of a part, in passes over all rows
 _PART_PRODUCTS = 1 << 27  # products of two numbers in a part of a matrix product
 _UPLOAD = 64 * 2**20  # bytes copied to a GPU at once
+_TF32 = 8  # what compute capability begins with where there is TF32, from Ampere on
 _SLOW_FLOAT64 = 8  # times as long as float32; GPUs made for computing take twice as long
 
 
@@ -80,6 +82,9 @@ class Device:
     sizes: Sizes
     twin: str = "none"  # what its steps may be compiled from: "c", "cuda" or "none"
     float64_cost: int = 2  # how many times as long as in float32 arithmetic takes in float64
+    products: cublas.Products | None = None  # that a CUDA graph can capture, for the twin
+    no_graphs: str = ""  # why there are none
+    tf32: bool = False  # whether it multiplies in TF32
     taken: Callable[[], int] | None = None  # bytes of a GPU that have been; None: the host's are
 
     @property
@@ -157,6 +162,21 @@ class Device:
     def memory(self) -> int:
         """Bytes to plan with: those free on a GPU, those that the process may have on a CPU."""
         return self.free()
+
+    def check_tf32(self) -> None:
+        """Refuse a device that does not multiply in TF32.
+
+        Raises:
+            DeviceError: it does not.
+        """
+        if self.tf32:
+            return
+        here = f"{self.name} is older"
+        if self.kind == "cpu":
+            here = f"the device is the CPU ({self.reason})"
+        raise DeviceError(
+            f"precision: tf32 is for NVIDIA GPUs from Ampere on, and {here}; write float32"
+        )
 
     @contextlib.contextmanager
     def enough_memory(self) -> Iterator[None]:
@@ -240,10 +260,13 @@ def _usable_gpu() -> tuple[Device | None, str]:
     name = f"{properties['name'].decode()} (CuPy {cupy.__version__})"
     cost = properties.get("singleToDoublePrecisionPerfRatio", 2)
     twin = "none" if cupy.cuda.runtime.is_hip else "cuda"  # of an AMD GPU: warps of 64, no NVRTC
-    return from_cupy(cupy, name, twin=twin, float64_cost=cost), ""
+    major = properties.get("major", 0)
+    return from_cupy(cupy, name, twin=twin, float64_cost=cost, major=major), ""
 
 
-def from_cupy(cupy: Any, name: str, *, twin: str = "none", float64_cost: int = 2) -> Device:
+def from_cupy(
+    cupy: Any, name: str, *, twin: str = "none", float64_cost: int = 2, major: int = 0
+) -> Device:
     """The device of a CuPy module (or of the test suite's double of it).
 
     Args:
@@ -251,7 +274,9 @@ def from_cupy(cupy: Any, name: str, *, twin: str = "none", float64_cost: int = 2
         name: of the GPU.
         twin: see `Device`.
         float64_cost: see `Device`.
+        major: the first number of the GPU's compute capability.
     """
+    products, no_graphs = cublas.usable(cupy, major) if twin == "cuda" else (None, "")
     reason = "a GPU passed the smoke test"
     if float64_cost >= _SLOW_FLOAT64:
         reason += (
@@ -293,7 +318,7 @@ def from_cupy(cupy: Any, name: str, *, twin: str = "none", float64_cost: int = 2
     to_host = cupy.asnumpy
     return Device(
         *("gpu", name, reason, cupy, to_host, fetch, put, take_rows, free, sizes, twin),
-        float64_cost=float64_cost,
+        *(float64_cost, products, no_graphs, major >= _TF32),
         taken=pool.total_bytes,  # which keeps what is freed
     )
 

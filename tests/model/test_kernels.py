@@ -51,7 +51,7 @@ def launch(kernel, how, numbers, arrays):
     for name, array in arrays.items():
         assert array is None or array.flags.c_contiguous, name
         setattr(plan, name, 0 if array is None else array.ctypes.data)
-    itemsize = arrays["partial"].dtype.itemsize
+    (itemsize,) = {a.itemsize for a in arrays.values() if a is not None and a.dtype.kind == "f"}
     kernel(how.grid, how.block, (given,), shared_mem=how.shared * itemsize)
 
 
@@ -180,7 +180,9 @@ def test_the_tables_are_whole():
     assert set(_UPDATES.values()) == set(range(len(kernels.UPDATES)))
     assert len(MOVES) == 4 * 2 * 2 * 2
     found = shim._KERNEL.findall(kernels.text())
-    assert (*ERROR_STEPS, *kernels.UPDATES, kernels.ERROR_SUMS) == tuple(found)
+    own = (kernels.TAKE_ROWS, *ERROR_STEPS, *kernels.UPDATES, kernels.ERROR_SUMS)
+    assert {*own} == set(found)
+    assert len(own) == len(found)
 
 
 @pytest.mark.parametrize("shape", [(1000, 280, 1), (20, 3000, 32)])
@@ -451,7 +453,37 @@ def test_the_shim_refuses_what_a_gpu_would():
         kernel((1,), (32,), (np.concatenate([plan, plan]),))
 
 
+@pytest.mark.parametrize("counted", [False, True])
+@pytest.mark.parametrize("precision", CLOSE)
+@pytest.mark.parametrize(("rows", "features", "width"), [(1, 1, 1), (37, 5, 8), (9, 300, 300)])
+def test_rows_are_taken_by_the_order_of_the_epoch(rows, features, width, precision, counted, order):
+    draw = np.random.default_rng(0)
+    X = draw.standard_normal((rows + 9, features)).astype(precision)
+    places, now = draw.permutation(len(X)), np.array([4, 7])
+    for number in ORDERS:
+        order(number)
+        taken = np.zeros((rows + 1, width), precision)
+        launch(
+            module(precision).get_function(kernels.TAKE_ROWS),
+            kernels.take_launch(rows, features),
+            {"features": features, "width": width, "rows": rows, "start": 2},
+            {"X": X, "order": places, "taken": taken, "now": now if counted else None},
+        )
+        at = 2 + 4 * counted
+        assert (taken[:rows, :features] == X[places[at : at + rows]]).all()
+        assert not taken[rows:].any()
+        assert not taken[:, features:].any()
+    assert now.tolist() == [4, 7]
+
+
 def test_blocks_have_room_for_all_there_is():
+    for rows, features in itertools.product((1, 256, 10**6), (1, 3, 31, 784, 10**6)):
+        (across, beside), (wide, deep, _), shared = kernels.take_launch(rows, features)
+        assert across * deep >= rows
+        assert wide * deep == 256
+        assert shared == 0
+        assert 4 * beside * wide >= features
+        assert (beside - 1) * wide < features
     for rows, outputs, columns in itertools.product(
         (1, 256, 10**7), (1, 10, 1000), (1, 3, 64, 999)
     ):

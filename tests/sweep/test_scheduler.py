@@ -351,7 +351,8 @@ def broken(state, columns):
     return state
 
 
-def test_an_interruption_ends_open_and_waiting_stacks():
+def test_an_interruption_ends_open_and_waiting_stacks(monkeypatch):
+    monkeypatch.setenv("STACKED_TRAINER_GRAPHS", "0")  # whose steps end together
     values = np.ones((2, 3, 10))
     problem = make_problem("linear")
     members = [member(problem, [0, 1], [r, r], values, steps=30) for r in range(3)]

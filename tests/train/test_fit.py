@@ -226,6 +226,7 @@ def test_a_rate_that_overflows_float32_is_an_outcome_and_not_a_warning():
 def test_an_interruption_finishes_the_step_and_evaluates_what_is_kept(at):
     problem = make_problem("linear")
     stack = make_stack(problem, lr=[0.1, 0.2], steps=[12, 5])
+    stack._halves.at_once = 1  # steps that are launched as one are finished as one
     state = start(stack)
     heard, script = Recorder(state, at), Script(stack, [[1.0, 2.0]] * 12)
     done = fit(stack, state, script, 4, None, heard)

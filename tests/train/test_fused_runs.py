@@ -1,15 +1,16 @@
 """Whole trainings through the CUDA text on the double of CuPy: five launches a step, no more."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import shim
 from double import Cupy, Ufunc, ndarray
+from fused_helpers import BATCHES, K, on_double, run
 from huber import ROW as HUBER
 from stacks import (
     CPU,
     LOSSES,
-    Recorder,
-    fit,
     initial,
     joined,
     make_problem,
@@ -20,24 +21,19 @@ from stacks import (
 )
 
 from trainer import device as devices
-from trainer.data.rows import Rows
 from trainer.model import compiled
 from trainer.optim.first_order import OPTIMIZERS
-from trainer.sweep.stopping import EarlyStopper
 from trainer.train import training as training_module
-from trainer.train.evaluate import HeldOut
 from trainer.train.fused import FusedHalves
 from trainer.train.halves import NumpyHalves
 from trainer.train.stack import Stack, stack_bytes
 
 pytestmark = pytest.mark.skipif(shim.COMPILER is None, reason=shim.WHY_NOT)
-K, STEPS = 3, 12
-BATCHES = {"mini-batches": 25, "full": None}  # of 60 rows; in chunks of 17 rows at most
 CASES = [
     (*model, optimizer, batches)
     for model in LOSSES
     for optimizer in OPTIMIZERS
-    for batches in BATCHES
+    for batches in ("mini-batches", "full")
 ]
 COMPUTING = ["sum", "max", "min", "take", "matmul", "einsum", "copyto", "where", "sort", "cumsum"]
 
@@ -78,13 +74,10 @@ def double(monkeypatch):
     return double
 
 
-def on_double(cupy):
-    return devices.from_cupy(cupy, "the double", twin="cuda")
-
-
 @pytest.fixture
 def per_step(monkeypatch, double):
     """Watch every step: the list of ((copies, syncs, allocations), launches) that it made."""
+    monkeypatch.setenv("STACKED_TRAINER_GRAPHS", "0")  # each by itself
     seen, step = [], Stack._step
 
     def watched(self, *args):
@@ -95,37 +88,6 @@ def per_step(monkeypatch, double):
 
     monkeypatch.setattr(Stack, "_step", watched)
     return seen
-
-
-def run(device, model, loss, optimizer, batches, gradients_every=0, precision="float64"):
-    """Fit three columns with everything on: l1, warm-up, evaluations, early stopping, restoring."""
-    problem = make_problem(model, loss, weights="classes")
-    stack = make_stack(
-        problem,
-        optimizer,
-        precision=precision,
-        device=device,
-        batch_size=BATCHES[batches],
-        schedule="cosine",
-        lr=[0.1, 0.05, 0.3],
-        steps=[STEPS, STEPS, 4],
-        warmup=[0, 3, 1],
-        momentum=[0.9, 0.5, 0.3],
-        l2=[0.1, 0, 0.01],
-        l1=0 if optimizer == "adamw" else [0, 0.1, 0.01],
-        weight_decay=[0.1, 0, 0.3],
-        eps=1e-4,
-    )
-    X, y = problem.X[:40].astype(precision), problem.y[:40]
-    y = y if y.ndim == 1 else y.astype(precision)
-    rows = Rows(name="val", X=X, y=y, weight=problem.w[:40], index=np.arange(40))
-    held = HeldOut(device, rows, np.ones(problem.outputs))
-    stopping = EarlyStopper(
-        ["val_loss"] * K, np.ones(K), np.full(K, 2.0), np.zeros(K), np.ones(K, bool)
-    )
-    heard = Recorder()
-    state = start(stack, *initial(problem, K))
-    return fit(stack, state, held, 3, stopping, heard, gradients_every), heard
 
 
 def agree(ours, right, close):
@@ -167,11 +129,11 @@ def test_a_step_is_five_launches(model, loss, optimizer, batches, double, per_st
     if loss == "squared_error":
         error_step = "error_step_squared_error_on_sigmoid"
     update = "update_adam" if "adam" in optimizer else f"update_{optimizer}"
-    taken = ["take"] if batches == "mini-batches" else []
+    taken = ["take_rows"] if batches == "mini-batches" else []
     assert len(per_step) == 4
     for counts, launched in per_step:
         assert counts == (0, 0, 0)
-        assert launched == [*taken, "matmul", error_step, "matmul", update]
+        assert launched == [*taken, "gemm", error_step, "gemm", update]
 
 
 def test_parts_of_a_batch_are_four_launches_each_and_add_up(double, per_step, chunks_of_17_rows):
@@ -179,7 +141,17 @@ def test_parts_of_a_batch_are_four_launches_each_and_add_up(double, per_step, ch
     stack = make_stack(problem, device=on_double(double), lr=[0.1] * K, batch_size=25, steps=1)
     train(stack, start(stack))
     ((counts, launched),) = per_step
-    part = ["take", "matmul", "error_step_categorical_cross_entropy", "matmul"]
+    part = ["take_rows", "gemm", "error_step_categorical_cross_entropy", "gemm"]
+    assert (counts, launched) == ((0, 0, 0), [*part, *part, "update_sgd"])
+
+
+def test_without_its_own_products_cupys_are_added(double, per_step, chunks_of_17_rows):
+    place = replace(on_double(double), products=None)
+    problem = make_problem("softmax")
+    stack = make_stack(problem, device=place, lr=[0.1] * K, batch_size=25, steps=1)
+    train(stack, start(stack))
+    ((counts, launched),) = per_step
+    part = ["take_rows", "matmul", "error_step_categorical_cross_entropy", "matmul"]
     assert (counts, launched) == ((0, 0, 0), [*part, *part, "add", "update_sgd"])
 
 
@@ -194,7 +166,7 @@ def test_between_steps_the_log_is_summed_and_fetched_once_a_stretch(double):
         assert double.launched.count("sum") - sums == 1
 
 
-@pytest.mark.parametrize("batches", BATCHES)
+@pytest.mark.parametrize("batches", ["mini-batches", "full"])
 def test_snapshots_are_the_texts_and_change_no_bit(batches, double, monkeypatch):
     monkeypatch.setattr(training_module, "_CROWDED", 0)  # a narrower stack has other bits
     done, ours = run(on_double(double), "softmax", "auto", "sgd", batches, 2)

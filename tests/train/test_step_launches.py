@@ -30,6 +30,7 @@ def watch(stack, cupy, full=True):
         counted.append(cupy.counts.since(before))
 
     stack._step = watched
+    stack._halves.at_once = 1  # no graph takes steps that are not seen
     return counted
 
 

@@ -179,7 +179,7 @@ def _settled_target(
     if spec.data.scale_target == "standard":
         return scaled_target(target, frame, rows, weight)
     if MODELS[target.model].scales_target and spec.bias:
-        return centred_target(target, frame, rows, weight, np.dtype(spec.precision))
+        return centred_target(target, frame, rows, weight, np.dtype(spec.dtype))
     return target
 
 
@@ -187,7 +187,7 @@ def _encoded_splits(
     source: Source, spec: Spec, encoder: Encoder, splits: Sequence[_Split]
 ) -> tuple[Encoder, list[EncodedSplit], FoundColumns]:
     """All splits encoded, what encoded them, and the columns that vary little."""
-    (_, frame, rows), dtype = splits[0], np.dtype(spec.precision)
+    (_, frame, rows), dtype = splits[0], np.dtype(spec.dtype)
     first = _shared(source, spec, encoder, splits[0])
     centre = spec.bias and spec.data.scale == "none"
     ends = Extremes.told_by_some(first.rows.X, first.encoded.largest)
@@ -217,7 +217,7 @@ def _shared(source: Source, spec: Spec, encoder: Encoder, split: _Split) -> Enco
 
     So fifty draws that are not scaled share one copy of val and test.
     """
-    dtype, target = np.dtype(spec.precision), encoder.target
+    dtype, target = np.dtype(spec.dtype), encoder.target
     learnt = spec.data.scale == "standard" or spec.data.scale_target == "standard"
     learnt = learnt or bool(encoder.mean.any() or target.mean.any())  # from centring
     if learnt or encoder.categories or encoder.impute:

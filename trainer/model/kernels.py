@@ -25,20 +25,24 @@ ERROR_STEPS = (
     "error_step_poisson_loss",
     "error_step_squared_error_on_sigmoid",
 )
+TAKE_ROWS = "take_rows"
 UPDATES = ("update_sgd", "update_nesterov", "update_adam")
 ERROR_SUMS = "error_sums"  # of a solver's pass
 _NUMBERS = (
     *("features", "outputs", "columns", "coefficients", "bias", "prox", "decay", "mean"),
     *("y_row", "y_output", "y_column", "q_row", "q_output", "q_column"),
     *("block_rows", "tile", "row_blocks", "weight_blocks", "start", "rows", "first", "slot"),
+    *("batch", "width"),
 )
 _ARRAYS = (
-    *("order", "codes", "y", "q", "r", "parameters", "slot0", "slot1"),
-    *("gradient", "l2", "table", "ring", "z", "partial", "squares"),
+    *("order", "codes", "now", "y", "q", "r", "X", "parameters", "slot0", "slot1"),
+    *("gradient", "l2", "table", "ring", "z", "partial", "squares", "taken"),
 )
 _THREADS = 256  # of a block: the bound that step.cu compiles for
 _WARP = 32
 _BLOCKS = 396  # three for each multiprocessor of an H100; the same everywhere, for the bits' sake
+_ALIGNED = 4  # numbers of float32 in 16 bytes
+_TAKEN = 4  # numbers that a thread takes of a row, so that some are on their way at once
 _TOLD = 1024  # rows times columns that a block judges before it adds them up
 
 
@@ -87,11 +91,24 @@ def wanted() -> bool:
     return os.environ.get("STACKED_TRAINER_COMPILED") != "0"
 
 
-def told() -> str:
-    """The twin in words, for the line of the device."""
-    if wanted():
-        return "a step is two products and two kernels"
-    return "steps function by function: STACKED_TRAINER_COMPILED is 0"
+def graphs_wanted() -> bool:
+    """Whether steps are to be launched many at a time, as CUDA graphs, where they can be."""
+    return os.environ.get("STACKED_TRAINER_GRAPHS") != "0"
+
+
+def told(no_graphs: str) -> str:
+    """The twin in words, for the line of the device; `no_graphs`: why it has no CUDA graphs."""
+    if not wanted():
+        return "steps function by function: STACKED_TRAINER_COMPILED is 0"
+    why = "" if graphs_wanted() else "STACKED_TRAINER_GRAPHS is 0"
+    if why := no_graphs or why:
+        return f"a step is two products and two kernels, launched one by one: {why}"
+    return "a step is two products and two kernels; CUDA graphs launch many steps at once"
+
+
+def told_of_tf32(captured: bool) -> str:
+    """What becomes of `precision: tf32`; `captured`: whether a step makes its own products."""
+    return "products in TF32" if captured and wanted() else "products in float32, not in TF32"
 
 
 class Launch(NamedTuple):
@@ -156,6 +173,19 @@ class UpdateBlocks(NamedTuple):
         weights = min(-(-features * outputs // lanes), max(1, _BLOCKS // beside))
         grid = weights + outputs + LOGGED, beside
         return cls(weights, Launch(grid, (wide, lanes, 1), wide * lanes))
+
+
+def padded(features: int) -> int:
+    """Numbers from a row to the next in which TF32 is quickest: each begins at 16 bytes."""
+    return -(-features // _ALIGNED) * _ALIGNED
+
+
+def take_launch(rows: int, features: int) -> Launch:
+    """How `take_rows` shares out the numbers of so many rows: some of a row to each thread."""
+    wide = min(_WARP, _power_of_2(features))
+    deep = _THREADS // wide
+    beside = min(-(-features // (_TAKEN * wide)), 2**16 - 1)
+    return Launch((-(-rows // deep), beside), (wide, deep, 1), 0)
 
 
 def parts_of(

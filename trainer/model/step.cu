@@ -1,10 +1,14 @@
-/* The CUDA twin of trainer/model/step.py: the two halves of a step, a kernel each.
+/* The CUDA twin of trainer/model/step.py: the two halves of a step, a kernel each, and one that takes its rows.
  *
  * error_step_* is all between the two products, update_* all after the second; error_sums ends a solver's pass over the
  * rows, which has the first alone. NVRTC compiles this text for a GPU,
  * rules.h in its place, with `real` float or double; the tests compile the same text with a C++ compiler and run every
  * thread as a fiber (tests/cuda_shim.h). Sums have a fixed order: a block adds up its own rows into its own slot, and
  * nobody adds atomically, so that a column's bits depend on the shapes alone.
+ *
+ * What changes from step to step is counted on the device, in `now`: the launches of every step of full batches are the
+ * same, and a CUDA graph may hold them. Who moves a number of `now` on is never who reads it: errors and the rows taken
+ * read the place, which the update moves on; the update reads the slot, which the errors move on before.
  *
  * Letters: B rows of a part of a batch, D features, C outputs, K columns, G blocks of rows. The column is last.
  */
@@ -30,13 +34,30 @@ struct plan {
   long long block_rows, tile;            /* rows of a block of error_step; those of them that are judged at once */
   long long row_blocks, weight_blocks;   /* G of this step; blocks that move weights */
   long long start, rows, first, slot;    /* place of the part's first row, B, whether it is the step's first; the log's slot */
+  long long batch, width;                /* places that a step moves on by; numbers of a row of `taken` */
   const long long *order, *codes;        /* rows of y by place in the epoch; classes by place; or none */
-  const real *y, *q, *r;                 /* q, r by place */
+  long long *now;                        /* (2,) to be added to `start`, and the slot in place of `slot`; or none */
+  const real *y, *q, *r, *X;             /* q, r by place; X (N, D) */
   real *parameters, *slot0, *slot1;      /* (D + 1, C, K) each, as is gradient */
   const real *gradient, *l2, *table;     /* l2 (K,), table (S, J, K) */
   real *ring, *z, *partial, *squares;    /* (S, 5, K), (B, C, K), (G, C + 4 + mean, K), (S, weight_blocks, K) */
+  real *taken;                           /* (B, width) */
 };
 static_assert(sizeof(plan) == PLAN_BYTES, "kernels.py lays it out in another way");
+
+enum { PLACE, SLOT }; /* what `now` counts */
+RULE long long start_of(const plan &s) { return s.now ? s.now[PLACE] + s.start : s.start; }
+RULE long long slot_of(const plan &s) { return s.now ? s.now[SLOT] : s.slot; }
+RULE bool is_one_thread(void) { return blockIdx.x + blockIdx.y + threadIdx.x + threadIdx.y + threadIdx.z == 0; }
+
+/* Rows of X by the order of the epoch. Block (lanes of features, rows), grid (blocks of rows, parts of the features). */
+RULE void take_part(const plan &s) {
+  const long long b = (long long)blockIdx.x * blockDim.y + threadIdx.y;
+  if (b >= s.rows) return;
+  const real *from = s.X + s.order[start_of(s) + b] * s.features;
+  real *to = s.taken + b * s.width;
+  for (long long d = blockIdx.y * blockDim.x + threadIdx.x; d < s.features; d += (long long)gridDim.y * blockDim.x) to[d] = from[d];
+}
 
 RULE real together(real a, real b, const bool largest) { return largest ? larger(a, b) : a + b; }
 
@@ -164,15 +185,16 @@ template <int rule> __device__ __forceinline__ void error_step(const plan &s) {
   extern __shared__ real room[];
   const int KX = blockDim.x, CY = blockDim.y, RZ = blockDim.z, C = (int)s.outputs, L = told_of(s), tile = (int)s.tile;
   const long long K = s.columns, k = (long long)blockIdx.y * KX + threadIdx.x, from = blockIdx.x * s.block_rows;
-  const long long to = min(s.rows, from + s.block_rows);
+  const long long to = min(s.rows, from + s.block_rows), start = start_of(s);
   const real *bias = s.parameters + s.features * C * K + k;
   real *own = s.partial + blockIdx.x * (C + L) * K;
+  if (s.now && s.first && is_one_thread()) s.now[SLOT]++;
   for (long long at = from; at < to; at += tile) {
     const int n = (int)min((long long)tile, to - at);
     for (int b0 = 0; b0 < n; b0 += RZ) { /* the same for the whole block: warps stay whole */
       const int b = b0 + threadIdx.z;
       const bool live = b < n && k < K;
-      const long long place = s.start + at + b;
+      const long long place = start + at + b;
       row one = {s.z + (at + b) * C * K + k, bias, s.q, {s.y, s.y_output, 0}, K, s.q_output, C, (int)threadIdx.y, CY, KX, live};
       real weight = 0, logged[LOGGED];
       if (live) {
@@ -237,10 +259,12 @@ template <int rule> __device__ __forceinline__ void update_step(const plan &s) {
   extern __shared__ real room[];
   const int C = (int)s.outputs, lane = threadIdx.y, lanes = blockDim.y;
   const long long K = s.columns, k = (long long)blockIdx.y * blockDim.x + threadIdx.x, weights = s.features * C;
+  const long long slot = slot_of(s);
   const bool live = k < K;
   real h[9], found = 0;
+  if (s.now && is_one_thread()) s.now[PLACE] += s.batch;
   for (int j = 0; j < (rule == ADAM ? 9 : rule == NESTEROV ? 4 : 3); j++)
-    h[j] = live ? s.table[(s.slot * s.coefficients + j) * K + k] : (real)0;
+    h[j] = live ? s.table[(slot * s.coefficients + j) * K + k] : (real)0;
   if (blockIdx.x < s.weight_blocks) {
     const real l2 = live ? s.l2[k] : (real)0;
     if (live)
@@ -251,13 +275,13 @@ template <int rule> __device__ __forceinline__ void update_step(const plan &s) {
         found += part;
       }
     found = fold(room, found, (int)min((long long)lanes, weights), false);
-    if (live && lane == 0) s.squares[(s.slot * s.weight_blocks + blockIdx.x) * K + k] = found;
+    if (live && lane == 0) s.squares[(slot * s.weight_blocks + blockIdx.x) * K + k] = found;
     return;
   }
   const int sum = (int)(blockIdx.x - s.weight_blocks);
   found = sum_of_parts(s, sum, k, room);
   if (!live || lane > 0) return;
-  if (sum >= C) s.ring[(s.slot * (LOGGED + 1) + sum - C) * K + k] = found;
+  if (sum >= C) s.ring[(slot * (LOGGED + 1) + sum - C) * K + k] = found;
   else if (s.bias) move_one<rule>(s, (weights + sum) * K + k, found, h, 0, false);
 }
 
@@ -278,6 +302,7 @@ RULE void error_sums_of(const plan &s) {
 }
 
 #define KERNEL extern "C" __global__ void __launch_bounds__(256, 3) /* so few registers that three blocks go side by side */
+KERNEL take_rows(plan s) { take_part(s); }
 KERNEL error_step_squared_error(plan s) { error_step<SQUARED_ERROR>(s); }
 KERNEL error_step_binary_cross_entropy(plan s) { error_step<BINARY_CROSS_ENTROPY>(s); }
 KERNEL error_step_categorical_cross_entropy(plan s) { error_step<CATEGORICAL_CROSS_ENTROPY>(s); }

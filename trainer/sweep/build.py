@@ -119,12 +119,12 @@ def _check_sizes(specs: Sequence[Spec], s: Numbers, weight: Numbers, strongest: 
         raise DataError(
             "the row weights add up past what float64 can hold; divide them by the largest"
         )
-    largest = float(np.finfo(specs[0].precision).max)
+    largest = float(np.finfo(specs[0].dtype).max)
     normal = [one.init.normal for one in specs if isinstance(one.init, NormalInit)]
     for key, value in (("penalty", strongest), ("init.normal", max(normal, default=0.0))):
         if value > largest:
             raise DataError(
-                f"{key}: {value:.6g} is past {specs[0].precision}'s largest number {largest:.3g};"
+                f"{key}: {value:.6g} is past {specs[0].dtype}'s largest number {largest:.3g};"
                 " a smaller one is right"
             )
 
@@ -184,12 +184,13 @@ def _settings(
         for name in OPTIMIZERS[first.name].settings
     }
     if "eps" in hyper:  # below the precision's least number it would be 0, and 0/0 a step
-        hyper["eps"] = np.maximum(hyper["eps"], np.finfo(specs[0].precision).tiny)
+        hyper["eps"] = np.maximum(hyper["eps"], np.finfo(specs[0].dtype).tiny)
     return Settings(
         optimizer="nesterov" if getattr(first, "nesterov", False) else first.name,
         schedule=schedule,
         hyper={"weight_decay": np.zeros(len(specs))} | hyper | {"l2": l2, "l1": l1},
         bias=specs[0].bias,
+        tf32=specs[0].precision == "tf32",
         batch_size=None if first.batch_size == "full" else first.batch_size,
         seed=specs[0].seed,
         log_every=log_every,

@@ -26,8 +26,8 @@ def divergence(columns: Columns) -> Divergence:
         return {"cause": "target", "precision": "float64"}
     if columns.lr is None or isinstance(o, Solver):
         return {"cause": "first weights"}
-    if _squares_overflow(columns, spec.precision):
-        return {"cause": "target", "precision": spec.precision}
+    if _squares_overflow(columns, spec.dtype):
+        return {"cause": "target", "precision": spec.dtype}
     tame: Divergence = {"cause": "lr", "try_lr": min(o.lr / 10, _TAME_LR)}
     if not isinstance(o, Sgd) or o.schedule.name != "constant":
         return tame

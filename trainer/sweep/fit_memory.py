@@ -144,7 +144,8 @@ def needed(spec: Spec, columns: int, device_rows: DeviceRows, restores: bool) ->
     # areas under curves want all scores at once, in chunks and then in one
     scores = 2 * size * held * shape[1] * columns if metrics.ranked else 0
     device, rows, wide = device_rows.device, len(device_rows.rows), metrics.of_predictions
-    return scores + stack_bytes(device, shape, rows, batch, size, slots, restores, held, wide)
+    tf32 = spec.precision == "tf32"
+    return scores + stack_bytes(device, shape, rows, batch, size, slots, restores, held, wide, tf32)
 
 
 def _solver_needs(spec: Spec, columns: int, device_rows: DeviceRows) -> int:

@@ -96,8 +96,10 @@ def set_up(spec: Spec, arrays: Mapping[str, Any] | None, device: Device) -> Swee
 
     Raises:
         DataError: anything wrong with the data, or a metric that the targets do not have.
-        DeviceError: a GPU that is full.
+        DeviceError: a GPU that is full, or a device without the precision that a trial asks for.
     """
+    if any(trial.spec.precision == "tf32" for trial in spec.trials):
+        device.check_tf32()
     sources = Sources(arrays)
     trials = with_lambda_max(spec.trials, sources)
     columns = lay_out(trials, sources)

@@ -72,6 +72,7 @@ class RowSet:
         self.y = device.to_device(table[:, :, None], dtype)
         self.q = device.to_device(q[:, None, None], dtype)
         self.r = device.to_device(r[None, :], dtype)
+        self.wide: dict[int, Array] = {}  # shared by all that have this X
 
     def __len__(self) -> int:
         return int(self.X.shape[0])
@@ -89,15 +90,26 @@ class RowSet:
             y: (N, C) targets on the host, if they have more digits than these rows'.
         """
         other = copy(self)
+        other.wide = {}
         true = self.y if y is None else device.to_device(y[:, :, None], X.dtype)
         other.X, other.y = X, device.xp.asarray(true, dtype=X.dtype)
         other.q = device.to_device(q[:, None, None], X.dtype)
         other.r = device.to_device(r[None, :], X.dtype)
         return other
 
+    def padded(self, xp: Any, width: int) -> Array:
+        """X (N, width), each row followed by zeros: made once, and X itself where it is as wide."""
+        if width == self.X.shape[1]:
+            return self.X
+        if width not in self.wide:
+            self.wide[width] = xp.zeros((len(self), width), self.X.dtype)
+            self.wide[width][:, : self.X.shape[1]] = self.X
+        return self.wide[width]
+
     def part(self, rows: slice) -> RowSet:
         """Some of the rows, as views."""
         other = copy(self)
+        other.wide = {}
         other.X, other.q, other.r = self.X[rows], self.q[rows], self.r[:, rows]
         if self.codes is None:
             other.y = self.y[rows]
@@ -143,7 +155,8 @@ class MiniBatches:
         """Have the order of this step's epoch on the device; return the last step it serves."""
         epoch = (step - 1) // self.steps_per_epoch
         if epoch != self._epoch:
-            self._order[:] = self._shuffled(epoch)  # in place: a twin knows where it is
+            # in place: who has its address reads on there
+            self.device.xp.copyto(self._order, self._shuffled(epoch))
             self._put_in_order()
             self._epoch = epoch
         return (epoch + 1) * self.steps_per_epoch

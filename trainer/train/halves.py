@@ -30,10 +30,12 @@ class NumpyHalves:
     Attributes:
         at_once: most steps of one call of `steps`; 1: it has none.
         narrow: whether it makes the two products of a step itself.
+        adds: whether it then adds the gradient of a batch's later parts to the first one's.
     """
 
     at_once = 1
     narrow = False
+    adds = False
 
     def __init__(
         self,
@@ -77,9 +79,9 @@ class NumpyHalves:
         none = xp.zeros(wide, dtype)
         self._rows = row, row | {name: none for name in optimizer.of_weights if name in row}
 
-    def begin(self, arrays: dict[str, Array], table: Array) -> None:
-        """Go on with a state's arrays, by the coefficients (S, J, K) of the next steps."""
-        self._table, D = table, len(self._grad) - 1
+    def begin(self, arrays: dict[str, Array], table: Array, first: int) -> None:
+        """Go on with a state's arrays, by coefficients (S, J, K) of the steps from `first` on."""
+        self._table, D = self.device.to_device(table, self._grad.dtype), len(self._grad) - 1
         parts = slice(0, D), slice(D, D + 1)
         self._offset = arrays["parameters"][D]
         self._parameters: Sequence[Parameter] = [

@@ -27,7 +27,7 @@ from trainer.train.buffers import Buffers
 from trainer.train.outcomes import Outcome
 from trainer.train.state import NoProgress, State
 from trainer.train.step_record import Records, Snapshot, StepRecorder
-from trainer.train.twins import halves_of, twin_numbers
+from trainer.train.twins import halves_of, padded_numbers, twin_numbers
 
 if TYPE_CHECKING:
     from trainer.device import Device
@@ -54,6 +54,7 @@ class Settings:
         seed: of the batch order.
         log_every: steps between full records; the steps between them record their loss alone.
         loss: by name, each (K,): the loss's own parameters.
+        tf32: whether a GPU multiplies in TF32 in a step.
     """
 
     optimizer: str
@@ -64,6 +65,7 @@ class Settings:
     seed: int
     log_every: int = 1
     loss: Mapping[str, Numbers] = field(default_factory=dict)
+    tf32: bool = False
 
     def take(self, columns: Any) -> Settings:
         """The settings of some of the columns."""
@@ -104,6 +106,7 @@ def stack_bytes(
     restores: bool = False,
     held: int = 0,
     wide: bool = False,
+    tf32: bool = False,
 ) -> int:
     """Bytes that a stack takes beside its rows, from what `Stack` and its evaluations allocate.
 
@@ -117,6 +120,7 @@ def stack_bytes(
         restores: whether the best weights are kept beside the last ones.
         held: rows that it is evaluated on.
         wide: whether evaluations are in float64, whose chunks on a CPU are too small to count.
+        tf32: see `Settings`.
     """
     D, C, K = shape
     row = itemsize * C * K
@@ -135,6 +139,8 @@ def stack_bytes(
         numbers += min(size, fits) * (D + C) + 2 * rows
     whole = batch is not None and size <= fits
     numbers += twin_numbers(device, shape, min(size, fits), whole, stretch)
+    if tf32:  # rows that are padded: all of them, or those of a batch
+        numbers += padded_numbers(device, D, rows if batch is None else min(size, fits))
     logged = stretch * K * (5 + 7 + 6) * 8  # in float64 on the host
     order = 0 if batch is None else 4 * 8 * rows
     metrics = 6 * min(device.sizes.chunk_bytes, held * 8 * C * K) if wide else 0
@@ -214,6 +220,7 @@ class Stack:
             (self._grad, self._free),
             self._ring,
             settings.bias,
+            settings.tf32,
         )
 
     def take(self, columns: Any) -> Stack:
@@ -300,7 +307,7 @@ class Stack:
         lr = np.where(state.live, rates, 0.0)  # (S + 1, K); a stopped column keeps still
         self._ring[: last - first + 1].fill(0)
         with np.errstate(all="ignore"):  # a column that overflows is an outcome, not a warning
-            self._halves.begin(state.arrays, self._table(lr, first))
+            self._halves.begin(state.arrays, self._table(lr, first), first)
             for piece, snapshot in self._pieces(first, last, snapshots):
                 if len(piece) > 1:
                     self._halves.steps(piece[0] - first, piece[0], piece[-1])
@@ -337,10 +344,10 @@ class Stack:
         end = (first - 1) // steps * steps + steps
         return min(end, (first - 1) // epoch * epoch + epoch) if steps < epoch else end
 
-    def _table(self, lr: Numbers, first: int) -> Array:
-        """Coefficients of the steps (S, J, K), on the device."""
+    def _table(self, lr: Numbers, first: int) -> Numbers:
+        """Coefficients of the steps (S, J, K)."""
         tables = self.optimizer.tables(lr, self.settings.hyper, first)
-        return self.device.to_device(np.stack(list(tables.values()), axis=1), self.dtype)
+        return np.stack(list(tables.values()), axis=1)
 
     def _pieces(
         self, first: int, last: int, snapshots: Callable[[int], Snapshot | None]
@@ -368,7 +375,7 @@ class Stack:
             self._part(state, part, into, slot, full, snapshot)
             if into is self._free:
                 self._grad += self._free
-            into = self._free
+            into = self._grad if self._halves.adds else self._free
 
         look = None if snapshot is None else partial(self._show_gradient, snapshot, state)
         self._halves.move(slot, full, look)

@@ -53,6 +53,8 @@ _PADDED = 4096  # features of a narrow product, at most
 class CompiledHalves:
     """The compiled step of one stack; a narrow one makes its own products, all in one call."""
 
+    adds = False
+
     def __init__(
         self, library: compiled.Library, precision: str, plan: Plan, text: NumpyHalves
     ) -> None:
@@ -76,9 +78,10 @@ class CompiledHalves:
             setattr(self._plan, name, None if array is None else array.ctypes.data)
         self._held.update(arrays)
 
-    def begin(self, arrays: dict[str, Array], table: Array) -> None:
-        """Go on with a state's arrays, by the coefficients (S, J, K) of the next steps."""
-        self._begun = arrays, table
+    def begin(self, arrays: dict[str, Array], table: Array, first: int) -> None:
+        """Go on with a state's arrays, by coefficients (S, J, K) of the steps from `first` on."""
+        table = np.ascontiguousarray(table, arrays["parameters"].dtype)
+        self._begun = arrays, table, first
         slots = [one for name, one in arrays.items() if name != "parameters"]
         named = dict(zip(("slot0", "slot1"), slots, strict=False))
         self.point({"parameters": arrays["parameters"], "table": table, **named})
@@ -152,10 +155,11 @@ def halves_of(
     gradient: tuple[Array, Array],
     ring: Array,
     bias: bool,
+    tf32: bool = False,
 ) -> NumpyHalves | CompiledHalves | FusedHalves:
     """The halves of a stack: compiled where the device, its model and its optimizer have them.
 
-    Arguments are those of `NumpyHalves`.
+    Arguments are those of `NumpyHalves`, and `tf32`: whether a GPU multiplies in TF32.
     """
     text = NumpyHalves(
         device, model, optimizer, prox, batches, hyper, buffers, gradient, ring, bias
@@ -172,7 +176,7 @@ def halves_of(
     same |= {"decay": optimizer.update is first_order.adamw}
     l2 = device.to_device(hyper["l2"], X.dtype)
     if device.twin == "cuda" and kernels.wanted():
-        return FusedHalves(device, rules, same, l2, ring, text)
+        return FusedHalves(device, rules, same, l2, ring, text, tf32)
     library, _ = compiled.load()
     if library is None or device.twin != "c":
         return text
@@ -206,6 +210,12 @@ def twin_numbers(
         return 0
     narrow = _narrow(shape, whole)
     return _room(shape, rows, narrow) + (rows * _padded(shape[0]) if narrow else 0)
+
+
+def padded_numbers(device: Device, features: int, rows: int) -> int:
+    """Numbers of so many rows that are padded for TF32; 0 where they need not be."""
+    padded = kernels.padded(features)
+    return rows * padded if device.products is not None and padded > features else 0
 
 
 def _narrow(shape: tuple[int, int, int], whole: bool) -> bool:

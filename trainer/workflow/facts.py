@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -26,7 +27,10 @@ from trainer.wording.opening import (
 if TYPE_CHECKING:
     from trainer.device import Device
 
-_TOLD = {"c": compiled.told, "cuda": kernels.told}  # by the twin of a device
+_TOLD: dict[str, Callable[[Device], str]] = {  # by the twin of the device
+    "c": lambda device: compiled.told(),
+    "cuda": lambda device: kernels.told(device.no_graphs),
+}
 
 
 def config_facts(spec: Spec) -> ConfigFacts:
@@ -85,11 +89,13 @@ def data_facts(summary: Summary, spec: Spec) -> DataFacts:
     }
 
 
-def device_facts(device: Device, steps: bool) -> DeviceFacts:
-    """Where it runs and why there; with `steps` of an optimizer also who takes them."""
+def device_facts(device: Device, sweep: SweepRun) -> DeviceFacts:
+    """Where it runs and why there; where a stack takes steps, also who takes them."""
     found: DeviceFacts = {"kind": device.kind, "name": device.name, "reason": device.reason}
-    if steps and device.twin in _TOLD:
-        found["steps"] = _TOLD[device.twin]()
+    if sweep.takes_steps and device.twin in _TOLD:
+        found["steps"] = _TOLD[device.twin](device)
+        if any(trial.spec.precision == "tf32" for trial in sweep.trials):
+            found["steps"] += f"; {kernels.told_of_tf32(device.products is not None)}"
     return found
 
 
@@ -107,7 +113,7 @@ def solver_facts(sweep: SweepRun) -> ChosenSolver | None:
 def training_facts(sweep: SweepRun, folder: Path) -> Facts:
     """What the rows and the specs came to: all that is known before the first step."""
     found: Facts = {
-        "device": device_facts(sweep.first.device_rows.device, sweep.takes_steps),
+        "device": device_facts(sweep.first.device_rows.device, sweep),
         "objective": objective_facts(sweep.first, len(sweep.trials) > 1),
         "folder": folder,
     }

@@ -119,7 +119,7 @@ def _carry_out(
     device = devices.choose(spec.device)
     terminal.summary(opening({"config": config_facts(spec)}))
     solver = isinstance(spec.optimizer, Solver)
-    compile_kernels(device, "float64" if solver else spec.precision, terminal.line, solver)
+    compile_kernels(device, "float64" if solver else spec.dtype, terminal.line, solver)
     with device.enough_memory():
         sweep = set_up(spec, data, device)
     prepared = sweep.first.prepared
@@ -139,6 +139,8 @@ def _carry_out(
         _write_start(folder, spec, sweep, command)
         _write_warnings(folder, read)
         scheduler = _train(sweep, folder, terminal, should_stop)
+        if device.products is not None and device.products.failed:
+            terminal.line(f"steps were launched one by one: {device.products.failed}")
         status = write_outputs(folder, sweep, scheduler, terminal, should_stop)
         refusal = _refusal(lambda: folder.close(status))
     # the page shows what there is, whatever the disk refused before
@@ -211,7 +213,7 @@ def _write_start(folder: RunWriter, spec: Spec, sweep: SweepRun, command: str | 
     folder.update_manifest(
         command=command,
         notes=spec.notes,
-        device=device_facts(device, sweep.takes_steps),
+        device=device_facts(device, sweep),
         data={
             "digest": prepared.digest,
             "source": prepared.summary.source,

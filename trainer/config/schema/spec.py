@@ -185,8 +185,10 @@ class Spec(Block):
     device: Annotated[Literal["auto", "gpu", "cpu"], Expected()] = Field(
         "auto", description="auto takes the GPU where one works, and says why not; gpu insists."
     )
-    precision: Annotated[Literal["float32", "float64"], Expected()] = Field(
-        "float32", description="Precision of the training."
+    precision: Annotated[Literal["float32", "float64", "tf32"], Expected()] = Field(
+        "float32",
+        description="Precision of the training; tf32, on a GPU alone: float32, but for the two"
+        " products of a step, which round what they multiply to 10 bits.",
     )
     log: Log = Field(
         Log.model_construct(), description="What the run folder keeps.", examples=[{"every": 1}]
@@ -248,6 +250,11 @@ class Spec(Block):
         spec = self.model_copy()
         spec._source_text = text
         return spec
+
+    @property
+    def dtype(self) -> str:
+        """The precision of arrays: float32 also where products of them are in TF32."""
+        return "float32" if self.precision == "tf32" else self.precision
 
     @property
     def trials(self) -> tuple[Trial, ...]:

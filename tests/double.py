@@ -88,9 +88,6 @@ class Cupy:
     def get_default_memory_pool(self) -> Pool:
         return self.pool
 
-    def _wait(self) -> None:
-        self.counts.syncs += 1
-
     def RawModule(self, *, code: str, options: tuple[str, ...] = ()) -> Any:
         """Kernels of a CUDA text, whose threads run on the CPU one by one; `launched` hears."""
         from shim import RawModule

@@ -87,6 +87,9 @@ class Stream:
         assert self._cupy.cuda.stack.pop() is self
         assert not self.is_capturing(), "a capture must be ended"
 
+    def synchronize(self) -> None:
+        self._cupy.counts.syncs += 1
+
     def is_capturing(self) -> bool:
         return self.nodes is not None
 

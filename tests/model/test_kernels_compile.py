@@ -43,7 +43,8 @@ def keep_all_in_registers(found):
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
 def test_the_kernels_of_a_step_compile_and_keep_all_in_registers(architecture, precision):
     found = compiled(architecture, kernels.options(precision), kernels.text())
-    assert set(found) == {kernels.TAKE_ROWS, *kernels.ERROR_STEPS, *kernels.UPDATES, kernels.ERROR_SUMS}
+    own = {kernels.TAKE_ROWS, *kernels.ERROR_STEPS, *kernels.UPDATES, kernels.ERROR_SUMS}
+    assert set(found) == own
     keep_all_in_registers(found)
 
 

@@ -58,7 +58,7 @@ class Hessians:
         self.inner = problem.inner  # r
         self.parameters = self.inner + bias  # P
         self._rows = rows
-        at_once = max(_ROWS, device.at_once(0) // (8 * self.order))
+        at_once = max(_ROWS, device.at_once(0) // (8 * max(1, self.order)))
         self._batches = FullBatch(device, rows, min(len(rows), at_once))
         self._products: dict[int, Array] = {}
         self._kept: dict[int, Array] = {}
@@ -247,7 +247,7 @@ class Hessians:
         They are one product, X by copies of itself that are weighted side by side.
         """
         (n, P), count = X.shape, h.shape[1]
-        size = max(1, self.device.at_once(0) // (8 * n * P))
+        size = max(1, self.device.at_once(0) // (8 * n * max(1, P)))
         for first in range(0, count, size):
             some = h[:, first : first + size, None] * X[:, None]  # (n, s, P)
             found = self.device.product(X.T, some.reshape(n, -1))  # (P, s·P), symmetric

@@ -32,7 +32,7 @@ _NUMBERS = (
     *("features", "outputs", "columns", "coefficients", "bias", "prox", "decay", "mean"),
     *("y_row", "y_output", "y_column", "q_row", "q_output", "q_column"),
     *("block_rows", "tile", "row_blocks", "weight_blocks", "start", "rows", "first", "slot"),
-    *("batch", "width"),
+    *("batch", "places", "width"),
 )
 _ARRAYS = (
     *("order", "codes", "now", "y", "q", "r", "X", "parameters", "slot0", "slot1"),

@@ -34,7 +34,7 @@ struct plan {
   long long block_rows, tile;            /* rows of a block of error_step; those of them that are judged at once */
   long long row_blocks, weight_blocks;   /* G of this step; blocks that move weights */
   long long start, rows, first, slot;    /* place of the part's first row, B, whether it is the step's first; the log's slot */
-  long long batch, width;                /* places that a step moves on by; numbers of a row of `taken` */
+  long long batch, places, width;        /* rows that a step moves on by, and N; numbers of a row of `taken` */
   const long long *order, *codes;        /* rows of y by place in the epoch; classes by place; or none */
   long long *now;                        /* (2,) to be added to `start`, and the slot in place of `slot`; or none */
   const real *y, *q, *r, *X;             /* q, r by place; X (N, D) */
@@ -262,7 +262,7 @@ template <int rule> __device__ __forceinline__ void update_step(const plan &s) {
   const long long slot = slot_of(s);
   const bool live = k < K;
   real h[9], found = 0;
-  if (s.now && is_one_thread()) s.now[PLACE] += s.batch;
+  if (s.now && is_one_thread()) s.now[PLACE] = s.now[PLACE] + s.batch < s.places ? s.now[PLACE] + s.batch : 0;
   for (int j = 0; j < (rule == ADAM ? 9 : rule == NESTEROV ? 4 : 3); j++)
     h[j] = live ? s.table[(slot * s.coefficients + j) * K + k] : (real)0;
   if (blockIdx.x < s.weight_blocks) {

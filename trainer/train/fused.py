@@ -79,7 +79,8 @@ class FusedHalves:
         self._ready = False  # whether a step has been taken, and all that it needs is loaded
         self._launches: dict[int, Launch] = {}  # by rows of a part
         self._batches, self._ring = text.batches, ring
-        self._plan.batch = text.batches.size if text.batches.gathered is not None else 0
+        self._plan.batch, self._plan.places = text.batches.size, len(text.batches.rows)
+        self._takes = text.batches.gathered is not None
         self._now = device.xp.zeros(2, np.int64)
         shape = len(ring), int(self._plan.coefficients), ring.shape[2]
         self._table = device.xp.empty(shape, ring.dtype)
@@ -94,7 +95,7 @@ class FusedHalves:
         """Where products read X: in TF32 the beginnings of rows are aligned, with zeros between."""
         batches, features, self._tf32 = self._batches, int(self._plan.features), tf32
         self._plan.width = width = kernels.padded(features) if tf32 else features
-        if not self._plan.batch:
+        if not self._takes:
             self._X = batches.rows.padded(self._xp, width)[:, :features]
             return
         taken: Array = batches.gathered
@@ -144,8 +145,8 @@ class FusedHalves:
         plan, size = self._plan, part.stop - part.start
         plan.start, plan.rows = part.start - self._place, size
         plan.first = plan.start == 0
-        X = self._X[:size] if plan.batch else self._X[part]
-        if plan.batch:
+        X = self._X[:size] if self._takes else self._X[part]
+        if self._takes:
             self._launch(self._take_rows, take_launch(size, int(plan.features)))
         if self.narrow:
             self._products_of(X)[0]()
@@ -199,8 +200,14 @@ class FusedHalves:
         if look is not None:
             self._text.show_gradient(look)
         self._launch(self._update, self._parameters.launch)
-        self._place += int(self._plan.batch)
+        self._move_on(1)
         self._ready = True
+
+    def _move_on(self, steps: int) -> None:
+        """Know where the device is after some steps of an epoch, whose end is the next one's start."""
+        self._place += steps * self._batches.size
+        if self._place >= self._plan.places:
+            self._place = 0
 
     def _launch(self, kernel: Callable[..., None], how: Launch) -> None:
         shared = how.shared * self._ring.dtype.itemsize
@@ -248,5 +255,5 @@ class FusedHalves:
             self._place, self.at_once = place, 1
             products.failed = (str(error).strip().splitlines() or [type(error).__name__])[0]
             return 0
-        self._place += count * int(self._plan.batch)
+        self._move_on(count)
         return count

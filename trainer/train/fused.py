@@ -204,7 +204,7 @@ class FusedHalves:
         self._ready = True
 
     def _move_on(self, steps: int) -> None:
-        """Know where the device is after some steps of an epoch, whose end is the next one's start."""
+        """Know where the device is after some steps; an epoch ends where the next one starts."""
         self._place += steps * self._batches.size
         if self._place >= self._plan.places:
             self._place = 0

@@ -21,8 +21,8 @@ from trainer import catalog
 # --- the catalog ----------------------------------------------------------------------------------
 
 ANY = catalog.Outputs()
-catalog.MODELS["doubled"] = replace(
-    catalog.MODELS["linear"], headline="mae", score="half the prediction", scales_target=False
+catalog.MODELS["doubled"] = catalog.MODELS["linear"]._replace(
+    headline="mae", score="half the prediction", scales_target=False
 )
 catalog.LOSSES["doubled", "auto"] = catalog.LossFacts(
     "½(ŷ − y)², ŷ = 2z",
@@ -36,10 +36,10 @@ catalog.METRICS["mae"] = catalog.MetricFacts(
     meaning="is the mean absolute error on {rows}.",
 )
 loss = catalog.METRICS["loss"]
-catalog.METRICS["loss"] = replace(loss, models={**loss.models, "doubled": ANY})
+catalog.METRICS["loss"] = loss._replace(models={**loss.models, "doubled": ANY})
 for name in ("r2", "rmse"):
     row = catalog.METRICS[name]
-    catalog.METRICS[name] = replace(row, models={**row.models, "doubled": ANY})
+    catalog.METRICS[name] = row._replace(models={**row.models, "doubled": ANY})
 catalog.OPTIMIZERS["normed"] = catalog.OptimizerFacts(("share",))
 catalog.FIRST_ORDER = (*catalog.FIRST_ORDER, "normed")
 catalog.SOURCES["ramp"] = catalog.SourceFacts(not_inherited=("ramp",))
@@ -66,7 +66,7 @@ def finish(sums: Any, targets: Any, areas: Any) -> dict[str, Any]:
     return SQUARES.finish(sums, targets, areas) | {"mae": mae.mean(axis=0)}
 
 
-metrics.REGRESSION = replace(SQUARES, sums=sums, finish=finish)
+metrics.REGRESSION = SQUARES._replace(sums=sums, finish=finish)
 
 from trainer.model import models  # noqa: E402
 from trainer.optim import first_order  # noqa: E402

@@ -1,6 +1,5 @@
 """The compiled minimum with l1 against the active set: the same numbers, or none at all."""
 
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -118,7 +117,7 @@ def test_numbers_that_are_none_are_the_active_sets(odd):
 
 def counted(monkeypatch, told):
     calls, (own, name) = [], compiled.load()
-    library = replace(own, minimum=lambda n, *given: calls.append(n) or told)
+    library = own._replace(minimum=lambda n, *given: calls.append(n) or told)
     monkeypatch.setattr(compiled, "load", lambda: (library, name))
     return calls
 

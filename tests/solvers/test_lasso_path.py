@@ -1,7 +1,5 @@
 """Whole l1 paths against the active set, one strength at a time, and scikit-learn's corners."""
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 from sklearn.linear_model import lars_path_gram
@@ -145,6 +143,6 @@ def test_a_twin_that_went_astray_is_not_believed(monkeypatch):
     given = X.T @ X, -X.T @ y, np.zeros(10, bool), np.array([1.0])
     assert compiled_sparse.follow_path(*given) is not None
     own, name = compiled.load()
-    library = replace(own, corners=lambda most, path: 1)
+    library = own._replace(corners=lambda most, path: 1)
     monkeypatch.setattr(compiled, "load", lambda: (library, name))
     assert compiled_sparse.follow_path(*given) is None

@@ -32,7 +32,7 @@ def test_the_build_compiles_the_step_and_git_never_sees_it():
     for name in names:
         assert f'"{Path(name).name}"' in hook
         assert f"/{name}" in (ROOT / ".gitignore").read_text(encoding="utf-8").splitlines()
-    for name in ("step.c", "products.c", "sparse.c", "dispatch.c", "ranking.c"):
+    for name in ("step.c", "products.c", "squares.c", "sparse.c", "dispatch.c", "ranking.c"):
         assert name in hook
         assert (ROOT / "trainer" / "model" / name).exists()
 

@@ -59,7 +59,7 @@ def test_a_column_out_of_iterations_is_told_ten_times_as_many():
 def test_features_of_many_sizes_and_large_targets_have_a_remedy():
     problem = of("logistic")
     scales = DEVICE.to_device(np.array([1e-4, 1.0, 1.0, 1.0, 40.0]) ** 2)
-    uneven = replace(problem, basis=replace(problem.basis, directions=None, spectrum=scales))
+    uneven = replace(problem, basis=problem.basis._replace(directions=None, spectrum=scales))
     advice = "; data.scale: standard would help, as features differ in size 4e+05 times"
     assert told(uneven).reason.endswith(advice)
     advice = "; data.scale_target: standard would help, as targets are large"
@@ -68,7 +68,7 @@ def test_features_of_many_sizes_and_large_targets_have_a_remedy():
 
 def test_the_solution_of_least_norm_is_said_to_be_one_of_several():
     problem = of("linear")
-    dropped = replace(problem, basis=replace(problem.basis, dropped=2))
+    dropped = replace(problem, basis=problem.basis._replace(dropped=2))
     reason = told(dropped, gradient_max=0.0).reason
     several = "; 2 directions of 5 have no rows in them: of all solutions it is the one of least"
     assert reason.endswith(f"{several} norm")

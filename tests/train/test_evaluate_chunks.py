@@ -63,7 +63,23 @@ def test_chunks_change_no_metric(model, chunks_of_7_rows, monkeypatch):
 def test_a_chunk_is_no_sliver_of_a_wide_problem(features, columns, monkeypatch):
     """Products of a few rows with many weights are read from memory again and again."""
     chunks, scores = [], evaluate.scores
+    monkeypatch.setattr(evaluate, "squares_of", lambda *given: None)  # whose chunks are the same
     monkeypatch.setattr(evaluate, "scores", lambda *args: (chunks.append(1), scores(*args)))
     made, state = evaluator(CPU, "linear", columns, rows=600, features=features, outputs=1)
     made.metrics(state)
     assert 1 <= len(chunks) <= 3
+
+
+@pytest.mark.parametrize("outputs", [1, 3])
+@pytest.mark.parametrize("columns", [1, 3, 40])
+def test_compiled_metrics_are_those_of_the_text(outputs, columns, monkeypatch):
+    """Of regressions, whose sums are compiled as a whole; without a library both are NumPy's."""
+    made, state = evaluator(CPU, "linear", columns, outputs=outputs)
+    state.bias[0, -1] = np.inf
+    found = made.metrics(state)
+    assert not np.isfinite(found["loss"][-1])
+    monkeypatch.setattr(evaluate, "squares_of", lambda *given: None)
+    of_text = made.metrics(state)
+    assert found.keys() == of_text.keys() == {"loss", "r2", "rmse"}
+    for name, values in of_text.items():
+        np.testing.assert_allclose(found[name], values, rtol=1e-12, err_msg=name)

@@ -1,7 +1,8 @@
 """The compiled twin of a step: loads the library that stands beside this file, or says why not.
 
-`hatch_build.py` compiles it when the package is built: step.c, products.c and sparse.c for several
-instruction sets, of which the best that the processor has is chosen here, and ranking.c for all.
+`hatch_build.py` compiles it when the package is built: step.c, products.c, squares.c and sparse.c
+for several instruction sets, of which the best that the processor has is chosen here, and ranking.c
+for all.
 STACKED_TRAINER_COMPILED=0 leaves it out, avx2 or baseline takes a lesser one, and 1 is the best, as
 without the variable. A library of other sources than those beside it, of an older checkout perhaps,
 is refused.
@@ -53,6 +54,7 @@ class Library(NamedTuple):
         step: by precision: `(plan, phases, start, rows, slot, into)`.
         steps: by precision: `(plan, start, end, batch, slot)`, whole steps.
         version: what its bits hang on: instruction set, digest of the sources, compiler.
+        squares: by precision: `squares` of squares.c.
         areas: `areas` of ranking.c, the same in all of them.
         lbfgs_direct, lbfgs_pair: in float64, of arrays that lbfgs_body.h names.
         rows_pass: in float64, of what pass_body.h names.
@@ -64,6 +66,7 @@ class Library(NamedTuple):
     version: str
     step: Mapping[str, Callable[..., Any]]
     steps: Mapping[str, Callable[..., Any]]
+    squares: Mapping[str, Callable[..., Any]]
     areas: Callable[..., Any]
     lbfgs_direct: Callable[..., Any]
     lbfgs_pair: Callable[..., Any]
@@ -135,6 +138,10 @@ def _library(found: ctypes.CDLL, name: str) -> Library:
         },
         steps={
             one: function(f"steps_{name}_{bits}", *of_steps) for one, bits in PRECISIONS.items()
+        },
+        squares={
+            one: function(f"squares_{name}_{bits}", *[number] * 3, *[array] * 5)
+            for one, bits in PRECISIONS.items()
         },
         areas=function("areas", array, *[number] * 3, *[array] * 5),
         lbfgs_direct=function(f"lbfgs_direct_{name}_f64", *[number] * 4, *[array] * 6),

@@ -17,6 +17,7 @@ from trainer.model.compiled import (
     Plan,
     room_of_errors,
 )
+from trainer.model.metrics import regression_sums
 from trainer.model.models import Model
 
 Array = Any
@@ -33,6 +34,9 @@ RULES: dict[tuple[Callable[..., Any], ...], int] = {
     (models.exponential, models.poisson_loss, models.error_is_dz): 3,
     (models.sigmoid, models.squared_error, models.squared_error_on_sigmoid_dz): 4,
 }
+
+
+_LINEAR = 0  # of them: ŷ = z, whose loss and metrics are sums of squares
 
 
 def rule_of(model: Model) -> tuple[Callable[..., Any], ...]:
@@ -137,3 +141,24 @@ def errors_of(
             assert array.flags.c_contiguous, name
             setattr(plan, name, array.ctypes.data)
     return CompiledErrors(library, plan, list(held.values()))
+
+
+def squares_of(xp: Any, model: Model, weights: Array) -> Callable[..., Any] | None:
+    """The compiled sums of a linear model's loss and metrics, or None where there are none.
+
+    They take scores X·W (b, C, K), which are kept, the bias (C, K), both of the weights' precision,
+    and in float64 targets (b, C, 1) and weights (b,); and return Σ_rows w·(ŷ − y)² (C, K).
+    """
+    library, _ = compiled.load()
+    own = model.metrics.sums is regression_sums and RULES.get(rule_of(model)) == _LINEAR
+    if library is None or xp is not np or not own or str(weights.dtype) not in PRECISIONS:
+        return None
+    squares = library.squares[str(weights.dtype)]
+
+    def sums(z: Array, bias: Array, y: Array, w: Array) -> Array:
+        found = np.zeros(z.shape[1:])
+        arrays = [np.ascontiguousarray(one) for one in (z, bias, y, w)]
+        squares(*z.shape, *(one.ctypes.data for one in (*arrays, found)))
+        return found
+
+    return sums

@@ -71,7 +71,8 @@ class Metrics(NamedTuple):
 # --- linear ---------------------------------------------------------------------------------------
 
 
-def _regression_sums(xp: Any, predicted: Array, y: Array, w: Array) -> dict[str, Array]:
+def regression_sums(xp: Any, predicted: Array, y: Array, w: Array) -> dict[str, Array]:
+    """Σ_rows w·(ŷ − y)² (C, K); compiled in squares.c."""
     squares = predicted - y[:, :, None]
     squares *= squares
     return {"squares": _weighted(xp, squares, w)}  # (C, K)
@@ -223,7 +224,7 @@ def _class_defined(targets: Targets) -> dict[str, Flags]:
 
 
 REGRESSION = Metrics(
-    _regression_sums, _regression_finish, of_predictions=True, defined=_regression_defined
+    regression_sums, _regression_finish, of_predictions=True, defined=_regression_defined
 )
 COUNTS = Metrics(_count_sums, _count_finish, of_predictions=True, defined=_count_defined)
 BINARY = Metrics(_binary_sums, _binary_finish, ranked=True, defined=_binary_defined)

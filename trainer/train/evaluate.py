@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from trainer.data.rows import Rows
-from trainer.model.compiled_errors import errors_of
+from trainer.model.compiled_errors import errors_of, squares_of
 from trainer.model.metrics import Targets
 from trainer.model.ranking import ranking
-from trainer.model.step import error, scores
+from trainer.model.step import error, flat, scores
 from trainer.train.batches import Chunk, FullBatch, RowSet
 from trainer.train.buffers import Buffers
 from trainer.train.protocol import AnyStack
@@ -115,16 +115,23 @@ class Evaluator:
     def _of_predictions(self, state: AnyState) -> Iterator[tuple[dict[str, Array], None]]:
         """The same from ŷ beside the targets, in float64: their difference may be small.
 
-        Scores are in the precision of the weights. A few rows at a time stay in the cache.
+        Scores are in the precision of the weights. A few rows at a time stay in the cache. What is
+        all of squares is compiled.
         """
         stack, (true, w) = self.stack, self.held.wide
         xp, buffers, N = stack.device.xp, self._wide_buffers, len(self.held.rows)
         weights, bias, size = state.weights, state.bias, len(buffers.z)
         narrow = buffers.z if weights.dtype == buffers.z.dtype else self._narrow
+        squares, offset = squares_of(xp, stack.model, weights), xp.ascontiguousarray(bias)
         for start in range(0, N, size):
             part = slice(start, min(start + size, N))
             y, b, z = true[part], buffers.first(part.stop - start), narrow[: part.stop - start]
             X = xp.asarray(self.held.rows.X[part], dtype=weights.dtype)
+            if squares is not None:
+                stack.device.matmul(X, flat(weights), out=flat(z))
+                total = squares(z, offset, y, w[part])
+                yield {"squares": total, "loss": 0.5 * total.sum(axis=0)}, None
+                continue
             scores(stack.device, X, weights, bias, z)
             if narrow is not buffers.z:
                 xp.copyto(b.z, z)

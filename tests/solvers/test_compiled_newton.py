@@ -176,8 +176,8 @@ class Helped:
         self._run = twin._run
         twin._run = self.run
 
-    def run(self, plan, first, rounds, enough):
-        done = self._run(plan, first, 1, enough)
+    def run(self, plan, first, rounds):
+        done = self._run(plan, first, 1)
         if first == self._at:
             asks = np.ctypeslib.as_array((ctypes.c_uint8 * 3).from_address(self._twin._plan.asks))
             asks[1] = self._which
@@ -224,6 +224,19 @@ def test_a_hessian_without_a_factor_is_the_texts(monkeypatch):
     stack._newton._held[1]["floor"][2] = -1e9  # whose pivot is below 0
     stack.advance(start(stack), 1)
     assert [one.tolist() for one in helped] == [[True, True]]
+
+
+@needs_library
+@pytest.mark.parametrize("N", [150, 15])  # rows as they are, and turned ones
+def test_slopes_are_those_of_the_features_as_they_are(N):
+    problem = rows("logistic", 1, N=N)
+    stack = stack_of(problem, "newton", np.array([1e-2, 0.1]), np.zeros(2), 1e-3)
+    assert (stack.problem.basis.directions is None) == (N == 150)
+    state = start(stack)
+    stack.advance(state, 100)
+    right = stack.problem.largest(state.arrays["w"], state.arrays["g"])
+    assert stack.settled(state).all()
+    np.testing.assert_allclose(state.progress.gradient_max, right, rtol=1e-9)
 
 
 @needs_library

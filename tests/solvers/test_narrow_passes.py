@@ -79,6 +79,15 @@ def test_rows_that_are_not_finite_stay_where_they_are(monkeypatch):
     assert kept.shape == one.kept.shape
 
 
+@needs_library
+def test_what_was_in_the_room_before_is_not_read(monkeypatch):
+    one = pass_of("logistic", 1, 1, 40, 20, True, monkeypatch)
+    first = [array.copy() for array in sums(one, np.ones((20, 1, 1)), np.zeros((1, 1)))]
+    one._errors._room.fill(np.nan)
+    for now, before in zip(sums(one, np.ones((20, 1, 1)), np.zeros((1, 1))), first, strict=True):
+        np.testing.assert_array_equal(now, before)
+
+
 def test_few_long_rows_are_for_it():
     long = np.zeros((2048, 128))
     assert is_narrow(1, 1, long)

@@ -285,9 +285,9 @@ static void try_point(const newton *s, const newton_column *c, int64_t k, int fu
   if (good && s->iterations[k] > 0) s->lr[slot * K + k] = s->used[k];
 }
 
-/* At most `rounds` of them from number `first`, until fewer than `enough` columns move or something is asked for. All
+/* At most `rounds` of them from number `first`, until no column moves or something is asked for. All
  * that is logged must be zero before. Returns how many. */
-EXPORT int64_t OF_SET(newton_rounds, f64)(const newton *s, int64_t first, int64_t rounds, double enough) {
+EXPORT int64_t OF_SET(newton_rounds, f64)(const newton *s, int64_t first, int64_t rounds) {
   const int64_t K = s->columns;
   const newton_column column = newton_room(s);
   for (int64_t t = 0; t < rounds; t++) {
@@ -298,7 +298,7 @@ EXPORT int64_t OF_SET(newton_rounds, f64)(const newton *s, int64_t first, int64_
       moving += s->live[k] && !settled(s, k);
       asked += s->asks[k] != NOTHING;
     }
-    if (asked || moving == 0 || (double)moving < enough) return t + 1;
+    if (asked || moving == 0) return t + 1;
   }
   return rounds;
 }

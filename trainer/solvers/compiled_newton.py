@@ -70,7 +70,6 @@ class CompiledNewton:
         self,
         state: SolverState,
         until: int,
-        enough: float,
         moving: Callable[[], int],
         aim: Callable[[Flags, Flags], None],
         should_stop: Callable[[], object],
@@ -80,7 +79,6 @@ class CompiledNewton:
         Args:
             state: of the columns, changed in place.
             until: the last round.
-            enough: columns, with fewer of which moving it is over.
             moving: says how many are.
             aim: gives columns (K,) directions by the text: steps against the slope, and Newton's.
             should_stop: asked between calls, before which a round is due.
@@ -95,14 +93,13 @@ class CompiledNewton:
             one = _nothing(most, K)
             logged = {"logged": one.sums, "losses": one.loss, "lr": one.lr, "takes": one.takes}
             point_to(self._plan, logged)
-            done = self._run(ctypes.byref(self._plan), state.step + 1, most, enough)
+            done = self._run(ctypes.byref(self._plan), state.step + 1, most)
             state.step += done
             found.append([array[:done] for array in one])
             if asks.any():
                 aim(asks == _STEEPEST, asks == _DIRECTION)
                 asks[:] = 0
-            alive = moving()
-            if alive == 0 or alive < enough or state.step >= until or should_stop():
+            if moving() == 0 or state.step >= until or should_stop():
                 return Rounds(*(np.concatenate(parts) for parts in zip(*found, strict=True)))
 
 

@@ -177,20 +177,16 @@ class SolverStack:
     ) -> Records:
         """Go on until every column is settled, or enough of them to leave; or `should_stop()`."""
         first, self._should_stop = state.step + 1, should_stop
-        # to the compiled rounds a column that has settled is no burden
-        enough = _CROWDED * float(state.live.sum()) if self._newton is None else 0.0
         with np.errstate(all="ignore"):
             rounds = self._rounds if self._newton is None else self._newton_rounds
-            values, taken = rounds(state, until, enough)
+            values, taken = rounds(state, until)
             self._write(state)
         step = np.arange(first, state.step + 1, dtype=np.int64)
         return Records(step, step.astype(np.int32), values, taken)
 
-    def _rounds(
-        self, state: SolverState, until: int, enough: float
-    ) -> tuple[dict[str, Numbers], Flags]:
-        """Rounds until `until`, or until fewer than `enough` columns move: what they log (S, K)."""
-        records, taken = [], []
+    def _rounds(self, state: SolverState, until: int) -> tuple[dict[str, Numbers], Flags]:
+        """Rounds until `until`, or until enough columns may leave: what they log (S, K)."""
+        records, taken, enough = [], [], _CROWDED * state.live.sum()
         moving = state.live & ~self.settled(state)
         while True:
             state.step += 1
@@ -204,10 +200,8 @@ class SolverStack:
         values = {name: np.array([one[name] for one in records]) for name in records[0]}
         return values, np.array(taken)
 
-    def _newton_rounds(
-        self, state: SolverState, until: int, enough: float
-    ) -> tuple[dict[str, Numbers], Flags]:
-        """`_rounds` by the compiled twin."""
+    def _newton_rounds(self, state: SolverState, until: int) -> tuple[dict[str, Numbers], Flags]:
+        """`_rounds` by the compiled twin, until none moves: one that has settled is no burden."""
         assert self._newton is not None
 
         def moving() -> int:
@@ -220,7 +214,7 @@ class SolverStack:
                 with contextlib.suppress(Interrupted):
                     self._aim(state, newton)
 
-        found = self._newton.run(state, until, enough, moving, aim, self._should_stop)
+        found = self._newton.run(state, until, moving, aim, self._should_stop)
         values = StepRecorder.values(found.sums, self._elements)
         return values | {"lr": found.lr, "loss": found.loss}, found.takes
 

@@ -1,5 +1,6 @@
 """Kernels are compiled before they are needed, and a run says so where that takes time."""
 
+import json
 import signal
 import threading
 import time
@@ -79,6 +80,22 @@ def test_a_run_compiles_before_it_trains(optimizer, tmp_path, monkeypatch):
     assert asked == ([(double, "float32")] if optimizer == "sgd" else [])
     told = "a step is two products and two kernels" in (tmp_path / "r" / "run.log").read_text()
     assert told == (optimizer == "sgd" and shim.TWIN == "cuda")
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "lbfgs"])
+def test_a_plan_says_that_it_compiles(optimizer, tmp_path, monkeypatch, capfd):
+    double = devices.from_cupy(Cupy(), "the double", twin=shim.TWIN)
+    monkeypatch.setattr(devices, "choose", lambda wanted: double)
+    monkeypatch.setattr(
+        "trainer.workflow.plan.compile_kernels",
+        lambda device, precision, tell: tell(f"{precision} for {device.name}"),
+    )
+    config = tmp_path / "c.yaml"
+    config.write_text(json.dumps({**SPEC, "optimizer": {"name": optimizer}}), encoding="utf-8")
+    assert main(["run", str(config), "--plan"]) == 0
+    out, err = capfd.readouterr()
+    assert err == ("float32 for the double\n" if optimizer == "sgd" else "")
+    assert out.startswith("trials: 1 x 1 repeat\n")  # alone, for who reads the plan
 
 
 @pytest.mark.skipif(shim.COMPILER is None, reason=shim.WHY_NOT)

@@ -19,7 +19,8 @@ COMPILED = {"elementwise", "reduction", "whole reduction", "scan"}  # the rest i
 _ITEMS = 4  # numbers that a thread of CUB reduces
 _LEAST, _MOST = 32, 512  # threads of its blocks
 _BETWEEN = {"launch", "_made", "_reduced", "sum", "max", "min", "all", "any", "argmax"}
-_OF_CUB = {"sum", "max", "min"}  # whole or of the last axes: compiled in CuPy already
+# whole or of the last axes: compiled in CuPy already; a product that is one number is a sum
+_OF_CUB = {"sum", "max", "min", "_inner"}
 
 
 def record(cupy: Cupy) -> set[Signature]:
@@ -49,7 +50,8 @@ def _signature(what: str, arrays: tuple[Any, ...], frame: FrameType) -> Signatur
         order = [i for i in range(a.ndim) if i in axis] + [
             i for i in range(a.ndim) if i not in axis
         ]
-        return name, what, _operands([a.transpose(order)])
+        others = [one for one in arrays if one is not a]
+        return name, what, _operands([a.transpose(order)]), _operands(others)
     return name, what, _operands(arrays)
 
 

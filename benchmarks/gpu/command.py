@@ -73,7 +73,7 @@ def _measure(
     what = "a rehearsal on the double of CuPy" if args.rehearse else "of this machine's GPU"
     told = f"{time.strftime('%Y-%m-%d %H:%M')}, {minutes:g} minutes at most, {what}"
     record: dict[str, Any] = {"kind": "note", "part": records.RUN, "name": "scripts/gpu"}
-    record |= {"words": told, "minutes": minutes, "rehearsal": args.rehearse}
+    record |= {"words": told, "minutes": minutes, "rehearsal": args.rehearse, "parts": names}
     records.append(file, record)
     log(f"scripts/gpu: {told}; {len(names)} parts: {', '.join(names)}")
     if args.wheelhouse and (fault := wheels.install(args.wheelhouse, log)):
@@ -110,8 +110,9 @@ def _close(file: Path, log: Log) -> int:
 
 
 def _left(found: Sequence[records.Record]) -> set[str]:
-    """The parts that are to be done again: and those that were never begun."""
-    return records.unfinished(found) | (PARTS.keys() - records.states(found).keys()) | {"device"}
+    """The parts that are to be done again, and those that were never begun; the device always."""
+    wanted = {name for one in found for name in one.get("parts", ())}
+    return records.unfinished(found) | (wanted - records.states(found).keys()) | {"device"}
 
 
 @contextlib.contextmanager

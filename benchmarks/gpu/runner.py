@@ -103,8 +103,8 @@ def _run(name: str, file: Path, limit: float, rehearse: bool, log: Log) -> tuple
     timer = threading.Timer(limit, end)
     timer.start()
     said: list[str] = []
+    assert popen.stdout is not None
     try:
-        assert popen.stdout is not None
         for line in popen.stdout:
             said = [*said[-40:], line.rstrip()]
             log(line.rstrip())
@@ -112,6 +112,7 @@ def _run(name: str, file: Path, limit: float, rehearse: bool, log: Log) -> tuple
     finally:
         timer.cancel()
         _end(popen)
+        popen.stdout.close()
     if late.is_set():
         return LATE, f"ended at its limit of {limit:.0f} s"
     if code:

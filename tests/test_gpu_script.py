@@ -347,10 +347,7 @@ def test_a_wheelhouse_gives_what_is_missing_and_names_what_it_lacks(tmp_path, mo
 
 # --- all of it ------------------------------------------------------------------------------------
 
-NOT_ON_THE_DOUBLE = {
-    ("kernels", "a step as a graph"),
-    ("primitives", "a launch, and a node of a graph"),
-}
+NOT_ON_THE_DOUBLE = {("primitives", "a launch, and a node of a graph")}
 
 
 @pytest.mark.slow

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from benchmarks.gpu.bench import open_device
 from benchmarks.shared.problems import Array, Problem
+from trainer.train.stack import Stack
 
 
 class Ours:
@@ -15,13 +17,19 @@ class Ours:
         problem: the rows.
         K: columns.
         log: what becomes of every step's numbers, as `benchmarks.sgd.ours.Stacked` has it.
+        tf32: whether products are in TF32.
     """
 
-    def __init__(self, problem: Problem, K: int, log: str = "returned") -> None:
+    def __init__(self, problem: Problem, K: int, log: str = "returned", tf32: bool = False) -> None:
         open_device()  # before `choose` is imported by name: a rehearsal has the double there
         from benchmarks.sgd.ours import Stacked
 
         self._stacked: Any = Stacked(problem, K, log=log, device="gpu")
+        if tf32:
+            one = self._stacked.stack
+            more: dict[str, Any] = {"tf32": True}
+            settings = replace(one.settings, **more)
+            self._stacked.stack = Stack(one.device, one.model, one.rows, one.shape[1], settings)
 
     def run(self) -> Array:
         """Train all from zero; return the weights (D, C, K)."""

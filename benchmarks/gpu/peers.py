@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.gpu.bench import Bench
+from benchmarks.gpu.stacks import has_tf32
 from benchmarks.sgd.contenders import TOLERANCE, difference
 from benchmarks.shared.problems import Problem, synthetic
 from benchmarks.shared.processes import Contender, Process, processes, stored
@@ -44,8 +45,8 @@ def _problem(bench: Bench, K: int) -> Problem:
     return synthetic("60000x784x10", rows, 784, 10, 256, _STEPS[K])
 
 
-def contenders(K: int, tiny: bool) -> list[Contender]:
-    """All at one K, ours first."""
+def contenders(K: int, tiny: bool, tf32: bool) -> list[Contender]:
+    """All at one K, ours first, and in TF32 too where it can be had."""
     device = "cpu" if tiny else "cuda"
     jax = {"JAX_PLATFORMS": device}
     found = [
@@ -54,6 +55,9 @@ def contenders(K: int, tiny: bool) -> list[Contender]:
             "ours, nothing logged", "benchmarks.gpu.contenders:Ours", {"K": K, "log": "none"}
         ),
     ]
+    if tf32:
+        target = "benchmarks.gpu.contenders:Ours"
+        found.append(Contender("ours, TF32", target, {"K": K, "tf32": True}))
     for name, scan in (("JAX vmap + scan", "Scan"), ("JAX scan by hand", "ByHand")):
         target = f"{_JAX}:{scan}"
         found += [
@@ -61,11 +65,11 @@ def contenders(K: int, tiny: bool) -> list[Contender]:
             Contender(f"{name}, nothing logged", target, {"K": K, "log": False}, jax | _EXACT),
             Contender(f"{name}, TF32", target, {"K": K}, jax | _TF32),
         ]
-    for tf32 in (False, True):
-        settings = {"K": K, "device": device, "tf32": tf32}
-        words = ", TF32" if tf32 else ""
+    for fast in (False, True):
+        settings = {"K": K, "device": device, "tf32": fast}
+        words = ", TF32" if fast else ""
         found.append(Contender(f"torch CUDA graph{words}", f"{_TORCH}:Graph", settings))
-        if not tf32:
+        if not fast:
             found.append(Contender("torch.func.vmap", f"{_TORCH}:Vmap", settings))
             found.append(_eager(settings, K))
     return found
@@ -84,20 +88,26 @@ def _eager(settings: Mapping[str, Any], K: int) -> Contender:
 
 def at(bench: Bench, problem: Problem, K: int) -> None:
     """Build all at once, run each once, then all in turn; note times and ratios."""
-    who = contenders(K, bench.tiny)
+    who = contenders(K, bench.tiny, has_tf32(bench.device))
     with stored(replace(problem)) as path, processes(who, path) as started:
         for process in started:  # libraries are imported and compile side by side
             settings = dict(process.contender.settings)
             process.ask("make", process.contender.target, path, settings)
         found = [Timed(one) for one in who]
         for timed, process in zip(found, started, strict=True):
-            limit = max(1.0, min(_CALL, bench.left() - 1))
-            timed.words = process.reply(limit).words
+            timed.words = process.reply(_limit(bench)).words
             if not timed.words:
-                reply = process.call("run", limit=limit)
-                timed.words, timed.value, timed.first = reply.words, reply.value, reply.wall
+                process.ask("run")
+        for timed, process in zip(found, started, strict=True):
+            if not timed.words:
+                reply = process.reply(_limit(bench))
+                timed.words, timed.value = reply.words, reply.value
         _compare(bench, found, K)
         _turns(bench, problem, found, started, K)
+
+
+def _limit(bench: Bench) -> float:
+    return max(1.0, min(_CALL, bench.left() - 1))
 
 
 def _compare(bench: Bench, found: Sequence[Timed], K: int) -> None:

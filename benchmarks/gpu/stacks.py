@@ -18,7 +18,13 @@ from trainer.train.stack import FirstOrderState, Settings, Stack
 
 Array = np.ndarray[Any, Any]
 _HYPER = {"momentum": 0.9, "beta1": 0.9, "beta2": 0.999, "eps": 1e-8, "weight_decay": 0.0}
-TWIN = "STACKED_TRAINER_COMPILED"  # 0 has every step taken function by function
+_GRAPHS, _TWIN = "STACKED_TRAINER_GRAPHS", "STACKED_TRAINER_COMPILED"
+WAYS = {
+    "by graphs": {},
+    "by kernels": {_GRAPHS: "0"},
+    "by functions": {_TWIN: "0"},
+}
+"""How steps are taken: CUDA graphs of many, our own kernels one by one, function by function."""
 
 
 def rows_of(n: int, features: int, outputs: int, dtype: Any = np.float32) -> tuple[Array, Array]:
@@ -47,6 +53,7 @@ def stack_of(
     l1: float = 0.0,
     steps: int = 1 << 20,
     every: int = 1,
+    tf32: bool = False,
 ) -> Stack:
     """A stack of a column a learning rate; of one output logistic, else softmax."""
     rates = np.asarray(lr, float)
@@ -65,7 +72,8 @@ def stack_of(
     hyper = {name: np.full(K, value) for name, value in _HYPER.items()}
     hyper |= {"l2": np.full(K, 1e-4), "l1": np.full(K, l1)}
     model = MODELS["softmax" if outputs > 1 else "logistic", "auto"]
-    settings = Settings(optimizer, schedule, hyper, True, batch, 0, every)
+    more: dict[str, Any] = {"tf32": True} if tf32 else {}
+    settings = Settings(optimizer, schedule, hyper, True, batch, 0, every, **more)
     return Stack(device, model, rows, outputs, settings)
 
 
@@ -82,17 +90,29 @@ def advance(stack: Stack, state: FirstOrderState, steps: int) -> None:
         stack.advance(state, until)
 
 
+def ways(device: Device) -> list[str]:
+    """Those of `WAYS` that a device has."""
+    graphs = getattr(device, "products", None) is not None
+    return [way for way in WAYS if graphs or way != "by graphs"]
+
+
+def has_tf32(device: Device) -> bool:
+    """Whether stacks can be told to multiply in TF32, and the device does."""
+    return "tf32" in Settings.__dataclass_fields__ and bool(getattr(device, "tf32", False))
+
+
 @contextlib.contextmanager
-def compiled(wanted: bool) -> Iterator[None]:
-    """Stacks that are made within have their steps by our own kernels, or function by function."""
-    before = os.environ.get(TWIN)
-    os.environ[TWIN] = "1" if wanted else "0"
+def taken(way: str) -> Iterator[None]:
+    """Within, stacks are made that take their steps in one of `WAYS`."""
+    names = (_GRAPHS, _TWIN)
+    before = {name: os.environ.pop(name) for name in names if name in os.environ}
+    os.environ.update(WAYS[way])
     try:
         yield
     finally:
-        os.environ.pop(TWIN)
-        if before is not None:
-            os.environ[TWIN] = before
+        for name in names:
+            os.environ.pop(name, None)
+        os.environ.update(before)
 
 
 class Columns:

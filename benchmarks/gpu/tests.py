@@ -27,7 +27,7 @@ SELECTION = (
     "optim/test_trajectories.py",
     "workflow/test_run.py::test_manifest",
 )
-_REHEARSED = SELECTION[0], "train/test_state.py", "model/test_gradients.py"
+_REHEARSED = SELECTION[0], "train/test_state.py"
 _MOST = 8  # processes
 _OUTCOME = re.compile(r"\b(PASSED|SKIPPED|XFAIL|FAILED|ERROR)\b")
 _NAME = re.compile(r"tests/\S+::\S.*")

@@ -100,7 +100,8 @@ def put_part(monkeypatch, tmp_path, name, body, limit=60.0):
     """Have a part of this body, in the process of the part as well."""
     (tmp_path / f"made_{name}.py").write_text(body, encoding="utf-8")
     monkeypatch.setitem(PARTS, name, Part(name, f"made_{name}:do", 1, limit))
-    table = f"from benchmarks.gpu.parts import PARTS, Part\nPARTS[{name!r}] = Part(*{tuple(PARTS[name])!r})\n"
+    table = "from benchmarks.gpu.parts import PARTS, Part\n"
+    table += f"PARTS[{name!r}] = Part(*{tuple(PARTS[name])!r})\n"
     (tmp_path / "sitecustomize.py").write_text(table, encoding="utf-8")
     paths = [str(tmp_path), str(ROOT), os.environ.get("PYTHONPATH", "")]
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join(paths))
@@ -127,10 +128,15 @@ def do(bench):
     bench.value("before", 1.5, "s")
     child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
     bench.value("process", child.pid, "")
+    away = [sys.executable, "-c", "import time; time.sleep(40)"]
+    gone = subprocess.Popen(away, start_new_session=True)  # and holds what this one prints to
+    bench.value("gone", gone.pid, "")
     time.sleep(600)
 """
     put_part(monkeypatch, tmp_path, "slow", body, limit=8.0)
-    begun, first, second, last = carried_out(tmp_path, "slow")
+    begun, first, second, third, last = carried_out(tmp_path, "slow")
+    gone = psutil.Process(int(third["value"]))  # nobody waited for its end
+    gone.kill()
     assert (begun["status"], first["value"]) == ("begun", 1.5)
     assert (last["status"], last["words"]) == ("out of time", "ended at its limit of 8 s")
     assert not runs(int(second["value"]))
@@ -167,7 +173,11 @@ def test_what_ends_the_command_ends_its_part(tmp_path):
     for line in popen.stdout:
         if "begun" in line:
             break
-    (child,) = psutil.Process(popen.pid).children()
+    begun = time.monotonic()
+    while not (children := psutil.Process(popen.pid).children()):  # it is said just before
+        assert time.monotonic() < begun + 60
+        time.sleep(0.01)
+    (child,) = children
     popen.send_signal(signal.SIGTERM)
     assert popen.wait(60) == 128 + signal.SIGTERM
     popen.stdout.close()

@@ -19,6 +19,7 @@ from benchmarks.gpu.records import BEGUN, DONE, FAILED, LATE, SKIPPED
 
 ROOT = Path(__file__).resolve().parents[2]
 _GRACE = 5.0  # seconds kept of the whole for the last page
+_DRAIN = 3.0  # seconds for what a part has printed last
 _LAST = 2000  # characters of what a part that failed has printed
 
 
@@ -94,27 +95,25 @@ def _run(name: str, file: Path, limit: float, rehearse: bool, log: Log) -> tuple
         errors="replace",
         start_new_session=os.name == "posix",
     )
-    late = threading.Event()
-
-    def end() -> None:
-        late.set()
-        _end(popen)
-
-    timer = threading.Timer(limit, end)
-    timer.start()
     said: list[str] = []
-    assert popen.stdout is not None
-    try:
+
+    def read() -> None:
+        assert popen.stdout is not None
         for line in popen.stdout:
-            said = [*said[-40:], line.rstrip()]
+            said[:] = [*said[-40:], line.rstrip()]
             log(line.rstrip())
-        code = popen.wait()
-    finally:
-        timer.cancel()
-        _end(popen)
-        popen.stdout.close()
-    if late.is_set():
+
+    reader = threading.Thread(target=read, daemon=True)
+    reader.start()
+    try:
+        code = popen.wait(limit)
+    except subprocess.TimeoutExpired:
         return LATE, f"ended at its limit of {limit:.0f} s"
+    finally:
+        _end(popen)
+        reader.join(_DRAIN)  # a process that left the group may hold the pipe for ever
+        if not reader.is_alive():
+            popen.stdout.close()  # type: ignore[union-attr]
     if code:
         last = next((one for one in reversed(said) if one.strip()), "")
         return FAILED, last.strip()[:_LAST] or f"ended with exit code {code}"

@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 import tomllib
 from pathlib import Path
@@ -137,6 +138,8 @@ def do(bench):
     begun, first, second, third, last = carried_out(tmp_path, "slow")
     gone = psutil.Process(int(third["value"]))  # nobody waited for its end
     gone.kill()
+    for reader in [one for one in threading.enumerate() if one.name == "what slow prints"]:
+        reader.join(30)
     assert (begun["status"], first["value"]) == ("begun", 1.5)
     assert (last["status"], last["words"]) == ("out of time", "ended at its limit of 8 s")
     assert not runs(int(second["value"]))

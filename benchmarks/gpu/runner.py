@@ -99,11 +99,12 @@ def _run(name: str, file: Path, limit: float, rehearse: bool, log: Log) -> tuple
 
     def read() -> None:
         assert popen.stdout is not None
-        for line in popen.stdout:
-            said[:] = [*said[-40:], line.rstrip()]
-            log(line.rstrip())
+        with popen.stdout as lines:
+            for line in lines:
+                said[:] = [*said[-40:], line.rstrip()]
+                log(line.rstrip())
 
-    reader = threading.Thread(target=read, daemon=True)
+    reader = threading.Thread(target=read, name=f"what {name} prints", daemon=True)
     reader.start()
     try:
         code = popen.wait(limit)
@@ -112,8 +113,6 @@ def _run(name: str, file: Path, limit: float, rehearse: bool, log: Log) -> tuple
     finally:
         _end(popen)
         reader.join(_DRAIN)  # a process that left the group may hold the pipe for ever
-        if not reader.is_alive():
-            popen.stdout.close()  # type: ignore[union-attr]
     if code:
         last = next((one for one in reversed(said) if one.strip()), "")
         return FAILED, last.strip()[:_LAST] or f"ended with exit code {code}"

@@ -20,7 +20,8 @@ _COLUMNS = 64, 1, 256
 _STEPS = {1: 1404, 64: 702, 256: 234}
 _ROUNDS = 5
 _LOOPED = 2  # fits of a loop that are run
-_CALL = 30.0  # seconds of a call at most
+_FIRST = 60.0  # seconds until all are built, and until all have run once
+_CALL = 30.0  # seconds of a later run
 _TORCH, _JAX = "benchmarks.sgd.torches", "benchmarks.sgd.jaxes"
 _EXACT = {"JAX_DEFAULT_MATMUL_PRECISION": "float32"}
 _TF32 = {"JAX_DEFAULT_MATMUL_PRECISION": "tensorfloat32"}
@@ -107,7 +108,8 @@ def at(bench: Bench, problem: Problem, K: int) -> None:
 
 
 def _limit(bench: Bench) -> float:
-    return max(1.0, min(_CALL, bench.left() - 1))
+    """Seconds for what is built, compiled or run first, by all at once."""
+    return max(1.0, min(_FIRST, bench.left() - 1))
 
 
 def _compare(bench: Bench, found: Sequence[Timed], K: int) -> None:

@@ -82,6 +82,7 @@ def test_the_pages_are_found():
         "CONTRIBUTING.md",
         "README.md",
         "docs/configuration.md",
+        "docs/gpu.md",
         "docs/mathematics.md",
         "docs/run_folder.md",
     ]

@@ -139,7 +139,7 @@ def _run(args: argparse.Namespace, terminal: Terminal, interrupt: Interrupt) -> 
     if args.plan:
         from trainer.workflow.plan import plan
 
-        _emit(plan(spec).rstrip("\n"))
+        _emit(plan(spec, terminal.line).rstrip("\n"))
         return 0
     from trainer.workflow.run import run
 

@@ -1,5 +1,6 @@
 """Kernels are compiled before they are needed, and a run says so where that takes time."""
 
+import json
 import signal
 import threading
 import time
@@ -7,10 +8,12 @@ import types
 
 import pytest
 import shim
-from double import Cupy, Ufunc
+from double import Cupy
+from double_kernels import record
 
 import trainer
 from trainer import device as devices
+from trainer.catalog import MODELS
 from trainer.cli import main
 from trainer.errors import DeviceError
 from trainer.model import kernels, round_kernels
@@ -95,11 +98,27 @@ def test_a_run_compiles_before_it_trains(optimizer, tmp_path, monkeypatch):
     assert told == (optimizer == "sgd" and shim.TWIN == "cuda")
 
 
+@pytest.mark.parametrize("optimizer", ["sgd", "lbfgs"])
+def test_a_plan_says_that_it_compiles(optimizer, tmp_path, monkeypatch, capfd):
+    double = devices.from_cupy(Cupy(), "the double", twin=shim.TWIN)
+    monkeypatch.setattr(devices, "choose", lambda wanted: double)
+    monkeypatch.setattr(
+        "trainer.workflow.plan.compile_kernels",
+        lambda device, precision, tell: tell(f"{precision} for {device.name}"),
+    )
+    config = tmp_path / "c.yaml"
+    config.write_text(json.dumps({**SPEC, "optimizer": {"name": optimizer}}), encoding="utf-8")
+    assert main(["run", str(config), "--plan"]) == 0
+    out, err = capfd.readouterr()
+    assert err == ("float32 for the double\n" if optimizer == "sgd" else "")
+    assert out.startswith("trials: 1 x 1 repeat\n")  # alone, for who reads the plan
+
+
 @pytest.mark.skipif(shim.COMPILER is None, reason=shim.WHY_NOT)
 def test_warm_compiles_both_precisions_and_trains_each_model(monkeypatch, capfd):
     double = devices.from_cupy(Cupy(), "the double", twin="cuda")
     monkeypatch.setattr(devices, "choose", lambda wanted: {"gpu": double}[wanted])
-    monkeypatch.setattr(warm, "MODELS", ["softmax", "linear"])
+    monkeypatch.setattr(warm, "MODELS", {name: MODELS[name] for name in ("softmax", "linear")})
     assert main(["warm"]) == 0
     out, err = capfd.readouterr()
     lines = [line for line in err.splitlines() if line != COMPILING]
@@ -131,29 +150,58 @@ def test_without_a_gpu_warm_is_one_line(monkeypatch, capfd):
 
 def test_small_runs_are_of_every_model_and_kind_of_optimizer():
     specs = [trainer.load_spec(spec) for spec in warm._small_runs("float64")]
-    assert len(specs) == 2 * 3 * len(warm.MODELS) == 24
+    assert len(specs) == 8 * len(warm.MODELS) == 32
     assert {spec.precision for spec in specs} == {"float64"}
+    more = [trainer.load_spec(spec) for spec in warm._small_runs("float32")]
+    assert len(more) == (8 + 13) * 4 + 4
+    assert {spec.optimizer.name for spec in more} == {"sgd", "adam", "auto", "lbfgs", "newton"}
 
 
+def other(model, optimizer, rows=211, columns=7, outputs=4, **keys):
+    """A spec of shapes that `warm` has not."""
+    made = {"rows": rows, "columns": columns, "outputs": outputs}
+    return {"model": model, "data": {"train": {"synthetic": made}}, "optimizer": optimizer, **keys}
+
+
+SGD = {"name": "sgd", "epochs": 3, "batch_size": 50, "nesterov": True}
+AUTO = {"name": "auto"}
+L2 = {"parameters": {"penalty.l2": [0.3, 0.02, 0.004, 0.0005]}}
+L1 = {"parameters": {"penalty.l1": [0.05, 0.005, 0.001]}}
+RATES = {"parameters": {"optimizer.lr": [0.002, 0.2, 1e4, 1e15, 0.01]}}
+OTHERS = {
+    "one column": other("linear", SGD, outputs=1),
+    "columns that break": other("poisson", SGD, outputs=1, sweep=RATES, repeat={"folds": 3}),
+    "halving": other(
+        "softmax",
+        {"name": "adamw", "epochs": 6, "batch_size": 50},
+        penalty={"l2": 0},
+        sweep=RATES | {"early_terminate": {"type": "hyperband", "min_iter": 1, "eta": 2}},
+    ),
+    "float64": other("logistic", SGD, outputs=2, precision="float64", sweep=RATES),
+    "many rows": other("logistic", SGD | {"batch_size": 999}, rows=20_000, outputs=1),
+    "a path": other("linear", AUTO, columns=23, penalty={"l2": 0}, sweep=L1),
+    "many penalties": other("poisson", AUTO, sweep=L2),
+    "Newton, with l1": other("softmax", {"name": "newton"}, penalty={"l1": 0.03}, sweep=L2),
+    "no bias": other("logistic", {"name": "lbfgs"}, outputs=1, bias=False),
+    "more features than rows": other("softmax", AUTO, rows=70, columns=130),
+    "more rows": other("logistic", AUTO, rows=15_000, columns=9, outputs=1),
+    "digits": {"model": "softmax", "data": {"train": "digits"}, "optimizer": AUTO},
+    "float64, to the optimum": other("linear", AUTO, precision="float64", sweep=L2),
+}
+
+
+@pytest.mark.slow
 @pytest.mark.skipif(shim.COMPILER is None, reason=shim.WHY_NOT)
-def test_a_sweep_over_many_rows_meets_no_function_that_warm_has_not(tmp_path, monkeypatch):
-    """CuPy compiles one for each of its functions, types and number of axes."""
-    double, true, seen = devices.from_cupy(Cupy(), "the double", twin="cuda"), Ufunc.__call__, set()
-
-    def note(self, *args, **keys):
-        found = true(self, *args, **keys)
-        types = tuple(str(getattr(one, "dtype", type(one))) for one in args)
-        seen.add((self._ufunc.__name__, types, sum(length > 1 for length in found.shape)))
-        return found
-
-    monkeypatch.setattr(Ufunc, "__call__", note)
+def test_after_warm_other_runs_compile_nothing(tmp_path, monkeypatch):
+    assert len(OTHERS) == 13
+    double = devices.from_cupy(Cupy(), "the double", twin="cuda")
     monkeypatch.setattr(devices, "choose", lambda wanted: double)
-    monkeypatch.setattr(warm, "MODELS", ["softmax"])
+    found = record(double.xp)
     warm.warm(lambda line: None, lambda: None)
-    warmed = seen.copy()
-    rows = {"synthetic": {"rows": 12_000, "columns": 4, "outputs": 3}}
-    optimizer = {"name": "sgd", "epochs": 2, "batch_size": 3000}
-    sweep = {"parameters": {"optimizer.lr": [0.1, 0.2, 0.3]}}
-    spec = {"data": {"train": rows}, "optimizer": optimizer, "sweep": sweep}
-    trainer.run(SPEC | spec, out=tmp_path / "r")
-    assert seen - warmed == set()
+    known = set(found)
+    assert len(known) > 150
+    for name, spec in OTHERS.items():
+        found.clear()
+        trainer.run(spec, out=tmp_path / name.replace(" ", "-"))
+        assert len(found) > 20, name
+        assert found - known == set(), name

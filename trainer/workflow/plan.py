@@ -15,6 +15,7 @@ import numpy as np
 
 from trainer import device as devices
 from trainer.config import Spec
+from trainer.config.schema.optimizer import Solver
 from trainer.machine.memory import peak_memory
 from trainer.machine.threads import one_thread_a_product
 from trainer.model.arithmetic import default_errstate
@@ -28,6 +29,7 @@ from trainer.train.evaluate import Evaluator
 from trainer.train.protocol import AnyStack
 from trainer.train.state import AnyState
 from trainer.wording.opening import solver_text
+from trainer.workflow.compiling import compile_kernels
 from trainer.workflow.facts import solver_facts
 
 if TYPE_CHECKING:
@@ -42,9 +44,16 @@ _PRODUCT = 1 << 29  # operations of the product that is timed, at most: some ten
 
 
 @default_errstate
-def plan(spec: Spec) -> str:
-    """Say how many stacks and steps, how much memory, log and time a run would take."""
+def plan(spec: Spec, tell: Callable[[str], None] = lambda line: None) -> str:
+    """Say how many stacks and steps, how much memory, log and time a run would take.
+
+    Args:
+        spec: of the run.
+        tell: hears that kernels are compiled, where that takes time: the step is timed without it.
+    """
     device = devices.choose(spec.device)
+    solver = isinstance(spec.optimizer, Solver)
+    compile_kernels(device, "float64" if solver else spec.dtype, tell, solver)
     with device.enough_memory(), one_thread_a_product():
         room = device.memory()
         sweep = set_up(spec, None, device)

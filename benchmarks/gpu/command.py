@@ -1,0 +1,168 @@
+"""Measure a GPU in ten minutes, most valuable first, each part bounded.
+
+What was measured is in the folder whenever the command is ended: gpu.jsonl (a line a result),
+gpu.log and a page of it. The exit code is 0 if every part is done and every check holds.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import signal
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from benchmarks.gpu import page, records, wheels
+from benchmarks.gpu.parts import PARTS
+from benchmarks.gpu.runner import Log, run_parts
+
+_LOG = "gpu.log"
+_MINUTES, _AGAIN = 10.0, 4.0
+_DOCS = Path(__file__).resolve().parents[2] / "docs" / "benchmarks"
+
+
+def main(argv: Sequence[str]) -> int:
+    """Read the arguments, measure, write; return the exit code."""
+    args = _parser().parse_args(argv)
+    begun = time.monotonic()
+    if args.wheels:
+        print("\n".join(wheels.lines(args.wheels)))
+        return 0
+    try:
+        found = records.read(args.again or args.page) if args.again or args.page else []
+    except (OSError, ValueError) as error:
+        return _refuse(f"{args.again or args.page}: {error}")
+    if args.page:
+        path = page.write(found, args.out or _DOCS)
+        if path is None:
+            return _refuse(f"{args.page}: no GPU was measured: a page is made of one alone")
+        print(path)
+        return 0
+    out = records.output_folder(args.out)
+    if out is None:
+        return _refuse("--out FOLDER says where the results go, or the environment's OUT")
+    if (out / records.FILE).exists() and not args.again:
+        return _refuse(
+            f"{out} has results already: take another folder, or --again {out / records.FILE}"
+        )
+    names = [name for name in PARTS if not args.part or name in args.part]
+    if args.again:
+        names = [name for name in names if name in _left(found)]
+    minutes = args.minutes or (_AGAIN if args.again else _MINUTES)
+    return _measure(args, out, found, names, begun, minutes)
+
+
+def _measure(
+    args: argparse.Namespace,
+    out: Path,
+    known: Sequence[records.Record],
+    names: list[str],
+    begun: float,
+    minutes: float,
+) -> int:
+    """Carry out parts; return the exit code."""
+    out.mkdir(parents=True, exist_ok=True)
+    file, log = out / records.FILE, Log(out / _LOG)
+    kept = [one for one in known if one["part"] not in {*names, records.RUN}]
+    file.write_text("", encoding="utf-8")
+    for one in kept:
+        records.append(file, one)
+    what = "a rehearsal on the double of CuPy" if args.rehearse else "of this machine's GPU"
+    told = f"{time.strftime('%Y-%m-%d %H:%M')}, {minutes:g} minutes at most, {what}"
+    record: dict[str, Any] = {"kind": "note", "part": records.RUN, "name": "scripts/gpu"}
+    record |= {"words": told, "minutes": minutes, "rehearsal": args.rehearse, "parts": names}
+    records.append(file, record)
+    log(f"scripts/gpu: {told}; {len(names)} parts: {', '.join(names)}")
+    if args.wheelhouse and (fault := wheels.install(args.wheelhouse, log)):
+        check = {
+            "kind": "check",
+            "part": records.RUN,
+            "name": "wheels",
+            "ok": False,
+            "words": fault,
+        }
+        records.append(file, check)
+        log(records.line(check))
+
+    def done() -> None:
+        with contextlib.suppress(ImportError):  # without the packages there is no page
+            page.write(records.read(file), out)
+
+    with _ended_by_signals():
+        run_parts(names, out, begun + 60 * minutes, args.rehearse, log, done)
+    return _close(file, log)
+
+
+def _close(file: Path, log: Log) -> int:
+    """Say what does not hold; return the exit code."""
+    found = records.read(file)
+    faults = records.failures(found)
+    held = sum(one["kind"] == "check" and one["ok"] for one in found)
+    log(f"{held} checks hold; results in {file}")
+    for fault in faults:
+        log(f"NOT: {fault}")
+    if faults:
+        log(f"to do the rest: scripts/gpu --again {file}")
+    return 1 if faults else 0
+
+
+def _left(found: Sequence[records.Record]) -> set[str]:
+    """The parts that are to be done again, and those that were never begun; the device always."""
+    wanted = {name for one in found for name in one.get("parts", ())}
+    return records.unfinished(found) | (wanted - records.states(found).keys()) | {"device"}
+
+
+@contextlib.contextmanager
+def _ended_by_signals() -> Iterator[None]:
+    """Let what ends this process end the part's as well."""
+
+    def end(number: int, _: object) -> None:
+        sys.exit(128 + number)
+
+    before = signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    except KeyboardInterrupt:
+        sys.exit(130)
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _refuse(words: str) -> int:
+    print(f"scripts/gpu: {words}", file=sys.stderr)
+    return 2
+
+
+def _parser() -> argparse.ArgumentParser:
+    listed = "\n".join(f"  {name:11} {part.title}" for name, part in PARTS.items())
+    made = argparse.ArgumentParser(
+        prog="scripts/gpu",
+        description=__doc__,
+        epilog=f"parts, in this order:\n{listed}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add = made.add_argument
+    add("--out", type=Path, metavar="FOLDER", help="of the results (default: $OUT)")
+    add("--minutes", type=_minutes, metavar="M", help="of all parts (10; with --again 4)")
+    add("--part", action="append", choices=PARTS, metavar="PART", help="this one; several times")
+    add("--again", type=Path, metavar="RESULTS", help="a gpu.jsonl: do what failed or is missing")
+    add("--page", type=Path, metavar="RESULTS", help="write its page to docs/benchmarks, no more")
+    add("--rehearse", action="store_true", help="all parts, tiny, without a GPU")
+    add("--wheels", type=int, nargs="?", const=12, choices=(12, 13), metavar="12|13",
+        help="print the packages that all parts want, for pip download")  # fmt: skip
+    add("--wheelhouse", type=Path, metavar="FOLDER", help="of wheels: install what is missing")
+    return made
+
+
+def _minutes(word: str) -> float:
+    """A number above 0."""
+    try:
+        found = float(word)
+    except ValueError:
+        found = 0.0
+    if not 0 < found < 1e4:
+        raise argparse.ArgumentTypeError(f"expected a number of minutes above 0, got {word}")
+    return found

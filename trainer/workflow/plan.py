@@ -52,8 +52,8 @@ def plan(spec: Spec, tell: Callable[[str], None] = lambda line: None) -> str:
         tell: hears that kernels are compiled, where that takes time: the step is timed without it.
     """
     device = devices.choose(spec.device)
-    solver = isinstance(spec.optimizer, Solver)
-    compile_kernels(device, "float64" if solver else spec.dtype, tell, solver)
+    solves = isinstance(spec.optimizer, Solver)
+    compile_kernels(device, "float64" if solves else spec.dtype, tell, solves)
     with device.enough_memory(), one_thread_a_product():
         room = device.memory()
         sweep = set_up(spec, None, device)

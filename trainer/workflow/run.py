@@ -118,8 +118,8 @@ def _carry_out(
         check_free(out)  # before the data are read, which may take minutes
     device = devices.choose(spec.device)
     terminal.summary(opening({"config": config_facts(spec)}))
-    solver = isinstance(spec.optimizer, Solver)
-    compile_kernels(device, "float64" if solver else spec.dtype, terminal.line, solver)
+    solves = isinstance(spec.optimizer, Solver)
+    compile_kernels(device, "float64" if solves else spec.dtype, terminal.line, solves)
     with device.enough_memory():
         sweep = set_up(spec, data, device)
     prepared = sweep.first.prepared

@@ -13,8 +13,9 @@ from trainer.solvers.solver import SolverSettings, SolverStack
 from trainer.train.batches import RowSet
 
 
-def stack_of(problem, name, l2, l1, tol, max_iter=2000, device=DEVICE):
+def stack_of(problem, name, l2, l1, tol, max_iter=2000, device=None):
     """K columns on a problem's rows, by their penalties."""
+    device = device or DEVICE
     X, y, p = problem.X, problem.y, problem.p
     D, C = X.shape[1], y.shape[1]
     l2, l1 = np.atleast_1d(np.asarray(l2, float)), np.atleast_1d(np.asarray(l1, float))

@@ -139,7 +139,7 @@ class Fakes:
         self.folder = tmp_path / "run"
         monkeypatch.setattr("trainer.config.load.load_spec", self.load_spec)
         monkeypatch.setattr("trainer.workflow.run.run", self.run)
-        monkeypatch.setattr("trainer.workflow.plan.plan", lambda spec: f"plan: {spec}\n")
+        monkeypatch.setattr("trainer.workflow.plan.plan", lambda spec, tell: f"plan: {spec}\n")
 
     def load_spec(self, config, overrides=()):
         self.asked |= {"config": config, "overrides": list(overrides)}

@@ -77,7 +77,7 @@ class Round:
         columns = Problem(
             device,
             MODELS[model, "auto"],
-            replace(basis, mean=device.to_device(basis.mean)),
+            basis._replace(mean=device.to_device(basis.mean)),
             C,
             bias,
             np.where(np.arange(K) % 4 == 1, 0, draw.uniform(0.1, 2, K)),

@@ -104,13 +104,13 @@ def test_a_plan_says_that_it_compiles(optimizer, tmp_path, monkeypatch, capfd):
     monkeypatch.setattr(devices, "choose", lambda wanted: double)
     monkeypatch.setattr(
         "trainer.workflow.plan.compile_kernels",
-        lambda device, precision, tell: tell(f"{precision} for {device.name}"),
+        lambda device, precision, tell, solver: tell(f"{precision} for {device.name}"),
     )
     config = tmp_path / "c.yaml"
     config.write_text(json.dumps({**SPEC, "optimizer": {"name": optimizer}}), encoding="utf-8")
     assert main(["run", str(config), "--plan"]) == 0
     out, err = capfd.readouterr()
-    assert err == ("float32 for the double\n" if optimizer == "sgd" else "")
+    assert err == f"{'float32' if optimizer == 'sgd' else 'float64'} for the double\n"
     assert out.startswith("trials: 1 x 1 repeat\n")  # alone, for who reads the plan
 
 

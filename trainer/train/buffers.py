@@ -21,18 +21,18 @@ class Buffers:
         self.total = xp.empty((1, columns), dtype)
         self.ones = xp.ones((1, rows * outputs), dtype)
         self.scratch = Scratch.of(xp, *shape, dtype)
-        self._views: dict[int, Buffers] = {}
+        self.views: dict[int, Buffers] = {}
 
     def first(self, rows: int) -> Buffers:
         """Return views of the first rows, made at the first call."""
-        if rows not in self._views:
-            self._views[rows] = self._first(rows)
-        return self._views[rows]
+        if rows not in self.views:
+            self.views[rows] = self._first(rows)
+        return self.views[rows]
 
     def _first(self, rows: int) -> Buffers:
         view = object.__new__(Buffers)
         view.z, view.error, view.loss = self.z[:rows], self.error[:rows], self.loss[:rows]
         view.flat_z, view.total = self.flat_z[:rows], self.total
         view.ones = self.ones[:, : rows * self.z.shape[1]]
-        view.scratch, view._views = self.scratch.first(rows), {}
+        view.scratch, view.views = self.scratch.first(rows), {}
         return view

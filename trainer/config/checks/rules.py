@@ -344,7 +344,9 @@ _READS: dict[Rule, frozenset[str]] = {
     _data: frozenset({"data"}),
     _tables: frozenset({"data"}),
     _optimizer: frozenset({"optimizer", "penalty"}),
-    _solver: frozenset({"model", "loss", "optimizer", "penalty", "early_stopping", "log"}),
+    _solver: frozenset(
+        {"model", "loss", "optimizer", "penalty", "precision", "early_stopping", "log"}
+    ),
     _early_stopping: frozenset({"model", "data", "early_stopping", "repeat"}),
     _repeat: frozenset({"model", "data", "init", "optimizer", "repeat"}),
     _select: frozenset({"data", "repeat", "select", "sweep"}),

@@ -61,6 +61,46 @@ def test_a_line_that_was_cut_short_costs_itself_alone(tmp_path):
     assert records.read(path) == known
 
 
+def test_a_line_that_a_full_disk_cut_costs_itself_and_the_next(tmp_path):
+    known = [note("device", "device", MEASURED), value("steps", "a", 1.5, "µs")]
+    path = written(tmp_path / "a.jsonl", known[:1])
+    with path.open("a", encoding="utf-8") as file:
+        file.write('{"kind": "val')
+    assert records.read(written(path, [known[1], known[1]])) == known
+
+
+HOSTILE = {
+    "no status": {"kind": "state", "part": "steps", "words": ""},
+    "no words": {"kind": "check", "part": "steps", "name": "x", "ok": False},
+    "words that are none": note("steps", "x", 5),
+    "a kind that is none": {"kind": "odd", "part": "steps"},
+    "a part that is a list": {**note("steps", "x", ""), "part": ["steps"]},
+    "parts that are a number": {**note("run", "x", ""), "parts": 5},
+    "parts that are numbers": {**note("run", "x", ""), "parts": [5]},
+    "minutes in words": {**note("run", "x", ""), "minutes": "ten"},
+    "seconds in words": state("steps", "done", "many"),
+    "a value in words": value("steps", "x", "abc", "s"),
+    "a value that no float can be": value("steps", "x", 10**400, "s"),
+    "a value that is true": value("steps", "x", True, "s"),
+    "a check that is 1": check("steps", "x", 1),
+}
+
+
+def test_the_table_is_whole():
+    assert len(HOSTILE) == 13
+
+
+@pytest.mark.parametrize("line", [*map(json.dumps, HOSTILE.values()), "[" * 100_000])
+@pytest.mark.parametrize("option", ["--page", "--again"])
+def test_results_that_somebody_else_made_up_are_refused_in_a_line(option, line, tmp_path, capsys):
+    path = written(tmp_path / "a.jsonl", results())
+    known = path.read_text(encoding="utf-8")
+    path.write_text(f"{known}{line}\n{known}", encoding="utf-8")
+    assert main([option, str(path), "--out", str(tmp_path / "o")]) == 2
+    assert "is no result of scripts/gpu" in capsys.readouterr().err
+    assert not (tmp_path / "o").exists()
+
+
 @pytest.mark.parametrize("text", ["no\n", '{"kind": "value"}\n', "[1]\n", 'x\n{"a": 1}\n'])
 def test_what_is_no_file_of_results_is_refused_in_a_line(text, tmp_path, capsys):
     path = tmp_path / "a.jsonl"
@@ -79,15 +119,19 @@ def test_what_failed_is_a_line_each_and_is_to_be_done_again(tmp_path):
         *(state("steps", "begun"), state("steps", "out of time", 90.0, "ended")),
         *(state("memory", "begun"), check("memory", "y", True), state("memory", "done")),
     ]
-    assert records.failures(found) == ["right: x: 2e-1", "steps: out of time: ended"]
-    assert command._left(found) == {"device", "right", "steps", "cold"}  # `cold` was never begun
+    faults = ["right: x: 2e-1", "steps: out of time: ended", "cold: not begun"]
+    assert records.failures(found) == faults
+    assert command._left(found) == {"device", "right", "steps", "cold"}
     cut = [*found, state("cold", "begun", None)]  # and here the machine went
     assert records.failures(cut)[-1] == "cold: begun"
 
 
 @pytest.mark.parametrize(
     ("number", "told"),
-    [(43.0, "43"), (1234.5, "1,234"), (12.34, "12.3"), (1.234, "1.23"), (0.0012, "0.001")],
+    [
+        *((43.0, "43"), (1234.5, "1,234"), (12.34, "12.3"), (1.234, "1.23"), (0.0012, "0.001")),
+        *((float("nan"), "–"), (float("inf"), "∞"), (float("-inf"), "-∞")),
+    ],
 )
 def test_numbers_of_the_log_have_three_digits_or_are_whole(number, told):
     assert records.short(number) == told
@@ -170,7 +214,8 @@ def test_a_part_is_not_begun_without_the_time_that_it_needs(tmp_path):
 
 
 @pytest.mark.skipif(os.name != "posix", reason="signals")
-def test_what_ends_the_command_ends_its_part(tmp_path):
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP"])
+def test_what_ends_the_command_ends_its_part(name, tmp_path):
     words = [sys.executable, "-m", "benchmarks.gpu", "--rehearse", "--out", str(tmp_path / "o")]
     popen = subprocess.Popen(words, cwd=ROOT, stdout=subprocess.PIPE, text=True)
     for line in popen.stdout:
@@ -181,8 +226,9 @@ def test_what_ends_the_command_ends_its_part(tmp_path):
         assert time.monotonic() < begun + 60
         time.sleep(0.01)
     (child,) = children
-    popen.send_signal(signal.SIGTERM)
-    assert popen.wait(60) == 128 + signal.SIGTERM
+    number = getattr(signal, name)
+    popen.send_signal(number)
+    assert popen.wait(60) == 128 + number
     popen.stdout.close()
     psutil.wait_procs([child], timeout=30)
     assert not child.is_running()
@@ -230,13 +276,62 @@ def test_again_keeps_what_was_done_and_does_the_rest(tmp_path, monkeypatch):
     ]
     path = written(tmp_path / "old.jsonl", known)
     begun = time.monotonic()
-    assert main(["--again", str(path), "--out", str(tmp_path / "new")]) == 0
+    assert main(["--again", str(path), "--out", str(tmp_path / "new")]) == 1
     ((names, until),) = done
     assert names == ["device", "steps"]
     assert 200 < until - begun < 241
     found = records.read(tmp_path / "new" / records.FILE)
     assert found[:2] == [known[3], known[4]]
     assert (len(found), found[2]["parts"]) == (3, ["device", "steps"])
+
+
+def test_again_goes_on_in_the_folder_of_the_results_and_loses_none_on_the_way(
+    tmp_path, monkeypatch
+):
+    monkeypatch.delenv("OUT", raising=False)
+    monkeypatch.setattr(command, "run_parts", lambda *_: None)
+    run = {**note("run", "scripts/gpu", "old"), "parts": ["device", "right", "steps", "cold"]}
+    known = [run, value("right", "kept", 1.0, "s"), state("right", "done")]
+    path = written(tmp_path / records.FILE, known)
+    with monkeypatch.context() as patch:
+        patch.setattr(records, "_bytes_of", lambda _: (_ for _ in ()).throw(OSError(28, "full")))
+        assert main(["--again", str(path)]) == 2
+    assert records.read(path) == known
+    assert main(["--again", str(path), "--part", "steps"]) == 1
+    found = records.read(path)
+    assert found[:2] == known[1:]
+    assert found[2]["parts"] == ["device", "steps", "cold"]  # `cold` is still to be done
+    assert [one.name for one in tmp_path.iterdir() if one.name.startswith(".")] == []
+
+
+@pytest.mark.parametrize("rehearsal", [False, True])
+def test_what_was_rehearsed_is_not_kept_beside_what_is_measured(rehearsal, tmp_path, capsys):
+    path = written(tmp_path / "a.jsonl", results()[1:])
+    records.append(path, {**note("run", "scripts/gpu", ""), "rehearsal": rehearsal})
+    words = ["--again", str(path), "--out", str(tmp_path / "o")]
+    assert main(words if rehearsal else [*words, "--rehearse"]) == 2
+    told = "is of a rehearsal" if rehearsal else "is of no rehearsal"
+    assert told in capsys.readouterr().err
+    assert not (tmp_path / "o").exists()
+
+
+@pytest.mark.skipif(os.name != "posix" or not os.path.exists("/dev/full"), reason="/dev/full")
+def test_a_full_disk_and_a_terminal_that_has_gone_cost_the_line_alone(tmp_path, monkeypatch):
+    def gone(*_, **__):
+        raise BrokenPipeError
+
+    monkeypatch.setattr("builtins.print", gone)
+    runner.Log(Path("/dev/full"))("no line")
+    runner.Log(tmp_path / "gpu.log")("a line")
+    assert (tmp_path / "gpu.log").read_text(encoding="utf-8") == "a line\n"
+
+
+def test_a_folder_that_is_none_is_one_line(tmp_path, capsys):
+    (tmp_path / "o").write_text("", encoding="utf-8")
+    path = written(tmp_path / "a.jsonl", results())
+    for words in (["--rehearse"], ["--page", str(path)]):
+        assert main([*words, "--out", str(tmp_path / "o")]) == 2
+        assert capsys.readouterr().err.startswith("scripts/gpu: [Errno ")
 
 
 def test_failing_tests_are_checks_and_what_pytest_begins_is_no_line(tmp_path, capsys):
@@ -306,6 +401,28 @@ def test_a_page_has_the_numbers_and_what_does_not_hold(tmp_path, capsys):
         "- K = 64, torch: torch is not installed",
     ):
         assert line in text.splitlines(), line
+
+
+def test_a_page_of_what_was_ended_in_the_middle_says_so(tmp_path):
+    found = results()[:-1]
+    found[0]["parts"] = ["device", "right", "steps", "peers", "memory"]
+    lines = page.page(found).splitlines()
+    assert lines[lines.index("- peers: not begun") + 1] == "- memory: not begun"
+
+
+def test_a_page_has_numbers_that_are_none_and_no_code_of_whoever_made_it(tmp_path, capsys):
+    found = [
+        *results(),
+        value("steps", "K = 1, TF32 beside float32", float("nan"), "of max|W| apart"),
+        value("steps", "![a](http://b/c)", float("inf"), "<script>d</script>"),
+        check("right", "\x1b[2Je", False, "<img src=f onerror=g>"),
+    ]
+    path = written(tmp_path / "a.jsonl", found)
+    assert main(["--page", str(path), "--out", str(tmp_path)]) == 0
+    text = (tmp_path / "gpu-nvidia-h200.md").read_text(encoding="utf-8")
+    assert "| K = 1, TF32 beside float32 | – | of max\\|W\\| apart |  |" in text
+    assert "| !\\[a\\](http://b/c) | ∞ | &lt;script>d&lt;/script> |  |" in text
+    assert not {"<", "\x1b", "!["} & {*text, *(text[at : at + 2] for at in range(len(text)))}
 
 
 def test_a_rehearsal_has_no_page(tmp_path, capsys):

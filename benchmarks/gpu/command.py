@@ -21,6 +21,8 @@ from benchmarks.gpu.runner import Log, run_parts
 
 _LOG = "gpu.log"
 _MINUTES, _AGAIN = 10.0, 4.0
+# a terminal that is closed hangs up
+_ENDING = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
 _DOCS = Path(__file__).resolve().parents[2] / "docs" / "benchmarks"
 
 
@@ -35,63 +37,70 @@ def main(argv: Sequence[str]) -> int:
         found = records.read(args.again or args.page) if args.again or args.page else []
     except (OSError, ValueError) as error:
         return _refuse(f"{args.again or args.page}: {error}")
-    if args.page:
-        path = page.write(found, args.out or _DOCS)
-        if path is None:
-            return _refuse(f"{args.page}: no GPU was measured: a page is made of one alone")
-        print(path)
-        return 0
-    out = records.output_folder(args.out)
+    try:
+        return _page(args, found) if args.page else _begin(args, found, begun)
+    except OSError as error:  # such as a disk that is full: what is written stays
+        return _refuse(str(error))
+
+
+def _page(args: argparse.Namespace, found: Sequence[records.Record]) -> int:
+    """Write the page of results, no more; return the exit code."""
+    path = page.write(found, args.out or _DOCS)
+    if path is None:
+        return _refuse(f"{args.page}: no GPU was measured: a page is made of one alone")
+    print(path)
+    return 0
+
+
+def _begin(args: argparse.Namespace, found: Sequence[records.Record], begun: float) -> int:
+    """Look at what is asked for, and carry it out; return the exit code."""
+    out = records.output_folder(args.out) or (args.again.parent if args.again else None)
     if out is None:
         return _refuse("--out FOLDER says where the results go, or the environment's OUT")
+    out = out.absolute()  # parts have a folder of their own to be in
     if (out / records.FILE).exists() and not args.again:
         return _refuse(
             f"{out} has results already: take another folder, or --again {out / records.FILE}"
         )
-    names = [name for name in PARTS if not args.part or name in args.part]
-    if args.again:
-        names = [name for name in names if name in _left(found)]
-    minutes = args.minutes or (_AGAIN if args.again else _MINUTES)
-    return _measure(args, out, found, names, begun, minutes)
+    if args.again and page.is_rehearsal(found) != args.rehearse:
+        other = "a rehearsal" if not args.rehearse else "no rehearsal"
+        return _refuse(f"{args.again} is of {other}, whose results would be kept")
+    wanted = [name for name in PARTS if not args.again or name in _left(found)]
+    return _measure(args, out, found, wanted, begun)
 
 
 def _measure(
     args: argparse.Namespace,
     out: Path,
     known: Sequence[records.Record],
-    names: list[str],
+    wanted: list[str],
     begun: float,
-    minutes: float,
 ) -> int:
     """Carry out parts; return the exit code."""
+    names = [name for name in wanted if not args.part or name in args.part]
+    minutes = args.minutes or (_AGAIN if args.again else _MINUTES)
     out.mkdir(parents=True, exist_ok=True)
     file, log = out / records.FILE, Log(out / _LOG)
     kept = [one for one in known if one["part"] not in {*names, records.RUN}]
-    file.write_text("", encoding="utf-8")
-    for one in kept:
-        records.append(file, one)
+    records.replace(file, kept)
     what = "a rehearsal on the double of CuPy" if args.rehearse else "of this machine's GPU"
     told = f"{time.strftime('%Y-%m-%d %H:%M')}, {minutes:g} minutes at most, {what}"
     record: dict[str, Any] = {"kind": "note", "part": records.RUN, "name": "scripts/gpu"}
-    record |= {"words": told, "minutes": minutes, "rehearsal": args.rehearse, "parts": names}
+    record |= {"words": told, "minutes": minutes, "rehearsal": args.rehearse}
+    record |= {"parts": wanted if args.again else names}
     records.append(file, record)
     log(f"scripts/gpu: {told}; {len(names)} parts: {', '.join(names)}")
-    if args.wheelhouse and (fault := wheels.install(args.wheelhouse, log)):
-        check = {
-            "kind": "check",
-            "part": records.RUN,
-            "name": "wheels",
-            "ok": False,
-            "words": fault,
-        }
-        records.append(file, check)
-        log(records.line(check))
 
     def done() -> None:
         with contextlib.suppress(ImportError):  # without the packages there is no page
             page.write(records.read(file), out)
 
     with _ended_by_signals():
+        if args.wheelhouse and (fault := wheels.install(args.wheelhouse, log)):
+            check: dict[str, Any] = {"kind": "check", "part": records.RUN, "name": "wheels"}
+            check |= {"ok": False, "words": fault}
+            records.append(file, check)
+            log(records.line(check))
         run_parts(names, out, begun + 60 * minutes, args.rehearse, log, done)
     return _close(file, log)
 
@@ -111,8 +120,7 @@ def _close(file: Path, log: Log) -> int:
 
 def _left(found: Sequence[records.Record]) -> set[str]:
     """The parts that are to be done again, and those that were never begun; the device always."""
-    wanted = {name for one in found for name in one.get("parts", ())}
-    return records.unfinished(found) | (wanted - records.states(found).keys()) | {"device"}
+    return records.unfinished(found) | {"device"}
 
 
 @contextlib.contextmanager
@@ -122,13 +130,17 @@ def _ended_by_signals() -> Iterator[None]:
     def end(number: int, _: object) -> None:
         sys.exit(128 + number)
 
-    before = signal.signal(signal.SIGTERM, end)
+    before = {number: signal.getsignal(number) for number in _ENDING}
+    for number, known in before.items():
+        if known is not signal.SIG_IGN:  # as nohup has it
+            signal.signal(number, end)
     try:
         yield
     except KeyboardInterrupt:
         sys.exit(130)
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, known in before.items():
+            signal.signal(number, known)
 
 
 def _refuse(words: str) -> int:
@@ -145,11 +157,17 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add = made.add_argument
-    add("--out", type=Path, metavar="FOLDER", help="of the results (default: $OUT)")
+    add(
+        "--out",
+        type=Path,
+        metavar="FOLDER",
+        help="of the results (default: $OUT, or with --again theirs)",
+    )
     add("--minutes", type=_minutes, metavar="M", help="of all parts (10; with --again 4)")
     add("--part", action="append", choices=PARTS, metavar="PART", help="this one; several times")
-    add("--again", type=Path, metavar="RESULTS", help="a gpu.jsonl: do what failed or is missing")
-    add("--page", type=Path, metavar="RESULTS", help="write its page to docs/benchmarks, no more")
+    one = made.add_mutually_exclusive_group().add_argument
+    one("--again", type=Path, metavar="RESULTS", help="a gpu.jsonl: do what failed or is missing")
+    one("--page", type=Path, metavar="RESULTS", help="write its page to docs/benchmarks, no more")
     add("--rehearse", action="store_true", help="all parts, tiny, without a GPU")
     add("--wheels", type=int, nargs="?", const=12, choices=(12, 13), metavar="12|13",
         help="print the packages that all parts want, for pip download")  # fmt: skip

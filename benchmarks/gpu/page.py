@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -67,9 +68,8 @@ def page(found: Sequence[records.Record]) -> str:
         for name in ("trainer", "versions", "CUDA", "nvidia-smi")
         if (words := _note(found, "device", name))
     )
-    head = _HEAD.format(
-        device=device_of(found), minutes=minutes, versions=_plain(versions), verdict=verdict
-    )
+    device = _plain(device_of(found))
+    head = _HEAD.format(device=device, minutes=minutes, versions=_plain(versions), verdict=verdict)
     lines = [head]
     for part, state in records.states(found).items():
         own = [one for one in found if one["part"] == part and one["kind"] != "state"]
@@ -79,8 +79,8 @@ def page(found: Sequence[records.Record]) -> str:
 
 def _section(part: str, own: Sequence[records.Record], state: records.Record) -> list[str]:
     seconds = f", {state['seconds']:.0f} s" if state.get("seconds") is not None else ""
-    title = PARTS[part].title if part in PARTS else part
-    lines = [f"## {title}: {state['status']}{seconds}", ""]
+    title = PARTS[part].title if part in PARTS else _plain(part)
+    lines = [f"## {title}: {_plain(state['status'])}{seconds}", ""]
     checks = [one for one in own if one["kind"] == "check"]
     if checks:
         lines += [f"{sum(one['ok'] for one in checks)} of {len(checks)} checks hold.", ""]
@@ -96,7 +96,8 @@ def _section(part: str, own: Sequence[records.Record], state: records.Record) ->
 
 def _table(values: Sequence[records.Record]) -> list[str]:
     rows = [
-        f"| {_plain(one['name'])} | {_number(one)} | {one['unit']} | {_plain(one['words'])} |"
+        f"| {_plain(one['name'])} | {_number(one)} | {_plain(one['unit'])} |"
+        f" {_plain(one['words'])} |"
         for one in values
     ]
     return ["| what | | | |", "|---|---:|---|---|", *rows]
@@ -107,7 +108,7 @@ def _steps(values: Sequence[records.Record]) -> list[str]:
     cells: dict[str, dict[str, str]] = {}
     for one in values:
         if one["unit"] == "µs a step":
-            K, way = one["name"].split(", ", 1)
+            K, _, way = _plain(one["name"]).partition(", ")
             cells.setdefault(K, {})[way] = _number(one)
     ways = list(dict.fromkeys(way for row in cells.values() for way in row))
     rows = [
@@ -125,7 +126,7 @@ def _peers(values: Sequence[records.Record]) -> list[str]:
     for one in values:
         if one["unit"] == "µs a step":
             ratio: Any = ratios.get(f"{one['name']}, of ours")
-            spread = ratio["words"].replace(" to ", "–") if ratio else ""
+            spread = _plain(ratio["words"]).replace(" to ", "–") if ratio else ""
             words = f"**{_number(ratio)}** ({spread})" if ratio else "**1.00**"
             lines.append(f"| {_plain(one['name'])} | {_number(one)} | {words} |")
     return lines
@@ -135,6 +136,8 @@ def _number(one: records.Record) -> str:
     from benchmarks.shared import text
 
     value = float(one["value"])
+    if not math.isfinite(value):
+        return records.short(value)
     return f"{value:,.0f}" if value == int(value) else text.number(value)
 
 
@@ -152,5 +155,5 @@ def _note(found: Sequence[records.Record], part: str, name: str) -> str:
 
 
 def _plain(words: str) -> str:
-    """Words that mean nothing else in a table of Markdown."""
-    return words.replace("|", "\\|").replace("\n", " ")
+    """Words that mean nothing else in a table of Markdown: no cell, no link, no HTML."""
+    return re.sub(r"[|\[\]]", r"\\\g<0>", words).replace("<", "&lt;").replace("\n", " ")

@@ -30,13 +30,14 @@ class Log:
         self._path = path
 
     def __call__(self, text: str) -> None:
-        """Say a line."""
-        with self._path.open("a", encoding="utf-8") as file:
+        """Say a line; a disk that is full and a terminal that has gone cost it alone."""
+        with contextlib.suppress(OSError), self._path.open("a", encoding="utf-8") as file:
             file.write(text + "\n")
-        try:
-            print(text, flush=True)
-        except UnicodeEncodeError:
-            print(text.encode("ascii", "replace").decode(), flush=True)
+        with contextlib.suppress(OSError):
+            try:
+                print(text, flush=True)
+            except UnicodeEncodeError:
+                print(text.encode("ascii", "replace").decode(), flush=True)
 
 
 def run_parts(

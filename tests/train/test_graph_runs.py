@@ -29,6 +29,7 @@ from trainer.model import kernels
 from trainer.optim.first_order import OPTIMIZERS
 from trainer.train import fused
 from trainer.train.fused import FusedHalves
+from trainer.train.stack import Stack
 
 pytestmark = pytest.mark.skipif(shim.COMPILER is None, reason=shim.WHY_NOT)
 CASES = [
@@ -158,6 +159,19 @@ def test_stretches_and_signals_that_cut_an_epoch(graphs_of_3, one_by_one, monkey
 
     right = one_by_one(lambda: training(train))
     assert training(train) == training(stopped_often) == right
+
+
+@pytest.mark.parametrize(("before", "taken"), [(6, [0, 0, 3, 3, 1, 0]), (7, [0, 0, 1, 1, 3, 1, 0])])
+def test_the_first_full_batch_goes_by_itself_whatever_went_before(before, taken, graphs_of_3):
+    problem, cupy = make_problem("softmax"), Cupy()
+    stack = stack_of(cupy, problem)  # epochs of 7 full batches and a shorter one
+    state = start(stack)
+    stack.advance(state, before)
+    later = Stack(stack.device, stack._model, stack.rows, problem.outputs, stack.settings)
+    known = len(launches(cupy))
+    later.advance(state, 8)  # where a stack that was parked goes on
+    later.advance(state, 16)
+    assert launches(cupy)[known:] == taken
 
 
 def test_a_state_that_lies_elsewhere_is_gone_on_with(graphs_of_3, one_by_one):

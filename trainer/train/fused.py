@@ -76,7 +76,7 @@ class FusedHalves:
         self._held: dict[str, Array | None] = {}
         self._made: dict[tuple[int, int], tuple[Callable[[], None], Callable[[], None]]] = {}
         self._graphs: dict[int, Any] = {}  # by their steps
-        self._ready = False  # whether a step has been taken, and all that it needs is loaded
+        self._ready = False  # whether a full batch's step has been taken: what it needs is loaded
         self._launches: dict[int, Launch] = {}  # by rows of a part
         self._batches, self._ring = text.batches, ring
         self._plan.batch, self._plan.places = text.batches.size, len(text.batches.rows)
@@ -200,8 +200,8 @@ class FusedHalves:
         if look is not None:
             self._text.show_gradient(look)
         self._launch(self._update, self._parameters.launch)
+        self._ready |= self._place + self._batches.size <= self._plan.places
         self._move_on(1)
-        self._ready = True
 
     def _move_on(self, steps: int) -> None:
         """Know where the device is after some steps; an epoch ends where the next one starts."""
@@ -239,7 +239,8 @@ class FusedHalves:
     def _replay(self, first: int, last: int) -> int:
         """Launch a graph of steps of full batches; return of how many, 0 where there is none.
 
-        A step is taken without one first: what is loaded at a first launch cannot be captured.
+        A step of a full batch is taken without one first: what is loaded at a first launch, such
+        as the products that cuBLAS has for this many rows, cannot be captured.
         """
         count = next((one for one in GRAPHS if one <= last - first + 1), 0)
         products = self._products

@@ -2,9 +2,10 @@
 
 A launch on a stream that is capturing is recorded and does not run; the graph runs what was
 recorded, as often as it is launched, and is one launch. Whatever else would happen while the
-current stream is capturing raises, as CUDA would: a copy, a wait, an allocation (`Counts`). So do
-launches that are neither of our kernels nor products, which CUDA would record. cuBLAS is a library
-of C (tests/double_cublas.c), so that a call of it by ctypes is a call of C.
+current stream is capturing raises (`Counts`): a copy or a wait, as CuPy and CUDA would, and an
+allocation, which CuPy lets go, though the graph would go on with memory that others have by then.
+So do launches that are neither of our kernels nor products, which CUDA would record. cuBLAS is a
+library of C (tests/double_cublas.c), so that a call of it by ctypes is a call of C.
 """
 
 from __future__ import annotations

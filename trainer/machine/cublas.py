@@ -115,8 +115,11 @@ class Products:
     def captured(self, work: Callable[[], object]) -> Any:
         """A CUDA graph of what `work` launches, which does not run yet.
 
+        It must not allocate: CuPy captures in the mode that lets it, and the graph would go on
+        with memory that others have by then.
+
         Raises:
-            Exception: it cannot be captured: something in it waits, allocates or copies.
+            Exception: it cannot be captured: something in it waits, or copies from or to the host.
         """
         cuda = self._cupy.cuda
         outside, stream = cuda.get_current_stream(), cuda.Stream(non_blocking=True)

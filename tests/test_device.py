@@ -99,11 +99,17 @@ def test_a_gpu_that_computes_is_chosen_and_named(wanted, install):
     assert chosen.reason
 
 
-def test_kernels_for_nvidias_gpus_are_not_launched_on_amds(install):
+def test_kernels_for_nvidias_gpus_are_not_launched_on_amds_and_none_multiplies_in_tf32(install):
     module = cupy_module()
-    module.cuda.runtime.is_hip = True
+    properties = {"name": b"AMD Instinct MI210", "major": 9, "minor": 0}  # its own counting
+    module.cuda.runtime.getDeviceProperties = lambda number: properties
     install(module)
-    assert choose("gpu").twin == "none"
+    assert choose("gpu").tf32
+    module.cuda.runtime.is_hip = True
+    found = choose("gpu")
+    assert (found.twin, found.tf32) == ("none", False)
+    with pytest.raises(DeviceError, match=r"and AMD Instinct MI210 \(CuPy .*\) is none of them"):
+        found.check_tf32()
 
 
 def test_the_cpu_is_never_second_guessed(install):

@@ -171,7 +171,7 @@ class Device:
         """
         if self.tf32:
             return
-        here = f"{self.name} is older"
+        here = f"{self.name} is none of them"
         if self.kind == "cpu":
             here = f"the device is the CPU ({self.reason})"
         raise DeviceError(
@@ -259,9 +259,10 @@ def _usable_gpu() -> tuple[Device | None, str]:
     properties = cupy.cuda.runtime.getDeviceProperties(cupy.cuda.Device().id)
     name = f"{properties['name'].decode()} (CuPy {cupy.__version__})"
     cost = properties.get("singleToDoublePrecisionPerfRatio", 2)
-    twin = "none" if cupy.cuda.runtime.is_hip else "cuda"  # of an AMD GPU: warps of 64, no NVRTC
+    if cupy.cuda.runtime.is_hip:  # of an AMD GPU: warps of 64, no NVRTC, other capabilities
+        return from_cupy(cupy, name, float64_cost=cost), ""
     major = properties.get("major", 0)
-    return from_cupy(cupy, name, twin=twin, float64_cost=cost, major=major), ""
+    return from_cupy(cupy, name, twin="cuda", float64_cost=cost, major=major), ""
 
 
 def from_cupy(

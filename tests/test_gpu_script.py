@@ -414,6 +414,7 @@ def test_a_page_has_numbers_that_are_none_and_no_code_of_whoever_made_it(tmp_pat
     found = [
         *results(),
         value("steps", "K = 1, TF32 beside float32", float("nan"), "of max|W| apart"),
+        value("steps", "K = 64, TF32 beside float32", 0.000123, "of max|W| apart"),
         value("steps", "![a](http://b/c)", float("inf"), "<script>d</script>"),
         check("right", "\x1b[2Je", False, "<img src=f onerror=g>"),
     ]
@@ -421,6 +422,7 @@ def test_a_page_has_numbers_that_are_none_and_no_code_of_whoever_made_it(tmp_pat
     assert main(["--page", str(path), "--out", str(tmp_path)]) == 0
     text = (tmp_path / "gpu-nvidia-h200.md").read_text(encoding="utf-8")
     assert "| K = 1, TF32 beside float32 | – | of max\\|W\\| apart |  |" in text
+    assert "| K = 64, TF32 beside float32 | 0.000123 | of" in text
     assert "| !\\[a\\](http://b/c) | ∞ | &lt;script>d&lt;/script> |  |" in text
     assert not {"<", "\x1b", "!["} & {*text, *(text[at : at + 2] for at in range(len(text)))}
 

@@ -92,8 +92,7 @@ def _measure(
     log(f"scripts/gpu: {told}; {len(names)} parts: {', '.join(names)}")
 
     def done() -> None:
-        with contextlib.suppress(ImportError):  # without the packages there is no page
-            page.write(records.read(file), out)
+        page.write(records.read(file), out)
 
     with _ended_by_signals():
         if args.wheelhouse and (fault := wheels.install(args.wheelhouse, log)):

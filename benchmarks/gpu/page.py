@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -133,12 +132,7 @@ def _peers(values: Sequence[records.Record]) -> list[str]:
 
 
 def _number(one: records.Record) -> str:
-    from benchmarks.shared import text
-
-    value = float(one["value"])
-    if not math.isfinite(value):
-        return records.short(value)
-    return f"{value:,.0f}" if value == int(value) else text.number(value)
+    return records.short(float(one["value"]))
 
 
 def _held(found: Sequence[records.Record]) -> int:

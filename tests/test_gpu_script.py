@@ -403,6 +403,24 @@ def test_a_page_has_the_numbers_and_what_does_not_hold(tmp_path, capsys):
         assert line in text.splitlines(), line
 
 
+@pytest.mark.skipif(os.name != "posix", reason="a shell's script")
+def test_files_are_named_from_where_the_script_is_called(tmp_path):
+    written(tmp_path / "a.jsonl", results())
+    (tmp_path / "benchmarks").mkdir()  # somebody else's
+    (tmp_path / "benchmarks" / "__init__.py").write_text("raise SystemExit('not ours')", "utf-8")
+    paths = [str(Path(sys.executable).parent), os.environ["PATH"]]
+    done = subprocess.run(
+        [ROOT / "scripts" / "gpu", "--page", "a.jsonl", "--out", "."],
+        cwd=tmp_path,
+        env=os.environ | {"PATH": os.pathsep.join(paths), "PYTHONPATH": ""},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert (tmp_path / "gpu-nvidia-h200.md").exists()
+
+
 def test_a_page_of_what_was_ended_in_the_middle_says_so(tmp_path):
     found = results()[:-1]
     found[0]["parts"] = ["device", "right", "steps", "peers", "memory"]

@@ -229,7 +229,10 @@ def test_what_ends_the_command_ends_its_part(name, tmp_path):
     number = getattr(signal, name)
     popen.send_signal(number)
     assert popen.wait(60) == 128 + number
+    told = popen.stdout.read().splitlines()
     popen.stdout.close()
+    assert "NOT: memory: not begun" in told
+    assert told[-1].startswith("to do the rest: ")
     psutil.wait_procs([child], timeout=30)
     assert not child.is_running()
     assert records.read(tmp_path / "o" / records.FILE)[1]["status"] == "begun"

@@ -94,13 +94,17 @@ def _measure(
     def done() -> None:
         page.write(records.read(file), out)
 
-    with _ended_by_signals():
-        if args.wheelhouse and (fault := wheels.install(args.wheelhouse, log)):
-            check: dict[str, Any] = {"kind": "check", "part": records.RUN, "name": "wheels"}
-            check |= {"ok": False, "words": fault}
-            records.append(file, check)
-            log(records.line(check))
-        run_parts(names, out, begun + 60 * minutes, args.rehearse, log, done)
+    try:
+        with _ended_by_signals():
+            if args.wheelhouse and (fault := wheels.install(args.wheelhouse, log)):
+                check: dict[str, Any] = {"kind": "check", "part": records.RUN, "name": "wheels"}
+                check |= {"ok": False, "words": fault}
+                records.append(file, check)
+                log(records.line(check))
+            run_parts(names, out, begun + 60 * minutes, args.rehearse, log, done)
+    except SystemExit:  # by a signal
+        _close(file, log)
+        raise
     return _close(file, log)
 
 

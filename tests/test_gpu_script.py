@@ -213,6 +213,15 @@ def test_a_part_is_not_begun_without_the_time_that_it_needs(tmp_path):
     assert skipped["words"] == "5 s are left of all minutes, it needs 20"
 
 
+def test_every_part_has_room_in_the_minutes_of_again():
+    minutes = command._AGAIN
+    device, *others = PARTS.values()
+    assert max(one.limit for one in others) + device.limit + runner._GRACE <= 60 * minutes
+    assert (
+        PARTS["cold"].limit >= 180
+    )  # some 250 kernels, and each takes the better part of a second
+
+
 @pytest.mark.skipif(os.name != "posix", reason="signals")
 @pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP"])
 def test_what_ends_the_command_ends_its_part(name, tmp_path):
@@ -231,7 +240,7 @@ def test_what_ends_the_command_ends_its_part(name, tmp_path):
     assert popen.wait(60) == 128 + number
     told = popen.stdout.read().splitlines()
     popen.stdout.close()
-    assert "NOT: memory: not begun" in told
+    assert "NOT: cold: not begun" in told
     assert told[-1].startswith("to do the rest: ")
     psutil.wait_procs([child], timeout=30)
     assert not child.is_running()

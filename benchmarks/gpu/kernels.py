@@ -7,7 +7,16 @@ from typing import Any
 import numpy as np
 
 from benchmarks.gpu.bench import Bench
-from benchmarks.gpu.stacks import advance, row_set, rows_of, stack_of, start, taken, ways
+from benchmarks.gpu.stacks import (
+    advance,
+    check_graphs,
+    row_set,
+    rows_of,
+    stack_of,
+    start,
+    taken,
+    ways,
+)
 
 SHAPES = (  # rows of a batch, features, outputs, columns
     (256, 784, 10, 1),
@@ -30,7 +39,7 @@ def kernels(bench: Bench) -> None:
         for precision, close in CLOSE.items():
             with bench.attempt(f"{name}, {precision}"):
                 _compare(bench, f"{name}, {precision}", shape, precision, close)
-    _graphs(bench)
+    check_graphs(bench)
 
 
 def _compare(
@@ -54,13 +63,3 @@ def _compare(
     if "by graphs" in found:
         same = found["by graphs"].tobytes() == kernels_.tobytes()
         bench.check(f"{name}: a graph changes no bit", same)
-
-
-def _graphs(bench: Bench) -> None:
-    """Whether steps were captured: a capture is the proof that none waits, copies or allocates."""
-    products = getattr(bench.device, "products", None)
-    if products is None:
-        why = getattr(bench.device, "no_graphs", "") or "steps are launched one by one"
-        bench.note("CUDA graphs", f"none: {why}")
-        return
-    bench.check("CUDA graphs of steps", not products.failed, products.failed)

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.gpu.bench import Bench
 from trainer.device import Device
 from trainer.machine.threads import one_thread_a_product
 from trainer.model import MODELS
@@ -99,6 +100,16 @@ def ways(device: Device) -> list[str]:
 def has_tf32(device: Device) -> bool:
     """Whether stacks can be told to multiply in TF32, and the device does."""
     return "tf32" in Settings.__dataclass_fields__ and bool(getattr(device, "tf32", False))
+
+
+def check_graphs(bench: Bench) -> None:
+    """Note whether all steps "by graphs" so far were: what cannot be captured goes one by one."""
+    products = getattr(bench.device, "products", None)
+    if products is None:
+        why = getattr(bench.device, "no_graphs", "") or "steps are launched one by one"
+        bench.note("CUDA graphs", f"none: {why}")
+        return
+    bench.check("CUDA graphs of steps", not products.failed, products.failed)
 
 
 @contextlib.contextmanager

@@ -9,6 +9,7 @@ import numpy as np
 from benchmarks.gpu.bench import Bench
 from benchmarks.gpu.stacks import (
     advance,
+    check_graphs,
     has_tf32,
     row_set,
     rows_of,
@@ -42,6 +43,7 @@ def steps(bench: Bench) -> None:
                 stack = _stack(bench, rows, K, every, tf32)
                 ends[name] = _time(bench, f"K = {K}, {name}", stack)
         _compare(bench, K, ends)
+    check_graphs(bench)
     if not has_tf32(bench.device):
         bench.note("TF32", "stacks cannot be told to multiply in it, or this GPU does not")
 

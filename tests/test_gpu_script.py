@@ -316,6 +316,34 @@ def test_again_goes_on_in_the_folder_of_the_results_and_loses_none_on_the_way(
     assert [one.name for one in tmp_path.iterdir() if one.name.startswith(".")] == []
 
 
+def test_what_another_gpu_measured_is_not_kept_beside_this_ones(tmp_path, monkeypatch):
+    names, measured = ["device", "right", "steps"], [MEASURED]
+
+    def run(name, file, *_):
+        if name == "device":
+            records.append(file, note("device", "device", measured[0]))
+        return ("done", "")
+
+    monkeypatch.setattr(runner, "_run", run)
+    known = [
+        {**note("run", "scripts/gpu", ""), "parts": names},
+        *(note("device", "device", MEASURED), state("device", "done"), state("right", "done")),
+    ]
+    path = written(tmp_path / records.FILE, known)
+    for gpu, status in (
+        ("NVIDIA L4 (CuPy 14.2.0)", "skipped"),
+        ("NVIDIA H200 (CuPy 15.0)", "done"),
+    ):
+        measured[0] = gpu
+        main(["--again", str(path)])
+        found = records.read(path)
+        assert records.states(found)["steps"]["status"] == status
+        said = [one["words"] for one in found if one.get("name") == command._SAME]
+        assert said == [f"results that are kept are of {MEASURED}, this is {gpu}"] * (
+            status != "done"
+        )
+
+
 @pytest.mark.parametrize("rehearsal", [False, True])
 def test_what_was_rehearsed_is_not_kept_beside_what_is_measured(rehearsal, tmp_path, capsys):
     path = written(tmp_path / "a.jsonl", results()[1:])

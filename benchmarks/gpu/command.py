@@ -23,6 +23,7 @@ _LOG = "gpu.log"
 _MINUTES, _AGAIN = 10.0, 4.0
 # a terminal that is closed hangs up
 _ENDING = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
+_SAME = "the same GPU as before"
 _DOCS = Path(__file__).resolve().parents[2] / "docs" / "benchmarks"
 
 
@@ -87,11 +88,12 @@ def _measure(
     told = f"{time.strftime('%Y-%m-%d %H:%M')}, {minutes:g} minutes at most, {what}"
     record: dict[str, Any] = {"kind": "note", "part": records.RUN, "name": "scripts/gpu"}
     record |= {"words": told, "minutes": minutes, "rehearsal": args.rehearse}
-    record |= {"parts": wanted if args.again else names}
+    record |= {"parts": wanted if args.again else names, "gpu": _gpu_of(known) if kept else ""}
     records.append(file, record)
     log(f"scripts/gpu: {told}; {len(names)} parts: {', '.join(names)}")
 
     def done() -> None:
+        _check_gpu(file, record["gpu"])
         page.write(records.read(file), out)
 
     try:
@@ -119,6 +121,24 @@ def _close(file: Path, log: Log) -> int:
     if faults:
         log(f"to do the rest: scripts/gpu --again {file}")
     return 1 if faults else 0
+
+
+def _gpu_of(known: Sequence[records.Record]) -> str:
+    """The GPU that results are of; of those that were kept before, theirs."""
+    kept = [one["gpu"] for one in known if one.get("gpu")]
+    return str(kept[0]) if kept else page.device_of(known)
+
+
+def _check_gpu(file: Path, known: str) -> None:
+    """Note once if this is another GPU than the one that results which are kept are of."""
+    found = records.read(file)
+    gpu = page.device_of(found)
+    if not (gpu and known) or page.name_of(gpu) == page.name_of(known):
+        return
+    if all(one.get("name") != _SAME for one in found):
+        words = f"results that are kept are of {known}, this is {gpu}"
+        check = {"kind": "check", "part": "device", "name": _SAME, "ok": False, "words": words}
+        records.append(file, check)
 
 
 def _left(found: Sequence[records.Record]) -> set[str]:

@@ -68,7 +68,7 @@ def run_parts(
         if name == "device" and records.unfinished(records.read(file)) & {name}:
             log("the other parts need the device: none is begun")
             for other in names[names.index(name) + 1 :]:
-                _tell(file, log, other, SKIPPED, None, "there is no device")
+                _tell(file, log, other, SKIPPED, None, "there is no device, or another one")
             done()
             return
 

@@ -32,6 +32,7 @@ ARRAYS = ("w", "g", "s", "y", "rho")
 
 @pytest.fixture(autouse=True)
 def text_on_the_cpu(monkeypatch):
+    monkeypatch.delenv("STACKED_TRAINER_COMPILED", raising=False)  # of a suite without the library
     monkeypatch.setattr(compiled, "load", lambda: (None, "the text"))
 
 

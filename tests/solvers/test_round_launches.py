@@ -98,6 +98,7 @@ def test_a_round_of_l_bfgs(case, monkeypatch):
 @with_our_kernels
 @pytest.mark.parametrize("case", KERNELS)
 def test_a_round_by_our_own_kernels(case, monkeypatch):
+    monkeypatch.delenv("STACKED_TRAINER_COMPILED", raising=False)  # of a suite without the library
     (model, l1), (taken, refused) = case, KERNELS[case]
     assert counted(monkeypatch, model, takes=True, l1=l1, twin="cuda") == taken
     assert counted(monkeypatch, model, takes=False, l1=l1, twin="cuda") == refused

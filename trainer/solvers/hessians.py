@@ -78,11 +78,16 @@ class Hessians:
         place[upper] = place.T[upper] = np.arange(len(upper[0]))
         return self.device.to_device(place.reshape(-1))
 
+    @property
+    def stride(self) -> int:
+        """Numbers of a padded row."""
+        return -(-self.parameters // 16) * 16
+
     @cached_property
     def padded(self) -> Array:
         """The rows in the basis, a 1 with a bias, and zeros up to a multiple of 16 numbers."""
         X, rows = self._made_features(self._rows), len(self._rows)
-        padded = self.device.xp.zeros((rows, -(-self.parameters // 16) * 16))
+        padded = self.device.xp.zeros((rows, self.stride))
         padded[:, : self.parameters] = X
         return padded
 

@@ -10,16 +10,19 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from trainer.model import compiled
 from trainer.model.compiled import NARROW, Library
 from trainer.model.compiled_errors import errors_of
-from trainer.solvers.hessians import RIDGE, Hessians
+from trainer.solvers.hessians import RIDGE, Hessians, count_pairs, padded_width
 from trainer.solvers.objective import Objective
 from trainer.solvers.progress import SolverState
+
+if TYPE_CHECKING:
+    from trainer.device import Device
 
 Array = Any
 Numbers = np.ndarray[Any, np.dtype[np.float64]]
@@ -129,6 +132,32 @@ def point_to(plan: ctypes.Structure, arrays: dict[str, Array]) -> None:
         setattr(plan, name, array.ctypes.data)
 
 
+def suits(device: Device, rows: int, parameters: int, outputs: int, coupled: bool) -> bool:
+    """Whether N rows and Hessians of P parameters and C outputs are for the twin, if there is one.
+
+    Args:
+        device: where they are.
+        rows: N.
+        parameters: P.
+        outputs: C.
+        coupled: whether outputs are.
+    """
+    few = parameters > 0 and outputs <= NARROW and parameters * (outputs if coupled else 1) <= MOST
+    work = _work(rows, parameters, count_pairs(outputs, coupled))
+    small = 8 * rows * parameters <= _MOST_BYTES and work <= _MOST_WORK
+    return device.xp is np and few and small
+
+
+def _work(rows: int, parameters: int, pairs: int) -> int:
+    """Multiplications of a round of one column, about."""
+    return rows * padded_width(parameters) * parameters * max(1, pairs)
+
+
+def newton_bytes(rows: int, parameters: int, outputs: int) -> int:
+    """Bytes of the rows as the twin has them, the copy that they are made by, and of all scores."""
+    return 8 * rows * (padded_width(parameters) + parameters + 2 * outputs + 17)
+
+
 def compiled_newton(
     objective: Objective, hessians: Hessians, tol: Numbers, most: Numbers, log_every: int
 ) -> CompiledNewton | None:
@@ -143,18 +172,14 @@ def compiled_newton(
     """
     problem, rows = objective.problem, objective.rows
     (P, C, K), library, xp = problem.shape, compiled.load()[0], problem.device.xp
-    few = P > 0 and C <= NARROW and hessians.order <= MOST and 8 * len(rows) * P <= _MOST_BYTES
-    if library is None or xp is not np or problem.sparse or not few:
+    N, S, coupled = len(rows), padded_width(P), problem.model.coupled
+    if library is None or problem.sparse or not suits(problem.device, N, P, C, coupled):
         return None
     errors = errors_of(xp, problem.model, rows.y, hessians.placed(), 1)
     if errors is None or problem.model.variance is None:
         return None
-    N, S = len(rows), hessians.stride
-    work = N * S * P * max(1, len(hessians.pairs()))
-    if work > _MOST_WORK:
-        return None
     # what rounds share: points and slopes of a column, its Hessian, and what products need
-    system = (P * C) * (P * C + 8) if problem.model.coupled else 0
+    system = (P * C) * (P * C + 8) if coupled else 0
     room = 6 * P * C + 2 * C + 6 + N + S * S + system + 16 * (N + S) + _ROWS * S
     arrays = {
         "X": hessians.padded, "q": rows.q, "floor": hessians.floor, "l2": problem.host_l2,
@@ -167,8 +192,8 @@ def compiled_newton(
     held = {name: np.ascontiguousarray(array, np.float64) for name, array in arrays.items()}
     plan = _Newton(
         rows=N, features=problem.features, outputs=C, columns=K, parameters=P, stride=S,
-        inner=problem.inner, coupled=problem.model.coupled, log_every=log_every,
+        inner=problem.inner, coupled=coupled, log_every=log_every,
         least=objective.least[1], ridge=RIDGE, errors=errors.address,
     )  # fmt: skip
     point_to(plan, held)
-    return CompiledNewton(library, plan, [errors, held], work)
+    return CompiledNewton(library, plan, [errors, held], _work(N, P, len(hessians.pairs())))

@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from functools import cached_property, partial
 from itertools import pairwise
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -23,19 +23,56 @@ from trainer.solvers.problem import Problem
 from trainer.train.batches import Chunk, FullBatch, RowSet
 from trainer.train.buffers import Buffers
 
+if TYPE_CHECKING:
+    from trainer.device import Device
+
 Array = Any
 Numbers = np.ndarray[Any, np.dtype[np.float64]]
 Indices = np.ndarray[Any, np.dtype[np.int64]]
 _ROWS = 4096  # of a chunk, at least
 SMALL = 96  # parameters up to which products of features are made once for all columns
-_SHARED = 8  # Hessians from which on such products are worth making
-_KEPT = 256 * 2**20  # bytes of such products
-_KEPT_FEATURES = 16 * 2**20  # bytes of the features of all rows
+SHARED = 8  # Hessians from which on such products are worth making
+KEPT = 256 * 2**20  # bytes of such products
+KEPT_FEATURES = 16 * 2**20  # bytes of the features of all rows
 _SCORES = 1 << 24  # bytes of the scores of a chunk
 MOST_HESSIANS = 256 * 2**20  # bytes of those that are worked on together
 _EPS = float(np.finfo(np.float64).eps)
 RIDGE = 4 * _EPS  # of a parameter's own curvature, a parameter
 _TINY = float(np.finfo(np.float64).tiny)
+
+
+def rows_at_once(device: Device, rows: int, order: int) -> int:
+    """How many of so many rows go by at once, for Hessians of this order."""
+    return min(rows, max(_ROWS, device.at_once(0) // (8 * max(1, order))))
+
+
+def columns_at_once(device: Device, chunk_rows: int, one: int, pairs: int) -> int:
+    """How many columns' Hessians are worked on together.
+
+    Args:
+        device: where they are.
+        chunk_rows: how many rows go by at once.
+        one: bytes of the Hessians of a column.
+        pairs: of outputs.
+    """
+    scores = device.at_once(_SCORES) // (8 * pairs * chunk_rows)
+    return int(max(1, min(MOST_HESSIANS // one, scores)))
+
+
+def count_pairs(outputs: int, coupled: bool) -> int:
+    """How many pairs of outputs the Hessians of a column follow from."""
+    return outputs * (outputs - 1) // 2 if coupled else outputs
+
+
+def padded_width(parameters: int) -> int:
+    """Numbers of a padded row."""
+    return -(-parameters // 16) * 16
+
+
+def has_products(device: Device, chunk_rows: int, parameters: int) -> bool:
+    """Whether products of so many features are made at all: if there are Hessians enough."""
+    products = 8 * chunk_rows * (parameters * (parameters + 1) // 2)  # bytes of a chunk's
+    return parameters <= SMALL and products <= device.at_once(KEPT)
 
 
 class Interrupted(Exception):
@@ -58,8 +95,7 @@ class Hessians:
         self.inner = problem.inner  # r
         self.parameters = self.inner + bias  # P
         self._rows = rows
-        at_once = max(_ROWS, device.at_once(0) // (8 * max(1, self.order)))
-        self._batches = FullBatch(device, rows, min(len(rows), at_once))
+        self._batches = FullBatch(device, rows, rows_at_once(device, len(rows), self.order))
         self._products: dict[int, Array] = {}
         self._kept: dict[int, Array] = {}
         self._room: dict[tuple[int, int], Buffers] = {}
@@ -78,16 +114,11 @@ class Hessians:
         place[upper] = place.T[upper] = np.arange(len(upper[0]))
         return self.device.to_device(place.reshape(-1))
 
-    @property
-    def stride(self) -> int:
-        """Numbers of a padded row."""
-        return -(-self.parameters // 16) * 16
-
     @cached_property
     def padded(self) -> Array:
         """The rows in the basis, a 1 with a bias, and zeros up to a multiple of 16 numbers."""
         X, rows = self._made_features(self._rows), len(self._rows)
-        padded = self.device.xp.zeros((rows, self.stride))
+        padded = self.device.xp.zeros((rows, padded_width(self.parameters)))
         padded[:, : self.parameters] = X
         return padded
 
@@ -107,10 +138,8 @@ class Hessians:
 
     def at_once(self) -> int:
         """How many columns' Hessians are worked on together."""
-        pairs = len(self.pairs())
-        hessians = MOST_HESSIANS // (8 * self.order**2 * self.blocks)
-        scores = self.device.at_once(_SCORES) // (8 * pairs * self._batches.chunk_rows)
-        return int(max(1, min(hessians, scores)))
+        one, pairs = 8 * self.order**2 * self.blocks, len(self.pairs())
+        return columns_at_once(self.device, self._batches.chunk_rows, one, pairs)
 
     def step(
         self,
@@ -242,9 +271,8 @@ class Hessians:
 
     def _shares(self, count: int) -> bool:
         """Whether products of features are worth making for so many Hessians, or are there."""
-        P, enough = self.parameters, count >= _SHARED or len(self._products) > 0
-        chunk = 8 * self._batches.chunk_rows * P * (P + 1) // 2  # bytes
-        return P <= SMALL and enough and chunk <= self.device.at_once(_KEPT)
+        enough = count >= SHARED or len(self._products) > 0
+        return enough and has_products(self.device, self._batches.chunk_rows, self.parameters)
 
     def _add_products(self, h: Array, X: Array, total: Array) -> None:
         """Add Σ h_j·x·xᵀ of a chunk's rows to (count, P, P), as many at once as there is room for.
@@ -305,7 +333,7 @@ class Hessians:
     def _features(self, chunk: Chunk) -> Array:
         """The rows in the basis with the bias as a feature of ones, (n, P); of few rows kept."""
         at = chunk.rows.start
-        if 8 * len(self._rows) * self.parameters > self.device.at_once(_KEPT_FEATURES):
+        if 8 * len(self._rows) * self.parameters > self.device.at_once(KEPT_FEATURES):
             return self._made_features(chunk)
         if at not in self._kept:
             self._kept[at] = self._made_features(chunk)
@@ -328,7 +356,7 @@ class Hessians:
                 self.device.xp.multiply(X[:, p, None], X[:, p:], out=found[:, at : at + P - p])
                 at += P - p
             kept = sum(one.nbytes for one in self._products.values())
-            if kept + found.nbytes <= self.device.at_once(_KEPT):
+            if kept + found.nbytes <= self.device.at_once(KEPT):
                 self._products[chunk.rows.start] = found
         return found
 

@@ -11,7 +11,7 @@ Shapes: P parameters an output (weights, and a bias), C outputs, K columns.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -22,6 +22,9 @@ from trainer.solvers.lasso_path import MOST
 from trainer.solvers.objective import Objective
 from trainer.solvers.problem import Problem
 from trainer.solvers.progress import SolverState
+
+if TYPE_CHECKING:
+    from trainer.device import Device
 
 Array = Any
 Numbers = np.ndarray[Any, np.dtype[np.float64]]
@@ -189,6 +192,11 @@ def _pinned(M: Numbers, biases: Flags) -> Numbers:
     return found
 
 
+def are_quick(device: Device, rows: int, parameters: int, pairs: int) -> bool:
+    """Whether whole Hessians, by so many pairs of outputs, take no longer than to ask for parts."""
+    return rows * pairs * parameters**2 // 2 <= device.at_once(8 * _QUICK) // 8
+
+
 class WorkingParts:
     """Second derivatives of the data term, of the elements that columns work on, on the host.
 
@@ -202,9 +210,8 @@ class WorkingParts:
         self._hessians, self._w, self._should_stop = hessians, state.arrays["w"], should_stop
         self._device = hessians.device
         self._at_zeros = state.progress.at_zeros & (state.progress.iterations == 0)  # (K,)
-        products = rows * len(hessians.pairs()) * hessians.parameters**2 // 2
-        most = self._device.at_once(8 * _QUICK) // 8
-        self._quick = hessians.order <= SMALL and products <= most
+        P, pairs = hessians.parameters, len(hessians.pairs())
+        self._quick = hessians.order <= SMALL and are_quick(self._device, rows, P, pairs)
         self._size = hessians.at_once()
         self._groups: dict[int, Numbers] = {}  # the last one, by its first column
 
@@ -226,12 +233,14 @@ class WorkingParts:
 
     def _together(self, works: Sequence[Work]) -> Iterator[list[Work]]:
         """As many of them as a GPU has room for: what they have is fetched at once."""
-        group, most = list[Work](), self._device.at_once(0)
+        group, room, most = list[Work](), 0, self._device.at_once(0)
         for work in works:
-            if group and 8 * sum(len(one.elements) ** 2 for one in [*group, work]) > most:
+            one = 8 * len(work.elements) ** 2
+            if group and room + one > most:
                 yield group
-                group = []
+                group, room = [], 0
             group.append(work)
+            room += one
         if group:
             yield group
 

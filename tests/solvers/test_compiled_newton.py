@@ -10,7 +10,7 @@ from solving import solved, stack_of, start
 from stacks import DEVICE
 
 from trainer.model import compiled
-from trainer.solvers import compiled_newton, solver
+from trainer.solvers import compiled_newton, line_search, objective, solver
 from trainer.solvers.compiled_newton import _Newton
 
 needs_library = pytest.mark.skipif(
@@ -328,6 +328,40 @@ def test_few_parameters_alone_go_this_way(monkeypatch):
     assert twin("logistic", 1, 6, name="lbfgs") is None
     monkeypatch.setattr(compiled_newton, "_MOST_BYTES", 8 * 200 * 7 - 1)
     assert twin("logistic", 1, 6) is None
+
+
+@needs_library
+def test_a_direction_that_is_not_finite_is_the_texts():
+    stack = stack_of(rows("logistic", 1), "newton", np.zeros(2), np.zeros(2), 1e-9)
+    text = stack.hessians.step
+    tiny, none = np.full(7, 1e-320), np.zeros(150)  # a curvature that slopes overflow by
+    compiled_newton.point_to(stack._newton._plan, {"floor": tiny, "q": none})
+    helped = []
+    stack.hessians.step = lambda *given: helped.append(given[0].shape[2]) or text(*given)
+    state = start(stack)
+    stack.advance(state, 1)
+    assert helped == [2]
+    assert np.isfinite(state.arrays["d"]).all()
+
+
+def test_both_have_the_same_numbers():
+    """Of a line search, and of when a column is lost."""
+    defined = {line.split()[1]: line.split(maxsplit=2)[2]
+               for line in SOURCE.splitlines() if line.startswith("#define")}  # fmt: skip
+    assert {name: eval(number) for name, number in defined.items()} == {  # noqa: S307
+        "DECREASE": line_search._DECREASE,
+        "STEEP": line_search._STEEP,
+        "SHORTEST": line_search._SHORTEST,
+        "LONGEST": line_search._LONGEST,
+        "SMALLER": solver._SMALLER,
+        "FLAT": objective._FLAT,
+    }
+    tries, stalled = line_search._TRIES, solver._STALLED
+    assert f"enum {{ MOST_TRIES = {tries}, MOST_STALLED = {stalled} }};" in SOURCE
+    assert "enum { NOTHING, STEEPEST, DIRECTION };" in SOURCE
+    assert (compiled_newton._STEEPEST, compiled_newton._DIRECTION) == (1, 2)
+    header = (Path(compiled.FOLDER) / "step.h").read_text(encoding="utf-8")
+    assert f"enum {{ GRAM_ROOM = {compiled_newton._ROWS} }};" in header
 
 
 def test_it_is_laid_out_as_the_source_says():

@@ -30,6 +30,7 @@ enum { MOST_TRIES = 40, MOST_STALLED = 12 };
 #define STEEP 0.9
 #define SHORTEST 0.1
 #define LONGEST 0.5
+#define SMALLER 0.9
 #define FLAT (16 * 2.220446049250313e-16)
 
 /* Of one column: points, slopes and sums, in room that all share. */
@@ -124,7 +125,8 @@ static double largest_slope(const newton *s, const double *g) {
   return largest;
 }
 
-/* Solve A·x = x for a symmetric A by its upper triangle, rows of `stride` numbers; 0 where it is not positive. */
+/* Solve A·x = x for a symmetric A by its upper triangle, rows of `stride` numbers; 0 where it is not positive, or x not
+ * finite. */
 static int solve_positive(int64_t n, int64_t stride, double *restrict A, double *restrict x) {
   for (int64_t i = 0; i < n; i++) {
     double *restrict row = A + i * stride;
@@ -144,6 +146,7 @@ static int solve_positive(int64_t n, int64_t stride, double *restrict A, double 
     const double *row = A + i * stride;
     for (int64_t j = i + 1; j < n; j++) x[i] -= row[j] * x[j];
     x[i] /= row[i];
+    if (!__builtin_isfinite(x[i])) return 0;
   }
   return 1;
 }
@@ -245,7 +248,7 @@ static void take(const newton *s, const newton_column *c, int64_t k, double valu
   scatter_column(s, k, c->trial, s->w);
   scatter_column(s, k, c->after, s->g);
   s->iterations[k] += s->evaluations[k] > 1;
-  s->stalled[k] = falls || norm < 0.9 * s->smallest[k] ? 0 : s->stalled[k] + 1;
+  s->stalled[k] = falls || norm < SMALLER * s->smallest[k] ? 0 : s->stalled[k] + 1;
   if (s->stalled[k] >= MOST_STALLED) s->lost[k] = 1;
   s->smallest[k] = norm < s->smallest[k] ? norm : s->smallest[k];
   s->value[k] = value;
@@ -310,4 +313,5 @@ EXPORT int64_t OF_SET(newton_rounds, f64)(const newton *s, int64_t first, int64_
 #undef STEEP
 #undef SHORTEST
 #undef LONGEST
+#undef SMALLER
 #undef FLAT

@@ -348,7 +348,7 @@ def test_both_have_the_same_numbers():
     """Of a line search, and of when a column is lost."""
     defined = {line.split()[1]: line.split(maxsplit=2)[2]
                for line in SOURCE.splitlines() if line.startswith("#define")}  # fmt: skip
-    assert {name: eval(number) for name, number in defined.items()} == {  # noqa: S307
+    assert {name: eval(number) for name, number in defined.items()} == {
         "DECREASE": line_search._DECREASE,
         "STEEP": line_search._STEEP,
         "SHORTEST": line_search._SHORTEST,

@@ -379,7 +379,7 @@ class Hessians:
         xp, m = self.device.xp, len(elements)
         output = elements % self.outputs  # rises
         place = self.device.to_device(np.stack([elements // self.outputs, output]))
-        found, total = None, xp.zeros((m, m))
+        total = xp.zeros((m, m))
         for chunk in self._chunks(should_stop):
             predicted, spread = self._predicted(chunk, w[:, :, None])
             X, p = self._features(chunk), chunk.q[:, 0]

@@ -1,6 +1,7 @@
 """The bytes that are told of a stack with second derivatives, against those that it takes."""
 
 import tracemalloc
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from stacks import CPU
 from trainer import device as devices
 from trainer.model import MODELS, compiled
 from trainer.solvers import compiled_newton
-from trainer.solvers.choose import Size
+from trainer.solvers.choose import Size, choose_method
 from trainer.solvers.costs import solver_bytes
 
 # model, and N, D, C, K, and l1: products that are kept, few features, long rows, softmax's pairs
@@ -72,6 +73,15 @@ def test_the_bytes_told_hold_what_a_gpu_takes(model, shape, l1):
     cupy = Cupy(2**37)
     _, told = made(model, shape, l1, devices.from_cupy(cupy, "the double"))
     assert cupy.pool.peak <= told <= 2.5 * cupy.pool.peak
+
+
+@pytest.mark.skipif(compiled.load()[0] is None, reason=compiled.load()[1])
+def test_a_rule_of_somebodys_own_is_told_as_the_text():
+    size, row = Size(20_000, 40, 1), MODELS["logistic", "auto"]
+    own = replace(row, activation=lambda *given: row.activation(*given))
+    method = choose_method("newton", row, size, False)
+    told = [solver_bytes(size, 16, one, method, False, CPU) for one in (row, own)]
+    assert 3 * told[0] < told[1]
 
 
 def test_what_suits_the_twin_is_told_by_sizes():

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from trainer.model import Model, compiled
+from trainer.model.compiled_errors import RULES, rule_of
 from trainer.solvers.choose import Method, Size, hessian_order
 from trainer.solvers.compiled_newton import newton_bytes, suits
 from trainer.solvers.hessians import (
@@ -49,7 +50,8 @@ def solver_bytes(
     if method.hessian_from is not None:
         order, blocks = hessian_order(model, size, sparse), 1 if model.coupled else C
         wide = order // (C if model.coupled else 1)
-        twin = method.hessian_from == 0 and not sparse and compiled.load()[0] is not None
+        twin = rule_of(model) in RULES and compiled.load()[0] is not None
+        twin = twin and method.hessian_from == 0 and not sparse
         if twin and suits(device, N, wide, C, model.coupled):  # one column after another
             hessians = newton_bytes(N, wide, C) + hessian_bytes(order, blocks, 1, sparse)
         else:

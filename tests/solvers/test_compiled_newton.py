@@ -10,7 +10,7 @@ from solving import solved, stack_of, start
 from stacks import DEVICE
 
 from trainer.model import compiled
-from trainer.solvers import compiled_newton, line_search, objective, solver
+from trainer.solvers import compiled_newton, hessian_sizes, line_search, objective, solver
 from trainer.solvers.compiled_newton import _Newton
 
 needs_library = pytest.mark.skipif(
@@ -300,9 +300,9 @@ def test_every_column_has_its_first_point_whenever_a_signal_comes(monkeypatch):
 @needs_library
 def test_a_column_whose_round_takes_long_goes_by_the_text(monkeypatch):
     work = 150 * 16 * 7 * 3  # and pairs of outputs
-    monkeypatch.setattr(compiled_newton, "_MOST_WORK", work)
+    monkeypatch.setattr(hessian_sizes, "_MOST_WORK", work)
     assert stack_of(rows("softmax", 3), "newton", 0.1, 0, 1e-6)._newton is not None
-    monkeypatch.setattr(compiled_newton, "_MOST_WORK", work - 1)
+    monkeypatch.setattr(hessian_sizes, "_MOST_WORK", work - 1)
     assert stack_of(rows("softmax", 3), "newton", 0.1, 0, 1e-6)._newton is None
 
 
@@ -326,7 +326,7 @@ def test_few_parameters_alone_go_this_way(monkeypatch):
     assert twin("softmax", 17, 3) is None  # more outputs than a narrow product has
     assert twin("logistic", 1, 6, l1=0.1) is None
     assert twin("logistic", 1, 6, name="lbfgs") is None
-    monkeypatch.setattr(compiled_newton, "_MOST_BYTES", 8 * 200 * 7 - 1)
+    monkeypatch.setattr(hessian_sizes, "_MOST_BYTES", 8 * 200 * 7 - 1)
     assert twin("logistic", 1, 6) is None
 
 

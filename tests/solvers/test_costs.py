@@ -12,9 +12,9 @@ from stacks import CPU
 
 from trainer import device as devices
 from trainer.model import MODELS, compiled
-from trainer.solvers import compiled_newton
 from trainer.solvers.choose import Size, choose_method
 from trainer.solvers.costs import solver_bytes
+from trainer.solvers.hessian_sizes import suits_twin
 
 # model, and N, D, C, K, and l1: products that are kept, few features, long rows, softmax's pairs
 CASES = [
@@ -85,9 +85,8 @@ def test_a_rule_of_somebodys_own_is_told_as_the_text():
 
 
 def test_what_suits_the_twin_is_told_by_sizes():
-    suits = compiled_newton.suits
-    assert suits(CPU, 1000, 128, 1, False)
-    assert not suits(CPU, 1000, 129, 1, False)
-    assert suits(CPU, 1000, 42, 3, True)
-    assert not suits(CPU, 1000, 43, 3, True)  # 129
-    assert not suits(devices.from_cupy(Cupy(), "the double"), 1000, 4, 1, False)
+    assert suits_twin(CPU, 1000, 128, 1, False)
+    assert not suits_twin(CPU, 1000, 129, 1, False)
+    assert suits_twin(CPU, 1000, 42, 3, True)
+    assert not suits_twin(CPU, 1000, 43, 3, True)  # 129
+    assert not suits_twin(devices.from_cupy(Cupy(), "the double"), 1000, 4, 1, False)

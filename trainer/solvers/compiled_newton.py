@@ -10,28 +10,23 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from trainer.model import compiled
-from trainer.model.compiled import NARROW, Library
+from trainer.model.compiled import Library
 from trainer.model.compiled_errors import errors_of
-from trainer.solvers.hessians import RIDGE, Hessians, count_pairs, padded_width
+from trainer.solvers.hessian_sizes import padded_width, suits_twin, work_of
+from trainer.solvers.hessians import RIDGE, Hessians
 from trainer.solvers.objective import Objective
 from trainer.solvers.progress import SolverState
-
-if TYPE_CHECKING:
-    from trainer.device import Device
 
 Array = Any
 Numbers = np.ndarray[Any, np.dtype[np.float64]]
 Flags = np.ndarray[Any, np.dtype[np.bool_]]
-MOST = 128  # parameters of a Hessian
-_MOST_BYTES = 16 * 2**20  # of the rows, which each column goes over by itself
 _ROUNDS = 32  # of a call, at most
 _WORK = 1 << 28  # multiplications of a call, about: between two questions whether to stop
-_MOST_WORK = 1 << 30  # of a round of one column, during which nobody asks
 _STEEPEST, _DIRECTION = 1, 2  # newton_body.h's
 _ROWS = 64  # step.h's GRAM_ROOM
 _PROGRESS = (
@@ -132,32 +127,6 @@ def point_to(plan: ctypes.Structure, arrays: dict[str, Array]) -> None:
         setattr(plan, name, array.ctypes.data)
 
 
-def suits(device: Device, rows: int, parameters: int, outputs: int, coupled: bool) -> bool:
-    """Whether N rows and Hessians of P parameters and C outputs are for the twin, if there is one.
-
-    Args:
-        device: where they are.
-        rows: N.
-        parameters: P.
-        outputs: C.
-        coupled: whether outputs are.
-    """
-    few = parameters > 0 and outputs <= NARROW and parameters * (outputs if coupled else 1) <= MOST
-    work = _work(rows, parameters, count_pairs(outputs, coupled))
-    small = 8 * rows * parameters <= _MOST_BYTES and work <= _MOST_WORK
-    return device.xp is np and few and small
-
-
-def _work(rows: int, parameters: int, pairs: int) -> int:
-    """Multiplications of a round of one column, about."""
-    return rows * padded_width(parameters) * parameters * max(1, pairs)
-
-
-def newton_bytes(rows: int, parameters: int, outputs: int) -> int:
-    """Bytes of the rows as the twin has them, the copy that they are made by, and of all scores."""
-    return 8 * rows * (padded_width(parameters) + parameters + 2 * outputs + 17)
-
-
 def compiled_newton(
     objective: Objective, hessians: Hessians, tol: Numbers, most: Numbers, log_every: int
 ) -> CompiledNewton | None:
@@ -173,7 +142,7 @@ def compiled_newton(
     problem, rows = objective.problem, objective.rows
     (P, C, K), library, xp = problem.shape, compiled.load()[0], problem.device.xp
     N, S, coupled = len(rows), padded_width(P), problem.model.coupled
-    if library is None or problem.sparse or not suits(problem.device, N, P, C, coupled):
+    if library is None or problem.sparse or not suits_twin(problem.device, N, P, C, coupled):
         return None
     errors = errors_of(xp, problem.model, rows.y, hessians.placed(), 1)
     if errors is None or problem.model.variance is None:
@@ -196,4 +165,4 @@ def compiled_newton(
         least=objective.least[1], ridge=RIDGE, errors=errors.address,
     )  # fmt: skip
     point_to(plan, held)
-    return CompiledNewton(library, plan, [errors, held], _work(N, P, len(hessians.pairs())))
+    return CompiledNewton(library, plan, [errors, held], work_of(N, P, len(hessians.pairs())))

@@ -7,24 +7,25 @@ from typing import TYPE_CHECKING
 from trainer.model import Model, compiled
 from trainer.model.compiled_errors import RULES, rule_of
 from trainer.solvers.choose import Method, Size, hessian_order
-from trainer.solvers.compiled_newton import newton_bytes, suits
-from trainer.solvers.hessians import (
+from trainer.solvers.hessian_sizes import (
     KEPT,
     KEPT_FEATURES,
     MOST_HESSIANS,
     SHARED,
     SMALL,
-    Hessians,
+    are_quick,
     columns_at_once,
     count_pairs,
     has_products,
+    newton_bytes,
     rows_at_once,
+    suits_twin,
 )
 from trainer.solvers.objective import chunk_rows
-from trainer.solvers.prox_newton import are_quick
 
 if TYPE_CHECKING:
     from trainer.device import Device
+    from trainer.solvers.hessians import Hessians
 
 
 def solver_bytes(
@@ -52,7 +53,7 @@ def solver_bytes(
         wide = order // (C if model.coupled else 1)
         twin = rule_of(model) in RULES and compiled.load()[0] is not None
         twin = twin and method.hessian_from == 0 and not sparse
-        if twin and suits(device, N, wide, C, model.coupled):  # one column after another
+        if twin and suits_twin(device, N, wide, C, model.coupled):  # one column after another
             hessians = newton_bytes(N, wide, C) + hessian_bytes(order, blocks, 1, sparse)
         else:
             hessians = hessian_bytes(order, blocks, columns, sparse)

@@ -13,66 +13,31 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from functools import cached_property, partial
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from trainer.solvers.active_set import is_unique
+from trainer.solvers.hessian_sizes import (
+    KEPT,
+    KEPT_FEATURES,
+    SHARED,
+    columns_at_once,
+    has_products,
+    padded_width,
+    rows_at_once,
+)
 from trainer.solvers.linear_systems import solved
 from trainer.solvers.problem import Problem
 from trainer.train.batches import Chunk, FullBatch, RowSet
 from trainer.train.buffers import Buffers
 
-if TYPE_CHECKING:
-    from trainer.device import Device
-
 Array = Any
 Numbers = np.ndarray[Any, np.dtype[np.float64]]
 Indices = np.ndarray[Any, np.dtype[np.int64]]
-_ROWS = 4096  # of a chunk, at least
-SMALL = 96  # parameters up to which products of features are made once for all columns
-SHARED = 8  # Hessians from which on such products are worth making
-KEPT = 256 * 2**20  # bytes of such products
-KEPT_FEATURES = 16 * 2**20  # bytes of the features of all rows
-_SCORES = 1 << 24  # bytes of the scores of a chunk
-MOST_HESSIANS = 256 * 2**20  # bytes of those that are worked on together
 _EPS = float(np.finfo(np.float64).eps)
 RIDGE = 4 * _EPS  # of a parameter's own curvature, a parameter
 _TINY = float(np.finfo(np.float64).tiny)
-
-
-def rows_at_once(device: Device, rows: int, order: int) -> int:
-    """How many of so many rows go by at once, for Hessians of this order."""
-    return min(rows, max(_ROWS, device.at_once(0) // (8 * max(1, order))))
-
-
-def columns_at_once(device: Device, chunk_rows: int, one: int, pairs: int) -> int:
-    """How many columns' Hessians are worked on together.
-
-    Args:
-        device: where they are.
-        chunk_rows: how many rows go by at once.
-        one: bytes of the Hessians of a column.
-        pairs: of outputs.
-    """
-    scores = device.at_once(_SCORES) // (8 * pairs * chunk_rows)
-    return int(max(1, min(MOST_HESSIANS // one, scores)))
-
-
-def count_pairs(outputs: int, coupled: bool) -> int:
-    """How many pairs of outputs the Hessians of a column follow from."""
-    return outputs * (outputs - 1) // 2 if coupled else outputs
-
-
-def padded_width(parameters: int) -> int:
-    """Numbers of a padded row."""
-    return -(-parameters // 16) * 16
-
-
-def has_products(device: Device, chunk_rows: int, parameters: int) -> bool:
-    """Whether products of so many features are made at all: if there are Hessians enough."""
-    products = 8 * chunk_rows * (parameters * (parameters + 1) // 2)  # bytes of a chunk's
-    return parameters <= SMALL and products <= device.at_once(KEPT)
 
 
 class Interrupted(Exception):

@@ -11,20 +11,18 @@ Shapes: P parameters an output (weights, and a bias), C outputs, K columns.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from trainer.solvers.active_set import is_unique, minimize
 from trainer.solvers.compiled_sparse import follow_path, proven_minimum
-from trainer.solvers.hessians import SMALL, Hessians, Interrupted
+from trainer.solvers.hessian_sizes import SMALL, are_quick
+from trainer.solvers.hessians import Hessians, Interrupted
 from trainer.solvers.lasso_path import MOST
 from trainer.solvers.objective import Objective
 from trainer.solvers.problem import Problem
 from trainer.solvers.progress import SolverState
-
-if TYPE_CHECKING:
-    from trainer.device import Device
 
 Array = Any
 Numbers = np.ndarray[Any, np.dtype[np.float64]]
@@ -33,7 +31,6 @@ Indices = np.ndarray[Any, np.dtype[np.int64]]
 ShouldStop = Callable[[], object]
 _ON_PATH = 24  # columns from which on a path takes less than as many minima from one to the next
 _MOST_OF_THEM = 0.7  # of all elements: from as many on the whole Gram matrix takes less
-_QUICK = 1 << 20  # products of a whole Hessian, which then takes no longer than to ask for a part
 _NEAR = 0.8  # of l1: weights with slopes below it are not expected to leave 0
 
 
@@ -190,11 +187,6 @@ def _pinned(M: Numbers, biases: Flags) -> Numbers:
     rest = np.where(biases, np.diagonal(M), 0.0).sum() / biases.sum() ** 2
     found: Numbers = M + rest * (biases[:, None] & biases)
     return found
-
-
-def are_quick(device: Device, rows: int, parameters: int, pairs: int) -> bool:
-    """Whether whole Hessians, by so many pairs of outputs, take no longer than to ask for parts."""
-    return rows * pairs * parameters**2 // 2 <= device.at_once(8 * _QUICK) // 8
 
 
 class WorkingParts:

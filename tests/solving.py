@@ -42,9 +42,9 @@ def start(stack, weights=None, bias=None):
     return stack.start(weights, np.zeros((C, K)) if bias is None else bias)
 
 
-def solved(problem, name, l2, l1, tol, max_iter=2000, first=(None, None)):
+def solved(problem, name, l2, l1, tol, max_iter=2000, first=(None, None), device=DEVICE):
     """The result of K columns, trained as a run trains them, from first weights and biases."""
-    stack = stack_of(problem, name, l2, l1, tol, max_iter)
+    stack = stack_of(problem, name, l2, l1, tol, max_iter, device)
     return fit(stack, start(stack, *first), lambda state: {}, 1 << 40, None, Heard())
 
 

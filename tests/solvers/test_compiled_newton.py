@@ -10,7 +10,7 @@ from solving import solved, stack_of, start
 from stacks import DEVICE
 
 from trainer.model import compiled
-from trainer.solvers import compiled_newton, solver
+from trainer.solvers import compiled_newton, hessian_sizes, line_search, objective, solver
 from trainer.solvers.compiled_newton import _Newton
 
 needs_library = pytest.mark.skipif(
@@ -176,8 +176,8 @@ class Helped:
         self._run = twin._run
         twin._run = self.run
 
-    def run(self, plan, first, rounds):
-        done = self._run(plan, first, 1)
+    def run(self, plan, first, rounds, *columns):
+        done = self._run(plan, first, 1, *columns)
         if first == self._at:
             asks = np.ctypeslib.as_array((ctypes.c_uint8 * 3).from_address(self._twin._plan.asks))
             asks[1] = self._which
@@ -251,6 +251,61 @@ def test_a_signal_ends_rounds():
     assert next(asked, None) is None
 
 
+def in_calls_of_two(monkeypatch, l2):
+    """A stack two of whose columns are as much work as a call may be."""
+    work = 150 * 16 * 7  # rows, padded features, parameters
+    monkeypatch.setattr(compiled_newton, "_WORK", 2 * work + 1)
+    stack = stack_of(rows("logistic", 1), "newton", l2, 0 * l2, 1e-9)
+    assert (stack._newton._together, stack._newton._most) == (2, 1)
+    return stack, start(stack)
+
+
+@needs_library
+def test_a_signal_ends_a_round_between_columns(monkeypatch):
+    l2 = np.geomspace(1e-3, 1e-1, 5)
+    alone = solved(rows("logistic", 1), "newton", l2, 0 * l2, 1e-9)
+    stack, state = in_calls_of_two(monkeypatch, l2)
+    stack.advance(state, 1)
+    asked = iter([False, False, True, True])  # before the round, twice in it, and after it
+    records = stack.advance(state, 1000, should_stop=lambda: next(asked))
+    assert next(asked, None) is None
+    assert state.progress.evaluations.tolist() == [2, 2, 2, 2, 1]
+    assert records.takes.tolist() == [[True, True, True, True, False]]
+    assert records.values["loss"][0, 4] == state.progress.loss[4]
+    assert state.step == 2
+    stack.advance(state, 1000)
+    assert stack.settled(state).all()
+    np.testing.assert_array_equal(state.arrays["weights"], alone.weights)
+
+
+@needs_library
+def test_every_column_has_its_first_point_whenever_a_signal_comes(monkeypatch):
+    l2, asked, helped = np.geomspace(1e-3, 1e-1, 5), iter([False, True]), []
+    stack, state = in_calls_of_two(monkeypatch, l2)
+    aimed = solver.SolverStack._aim
+
+    def aim(self, state, which):
+        helped.append(which.tolist())
+        aimed(self, state, which)
+
+    monkeypatch.setattr(solver.SolverStack, "_aim", aim)
+    records = stack.advance(state, 1000, should_stop=lambda: next(asked, True))
+    assert state.progress.evaluations.tolist() == [1] * 5
+    assert np.isfinite(records.values["loss"]).all()  # or they would have diverged
+    assert records.takes.all()
+    assert helped == [[False, False, True, True, True]]  # where it is interrupted at once
+    assert (np.abs(state.arrays["d"]).max(axis=(0, 1)) > 0).tolist() == [True] * 2 + [False] * 3
+
+
+@needs_library
+def test_a_column_whose_round_takes_long_goes_by_the_text(monkeypatch):
+    work = 150 * 16 * 7 * 3  # and pairs of outputs
+    monkeypatch.setattr(hessian_sizes, "_MOST_WORK", work)
+    assert stack_of(rows("softmax", 3), "newton", 0.1, 0, 1e-6)._newton is not None
+    monkeypatch.setattr(hessian_sizes, "_MOST_WORK", work - 1)
+    assert stack_of(rows("softmax", 3), "newton", 0.1, 0, 1e-6)._newton is None
+
+
 @needs_library
 def test_a_stretch_ends_where_it_is_to():
     stack = stack_of(rows("logistic", 1), "newton", 1e-6, 0, 1e-12)
@@ -271,8 +326,42 @@ def test_few_parameters_alone_go_this_way(monkeypatch):
     assert twin("softmax", 17, 3) is None  # more outputs than a narrow product has
     assert twin("logistic", 1, 6, l1=0.1) is None
     assert twin("logistic", 1, 6, name="lbfgs") is None
-    monkeypatch.setattr(compiled_newton, "_MOST_BYTES", 8 * 200 * 7 - 1)
+    monkeypatch.setattr(hessian_sizes, "_MOST_BYTES", 8 * 200 * 7 - 1)
     assert twin("logistic", 1, 6) is None
+
+
+@needs_library
+def test_a_direction_that_is_not_finite_is_the_texts():
+    stack = stack_of(rows("logistic", 1), "newton", np.zeros(2), np.zeros(2), 1e-9)
+    text = stack.hessians.step
+    tiny, none = np.full(7, 1e-320), np.zeros(150)  # a curvature that slopes overflow by
+    compiled_newton.point_to(stack._newton._plan, {"floor": tiny, "q": none})
+    helped = []
+    stack.hessians.step = lambda *given: helped.append(given[0].shape[2]) or text(*given)
+    state = start(stack)
+    stack.advance(state, 1)
+    assert helped == [2]
+    assert np.isfinite(state.arrays["d"]).all()
+
+
+def test_both_have_the_same_numbers():
+    """Of a line search, and of when a column is lost."""
+    defined = {line.split()[1]: line.split(maxsplit=2)[2]
+               for line in SOURCE.splitlines() if line.startswith("#define")}  # fmt: skip
+    assert {name: eval(number) for name, number in defined.items()} == {
+        "DECREASE": line_search._DECREASE,
+        "STEEP": line_search._STEEP,
+        "SHORTEST": line_search._SHORTEST,
+        "LONGEST": line_search._LONGEST,
+        "SMALLER": solver._SMALLER,
+        "FLAT": objective._FLAT,
+    }
+    tries, stalled = line_search._TRIES, solver._STALLED
+    assert f"enum {{ MOST_TRIES = {tries}, MOST_STALLED = {stalled} }};" in SOURCE
+    assert "enum { NOTHING, STEEPEST, DIRECTION };" in SOURCE
+    assert (compiled_newton._STEEPEST, compiled_newton._DIRECTION) == (1, 2)
+    header = (Path(compiled.FOLDER) / "step.h").read_text(encoding="utf-8")
+    assert f"enum {{ GRAM_ROOM = {compiled_newton._ROWS} }};" in header
 
 
 def test_it_is_laid_out_as_the_source_says():

@@ -9,7 +9,7 @@ from problems import problems
 from solving import stack_of
 from stacks import DEVICE
 
-from trainer.solvers import hessians, linear_systems
+from trainer.solvers import hessian_sizes, hessians, linear_systems
 from trainer.solvers.hessians import Interrupted
 
 MODELS = ("linear", "logistic", "softmax")
@@ -78,8 +78,8 @@ def test_they_are_the_same_however_much_goes_by_at_once(model, chunk_bytes, monk
     problem, stack, w, l2 = of(model, columns=5)
     which = np.arange(0, w[..., 0].size, w.shape[1])
     expected = [*made(stack, w, l2, which)]
-    monkeypatch.setattr(hessians, "_ROWS", 16)
-    monkeypatch.setattr(hessians, "SMALL", 0)
+    monkeypatch.setattr(hessian_sizes, "_ROWS", 16)
+    monkeypatch.setattr(hessian_sizes, "SMALL", 0)
     device = replace(DEVICE, sizes=DEVICE.sizes._replace(chunk_bytes=chunk_bytes))
     other = stack_of(problem, "newton", l2, np.zeros(5), 1e-8, device=device)
     fits = chunk_bytes // (8 * other.hessians.order)

@@ -32,6 +32,7 @@ CHUNKS = (9, 31, 1 << 20)  # rows at once
 
 @pytest.fixture(autouse=True)
 def text_on_the_cpu(monkeypatch):
+    monkeypatch.delenv("STACKED_TRAINER_COMPILED", raising=False)  # of a suite without the library
     monkeypatch.setattr(compiled, "load", lambda: (None, "the text"))
 
 
@@ -159,16 +160,16 @@ def test_rules_of_somebodys_own_go_by_their_text(monkeypatch):
 
 
 @pytest.mark.parametrize(("model", "outputs"), [("logistic", 1), ("softmax", 5)])
-def test_the_bytes_that_are_told_hold_a_gpus_chunks(model, outputs, monkeypatch):
+def test_the_bytes_that_are_told_hold_a_gpus_chunks(model, outputs):
     rows, D, K = 20_000, 5, 32
     cupy, draw = Cupy(2**33), np.random.default_rng(0)
     device = devices.from_cupy(cupy, "the double", twin="cuda")
-    monkeypatch.setattr(solving, "DEVICE", device)
     label = draw.integers(0, max(outputs, 2), rows)
     y = np.eye(outputs)[label] if outputs > 1 else label[:, None] * 1.0
     p = np.full(rows, 1 / rows)
     problem = Problem(model, model, draw.standard_normal((rows, D)), y, p, 0, 0, True)
-    stack = solving.stack_of(problem, "lbfgs", np.geomspace(1e-3, 0.1, K), np.zeros(K), 1e-9)
+    l2 = np.geomspace(1e-3, 0.1, K)
+    stack = solving.stack_of(problem, "lbfgs", l2, np.zeros(K), 1e-9, device=device)
     state = solving.start(stack)
     stack.advance(state, 3)
     stack.facts(state, np.ones(K, bool))

@@ -32,6 +32,7 @@ ARRAYS = ("w", "g", "s", "y", "rho")
 
 @pytest.fixture(autouse=True)
 def text_on_the_cpu(monkeypatch):
+    monkeypatch.delenv("STACKED_TRAINER_COMPILED", raising=False)  # of a suite without the library
     monkeypatch.setattr(compiled, "load", lambda: (None, "the text"))
 
 
@@ -288,20 +289,18 @@ WHOLE = [p for p in problems(240) if len(p.X) == 60 and p.X.shape[1] <= 6][:12]
 METHODS = ("lbfgs", "auto")
 
 
-def solved(monkeypatch, device, problem, name, l2, l1):
-    with monkeypatch.context() as patch:
-        patch.setattr(solving, "DEVICE", device)
-        return solving.solved(problem, name, l2, np.full(len(l2), l1), 1e-7)
+def solved(device, problem, name, l2, l1):
+    return solving.solved(problem, name, l2, np.full(len(l2), l1), 1e-7, device=device)
 
 
 @pytest.mark.parametrize("name", METHODS)
 @pytest.mark.parametrize("problem", WHOLE, ids=lambda p: p.name)
-def test_a_solve_ends_where_numpys_does(problem, name, monkeypatch):
+def test_a_solve_ends_where_numpys_does(problem, name):
     l2 = np.array([1e-2, 1.0, 1e-1])
     cupy = Cupy()
     device = devices.from_cupy(cupy, "the double", twin="cuda")
-    ours = solved(monkeypatch, device, problem, name, l2, problem.l1)
-    text = solved(monkeypatch, CPU, problem, name, l2, problem.l1)
+    ours = solved(device, problem, name, l2, problem.l1)
+    text = solved(CPU, problem, name, l2, problem.l1)
     assert {"error_sums", "point_sums"} <= set(cupy.launched)
     assert ("pair_products" in cupy.launched) == any(o.step > 2 for o in ours.outcomes) or (
         name == "auto"
@@ -316,11 +315,11 @@ def test_a_solve_ends_where_numpys_does(problem, name, monkeypatch):
 
 
 @pytest.mark.parametrize("problem", WHOLE[:4], ids=lambda p: p.name)
-def test_a_stack_is_its_single_runs(problem, monkeypatch):
+def test_a_stack_is_its_single_runs(problem):
     l2 = np.geomspace(1e-2, 1, 4)
-    together = solved(monkeypatch, on_double(), problem, "lbfgs", l2, problem.l1)
+    together = solved(on_double(), problem, "lbfgs", l2, problem.l1)
     for k in range(4):
-        alone = solved(monkeypatch, on_double(), problem, "lbfgs", l2[k : k + 1], problem.l1)
+        alone = solved(on_double(), problem, "lbfgs", l2[k : k + 1], problem.l1)
         assert alone.outcomes[0].status == together.outcomes[k].status
         apart = abs(alone.weights[..., 0] - together.weights[..., k]).max()
         assert apart <= 1e-5 * abs(alone.weights).max()

@@ -34,7 +34,7 @@ def pass_of(model, outputs, columns, N, D, narrow, monkeypatch):
 
 
 def sums(one, weights, offset):
-    one.run(weights, offset, True, not weights.any())
+    one.run(weights, offset, True, at_zeros=not weights.any())
     return one.found, one.sum, one.kept
 
 
@@ -72,7 +72,7 @@ def test_scores_are_kept_of_long_rows(monkeypatch):
 def test_rows_that_are_not_finite_stay_where_they_are(monkeypatch):
     one = pass_of("logistic", 1, 1, 40, 20, True, monkeypatch)
     one._batches.rows.X[33] = np.nan  # the row after one whose end is not a whole block
-    one.run(np.ones((20, 1, 1)), np.zeros((1, 1)), True, False)
+    sums(one, np.ones((20, 1, 1)), np.zeros((1, 1)))
     kept = pass_of("logistic", 1, 1, 40, 20, True, monkeypatch).kept
     assert np.isfinite(one.kept[np.arange(40) != 33]).all()
     assert np.isnan(one.kept[33]).all()

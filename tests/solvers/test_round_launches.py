@@ -34,17 +34,17 @@ def problem_of(model, rows=N, outputs=C):
     return Problem(model, model, X, y, p / p.sum(), 0, 0, True)
 
 
-def stack_on(monkeypatch, cupy, model, *, twin="none", l1=0.0, name="lbfgs", **sizes):
+def stack_on(cupy, model, *, twin="none", l1=0.0, name="lbfgs", **sizes):
     device = devices.from_cupy(cupy, "the double", twin=twin)
-    monkeypatch.setattr(solving, "DEVICE", device)
     l2 = np.geomspace(1e-3, 1e-1, K)
-    return solving.stack_of(problem_of(model, **sizes), name, l2, np.full(K, l1), 1e-300)
+    problem, strengths = problem_of(model, **sizes), np.full(K, l1)
+    return solving.stack_of(problem, name, l2, strengths, 1e-300, device=device)
 
 
 def counted(monkeypatch, model, takes, **given):
     """The counts of a round in which all columns take their points, or none does."""
     cupy = Cupy()
-    stack = stack_on(monkeypatch, cupy, model, **given)
+    stack = stack_on(cupy, model, **given)
     state = solving.start(stack)
     stack.advance(state, UNTIL)
     n = state.progress
@@ -98,6 +98,7 @@ def test_a_round_of_l_bfgs(case, monkeypatch):
 @with_our_kernels
 @pytest.mark.parametrize("case", KERNELS)
 def test_a_round_by_our_own_kernels(case, monkeypatch):
+    monkeypatch.delenv("STACKED_TRAINER_COMPILED", raising=False)  # of a suite without the library
     (model, l1), (taken, refused) = case, KERNELS[case]
     assert counted(monkeypatch, model, takes=True, l1=l1, twin="cuda") == taken
     assert counted(monkeypatch, model, takes=False, l1=l1, twin="cuda") == refused

@@ -30,6 +30,7 @@ enum { MOST_TRIES = 40, MOST_STALLED = 12 };
 #define STEEP 0.9
 #define SHORTEST 0.1
 #define LONGEST 0.5
+#define SMALLER 0.9
 #define FLAT (16 * 2.220446049250313e-16)
 
 /* Of one column: points, slopes and sums, in room that all share. */
@@ -124,7 +125,8 @@ static double largest_slope(const newton *s, const double *g) {
   return largest;
 }
 
-/* Solve A·x = x for a symmetric A by its upper triangle, rows of `stride` numbers; 0 where it is not positive. */
+/* Solve A·x = x for a symmetric A by its upper triangle, rows of `stride` numbers; 0 where it is not positive, or x not
+ * finite. */
 static int solve_positive(int64_t n, int64_t stride, double *restrict A, double *restrict x) {
   for (int64_t i = 0; i < n; i++) {
     double *restrict row = A + i * stride;
@@ -144,6 +146,7 @@ static int solve_positive(int64_t n, int64_t stride, double *restrict A, double 
     const double *row = A + i * stride;
     for (int64_t j = i + 1; j < n; j++) x[i] -= row[j] * x[j];
     x[i] /= row[i];
+    if (!__builtin_isfinite(x[i])) return 0;
   }
   return 1;
 }
@@ -237,15 +240,15 @@ static void scatter_column(const newton *s, int64_t k, const double *from, doubl
   for (int64_t j = 0; j < n; j++) to[j * K + k] = from[j];
 }
 
-/* Move to the trial point, and find a new direction (solver.py:_take). */
-static void take(const newton *s, const newton_column *c, int64_t k, double value) {
+/* Move to the trial point, and find a new direction, or ask for it (solver.py:_take). */
+static void take(const newton *s, const newton_column *c, int64_t k, double value, int64_t asks) {
   const int64_t n = s->parameters * s->outputs;
   const double norm = __builtin_sqrt(dot_f64(n, c->after, c->after)), numbers = (double)(s->features + 1) * s->outputs;
   const int falls = s->value[k] - value > flatness(s, value);
   scatter_column(s, k, c->trial, s->w);
   scatter_column(s, k, c->after, s->g);
   s->iterations[k] += s->evaluations[k] > 1;
-  s->stalled[k] = falls || norm < 0.9 * s->smallest[k] ? 0 : s->stalled[k] + 1;
+  s->stalled[k] = falls || norm < SMALLER * s->smallest[k] ? 0 : s->stalled[k] + 1;
   if (s->stalled[k] >= MOST_STALLED) s->lost[k] = 1;
   s->smallest[k] = norm < s->smallest[k] ? norm : s->smallest[k];
   s->value[k] = value;
@@ -257,13 +260,13 @@ static void take(const newton *s, const newton_column *c, int64_t k, double valu
   s->gradient_max[k] = norm;
   if (norm <= s->tol[k] * __builtin_sqrt(numbers)) s->gradient_max[k] = largest_slope(s, c->after);
   if (settled(s, k)) return;
-  const int found = s->coupled ? coupled_direction(s, c, s->l2[k]) : separate_direction(s, c, s->l2[k]);
-  if (found) scatter_column(s, k, c->d, s->d);
+  if (!asks && (s->coupled ? coupled_direction(s, c, s->l2[k]) : separate_direction(s, c, s->l2[k])))
+    scatter_column(s, k, c->d, s->d);
   else s->asks[k] = DIRECTION;
 }
 
 /* A round of one column (solver.py:_round), logged at number `slot`. */
-static void try_point(const newton *s, const newton_column *c, int64_t k, int full, int64_t slot) {
+static void try_point(const newton *s, const newton_column *c, int64_t k, int full, int64_t slot, int64_t asks) {
   const int64_t K = s->columns, n = s->parameters * s->outputs;
   gather_column(s, k, s->w, c->w);
   gather_column(s, k, s->g, c->g);
@@ -277,7 +280,7 @@ static void try_point(const newton *s, const newton_column *c, int64_t k, int fu
   const int good = is_good(s, k, value, begin, dot_f64(n, c->after, c->step));
   if (!good) shorten(s, k, value, begin);
   s->used[k] = s->length[k];
-  if (good) take(s, c, k, value);
+  if (good) take(s, c, k, value, asks);
   double *logged = s->logged + slot * 5 * K + k;
   for (int j = 0; j < 4; j++) logged[j * K] = c->sums[1 + j];
   if (full) logged[4 * K] = dot_f64(s->inner * s->outputs, c->after, c->after);
@@ -285,15 +288,19 @@ static void try_point(const newton *s, const newton_column *c, int64_t k, int fu
   if (good && s->iterations[k] > 0) s->lr[slot * K + k] = s->used[k];
 }
 
-/* At most `rounds` of them from number `first`, until no column moves or something is asked for. All
- * that is logged must be zero before. Returns how many. */
-EXPORT int64_t OF_SET(newton_rounds, f64)(const newton *s, int64_t first, int64_t rounds) {
+/* At most `rounds` of them from number `first`, of columns `from` to `to`, until no column moves or something is asked
+ * for. All that is logged must be zero before. `stopped` leaves out all but first points, which every column logs, and
+ * then directions are asked for. Returns how many. */
+EXPORT int64_t OF_SET(newton_rounds, f64)(const newton *s, int64_t first, int64_t rounds, int64_t from, int64_t to,
+                                          int64_t stopped) {
   const int64_t K = s->columns;
   const newton_column column = newton_room(s);
   for (int64_t t = 0; t < rounds; t++) {
     int64_t moving = 0, asked = 0;
     for (int64_t k = 0; k < K; k++) {
-      if (s->live[k] && !settled(s, k)) try_point(s, &column, k, (first + t) % s->log_every == 0, t);
+      const int moves = k >= from && k < to && s->live[k] && !settled(s, k);
+      if (moves && !(stopped && s->evaluations[k] > 0))
+        try_point(s, &column, k, (first + t) % s->log_every == 0, t, stopped);
       s->losses[t * K + k] = s->loss[k];
       moving += s->live[k] && !settled(s, k);
       asked += s->asks[k] != NOTHING;
@@ -306,4 +313,5 @@ EXPORT int64_t OF_SET(newton_rounds, f64)(const newton *s, int64_t first, int64_
 #undef STEEP
 #undef SHORTEST
 #undef LONGEST
+#undef SMALLER
 #undef FLAT

@@ -1,8 +1,9 @@
 """Newton's method in C for columns of few parameters: trainer/model/newton_body.h.
 
-The twin of the rounds of `trainer.solvers.solver` where every direction is −H⁻¹·g: a round is one
-call for all columns, each of which goes its way alone. What is rare is left to the NumPy text, as
-the call says: steps against the slope, and Hessians that rounding has left without a factor.
+The twin of the rounds of `trainer.solvers.solver` where every direction is −H⁻¹·g. Each column goes
+its way alone: a call is some rounds of all columns, or where a round takes long, one of some of
+them. What is rare is left to the NumPy text, as the call says: steps against the slope, and
+Hessians that rounding has left without a factor.
 """
 
 from __future__ import annotations
@@ -14,8 +15,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from trainer.model import compiled
-from trainer.model.compiled import NARROW, Library
+from trainer.model.compiled import Library
 from trainer.model.compiled_errors import errors_of
+from trainer.solvers.hessian_sizes import padded_width, suits_twin, work_of
 from trainer.solvers.hessians import RIDGE, Hessians
 from trainer.solvers.objective import Objective
 from trainer.solvers.progress import SolverState
@@ -23,8 +25,6 @@ from trainer.solvers.progress import SolverState
 Array = Any
 Numbers = np.ndarray[Any, np.dtype[np.float64]]
 Flags = np.ndarray[Any, np.dtype[np.bool_]]
-MOST = 128  # parameters of a Hessian
-_MOST_BYTES = 16 * 2**20  # of the rows, which each column goes over by itself
 _ROUNDS = 32  # of a call, at most
 _WORK = 1 << 28  # multiplications of a call, about: between two questions whether to stop
 _STEEPEST, _DIRECTION = 1, 2  # newton_body.h's
@@ -62,9 +62,11 @@ class Rounds(NamedTuple):
 class CompiledNewton:
     """The rounds of K columns on the same rows."""
 
-    def __init__(self, library: Library, plan: _Newton, held: Sequence[object], most: int) -> None:
-        """Rounds that a plan says, whose arrays are `held`; a call has at most `most` of them."""
-        self._run, self._plan, self._held, self._most = library.newton_rounds, plan, held, most
+    def __init__(self, library: Library, plan: _Newton, held: Sequence[object], work: int) -> None:
+        """Rounds that a plan says, whose arrays are `held`; one of a column is so much work."""
+        self._run, self._plan, self._held = library.newton_rounds, plan, held
+        self._together = int(max(1, min(plan.columns, _WORK // work)))  # columns of a call
+        self._most = int(max(1, min(_ROUNDS, _WORK // (work * plan.columns))))  # rounds of a call
 
     def run(
         self,
@@ -81,7 +83,7 @@ class CompiledNewton:
             until: the last round.
             moving: says how many are.
             aim: gives columns (K,) directions by the text: steps against the slope, and Newton's.
-            should_stop: asked between calls, before which a round is due.
+            should_stop: asked between calls, before which one is due.
         """
         K, found = self._plan.columns, []
         asks = np.zeros(K, np.uint8)
@@ -93,7 +95,7 @@ class CompiledNewton:
             one = _nothing(most, K)
             logged = {"logged": one.sums, "losses": one.loss, "lr": one.lr, "takes": one.takes}
             point_to(self._plan, logged)
-            done = self._run(ctypes.byref(self._plan), state.step + 1, most)
+            done = self._call(state.step + 1, most, should_stop)
             state.step += done
             found.append([array[:done] for array in one])
             if asks.any():
@@ -101,6 +103,15 @@ class CompiledNewton:
                 asks[:] = 0
             if moving() == 0 or state.step >= until or should_stop():
                 return Rounds(*(np.concatenate(parts) for parts in zip(*found, strict=True)))
+
+    def _call(self, first: int, most: int, should_stop: Callable[[], object]) -> int:
+        """Rounds from number `first`: how many. Columns that a stop comes before wait, or begin."""
+        done, stopped, columns = 0, False, self._plan.columns
+        for start in range(0, columns, self._together):
+            stopped = stopped or (start > 0 and bool(should_stop()))
+            part = start, min(columns, start + self._together)
+            done = self._run(ctypes.byref(self._plan), first, most, *part, stopped)
+        return done
 
 
 def _nothing(rounds: int, columns: int) -> Rounds:
@@ -130,20 +141,18 @@ def compiled_newton(
     """
     problem, rows = objective.problem, objective.rows
     (P, C, K), library, xp = problem.shape, compiled.load()[0], problem.device.xp
-    few = P > 0 and C <= NARROW and hessians.order <= MOST and 8 * len(rows) * P <= _MOST_BYTES
-    if library is None or xp is not np or problem.sparse or not few:
+    N, S, coupled = len(rows), padded_width(P), problem.model.coupled
+    if library is None or problem.sparse or not suits_twin(problem.device, N, P, C, coupled):
         return None
     errors = errors_of(xp, problem.model, rows.y, hessians.placed(), 1)
     if errors is None or problem.model.variance is None:
         return None
-    X = hessians.padded
-    N, S = X.shape
     # what rounds share: points and slopes of a column, its Hessian, and what products need
-    system = (P * C) * (P * C + 8) if problem.model.coupled else 0
+    system = (P * C) * (P * C + 8) if coupled else 0
     room = 6 * P * C + 2 * C + 6 + N + S * S + system + 16 * (N + S) + _ROWS * S
     arrays = {
-        "X": X, "q": rows.q, "floor": hessians.floor, "l2": problem.host_l2, "tol": tol,
-        "most": most, "scores": np.empty((N, C)), "slopes": np.empty((N, C)),
+        "X": hessians.padded, "q": rows.q, "floor": hessians.floor, "l2": problem.host_l2,
+        "tol": tol, "most": most, "scores": np.empty((N, C)), "slopes": np.empty((N, C)),
         "room": np.empty(room),
     }  # fmt: skip
     basis = problem.basis
@@ -152,9 +161,8 @@ def compiled_newton(
     held = {name: np.ascontiguousarray(array, np.float64) for name, array in arrays.items()}
     plan = _Newton(
         rows=N, features=problem.features, outputs=C, columns=K, parameters=P, stride=S,
-        inner=problem.inner, coupled=problem.model.coupled, log_every=log_every,
+        inner=problem.inner, coupled=coupled, log_every=log_every,
         least=objective.least[1], ridge=RIDGE, errors=errors.address,
     )  # fmt: skip
     point_to(plan, held)
-    work = K * N * S * hessians.order * len(hessians.pairs())
-    return CompiledNewton(library, plan, [errors, held], max(1, min(_ROUNDS, _WORK // work)))
+    return CompiledNewton(library, plan, [errors, held], work_of(N, P, len(hessians.pairs())))

@@ -4,13 +4,28 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from trainer.model import Model
+from trainer.model import Model, compiled
+from trainer.model.compiled_errors import RULES, rule_of
 from trainer.solvers.choose import Method, Size, hessian_order
-from trainer.solvers.hessians import MOST_HESSIANS, SMALL, Hessians
+from trainer.solvers.hessian_sizes import (
+    KEPT,
+    KEPT_FEATURES,
+    MOST_HESSIANS,
+    SHARED,
+    SMALL,
+    are_quick,
+    columns_at_once,
+    count_pairs,
+    has_products,
+    newton_bytes,
+    rows_at_once,
+    suits_twin,
+)
 from trainer.solvers.objective import chunk_rows
 
 if TYPE_CHECKING:
     from trainer.device import Device
+    from trainer.solvers.hessians import Hessians
 
 
 def solver_bytes(
@@ -34,9 +49,53 @@ def solver_bytes(
     numbers = parameters * (14 + 2 * parts + 2 * method.pairs) + N * D + chunks
     hessians = 0
     if method.hessian_from is not None:
-        blocks = 1 if model.coupled else C
-        hessians = hessian_bytes(hessian_order(model, size, sparse), blocks, columns, sparse)
+        order, blocks = hessian_order(model, size, sparse), 1 if model.coupled else C
+        wide = order // (C if model.coupled else 1)
+        twin = rule_of(model) in RULES and compiled.load()[0] is not None
+        twin = twin and method.hessian_from == 0 and not sparse
+        if twin and suits_twin(device, N, wide, C, model.coupled):  # one column after another
+            hessians = newton_bytes(N, wide, C) + hessian_bytes(order, blocks, 1, sparse)
+        else:
+            hessians = hessian_bytes(order, blocks, columns, sparse)
+            if sparse and model.quadratic:  # of which the Gram matrix is all
+                hessians += 8 * 3 * parts * rows_at_once(device, N, order) * wide
+            else:
+                hessians += working_bytes(size, columns, model.coupled, wide, sparse, device)
     return 8 * numbers + hessians
+
+
+def working_bytes(
+    size: Size, columns: int, coupled: bool, parameters: int, sparse: bool, device: Device
+) -> int:
+    """Bytes beside the Hessians of columns: what is kept of the rows, and what a chunk of them is.
+
+    Args:
+        size: N, D, C.
+        columns: K.
+        coupled: whether outputs are.
+        parameters: P.
+        sparse: whether there is l1.
+        device: where they are.
+    """
+    N, _, C = size
+    order, pairs = parameters * (C if coupled else 1), count_pairs(C, coupled)
+    n = rows_at_once(device, N, order)
+    together = min(columns, columns_at_once(device, n, 8 * order**2 * (1 if coupled else C), pairs))
+    count, triangle = together * pairs, parameters * (parameters + 1) // 2
+    # z, ŷ − y, scratch and three numbers a row and column; second derivatives, and times weights
+    scores = n * (together * (3 * C + 3) + 2 * count)
+    features = 3 * n * parameters  # as they are made: about their mean, turned, beside ones
+    if 8 * N * parameters <= device.at_once(KEPT_FEATURES):
+        features += N * parameters
+    if sparse and not (order <= SMALL and are_quick(device, N, parameters, pairs)):
+        # those of the weights of one column after another, and some columns' Hessians of them
+        products = 3 * n * order + min(columns * order**2, device.at_once(0) // 8)
+        scores = n * (3 * C + 3)
+    elif count >= SHARED and has_products(device, n, parameters):
+        products = min(N, n + device.at_once(KEPT) // (8 * triangle)) * triangle
+    else:  # the features weighted for some Hessians, or for one
+        products = max(n * parameters, min(n * parameters * count, device.at_once(0) // 8))
+    return 8 * (scores + features + products)
 
 
 def hessian_bytes(order: int, blocks: int, columns: int, sparse: bool) -> int:

@@ -18,6 +18,15 @@ from typing import Any
 import numpy as np
 
 from trainer.solvers.active_set import is_unique
+from trainer.solvers.hessian_sizes import (
+    KEPT,
+    KEPT_FEATURES,
+    SHARED,
+    columns_at_once,
+    has_products,
+    padded_width,
+    rows_at_once,
+)
 from trainer.solvers.linear_systems import solved
 from trainer.solvers.problem import Problem
 from trainer.train.batches import Chunk, FullBatch, RowSet
@@ -26,13 +35,6 @@ from trainer.train.buffers import Buffers
 Array = Any
 Numbers = np.ndarray[Any, np.dtype[np.float64]]
 Indices = np.ndarray[Any, np.dtype[np.int64]]
-_ROWS = 4096  # of a chunk, at least
-SMALL = 96  # parameters up to which products of features are made once for all columns
-_SHARED = 8  # Hessians from which on such products are worth making
-_KEPT = 256 * 2**20  # bytes of such products
-_KEPT_FEATURES = 16 * 2**20  # bytes of the features of all rows
-_SCORES = 1 << 24  # bytes of the scores of a chunk
-MOST_HESSIANS = 256 * 2**20  # bytes of those that are worked on together
 _EPS = float(np.finfo(np.float64).eps)
 RIDGE = 4 * _EPS  # of a parameter's own curvature, a parameter
 _TINY = float(np.finfo(np.float64).tiny)
@@ -58,8 +60,7 @@ class Hessians:
         self.inner = problem.inner  # r
         self.parameters = self.inner + bias  # P
         self._rows = rows
-        at_once = max(_ROWS, device.at_once(0) // (8 * max(1, self.order)))
-        self._batches = FullBatch(device, rows, min(len(rows), at_once))
+        self._batches = FullBatch(device, rows, rows_at_once(device, len(rows), self.order))
         self._products: dict[int, Array] = {}
         self._kept: dict[int, Array] = {}
         self._room: dict[tuple[int, int], Buffers] = {}
@@ -82,7 +83,7 @@ class Hessians:
     def padded(self) -> Array:
         """The rows in the basis, a 1 with a bias, and zeros up to a multiple of 16 numbers."""
         X, rows = self._made_features(self._rows), len(self._rows)
-        padded = self.device.xp.zeros((rows, -(-self.parameters // 16) * 16))
+        padded = self.device.xp.zeros((rows, padded_width(self.parameters)))
         padded[:, : self.parameters] = X
         return padded
 
@@ -102,10 +103,8 @@ class Hessians:
 
     def at_once(self) -> int:
         """How many columns' Hessians are worked on together."""
-        pairs = len(self.pairs())
-        hessians = MOST_HESSIANS // (8 * self.order**2 * self.blocks)
-        scores = self.device.at_once(_SCORES) // (8 * pairs * self._batches.chunk_rows)
-        return int(max(1, min(hessians, scores)))
+        one, pairs = 8 * self.order**2 * self.blocks, len(self.pairs())
+        return columns_at_once(self.device, self._batches.chunk_rows, one, pairs)
 
     def step(
         self,
@@ -237,9 +236,8 @@ class Hessians:
 
     def _shares(self, count: int) -> bool:
         """Whether products of features are worth making for so many Hessians, or are there."""
-        P, enough = self.parameters, count >= _SHARED or len(self._products) > 0
-        chunk = 8 * self._batches.chunk_rows * P * (P + 1) // 2  # bytes
-        return P <= SMALL and enough and chunk <= self.device.at_once(_KEPT)
+        enough = count >= SHARED or len(self._products) > 0
+        return enough and has_products(self.device, self._batches.chunk_rows, self.parameters)
 
     def _add_products(self, h: Array, X: Array, total: Array) -> None:
         """Add Σ h_j·x·xᵀ of a chunk's rows to (count, P, P), as many at once as there is room for.
@@ -300,7 +298,7 @@ class Hessians:
     def _features(self, chunk: Chunk) -> Array:
         """The rows in the basis with the bias as a feature of ones, (n, P); of few rows kept."""
         at = chunk.rows.start
-        if 8 * len(self._rows) * self.parameters > self.device.at_once(_KEPT_FEATURES):
+        if 8 * len(self._rows) * self.parameters > self.device.at_once(KEPT_FEATURES):
             return self._made_features(chunk)
         if at not in self._kept:
             self._kept[at] = self._made_features(chunk)
@@ -323,7 +321,7 @@ class Hessians:
                 self.device.xp.multiply(X[:, p, None], X[:, p:], out=found[:, at : at + P - p])
                 at += P - p
             kept = sum(one.nbytes for one in self._products.values())
-            if kept + found.nbytes <= self.device.at_once(_KEPT):
+            if kept + found.nbytes <= self.device.at_once(KEPT):
                 self._products[chunk.rows.start] = found
         return found
 
@@ -346,7 +344,7 @@ class Hessians:
         xp, m = self.device.xp, len(elements)
         output = elements % self.outputs  # rises
         place = self.device.to_device(np.stack([elements // self.outputs, output]))
-        found, total = None, xp.zeros((m, m))
+        total = xp.zeros((m, m))
         for chunk in self._chunks(should_stop):
             predicted, spread = self._predicted(chunk, w[:, :, None])
             X, p = self._features(chunk), chunk.q[:, 0]

@@ -17,7 +17,8 @@ import numpy as np
 
 from trainer.solvers.active_set import is_unique, minimize
 from trainer.solvers.compiled_sparse import follow_path, proven_minimum
-from trainer.solvers.hessians import SMALL, Hessians, Interrupted
+from trainer.solvers.hessian_sizes import SMALL, are_quick
+from trainer.solvers.hessians import Hessians, Interrupted
 from trainer.solvers.lasso_path import MOST
 from trainer.solvers.objective import Objective
 from trainer.solvers.problem import Problem
@@ -30,7 +31,6 @@ Indices = np.ndarray[Any, np.dtype[np.int64]]
 ShouldStop = Callable[[], object]
 _ON_PATH = 24  # columns from which on a path takes less than as many minima from one to the next
 _MOST_OF_THEM = 0.7  # of all elements: from as many on the whole Gram matrix takes less
-_QUICK = 1 << 20  # products of a whole Hessian, which then takes no longer than to ask for a part
 _NEAR = 0.8  # of l1: weights with slopes below it are not expected to leave 0
 
 
@@ -202,9 +202,8 @@ class WorkingParts:
         self._hessians, self._w, self._should_stop = hessians, state.arrays["w"], should_stop
         self._device = hessians.device
         self._at_zeros = state.progress.at_zeros & (state.progress.iterations == 0)  # (K,)
-        products = rows * len(hessians.pairs()) * hessians.parameters**2 // 2
-        most = self._device.at_once(8 * _QUICK) // 8
-        self._quick = hessians.order <= SMALL and products <= most
+        P, pairs = hessians.parameters, len(hessians.pairs())
+        self._quick = hessians.order <= SMALL and are_quick(self._device, rows, P, pairs)
         self._size = hessians.at_once()
         self._groups: dict[int, Numbers] = {}  # the last one, by its first column
 
@@ -226,12 +225,14 @@ class WorkingParts:
 
     def _together(self, works: Sequence[Work]) -> Iterator[list[Work]]:
         """As many of them as a GPU has room for: what they have is fetched at once."""
-        group, most = list[Work](), self._device.at_once(0)
+        group, room, most = list[Work](), 0, self._device.at_once(0)
         for work in works:
-            if group and 8 * sum(len(one.elements) ** 2 for one in [*group, work]) > most:
+            one = 8 * len(work.elements) ** 2
+            if group and room + one > most:
                 yield group
-                group = []
+                group, room = [], 0
             group.append(work)
+            room += one
         if group:
             yield group
 

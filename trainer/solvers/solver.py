@@ -44,6 +44,7 @@ Array = Any
 Numbers = np.ndarray[Any, np.dtype[np.float64]]
 Flags = np.ndarray[Any, np.dtype[np.bool_]]
 _STALLED = 12  # iterations in a row without a decrease of J or of the gradient
+_SMALLER = 0.9  # of the least gradient so far: what counts as a decrease
 _CROWDED = 0.75  # of the columns that lived: with fewer alive the others may leave
 
 
@@ -311,7 +312,7 @@ class SolverStack:
         n.iterations += moved
         n.used = n.length.copy()
         falls = n.value - value > self.objective.rounding(value)
-        better = falls | (norm < 0.9 * n.smallest)
+        better = falls | (norm < _SMALLER * n.smallest)
         n.stalled = np.where(takes, np.where(better, 0, n.stalled + 1), n.stalled)
         n.lost |= takes & (n.stalled >= _STALLED)
         n.smallest[takes] = np.minimum(n.smallest, norm)[takes]

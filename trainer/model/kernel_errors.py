@@ -57,12 +57,7 @@ class KernelErrors:
             block_rows=self._blocks.rows,
             tile=self._blocks.tile,
         )
-        self._point({**arrays, "partial": self._partial})
-
-    def _point(self, arrays: Mapping[str, Array | None]) -> None:
-        for name, array in arrays.items():
-            assert array is None or array.flags.c_contiguous, name
-            setattr(self._plan, name, 0 if array is None else array.data.ptr)
+        kernels.point_to(self._plan, {**arrays, "partial": self._partial})
 
     def begin(self, offset: Array, found: Array) -> None:
         """Begin a pass over the rows.
@@ -72,7 +67,7 @@ class KernelErrors:
             found: (6, K) ← losses times q, what is logged, and 0, when the pass ends.
         """
         self._begun = offset, found  # which the plan points to
-        self._point({"parameters": offset, "ring": found})
+        kernels.point_to(self._plan, {"parameters": offset, "ring": found})
         self._plan.first = True
 
     def run(self, part: slice, z: Array, into: Array) -> Array:
@@ -95,7 +90,7 @@ class KernelErrors:
 
     def end(self, into: Array) -> None:
         """End the pass: into (C, K) ← dJ/db, and the sums to `found`."""
-        self._point({"slot0": into})
+        kernels.point_to(self._plan, {"slot0": into})
         self._launch(self._sums, self._ending)
 
     def _launch(self, kernel: Any, how: Launch) -> None:

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import ctypes
 import os
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
+Layout = TypeVar("Layout", bound=ctypes.Structure)
 _FOLDER = Path(__file__).parent
 REALS = {"float32": "float", "float64": "double"}  # by precision: CUDA's name for it
 LOGGED = 4  # numbers a column that are logged of errors: step.cu's
@@ -56,16 +58,32 @@ class KernelPlan(ctypes.Structure):
 
 
 def new_plan(**numbers: int) -> tuple[KernelPlan, Any]:
+    """A plan of a step, and its bytes: see `by_value`."""
+    return by_value(KernelPlan, numbers)
+
+
+def by_value(layout: type[Layout], numbers: Mapping[str, int]) -> tuple[Layout, Any]:
     """A plan, and its bytes as the array of one element that CuPy passes by value.
 
     As bytes, not as fields: at each launch CuPy asks an array for its interface, and NumPy takes
     20 µs to name 36 fields in it.
+
+    Args:
+        layout: of the plan.
+        numbers: its fields that are known.
     """
-    held = bytearray(ctypes.sizeof(KernelPlan))
-    plan = KernelPlan.from_buffer(held)
+    held = bytearray(ctypes.sizeof(layout))
+    plan = layout.from_buffer(held)
     for name, number in numbers.items():
         setattr(plan, name, number)
     return plan, np.frombuffer(held, np.dtype((np.void, len(held))))
+
+
+def point_to(plan: ctypes.Structure, arrays: Mapping[str, Any]) -> None:
+    """Let fields of a plan be the addresses of arrays in C order; 0 for None."""
+    for name, array in arrays.items():
+        assert array is None or array.flags.c_contiguous, name
+        setattr(plan, name, 0 if array is None else array.data.ptr)
 
 
 @cache
@@ -76,8 +94,13 @@ def text() -> str:
 
 
 def options(precision: str) -> tuple[str, ...]:
+    """What NVRTC is told of the kernels of a step: see `options_of`."""
+    return options_of(KernelPlan, precision)
+
+
+def options_of(layout: type[ctypes.Structure], precision: str) -> tuple[str, ...]:
     """What NVRTC is told; nothing is contracted, as on a CPU."""
-    size = ctypes.sizeof(KernelPlan)
+    size = ctypes.sizeof(layout)
     return "-std=c++17", "--fmad=false", f"-Dreal={REALS[precision]}", f"-DPLAN_BYTES={size}"
 
 

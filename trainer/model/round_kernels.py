@@ -8,9 +8,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from trainer.model.kernels import REALS, Launch
+from trainer.model.kernels import Launch, by_value, options_of
 
 KERNELS = (
     *("point_tried", "point_sums", "point_taken"),
@@ -46,12 +44,8 @@ class RoundPlan(ctypes.Structure):
 
 
 def new_plan(**numbers: int) -> tuple[RoundPlan, Any]:
-    """A plan, and its bytes as `trainer.model.kernels.new_plan` has them."""
-    held = bytearray(ctypes.sizeof(RoundPlan))
-    plan = RoundPlan.from_buffer(held)
-    for name, number in numbers.items():
-        setattr(plan, name, number)
-    return plan, np.frombuffer(held, np.dtype((np.void, len(held))))
+    """A plan of a round, and its bytes: see `trainer.model.kernels.by_value`."""
+    return by_value(RoundPlan, numbers)
 
 
 @cache
@@ -61,9 +55,8 @@ def text() -> str:
 
 
 def options() -> tuple[str, ...]:
-    """What NVRTC is told; nothing is contracted, as on a CPU."""
-    size = ctypes.sizeof(RoundPlan)
-    return "-std=c++17", "--fmad=false", f"-Dreal={REALS['float64']}", f"-DPLAN_BYTES={size}"
+    """What NVRTC is told of the kernels of a round."""
+    return options_of(RoundPlan, "float64")
 
 
 def kernels_of(xp: Any) -> Any:

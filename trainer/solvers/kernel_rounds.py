@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from trainer.model import round_kernels
-from trainer.model.kernels import Launch, wanted
+from trainer.model.kernels import Launch, point_to, wanted
 from trainer.model.round_kernels import KERNELS, SUMS, RoundBlocks, most_pairs
 
 if TYPE_CHECKING:
@@ -64,9 +64,7 @@ class KernelRounds:
 
     def _point(self, **arrays: Array) -> None:
         """Have the plan point to these arrays, and keep them."""
-        for name, array in arrays.items():
-            assert array.flags.c_contiguous, name
-            setattr(self._plan, name, array.data.ptr)
+        point_to(self._plan, arrays)
         self._held.update(arrays)
 
     def _send(self, **numbers: Numbers | Flags) -> None:

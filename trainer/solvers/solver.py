@@ -112,7 +112,6 @@ class SolverStack:
         self._elements = np.array([[len(rows) * outputs]])  # of ŷ − y
         self._should_stop: Callable[[], object] = lambda: False
         self._buffers: Buffers | None = None
-        self._views: dict[int, Buffers] = {}
 
     @property
     def batch_rows(self) -> int:
@@ -129,9 +128,7 @@ class SolverStack:
         if self._buffers is None:
             _, outputs, columns = self.shape
             self._buffers = Buffers(self.device.xp, self.chunk_rows, outputs, columns, self.dtype)
-        if rows not in self._views:
-            self._views[rows] = self._buffers.first(rows)
-        return self._views[rows]
+        return self._buffers.first(rows)
 
     def take(self, columns: Any) -> SolverStack:
         """A stack of some of the columns, on the same rows."""

@@ -29,7 +29,7 @@ _TYPES = {
 }
 SCHEMA = pa.schema([pa.field(name, type, nullable=False) for name, type in _TYPES.items()])
 _ROW_GROUP = 1 << 20  # rows; 50 MB before compression
-_LEFT = 8 << 20  # bytes of the disk that the log leaves to the tables, the model and the page
+_LEFT = 8 << 20  # bytes of the disk that the log leaves where no room is kept for the end
 
 
 class StepLog:
@@ -38,10 +38,11 @@ class StepLog:
     Attributes:
         path: of the file.
         refusal: the disk's first DiskError, after which nothing is written; None before.
+        left: bytes of the disk that it leaves to the tables, the model and the page.
     """
 
     def __init__(self, path: Path) -> None:
-        self.path = path
+        self.path, self.left = path, _LEFT
         self._whole = 0  # bytes of the file that are whole record batches
         self.refusal: DiskError | None = None
         with self._refused_is_disk_error():
@@ -110,8 +111,8 @@ class StepLog:
     def _leave_room(self, size: int) -> None:
         """Refuse to fill the disk: the tables and the model, which come last, need room."""
         disk = shutil.disk_usage(self.path)
-        if disk.total and disk.free < size + _LEFT:
-            raise OSError(f"the disk's last {_LEFT >> 20} MiB are for the tables and the model")
+        if disk.total and disk.free < size + self.left:
+            raise OSError(f"the disk's last {self.left >> 20} MiB are for the tables and the model")
 
     @contextlib.contextmanager
     def _refused_is_disk_error(self) -> Iterator[None]:

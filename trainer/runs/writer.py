@@ -117,7 +117,6 @@ class RunWriter:
         before, now = self._manifest.path.parent, self._held.path
         if now != before:
             self._manifest.path, self._history.path = now / MANIFEST, now / HISTORY
-            self._steps.path = now / STEPS_STREAM
             self.tell(f"warning: {before} was moved while its run goes on; it is {now} now")
         return now
 
@@ -239,6 +238,7 @@ class RunWriter:
     ) -> None:
         """Append n logged steps of K columns: see `StepLog.append`."""
         self._flush_if_due()
+        self._steps.path = self.path / STEPS_STREAM  # wherever the folder is by now
         self._steps.append(step, epoch, values, trial, repeat, counts)
 
     def finish_steps(self) -> None:
@@ -268,7 +268,8 @@ class RunWriter:
     def flush(self) -> None:
         """Write the rows that wait for history.csv."""
         if self._history.waits:
-            self._put(HISTORY, lambda folder: self._history.flush(folder / HISTORY))
+            size = self._history.size
+            self._put(HISTORY, lambda folder: self._history.flush(folder / HISTORY), size)
 
     def write_trials(self, rows: Sequence[Mapping[str, Any]]) -> None:
         """Write trials.csv, rows in the order given, columns in the order of appearance."""
@@ -349,11 +350,9 @@ class RunWriter:
         try:
             self._put(REPORT, lambda folder: write_page(folder, page), len(page))
         except DiskError as error:
-            self._refusals.retry(self.path)
             self._refusals.put_elsewhere(self.path)
-            if self._refusals.has(REPORT):
-                self.fail(error)
-                raise
+            self.fail(error)
+            raise
         finally:
             self.release()
 

@@ -138,9 +138,9 @@ def _carry_out(
     terminal.attach(_log(folder), folder.log_path)
     with _closing(folder), device.enough_memory():
         terminal.summary(opening(training_facts(sweep, folder.path)))
-        _write_start(folder, spec, sweep, command)
         if short := folder.reserve(*end_room(sweep)):
             terminal.error(f"warning: {short}")
+        _write_start(folder, spec, sweep, command)
         _write_warnings(folder, read)
         scheduler = _train(sweep, folder, terminal, should_stop)
         if device.products is not None and device.products.failed:

@@ -154,7 +154,8 @@ class RunWriter:
         try:
             yield
         except DiskError as error:
-            self._refusals.tell_once(part, error, then)
+            again = "it is tried again" if part in (LOG, MANIFEST) else None
+            self._refusals.tell_once(part, error, then or again)
 
     def reserve(self, size: int, on_the_way: int = 0) -> str | None:
         """Keep room of the disk for the end of the run; a sentence where the disk has less.
@@ -348,7 +349,10 @@ class RunWriter:
     def write_report(self, page: bytes) -> None:
         """Write report.html, the last of all; a folder that refuses it gets it elsewhere."""
         try:
-            self._put(REPORT, lambda folder: write_page(folder, page), len(page))
+            with contextlib.suppress(DiskError):
+                self._put(REPORT, lambda folder: write_page(folder, page), len(page))
+                return
+            self._put(REPORT, lambda folder: write_page(folder, page))
         except DiskError as error:
             self._refusals.put_elsewhere(self.path)
             self.fail(error)
@@ -387,12 +391,18 @@ class RunWriter:
         if place is not None:
             fields["elsewhere"] = str(place)
         try:
-            self._manifest.end(status, **fields)
+            self._end(status, **fields)
         except DiskError as error:
             refusal = refusal or error
         self._accompany()
         if refusal is not None:
             raise refusal
+
+    def _end(self, status: str, **fields: Any) -> None:
+        try:
+            self._manifest.end(status, **fields)
+        except DiskError:
+            self._manifest.end(status, **fields)
 
     def _try_again(self) -> None:
         """Write what was refused; the manifest is written anyway, when the run ends."""

@@ -39,6 +39,9 @@ KINDS: dict[str, dict[str, Any]] = {
 _START = {"config.yaml", "input.yaml", "manifest.json", "run.log", "history.csv", "steps.arrows"}
 _VARY = {"manifest.json", "run.log", "report.html", "steps.parquet", "steps.arrows"}  # have times
 
+_RUNNING = "its status is running, its exit code is not 0"
+_SEVERAL = "a start that is refused is told in several lines"
+
 
 class Fault(NamedTuple):
     """One run: which call was refused, how it ended, and what is wrong about that."""
@@ -117,6 +120,8 @@ def _loop(kind: str, work: Path, numbers: Sequence[int] | None, stuck: bool) -> 
         refused = faults.faults_refused()
         faults.faults_at(b"", 0, 0, 0)
         problems = list(_problems(folder, work / "elsewhere", whole, exit_code, lines))
+        if stuck:  # a disk that takes nothing more takes no status, and refuses run.log, too
+            problems = [p for p in problems if p not in (_RUNNING, _SEVERAL)]
         yield Fault(n, refused, exit_code, lines, problems)
         if not refused:
             return
@@ -163,11 +168,13 @@ def _problems(
         if not (here[name] == whole[name] or whole[name].startswith(here[name])):
             yield f"{name} is another file"
     status = json.loads(here["manifest.json"])["status"] if "manifest.json" in here else None
-    if status not in (("finished",) if exit_code == 0 else ("failed", None)):
+    if exit_code and status == "running":
+        yield _RUNNING
+    elif status not in (("finished",) if exit_code == 0 else ("failed", None)):
         yield f"its status is {status}, its exit code {exit_code}"
     if exit_code and here.keys() <= _START and not there:  # it was refused before it trained
         if len(lines) != 1:
-            yield "a start that is refused is told in one line"
+            yield _SEVERAL
         return
     wanted = set(whole) if exit_code == 0 else set(whole) - _START - {"steps.parquet"}
     if lost := sorted(wanted - here.keys() - there.keys()):

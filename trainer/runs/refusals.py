@@ -127,10 +127,11 @@ class Refusals:
                     self.place = self.place or place
                 else:
                     shutil.rmtree(place)
+        for name in waiting:
+            self._parts[name].elsewhere = None
         if waiting:
-            self.tell(
-                f"warning: {_listed(list(waiting))}: lost, as no other folder takes it either"
-            )
+            names = _listed(list(waiting))
+            self.tell(f"warning: {names}: lost, as no other folder takes it either")
 
     def _move(self, waiting: dict[str, Write], place: Path, folder: Path) -> bool:
         """Write what waits into a place, and say what it has taken; whether that is anything."""

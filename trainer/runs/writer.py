@@ -381,8 +381,12 @@ class RunWriter:
         over = status in OVER
         with self.spared(HISTORY):
             self.flush()
-        with self.spared(STEPS, f"{STEPS_STREAM} stays"):
-            self.finish_steps() if over else self._steps.close()
+        if over:
+            with self.spared(STEPS, f"{STEPS_STREAM} stays"):
+                self.finish_steps()
+        else:
+            with contextlib.suppress(DiskError):  # it lacks no step, its mark of an end alone
+                self._steps.close()
         self._try_again()
         self._refusals.put_elsewhere(self.path)
         refusal, place = self._refusals.first, self._refusals.place

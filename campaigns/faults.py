@@ -40,6 +40,7 @@ _START = {"config.yaml", "input.yaml", "manifest.json", "run.log", "history.csv"
 _VARY = {"manifest.json", "run.log", "report.html", "steps.parquet", "steps.arrows"}  # have times
 
 _RUNNING = "its status is running, its exit code is not 0"
+_FINISHED = "its status is finished, and its page elsewhere"
 _SEVERAL = "a start that is refused is told in several lines"
 
 
@@ -121,7 +122,7 @@ def _loop(kind: str, work: Path, numbers: Sequence[int] | None, stuck: bool) -> 
         faults.faults_at(b"", 0, 0, 0)
         problems = list(_problems(folder, work / "elsewhere", whole, exit_code, lines))
         if stuck:  # a disk that takes nothing more takes no status, and refuses run.log, too
-            problems = [p for p in problems if p not in (_RUNNING, _SEVERAL)]
+            problems = [p for p in problems if p not in (_RUNNING, _FINISHED, _SEVERAL)]
         yield Fault(n, refused, exit_code, lines, problems)
         if not refused:
             return
@@ -164,12 +165,15 @@ def _problems(
         yield f"exit code {exit_code}"
     if exit_code and not lines:
         yield "it ends without a word"
-    for name in (here.keys() & whole.keys()) - _VARY:
+    # what is elsewhere may stand here as it was while the run went on
+    for name in (here.keys() & whole.keys()) - _VARY - there.keys():
         if not (here[name] == whole[name] or whole[name].startswith(here[name])):
             yield f"{name} is another file"
     status = json.loads(here["manifest.json"])["status"] if "manifest.json" in here else None
     if exit_code and status == "running":
         yield _RUNNING
+    elif exit_code and status == "finished" and whole.keys() - here.keys() == {"report.html"}:
+        yield _FINISHED
     elif status not in (("finished",) if exit_code == 0 else ("failed", None)):
         yield f"its status is {status}, its exit code {exit_code}"
     if exit_code and here.keys() <= _START and not there:  # it was refused before it trained

@@ -172,7 +172,7 @@ def _problems(
     status = json.loads(here["manifest.json"])["status"] if "manifest.json" in here else None
     if exit_code and status == "running":
         yield _RUNNING
-    elif exit_code and status == "finished" and whole.keys() - here.keys() == {"report.html"}:
+    elif exit_code and status == "finished" and whole.keys() - here.keys() <= {"report.html"}:
         yield _FINISHED
     elif status not in (("finished",) if exit_code == 0 else ("failed", None)):
         yield f"its status is {status}, its exit code {exit_code}"

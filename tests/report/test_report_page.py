@@ -320,10 +320,10 @@ def test_no_report_of_no_run(tmp_path):
 
 
 def test_a_disk_too_full_for_the_report_fails_a_run_and_costs_no_model(monkeypatch, tmp_path):
-    def refuse(folder):
+    def refuse(folder, page):
         raise DiskError("full")
 
-    monkeypatch.setattr("trainer.workflow.run.write_report", refuse)
+    monkeypatch.setattr("trainer.runs.writer.write_page", refuse)
     spec = {"model": "softmax", "data": {"train": "digits"}, "optimizer": {"epochs": 1}}
     with pytest.raises(DiskError, match="full"):
         trainer.run(spec, out=tmp_path / "r")
@@ -344,7 +344,7 @@ def test_a_report_that_fails_costs_no_run(monkeypatch, tmp_path, capsys, error, 
     def refuse(folder):
         raise error
 
-    monkeypatch.setattr("trainer.workflow.run.write_report", refuse)
+    monkeypatch.setattr("trainer.workflow.run.draw_report", refuse)
     from trainer.console.terminal import Terminal
 
     run = trainer.run(

@@ -2,7 +2,9 @@
 
 A call is one that changes the disk: a write, an fsync, a rename, a new file, a new folder. The n-th
 alone is refused, or it and all that follow. `failures` goes through all n of one kind of run in one
-process, `faults.c` being preloaded; POSIX, a C compiler and `LD_PRELOAD` are needed.
+process, `faults.c` being preloaded; Linux and a C compiler are needed. By hand, some three minutes:
+
+    python -m campaigns.faults plain|folds|solver [stuck]
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -39,6 +42,7 @@ KINDS: dict[str, dict[str, Any]] = {
 _START = {"config.yaml", "input.yaml", "manifest.json", "run.log", "history.csv", "steps.arrows"}
 _VARY = {"manifest.json", "run.log", "report.html", "steps.parquet", "steps.arrows"}  # have times
 
+_WITHIN = "--within"  # the process that faults.c is preloaded into
 _RUNNING = "its status is running, its exit code is not 0"
 _FINISHED = "its status is finished, and its page elsewhere"
 _SEVERAL = "a start that is refused is told in several lines"
@@ -89,7 +93,7 @@ def failures(
         "TMPDIR": str(places),
         "PYTHONPATH": f"{ROOT}:{os.environ.get('PYTHONPATH', '')}",
     }
-    command = [sys.executable, "-m", "campaigns.faults", told]
+    command = [sys.executable, "-m", "campaigns.faults", _WITHIN, told]
     with subprocess.Popen(
         command, env=environment, cwd=work, stdout=subprocess.PIPE, text=True
     ) as process:
@@ -190,7 +194,21 @@ def _problems(
         yield "its steps are lost"
 
 
+def _main(words: Sequence[str]) -> int:
+    """Print the faults that are problems; the exit code."""
+    wrong = 0
+    with tempfile.TemporaryDirectory() as work:
+        for fault in failures(words[0], Path(work), stuck="stuck" in words[1:]):
+            if fault.problems:
+                wrong += 1
+                print(f"call {fault.n}: {'; '.join(fault.problems)}", *fault.lines, sep="\n    ")
+    print(f"{words[0]}: {fault.n} runs, {wrong} with problems")
+    return 1 if wrong else 0
+
+
 if __name__ == "__main__":
-    told = json.loads(sys.argv[1])
+    if sys.argv[1] != _WITHIN:
+        sys.exit(_main(sys.argv[1:]))
+    told = json.loads(sys.argv[2])
     for fault in _loop(told["kind"], Path(told["work"]), told["numbers"], told["stuck"]):
         print(json.dumps(fault), file=sys.__stdout__, flush=True)

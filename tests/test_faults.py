@@ -52,7 +52,7 @@ def test_what_is_wrong_is_seen(tmp_path):
         return list(faults._problems(run, places, whole, exit_code, list(lines)))
 
     assert problems() == []
-    assert problems(1, ["a"]) == ["its status is finished, its exit code 1", "its steps are lost"]
+    assert problems(1, ["a"]) == [faults._FINISHED, "its steps are lost"]
     assert "a traceback" in problems(1, ["Traceback (most recent call last):"])
     assert "it ends without a word" in problems(1)
     assert problems(7)[0] == "exit code 7"

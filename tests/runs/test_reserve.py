@@ -39,7 +39,7 @@ def test_blocks_are_kept_without_a_name(tmp_path):
     assert os.fstat(reserve._file.fileno()).st_blocks * 512 >= 4 * MiB
     assert os.listdir(tmp_path) == []
     reserve.give(MiB)
-    assert os.fstat(reserve._file.fileno()).st_blocks * 512 < 3 * MiB
+    assert os.fstat(reserve._file.fileno()).st_blocks * 512 < 3.5 * MiB
     reserve.release()
     assert reserve.held == 0
 
@@ -48,9 +48,7 @@ def test_it_is_given_back_file_by_file(tmp_path, taken):
     reserve = Reserve()
     assert reserve.take(tmp_path, 4 * MiB)
     reserve.give(MiB)
-    assert 2.9 * MiB < reserve.held < 3 * MiB
-    reserve.give(2 * MiB, least=2 * MiB)
-    assert reserve.held == 2 * MiB
+    assert reserve.held == 3 * MiB
     reserve.give(9 * MiB)
     assert reserve.held == 0
     reserve.give(MiB)

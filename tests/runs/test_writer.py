@@ -393,3 +393,20 @@ def test_a_folder_that_could_not_be_begun_is_left_empty(tmp_path, monkeypatch):
 def test_predictions_are_plain_parquet(folder):
     folder.write_predictions(pa.table({"split": ["val"], "row": pa.array([1], pa.int64())}))
     assert pq.read_table(folder.path / "predictions.parquet", partitioning=None).num_rows == 1
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="folders are held by descriptors")
+@pytest.mark.parametrize("name", [*WRITES, "run.log"])
+def test_each_file_goes_where_the_folder_was_moved_to(folder, name, tmp_path):
+    told, writes = [], WRITES | {"run.log": lambda f: f.log("a")}
+    folder.tell = told.append
+    writes["history.csv"](folder)
+    folder.path.rename(tmp_path / "b")
+    writes[name](folder)
+    assert (tmp_path / "b" / name).exists()
+    assert not (tmp_path / "run").exists()
+    assert folder.path == tmp_path / "b"
+    assert len(told) == 1
+    folder.close("interrupted" if name == "steps.parquet" else "finished")
+    assert (tmp_path / "b" / "manifest.json").stat().st_size > 0
+    assert read(folder).manifest()["status"] != "running"

@@ -6,6 +6,7 @@ import pytest
 import trainer
 from trainer.report.read_run import read_run_data
 from trainer.runs import history_log
+from trainer.runs.folder_files import FolderFiles
 from trainer.runs.names import REPEATS, TRIALS, WEIGHTS
 from trainer.runs.writer import RunWriter
 from trainer.workflow import tables_so_far
@@ -37,7 +38,7 @@ def killed(tmp_path, monkeypatch):
 
     def run(spec, name, count):
         left = [count]
-        write = RunWriter._put_bytes
+        write = FolderFiles.put_bytes
 
         def put(self, file, data):
             write(self, file, data)
@@ -45,7 +46,7 @@ def killed(tmp_path, monkeypatch):
             if left[0] == 0:
                 raise Killed
 
-        monkeypatch.setattr(RunWriter, "_put_bytes", put)
+        monkeypatch.setattr(FolderFiles, "put_bytes", put)
         monkeypatch.setattr(RunWriter, "close", lambda *_, **__: None)
         with pytest.raises(Killed):
             trainer.run(spec, out=tmp_path / "r")

@@ -12,7 +12,6 @@ from typing import IO
 from trainer.text import posix
 
 _LEAST = 1 << 20  # bytes; with less there is nothing to keep
-_OWN = 1 << 16  # bytes that a file takes besides its own: the last block, its entry, the metadata
 
 
 class Reserve:
@@ -50,14 +49,9 @@ class Reserve:
                 size //= 2
         return True
 
-    def give(self, size: int, least: int = 0) -> None:
-        """Free the room of a file of `size` bytes that is about to be written.
-
-        Args:
-            size: of the file.
-            least: bytes to keep whatever the file takes.
-        """
-        left = min(max(self.held - size - _OWN, least), self.held)
+    def give(self, size: int) -> None:
+        """Free the room of a file of `size` bytes that is about to be written."""
+        left = max(self.held - size, 0)
         if self._file is None or left == self.held:
             return
         with contextlib.suppress(OSError):

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ import pyarrow as pa
 from trainer.errors import DiskError, RunFolderError
 from trainer.model import compiled
 from trainer.runs.contents import csv_bytes, parquet_bytes, safetensors_bytes
-from trainer.runs.held_folder import HeldFolder
+from trainer.runs.folder_files import FolderFiles
 from trainer.runs.history_log import HistoryLog
 from trainer.runs.location import default_folder, named_folder
 from trainer.runs.manifest import KILLED, OVER, Manifest
@@ -47,8 +47,7 @@ from trainer.runs.names import (
     WEIGHTS,
 )
 from trainer.runs.provenance import git_commit, versions
-from trainer.runs.refusals import Refusals, Write
-from trainer.runs.reserve import Reserve
+from trainer.runs.refusals import Write
 from trainer.runs.run_log import RunLog
 from trainer.runs.step_log import StepLog, stream_to_parquet
 from trainer.text.atomic import disk_error, utf8, write_atomic
@@ -66,17 +65,17 @@ class RunWriter:
     puts into another folder what this one refuses still.
 
     Attributes:
-        tell: function that takes a warning as a line of text; it is called once for each part
-            that the disk refused in a `spared` block. It does nothing until it is set.
+        files: of the end, and what the folder refused of them.
+        tell: takes a warning as a line of text: once for each part that the disk refused in a
+            `spared` block. It does nothing until it is set.
     """
 
     def __init__(self, path: Path, manifest: Manifest, steps: StepLog) -> None:
-        self._held, self._reserve, self._refusals = HeldFolder(path), Reserve(), Refusals()
+        self.files = FolderFiles(path)
         self._manifest, self._steps = manifest, steps
         self._history = HistoryLog(path / HISTORY)
         self._log = RunLog()
         self._texts: dict[str, bytes] = {}  # what says which run it is, for another folder
-        self._ends, self._on_the_way = False, 0
 
     @classmethod
     def create(cls, name: str, out: str | os.PathLike[str] | None = None) -> RunWriter:
@@ -114,7 +113,11 @@ class RunWriter:
     @property
     def path(self) -> Path:
         """The folder's absolute path: where it is now, if it was moved."""
-        before, now = self._manifest.path.parent, self._held.path
+        return self._follow()
+
+    def _follow(self) -> Path:
+        """Let what has a path of its own know where the folder is now."""
+        before, now = self._manifest.path.parent, self.files.path
         if now != before:
             self._manifest.path, self._history.path = now / MANIFEST, now / HISTORY
             self.tell(f"warning: {before} was moved while its run goes on; it is {now} now")
@@ -128,20 +131,19 @@ class RunWriter:
     @property
     def place(self) -> Path:
         """The folder that has the tables: the run's own, or that of what it refused."""
-        other = self._refusals.place
-        return other if other and TRIALS in self._refusals.elsewhere else self.path
+        other = self.files.refusals.place
+        return other if other and TRIALS in self.files.refusals.elsewhere else self.path
 
     @property
     def tell(self) -> Callable[[str], None]:
-        """Function that takes a warning."""
-        return self._refusals.tell
+        """Function that takes a warning as a line of text."""
+        return self.files.refusals.tell
 
     @tell.setter
     def tell(self, function: Callable[[str], None]) -> None:
-        self._refusals.tell = function
+        self.files.refusals.tell = function
 
-    @contextlib.contextmanager
-    def spared(self, part: str, then: str | None = None) -> Iterator[None]:
+    def spared(self, part: str, then: str | None = None) -> contextlib.AbstractContextManager[None]:
         """Turn a DiskError of the block into a warning, and the run's end into `failed`.
 
         The run goes on after the block. The first refusal of each part goes to `tell`; `close`
@@ -151,56 +153,17 @@ class RunWriter:
             part: name of what the block writes.
             then: what comes of it, for the warning, where that is not plain.
         """
-        try:
-            yield
-        except DiskError as error:
-            again = "it is tried again" if part in (LOG, MANIFEST) else None
-            self._refusals.tell_once(part, error, then or again)
+        return self.files.spared(part, then)
 
     def reserve(self, size: int, on_the_way: int = 0) -> str | None:
-        """Keep room of the disk for the end of the run; a sentence where the disk has less.
+        """Keep room of the disk for the end of the run; see `FolderFiles.reserve`.
 
-        Args:
-            size: bytes of what is written at the end.
-            on_the_way: bytes of gradients, which are written before.
+        The log of steps need not leave as much then.
         """
-        self._on_the_way = on_the_way
-        if not self._reserve.take(self.path, size + on_the_way):
-            return None
-        self._steps.left = _SPARE
-        short = size + on_the_way - self._reserve.held
-        if short <= 0:
-            return None
-        return (
-            f"{self.path}: its disk has less room than the model, the tables and the page may take,"
-            f" {-(-(size + on_the_way) // 2**20):,} MiB; free some space"
-        )
-
-    def begin_end(self) -> None:
-        """Say that the files that room is kept for are written from now on."""
-        self._ends = True
-        self._reserve.give(0)  # for run.log and the manifest
-
-    def _put(self, name: str, write: Write, size: int = 0, movable: bool = True) -> None:
-        """Write a file of the end into the folder; where it is refused it waits for `close`.
-
-        Args:
-            name: of the file.
-            write: writes it, into the folder that it is given.
-            size: its bytes, which are given back to the disk before.
-            movable: whether another folder may have it.
-        """
-        if self._ends:
-            self._reserve.give(size)
-        try:
-            write(self.path)
-        except DiskError as error:
-            self._refusals.note(name, error, write, write if movable else None)
-            raise
-        self._refusals.settle(name)
-
-    def _put_bytes(self, name: str, data: bytes) -> None:
-        self._put(name, lambda folder: write_atomic(folder / name, data), len(data))
+        short = self.files.reserve(size, on_the_way)
+        if self.files.has_room:
+            self._steps.left = _SPARE
+        return short
 
     # In the order of a run.
 
@@ -218,10 +181,12 @@ class RunWriter:
 
     def update_manifest(self, **fields: Any) -> None:
         """Set these fields of manifest.json and keep the others."""
+        self._follow()
         self._manifest.update(**fields)
 
     def add_warnings(self, sentences: Sequence[str]) -> None:
         """Put sentences behind those that manifest.json warns of already."""
+        self._follow()
         self._manifest.warn(sentences)
 
     def log(self, text: str) -> None:
@@ -246,7 +211,7 @@ class RunWriter:
         """Put steps.parquet in the place of the stream, which stays where it lacks steps."""
         self._steps.close()
         if self._steps.refusal is None:
-            self._put(
+            self.files.put(
                 STEPS,
                 lambda folder: stream_to_parquet(folder / STEPS_STREAM, folder / STEPS),
                 movable=False,
@@ -270,31 +235,31 @@ class RunWriter:
         """Write the rows that wait for history.csv."""
         if self._history.waits:
             size = self._history.size
-            self._put(HISTORY, lambda folder: self._history.flush(folder / HISTORY), size)
+            self.files.put(HISTORY, lambda folder: self._history.flush(folder / HISTORY), size)
 
     def write_trials(self, rows: Sequence[Mapping[str, Any]]) -> None:
         """Write trials.csv, rows in the order given, columns in the order of appearance."""
-        self._put_bytes(TRIALS, csv_bytes(rows, TRIAL_KEYS))
+        self.files.put_bytes(TRIALS, csv_bytes(rows, TRIAL_KEYS))
 
     def write_repeats(self, rows: Sequence[Mapping[str, Any]]) -> None:
         """Write repeats.csv, a row a column of the stacks, by trial and repeat."""
-        self._put_bytes(REPEATS, csv_bytes(rows, REPEAT_KEYS))
+        self.files.put_bytes(REPEATS, csv_bytes(rows, REPEAT_KEYS))
 
     def write_groups(self, rows: Sequence[Mapping[str, Any]]) -> None:
         """Write groups.csv, a row a winner by the values of `select.per`."""
-        self._put_bytes(GROUPS, csv_bytes(rows, GROUP_KEYS))
+        self.files.put_bytes(GROUPS, csv_bytes(rows, GROUP_KEYS))
 
     def write_best(self, text: str) -> None:
         """Write best.yaml, the chosen trial as a config."""
-        self._put_bytes(BEST, utf8(text))
+        self.files.put_bytes(BEST, utf8(text))
 
     def write_results(self, results: Mapping[str, Any]) -> None:
         """Write results.json: `metric`, `counts`, `best`, `runner_up`, `groups`."""
-        self._put_bytes(RESULTS, utf8(json_text(results)))
+        self.files.put_bytes(RESULTS, utf8(json_text(results)))
 
     def write_predictions(self, table: pa.Table) -> None:
         """Write predictions.parquet: `split, row, target, prediction, p_<class>`."""
-        self._put_bytes(PREDICTIONS, parquet_bytes(table))
+        self.files.put_bytes(PREDICTIONS, parquet_bytes(table))
 
     def write_weights(
         self,
@@ -305,7 +270,7 @@ class RunWriter:
     ) -> None:
         """Write weights.safetensors: weights (D, C, K), bias (C, K), trial (K,), repeat (K,)."""
         arrays = {"weights": weights, "bias": bias, "trial": trial, "repeat": repeat}
-        self._put_bytes(WEIGHTS, safetensors_bytes(arrays))
+        self.files.put_bytes(WEIGHTS, safetensors_bytes(arrays))
 
     def write_model(self, save: Write, size: int) -> None:
         """Write the model's files.
@@ -314,7 +279,7 @@ class RunWriter:
             save: writes them, into the folder that it is given.
             size: their bytes, about.
         """
-        self._put("model", save, size)
+        self.files.put("model", save, size)
 
     def write_gradients(
         self, step: int, arrays: Mapping[str, npt.NDArray[Any]], stack: int | None = None
@@ -327,42 +292,21 @@ class RunWriter:
             stack: from 0, where there are several.
         """
         name = (GRADIENTS if stack is None else GRADIENTS_OF_STACK).format(step=step, stack=stack)
-        data = safetensors_bytes(arrays)
-
-        def write(folder: Path) -> None:
-            path = folder / name
-            try:
-                path.parent.mkdir(exist_ok=True)
-            except OSError as error:
-                raise disk_error(path.parent, error) from error
-            write_atomic(path, data)
-
-        given = min(len(data), self._on_the_way)
-        self._on_the_way -= given
-        self._reserve.give(given)
-        try:
-            write(self.path)
-        except DiskError as error:
-            self._refusals.note(name, error, write, write, len(data))
-            raise
+        self.files.put_on_the_way(name, safetensors_bytes(arrays))
 
     def write_report(self, page: bytes) -> None:
         """Write report.html, the last of all; a folder that refuses it gets it elsewhere."""
         try:
             with contextlib.suppress(DiskError):
-                self._put(REPORT, lambda folder: write_page(folder, page), len(page))
+                self.files.put(REPORT, lambda folder: write_page(folder, page), len(page))
                 return
-            self._put(REPORT, lambda folder: write_page(folder, page))
+            self.files.put(REPORT, lambda folder: write_page(folder, page))
         except DiskError as error:
-            self._refusals.put_elsewhere(self.path)
+            self.files.refusals.put_elsewhere(self.path)
             self.fail(error)
             raise
         finally:
-            self.release()
-
-    def release(self) -> None:
-        """Give back to the disk what is kept for the end."""
-        self._reserve.release()
+            self.files.release()
 
     def close(self, status: str, **fields: Any) -> None:
         """End the run: write the rest of history.csv and of the steps, then the status.
@@ -377,7 +321,7 @@ class RunWriter:
                 become Parquet; the others leave the stream.
             fields: more for the manifest.
         """
-        self.begin_end()
+        self.files.begin_end()
         over = status in OVER
         with self.spared(HISTORY):
             self.flush()
@@ -387,9 +331,8 @@ class RunWriter:
         else:
             with contextlib.suppress(DiskError):  # it lacks no step, its mark of an end alone
                 self._steps.close()
-        self._try_again()
-        self._refusals.put_elsewhere(self.path)
-        refusal, place = self._refusals.first, self._refusals.place
+        self.files.try_again(lambda: self._log.flush(self.log_path))
+        refusal, place = self.files.refusals.first, self.files.refusals.place
         if refusal is not None and over:
             status, fields = "failed", {"reason": str(refusal), **fields}
         if place is not None:
@@ -403,22 +346,15 @@ class RunWriter:
             raise refusal
 
     def _end(self, status: str, **fields: Any) -> None:
+        self._follow()
         try:
             self._manifest.end(status, **fields)
         except DiskError:
             self._manifest.end(status, **fields)
 
-    def _try_again(self) -> None:
-        """Write what was refused; the manifest is written anyway, when the run ends."""
-        self._refusals.retry(self.path)
-        self._refusals.settle(MANIFEST)
-        with contextlib.suppress(DiskError):
-            self._log.flush(self.log_path)
-            self._refusals.settle(LOG)
-
     def _accompany(self) -> None:
         """Put beside the files that this folder refused what says which run they are of."""
-        if (place := self._refusals.place) is None:
+        if (place := self.files.refusals.place) is None:
             return
         with contextlib.suppress(DiskError):
             for name, text in self._texts.items():
@@ -429,10 +365,12 @@ class RunWriter:
 
     def fail(self, refusal: DiskError) -> None:
         """Set `failed` in place of finished or diverged: the disk refused a file after `close`."""
+        self._follow()
         self._manifest.fail(str(refusal))
 
     def end_at_once(self) -> None:
         """Set `interrupted` in a run that is being killed and has not ended; write nothing else."""
+        self._follow()
         if self._manifest.end_at_once():
             self.log(KILLED)
 

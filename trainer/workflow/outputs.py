@@ -52,7 +52,7 @@ def write_outputs(
 
     What the disk refuses keeps nothing else from being written, and is tried again at the close.
     """
-    folder.begin_end()
+    folder.files.begin_end()
     trials, spec, metric = trial_results(sweep), sweep.spec, sweep.rules.metric
     ranked = rank(trials, metric)
     rows = write_columns(folder, sweep, ranked, sweep.jobs)

@@ -205,7 +205,7 @@ def _closing(folder: RunWriter) -> Iterator[None]:
         status = "interrupted" if isinstance(error, KeyboardInterrupt) else "failed"
         with contextlib.suppress(Exception):
             folder.close(status, reason=str(error) or type(error).__name__)
-        folder.release()
+        folder.files.release()
         raise
 
 

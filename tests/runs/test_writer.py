@@ -301,7 +301,8 @@ def test_a_refusal_after_the_end_is_no_finish(folder, monkeypatch, ended, left, 
     if full:
         monkeypatch.setattr(os, "fsync", raising(errno.ENOSPC))
     folder.fail(DiskError("report.html: cannot write"))
-    told = {"reason": "report.html: cannot write"} if left == "failed" and not full else {}
+    told = {"reason": "report.html: cannot write", "trained": ended}
+    told = told if left == "failed" and not full else {}
     assert read(folder).manifest() == before | {"status": left} | told
 
 

@@ -50,7 +50,14 @@ from trainer.runs.names import (
     WEIGHTS,
 )
 from trainer.runs.provenance import git_commit, versions
-from trainer.runs.resuming import FOLDER, Earlier, files_of_an_end, remove_unchanged, resume
+from trainer.runs.resuming import (
+    FOLDER,
+    Earlier,
+    end_line,
+    files_of_an_end,
+    remove_unchanged,
+    resume,
+)
 from trainer.runs.step_log import StepLog, stream_to_parquet
 from trainer.text.atomic import disk_error, utf8, write_atomic
 from trainer.text.csv_json import csv_header, csv_lines, json_text
@@ -141,6 +148,7 @@ class RunWriter:
         writer.found, writer._earlier = again.told, files_of_an_end(path)
         how = "starts over" if again.saved is None else "goes on from its last checkpoint"
         with contextlib.suppress(DiskError):
+            end_line(path / LOG)  # a kill may have torn it
             writer.log(f"the run {how}")
         return writer, again.saved
 

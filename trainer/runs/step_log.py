@@ -119,7 +119,7 @@ class StepLog:
             self._write(batch.serialize())
             self.offset = self._file.tell()
 
-    def sync(self) -> None:
+    def commit(self) -> None:
         """Wait until the disk has all that was appended.
 
         Raises:

@@ -25,7 +25,7 @@ from trainer.runs.checkpoint import Saved
 from trainer.runs.history_log import HistoryLog
 from trainer.runs.liveness import hold_new
 from trainer.runs.location import default_folder, named_folder
-from trainer.runs.manifest import KILLED, OVER, Manifest
+from trainer.runs.manifest import KILLED, Manifest
 from trainer.runs.names import (
     BEST,
     CHECKPOINTS,
@@ -38,6 +38,7 @@ from trainer.runs.names import (
     INPUT,
     LOG,
     MANIFEST,
+    OVER,
     PREDICTIONS,
     REPEAT_KEYS,
     REPEATS,
@@ -49,7 +50,7 @@ from trainer.runs.names import (
     TRIALS,
     WEIGHTS,
 )
-from trainer.runs.provenance import git_commit, versions
+from trainer.runs.provenance import git_commit, machine_facts, versions
 from trainer.runs.resuming import (
     FOLDER,
     Earlier,
@@ -114,7 +115,7 @@ class RunWriter:
         lock = hold_new(path)  # whoever holds the log has the folder
         try:
             told = versions() | {"compiled_step": compiled.version()}
-            manifest.start(name, versions=told, **git_commit())
+            manifest.start(name, versions=told, machine=machine_facts(), **git_commit())
             steps = StepLog(path / STEPS_STREAM)
         except DiskError:  # an empty folder can be named again, once there is room
             lock.release()  # Windows removes no open file
@@ -165,7 +166,7 @@ class RunWriter:
         if lacking := [self._lost[part] for part in self._lost if part not in (LOG, CHECKPOINTS)]:
             raise lacking[0]
         self._history.flush()
-        self._steps.sync()
+        self._steps.commit()
         own = {
             "steps": self._steps.offset,
             "history": self._history.offset,

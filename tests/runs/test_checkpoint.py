@@ -144,6 +144,10 @@ def flip(path):
     path.write_bytes(data)
 
 
+def another_digit(path):
+    path.write_text(path.read_text().replace('"n": ', '"n": 1'))
+
+
 def gone(path):
     path.unlink()
 
@@ -165,8 +169,10 @@ def empty(path):
 DAMAGES = [cut, flip, gone, a_folder, empty] + ([a_pipe] if hasattr(os, "mkfifo") else [])
 
 
-@pytest.mark.parametrize("damage", DAMAGES)
-@pytest.mark.parametrize("name", ["2.json", "2.safetensors"])
+@pytest.mark.parametrize(
+    ("name", "damage"),
+    [("2.json", another_digit), *((n, d) for n in ("2.json", "2.safetensors") for d in DAMAGES)],
+)
 def test_a_damaged_one_falls_back_to_the_one_before(tmp_path, damage, name):
     for n in (1, 2):
         write(tmp_path, {"n": n, "array": np.arange(4.0)})
@@ -180,6 +186,7 @@ def test_a_damaged_one_falls_back_to_the_one_before(tmp_path, damage, name):
     assert line.startswith(f"{tmp_path / 'checkpoint' / '2.json'}: no checkpoint: ")
     assert line.endswith("; the one before it is tried")
     assert "\n" not in line
+    assert ("is no file" in line) == (damage is a_pipe)
     damage(tmp_path / "checkpoint" / name.replace("2", "1"))
     saved, told = read_last(tmp_path)
     assert saved is None

@@ -31,27 +31,36 @@ _TYPES = {
 SCHEMA = pa.schema([pa.field(name, type, nullable=False) for name, type in _TYPES.items()])
 _ROW_GROUP = 1 << 20  # rows; 50 MB before compression
 _END = bytes.fromhex("ffffffff00000000")  # of a stream: a message of no bytes
+_MOST = 64 << 20  # bytes that wait in memory for a disk that refuses them
 _LEFT = 8 << 20  # bytes of the disk that the log leaves to the tables, the model and the page
 
 
 class StepLog:
     """Writer of the stream: every `append` is one record batch, handed to the system whole.
 
+    Batches that the disk refuses wait in memory, up to 64 MiB, for the next call. Where there are
+    more, or the disk may have dropped what it had taken, the log lacks steps for good.
+
     Attributes:
         path: of the file.
         offset: bytes of the file that are whole record batches.
-        refusal: the disk's first DiskError, after which nothing is written; None before.
+        refusal: the DiskError for which batches wait or are lost; None while the file has all.
         left: bytes of the disk that are left to others.
     """
 
     left = _LEFT
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, offset: int | None = None) -> None:
         self.path = path
-        self.offset = 0
+        self.offset = offset or 0
         self.refusal: DiskError | None = None
+        self._waiting: list[pa.RecordBatch] = []
+        self._is_broken = False
         with self._refused_is_disk_error():
-            self._file = _open(path, os.O_CREAT | os.O_TRUNC)
+            self._file = _open(path, os.O_CREAT | os.O_TRUNC if offset is None else 0)
+            if offset is not None:
+                os.ftruncate(self._file.fileno(), offset)
+                os.fsync(self._file.fileno())
 
     @classmethod
     def reopen(cls, path: Path, offset: int) -> StepLog:
@@ -60,13 +69,7 @@ class StepLog:
         Raises:
             DiskError: the disk refused.
         """
-        log = cls.__new__(cls)
-        log.path, log.offset, log.refusal = path, offset, None
-        with log._refused_is_disk_error():
-            log._file = _open(path)
-            os.ftruncate(log._file.fileno(), offset)
-            os.fsync(log._file.fileno())
-        return log
+        return cls(path, offset)
 
     def append(
         self,
@@ -90,8 +93,6 @@ class StepLog:
         Raises:
             DiskError: the disk refused; the batches written before stay, and stay readable.
         """
-        if self.refusal is not None:
-            raise self.refusal  # the file's end is not where the writer believes it
         n, columns = len(step), len(trial)
         if set(values) != set(STEP_VALUES):
             raise ValueError(f"the log of steps has the values {STEP_VALUES}, not {tuple(values)}")
@@ -114,29 +115,53 @@ class StepLog:
         if arrays[0].size == 0:
             return
         batch = pa.record_batch([arrow.column(array) for array in arrays], schema=SCHEMA)
-        with self._refused_is_disk_error():
-            self._leave_room(batch.nbytes)
-            self._write(batch.serialize())
-            self.offset = self._file.tell()
+        if not self._is_broken:  # with a gap it would be no log
+            self._waiting.append(batch)
+        self._write_waiting()
 
     def commit(self) -> None:
         """Wait until the disk has all that was appended.
 
         Raises:
-            DiskError: the disk refused, now or before: the stream lacks steps.
+            DiskError: the disk refused: the stream lacks steps.
         """
-        if self.refusal is not None:
-            raise self.refusal
-        with self._refused_is_disk_error():
-            os.fsync(self._file.fileno())
+        self._write_waiting()
+        try:
+            with self._refused_is_disk_error():
+                os.fsync(self._file.fileno())
+        except DiskError:
+            self._is_broken = True  # a second fsync would pass, whatever the disk has
+            raise
 
     def close(self) -> None:
-        """End the stream. What it holds can be read before and after."""
+        """End the stream. What it holds can be read before and after.
+
+        Raises:
+            DiskError: the disk refused: the stream lacks steps.
+        """
         if self._file.closed:
             return
-        with self._refused_is_disk_error(), contextlib.closing(self._file):
-            if self.refusal is None:
+        with contextlib.closing(self._file):
+            self._write_waiting()
+            with self._refused_is_disk_error():
                 self._write(_END)
+
+    def _write_waiting(self) -> None:
+        """Write the batches that wait."""
+        if self.refusal is not None and self._is_broken:
+            raise self.refusal
+        try:
+            with self._refused_is_disk_error():
+                while self._waiting:
+                    self._leave_room(self._waiting[0].nbytes)
+                    self._write(self._waiting[0].serialize())
+                    self.offset = self._file.tell()
+                    del self._waiting[0]
+        except DiskError:
+            if sum(batch.nbytes for batch in self._waiting) > _MOST:
+                self._is_broken, self._waiting = True, []
+            raise
+        self.refusal = None
 
     def __del__(self) -> None:
         with contextlib.suppress(OSError, AttributeError):  # it may not have been opened

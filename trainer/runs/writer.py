@@ -163,10 +163,11 @@ class RunWriter:
             DiskError: the disk refused, now or before: a run that goes on from here would lack
                 the file for good, and one that goes on from before writes it again.
         """
+        self._steps.commit()
+        self._forget_steps()
         if lacking := [self._lost[part] for part in self._lost if part not in (LOG, CHECKPOINTS)]:
             raise lacking[0]
         self._history.flush()
-        self._steps.commit()
         own = {
             "steps": self._steps.offset,
             "history": self._history.offset,
@@ -324,16 +325,19 @@ class RunWriter:
                 steps are Parquet and the checkpoints gone; the others leave what `reopen` takes up.
             fields: more for the manifest.
         """
-        refusal = next(iter(self._lost.values()), None)
-        over = status in OVER
-        try:
-            self.flush()
-        except DiskError as error:
-            refusal = refusal or error
-        try:
-            self.finish_steps() if over and refusal is None else self._steps.close()
-        except DiskError as error:
-            refusal = refusal or error
+        over, found = status in OVER, []
+        for part in (self._steps.close, self.flush):
+            try:
+                part()
+            except DiskError as error:
+                found.append(error)
+        self._forget_steps()
+        refusal = next(iter([*self._lost.values(), *found]), None)
+        if over and refusal is None:
+            try:
+                self.finish_steps()
+            except DiskError as error:
+                refusal = error
         if refusal is not None and over:
             status, fields = "failed", {"reason": str(refusal), **fields}
         try:
@@ -347,6 +351,11 @@ class RunWriter:
         self._lock.release()
         if refusal is not None:
             raise refusal
+
+    def _forget_steps(self) -> None:
+        """Forget that the disk refused steps, if it has them by now."""
+        if self._steps.refusal is None:
+            self._lost.pop("steps", None)
 
     def fail(self, refusal: DiskError) -> None:
         """Set `failed` in place of finished or diverged: the disk refused a file after `close`."""

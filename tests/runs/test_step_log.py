@@ -233,6 +233,20 @@ def test_parquet_does_not_tell_how_the_stream_was_cut(tmp_path, monkeypatch, row
     assert read_parquet(tmp_path / "p").num_rows == 0
 
 
+def test_the_pages_of_parquet_end_at_the_same_rows(tmp_path):
+    """A column of more than a page, which Arrow ends where a piece of the table does."""
+    found, rows = [], 160_000
+    for cut in (rows, 7_777):
+        log = StepLog(tmp_path / "s")
+        for steps in np.split(np.arange(1, rows + 1), range(cut, rows, cut)):
+            values = dict.fromkeys(STEP_VALUES, np.zeros((len(steps), 1), np.float32))
+            log.append(steps, steps, values, np.zeros(1), np.zeros(1))
+        log.close()
+        stream_to_parquet(tmp_path / "s", tmp_path / "p")
+        found.append((tmp_path / "p").read_bytes())
+    assert found[0] == found[1]
+
+
 def test_a_folder_named_like_a_partition_adds_no_column(tmp_path):
     folder = tmp_path / "lr=1"
     folder.mkdir()

@@ -132,6 +132,8 @@ def test_no_posix_name_is_used_without_a_guard():
         ("trainer/machine/threads.py", "sched_getaffinity"),  # hasattr
         ("trainer/text/posix.py", "fcntl"),  # of macOS alone
         ("trainer/text/posix.py", "O_DIRECTORY"),  # not there
+        ("trainer/text/system.py", "fcntl"),  # try
+        ("trainer/text/system.py", "register_at_fork"),  # hasattr
     }
     names = {name for names in as_on_windows.NAMES.values() for name in names.split()}
     found = set()

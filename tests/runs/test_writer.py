@@ -23,7 +23,7 @@ from run_folders import history_row, log_steps, raising, read, trial_row, write_
 from safetensors.numpy import load_file
 
 from trainer.errors import DiskError
-from trainer.runs import history_log
+from trainer.runs import history_log, step_log
 from trainer.runs.step_log import SCHEMA
 from trainer.runs.writer import RunWriter
 from trainer.workflow.loaded import load_run
@@ -167,7 +167,7 @@ def test_a_killed_run_is_readable_up_to_its_last_flush(tmp_path):
     command = [sys.executable, "-c", textwrap.dedent(code), tmp_path / "run", here, here.parents[1]]
     assert subprocess.run(command).returncode == -signal.SIGKILL
     run = load_run(tmp_path / "run")
-    assert run.status == "running"
+    assert run.status == "killed"
     assert run.steps()["step"].to_pylist() == list(range(1, 9))
     assert run.history()["epoch"].to_pylist() == [1]
     assert run.trials == [trial_row()]
@@ -344,16 +344,54 @@ def test_the_log_of_steps_leaves_room_for_what_comes_after(folder, monkeypatch):
     log_steps(folder)
     full = type("Disk", (), {"total": 1 << 30, "free": 8 * 2**20})
     monkeypatch.setattr(shutil, "disk_usage", lambda path: full)
-    for _ in range(2):
-        with pytest.raises(DiskError, match=r"steps\.arrows: cannot write: the disk's last 8 MiB"):
-            log_steps(folder, first=5)
-    monkeypatch.undo()
+    with pytest.raises(DiskError, match=r"steps\.arrows: cannot write: the disk's last 8 MiB"):
+        log_steps(folder, first=5)
     with folder.spared("steps"):
-        log_steps(folder, first=5)  # with a gap it would be no log
+        log_steps(folder, first=9)
     with pytest.raises(DiskError, match=r"steps\.arrows"):
         folder.close("finished")
     assert read(folder).steps()["step"].to_pylist() == [1, 2, 3, 4]
     assert not (folder.path / "steps.parquet").exists()  # which would look whole
+
+
+@pytest.mark.parametrize("again", ["at the end", "with the next", "with a checkpoint"])
+def test_steps_that_the_disk_refused_for_a_while_are_not_lost(folder, monkeypatch, again):
+    log_steps(folder)
+    with monkeypatch.context() as patch:
+        full = type("Disk", (), {"total": 1 << 30, "free": 8 * 2**20})
+        patch.setattr(shutil, "disk_usage", lambda path: full)
+        for first in (5, 9):
+            with folder.spared("steps"):
+                log_steps(folder, first=first)
+        with pytest.raises(DiskError, match=r"steps\.arrows"):
+            folder.checkpoint({})
+        assert read(folder).steps().num_rows == 4
+    if again == "with the next":
+        log_steps(folder, first=13)
+    if again == "with a checkpoint":
+        folder.checkpoint({})
+    assert read(folder).steps().num_rows == {"at the end": 4, "with the next": 16}.get(again, 12)
+    folder.close("finished")
+    last = 16 if again == "with the next" else 12
+    assert read(folder).steps()["step"].to_pylist() == list(range(1, last + 1))
+    assert read(folder).status == "finished"
+
+
+def test_more_steps_than_may_wait_are_lost(folder, monkeypatch):
+    monkeypatch.setattr(step_log, "_MOST", 300)
+    with monkeypatch.context() as patch:
+        full = type("Disk", (), {"total": 1 << 30, "free": 8 * 2**20})
+        patch.setattr(shutil, "disk_usage", lambda path: full)
+        for first in (1, 5):
+            with folder.spared("steps"):
+                log_steps(folder, first=first)
+    for write in (lambda: log_steps(folder, first=9), lambda: folder.checkpoint({})):
+        with pytest.raises(DiskError, match=r"steps\.arrows"):
+            write()  # with a gap it would be no log
+    with pytest.raises(DiskError, match=r"steps\.arrows"):
+        folder.close("finished")
+    assert read(folder).steps().num_rows == 0
+    assert read(folder).status == "failed"
 
 
 def test_on_a_full_disk_a_run_does_not_claim_to_go_on(folder, monkeypatch):
@@ -377,7 +415,8 @@ def test_a_refusal_after_the_end_is_no_finish(folder, monkeypatch, ended, left, 
     if full:
         monkeypatch.setattr(os, "fsync", raising(errno.ENOSPC))
     folder.fail(DiskError("report.html: cannot write"))
-    told = {"reason": "report.html: cannot write"} if left == "failed" and not full else {}
+    told = {"reason": "report.html: cannot write", "trained": ended}
+    told = told if left == "failed" and not full else {}
     assert read(folder).manifest() == before | {"status": left} | told
 
 

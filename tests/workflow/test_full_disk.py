@@ -62,8 +62,9 @@ def test_without_its_log_of_steps_a_sweep_still_has_its_optima(quiet, tmp_path):
     assert done.returncode == 1
     lines = done.stderr.splitlines()
     fault = f"{folder}/steps.arrows: cannot write: File too large; raise the limit of a file's size"
-    (warning,) = (line for line in lines if line.startswith(f"warning: {fault}"))
-    assert re.search(r"; steps from \d+ on are lost, and the run goes on without them$", warning)
+    warning, lost = (line for line in lines if line.startswith(f"warning: {fault}"))
+    assert warning.endswith("; its steps wait for the disk")
+    assert re.search(r"; steps from \d+ on are lost, and the run goes on$", lost)
     assert lines[-1].startswith(fault)
     log = (folder / "run.log").read_text()
     assert warning in log

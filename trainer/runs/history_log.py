@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import csv
+import os
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from trainer.runs.names import HISTORY_KEYS
-from trainer.text.atomic import utf8, write_atomic
+from trainer.text.atomic import disk_error, utf8, write_atomic
 from trainer.text.csv_json import csv_header, csv_lines
 
 _EVERY = 2.0  # seconds between writes: each writes the whole table anew, so not for every row
@@ -20,19 +22,39 @@ class HistoryLog:
 
     Attributes:
         path: of the file.
+        offset: bytes of the table so far, those that wait for the file among them.
         waits: whether rows have not reached it.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self.offset = 0
         self._columns: tuple[str, ...] = ()
         self._text: list[str] = []
         self._due = 0.0  # when the file may be written again
         self.waits = False
 
+    @classmethod
+    def reopen(cls, path: Path, offset: int) -> HistoryLog:
+        """Go on with a table: what follows its first `offset` bytes is cut off.
+
+        Raises:
+            DiskError: the disk refused.
+        """
+        log = cls(path)
+        if offset:
+            try:
+                os.truncate(path, offset)
+                log._add(path.read_bytes().decode())
+            except OSError as error:
+                raise disk_error(path, error) from error
+            log._columns = tuple(next(csv.reader([log._text[0].partition("\n")[0]])))
+        return log
+
     def start(self, metrics: Sequence[str]) -> None:
         """Write the header, so that a run that diverges at once has the file."""
-        self._begin((*HISTORY_KEYS, *metrics))
+        if not self._columns:  # else it goes on
+            self._begin((*HISTORY_KEYS, *metrics))
         self.flush()
 
     def append(self, rows: Sequence[Mapping[str, Any]]) -> None:
@@ -44,13 +66,8 @@ class HistoryLog:
         columns = self._columns
         if rows[0].keys() < set(columns):  # a trial on another target has not all metrics
             rows = [{column: row.get(column) for column in columns} for row in rows]
-        self._text.append(csv_lines(rows, columns))
+        self._add(csv_lines(rows, columns))
         self.waits = True
-
-    @property
-    def size(self) -> int:
-        """Bytes of the table, about."""
-        return sum(map(len, self._text))
 
     @property
     def due(self) -> bool:
@@ -75,4 +92,20 @@ class HistoryLog:
 
     def _begin(self, columns: tuple[str, ...]) -> None:
         self._columns = columns
-        self._text = [csv_header(columns)]
+        self._add(csv_header(columns))
+
+    def _add(self, text: str) -> None:
+        self._text.append(text)
+        self.offset += len(utf8(text))
+
+
+def has_whole_rows(path: Path, offset: int) -> bool:
+    """Whether the first `offset` bytes of a table are whole rows."""
+    try:
+        if not offset or offset > os.path.getsize(path):
+            return not offset
+        with path.open("rb") as file:
+            text = file.read(offset)
+        return len(text) == offset and text.decode().endswith("\n")
+    except (OSError, ValueError):
+        return False

@@ -49,6 +49,10 @@ class Refusals:
         """The refusal that came first; None where the folder has all."""
         return next((part.error for part in self._parts.values()), None)
 
+    def first_of(self, kinds: tuple[str, ...]) -> DiskError | None:
+        """The first refusal of parts whose names begin with one of these; None without any."""
+        return next((p.error for name, p in self._parts.items() if name.startswith(kinds)), None)
+
     def note(
         self,
         name: str,

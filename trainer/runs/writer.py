@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +19,14 @@ import pyarrow as pa
 
 from trainer.errors import DiskError, RunFolderError
 from trainer.model import compiled
+from trainer.runs import checkpoint
+from trainer.runs.checkpoint import Saved
 from trainer.runs.contents import csv_bytes, parquet_bytes, safetensors_bytes
 from trainer.runs.folder_files import FolderFiles
 from trainer.runs.history_log import HistoryLog
+from trainer.runs.liveness import hold_new
 from trainer.runs.location import default_folder, named_folder
-from trainer.runs.manifest import KILLED, OVER, Manifest
+from trainer.runs.manifest import KILLED, Manifest
 from trainer.runs.names import (
     BEST,
     CONFIG,
@@ -35,6 +38,7 @@ from trainer.runs.names import (
     INPUT,
     LOG,
     MANIFEST,
+    OVER,
     PREDICTIONS,
     REPEAT_KEYS,
     REPEATS,
@@ -46,14 +50,24 @@ from trainer.runs.names import (
     TRIALS,
     WEIGHTS,
 )
-from trainer.runs.provenance import git_commit, versions
+from trainer.runs.provenance import git_commit, machine_facts, versions
 from trainer.runs.refusals import Write
+from trainer.runs.resuming import (
+    FOLDER,
+    Earlier,
+    end_line,
+    files_of_an_end,
+    remove_unchanged,
+    resume,
+)
 from trainer.runs.run_log import RunLog
 from trainer.runs.step_log import StepLog, stream_to_parquet
-from trainer.text.atomic import disk_error, utf8, write_atomic
+from trainer.text.atomic import utf8, write_atomic
 from trainer.text.csv_json import json_text
+from trainer.text.system import Lock
 
 _SPARE = 1 << 20  # bytes of the disk that the log of steps leaves where room is kept for the end
+_STEPS, _LOST_STEPS = "steps", "lost steps"  # parts that wait for the disk, that do no more
 
 
 class RunWriter:
@@ -68,14 +82,25 @@ class RunWriter:
         files: of the end, and what the folder refused of them.
         tell: takes a warning as a line of text: once for each part that the disk refused in a
             `spared` block. It does nothing until it is set.
+        found: sentences on what `reopen` found, such as a damaged checkpoint; no full stops.
     """
 
-    def __init__(self, path: Path, manifest: Manifest, steps: StepLog) -> None:
+    def __init__(
+        self,
+        path: Path,
+        manifest: Manifest,
+        steps: StepLog,
+        lock: Lock,
+        history: HistoryLog | None = None,
+    ) -> None:
         self.files = FolderFiles(path)
         self._manifest, self._steps = manifest, steps
-        self._history = HistoryLog(path / HISTORY)
-        self._log = RunLog()
+        self._lock, self._log = lock, RunLog()
+        self._history = history or HistoryLog(path / HISTORY)
         self._texts: dict[str, bytes] = {}  # what says which run it is, for another folder
+        self._earlier: Earlier = {}  # what an earlier end of this run has left
+        self._refused_from = 0  # the first step that waits for the disk, or is lost
+        self.found: tuple[str, ...] = ()
 
     @classmethod
     def create(cls, name: str, out: str | os.PathLike[str] | None = None) -> RunWriter:
@@ -93,22 +118,71 @@ class RunWriter:
         """
         path = default_folder(name) if out is None else named_folder(out)
         manifest = Manifest(path / MANIFEST)
-        try:
-            (path / LOG).open("xb").close()  # whoever makes the log has the folder
-        except FileExistsError as error:
-            raise RunFolderError(f"{path}: another run has just taken it") from error
-        except OSError as error:
-            raise disk_error(path / LOG, error) from error
+        lock = hold_new(path)  # whoever holds the log has the folder
         try:
             told = versions() | {"compiled_step": compiled.version()}
-            manifest.start(name, versions=told, **git_commit())
+            manifest.start(name, versions=told, machine=machine_facts(), **git_commit())
             steps = StepLog(path / STEPS_STREAM)
         except DiskError:  # an empty folder can be named again, once there is room
+            lock.release()  # Windows removes no open file
             with contextlib.suppress(OSError):
                 for made in (MANIFEST, LOG):
                     (path / made).unlink(missing_ok=True)
             raise
-        return cls(path, manifest, steps)
+        return cls(path, manifest, steps, lock)
+
+    @classmethod
+    def reopen(cls, folder: str | os.PathLike[str]) -> tuple[RunWriter, Saved | None]:
+        """Take up a run whose process has ended, at its last whole checkpoint.
+
+        Steps and rows of history.csv that came after the checkpoint are cut off. Without a whole
+        checkpoint both begin anew. What an earlier end has written stays until the run is over.
+
+        Args:
+            folder: the run folder.
+
+        Returns:
+            Its writer, and what the checkpoint has; None where the run starts over in its folder.
+
+        Raises:
+            RunFolderError: it is no run folder, its run goes on or is over, or nothing was
+                trained there.
+            DiskError: the disk refused.
+        """
+        path = Path(os.path.abspath(folder))
+        again = resume(path)
+        writer = cls(path, again.manifest, again.steps, again.held, again.history)
+        writer.found, writer._earlier = again.told, files_of_an_end(path)
+        how = "starts over" if again.saved is None else "goes on from its last checkpoint"
+        with contextlib.suppress(DiskError):
+            end_line(path / LOG)  # a kill may have torn it
+            writer.log(f"the run {how}")
+        return writer, again.saved
+
+    def checkpoint(self, saved: Saved) -> None:
+        """Write what the run can go on from, with all steps and rows of history.csv before it.
+
+        Args:
+            saved: nested dicts of arrays and numbers, see `trainer.runs.checkpoint`.
+
+        Raises:
+            DiskError: the disk refused, now or before: a run that goes on from here would lack
+                the file for good, and one that goes on from before writes it again.
+        """
+        self._steps.path = self.path / STEPS_STREAM
+        self._steps.commit()
+        self._settle_steps()
+        self.files.refusals.retry(self.path)
+        grown = _STEPS, _LOST_STEPS, os.path.dirname(GRADIENTS)  # what a run does not write again
+        if (lacking := self.files.refusals.first_of(grown)) is not None:
+            raise lacking
+        self._history.flush()
+        own = {
+            "steps": self._steps.offset,
+            "history": self._history.offset,
+            "seconds": self._manifest.seconds,
+        }
+        checkpoint.write(self.path, {**saved, FOLDER: own})
 
     @property
     def path(self) -> Path:
@@ -154,6 +228,24 @@ class RunWriter:
             then: what comes of it, for the warning, where that is not plain.
         """
         return self.files.spared(part, then)
+
+    @contextlib.contextmanager
+    def spared_steps(self, at_last: bool = False) -> Iterator[None]:
+        """Turn a DiskError of the log of steps into a warning, as `spared` does.
+
+        Args:
+            at_last: steps that wait are not tried again.
+        """
+        try:
+            yield
+        except DiskError as error:
+            lost = (
+                f"steps from {self._refused_from:,} on are lost, and the run goes on without them"
+            )
+            if at_last or self._steps.lacks:
+                self.files.refusals.tell_once(_LOST_STEPS, error, lost)
+            else:
+                self.files.refusals.tell_once(_STEPS, error, "its steps wait for the disk")
 
     def reserve(self, size: int, on_the_way: int = 0) -> str | None:
         """Keep room of the disk for the end of the run; see `FolderFiles.reserve`.
@@ -205,10 +297,12 @@ class RunWriter:
         """Append n logged steps of K columns: see `StepLog.append`."""
         self._flush_if_due()
         self._steps.path = self.path / STEPS_STREAM  # wherever the folder is by now
+        self._refused_from = self._refused_from or int(step[0]) if len(step) else 0
         self._steps.append(step, epoch, values, trial, repeat, counts)
+        self._settle_steps()
 
     def finish_steps(self) -> None:
-        """Put steps.parquet in the place of the stream, which stays where it lacks steps."""
+        """Write steps.parquet, unless the stream lacks steps; `close` removes the stream."""
         self._steps.close()
         if self._steps.refusal is None:
             self.files.put(
@@ -234,7 +328,7 @@ class RunWriter:
     def flush(self) -> None:
         """Write the rows that wait for history.csv."""
         if self._history.waits:
-            size = self._history.size
+            size = self._history.offset
             self.files.put(HISTORY, lambda folder: self._history.flush(folder / HISTORY), size)
 
     def write_trials(self, rows: Sequence[Mapping[str, Any]]) -> None:
@@ -317,21 +411,22 @@ class RunWriter:
         it is `failed`, with the first refusal as its `reason`, which is raised at the end.
 
         Args:
-            status: finished, diverged, interrupted or failed. After the first two the steps
-                become Parquet; the others leave the stream.
+            status: finished, diverged, unranked, interrupted or failed. After the first three the
+                steps are Parquet and the checkpoints gone; the others leave what `reopen` takes up.
             fields: more for the manifest.
         """
         self.files.begin_end()
         over = status in OVER
         with self.spared(HISTORY):
             self.flush()
-        if over:
+        with self.spared_steps(at_last=True):
+            self._steps.close()
+        self._settle_steps()
+        self.files.try_again(lambda: self._log.flush(self.log_path))
+        if over and self.files.refusals.first is None:
             with self.spared(STEPS, f"{STEPS_STREAM} stays"):
                 self.finish_steps()
-        else:
-            with contextlib.suppress(DiskError):  # it lacks no step, its mark of an end alone
-                self._steps.close()
-        self.files.try_again(lambda: self._log.flush(self.log_path))
+            self.files.refusals.retry(self.path)
         refusal, place = self.files.refusals.first, self.files.refusals.place
         if refusal is not None and over:
             status, fields = "failed", {"reason": str(refusal), **fields}
@@ -342,6 +437,11 @@ class RunWriter:
         except DiskError as error:
             refusal = refusal or error
         self._accompany()
+        if over and refusal is None:  # nothing goes on from here
+            (self.path / STEPS_STREAM).unlink(missing_ok=True)
+            checkpoint.remove(self.path)
+            remove_unchanged(self._earlier)
+        self._lock.release()
         if refusal is not None:
             raise refusal
 
@@ -362,6 +462,12 @@ class RunWriter:
             self._manifest.copy_to(place / MANIFEST)
             if self._log.waits:
                 self._log.flush(place / LOG)
+
+    def _settle_steps(self) -> None:
+        """Forget that the disk refused steps, if it has them by now."""
+        if self._steps.refusal is None:
+            self.files.refusals.settle(_STEPS)
+            self._refused_from = 0
 
     def fail(self, refusal: DiskError) -> None:
         """Set `failed` in place of finished or diverged: the disk refused a file after `close`."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import re
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +16,7 @@ from pathlib import Path
 from trainer.errors import DiskError
 from trainer.text import windows
 
+_BESIDE = re.compile(r"\.(.+)\.[0-9]+\.tmp", re.ASCII | re.DOTALL)
 REFUSED = ": cannot write: "  # of every DiskError: what is before it is a path, behind it a reason
 _WAITS = (0.05, 0.1, 0.2, 0.4, 0.8)  # seconds
 _CURES = {
@@ -55,14 +57,19 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
         yield beside
         _sync(beside, os.O_RDWR)
         _rename(beside, path)
-        if not windows.ON_WINDOWS:  # which opens no folders
-            _sync(path.parent, os.O_RDONLY)  # the rename itself is an entry of the folder
+        sync_folder(path.parent)  # the rename itself is an entry of the folder
     except BaseException as error:
         with contextlib.suppress(OSError):
             beside.unlink(missing_ok=True)
         if isinstance(error, OSError):
             raise disk_error(path, error) from error
         raise
+
+
+def left_over(name: str) -> str | None:
+    """The file that a write was for whose process was killed, by the name of its half."""
+    found = _BESIDE.fullmatch(name)
+    return found[1] if found else None
 
 
 def write_atomic(path: str | os.PathLike[str], data: bytes) -> None:
@@ -73,6 +80,16 @@ def write_atomic(path: str | os.PathLike[str], data: bytes) -> None:
     """
     with replacing(path) as beside:
         beside.write_bytes(data)
+
+
+def sync_folder(path: Path) -> None:
+    """Fsync a folder, and with it the names in it.
+
+    Raises:
+        OSError: the disk refused.
+    """
+    if not windows.ON_WINDOWS:  # which opens no folders
+        _sync(path, os.O_RDONLY)
 
 
 def utf8(text: str | bytes) -> bytes:

@@ -64,8 +64,7 @@ class Recorder(NullObserver):
         trial, repeat = job.trial[stretch.columns], job.repeat[stretch.columns]
         values = {name: value[due] for name, value in records.values.items()}
         step, epoch = records.step[due], records.epoch[due]
-        lost = f"steps from {records.step[0]:,} on are lost, and the run goes on without them"
-        with self.folder.spared("steps", lost):
+        with self.folder.spared_steps():
             self.folder.append_steps(step, epoch, values, trial, repeat, stretch.counts[due])
 
     def on_evaluation(self, stack: int, columns: Indices, evaluation: Evaluation) -> None:

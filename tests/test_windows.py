@@ -130,8 +130,7 @@ def test_no_posix_name_is_used_without_a_guard():
         ("trainer/machine/memory.py", "resource"),  # imported where it is
         ("trainer/machine/threads.py", "register_at_fork"),  # hasattr
         ("trainer/machine/threads.py", "sched_getaffinity"),  # hasattr
-        ("trainer/text/posix.py", "fcntl"),  # of macOS alone
-        ("trainer/text/posix.py", "O_DIRECTORY"),  # not there
+        ("trainer/text/system.py", "O_DIRECTORY"),  # not there
         ("trainer/text/system.py", "fcntl"),  # try
         ("trainer/text/system.py", "register_at_fork"),  # hasattr
     }

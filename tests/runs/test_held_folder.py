@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from trainer.runs.held_folder import HeldFolder
-from trainer.text import posix
+from trainer.text import system
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="of Linux alone")
 
@@ -39,7 +39,7 @@ def test_of_a_folder_that_is_gone_its_path_stays(place):
 
 
 def test_without_descriptors_it_is_a_path(place, tmp_path, monkeypatch):
-    monkeypatch.setattr(posix, "hold", lambda path: None)
+    monkeypatch.setattr(system, "hold", lambda path: None)
     folder = HeldFolder(place)
     place.rename(tmp_path / "b")
     assert folder.path == place

@@ -9,7 +9,7 @@ import sys
 import pytest
 
 from trainer.runs.reserve import Reserve
-from trainer.text import posix
+from trainer.text import system
 
 MiB = 1 << 20
 
@@ -26,7 +26,7 @@ def taken(monkeypatch):
         os.truncate(descriptor, size)
         return True
 
-    monkeypatch.setattr(posix, "allocate", allocate)
+    monkeypatch.setattr(system, "allocate", allocate)
     return sizes
 
 
@@ -64,7 +64,7 @@ def test_of_a_small_disk_it_takes_what_there_is(tmp_path, taken):
 
 
 def test_a_disk_that_keeps_no_room(tmp_path, monkeypatch):
-    monkeypatch.setattr(posix, "allocate", lambda *_: False)
+    monkeypatch.setattr(system, "allocate", lambda *_: False)
     reserve = Reserve()
     assert not reserve.take(tmp_path, 4 * MiB)
     assert reserve.held == 0

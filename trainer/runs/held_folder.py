@@ -6,7 +6,7 @@ import os
 import weakref
 from pathlib import Path
 
-from trainer.text import posix
+from trainer.text import system
 
 
 class HeldFolder:
@@ -14,15 +14,15 @@ class HeldFolder:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._descriptor = posix.hold(path)
+        self._descriptor = system.hold(path)
         if self._descriptor is not None:
             weakref.finalize(self, os.close, self._descriptor)
 
     @property
     def path(self) -> Path:
         """Where it is now; of a folder that is gone, where it was."""
-        if self._descriptor is not None and not posix.is_held(self._descriptor, self._path):
-            found = posix.where(self._descriptor)
-            if found is not None and posix.is_held(self._descriptor, found):
+        if self._descriptor is not None and not system.is_held(self._descriptor, self._path):
+            found = system.where(self._descriptor)
+            if found is not None and system.is_held(self._descriptor, found):
                 self._path = found
         return self._path

@@ -9,7 +9,7 @@ import weakref
 from pathlib import Path
 from typing import IO
 
-from trainer.text import posix
+from trainer.text import system
 
 _LEAST = 1 << 20  # bytes; with less there is nothing to keep
 
@@ -40,7 +40,7 @@ class Reserve:
         self._file = file
         while size >= _LEAST:
             try:
-                if not posix.allocate(file.fileno(), size):
+                if not system.allocate(file.fileno(), size):
                     return False
                 self.held = size
                 break

@@ -239,9 +239,7 @@ class RunWriter:
         try:
             yield
         except DiskError as error:
-            lost = (
-                f"steps from {self._refused_from:,} on are lost, and the run goes on without them"
-            )
+            lost = f"steps from {self._refused_from:,} on are lost"
             if at_last or self._steps.lacks:
                 self.files.refusals.tell_once(_LOST_STEPS, error, lost)
             else:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 
 
@@ -11,9 +12,10 @@ def main(argv: list[str]) -> int:
 
     kind, memory, *arguments = argv
     if kind == "double":
-        from benchmarks.gpu.bench import open_double
+        os.environ["SCRIPTS_GPU_REHEARSE"] = "1"
+        from benchmarks.gpu.bench import open_device
 
-        open_double()
+        open_device()
     if int(memory):
         device.Device.memory = lambda self: int(memory)  # type: ignore[method-assign]
     return cli.main(arguments)

@@ -7,7 +7,7 @@ from typing import Any
 
 _DIGITS: dict[str, Any] = {"model": "softmax", "data": {"train": "digits"}}
 _CANCER: dict[str, Any] = {"model": "logistic", "data": {"train": "breast_cancer"}}
-_DIABETES: dict[str, Any] = {"model": "linear", "data": {"train": "diabetes"}}
+_DIAMONDS: dict[str, Any] = {"model": "linear", "data": {"train": "diamonds"}}
 _LR = {"geomspace": {"start": 1e-3, "stop": 1, "num": 9}}
 _L2 = {"geomspace": {"start": 1e-6, "stop": 1, "num": 12}}
 
@@ -36,59 +36,59 @@ _HALVING = {"early_terminate": {"type": "hyperband", "min_iter": 3, "eta": 3}}
 _BATCHES = {"optimizer.batch_size": [32, 64, "full"], "optimizer.lr": _LR}
 
 KINDS: dict[str, Kind] = {
-    "plain": Kind(_DIGITS | {"optimizer": {"epochs": 400, "schedule": {"name": "cosine"}}}),
+    "plain": Kind(_DIGITS | {"optimizer": {"epochs": 1500, "schedule": {"name": "cosine"}}}),
     "nesterov": Kind(
         _DIGITS
-        | {"optimizer": {"nesterov": True, "epochs": 250}, "penalty": {"l1": 1e-3}}
-        | {"log": {"every": 7, "gradients": 500}}
+        | {"optimizer": {"nesterov": True, "epochs": 1500}, "penalty": {"l1": 1e-3}}
+        | {"log": {"every": 7, "gradients": 3000}}
     ),
     "adam": Kind(
         _CANCER
-        | {"optimizer": {"name": "adam", "steps": 4000}, "precision": "float64"}
+        | {"optimizer": {"name": "adam", "steps": 20000}, "precision": "float64"}
         | {"log": {"eval_every": 50}}
     ),
-    "adamw": Kind(_DIGITS | {"optimizer": {"name": "adamw", "lr": 0.01, "epochs": 250}}),
+    "adamw": Kind(_DIGITS | {"optimizer": {"name": "adamw", "lr": 0.01, "epochs": 1000}}),
     "early_stopping": Kind(
         _DIGITS
-        | {"optimizer": {"name": "adam", "epochs": 120}, "early_stopping": {"patience": 4}}
+        | {"optimizer": {"name": "adam", "epochs": 400}, "early_stopping": {"patience": 20}}
         | _sweep("optimizer.lr", _LR)
     ),
     "halving": Kind(
-        _DIGITS
-        | {"optimizer": {"epochs": 40}}
-        | {"sweep": {"parameters": _BATCHES, **_HALVING}}
+        _DIGITS | {"optimizer": {"epochs": 600}} | {"sweep": {"parameters": _BATCHES, **_HALVING}}
     ),
     "parked": Kind(
         _DIGITS
-        | {"optimizer": {"epochs": 25}}
+        | {"optimizer": {"epochs": 500}}
         | {"sweep": {"parameters": _BATCHES, **_HALVING}, "log": {"weights": "all"}},
         memory=12 << 20,
     ),
     "folds": Kind(
         _CANCER
-        | {"optimizer": {"name": "adam", "epochs": 40}, "repeat": {"folds": 5}}
-        | {"early_stopping": {"patience": 5}}
+        | {"optimizer": {"name": "adam", "epochs": 300}, "repeat": {"folds": 5}}
+        | {"early_stopping": {"patience": 30}}
         | _sweep("optimizer.lr", _LR)
     ),
-    "seeds": Kind(_DIGITS | {"optimizer": {"epochs": 60}, "repeat": {"seeds": 4}}),
+    "seeds": Kind(_DIGITS | {"optimizer": {"epochs": 300}, "repeat": {"seeds": 4}}),
     "few_shot": Kind(
         _DIGITS
-        | {"optimizer": {"name": "lbfgs"}, "repeat": {"few_shot": {"k": [1, 4], "tries": 5}}}
+        | {"optimizer": {"name": "lbfgs"}, "repeat": {"few_shot": {"k": [1, 4], "tries": 20}}}
         | _sweep("penalty.l2", _L2)
     ),
-    "lbfgs": Kind(_DIGITS | {"optimizer": {"name": "lbfgs", "tol": 1e-9}} | _sweep("penalty.l2", _L2)),
+    "lbfgs": Kind(
+        _DIGITS | {"optimizer": {"name": "lbfgs", "tol": 1e-9}} | _sweep("penalty.l2", _L2)
+    ),
     "newton": Kind(
         _CANCER
         | {"optimizer": {"name": "newton"}, "repeat": {"folds": 5}}
         | _sweep("penalty.l2", {"geomspace": {"start": 1e-6, "stop": 1, "num": 60}})
     ),
     "exact": Kind(
-        _DIABETES
-        | {"optimizer": {"name": "exact"}, "repeat": {"folds": 10, "times": 5}}
+        _DIAMONDS
+        | {"optimizer": {"name": "exact"}, "repeat": {"folds": 5}}
         | _sweep("penalty.l2", _L2)
     ),
     "lasso": Kind(
-        _DIABETES
+        _DIAMONDS
         | {"optimizer": {"name": "auto"}, "penalty": {"l2": 0}, "repeat": {"folds": 5}}
         | _sweep("penalty.l1", {"path": {"num": 60, "ratio": 1e-3}})
     ),

@@ -1,1 +1,1 @@
-"""Campaigns: runs that are killed, disks that refuse, folders of somebody else. Anyone can run them."""
+"""Campaigns: runs that are killed, disks that refuse, folders of somebody else."""

@@ -72,7 +72,7 @@ def test_as_often_as_is_asked_for():
     assert len(folder.written) == 9
 
 
-@pytest.mark.parametrize("seconds, written", [(0.5, 0), (2.0, 1)])
+@pytest.mark.parametrize(("seconds", "written"), [(0.5, 0), (2.0, 1)])
 def test_before_a_refit_where_there_is_something_to_lose(seconds, written):
     checkpoints, folder, clock = made()
     clock.now += seconds
@@ -96,4 +96,5 @@ def test_none_are_none():
     checkpoints.write_if_due(never)
     checkpoints.write_before_refit(never)
     checkpoints.write_at_stop(never)
-    assert folder.written == [] and checkpoints.count == 0
+    assert folder.written == []
+    assert checkpoints.count == 0

@@ -187,7 +187,7 @@ def test_a_run_without_validation_says_so(runs):
     assert "is the loss on 240 training rows" in words
 
 
-@pytest.mark.parametrize("status", ["running", "failed"])
+@pytest.mark.parametrize("status", ["running", "unknown", "failed"])
 def test_a_run_without_an_end_is_drawn_as_far_as_it_went(runs, tmp_path, status):
     copy = shutil.copytree(runs["softmax"].folder, tmp_path / "copy")
     for name in ("model.json", "model.safetensors", "predictions.parquet", "results.json"):
@@ -195,6 +195,8 @@ def test_a_run_without_an_end_is_drawn_as_far_as_it_went(runs, tmp_path, status)
     (copy / "trials.csv").unlink()
     manifest = json.loads((copy / "manifest.json").read_text())
     manifest |= {"status": status, "reason": "the disk is full"}
+    if status == "unknown":  # of a version that took no lock
+        manifest = {k: v for k, v in manifest.items() if k != "pid"} | {"status": "running"}
     (copy / "manifest.json").write_text(json.dumps(manifest))
     write_report(copy)
     text = (copy / "report.html").read_text()
@@ -202,6 +204,9 @@ def test_a_run_without_an_end_is_drawn_as_far_as_it_went(runs, tmp_path, status)
     words = words_of(text)
     assert "Not read" not in words
     assert ("the disk is full" in words) == (status == "failed")
+    assert ("Killed Its process ended before the run did" in words) == (status == "running")
+    assert ("--resume DIR`, of this folder, starts it over." in words) == (status == "running")
+    assert ("Unknown Drawn while the run was going on, or after" in words) == (status == "unknown")
     assert "No result" in words
 
 

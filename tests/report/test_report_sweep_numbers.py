@@ -279,14 +279,17 @@ def test_a_sweep_that_was_killed_tells_what_its_history_tells(tmp_path):
         (folder / name).unlink()
     manifest = json.loads((folder / "manifest.json").read_text())
     (folder / "manifest.json").write_text(json.dumps(manifest | {"status": "running"}))
+    (folder / "checkpoint").mkdir()
     run_data = read_run_data(folder, CONFIG_READER)
     assert run_data.chosen == 1
+    assert run_data.status == "killed"
     assert set(run_data.steps["trial"].to_pylist()) == {1}
     sweep = view_sweep(run_data)
     assert [row[LR] for row in sweep.rows] == [0.1, 0.01]
     assert sweep.value.tolist() == pytest.approx([0.8, 1.8])
     words = words_of(write_report(folder).read_text())
     assert "Ahead trial 1: lr 0.1, validation loss 0.8; not chosen" in words
+    assert "--resume DIR`, of this folder, goes on from its last checkpoint." in words
 
 
 def test_two_thousand_trials_are_small(tmp_path):

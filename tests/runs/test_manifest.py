@@ -23,8 +23,10 @@ def fields(manifest):
 
 
 def test_the_first_fields(manifest):
-    assert list(fields(manifest)) == ["format_version", "status", "name", "started", "versions"]
-    assert fields(manifest)["status"] == "running"
+    found = fields(manifest)
+    first = ["format_version", "status", "name", "started", "pid", "host", "boot_id", "versions"]
+    assert list(found) == first
+    assert (found["status"], found["pid"]) == ("running", os.getpid())
 
 
 def test_warnings_stand_one_behind_another(manifest):

@@ -166,7 +166,7 @@ def test_a_killed_run_is_readable_up_to_its_last_flush(tmp_path):
     command = [sys.executable, "-c", textwrap.dedent(code), tmp_path / "run", here, here.parents[1]]
     assert subprocess.run(command).returncode == -signal.SIGKILL
     run = load_run(tmp_path / "run")
-    assert run.status == "running"
+    assert run.status == "killed"
     assert run.steps()["step"].to_pylist() == list(range(1, 9))
     assert run.history()["epoch"].to_pylist() == [1]
     assert run.trials == [trial_row()]
@@ -301,7 +301,8 @@ def test_a_refusal_after_the_end_is_no_finish(folder, monkeypatch, ended, left, 
     if full:
         monkeypatch.setattr(os, "fsync", raising(errno.ENOSPC))
     folder.fail(DiskError("report.html: cannot write"))
-    told = {"reason": "report.html: cannot write"} if left == "failed" and not full else {}
+    told = {"reason": "report.html: cannot write", "trained": ended}
+    told = told if left == "failed" and not full else {}
     assert read(folder).manifest() == before | {"status": left} | told
 
 

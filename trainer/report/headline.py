@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from trainer.catalog import LOSS, METRICS, MODELS, Apart, is_share
 from trainer.report.sweep.words import metric_words
+from trainer.report.unfinished import NOT_ENDED, resume_text
+from trainer.runs.liveness import DIED
 from trainer.text.numbers import counted, deviation, metric, split_name, text
 from trainer.wording.choice import of_training_rows_text
 from trainer.wording.opening import device_text
@@ -126,13 +128,14 @@ def notices(run_data: RunData) -> list[Notice]:
         mend = _sentence(reason.removeprefix(said))
         found.append(Notice("What would mend it", mend, grave=True))
     elif run_data.status == "failed":
-        found.append(
-            Notice("Failed", f"{reason or 'The run did not end'}; run.log has more.", True)
-        )
-    elif run_data.status == "running":
-        found.append(Notice("Running", "Drawn while the run was going on, or after it was killed."))
+        told = f"{reason or 'The run did not end'}; run.log has more."
+        found.append(Notice("Failed", told + resume_text(run_data), grave=True))
+    elif run_data.status in NOT_ENDED:
+        told = NOT_ENDED[run_data.status] + resume_text(run_data)
+        found.append(Notice(run_data.status.capitalize(), told, run_data.status == DIED))
     elif run_data.status == "interrupted":
-        found.append(Notice("Interrupted", _interrupted(run_data)))
+        told = _interrupted(run_data) + resume_text(run_data)
+        found.append(Notice("Interrupted", told))
     if warning := text(run_data.manifest.get("warning") or ""):
         found.append(Notice("Warning", _sentence(warning), grave=True))
     found += [Notice("Not read", sentence, grave=True) for sentence in run_data.unread]

@@ -60,7 +60,7 @@ def _of_sweep(sweep: SweepView | None) -> tuple[str, Iterable[str]]:
 
 def _head(run_data: RunData, choice: str) -> str:
     found = headline.headline(run_data)
-    grave = " grave" if run_data.status in ("diverged", "unranked", "failed") else ""
+    grave = " grave" if run_data.status in ("diverged", "unranked", "failed", "killed") else ""
     words = [run_data.kind, *headline.subtitle(run_data)]
     kicker = f'<li class="status {esc(run_data.status)}">{esc(run_data.status)}</li>'
     kicker += "".join(f"<li>{esc(word)}</li>" for word in words if word)

@@ -55,7 +55,7 @@ def read_run_data(folder: str | os.PathLike[str], configs: ConfigReader) -> RunD
         RunFolderError: there is no such folder, or it is no run folder.
     """
     files = RunReader(folder)
-    manifest = files.manifest()
+    manifest = files.manifest() | {"status": files.status}
     parts = _Parts(manifest.get("status") == "finished")
     trials: list[Row] = parts.read(files.trials, [])
     results: dict[str, Any] = parts.read(files.results, {})

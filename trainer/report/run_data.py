@@ -79,7 +79,7 @@ class RunData:
 
     @property
     def status(self) -> str:
-        """running, finished, interrupted, failed, diverged or unranked."""
+        """As `trainer.Run.status` has it."""
         return str(self.manifest.get("status", "unknown"))
 
     @property

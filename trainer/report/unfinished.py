@@ -1,14 +1,40 @@
-"""A sweep that has no tables yet: its trials as far as history.csv tells of them."""
+"""A run without an end: what is said of it, and its trials as far as history.csv tells of them."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from trainer.runs.liveness import CANNOT_TELL, DIED, process_text
+from trainer.runs.manifest import RUNNING
+from trainer.runs.names import CHECKPOINTS
 from trainer.text import arrow
+from trainer.text.program import PROGRAM
+
+if TYPE_CHECKING:
+    from trainer.report.run_data import RunData
+
+NOT_ENDED = {
+    RUNNING: "Drawn while the run was going on.",
+    DIED: "Its process ended before the run did, so that this is what had been written by then.",
+    CANNOT_TELL: "Drawn while the run was going on, or after it was killed.",
+}
+"""What is said of a run by its status, where its process has written no other."""
+
+
+def resume_text(run_data: RunData) -> str:
+    """What goes on with a run that has ended early, behind a space; empty where nothing does."""
+    status, again = run_data.status, f"`{PROGRAM} run --resume DIR`, of this folder,"
+    if status == CANNOT_TELL and "pid" in run_data.manifest:
+        return f" It was {process_text(run_data.manifest)}; if that has ended {again} goes on."
+    if status in (RUNNING, CANNOT_TELL):
+        return ""
+    if (run_data.folder / CHECKPOINTS).is_dir():
+        return f" {again} goes on from its last checkpoint."
+    return f" {again} starts it over." if status == DIED else ""
 
 
 def last_values(history: pa.Table, name: str) -> dict[int, float]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -17,18 +18,44 @@ _SHARE = 20  # a long table is written anew less often: at most a twentieth of t
 
 
 class HistoryLog:
-    """Writer of the table of evaluations: keeps its text, writes the file whole now and then."""
+    """Writer of the table of evaluations: keeps its text, writes the file whole now and then.
+
+    Attributes:
+        path: of the file.
+        offset: bytes of the table so far, those that wait for the file among them.
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self.offset = 0
         self._columns: tuple[str, ...] = ()
         self._text: list[str] = []
         self._due = 0.0  # when the file may be written again
         self._waits = False
 
+    @classmethod
+    def reopen(cls, path: Path, offset: int) -> HistoryLog:
+        """Go on with a table: of what the file holds its first `offset` bytes count.
+
+        Raises:
+            ValueError: they are not whole rows of UTF-8.
+            OSError: the file cannot be read.
+        """
+        log = cls(path)
+        if offset:
+            with path.open("rb") as file:
+                text = file.read(offset)
+            if len(text) != offset or not text.endswith(b"\n"):
+                raise ValueError(f"{path.name} has not the {offset:,} bytes of whole rows")
+            log._text = [text.decode()]
+            log._columns = tuple(next(csv.reader([log._text[0].partition("\n")[0]])))
+            log.offset = offset
+        return log
+
     def start(self, metrics: Sequence[str]) -> None:
         """Write the header, so that a run that diverges at once has the file."""
-        self._begin((*HISTORY_KEYS, *metrics))
+        if not self._columns:  # else it goes on
+            self._begin((*HISTORY_KEYS, *metrics))
         self._waits = True
         self.flush()
 
@@ -45,7 +72,7 @@ class HistoryLog:
         columns = self._columns
         if rows[0].keys() < set(columns):  # a trial on another target has not all metrics
             rows = [{column: row.get(column) for column in columns} for row in rows]
-        self._text.append(csv_lines(rows, columns))
+        self._add(csv_lines(rows, columns))
         self._waits = True
         self.flush_if_due()
 
@@ -74,4 +101,8 @@ class HistoryLog:
 
     def _begin(self, columns: tuple[str, ...]) -> None:
         self._columns = columns
-        self._text = [csv_header(columns)]
+        self._add(csv_header(columns))
+
+    def _add(self, text: str) -> None:
+        self._text.append(text)
+        self.offset += len(utf8(text))

@@ -9,6 +9,7 @@ from datetime import datetime
 from pathlib import Path
 
 from trainer.errors import DiskError, RunFolderError
+from trainer.runs.liveness import is_stillborn
 from trainer.runs.names import MANIFEST
 from trainer.text import windows
 from trainer.text.atomic import disk_error
@@ -57,6 +58,8 @@ def default_folder(name: str) -> Path:
 def named_folder(out: str | os.PathLike[str]) -> Path:
     """Make the folder that the user named, or take it if it is empty; return its absolute path.
 
+    Empty is also what has no more than the first files of a run that was killed as it began.
+
     Raises:
         RunFolderError: it is a file, not empty, or no folder can be called so.
         DiskError: the disk refused.
@@ -84,15 +87,16 @@ def check_free(out: str | os.PathLike[str]) -> None:
     path = Path(os.path.abspath(out))
     try:
         held = sorted(entry.name for entry in path.iterdir())
+        if not held or is_stillborn(path):
+            return
     except FileNotFoundError:
         return
     except OSError as error:
         raise _no_folder(path, error) from error
-    if held:
-        more = f" and {len(held) - 1} more" if len(held) > 1 else ""
-        raise RunFolderError(
-            f"{path}: not empty (it holds {held[0]}{more}); --out takes a new or an empty folder"
-        )
+    more = f" and {len(held) - 1} more" if len(held) > 1 else ""
+    raise RunFolderError(
+        f"{path}: not empty (it holds {held[0]}{more}); --out takes a new or an empty folder"
+    )
 
 
 def _no_folder(path: Path, error: OSError) -> Exception:

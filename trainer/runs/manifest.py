@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import json
+import os
 import time
 from collections.abc import Sequence
 from datetime import datetime
@@ -11,11 +13,13 @@ from typing import Any
 
 from trainer.errors import DiskError
 from trainer.runs.names import FORMAT_VERSION
+from trainer.text import system
 from trainer.text.atomic import utf8, write_atomic
 from trainer.text.csv_json import json_text
 
 RUNNING = "running"
 OVER = ("finished", "diverged", "unranked")  # of a run that nothing cut short
+_OF_AN_END = ("ended", "seconds", "reason")  # fields that a run which goes on does not have
 KILLED = "killed by a second signal before all was written"
 
 
@@ -30,6 +34,35 @@ class Manifest:
         self._fields: dict[str, Any] = {}
         self._begun = time.monotonic()
 
+    @classmethod
+    def reopen(cls, path: Path, seconds: float = 0.0) -> Manifest:
+        """Go on with the manifest of a run whose process has ended; its fields are kept.
+
+        Args:
+            path: of the file.
+            seconds: that the run has taken so far.
+
+        Raises:
+            DiskError: the disk refused.
+            ValueError: the file is no record.
+            OSError: the file cannot be read.
+        """
+        manifest = cls(path)
+        fields = json.loads(path.read_bytes())
+        if not isinstance(fields, dict):
+            raise ValueError("not a JSON object")
+        before = fields.get("resumed")
+        times = [*before, _now()] if isinstance(before, list) else [_now()]
+        manifest._fields = {key: value for key, value in fields.items() if key not in _OF_AN_END}
+        manifest._begun -= seconds
+        manifest.update(status=RUNNING, resumed=times, **_process())
+        return manifest
+
+    @property
+    def seconds(self) -> float:
+        """How long the run has taken, without the time between a process and the next."""
+        return round(time.monotonic() - self._begun, 3)
+
     def start(self, name: str, **fields: Any) -> None:
         """Write the first fields of a run that goes on from now.
 
@@ -38,7 +71,7 @@ class Manifest:
             fields: what else is known by then.
         """
         first = {"format_version": FORMAT_VERSION, "status": RUNNING, "name": name}
-        self.update(**first, started=_now(), **fields)
+        self.update(**first, started=_now(), **_process(), **fields)
 
     def update(self, **fields: Any) -> None:
         """Set these fields and keep the others."""
@@ -47,9 +80,12 @@ class Manifest:
 
     def warn(self, sentences: Sequence[str]) -> None:
         """Put sentences, which have no full stop, behind those of `warning`."""
-        known = self._fields.get("warning")
-        more = [told[:1].upper() + told[1:] for told in sentences]
-        self.update(warning=". ".join([known, *more] if known else [sentences[0], *more[1:]]))
+        known = self._fields.get("warning") or ""
+        # a run that was resumed finds again what it had found before
+        new = [told for told in sentences if told.lower() not in known.lower()]
+        if new:
+            more = [told[:1].upper() + told[1:] for told in new]
+            self.update(warning=". ".join([known, *more] if known else [new[0], *more[1:]]))
 
     def end(self, status: str, **fields: Any) -> None:
         """Set the last status, with the time and the seconds since the start.
@@ -66,10 +102,10 @@ class Manifest:
         return killed
 
     def fail(self, reason: str) -> None:
-        """Set `failed` in place of finished or diverged; another status stays."""
-        if self._fields["status"] in OVER:
+        """Set `failed` in place of finished or diverged, which `trained` tells; another stays."""
+        if (status := self._fields["status"]) in OVER:
             with contextlib.suppress(DiskError):
-                self._write_or_fail(status="failed", reason=reason)
+                self._write_or_fail(status="failed", reason=reason, trained=status)
 
     def _write_or_fail(self, **fields: Any) -> None:
         try:
@@ -79,8 +115,7 @@ class Manifest:
             raise
 
     def _ending(self, status: str) -> dict[str, Any]:
-        seconds = round(time.monotonic() - self._begun, 3)
-        return {"status": status, "ended": _now(), "seconds": seconds}
+        return {"status": status, "ended": _now(), "seconds": self.seconds}
 
     def _fail_in_place(self) -> None:
         """Write `failed` over the status within the file: no longer than it, so it always fits."""
@@ -91,6 +126,11 @@ class Manifest:
                 if old in text:
                     file.seek(text.index(old))
                     file.write(b'"status": "failed"'.ljust(len(old)))
+
+
+def _process() -> dict[str, Any]:
+    """Whose run it is: what tells later whether it still goes on, where files have no locks."""
+    return {"pid": os.getpid(), "host": system.host(), "boot_id": system.boot_id()}
 
 
 def _now() -> str:

@@ -1,7 +1,7 @@
 """Names in a run folder: of its files, and of the columns that its tables begin with.
 
-Nobody else spells them. What a folder holds besides is named elsewhere: metrics in
-`trainer.catalog`, swept keys by the config, model.json and model.safetensors by `trainer.predict`.
+Nobody else spells them, but for the model's two files, which `trainer.predict` names too. What a
+folder holds besides is named elsewhere: metrics in `trainer.catalog`, swept keys by the config.
 """
 
 INPUT = "input.yaml"
@@ -21,6 +21,10 @@ WEIGHTS = "weights.safetensors"
 GRADIENTS = "gradients/step-{step}.safetensors"
 GRADIENTS_OF_STACK = "gradients/step-{step}-stack-{stack}.safetensors"
 REPORT = "report.html"
+CHECKPOINTS = "checkpoint"  # a folder
+
+MODEL = ("model.json", "model.safetensors")
+OF_AN_END = (TRIALS, REPEATS, GROUPS, RESULTS, BEST, PREDICTIONS, WEIGHTS, *MODEL, REPORT)
 
 FORMAT_VERSION = 1  # of all of them together, in the manifest
 

@@ -11,7 +11,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from trainer.errors import RunFolderError
-from trainer.runs import step_log
+from trainer.runs import liveness, step_log
 from trainer.runs.location import why_no_run_folder
 from trainer.runs.names import (
     CONFIG,
@@ -60,6 +60,11 @@ class RunReader:
         record = self._read_json(MANIFEST)
         self._check(isinstance(record.get("status"), str), MANIFEST, "it has no status")
         return record
+
+    @property
+    def status(self) -> str:
+        """The manifest's status; of a run that is not over killed, or unknown, if it has died."""
+        return liveness.status(self.path, self.manifest())
 
     def config(self) -> str:
         """Read config.yaml, the text of the resolved spec."""
@@ -177,7 +182,7 @@ class RunReader:
             return path
         if name == MANIFEST:
             raise RunFolderError(f"{path}: not there; a run folder has one")
-        raise RunFolderError(f"{path}: not there; the run's status is {self.manifest()['status']}")
+        raise RunFolderError(f"{path}: not there; the run's status is {self.status}")
 
     def _check(self, holds: bool, name: str, fault: str) -> None:
         if not holds:

@@ -10,6 +10,7 @@ import contextlib
 import os
 import shutil
 from collections.abc import Iterator, Mapping
+from io import FileIO
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,7 @@ _TYPES = {
 }
 SCHEMA = pa.schema([pa.field(name, type, nullable=False) for name, type in _TYPES.items()])
 _ROW_GROUP = 1 << 20  # rows; 50 MB before compression
+_END = bytes.fromhex("ffffffff00000000")  # of a stream: a message of no bytes
 _LEFT = 8 << 20  # bytes of the disk that the log leaves to the tables, the model and the page
 
 
@@ -37,16 +39,34 @@ class StepLog:
 
     Attributes:
         path: of the file.
+        offset: bytes of the file that are whole record batches.
         refusal: the disk's first DiskError, after which nothing is written; None before.
+        left: bytes of the disk that are left to others.
     """
+
+    left = _LEFT
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._whole = 0  # bytes of the file that are whole record batches
+        self.offset = 0
         self.refusal: DiskError | None = None
         with self._refused_is_disk_error():
-            self._file = pa.OSFile(os.fsencode(path), "wb")  # bytes: any name goes
-            self._writer = pa.ipc.new_stream(self._file, SCHEMA)
+            self._file = _open(path, os.O_CREAT | os.O_TRUNC)
+
+    @classmethod
+    def reopen(cls, path: Path, offset: int) -> StepLog:
+        """Go on with a stream: what follows its first `offset` bytes is cut off.
+
+        Raises:
+            DiskError: the disk refused.
+        """
+        log = cls.__new__(cls)
+        log.path, log.offset, log.refusal = path, offset, None
+        with log._refused_is_disk_error():
+            log._file = _open(path)
+            os.ftruncate(log._file.fileno(), offset)
+            os.fsync(log._file.fileno())
+        return log
 
     def append(
         self,
@@ -96,8 +116,19 @@ class StepLog:
         batch = pa.record_batch([arrow.column(array) for array in arrays], schema=SCHEMA)
         with self._refused_is_disk_error():
             self._leave_room(batch.nbytes)
-            self._writer.write_batch(batch)
-            self._whole = self._file.tell()
+            self._write(batch.serialize())
+            self.offset = self._file.tell()
+
+    def sync(self) -> None:
+        """Wait until the disk has all that was appended.
+
+        Raises:
+            DiskError: the disk refused, now or before: the stream lacks steps.
+        """
+        if self.refusal is not None:
+            raise self.refusal
+        with self._refused_is_disk_error():
+            os.fsync(self._file.fileno())
 
     def close(self) -> None:
         """End the stream. What it holds can be read before and after."""
@@ -105,13 +136,25 @@ class StepLog:
             return
         with self._refused_is_disk_error(), contextlib.closing(self._file):
             if self.refusal is None:
-                self._writer.close()
+                self._write(_END)
+
+    def __del__(self) -> None:
+        with contextlib.suppress(OSError, AttributeError):  # it may not have been opened
+            self._file.close()
+
+    def _write(self, message: pa.Buffer | bytes) -> None:
+        """Write a message of the stream, whose first is the schema."""
+        for part in (message,) if self.offset else (SCHEMA.serialize(), message):
+            left = memoryview(part)
+            while left:  # a disk that fills up, and a system's own limits, take a part
+                left = left[self._file.write(left) :]
 
     def _leave_room(self, size: int) -> None:
         """Refuse to fill the disk: the tables and the model, which come last, need room."""
-        disk = shutil.disk_usage(self.path)
-        if disk.total and disk.free < size + _LEFT:
-            raise OSError(f"the disk's last {_LEFT >> 20} MiB are for the tables and the model")
+        there = os.path.exists(self.path)  # the folder may have been moved
+        disk = shutil.disk_usage(self.path if there else self._file.fileno())
+        if disk.total and disk.free < size + self.left:
+            raise OSError(f"the disk's last {self.left >> 20} MiB are for the tables and the model")
 
     @contextlib.contextmanager
     def _refused_is_disk_error(self) -> Iterator[None]:
@@ -119,10 +162,16 @@ class StepLog:
             yield
         except OSError as error:
             # Readers other than ours stumble over a half batch at the end, so it is cut off.
-            with contextlib.suppress(OSError):
-                os.truncate(self.path, self._whole)
+            with contextlib.suppress(OSError, AttributeError):  # or it could not be opened
+                self._file.truncate(self.offset)
             self.refusal = disk_error(self.path, error)
             raise self.refusal from error
+
+
+def _open(path: Path, more: int = 0) -> FileIO:
+    """The file of a stream; written without a buffer, so that what is written has left us."""
+    how = os.O_RDWR | os.O_APPEND | getattr(os, "O_BINARY", 0)
+    return FileIO(os.open(path, how | more, 0o666), "r+b")
 
 
 def read_stream(path: Path, trial: int | None = None) -> pa.Table:
@@ -156,11 +205,27 @@ def _batches(path: Path) -> Iterator[pa.RecordBatch]:
             raise RunFolderError(f"{path}: cannot read: {os.strerror(error.errno)}") from error
 
 
+def has_whole(path: Path, offset: int) -> bool:
+    """Whether the first `offset` bytes of a stream are whole record batches."""
+    if offset == 0:
+        return True
+    try:
+        with pa.OSFile(os.fsencode(path)) as file:
+            if file.size() < offset:
+                return False
+            stream = pa.ipc.open_stream(file)
+            while stream.schema.equals(SCHEMA) and file.tell() < offset:
+                stream.read_next_batch()
+            return bool(file.tell() == offset)
+    except (OSError, pa.ArrowException, StopIteration):
+        return False
+
+
 def stream_to_parquet(stream: Path, parquet: Path) -> None:
-    """Put the Parquet form of a stream in its place: written whole first, then the stream goes.
+    """Write the Parquet form of a stream, whose bytes do not depend on how it was cut in batches.
 
     Raises:
-        DiskError: the disk refused; the stream is still there.
+        DiskError: the disk refused.
     """
     import pyarrow.parquet as pq
 
@@ -171,23 +236,26 @@ def stream_to_parquet(stream: Path, parquet: Path) -> None:
     ):
         for table in _row_groups(stream):
             writer.write_table(table, row_group_size=_ROW_GROUP)
-    try:
-        stream.unlink()
-    except OSError as error:
-        raise disk_error(stream, error) from error
 
 
 def _row_groups(path: Path) -> Iterator[pa.Table]:
-    """A stream in pieces of about a row group: it may be larger than the memory."""
-    batches: list[pa.RecordBatch] = []
+    """A stream in row groups, all but the last full: it may be larger than the memory."""
+    waiting: list[pa.RecordBatch] = []
     rows = 0
     for batch in _batches(path):
-        batches.append(batch)
+        waiting.append(batch)
         rows += batch.num_rows
-        if rows >= _ROW_GROUP:
-            yield pa.Table.from_batches(batches, schema=SCHEMA)
-            batches, rows = [], 0
-    yield pa.Table.from_batches(batches, schema=SCHEMA)
+        while rows >= _ROW_GROUP:
+            rows -= _ROW_GROUP
+            cut = waiting[-1].num_rows - rows
+            yield _whole([*waiting[:-1], waiting[-1].slice(0, cut)])
+            waiting = [waiting[-1].slice(cut)]
+    yield _whole(waiting)
+
+
+def _whole(batches: list[pa.RecordBatch]) -> pa.Table:
+    """A table in one piece: the pages of a Parquet file end where pieces do."""
+    return pa.Table.from_batches(batches, schema=SCHEMA).combine_chunks()
 
 
 def _of_trial(rows: pa.RecordBatch, trial: int | None) -> pa.RecordBatch:

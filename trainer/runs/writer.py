@@ -20,11 +20,15 @@ import pyarrow as pa
 
 from trainer.errors import DiskError, RunFolderError
 from trainer.model import compiled
+from trainer.runs import checkpoint
+from trainer.runs.checkpoint import Saved
 from trainer.runs.history_log import HistoryLog
+from trainer.runs.liveness import hold_new
 from trainer.runs.location import default_folder, named_folder
 from trainer.runs.manifest import KILLED, OVER, Manifest
 from trainer.runs.names import (
     BEST,
+    CHECKPOINTS,
     CONFIG,
     GRADIENTS,
     GRADIENTS_OF_STACK,
@@ -46,9 +50,11 @@ from trainer.runs.names import (
     WEIGHTS,
 )
 from trainer.runs.provenance import git_commit, versions
+from trainer.runs.resuming import FOLDER, Earlier, files_of_an_end, remove_unchanged, resume
 from trainer.runs.step_log import StepLog, stream_to_parquet
 from trainer.text.atomic import disk_error, utf8, write_atomic
 from trainer.text.csv_json import csv_header, csv_lines, json_text
+from trainer.text.system import Lock
 
 
 class RunWriter:
@@ -62,13 +68,24 @@ class RunWriter:
         path: of the folder, absolute.
         tell: function that takes a warning as a line of text; it is called once for each part
             that the disk refused in a `spared` block. It does nothing until it is set.
+        found: sentences on what `reopen` found, such as a damaged checkpoint; no full stops.
     """
 
-    def __init__(self, path: Path, manifest: Manifest, steps: StepLog) -> None:
+    def __init__(
+        self,
+        path: Path,
+        manifest: Manifest,
+        steps: StepLog,
+        lock: Lock,
+        history: HistoryLog | None = None,
+    ) -> None:
         self.path = path
         self.tell: Callable[[str], None] = lambda line: None
         self._manifest, self._steps = manifest, steps
-        self._history = HistoryLog(path / HISTORY)
+        self._lock = lock
+        self._history = history or HistoryLog(path / HISTORY)
+        self._earlier: Earlier = {}  # what an earlier end of this run has left
+        self.found: tuple[str, ...] = ()
         self._lost: dict[str, DiskError] = {}  # what the run goes on without, by its part
 
     @classmethod
@@ -87,22 +104,66 @@ class RunWriter:
         """
         path = default_folder(name) if out is None else named_folder(out)
         manifest = Manifest(path / MANIFEST)
-        try:
-            (path / LOG).open("xb").close()  # whoever makes the log has the folder
-        except FileExistsError as error:
-            raise RunFolderError(f"{path}: another run has just taken it") from error
-        except OSError as error:
-            raise disk_error(path / LOG, error) from error
+        lock = hold_new(path)  # whoever holds the log has the folder
         try:
             told = versions() | {"compiled_step": compiled.version()}
             manifest.start(name, versions=told, **git_commit())
             steps = StepLog(path / STEPS_STREAM)
         except DiskError:  # an empty folder can be named again, once there is room
+            lock.release()  # Windows removes no open file
             with contextlib.suppress(OSError):
                 for made in (MANIFEST, LOG):
                     (path / made).unlink(missing_ok=True)
             raise
-        return cls(path, manifest, steps)
+        return cls(path, manifest, steps, lock)
+
+    @classmethod
+    def reopen(cls, folder: str | os.PathLike[str]) -> tuple[RunWriter, Saved | None]:
+        """Take up a run whose process has ended, at its last whole checkpoint.
+
+        Steps and rows of history.csv that came after the checkpoint are cut off. Without a whole
+        checkpoint both begin anew. What an earlier end has written stays until the run is over.
+
+        Args:
+            folder: the run folder.
+
+        Returns:
+            Its writer, and what the checkpoint has; None where the run starts over in its folder.
+
+        Raises:
+            RunFolderError: it is no run folder, its run goes on or is over, or nothing was
+                trained there.
+            DiskError: the disk refused.
+        """
+        path = Path(os.path.abspath(folder))
+        again = resume(path)
+        writer = cls(path, again.manifest, again.steps, again.held, again.history)
+        writer.found, writer._earlier = again.told, files_of_an_end(path)
+        how = "starts over" if again.saved is None else "goes on from its last checkpoint"
+        with contextlib.suppress(DiskError):
+            writer.log(f"the run {how}")
+        return writer, again.saved
+
+    def checkpoint(self, saved: Saved) -> None:
+        """Write what the run can go on from, with all steps and rows of history.csv before it.
+
+        Args:
+            saved: nested dicts of arrays and numbers, see `trainer.runs.checkpoint`.
+
+        Raises:
+            DiskError: the disk refused, now or before: a run that goes on from here would lack
+                the file for good, and one that goes on from before writes it again.
+        """
+        if lacking := [self._lost[part] for part in self._lost if part not in (LOG, CHECKPOINTS)]:
+            raise lacking[0]
+        self._history.flush()
+        self._steps.sync()
+        own = {
+            "steps": self._steps.offset,
+            "history": self._history.offset,
+            "seconds": self._manifest.seconds,
+        }
+        checkpoint.write(self.path, {**saved, FOLDER: own})
 
     @property
     def log_path(self) -> Path:
@@ -168,7 +229,7 @@ class RunWriter:
         self._history.flush_if_due()
 
     def finish_steps(self) -> None:
-        """Put steps.parquet in the place of the stream, which stays where it lacks steps."""
+        """Write steps.parquet, unless the stream lacks steps; `close` removes the stream."""
         self._steps.close()
         if self._steps.refusal is None:
             stream_to_parquet(self.path / STEPS_STREAM, self.path / STEPS)
@@ -250,23 +311,31 @@ class RunWriter:
         first refusal as its `reason`, and that is raised once all files have been tried.
 
         Args:
-            status: finished, diverged, interrupted or failed. After the first two the steps
-                become Parquet; the others leave the stream.
+            status: finished, diverged, unranked, interrupted or failed. After the first three the
+                steps are Parquet and the checkpoints gone; the others leave what `reopen` takes up.
             fields: more for the manifest.
         """
         refusal = next(iter(self._lost.values()), None)
         over = status in OVER
-        for part in (self.flush, self.finish_steps if over else self._steps.close):
-            try:
-                part()
-            except DiskError as error:
-                refusal = refusal or error
+        try:
+            self.flush()
+        except DiskError as error:
+            refusal = refusal or error
+        try:
+            self.finish_steps() if over and refusal is None else self._steps.close()
+        except DiskError as error:
+            refusal = refusal or error
         if refusal is not None and over:
             status, fields = "failed", {"reason": str(refusal), **fields}
         try:
             self._manifest.end(status, **fields)
         except DiskError as error:
             refusal = refusal or error
+        if over and refusal is None:  # nothing goes on from here
+            (self.path / STEPS_STREAM).unlink(missing_ok=True)
+            checkpoint.remove(self.path)
+            remove_unchanged(self._earlier)
+        self._lock.release()
         if refusal is not None:
             raise refusal
 

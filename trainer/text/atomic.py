@@ -54,8 +54,7 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
         yield beside
         _sync(beside, os.O_RDWR)
         _rename(beside, path)
-        if not windows.ON_WINDOWS:  # which opens no folders
-            _sync(path.parent, os.O_RDONLY)  # the rename itself is an entry of the folder
+        sync_folder(path.parent)  # the rename itself is an entry of the folder
     except BaseException as error:
         with contextlib.suppress(OSError):
             beside.unlink(missing_ok=True)
@@ -72,6 +71,16 @@ def write_atomic(path: str | os.PathLike[str], data: bytes) -> None:
     """
     with replacing(path) as beside:
         beside.write_bytes(data)
+
+
+def sync_folder(path: Path) -> None:
+    """Fsync a folder, and with it the names in it.
+
+    Raises:
+        OSError: the disk refused.
+    """
+    if not windows.ON_WINDOWS:  # which opens no folders
+        _sync(path, os.O_RDONLY)
 
 
 def utf8(text: str | bytes) -> bytes:

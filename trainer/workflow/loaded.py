@@ -30,8 +30,12 @@ class Run:
 
     @property
     def status(self) -> str:
-        """running, finished, interrupted, failed, diverged or unranked."""
-        return str(self._reader.manifest()["status"])
+        """running, finished, interrupted, failed, diverged or unranked; killed, unknown.
+
+        `killed` is a run whose process ended without a word, `unknown` one of which that cannot be
+        told: it is another machine's, or its disk has no locks.
+        """
+        return self._reader.status
 
     @property
     def results(self) -> dict[str, Any]:

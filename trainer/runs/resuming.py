@@ -1,0 +1,145 @@
+"""Taking up the folder of a run whose process has ended, at its last whole checkpoint."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple, TypeGuard
+
+from trainer.errors import RunFolderError
+from trainer.runs import checkpoint, liveness, step_log
+from trainer.runs.checkpoint import Saved
+from trainer.runs.history_log import HistoryLog
+from trainer.runs.manifest import OVER, Manifest
+from trainer.runs.names import CONFIG, HISTORY, MANIFEST, OF_AN_END, STEPS, STEPS_STREAM
+from trainer.runs.reader import RunReader
+from trainer.runs.step_log import StepLog
+from trainer.text.atomic import disk_error
+from trainer.text.system import Lock
+from trainer.text.windows import quoted
+
+FOLDER = "folder"  # the key under which a checkpoint has what is the folder's own
+
+
+class Resumed(NamedTuple):
+    """What a run goes on with.
+
+    Attributes:
+        held: the lock of run.log.
+        manifest: its status is running again.
+        steps: what was appended after the checkpoint is cut off.
+        history: likewise.
+        saved: what the checkpoint has; None where the run starts over.
+        told: sentences on what was found, without full stops.
+    """
+
+    held: Lock
+    manifest: Manifest
+    steps: StepLog
+    history: HistoryLog
+    saved: Saved | None
+    told: tuple[str, ...]
+
+
+def resume(path: Path) -> Resumed:
+    """Take up the run in a folder.
+
+    Args:
+        path: of the folder, absolute.
+
+    Raises:
+        RunFolderError: it is no run folder, its run goes on or is over, or nothing was trained.
+        DiskError: the disk refused.
+    """
+    reader = RunReader(path)
+    held = liveness.hold_again(path, reader.manifest())
+    try:
+        fields = reader.manifest()  # which cannot change any more
+        _check(path, fields)
+        saved, told = checkpoint.read_last(path, lambda saved: _fault(path, saved))
+        if not held.works:
+            who = liveness.process_text(fields)
+            told.append(f"{path}: its disk has no locks, so that {who} may still write to it")
+        return _taken_up(path, held, saved, told)
+    except BaseException:
+        held.release()
+        raise
+
+
+def _taken_up(path: Path, held: Lock, saved: Saved | None, told: list[str]) -> Resumed:
+    own: dict[str, Any] = {} if saved is None else saved.pop(FOLDER)
+    try:
+        manifest = Manifest.reopen(path / MANIFEST, own.get("seconds", 0.0))
+        (path / STEPS).unlink(missing_ok=True)  # the stream goes on
+    except OSError as error:
+        raise disk_error(path / STEPS, error) from error
+    if saved is None:
+        steps, history = StepLog(path / STEPS_STREAM), HistoryLog(path / HISTORY)
+    else:
+        steps = StepLog.reopen(path / STEPS_STREAM, own["steps"])
+        history = HistoryLog.reopen(path / HISTORY, own["history"])
+    return Resumed(held, manifest, steps, history, saved, tuple(told))
+
+
+def _check(path: Path, fields: Mapping[str, Any]) -> None:
+    """Check that a run has begun and is not over."""
+    status, trained = fields["status"], fields.get("trained")
+    if status in OVER:
+        raise RunFolderError(f"{path}: the run is over ({status}); there is nothing to resume")
+    if trained in OVER:
+        raise RunFolderError(
+            f"{path}: the run was trained to its end ({trained}), and failed after it;"
+            f" `stacked-trainer report {quoted(str(path))}` draws its page"
+        )
+    if not (path / CONFIG).is_file():
+        raise RunFolderError(
+            f"{path}: nothing was trained there, and it has no {CONFIG};"
+            f" `stacked-trainer run CONFIG --out {quoted(str(path))}` takes the folder"
+        )
+
+
+def _fault(path: Path, saved: Saved) -> str | None:
+    """Why the folder's logs cannot be gone on with from a checkpoint; None if they can."""
+    own = saved.get(FOLDER)
+    if not isinstance(own, dict):
+        return "it does not tell of steps and history"
+    steps, history, seconds = own.get("steps"), own.get("history"), own.get("seconds")
+    if not (_is_offset(steps) and _is_offset(history)):
+        return "it does not tell of steps and history"
+    if type(seconds) is not float or not 0 <= seconds < float("inf"):
+        return "it does not tell of the time"
+    if not step_log.has_whole(path / STEPS_STREAM, steps):
+        return f"{STEPS_STREAM} lacks steps that were there"
+    try:
+        HistoryLog.reopen(path / HISTORY, history)
+    except (OSError, ValueError):
+        return f"{HISTORY} lacks rows that were there"
+    return None
+
+
+def _is_offset(value: object) -> TypeGuard[int]:
+    return type(value) is int and value >= 0
+
+
+Earlier = dict[Path, tuple[int, int]]
+
+
+def files_of_an_end(path: Path) -> Earlier:
+    """The files of an end that a folder has, by what changes when one is written anew."""
+    found: Earlier = {}
+    for name in OF_AN_END:
+        with contextlib.suppress(OSError):
+            now = os.stat(path / name)
+            found[path / name] = now.st_ino, now.st_mtime_ns
+    return found
+
+
+def remove_unchanged(earlier: Earlier) -> None:
+    """Remove files of an earlier end that this one has not written: they are not of this run."""
+    for path, before in earlier.items():
+        with contextlib.suppress(OSError):
+            now = os.stat(path)
+            if (now.st_ino, now.st_mtime_ns) == before:
+                path.unlink()

@@ -7,6 +7,6 @@ with assets/. What only a sweep has is put together in `sweep/sections`.
 """
 
 from trainer.report.run_data import ConfigReader
-from trainer.report.write import write_compare, write_report
+from trainer.report.write import draw_report, write_compare, write_report
 
-__all__ = ["ConfigReader", "write_compare", "write_report"]
+__all__ = ["ConfigReader", "draw_report", "write_compare", "write_report"]

@@ -62,8 +62,9 @@ def read_run_data(folder: str | os.PathLike[str], configs: ConfigReader) -> RunD
     config_text = parts.read(files.config, "")
     history = parts.table(files.history, ("trial", "repeat", "epoch", "step"), HISTORY)
     swept: dict[str, list[Any]] = {}
-    if not trials and history is not None:
-        rows = rows_so_far(history, str(manifest.get("status")))
+    unranked = not results and not any(row.get("rank") for row in trials)
+    if unranked and history is not None:  # of a sweep that goes on, or went no further
+        rows = rows_so_far(history, str(manifest.get("status")), trials)
         if len(rows) > 1:
             swept, settings = configs.settings(files.path / CONFIG)
             trials = [row | settings.get(row["trial"], {}) for row in rows]
@@ -81,7 +82,7 @@ def read_run_data(folder: str | os.PathLike[str], configs: ConfigReader) -> RunD
         trials=trials,
         swept=swept,
         chosen=chosen,
-        repeats=parts.read(files.repeats, []),
+        repeats=[] if swept else parts.read(files.repeats, []),
         groups=parts.read(files.groups, []),
         results=results,
         predictions=parts.table(

@@ -44,7 +44,7 @@ class RunData:
         config: the same as plain values; empty if it holds none.
         steps: of the chosen trial alone, in a sweep.
         history, predictions: tables with rows in them.
-        trials: rows of trials.csv, best first; of a sweep without it what history.csv tells.
+        trials: rows of trials.csv, best first; of an unfinished sweep what history.csv tells.
         swept: {swept path: its values} of a sweep without tables; else empty.
         chosen: the trial whose training is drawn: the best; without one the best so far.
         repeats, groups: rows of repeats.csv and groups.csv.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -55,14 +56,23 @@ def last_values(history: pa.Table, name: str) -> dict[int, float]:
     return dict(zip(trials[kept].tolist(), means[kept].tolist(), strict=True))
 
 
-def rows_so_far(history: pa.Table, status: str) -> list[dict[str, Any]]:
-    """A row a trial, as trials.csv would have it, without its rank."""
+def rows_so_far(
+    history: pa.Table, status: str, ended: Sequence[Mapping[str, Any]] = ()
+) -> list[dict[str, Any]]:
+    """A row a trial, as trials.csv would have it, without its rank.
+
+    Args:
+        history: of all trials.
+        status: of the run, and so of the trials that have not ended.
+        ended: rows of trials that have.
+    """
+    known = {row["trial"]: row for row in ended}
     metrics = [n for n in history.column_names if n.startswith("val_") or n == "train_loss"]
     trial = arrow.numbers(history["trial"]).astype(np.int64)
     last = _last_of_each(trial)
     epochs = arrow.numbers(history["epoch"])[last].tolist()
     values = {name: last_values(history, name) for name in metrics}
-    return [
+    rows = [
         {
             "trial": number,
             "rank": None,
@@ -73,6 +83,9 @@ def rows_so_far(history: pa.Table, status: str) -> list[dict[str, Any]]:
         }
         for number, epoch in zip(trial[last].tolist(), epochs, strict=True)
     ]
+    for row in rows:
+        row |= {name: v for name, v in known.get(row["trial"], {}).items() if name in row}
+    return rows
 
 
 def _last_of_each(keys: NDArray[np.int64]) -> NDArray[np.intp]:

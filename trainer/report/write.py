@@ -14,6 +14,18 @@ from trainer.text.atomic import write_atomic
 from trainer.text.paths import named_file
 
 
+def draw_report(folder: str | os.PathLike[str], configs: ConfigReader) -> bytes:
+    """The page of a run folder, from that folder alone.
+
+    Raises:
+        RunFolderError: there is no such folder, or it is not a run folder.
+    """
+    from trainer.report.page import run_page
+    from trainer.report.read_run import read_run_data
+
+    return run_page(read_run_data(folder, configs))
+
+
 def write_report(folder: str | os.PathLike[str], configs: ConfigReader) -> Path:
     """Draw report.html into a run folder, from that folder alone.
 
@@ -28,10 +40,7 @@ def write_report(folder: str | os.PathLike[str], configs: ConfigReader) -> Path:
         RunFolderError: there is no such folder, or it is not a run folder.
         DiskError: the disk refused.
     """
-    from trainer.report.page import run_page
-    from trainer.report.read_run import read_run_data
-
-    return write_page(RunReader(folder).path, run_page(read_run_data(folder, configs)))
+    return write_page(RunReader(folder).path, draw_report(folder, configs))
 
 
 def write_compare(

@@ -8,7 +8,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from trainer.errors import DiskError
 from trainer.runs.names import HISTORY_KEYS
 from trainer.text.atomic import utf8, write_atomic
 from trainer.text.csv_json import csv_header, csv_lines
@@ -18,11 +17,12 @@ _SHARE = 20  # a long table is written anew less often: at most a twentieth of t
 
 
 class HistoryLog:
-    """Writer of the table of evaluations: keeps its text, writes the file whole now and then.
+    """Writer of the table of evaluations: keeps its text, writes the file whole when it is told.
 
     Attributes:
         path: of the file.
         offset: bytes of the table so far, those that wait for the file among them.
+        waits: whether rows have not reached it.
     """
 
     def __init__(self, path: Path) -> None:
@@ -31,7 +31,7 @@ class HistoryLog:
         self._columns: tuple[str, ...] = ()
         self._text: list[str] = []
         self._due = 0.0  # when the file may be written again
-        self._waits = False
+        self.waits = False
 
     @classmethod
     def reopen(cls, path: Path, offset: int) -> HistoryLog:
@@ -56,15 +56,10 @@ class HistoryLog:
         """Write the header, so that a run that diverges at once has the file."""
         if not self._columns:  # else it goes on
             self._begin((*HISTORY_KEYS, *metrics))
-        self._waits = True
         self.flush()
 
     def append(self, rows: Sequence[Mapping[str, Any]]) -> None:
-        """Add rows; without `start` the first of them says the columns.
-
-        They reach the file at most every two seconds, and with `flush`. A write that the disk
-        refuses meanwhile is not raised and loses nothing: the next one tries again.
-        """
+        """Add rows, which wait for `flush`; without `start` the first of them says the columns."""
         if not rows:
             return
         if not self._columns:
@@ -73,31 +68,28 @@ class HistoryLog:
         if rows[0].keys() < set(columns):  # a trial on another target has not all metrics
             rows = [{column: row.get(column) for column in columns} for row in rows]
         self._add(csv_lines(rows, columns))
-        self._waits = True
-        self.flush_if_due()
+        self.waits = True
 
-    def flush(self) -> None:
-        """Write what waits.
+    @property
+    def due(self) -> bool:
+        """Whether rows wait, and the last write was long enough ago: two seconds, or more."""
+        return self.waits and time.monotonic() >= self._due
+
+    def flush(self, path: Path | None = None) -> None:
+        """Write the table.
+
+        Args:
+            path: another file than its own.
 
         Raises:
             DiskError: the disk refused; what waits still waits.
         """
-        if not self._waits:
-            return
+        self._due = time.monotonic() + _EVERY  # there may be room again by then
         started = time.monotonic()
-        write_atomic(self.path, utf8("".join(self._text)))
-        self._waits = False
+        write_atomic(path or self.path, utf8("".join(self._text)))
         now = time.monotonic()
+        self.waits = False
         self._due = now + max(_EVERY, _SHARE * (now - started))
-
-    def flush_if_due(self) -> None:
-        """Write what waits, if the last write was long enough ago."""
-        if time.monotonic() < self._due:
-            return
-        try:
-            self.flush()
-        except DiskError:  # there may be room again by then
-            self._due = time.monotonic() + _EVERY
 
     def _begin(self, columns: tuple[str, ...]) -> None:
         self._columns = columns

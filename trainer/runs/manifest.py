@@ -78,6 +78,10 @@ class Manifest:
         self._fields.update(fields)
         write_atomic(self.path, utf8(json_text(self._fields)))
 
+    def copy_to(self, path: Path) -> None:
+        """Write another file of these fields."""
+        write_atomic(path, utf8(json_text(self._fields)))
+
     def warn(self, sentences: Sequence[str]) -> None:
         """Put sentences, which have no full stop, behind those of `warning`."""
         known = self._fields.get("warning") or ""

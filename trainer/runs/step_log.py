@@ -31,7 +31,7 @@ _TYPES = {
 SCHEMA = pa.schema([pa.field(name, type, nullable=False) for name, type in _TYPES.items()])
 _ROW_GROUP = 1 << 20  # rows; 50 MB before compression
 _END = bytes.fromhex("ffffffff00000000")  # of a stream: a message of no bytes
-_LEFT = 8 << 20  # bytes of the disk that the log leaves to the tables, the model and the page
+_LEFT = 8 << 20  # bytes of the disk that the log leaves where no room is kept for the end
 
 
 class StepLog:
@@ -41,7 +41,7 @@ class StepLog:
         path: of the file.
         offset: bytes of the file that are whole record batches.
         refusal: the disk's first DiskError, after which nothing is written; None before.
-        left: bytes of the disk that are left to others.
+        left: bytes of the disk that it leaves to the tables, the model and the page.
     """
 
     left = _LEFT

@@ -1,7 +1,8 @@
 """Writing a run folder while its run goes on.
 
 Each file appears whole (`trainer.text.atomic`), except `run.log` and the stream of steps, which
-grow and can be read at every moment. No file names the folder's own place: a folder can be copied.
+grow and can be read at every moment. No file names the folder's own place: a folder can be copied,
+and moved while its run goes on.
 """
 
 from __future__ import annotations
@@ -9,8 +10,6 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from datetime import datetime
-from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +21,8 @@ from trainer.errors import DiskError, RunFolderError
 from trainer.model import compiled
 from trainer.runs import checkpoint
 from trainer.runs.checkpoint import Saved
+from trainer.runs.contents import csv_bytes, parquet_bytes, safetensors_bytes
+from trainer.runs.held_folder import HeldFolder
 from trainer.runs.history_log import HistoryLog
 from trainer.runs.liveness import hold_new
 from trainer.runs.location import default_folder, named_folder
@@ -50,11 +51,16 @@ from trainer.runs.names import (
     WEIGHTS,
 )
 from trainer.runs.provenance import git_commit, versions
+from trainer.runs.refusals import Refusals, Write
+from trainer.runs.reserve import Reserve
 from trainer.runs.resuming import FOLDER, Earlier, files_of_an_end, remove_unchanged, resume
+from trainer.runs.run_log import RunLog
 from trainer.runs.step_log import StepLog, stream_to_parquet
 from trainer.text.atomic import disk_error, utf8, write_atomic
-from trainer.text.csv_json import csv_header, csv_lines, json_text
+from trainer.text.csv_json import json_text
 from trainer.text.system import Lock
+
+_SPARE = 1 << 20  # bytes of the disk that the log of steps leaves where room is kept for the end
 
 
 class RunWriter:
@@ -62,10 +68,10 @@ class RunWriter:
 
     Every method that writes raises DiskError when the disk refuses; what was written before stays
     readable. A file that the run can do without is written in a `with folder.spared(...)` block:
-    its refusal is a warning then, and the run goes on.
+    its refusal is a warning then, and the run goes on. `close` tries again what was refused, and
+    puts into another folder what this one refuses still.
 
     Attributes:
-        path: of the folder, absolute.
         tell: function that takes a warning as a line of text; it is called once for each part
             that the disk refused in a `spared` block. It does nothing until it is set.
         found: sentences on what `reopen` found, such as a damaged checkpoint; no full stops.
@@ -79,14 +85,15 @@ class RunWriter:
         lock: Lock,
         history: HistoryLog | None = None,
     ) -> None:
-        self.path = path
-        self.tell: Callable[[str], None] = lambda line: None
+        self._held, self._reserve, self._refusals = HeldFolder(path), Reserve(), Refusals()
         self._manifest, self._steps = manifest, steps
         self._lock = lock
         self._history = history or HistoryLog(path / HISTORY)
         self._earlier: Earlier = {}  # what an earlier end of this run has left
         self.found: tuple[str, ...] = ()
-        self._lost: dict[str, DiskError] = {}  # what the run goes on without, by its part
+        self._log = RunLog()
+        self._texts: dict[str, bytes] = {}  # what says which run it is, for another folder
+        self._ends, self._on_the_way = False, 0
 
     @classmethod
     def create(cls, name: str, out: str | os.PathLike[str] | None = None) -> RunWriter:
@@ -154,9 +161,9 @@ class RunWriter:
             DiskError: the disk refused, now or before: a run that goes on from here would lack
                 the file for good, and one that goes on from before writes it again.
         """
-        if lacking := [self._lost[part] for part in self._lost if part not in (LOG, CHECKPOINTS)]:
-            raise lacking[0]
-        self._history.flush()
+        self.flush()
+        if lacking := self._refusals.first_but(LOG, CHECKPOINTS):
+            raise lacking
         self._steps.sync()
         own = {
             "steps": self._steps.offset,
@@ -166,36 +173,109 @@ class RunWriter:
         checkpoint.write(self.path, {**saved, FOLDER: own})
 
     @property
+    def path(self) -> Path:
+        """The folder's absolute path: where it is now, if it was moved."""
+        before, now = self._manifest.path.parent, self._held.path
+        if now != before:
+            self._manifest.path, self._history.path = now / MANIFEST, now / HISTORY
+            self._steps.path = now / STEPS_STREAM
+            self.tell(f"warning: {before} was moved while its run goes on; it is {now} now")
+        return now
+
+    @property
     def log_path(self) -> Path:
         """Where `log` writes."""
         return self.path / LOG
 
+    @property
+    def place(self) -> Path:
+        """The folder that has the tables: the run's own, or that of what it refused."""
+        other = self._refusals.place
+        return other if other and TRIALS in self._refusals.elsewhere else self.path
+
+    @property
+    def tell(self) -> Callable[[str], None]:
+        """Function that takes a warning."""
+        return self._refusals.tell
+
+    @tell.setter
+    def tell(self, function: Callable[[str], None]) -> None:
+        self._refusals.tell = function
+
     @contextlib.contextmanager
-    def spared(self, part: str) -> Iterator[None]:
+    def spared(self, part: str, then: str | None = None) -> Iterator[None]:
         """Turn a DiskError of the block into a warning, and the run's end into `failed`.
 
-        The run goes on after the block. The first refusal of each part goes to `tell`, and `close`
-        raises the first of all.
+        The run goes on after the block. The first refusal of each part goes to `tell`; `close`
+        raises the first of all whose file the folder has not taken by then.
 
         Args:
             part: name of what the block writes.
+            then: what comes of it, for the warning, where that is not plain.
         """
         try:
             yield
         except DiskError as error:
-            if part not in self._lost:
-                self._lost[part] = error
-                self.tell(f"warning: {error}; the run goes on without it")
+            self._refusals.tell_once(part, error, then)
+
+    def reserve(self, size: int, on_the_way: int = 0) -> str | None:
+        """Keep room of the disk for the end of the run; a sentence where the disk has less.
+
+        Args:
+            size: bytes of what is written at the end.
+            on_the_way: bytes of gradients, which are written before.
+        """
+        self._on_the_way = on_the_way
+        if not self._reserve.take(self.path, size + on_the_way):
+            return None
+        self._steps.left = _SPARE
+        short = size + on_the_way - self._reserve.held
+        if short <= 0:
+            return None
+        return (
+            f"{self.path}: its disk has less room than the model, the tables and the page may take,"
+            f" {-(-(size + on_the_way) // 2**20):,} MiB; free some space"
+        )
+
+    def begin_end(self) -> None:
+        """Say that the files that room is kept for are written from now on."""
+        self._ends = True
+        self._reserve.give(0)  # for run.log and the manifest
+
+    def _put(self, name: str, write: Write, size: int = 0, movable: bool = True) -> None:
+        """Write a file of the end into the folder; where it is refused it waits for `close`.
+
+        Args:
+            name: of the file.
+            write: writes it, into the folder that it is given.
+            size: its bytes, which are given back to the disk before.
+            movable: whether another folder may have it.
+        """
+        if self._ends:
+            self._reserve.give(size)
+        try:
+            write(self.path)
+        except DiskError as error:
+            self._refusals.note(name, error, write, write if movable else None)
+            raise
+        self._refusals.settle(name)
+
+    def _put_bytes(self, name: str, data: bytes) -> None:
+        self._put(name, lambda folder: write_atomic(folder / name, data), len(data))
 
     # In the order of a run.
 
     def write_input(self, text: str | bytes) -> None:
         """Write input.yaml, the file as the user wrote it; a text becomes UTF-8."""
-        write_atomic(self.path / INPUT, utf8(text))
+        self._write_text(INPUT, text)
 
     def write_config(self, text: str) -> None:
         """Write config.yaml, the resolved spec: running it again gives the same run."""
-        write_atomic(self.path / CONFIG, utf8(text))
+        self._write_text(CONFIG, text)
+
+    def _write_text(self, name: str, text: str | bytes) -> None:
+        self._texts[name] = utf8(text)
+        write_atomic(self.path / name, self._texts[name])
 
     def update_manifest(self, **fields: Any) -> None:
         """Set these fields of manifest.json and keep the others."""
@@ -206,14 +286,8 @@ class RunWriter:
         self._manifest.warn(sentences)
 
     def log(self, text: str) -> None:
-        """Append to run.log, with the time before each line."""
-        stamp = datetime.now().isoformat(" ", "milliseconds")
-        lines = [f"{stamp}  {line}\n" for line in text.splitlines() or [""]]
-        try:
-            with open(self.log_path, "ab") as file:
-                file.write(utf8("".join(lines)))
-        except OSError as error:
-            raise disk_error(self.log_path, error) from error
+        """Append to run.log, with the time before each line; see `RunLog.append`."""
+        self._log.append(self.log_path, text)
 
     def append_steps(
         self,
@@ -225,54 +299,61 @@ class RunWriter:
         counts: npt.NDArray[np.bool_] | None = None,
     ) -> None:
         """Append n logged steps of K columns: see `StepLog.append`."""
+        self._flush_if_due()
         self._steps.append(step, epoch, values, trial, repeat, counts)
-        self._history.flush_if_due()
 
     def finish_steps(self) -> None:
         """Write steps.parquet, unless the stream lacks steps; `close` removes the stream."""
         self._steps.close()
         if self._steps.refusal is None:
-            stream_to_parquet(self.path / STEPS_STREAM, self.path / STEPS)
+            self._put(
+                STEPS,
+                lambda folder: stream_to_parquet(folder / STEPS_STREAM, folder / STEPS),
+                movable=False,
+            )
 
     def start_history(self, metrics: Sequence[str]) -> None:
         """Write history.csv with its header: a run that diverges at once has no more of it."""
         self._history.start(metrics)
 
     def append_history(self, rows: Sequence[Mapping[str, Any]]) -> None:
-        """Add rows, a column of the stack at an evaluation each: see `HistoryLog.append`."""
+        """Add rows, a column of the stack at an evaluation each; see `HistoryLog`."""
         self._history.append(rows)
+        self._flush_if_due()
+
+    def _flush_if_due(self) -> None:
+        if self._history.due:  # a refusal keeps nobody from going on: it is tried again soon
+            with self.spared(HISTORY):
+                self.flush()
 
     def flush(self) -> None:
         """Write the rows that wait for history.csv."""
-        self._history.flush()
+        if self._history.waits:
+            self._put(HISTORY, lambda folder: self._history.flush(folder / HISTORY))
 
     def write_trials(self, rows: Sequence[Mapping[str, Any]]) -> None:
         """Write trials.csv, rows in the order given, columns in the order of appearance."""
-        self._write_table(TRIALS, rows, TRIAL_KEYS)
+        self._put_bytes(TRIALS, csv_bytes(rows, TRIAL_KEYS))
 
     def write_repeats(self, rows: Sequence[Mapping[str, Any]]) -> None:
         """Write repeats.csv, a row a column of the stacks, by trial and repeat."""
-        self._write_table(REPEATS, rows, REPEAT_KEYS)
+        self._put_bytes(REPEATS, csv_bytes(rows, REPEAT_KEYS))
 
     def write_groups(self, rows: Sequence[Mapping[str, Any]]) -> None:
         """Write groups.csv, a row a winner by the values of `select.per`."""
-        self._write_table(GROUPS, rows, GROUP_KEYS)
+        self._put_bytes(GROUPS, csv_bytes(rows, GROUP_KEYS))
 
     def write_best(self, text: str) -> None:
         """Write best.yaml, the chosen trial as a config."""
-        write_atomic(self.path / BEST, utf8(text))
+        self._put_bytes(BEST, utf8(text))
 
     def write_results(self, results: Mapping[str, Any]) -> None:
         """Write results.json: `metric`, `counts`, `best`, `runner_up`, `groups`."""
-        write_atomic(self.path / RESULTS, utf8(json_text(results)))
+        self._put_bytes(RESULTS, utf8(json_text(results)))
 
     def write_predictions(self, table: pa.Table) -> None:
         """Write predictions.parquet: `split, row, target, prediction, p_<class>`."""
-        import pyarrow.parquet as pq
-
-        sink = pa.BufferOutputStream()
-        pq.write_table(table, sink)
-        write_atomic(self.path / PREDICTIONS, sink.getvalue().to_pybytes())
+        self._put_bytes(PREDICTIONS, parquet_bytes(table))
 
     def write_weights(
         self,
@@ -283,7 +364,16 @@ class RunWriter:
     ) -> None:
         """Write weights.safetensors: weights (D, C, K), bias (C, K), trial (K,), repeat (K,)."""
         arrays = {"weights": weights, "bias": bias, "trial": trial, "repeat": repeat}
-        _write_arrays(self.path / WEIGHTS, arrays)
+        self._put_bytes(WEIGHTS, safetensors_bytes(arrays))
+
+    def write_model(self, save: Write, size: int) -> None:
+        """Write the model's files.
+
+        Args:
+            save: writes them, into the folder that it is given.
+            size: their bytes, about.
+        """
+        self._put("model", save, size)
 
     def write_gradients(
         self, step: int, arrays: Mapping[str, npt.NDArray[Any]], stack: int | None = None
@@ -295,38 +385,69 @@ class RunWriter:
             arrays: error, dz (B, C, K), grad_weights, weights (D, C, K), bias (C, K), rows (B,).
             stack: from 0, where there are several.
         """
-        name = GRADIENTS if stack is None else GRADIENTS_OF_STACK
-        path = self.path / name.format(step=step, stack=stack)
+        name = (GRADIENTS if stack is None else GRADIENTS_OF_STACK).format(step=step, stack=stack)
+        data = safetensors_bytes(arrays)
+
+        def write(folder: Path) -> None:
+            path = folder / name
+            try:
+                path.parent.mkdir(exist_ok=True)
+            except OSError as error:
+                raise disk_error(path.parent, error) from error
+            write_atomic(path, data)
+
+        given = min(len(data), self._on_the_way)
+        self._on_the_way -= given
+        self._reserve.give(given)
         try:
-            path.parent.mkdir(exist_ok=True)
-        except OSError as error:
-            raise disk_error(path.parent, error) from error
-        _write_arrays(path, arrays)
+            write(self.path)
+        except DiskError as error:
+            self._refusals.note(name, error, write, write, len(data))
+            raise
+
+    def write_report(self, page: bytes) -> None:
+        """Write report.html, the last of all; a folder that refuses it gets it elsewhere."""
+        try:
+            self._put(REPORT, lambda folder: write_page(folder, page), len(page))
+        except DiskError as error:
+            self._refusals.retry(self.path)
+            self._refusals.put_elsewhere(self.path)
+            if self._refusals.has(REPORT):
+                self.fail(error)
+                raise
+        finally:
+            self.release()
+
+    def release(self) -> None:
+        """Give back to the disk what is kept for the end."""
+        self._reserve.release()
 
     def close(self, status: str, **fields: Any) -> None:
         """End the run: write the rest of history.csv and of the steps, then the status.
 
-        Each file is tried although the disk may have refused the one before. A run is `finished`
-        only if every file was written, those of `spared` blocks too: else it is `failed`, with the
-        first refusal as its `reason`, and that is raised once all files have been tried.
+        Each file is tried although the disk may have refused the one before, and those it refused
+        are tried again; those that are refused still go to another folder, which `tell` hears of.
+        A run is `finished` only if the folder has every file, those of `spared` blocks too: else
+        it is `failed`, with the first refusal as its `reason`, which is raised at the end.
 
         Args:
             status: finished, diverged, unranked, interrupted or failed. After the first three the
                 steps are Parquet and the checkpoints gone; the others leave what `reopen` takes up.
             fields: more for the manifest.
         """
-        refusal = next(iter(self._lost.values()), None)
+        self.begin_end()
         over = status in OVER
-        try:
+        with self.spared(HISTORY):
             self.flush()
-        except DiskError as error:
-            refusal = refusal or error
-        try:
-            self.finish_steps() if over and refusal is None else self._steps.close()
-        except DiskError as error:
-            refusal = refusal or error
+        with self.spared(STEPS, f"{STEPS_STREAM} stays"):
+            self.finish_steps() if over else self._steps.close()
+        self._try_again()
+        self._refusals.put_elsewhere(self.path)
+        refusal, place = self._refusals.first, self._refusals.place
         if refusal is not None and over:
             status, fields = "failed", {"reason": str(refusal), **fields}
+        if place is not None:
+            fields["elsewhere"] = str(place)
         try:
             self._manifest.end(status, **fields)
         except DiskError as error:
@@ -335,9 +456,29 @@ class RunWriter:
             (self.path / STEPS_STREAM).unlink(missing_ok=True)
             checkpoint.remove(self.path)
             remove_unchanged(self._earlier)
+        self._accompany()
         self._lock.release()
         if refusal is not None:
             raise refusal
+
+    def _try_again(self) -> None:
+        """Write what was refused; the manifest is written anyway, when the run ends."""
+        self._refusals.retry(self.path)
+        self._refusals.settle(MANIFEST)
+        with contextlib.suppress(DiskError):
+            self._log.flush(self.log_path)
+            self._refusals.settle(LOG)
+
+    def _accompany(self) -> None:
+        """Put beside the files that this folder refused what says which run they are of."""
+        if (place := self._refusals.place) is None:
+            return
+        with contextlib.suppress(DiskError):
+            for name, text in self._texts.items():
+                write_atomic(place / name, text)
+            self._manifest.copy_to(place / MANIFEST)
+            if self._log.waits:
+                self._log.flush(place / LOG)
 
     def fail(self, refusal: DiskError) -> None:
         """Set `failed` in place of finished or diverged: the disk refused a file after `close`."""
@@ -347,14 +488,6 @@ class RunWriter:
         """Set `interrupted` in a run that is being killed and has not ended; write nothing else."""
         if self._manifest.end_at_once():
             self.log(KILLED)
-
-    def _write_table(
-        self, name: str, rows: Sequence[Mapping[str, Any]], least: Sequence[str]
-    ) -> None:
-        alike = dict.fromkeys(map(tuple, rows))  # most rows have the same keys in the same order
-        columns = tuple(dict.fromkeys(chain.from_iterable(alike))) or tuple(least)
-        whole = rows if len(alike) == 1 else [{c: row.get(c) for c in columns} for row in rows]
-        write_atomic(self.path / name, utf8(csv_header(columns) + csv_lines(whole, columns)))
 
 
 def write_page(folder: Path, page: bytes) -> Path:
@@ -369,9 +502,3 @@ def write_page(folder: Path, page: bytes) -> Path:
         raise RunFolderError(f"{path}: a folder is in the page's way; move it")
     write_atomic(path, page)
     return path
-
-
-def _write_arrays(path: Path, arrays: Mapping[str, npt.NDArray[Any]]) -> None:
-    from safetensors.numpy import save
-
-    write_atomic(path, save({name: np.ascontiguousarray(a) for name, a in arrays.items()}))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,28 +15,38 @@ if TYPE_CHECKING:
     from trainer.sweep.sweep import SweepRun
 
 
-def trial_results(sweep: SweepRun) -> list[TrialResult]:
-    """Return every trial with its columns, in the order of the trials."""
+def ended_jobs(jobs: Sequence[Job]) -> list[Job]:
+    """Return the stacks that have ended, with the evaluations that count."""
+    return [job for job in jobs if job.training.ended and not job.training.unseen.any()]
+
+
+def trial_results(sweep: SweepRun, jobs: Sequence[Job] | None = None) -> list[TrialResult]:
+    """Return every trial with its columns, in the order of the trials.
+
+    Args:
+        sweep: of the trials.
+        jobs: stacks that have ended, for their columns alone; all by default.
+    """
     columns: list[list[ColumnResult]] = [[] for _ in sweep.trials]
     reached = np.zeros(len(sweep.trials), int)
-    for job in sweep.jobs:
+    for job in sweep.jobs if jobs is None else jobs:
         for column in _columns(job):
             columns[column.trial].append(column)
         np.maximum.at(reached, job.trial, job.training.evaluations)
     for of in columns:
         of.sort(key=lambda column: column.repeat)
+    there = [i for i, of in enumerate(columns) if of]
+    means = means_of([columns[i] for i in there])
     return [
         TrialResult(
-            number=trial.number,
-            settings=trial.settings,
-            spec=trial.spec,
+            number=sweep.trials[i].number,
+            settings=sweep.trials[i].settings,
+            spec=sweep.trials[i].spec,
             columns=tuple(columns[i]),
-            evaluations=evaluations,
-            means=means,
+            evaluations=int(reached[i]),
+            means=of,
         )
-        for i, (trial, evaluations, means) in enumerate(
-            zip(sweep.trials, reached.tolist(), means_of(columns), strict=True)
-        )
+        for i, of in zip(there, means, strict=True)
     ]
 
 

@@ -7,15 +7,15 @@ every so many minutes, when a signal comes, and before and during a refit.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from trainer.config.schema.spec import Checkpoint, Spec
 
 if TYPE_CHECKING:
     from trainer.runs.writer import RunWriter
+    from trainer.train.saved import Saved
 
-Saved = Mapping[str, Any]
 _SHARE = 50  # a checkpoint is due no sooner than so many times the seconds of the last one
 _FIRST = 0.02  # seconds that the first one is taken to last: two files that reach the disk
 
@@ -26,7 +26,6 @@ class Checkpoints:
     Attributes:
         count: of those written.
         seconds: that they took.
-        bytes: of the largest.
     """
 
     def __init__(
@@ -37,7 +36,7 @@ class Checkpoints:
         self._folder, self._clock = folder, clock
         self._begun = self._last = clock()
         self._cost = _FIRST
-        self.count, self.seconds, self.bytes = 0, 0.0, 0
+        self.count, self.seconds = 0, 0.0
 
     def write_if_due(self, saved: Callable[[], Saved]) -> None:
         """Write one where the last is old enough."""
@@ -59,8 +58,7 @@ class Checkpoints:
     def _write(self, saved: Saved) -> None:
         begun = self._clock()
         with self._folder.spared("checkpoint"):
-            size = self._folder.checkpoint(saved)
-            self.bytes = max(self.bytes, size)
+            self._folder.checkpoint(saved)
             self.count += 1
         self._last = self._clock()
         self._cost = self._last - begun

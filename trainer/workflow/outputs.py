@@ -14,7 +14,7 @@ from trainer.console.terminal import Terminal
 from trainer.data import Rows
 from trainer.predict.tables import parts_of_means, prediction_table, row_scores, score, stacked
 from trainer.predict.training_fit import training_metrics
-from trainer.runs.names import BEST, GROUPS, MANIFEST, PREDICTIONS, REPEATS, RESULTS, WEIGHTS
+from trainer.runs.names import BEST, GROUPS, MANIFEST, PREDICTIONS, RESULTS
 from trainer.runs.writer import RunWriter
 from trainer.sweep.divergence import divergence
 from trainer.sweep.refit import TrialModel, first_models, refit_models, refit_of
@@ -27,16 +27,15 @@ from trainer.wording.caveats import worse_than_mean_text
 from trainer.wording.closing import SHOWN, commands, run_closing, sweep_closing
 from trainer.wording.divergence import mend_divergence
 from trainer.wording.undefined import undefined_texts, unranked_text
+from trainer.workflow.column_tables import write_columns
+from trainer.workflow.end_room import model_bytes
 from trainer.workflow.recorder import NullObserver
 from trainer.workflow.result_tables import (
-    Row,
     best_yaml,
     group_rows,
     ranking,
     refit_spec,
-    repeat_rows,
     results,
-    trial_rows,
 )
 
 _BLOWN_UP = 10  # times the first batch's loss, which is one batch's and so may be far off by chance
@@ -51,12 +50,14 @@ def write_outputs(
 ) -> str:
     """Write the tables, and the models if there are any; return the status of the run.
 
-    Raises:
-        DiskError: the disk refused trials.csv; what else it refuses, the run goes on without.
+    What the disk refuses keeps nothing else from being written, and is tried again at the close.
     """
+    folder.begin_end()
     trials, spec, metric = trial_results(sweep), sweep.spec, sweep.rules.metric
     ranked = rank(trials, metric)
-    rows = _write_columns(folder, sweep, ranked)
+    rows = write_columns(folder, sweep, ranked, sweep.jobs)
+    with folder.spared(MANIFEST):
+        _write_solvers(folder, sweep)
     chosen = choose(trials, spec, metric)
     models = _models(sweep, chosen, NullObserver(should_stop), terminal)
     tests = {trial: _test_metrics(model) for trial, model in models.items()}
@@ -86,21 +87,6 @@ def write_outputs(
         terminal.summary(run_closing(folder.path, rows[0], best["metrics"], notes))
     interrupted = any(trial.status == "interrupted" for trial in trials)
     return "interrupted" if interrupted else "finished"
-
-
-def _write_columns(folder: RunWriter, sweep: SweepRun, ranked: Sequence[TrialResult]) -> list[Row]:
-    """Write what came of every column, and who trained it; return the rows of trials.csv."""
-    rows = trial_rows(ranked, sweep.metrics, sweep.rules.metric)
-    folder.write_trials(rows)
-    with folder.spared(MANIFEST):
-        _write_solvers(folder, sweep)
-    if sweep.repeats > 1:
-        with folder.spared(REPEATS):
-            folder.write_repeats(repeat_rows(ranked, sweep.metrics, sweep.rules.metric))
-    if sweep.spec.log.weights == "all":
-        with folder.spared(WEIGHTS):
-            _write_all_weights(folder, sweep)
-    return rows
 
 
 def _write_solvers(folder: RunWriter, sweep: SweepRun) -> None:
@@ -172,25 +158,11 @@ def _end_without_model(
     return status
 
 
-def _write_all_weights(folder: RunWriter, sweep: SweepRun) -> None:
-    """The weights of every column that has trained."""
-    there = [m for m in sweep.jobs if m.training.result.weights is not None]
-    weights = [np.asarray(member.training.result.weights) for member in there]
-    bias = [np.asarray(member.training.result.bias) for member in there]
-    if len({array.shape[:2] for array in weights}) != 1:  # other features in other trials
-        return
-    folder.write_weights(
-        np.concatenate(weights, axis=2),  # (D, C, K)
-        np.concatenate(bias, axis=1),  # (C, K)
-        np.concatenate([member.trial for member in there]).astype(np.int32),
-        np.concatenate([member.repeat for member in there]).astype(np.int32),
-    )
-
-
 def _write_model(folder: RunWriter, model: TrialModel) -> None:
     """Write a model and its predictions on val and test."""
+    fitted = model.fitted
     with folder.spared("model"):
-        model.fitted.save(folder.path)
+        folder.write_model(fitted.save, model_bytes(fitted.weights, fitted.encoder.features))
     prepared = model.prepared
     held = [rows for rows in (prepared.val, *prepared.tests) if rows is not None]
     table = stacked([prediction_table(model.fitted, rows) for rows in held])

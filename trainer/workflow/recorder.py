@@ -64,7 +64,8 @@ class Recorder(NullObserver):
         trial, repeat = job.trial[stretch.columns], job.repeat[stretch.columns]
         values = {name: value[due] for name, value in records.values.items()}
         step, epoch = records.step[due], records.epoch[due]
-        with self.folder.spared("steps"):
+        lost = f"steps from {records.step[0]:,} on are lost, and the run goes on without them"
+        with self.folder.spared("steps", lost):
             self.folder.append_steps(step, epoch, values, trial, repeat, stretch.counts[due])
 
     def on_evaluation(self, stack: int, columns: Indices, evaluation: Evaluation) -> None:
@@ -124,12 +125,23 @@ class SweepRecorder(Recorder):
         folder: RunWriter,
         should_stop: Callable[[], int | None],
         progress: SweepProgress,
+        keep: Callable[[], None] = lambda: None,
     ) -> None:
+        """Begin.
+
+        Args:
+            sweep: what trains.
+            folder: of the run.
+            should_stop: says whether a signal came.
+            progress: shows how far it is.
+            keep: writes what is known by the end of a round.
+        """
         super().__init__(sweep, folder, should_stop)
-        self.sweep, self.progress = sweep, progress
+        self.sweep, self.progress, self._keep = sweep, progress, keep
 
     def on_round(self, scheduler: Scheduler) -> None:
-        """Show how far it is."""
+        """Show how far it is; keep what is known by then."""
+        self._keep()
         self.progress.update(self._done, self._counts, lambda: self._top(scheduler))
 
     def _done(self) -> float:

@@ -16,6 +16,12 @@ from trainer.runs.names import CONFIG
 
 
 @default_errstate
+def draw_report(folder: str | os.PathLike[str]) -> bytes:
+    """The page of a run folder, drawn from it alone."""
+    return report.draw_report(folder, CONFIG_READER)
+
+
+@default_errstate
 def write_report(folder: str | os.PathLike[str]) -> Path:
     """Draw report.html into a run folder, as `trainer.report.write_report` does; its path."""
     return report.write_report(folder, CONFIG_READER)

@@ -18,7 +18,7 @@ from trainer.machine.threads import one_thread_a_product
 from trainer.model.arithmetic import default_errstate
 from trainer.runs.data_note import noted_digest, with_digest
 from trainer.runs.location import check_free
-from trainer.runs.names import LOG
+from trainer.runs.names import LOG, REPORT
 from trainer.runs.writer import RunWriter
 from trainer.sweep.scheduler import Scheduler
 from trainer.sweep.sweep import SweepRun, set_up, train
@@ -26,11 +26,13 @@ from trainer.text.windows import quoted
 from trainer.wording.caveats import coarse_texts
 from trainer.wording.opening import DataFacts, opening
 from trainer.workflow.compiling import compile_kernels
+from trainer.workflow.end_room import end_room
 from trainer.workflow.facts import config_facts, data_facts, device_facts, training_facts
 from trainer.workflow.loaded import Run
 from trainer.workflow.outputs import write_outputs
 from trainer.workflow.recorder import RunRecorder, SweepRecorder
-from trainer.workflow.report import write_report
+from trainer.workflow.report import draw_report
+from trainer.workflow.tables_so_far import TablesSoFar
 
 SpecLike = Spec | Mapping[str, Any] | str | os.PathLike[str]
 
@@ -68,8 +70,8 @@ def run(
         DataError: the data are wrong, or do not fit the model.
         DeviceError: `device: gpu` where none can be used, or a GPU that is full.
         RunFolderError: `out` is a file or not empty.
-        DiskError: the disk refused; what was written before stays. It goes on without what it can
-            do without (all but trials.csv, once it trains), and this comes at the end.
+        DiskError: the disk refused; what was written before stays. Once a run trains it goes on,
+            puts elsewhere what its folder refuses to the end, and raises this after that.
     """
     spec = as_spec(spec, data)
     terminal = terminal or Terminal(quiet=True)
@@ -137,6 +139,8 @@ def _carry_out(
     with _closing(folder), device.enough_memory():
         terminal.summary(opening(training_facts(sweep, folder.path)))
         _write_start(folder, spec, sweep, command)
+        if short := folder.reserve(*end_room(sweep)):
+            terminal.error(f"warning: {short}")
         _write_warnings(folder, read)
         scheduler = _train(sweep, folder, terminal, should_stop)
         if device.products is not None and device.products.failed:
@@ -144,8 +148,8 @@ def _carry_out(
         status = write_outputs(folder, sweep, scheduler, terminal, should_stop)
         refusal = _refusal(lambda: folder.close(status))
     # the page shows what there is, whatever the disk refused before
-    if (refused := _refusal(lambda: _draw(folder, terminal))) is not None:
-        folder.fail(refused)
+    refused = _refusal(lambda: _draw(folder, terminal))
+    terminal.log_path = folder.log_path
     if (first := refusal or refused) is not None:
         raise first
     return Run(folder.path)
@@ -177,7 +181,7 @@ def _draw(folder: RunWriter, terminal: Terminal) -> None:
         DiskError: the disk refused the page; all else is written.
     """
     try:
-        page = write_report(folder.path)
+        folder.write_report(draw_report(folder.place))
     except DiskError:
         raise
     except Exception as error:
@@ -189,7 +193,7 @@ def _draw(folder: RunWriter, terminal: Terminal) -> None:
                 terminal.log(traceback.format_exc())
         return
     with contextlib.suppress(DiskError):
-        terminal.summary([("report", page)])
+        terminal.summary([("report", folder.path / REPORT)])
 
 
 @contextlib.contextmanager
@@ -201,6 +205,7 @@ def _closing(folder: RunWriter) -> Iterator[None]:
         status = "interrupted" if isinstance(error, KeyboardInterrupt) else "failed"
         with contextlib.suppress(Exception):
             folder.close(status, reason=str(error) or type(error).__name__)
+        folder.release()
         raise
 
 
@@ -239,6 +244,6 @@ def _train(
         steps, per_epoch = int(sweep.first.budget[0]), sweep.first.steps_per_epoch
         with terminal.progress(steps, -(-steps // per_epoch)) as progress:
             return train(sweep, RunRecorder(sweep, folder, should_stop, progress))
-    columns = len(sweep.trials) * sweep.repeats
+    columns, keep = len(sweep.trials) * sweep.repeats, TablesSoFar(folder, sweep).write_if_due
     with terminal.sweep_progress(columns, sweep.rules.metric) as progress:
-        return train(sweep, SweepRecorder(sweep, folder, should_stop, progress))
+        return train(sweep, SweepRecorder(sweep, folder, should_stop, progress, keep))

@@ -1,0 +1,73 @@
+"""The room on the disk that the end of a run takes, from its shapes: more rather than less."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from trainer.config.schema.optimizer import Solver
+from trainer.sweep.build import steps_per_unit
+
+if TYPE_CHECKING:
+    from trainer.sweep.sweep import SweepRun
+
+_PAGE = 5 << 20  # bytes: Plotly's script, and the charts of a run
+_ROW, _CELL = 200, 22  # bytes of a row of a table beside its numbers, and of a number as text
+_NAME = 32  # bytes of a name of a feature or class in model.json, besides its letters
+_MORE = 1.25  # for what the numbers above do not see
+
+
+def end_room(sweep: SweepRun) -> tuple[int, int]:
+    """Bytes of what a run writes at its end, and of the gradients that it writes on the way."""
+    first = sweep.first.prepared
+    outputs, itemsize = len(first.encoder.outputs), sweep.first.device_rows.rows.X.dtype.itemsize
+    features = len(first.encoder.features)
+    columns = len(sweep.trials) * sweep.repeats
+    parameters = (features + 1) * outputs * itemsize  # of a column
+    held = sum(len(rows) for rows in (first.val, *first.tests) if rows is not None)
+    cells = 12 + len(sweep.spec.axes) + 2 * len(sweep.metrics)
+    tables = (columns + 2 * len(sweep.trials)) * (_ROW + cells * _CELL)
+    size = (
+        _PAGE
+        + 2 * tables  # and as the page has them
+        + evaluations(sweep) * (len(sweep.metrics) + 2) * _CELL
+        + (columns + 4) * parameters * (sweep.spec.log.weights == "all")
+        + parameters
+        + model_bytes(np.empty(0), (*first.encoder.features, *first.encoder.outputs))
+        + held * (outputs + 4) * 8
+    )
+    return int(_MORE * size), _gradients(sweep, features, outputs, itemsize)
+
+
+def model_bytes(weights: npt.NDArray[np.floating], names: Sequence[str]) -> int:
+    """Bytes of a model's two files: its weights, and the name, mean and scale of each feature."""
+    return weights.nbytes + sum(len(name) + _NAME for name in names) + (64 << 10)
+
+
+def evaluations(sweep: SweepRun) -> int:
+    """How many rows history.csv may have."""
+    found = 0
+    for planned in sweep.arrangement.stacks:
+        for column in planned.columns:
+            o = column.spec.optimizer
+            units = 1 if isinstance(o, Solver) else o.steps or o.epochs or 0
+            found += -(-units // column.spec.log.eval_every)
+    return found
+
+
+def _gradients(sweep: SweepRun, features: int, outputs: int, itemsize: int) -> int:
+    """Bytes of the files of `log.gradients`: error, dz, dJ/dW, W, b and the rows' numbers."""
+    every = sweep.spec.log.gradients
+    if every == "none":
+        return 0
+    size, rows = 0, len(sweep.first.device_rows.rows)
+    for planned in sweep.arrangement.stacks:
+        o = planned.spec.optimizer
+        batch = rows if o.batch_size == "full" else min(o.batch_size, rows)
+        steps = (o.steps or o.epochs or 0) * steps_per_unit(planned.spec, rows)
+        numbers = outputs * len(planned.columns) * (2 * batch + 2 * features + 1)
+        size += steps // every * (numbers * itemsize + 8 * batch + 4096)
+    return size

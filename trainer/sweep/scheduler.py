@@ -246,7 +246,8 @@ class Scheduler:
         stretches, self.stretches = self.stretches, {}
         for i, stretch in stretches.items():
             if stretch is not None:
-                self.observer.on_stretch(i, stretch)
+                if len(stretch.counts):
+                    self.observer.on_stretch(i, stretch)
                 if stretch.evaluation is not None:
                     self.observer.on_evaluation(i, stretch.columns, stretch.evaluation)
         return list(stretches)

@@ -171,14 +171,16 @@ class Training:
         live = state.live.copy()
         takes = np.ones_like(live) if records.takes is None else records.takes
         finite = np.isfinite(records.values["loss"])
-        unbroken = np.logical_and.accumulate(finite, axis=0)  # (S, K)
+        # (S + 1, K) at the beginning, and after each step
+        unbroken = np.logical_and.accumulate(np.vstack([np.ones_like(live), finite]), axis=0)
         # the step a column breaks at is still its own; what it computes afterwards is not
-        counts = live & takes & np.vstack([np.ones_like(live), unbroken[:-1]])
+        counts = live & takes & unbroken[:-1]
         self._recent.append(records.values["loss"])
         self._note(records, counts & finite)
         for at in np.flatnonzero(live & ~unbroken[-1]).tolist():
-            self._diverge(at, int(records.step[unbroken[:, at].sum()]))
-        due = state.live & ((state.step % self.every == 0) | self.stack.settled(state))
+            self._diverge(at, int(records.step[unbroken[1:, at].sum()]))
+        at_pause = state.step > 0 and state.step % self.every == 0
+        due = state.live & (at_pause | self.stack.settled(state))
         evaluation = self._read(due) if due.any() else None
         return Stretch(columns, records, counts, snapshots, evaluation)
 
@@ -316,6 +318,8 @@ class Training:
     def _note(self, records: Records, counts: Flags) -> None:
         """Keep the first, the last finite loss and the last gradient norm of each column."""
         loss, norms = records.values["loss"], records.values["grad_norm"]
+        if len(loss) == 0:  # a stop came within the first round
+            return
         if records.step[0] == 1:
             self.result.first_loss[self.columns] = loss[0]
         some = counts.any(axis=0)

@@ -144,10 +144,10 @@ class Scheduler:
         while self.groups or self.waiting:
             while self.waiting and sum(len(p.members) for p in self.groups) < self._at_once:
                 self.groups.append(SyncGroup(self.waiting.pop(0)))
-            if self._round():
+            whole, stops = self._round(), self.observer.should_stop()
+            if whole or stops:
                 self.observer.on_round(self)
-            if self.observer.should_stop():
-                self.observer.on_round(self)
+            if stops:
                 self._interrupt()
                 break
         for member in self.members:

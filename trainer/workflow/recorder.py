@@ -10,6 +10,7 @@ import numpy as np
 
 from trainer.console.progress import Progress, SweepProgress
 from trainer.wording.settings import settings_text
+from trainer.workflow.checkpoints import REFIT, SWEEP, Checkpoints
 from trainer.workflow.result_tables import history_rows
 
 if TYPE_CHECKING:
@@ -42,13 +43,30 @@ class NullObserver:
         return self._asked() is not None
 
 
+class RefitRecorder(NullObserver):
+    """Observer of a refit, of which checkpoints alone are kept."""
+
+    def __init__(self, should_stop: Callable[[], int | None], checkpoints: Checkpoints) -> None:
+        super().__init__(should_stop)
+        self._checkpoints = checkpoints
+
+    def on_round(self, scheduler: Scheduler) -> None:
+        """Keep what has been learned."""
+        self._checkpoints.at_round(REFIT, scheduler, self.should_stop())
+
+
 class Recorder(NullObserver):
-    """Observer that writes steps and evaluations into the run folder."""
+    """Observer that writes steps, evaluations and checkpoints into the run folder."""
 
     def __init__(
-        self, sweep: SweepRun, folder: RunWriter, should_stop: Callable[[], int | None]
+        self,
+        sweep: SweepRun,
+        folder: RunWriter,
+        should_stop: Callable[[], int | None],
+        checkpoints: Checkpoints,
     ) -> None:
         super().__init__(should_stop)
+        self.checkpoints = checkpoints
         self.jobs, self.folder, self.every = sweep.jobs, folder, sweep.log_every
 
     def on_stretch(self, stack: int, stretch: Stretch) -> None:
@@ -76,6 +94,10 @@ class Recorder(NullObserver):
             history_rows(evaluation.step, epoch, evaluation.metrics, evaluation.due, trial, repeat)
         )
 
+    def on_round(self, scheduler: Scheduler) -> None:
+        """Keep what has been learned."""
+        self.checkpoints.at_round(SWEEP, scheduler, self.should_stop())
+
     def _facts(self, stack: int) -> StackFacts:
         facts = self.jobs[stack].facts
         assert facts is not None  # it is in training
@@ -90,9 +112,10 @@ class RunRecorder(Recorder):
         sweep: SweepRun,
         folder: RunWriter,
         should_stop: Callable[[], int | None],
+        checkpoints: Checkpoints,
         progress: Progress,
     ) -> None:
-        super().__init__(sweep, folder, should_stop)
+        super().__init__(sweep, folder, should_stop, checkpoints)
         self.progress = progress
         self._at = 0, float("nan")
 
@@ -124,6 +147,7 @@ class SweepRecorder(Recorder):
         sweep: SweepRun,
         folder: RunWriter,
         should_stop: Callable[[], int | None],
+        checkpoints: Checkpoints,
         progress: SweepProgress,
         keep: Callable[[], None] = lambda: None,
     ) -> None:
@@ -133,14 +157,16 @@ class SweepRecorder(Recorder):
             sweep: what trains.
             folder: of the run.
             should_stop: says whether a signal came.
+            checkpoints: are written at the end of a round.
             progress: shows how far it is.
             keep: writes what is known by the end of a round.
         """
-        super().__init__(sweep, folder, should_stop)
+        super().__init__(sweep, folder, should_stop, checkpoints)
         self.sweep, self.progress, self._keep = sweep, progress, keep
 
     def on_round(self, scheduler: Scheduler) -> None:
         """Show how far it is; keep what is known by then."""
+        super().on_round(scheduler)
         self._keep()
         self.progress.update(self._done, self._counts, lambda: self._top(scheduler))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
 import re
 import threading
@@ -17,7 +18,7 @@ from run_folders import raising, read
 
 from trainer.errors import DiskError, RunFolderError
 from trainer.runs import location
-from trainer.runs.location import safe_name
+from trainer.runs.location import check_free, safe_name
 from trainer.runs.writer import RunWriter
 
 pytestmark = pytest.mark.usefixtures("in_an_empty_folder")
@@ -162,3 +163,96 @@ def test_a_place_that_may_not_be_written_is_the_disk_s_fault(monkeypatch, code, 
         RunWriter.create("a", out)
     assert "--out" in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def stillborn(path: Path, last: str) -> Path:
+    """A folder whose run died once it had written a file."""
+    path.mkdir()
+    for name, text in FIRST.items():
+        (path / name).write_text(text)
+        if name == last:
+            break
+    return path
+
+
+FIRST = {
+    "run.log": "",
+    ".manifest.json.12.tmp": '{"status',
+    "manifest.json": json.dumps({"status": "running", "pid": 2**30, "name": "a"}),
+    "steps.arrows": "",
+    ".input.yaml.12.tmp": "model: lin",
+    "input.yaml": "model: linear\n",
+    ".config.yaml.12.tmp": "model: lin",
+}
+
+
+@pytest.mark.parametrize("last", FIRST)
+def test_a_folder_whose_run_died_before_its_config_is_as_good_as_empty(tmp_path, last):
+    path = stillborn(tmp_path / "run", last)
+    check_free(path)
+    folder = RunWriter.create("b", path)
+    assert read(folder).manifest()["name"] == "b"
+    assert sorted(os.listdir(path)) == ["manifest.json", "run.log", "steps.arrows"]
+    assert len(FIRST) == 7
+    folder.close("failed")
+
+
+def not_empty(name: str, text: str):
+    return lambda path: (path / name).write_text(text)
+
+
+KEPT = {
+    "a file of the user's": not_empty("notes.txt", ""),
+    "another's half": not_empty(".notes.txt.12.tmp", ""),
+    "a config": not_empty("config.yaml", ""),
+    "an end": not_empty("manifest.json", '{"status": "failed", "pid": 1073741824}'),
+    "a manifest of before there were locks": not_empty("manifest.json", '{"status": "running"}'),
+    "a manifest that is none": not_empty("manifest.json", "[1]"),
+    "a broken manifest": not_empty("manifest.json", "{"),
+    "steps": not_empty("steps.arrows", "x"),
+    "a link": lambda path: (
+        (path / "input.yaml").unlink() or (path / "input.yaml").symlink_to(path / "run.log")
+    ),
+    "a folder": lambda path: (path / "input.yaml").unlink() or (path / "input.yaml").mkdir(),
+    "a log, and no manifest": lambda path: (
+        (path / "manifest.json").unlink() or (path / "run.log").write_text("mine")
+    ),
+    "an input, and no manifest": lambda path: (path / "manifest.json").unlink(),
+}
+
+
+@pytest.mark.parametrize("change", KEPT.values(), ids=KEPT)
+def test_what_else_a_folder_holds_is_never_taken(tmp_path, change):
+    path = stillborn(tmp_path / "run", "input.yaml")
+    change(path)
+    before = sorted(os.listdir(path))
+    with pytest.raises(RunFolderError, match="not empty"):
+        check_free(path)
+    with pytest.raises(RunFolderError, match="not empty"):
+        RunWriter.create("b", path)
+    assert sorted(os.listdir(path)) == before
+
+
+def test_a_run_that_has_just_begun_keeps_its_folder(tmp_path):
+    folder = RunWriter.create("a", tmp_path / "run")
+    with pytest.raises(RunFolderError, match="not empty"):
+        check_free(folder.path)
+    with pytest.raises(RunFolderError, match="nothing was trained there"):
+        RunWriter.reopen(stillborn(tmp_path / "other", "input.yaml"))
+    folder.close("failed")
+
+
+def test_one_dead_folder_is_taken_once(tmp_path):
+    path = stillborn(tmp_path / "run", "steps.arrows")
+    start = threading.Barrier(8)
+
+    def create(_: int) -> str:
+        start.wait()
+        try:
+            return str(RunWriter.create("a", path).path)
+        except RunFolderError as error:
+            return str(error)
+
+    with ThreadPoolExecutor(8) as pool:
+        outcomes = list(pool.map(create, range(8)))
+    assert outcomes.count(str(path)) == 1

@@ -26,7 +26,7 @@ from safetensors import SafetensorError, safe_open
 
 from trainer.errors import RunFolderError
 from trainer.runs.names import CHECKPOINTS
-from trainer.text.atomic import disk_error, replacing, sync_folder, utf8, write_atomic
+from trainer.text.atomic import disk_error, left_over, replacing, sync_folder, utf8, write_atomic
 
 Saved = dict[str, Any]
 Arrays = dict[str, npt.NDArray[Any]]
@@ -35,7 +35,6 @@ KEPT = 2  # pairs
 _TO_READ = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)  # also a pipe
 _ARRAYS, _MARK = ".safetensors", ".json"
 _FILE = re.compile(r"([0-9]{1,18})\.(?:safetensors|json)", re.ASCII)
-_LEFT_OVER = re.compile(r"\.[0-9]+\.(?:safetensors|json)\.[0-9]+\.tmp", re.ASCII)  # of a kill
 _TYPES = {
     np.dtype(kind): word
     for word, kind in {
@@ -73,7 +72,7 @@ def write(folder: Path, saved: Saved) -> None:
     try:
         with replacing(path) as beside:
             sha256 = _write_arrays(beside, arrays)
-        record = _record({"arrays": sorted(arrays), "sha256": sha256, "saved": rest})
+        record = _record({"arrays": list(arrays), "sha256": sha256, "saved": rest})
         write_atomic(mark, utf8(json.dumps(record)))
     except BaseException:
         for half in (mark, path):
@@ -233,7 +232,7 @@ def _keep_last(place: Path) -> None:
 def _names(place: Path) -> Iterator[str]:
     """Files of checkpoints, and of those that a kill has left half-written."""
     names = os.listdir(place)
-    return (name for name in names if _FILE.fullmatch(name) or _LEFT_OVER.fullmatch(name))
+    return (name for name in names if _FILE.fullmatch(left_over(name) or name))
 
 
 def _numbers(place: Path, ending: str = "") -> set[int]:
@@ -270,8 +269,8 @@ def _read(place: Path, number: int) -> Saved:
     arrays = _read_arrays(path.with_suffix(_ARRAYS), sha256)
     if arrays.keys() != set(names):
         raise _Unusable(f"{number}{_ARRAYS} has other arrays than it names")
-    for name, array in arrays.items():
-        _put(saved, name, array)
+    for name in names:  # in the order that they were saved in
+        _put(saved, name, arrays[name])
     return saved
 
 

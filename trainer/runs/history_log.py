@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import csv
+import os
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from trainer.runs.names import HISTORY_KEYS
-from trainer.text.atomic import utf8, write_atomic
+from trainer.text.atomic import disk_error, utf8, write_atomic
 from trainer.text.csv_json import csv_header, csv_lines
 
 _EVERY = 2.0  # seconds between writes: each writes the whole table anew, so not for every row
@@ -35,21 +36,19 @@ class HistoryLog:
 
     @classmethod
     def reopen(cls, path: Path, offset: int) -> HistoryLog:
-        """Go on with a table: of what the file holds its first `offset` bytes count.
+        """Go on with a table: what follows its first `offset` bytes is cut off.
 
         Raises:
-            ValueError: they are not whole rows of UTF-8.
-            OSError: the file cannot be read.
+            DiskError: the disk refused.
         """
         log = cls(path)
         if offset:
-            with path.open("rb") as file:
-                text = file.read(offset)
-            if len(text) != offset or not text.endswith(b"\n"):
-                raise ValueError(f"{path.name} has not the {offset:,} bytes of whole rows")
-            log._text = [text.decode()]
+            try:
+                os.truncate(path, offset)
+                log._add(path.read_bytes().decode())
+            except OSError as error:
+                raise disk_error(path, error) from error
             log._columns = tuple(next(csv.reader([log._text[0].partition("\n")[0]])))
-            log.offset = offset
         return log
 
     def start(self, metrics: Sequence[str]) -> None:
@@ -98,3 +97,15 @@ class HistoryLog:
     def _add(self, text: str) -> None:
         self._text.append(text)
         self.offset += len(utf8(text))
+
+
+def has_whole_rows(path: Path, offset: int) -> bool:
+    """Whether the first `offset` bytes of a table are whole rows."""
+    try:
+        if not offset or offset > os.path.getsize(path):
+            return not offset
+        with path.open("rb") as file:
+            text = file.read(offset)
+        return len(text) == offset and text.decode().endswith("\n")
+    except (OSError, ValueError):
+        return False

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -17,13 +16,13 @@ from trainer.errors import RunFolderError
 from trainer.runs.manifest import RUNNING
 from trainer.runs.names import CONFIG, INPUT, LOG, MANIFEST, STEPS_STREAM
 from trainer.text import system
-from trainer.text.atomic import disk_error
+from trainer.text.atomic import disk_error, left_over
 from trainer.text.printable import quote
 
 DIED = "killed"  # the status of a run whose process ended without writing another
 CANNOT_TELL = "unknown"
 _FIRST = (LOG, MANIFEST, STEPS_STREAM, INPUT)  # what a run writes before its config.yaml
-_BESIDE = re.compile(rf"\.(?:{'|'.join(map(re.escape, (MANIFEST, INPUT, CONFIG)))})\.[0-9]+\.tmp")
+_HALVES = (MANIFEST, INPUT, CONFIG)
 
 
 def status(folder: Path, manifest: Mapping[str, Any]) -> str:
@@ -115,7 +114,7 @@ def is_stillborn(path: Path, held: system.Lock | None = None) -> bool:
         held: the lock of its run.log, if that is ours.
     """
     names = os.listdir(path)
-    if not all(name in _FIRST or _BESIDE.fullmatch(name) for name in names):
+    if not all(name in _FIRST or left_over(name) in _HALVES for name in names):
         return False
     if not all(os.path.isfile(path / name) and not os.path.islink(path / name) for name in names):
         return False

@@ -11,12 +11,12 @@ from typing import Any, NamedTuple, TypeGuard
 from trainer.errors import RunFolderError
 from trainer.runs import checkpoint, liveness, step_log
 from trainer.runs.checkpoint import Saved
-from trainer.runs.history_log import HistoryLog
+from trainer.runs.history_log import HistoryLog, has_whole_rows
 from trainer.runs.manifest import OVER, Manifest
-from trainer.runs.names import CONFIG, HISTORY, MANIFEST, OF_AN_END, STEPS, STEPS_STREAM
+from trainer.runs.names import CONFIG, GRADIENTS, HISTORY, MANIFEST, OF_AN_END, STEPS, STEPS_STREAM
 from trainer.runs.reader import RunReader
 from trainer.runs.step_log import StepLog
-from trainer.text.atomic import disk_error
+from trainer.text.atomic import disk_error, left_over
 from trainer.text.system import Lock
 from trainer.text.windows import quoted
 
@@ -73,6 +73,10 @@ def _taken_up(path: Path, held: Lock, saved: Saved | None, told: list[str]) -> R
     try:
         manifest = Manifest.reopen(path / MANIFEST, own.get("seconds", 0.0))
         (path / STEPS).unlink(missing_ok=True)  # the stream goes on
+        for place in (path, (path / GRADIENTS).parent):
+            for name in os.listdir(place) if place.is_dir() else ():
+                if left_over(name):
+                    (place / name).unlink()
     except OSError as error:
         raise disk_error(path / STEPS, error) from error
     if saved is None:
@@ -112,11 +116,25 @@ def _fault(path: Path, saved: Saved) -> str | None:
         return "it does not tell of the time"
     if not step_log.has_whole(path / STEPS_STREAM, steps):
         return f"{STEPS_STREAM} lacks steps that were there"
-    try:
-        HistoryLog.reopen(path / HISTORY, history)
-    except (OSError, ValueError):
+    if not has_whole_rows(path / HISTORY, history):
         return f"{HISTORY} lacks rows that were there"
     return None
+
+
+def end_line(path: Path) -> None:
+    """End the last line of a text file, if it has no end.
+
+    Raises:
+        DiskError: the disk refused.
+    """
+    try:
+        with open(path, "r+b") as file:
+            if file.seek(0, os.SEEK_END):
+                file.seek(-1, os.SEEK_END)
+                if file.read() != b"\n":
+                    file.write(b"\n")
+    except OSError as error:
+        raise disk_error(path, error) from error
 
 
 def _is_offset(value: object) -> TypeGuard[int]:

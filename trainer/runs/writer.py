@@ -53,7 +53,14 @@ from trainer.runs.names import (
 from trainer.runs.provenance import git_commit, versions
 from trainer.runs.refusals import Refusals, Write
 from trainer.runs.reserve import Reserve
-from trainer.runs.resuming import FOLDER, Earlier, files_of_an_end, remove_unchanged, resume
+from trainer.runs.resuming import (
+    FOLDER,
+    Earlier,
+    end_line,
+    files_of_an_end,
+    remove_unchanged,
+    resume,
+)
 from trainer.runs.run_log import RunLog
 from trainer.runs.step_log import StepLog, stream_to_parquet
 from trainer.text.atomic import disk_error, utf8, write_atomic
@@ -148,6 +155,7 @@ class RunWriter:
         writer.found, writer._earlier = again.told, files_of_an_end(path)
         how = "starts over" if again.saved is None else "goes on from its last checkpoint"
         with contextlib.suppress(DiskError):
+            end_line(path / LOG)  # a kill may have torn it
             writer.log(f"the run {how}")
         return writer, again.saved
 

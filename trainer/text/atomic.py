@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import re
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +16,7 @@ from pathlib import Path
 from trainer.errors import DiskError
 from trainer.text import windows
 
+_BESIDE = re.compile(r"\.(.+)\.[0-9]+\.tmp", re.ASCII | re.DOTALL)
 _WAITS = (0.05, 0.1, 0.2, 0.4, 0.8)  # seconds
 _CURES = {
     errno.ENOSPC: "free some space, or write to another disk",
@@ -61,6 +63,12 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
         if isinstance(error, OSError):
             raise disk_error(path, error) from error
         raise
+
+
+def left_over(name: str) -> str | None:
+    """The file that a write was for whose process was killed, by the name of its half."""
+    found = _BESIDE.fullmatch(name)
+    return found[1] if found else None
 
 
 def write_atomic(path: str | os.PathLike[str], data: bytes) -> None:

@@ -38,11 +38,13 @@ class SweepProgress:
     `update` may be called at every round: it draws at most ten times a second.
     """
 
-    def __init__(self, terminal: Lines, total: float, metric: str) -> None:
+    def __init__(self, terminal: Lines, total: float, metric: str, goes_on: bool = False) -> None:
+        """Begin; with `goes_on` what is done at the first update was done by another process."""
         now = time.monotonic()
         self.live: Live | None = None
         self._terminal, self._total, self._metric = terminal, max(total, 1e-9), metric
         self._started, self._now, self._done = now, now, 0.0
+        self._before = None if goes_on else 0.0  # what was done when this process began
         self._counts: Mapping[str, int] = {}
         self._top: Sequence[tuple[str, float, float | None]] = ()
         self._next_draw, self._last_line, self._next_tenth = now + _REDRAW_EVERY, now, 0.1
@@ -56,6 +58,8 @@ class SweepProgress:
             top: the best so far.
         """
         now = time.monotonic()
+        if self._before is None:
+            self._before, self._started = done(), now
         since = now - self._last_line
         draws = self.live is not None and now >= self._next_draw
         if not draws and since < _LINE_GAP:
@@ -97,9 +101,11 @@ class SweepProgress:
         return f"{mean:.4g}" + (f" ± {deviation:.2g}" if known else "")
 
     def _left(self) -> str:
-        if self._fraction <= 0:
+        gained = self._done - (self._before or 0.0)
+        if gained <= 0:
             return "-:--"
-        seconds = round((self._now - self._started) * (1 / self._fraction - 1))
+        left = max(self._total - self._done, 0.0)
+        seconds = round((self._now - self._started) * left / gained)
         minutes, seconds = divmod(max(seconds, 0), 60)
         hours, minutes = divmod(minutes, 60)
         return f"{hours}:{minutes:02d}:{seconds:02d}" if hours else f"{minutes}:{seconds:02d}"
@@ -128,11 +134,19 @@ class Progress:
     `update` may be called at every step: it draws at most ten times a second.
     """
 
-    def __init__(self, terminal: Lines, total_steps: int, total_epochs: int | None) -> None:
+    def __init__(
+        self,
+        terminal: Lines,
+        total_steps: int,
+        total_epochs: int | None,
+        goes_on: bool = False,
+    ) -> None:
+        """Begin; with `goes_on` what is done at the first update was done by another process."""
         now = time.monotonic()
         self.live: Live | None = None
         self._terminal = terminal
-        self._at = _Standing(max(total_steps, 1), total_epochs, started=now)
+        before = None if goes_on else 0
+        self._at = _Standing(max(total_steps, 1), total_epochs, now, before)
         self._next_draw = now + _REDRAW_EVERY
         self._last_line = now
         self._line_step = total_steps / 10  # the step from which the next line is due
@@ -155,6 +169,8 @@ class Progress:
             metric: its last value; None keeps the one before.
         """
         at, now = self._at, time.monotonic()
+        if at.before is None:
+            at.before, at.started = step, now
         at.step, at.epoch, at.now, at.loss = step, epoch, now, loss
         if metric is not None:
             at.metric_name, at.metric = metric_name or "metric", metric
@@ -201,6 +217,7 @@ class _Standing:
     total: int
     epochs: int | None
     started: float
+    before: int | None  # steps done when this process began
     now: float = 0.0
     step: int = 0
     epoch: int = 0
@@ -226,9 +243,10 @@ class _Standing:
         return parts
 
     def _left(self) -> str:
-        if not self.step:
+        gained = self.step - (self.before or 0)
+        if gained <= 0:
             return "-:--"
-        seconds = round((self.now - self.started) * (self.total - self.step) / self.step)
+        seconds = round((self.now - self.started) * (self.total - self.step) / gained)
         minutes, seconds = divmod(max(seconds, 0), 60)
         hours, minutes = divmod(minutes, 60)
         return f"{hours}:{minutes:02d}:{seconds:02d}" if hours else f"{minutes}:{seconds:02d}"

@@ -237,8 +237,8 @@ def _train(
     given, saved = (sweep, folder, should_stop, checkpoints), checkpoints.saved(SWEEP)
     if not sweep.is_sweep:
         steps, per_epoch = int(sweep.first.budget[0]), sweep.first.steps_per_epoch
-        with terminal.progress(steps, -(-steps // per_epoch)) as progress:
+        with terminal.progress(steps, -(-steps // per_epoch), saved is not None) as progress:
             return train(sweep, RunRecorder(*given, progress), saved)
     columns, keep = len(sweep.trials) * sweep.repeats, TablesSoFar(folder, sweep).write_if_due
-    with terminal.sweep_progress(columns, sweep.rules.metric) as progress:
+    with terminal.sweep_progress(columns, sweep.rules.metric, saved is not None) as progress:
         return train(sweep, SweepRecorder(*given, progress, keep), saved)

@@ -162,8 +162,8 @@ class Training:
         return self.cut_short() if records.whole else None
 
     def cut_short(self) -> Stretch | None:
-        """Let a stretch that a stop has cut short be over; None where there is none."""
-        if not self._parts:
+        """Let a stretch that a stop has cut short be over; None without one, and where parked."""
+        if not self._parts or not self.open:
             return None
         state, columns = self.state, self.columns
         records, snapshots = joined(self._parts), self._snapshots
@@ -261,7 +261,7 @@ class Training:
             "latest": self._latest,
             "evaluated": self._evaluated,
             "unseen": self.unseen,
-            "result": self.result.saved(),
+            "result": self.result.saved(self._gone),
         }
         if self._recent:
             found["recent"] = np.concatenate(self._recent)[-self._steps_per_epoch :]
@@ -284,7 +284,14 @@ class Training:
         self._recent = [saved["recent"]] if "recent" in saved else []
         self._parts = [Records(**saved["parts"])] if "parts" in saved else []
         self._snapshots = restored_snapshots(saved.get("snapshots", {}))
-        self.result = StackResult.restored(saved["result"])
+        self.result = StackResult.restored(saved["result"], self._gone)
+
+    @property
+    def _gone(self) -> Flags:
+        """(K,) columns that the stack no longer has."""
+        gone = np.ones(len(self.unseen), bool)
+        gone[self.columns] = not self.state.arrays
+        return gone
 
     # --- how ---
 

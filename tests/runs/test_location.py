@@ -57,12 +57,13 @@ def test_runs_started_at_once_get_folders_of_their_own():
 
 def test_one_named_folder_is_taken_once(tmp_path):
     (tmp_path / "run").mkdir()
-    start = threading.Barrier(8)
+    start, taken = threading.Barrier(8), []
 
     def create(_: int) -> str:
         start.wait()
         try:
-            return str(RunWriter.create("a", tmp_path / "run").path)
+            taken.append(RunWriter.create("a", tmp_path / "run"))  # alive
+            return str(taken[0].path)
         except RunFolderError as error:
             return str(error)
 
@@ -244,12 +245,13 @@ def test_a_run_that_has_just_begun_keeps_its_folder(tmp_path):
 
 def test_one_dead_folder_is_taken_once(tmp_path):
     path = stillborn(tmp_path / "run", "steps.arrows")
-    start = threading.Barrier(8)
+    start, taken = threading.Barrier(8), []
 
     def create(_: int) -> str:
         start.wait()
         try:
-            return str(RunWriter.create("a", path).path)
+            taken.append(RunWriter.create("a", path))
+            return str(path)
         except RunFolderError as error:
             return str(error)
 

@@ -202,6 +202,7 @@ def test_a_reader_has_nothing_to_write_with(folder):
         "predictions",
         "repeats",
         "results",
+        "status",
         "steps",
         "trials",
         "weights",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import subprocess
 import sys
 import textwrap
@@ -10,12 +12,15 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from run_folders import raising
 
 from trainer.errors import DiskError, RunFolderError
+from trainer.runs import step_log
 from trainer.runs.names import STEP_VALUES
 from trainer.runs.step_log import (
     SCHEMA,
     StepLog,
+    has_whole,
     read_parquet,
     read_stream,
     stream_to_parquet,
@@ -140,6 +145,92 @@ def test_parquet_has_what_the_stream_has(tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["p", "s"]
     assert read_parquet(tmp_path / "p").equals(before)
     assert pq.read_schema(tmp_path / "p").equals(SCHEMA)
+
+
+def test_the_bytes_are_those_of_arrow_s_own_writer(tmp_path):
+    log = StepLog(tmp_path / "s")
+    append(log, first=1)
+    append(log, first=5, n=1, columns=1)
+    log.close()
+    batches = read_stream(tmp_path / "s").to_batches()
+    assert len(batches) == 2
+    for some in (batches, []):
+        sink = pa.BufferOutputStream()
+        with pa.ipc.new_stream(sink, SCHEMA) as writer:
+            for batch in some:
+                writer.write_batch(batch)
+        if not some:
+            StepLog(tmp_path / "s").close()
+        assert (tmp_path / "s").read_bytes() == sink.getvalue().to_pybytes()
+
+
+def test_a_stream_goes_on_from_an_offset_with_the_same_bytes(tmp_path):
+    log = StepLog(tmp_path / "s")
+    offsets = [log.offset]
+    for first in (1, 5, 9):
+        append(log, first)
+        log.commit()
+        offsets.append(log.offset)
+        assert (tmp_path / "s").stat().st_size == log.offset
+    log.close()
+    log.close()
+    whole = (tmp_path / "s").read_bytes()
+    for place, offset in enumerate(offsets):
+        assert has_whole(tmp_path / "s", offset)
+        again = StepLog.reopen(tmp_path / "s", offset)
+        assert (tmp_path / "s").stat().st_size == again.offset == offset
+        for first in (1, 5, 9)[place:]:
+            append(again, first)
+        again.close()
+        assert (tmp_path / "s").read_bytes() == whole
+
+
+def test_a_stream_that_may_not_be_opened(tmp_path):
+    for open_it in (StepLog, lambda path: StepLog.reopen(path, 0)):
+        with pytest.raises(DiskError, match="cannot write: No such file"):
+            open_it(tmp_path / "missing" / "s")
+
+
+def test_a_refused_sync_is_no_commit(tmp_path, monkeypatch):
+    log = StepLog(tmp_path / "s")
+    append(log, first=1)
+    monkeypatch.setattr(os, "fsync", raising(errno.EIO))
+    with pytest.raises(DiskError, match="Input/output error"):
+        log.commit()
+    monkeypatch.undo()
+    for write in (log.commit, lambda: append(log, first=5)):  # who knows what the disk has
+        with pytest.raises(DiskError, match="Input/output error"):
+            write()
+    assert read_stream(tmp_path / "s").num_rows == 12
+
+
+@pytest.mark.parametrize("rows", [7, 12, 5])
+def test_parquet_does_not_tell_how_the_stream_was_cut(tmp_path, monkeypatch, rows):
+    """A run that was taken up has other batches than the unbroken one."""
+    monkeypatch.setattr(step_log, "_ROW_GROUP", rows)
+    found = []
+    for cuts in ([12], [4, 8], [1] * 12, [5, 7], [11, 1]):
+        log = StepLog(tmp_path / "s")
+        first = 1
+        for n in cuts:
+            values = {
+                name: np.sin(np.arange(first, first + n) + i)[:, None]
+                for i, name in enumerate(STEP_VALUES)
+            }
+            steps = np.arange(first, first + n)
+            log.append(steps, steps, values, np.zeros(1), np.zeros(1))
+            first += n
+        log.close()
+        stream_to_parquet(tmp_path / "s", tmp_path / "p")
+        found.append((tmp_path / "p").read_bytes())
+        groups = pq.ParquetFile(tmp_path / "p").metadata
+        sizes = [groups.row_group(i).num_rows for i in range(groups.num_row_groups)]
+        assert sizes == [min(rows, 12 - at) for at in range(0, 12, rows)]
+    assert len(found) == 5
+    assert set(found) == {found[0]}
+    StepLog(tmp_path / "s").close()
+    stream_to_parquet(tmp_path / "s", tmp_path / "p")
+    assert read_parquet(tmp_path / "p").num_rows == 0
 
 
 def test_a_folder_named_like_a_partition_adds_no_column(tmp_path):

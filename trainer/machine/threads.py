@@ -100,6 +100,19 @@ def _libraries() -> list[Any]:
     return [one for one in found if one.num_threads is not None]
 
 
+def told_libraries() -> list[dict[str, Any]]:
+    """The matrix libraries: `name`, `version`, `kernels` (of which processor), `threads` now."""
+    return [
+        {
+            "name": one.internal_api,
+            "version": one.version,
+            "kernels": getattr(one, "architecture", None),
+            "threads": one.num_threads,
+        }
+        for one in _libraries()
+    ]
+
+
 def _is_per_thread(library: Any) -> bool:
     """Whether a number of threads is that of the thread which sets it, not of the process."""
     return bool(library.internal_api == "openblas" and library.threading_layer == "openmp")

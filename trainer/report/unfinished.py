@@ -10,8 +10,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from trainer.runs.liveness import CANNOT_TELL, DIED, process_text
-from trainer.runs.manifest import RUNNING
-from trainer.runs.names import CHECKPOINTS
+from trainer.runs.names import CHECKPOINTS, RUNNING
 from trainer.text import arrow
 from trainer.text.program import PROGRAM
 

@@ -13,8 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from trainer.errors import RunFolderError
-from trainer.runs.manifest import RUNNING
-from trainer.runs.names import CONFIG, INPUT, LOG, MANIFEST, STEPS_STREAM
+from trainer.runs.names import CONFIG, INPUT, LOG, MANIFEST, RUNNING, STEPS_STREAM
 from trainer.text import system
 from trainer.text.atomic import disk_error, left_over
 from trainer.text.printable import quote

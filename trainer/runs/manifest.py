@@ -12,13 +12,11 @@ from pathlib import Path
 from typing import Any
 
 from trainer.errors import DiskError
-from trainer.runs.names import FORMAT_VERSION
+from trainer.runs.names import FORMAT_VERSION, OVER, RUNNING
 from trainer.text import system
 from trainer.text.atomic import utf8, write_atomic
 from trainer.text.csv_json import json_text
 
-RUNNING = "running"
-OVER = ("finished", "diverged", "unranked")  # of a run that nothing cut short
 _OF_AN_END = ("ended", "seconds", "reason")  # fields that a run which goes on does not have
 KILLED = "killed by a second signal before all was written"
 

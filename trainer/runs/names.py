@@ -1,4 +1,4 @@
-"""Names in a run folder: of its files, and of the columns that its tables begin with.
+"""Names in a run folder: of its files, of statuses, and of the columns that its tables begin with.
 
 Nobody else spells them, but for the model's two files, which `trainer.predict` names too. What a
 folder holds besides is named elsewhere: metrics in `trainer.catalog`, swept keys by the config.
@@ -25,6 +25,10 @@ CHECKPOINTS = "checkpoint"  # a folder
 
 MODEL = ("model.json", "model.safetensors")
 OF_AN_END = (TRIALS, REPEATS, GROUPS, RESULTS, BEST, PREDICTIONS, WEIGHTS, *MODEL, REPORT)
+
+# statuses of a run
+RUNNING = "running"
+OVER = ("finished", "diverged", "unranked")  # nothing cut it short
 
 FORMAT_VERSION = 1  # of all of them together, in the manifest
 

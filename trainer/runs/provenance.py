@@ -7,6 +7,9 @@ import importlib.util
 import platform
 import subprocess
 from pathlib import Path
+from typing import Any
+
+from trainer.machine import threads
 
 __version__ = "0.1.0"  # of the package; pyproject.toml reads it here
 
@@ -23,6 +26,11 @@ def versions() -> dict[str, str]:
             continue
     found["platform"] = platform.platform()
     return found
+
+
+def machine_facts() -> dict[str, Any]:
+    """What of this machine the last bits of a run depend on: `cores`, `matrix_libraries`."""
+    return {"cores": threads.cores(), "matrix_libraries": threads.told_libraries()}
 
 
 def git_commit() -> dict[str, str | bool | None]:

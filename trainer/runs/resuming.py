@@ -12,8 +12,17 @@ from trainer.errors import RunFolderError
 from trainer.runs import checkpoint, liveness, step_log
 from trainer.runs.checkpoint import Saved
 from trainer.runs.history_log import HistoryLog, has_whole_rows
-from trainer.runs.manifest import OVER, Manifest
-from trainer.runs.names import CONFIG, GRADIENTS, HISTORY, MANIFEST, OF_AN_END, STEPS, STEPS_STREAM
+from trainer.runs.manifest import Manifest
+from trainer.runs.names import (
+    CONFIG,
+    GRADIENTS,
+    HISTORY,
+    MANIFEST,
+    OF_AN_END,
+    OVER,
+    STEPS,
+    STEPS_STREAM,
+)
 from trainer.runs.reader import RunReader
 from trainer.runs.step_log import StepLog
 from trainer.text.atomic import disk_error, left_over

@@ -119,7 +119,7 @@ class StepLog:
             self._write(batch.serialize())
             self.offset = self._file.tell()
 
-    def sync(self) -> None:
+    def commit(self) -> None:
         """Wait until the disk has all that was appended.
 
         Raises:
@@ -250,7 +250,8 @@ def _row_groups(path: Path) -> Iterator[pa.Table]:
             cut = waiting[-1].num_rows - rows
             yield _whole([*waiting[:-1], waiting[-1].slice(0, cut)])
             waiting = [waiting[-1].slice(cut)]
-    yield _whole(waiting)
+    if rows:
+        yield _whole(waiting)
 
 
 def _whole(batches: list[pa.RecordBatch]) -> pa.Table:

@@ -26,7 +26,7 @@ from trainer.runs.held_folder import HeldFolder
 from trainer.runs.history_log import HistoryLog
 from trainer.runs.liveness import hold_new
 from trainer.runs.location import default_folder, named_folder
-from trainer.runs.manifest import KILLED, OVER, Manifest
+from trainer.runs.manifest import KILLED, Manifest
 from trainer.runs.names import (
     BEST,
     CHECKPOINTS,
@@ -39,6 +39,7 @@ from trainer.runs.names import (
     INPUT,
     LOG,
     MANIFEST,
+    OVER,
     PREDICTIONS,
     REPEAT_KEYS,
     REPEATS,
@@ -50,7 +51,7 @@ from trainer.runs.names import (
     TRIALS,
     WEIGHTS,
 )
-from trainer.runs.provenance import git_commit, versions
+from trainer.runs.provenance import git_commit, machine_facts, versions
 from trainer.runs.refusals import Refusals, Write
 from trainer.runs.reserve import Reserve
 from trainer.runs.resuming import (
@@ -121,7 +122,7 @@ class RunWriter:
         lock = hold_new(path)  # whoever holds the log has the folder
         try:
             told = versions() | {"compiled_step": compiled.version()}
-            manifest.start(name, versions=told, **git_commit())
+            manifest.start(name, versions=told, machine=machine_facts(), **git_commit())
             steps = StepLog(path / STEPS_STREAM)
         except DiskError:  # an empty folder can be named again, once there is room
             lock.release()  # Windows removes no open file
@@ -172,7 +173,7 @@ class RunWriter:
         self.flush()
         if lacking := self._refusals.first_but(LOG, CHECKPOINTS):
             raise lacking
-        self._steps.sync()
+        self._steps.commit()
         own = {
             "steps": self._steps.offset,
             "history": self._history.offset,

@@ -10,6 +10,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import textwrap
 from datetime import datetime
 from pathlib import Path
@@ -257,11 +258,86 @@ def test_what_is_spared_is_told_once_and_is_no_finish(folder, monkeypatch):
             folder.write_best("a: 1")
     (line,) = told
     assert line.startswith(f"warning: {folder.path / 'best.yaml'}: cannot write: No space left")
-    assert line.endswith("; the run goes on without it")
-    with pytest.raises(DiskError, match=r"best\.yaml"):
-        folder.close("finished")
-    assert read(folder).manifest()["status"] == "failed"
+    assert line.endswith("; it is tried again at the end")
+    with folder.spared("gradients"), monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", raising(errno.EIO))
+        folder.write_gradients(3, {"dz": np.ones(3)})
+    folder.close("finished")
+    assert told[2] == "written at last: best.yaml, gradients/step-3.safetensors"
+    assert read(folder).manifest()["status"] == "finished"
     assert read(folder).steps().num_rows == 4
+    assert (folder.path / "best.yaml").read_text() == "a: 1"
+
+
+def test_what_is_refused_to_the_end_is_no_finish(folder, monkeypatch, tmp_path):
+    told = []
+    folder.tell = told.append
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "run"))
+    replace = os.replace
+
+    def refuse(old, new):
+        if new.name == "best.yaml":
+            raise OSError(errno.EROFS, "read-only")
+        replace(old, new)
+
+    monkeypatch.setattr(os, "replace", refuse)
+    folder.write_config("a: 2")
+    with folder.spared("best"):
+        folder.write_best("a: 1")
+    with pytest.raises(DiskError, match=r"best\.yaml: cannot write: Read-only"):
+        folder.close("finished")
+    assert told[1:] == ["warning: best.yaml: lost, as no other folder takes it either"]
+    assert read(folder).manifest()["status"] == "failed"
+
+
+def test_a_refused_history_is_told_at_once_and_written_later(folder, monkeypatch):
+    told, clock = [], [100.0]
+    folder.tell = told.append
+    monkeypatch.setattr(history_log.time, "monotonic", lambda: clock[0])
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", raising(errno.ENOSPC))
+        for epoch in range(1, 4):
+            folder.append_history([history_row(epoch, train_loss=0.5)])
+            clock[0] += 1.5
+    (line,) = told
+    assert line.startswith(f"warning: {folder.path / 'history.csv'}: cannot write: No space left")
+    clock[0] += 2.0
+    folder.append_history([history_row(4, train_loss=0.5)])
+    assert read(folder).history().num_rows == 4
+    folder.close("finished")
+    assert read(folder).manifest()["status"] == "finished"
+
+
+def test_lines_that_run_log_refuses_go_with_the_next(folder):
+    folder.log("one")
+    log = folder.path / "run.log"
+    log.rename(folder.path / "a")
+    log.mkdir()
+    for text in ("two", "three"):
+        with folder.spared("run.log"):
+            folder.log(text)
+    log.rmdir()
+    (folder.path / "a").rename(log)
+    folder.log("four")
+    texts = [line.split("  ", 1)[1] for line in log.read_text().splitlines()]
+    assert texts == ["one", "two", "three", "four"]
+    folder.close("finished")
+    assert read(folder).manifest()["status"] == "finished"
+
+
+def test_an_end_that_the_manifest_refused_once_is_written(folder, monkeypatch):
+    left = [1]
+    replace = os.replace
+
+    def refuse(old, new):
+        left[0] -= 1
+        if left[0] == 0:
+            raise OSError(errno.EIO, "once")
+        replace(old, new)
+
+    monkeypatch.setattr(os, "replace", refuse)
+    folder.close("interrupted")
+    assert read(folder).manifest()["status"] == "interrupted"
 
 
 def test_the_log_of_steps_leaves_room_for_what_comes_after(folder, monkeypatch):

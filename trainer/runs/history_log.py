@@ -70,6 +70,11 @@ class HistoryLog:
         self.waits = True
 
     @property
+    def size(self) -> int:
+        """Bytes of the table, about."""
+        return sum(map(len, self._text))
+
+    @property
     def due(self) -> bool:
         """Whether rows wait, and the last write was long enough ago: two seconds, or more."""
         return self.waits and time.monotonic() >= self._due

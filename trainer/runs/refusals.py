@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from trainer.errors import DiskError
+from trainer.text.atomic import REFUSED
 
 Write = Callable[[Path], object]  # of one part of a run, into the folder that it is given
 _MOST = 64 << 20  # bytes of refused files that wait, beside what the run holds anyway
@@ -41,7 +42,7 @@ class Refusals:
         self.elsewhere: set[str] = set()
         self._parts: dict[str, _RefusedPart] = {}  # by name, in the order of their first refusals
         self._told: set[str] = set()
-        self._noted: DiskError | None = None
+        self._noted: tuple[str, DiskError] | None = None  # the last
 
     @property
     def first(self) -> DiskError | None:
@@ -51,10 +52,6 @@ class Refusals:
     def first_but(self, *names: str) -> DiskError | None:
         """The first refusal of a part that is none of these; None where the folder has them all."""
         return next((p.error for name, p in self._parts.items() if name not in names), None)
-
-    def has(self, name: str) -> bool:
-        """Whether a part was refused, and has not been taken since."""
-        return name in self._parts
 
     def note(
         self,
@@ -73,7 +70,7 @@ class Refusals:
             elsewhere: writes it into another folder; None where it would be of no use there.
             size: bytes that are held for the sake of these two.
         """
-        self._noted = error
+        self._noted = name, error
         if size + sum(part.size for part in self._parts.values()) > _MOST:
             again, elsewhere, size = None, None, 0
         before = self._parts.get(name)
@@ -91,12 +88,15 @@ class Refusals:
             error: the refusal; it is noted under `kind`, if no part of it has been noted.
             then: what comes of it; by default whether it is tried again.
         """
-        if error is not self._noted:
+        if self._noted is None or self._noted[1] is not error:
             self.note(kind, error)
-        if kind in self._told:
+        assert self._noted is not None
+        waits = self._parts[self._noted[0]].again is not None
+        # files that wait are all told of in the end: not each of them with the same reason
+        known = {kind, str(error).partition(REFUSED)[2]} if waits else {kind}
+        if known & self._told:
             return
-        self._told.add(kind)
-        waits = any(part.again for part in self._parts.values() if part.error is error)
+        self._told |= known
         spared = "it is tried again at the end" if waits else "the run goes on without it"
         self.tell(f"warning: {error}; {then or spared}")
 
@@ -131,10 +131,11 @@ class Refusals:
                     self.place = self.place or place
                 else:
                     shutil.rmtree(place)
+        for name in waiting:
+            self._parts[name].elsewhere = None
         if waiting:
-            self.tell(
-                f"warning: {_listed(list(waiting))}: lost, as no other folder takes it either"
-            )
+            names = _listed(list(waiting))
+            self.tell(f"warning: {names}: lost, as no other folder takes it either")
 
     def _move(self, waiting: dict[str, Write], place: Path, folder: Path) -> bool:
         """Write what waits into a place, and say what it has taken; whether that is anything."""

@@ -187,7 +187,6 @@ class RunWriter:
         before, now = self._manifest.path.parent, self._held.path
         if now != before:
             self._manifest.path, self._history.path = now / MANIFEST, now / HISTORY
-            self._steps.path = now / STEPS_STREAM
             self.tell(f"warning: {before} was moved while its run goes on; it is {now} now")
         return now
 
@@ -225,7 +224,8 @@ class RunWriter:
         try:
             yield
         except DiskError as error:
-            self._refusals.tell_once(part, error, then)
+            again = "it is tried again" if part in (LOG, MANIFEST) else None
+            self._refusals.tell_once(part, error, then or again)
 
     def reserve(self, size: int, on_the_way: int = 0) -> str | None:
         """Keep room of the disk for the end of the run; a sentence where the disk has less.
@@ -309,6 +309,7 @@ class RunWriter:
     ) -> None:
         """Append n logged steps of K columns: see `StepLog.append`."""
         self._flush_if_due()
+        self._steps.path = self.path / STEPS_STREAM  # wherever the folder is by now
         self._steps.append(step, epoch, values, trial, repeat, counts)
 
     def finish_steps(self) -> None:
@@ -338,7 +339,8 @@ class RunWriter:
     def flush(self) -> None:
         """Write the rows that wait for history.csv."""
         if self._history.waits:
-            self._put(HISTORY, lambda folder: self._history.flush(folder / HISTORY))
+            size = self._history.size
+            self._put(HISTORY, lambda folder: self._history.flush(folder / HISTORY), size)
 
     def write_trials(self, rows: Sequence[Mapping[str, Any]]) -> None:
         """Write trials.csv, rows in the order given, columns in the order of appearance."""
@@ -417,13 +419,14 @@ class RunWriter:
     def write_report(self, page: bytes) -> None:
         """Write report.html, the last of all; a folder that refuses it gets it elsewhere."""
         try:
-            self._put(REPORT, lambda folder: write_page(folder, page), len(page))
+            with contextlib.suppress(DiskError):
+                self._put(REPORT, lambda folder: write_page(folder, page), len(page))
+                return
+            self._put(REPORT, lambda folder: write_page(folder, page))
         except DiskError as error:
-            self._refusals.retry(self.path)
             self._refusals.put_elsewhere(self.path)
-            if self._refusals.has(REPORT):
-                self.fail(error)
-                raise
+            self.fail(error)
+            raise
         finally:
             self.release()
 
@@ -448,8 +451,12 @@ class RunWriter:
         over = status in OVER
         with self.spared(HISTORY):
             self.flush()
-        with self.spared(STEPS, f"{STEPS_STREAM} stays"):
-            self.finish_steps() if over else self._steps.close()
+        if over:
+            with self.spared(STEPS, f"{STEPS_STREAM} stays"):
+                self.finish_steps()
+        else:
+            with contextlib.suppress(DiskError):  # it lacks no step, its mark of an end alone
+                self._steps.close()
         self._try_again()
         self._refusals.put_elsewhere(self.path)
         refusal, place = self._refusals.first, self._refusals.place
@@ -458,7 +465,7 @@ class RunWriter:
         if place is not None:
             fields["elsewhere"] = str(place)
         try:
-            self._manifest.end(status, **fields)
+            self._end(status, **fields)
         except DiskError as error:
             refusal = refusal or error
         if over and refusal is None:  # nothing goes on from here
@@ -469,6 +476,12 @@ class RunWriter:
         self._lock.release()
         if refusal is not None:
             raise refusal
+
+    def _end(self, status: str, **fields: Any) -> None:
+        try:
+            self._manifest.end(status, **fields)
+        except DiskError:
+            self._manifest.end(status, **fields)
 
     def _try_again(self) -> None:
         """Write what was refused; the manifest is written anyway, when the run ends."""

@@ -17,6 +17,7 @@ from trainer.errors import DiskError
 from trainer.text import windows
 
 _BESIDE = re.compile(r"\.(.+)\.[0-9]+\.tmp", re.ASCII | re.DOTALL)
+REFUSED = ": cannot write: "  # of every DiskError: what is before it is a path, behind it a reason
 _WAITS = (0.05, 0.1, 0.2, 0.4, 0.8)  # seconds
 _CURES = {
     errno.ENOSPC: "free some space, or write to another disk",
@@ -38,7 +39,7 @@ def disk_error(path: str | os.PathLike[str], error: OSError) -> DiskError:
         cure = f"close the program that has it open, or {cure}"
     if windows.ON_WINDOWS and code == errno.ENOENT and len(os.fspath(path)) > windows.LONGEST_FILE:
         cure = "the path is long; name a shorter folder, or let Windows have long paths"
-    return DiskError(f"{os.fspath(path)}: cannot write: {reason}; {cure}")
+    return DiskError(f"{os.fspath(path)}{REFUSED}{reason}; {cure}")
 
 
 @contextlib.contextmanager

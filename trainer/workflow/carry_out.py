@@ -109,11 +109,11 @@ def carry_out(
     checkpoints = Checkpoints(folder, spec, (saved or {}).get(FACTS) or facts_of(ready), saved)
     with _closing(folder), ready.device.enough_memory():
         terminal.summary(opening(training_facts(sweep, folder.path)))
+        if short := folder.reserve(*end_room(sweep)):
+            terminal.error(f"warning: {short}")
         begin()
         folder.start_history(sweep.metrics)
         _write_facts(folder, ready, command)
-        if short := folder.reserve(*end_room(sweep)):
-            terminal.error(f"warning: {short}")
         _write_warnings(folder, read)
         scheduler = _train(sweep, folder, terminal, should_stop, checkpoints)
         products = ready.device.products

@@ -16,9 +16,8 @@ from trainer.model import compiled
 from trainer.model.arithmetic import default_errstate
 from trainer.runs import checkpoint
 from trainer.runs.data_note import noted_digest
-from trainer.runs.manifest import OVER
-from trainer.runs.names import CONFIG
-from trainer.runs.provenance import versions
+from trainer.runs.names import CONFIG, OVER
+from trainer.runs.provenance import machine_facts, versions
 from trainer.runs.reader import RunReader
 from trainer.runs.writer import RunWriter
 from trainer.train.saved import Saved
@@ -33,8 +32,11 @@ _DIFFERS = {
     " anew",
     "device": "it was trained on a {was}, and goes on there alone; this would be a {now}",
 }
-_EXACT = ("trainer", "numpy", "compiled_step", "cupy-cuda12x", "cupy-cuda13x", "platform")
-"""Versions that the last bits of numbers depend on."""
+_EXACT = (
+    "trainer", "numpy", "compiled_step", "cupy-cuda12x", "cupy-cuda13x", "platform", "cores",
+    "matrix_libraries",
+)  # fmt: skip
+"""What the last bits of numbers depend on."""
 
 
 @default_errstate
@@ -98,9 +100,10 @@ def _go_on(
     folder, saved = RunWriter.reopen(path)
     for told in folder.found:
         terminal.error(f"warning: {told}")
-    now = versions() | {"compiled_step": compiled.version()}
-    terminal.summary([("resumed", _how(saved, before.get("versions") or {}, now))])
-    folder.update_manifest(versions=now)
+    libraries, machine = versions() | {"compiled_step": compiled.version()}, machine_facts()
+    was = {**before, **(before.get("versions") or {})}
+    terminal.summary([("resumed", _how(saved, was, libraries | machine))])
+    folder.update_manifest(versions=libraries, **machine)
     return carry_out(ready, folder, terminal, command, should_stop, saved=saved)
 
 
@@ -144,8 +147,8 @@ def _how(saved: Saved | None, before: Mapping[str, Any], now: Mapping[str, Any])
 
     Args:
         saved: its checkpoint.
-        before: `versions` of the process that it had.
-        now: those of this one.
+        before: of the process that it had, what the last bits depend on.
+        now: the same of this one.
     """
     if saved is None:
         return "it starts over in its folder, as it has no checkpoint"

@@ -16,7 +16,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -26,7 +26,6 @@ from campaigns.kinds import KINDS, Kind
 ROOT = Path(__file__).resolve().parents[1]
 SAME = ("model.safetensors", "steps.parquet", "history.csv", "trials.csv", "results.json")
 SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT)
-_MOST_KILLS = 4  # of one run
 _OBEYS = 30.0  # seconds that a run may take to obey a signal, on a busy machine
 _LONGEST = 300.0  # seconds of any process
 
@@ -49,10 +48,17 @@ class Victim:
 
 
 class Campaign:
-    """Kinds of runs, each carried out once unbroken in `folder`."""
+    """Kinds of runs, each carried out once unbroken in `folder`.
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    Attributes:
+        folder: for all of them.
+        part: of each kind's steps that are taken, 1/`part`.
+        checkpoints: kill as this many are there, and not at a random time; 0: at a random one.
+        most: kills of one run.
+    """
+
+    def __init__(self, folder: Path, part: int = 1, checkpoints: int = 0, most: int = 4) -> None:
+        self.folder, self.part, self.checkpoints, self.most = folder, part, checkpoints, most
         self._whole: dict[str, tuple[Path, float]] = {}
 
     def whole(self, kind: str) -> tuple[Path, float]:
@@ -72,11 +78,12 @@ class Campaign:
         draw = random.Random(f"{kind} {seed}")
         whole, seconds = self.whole(kind)
         folder, victim = self.folder / f"{kind}-{seed}", Victim(kind)
-        kills = draw.randint(1, _MOST_KILLS)
+        kills = draw.randint(1, self.most)
         for turn in range(kills + 1):
             process = self._start(kind, folder, fresh=not (folder / "config.yaml").exists())
             sign = draw.choice(SIGNALS) if turn < kills else None
-            if self._let_die(process, victim, sign, draw.uniform(0.1, seconds)):
+            due = self._due(folder, draw.uniform(0.1, seconds))
+            if self._let_die(process, victim, sign, due):
                 break
         if not victim.faults:
             victim.faults += differences(whole, folder)
@@ -84,22 +91,41 @@ class Campaign:
             shutil.rmtree(folder)
         return victim
 
+    def _due(self, folder: Path, seconds: float) -> Callable[[float], bool]:
+        """Whether a run in this folder is to be killed, so many seconds after its start."""
+        if not self.checkpoints:
+            return lambda since: since >= seconds
+        there = folder / "checkpoint"
+        before = {path.name for path in there.glob("*.json")}
+        return lambda since: (
+            len({p.name for p in there.glob("*.json")} - before) >= min(self.checkpoints, 2)
+        )
+
     def _let_die(
-        self, process: subprocess.Popen[str], victim: Victim, sign: int | None, after: float
+        self,
+        process: subprocess.Popen[str],
+        victim: Victim,
+        sign: int | None,
+        due: Callable[[float], bool],
     ) -> bool:
-        """Wait for the end, with a signal after some seconds; whether the run is over."""
+        """Wait for the end, with a signal when it is due; whether the run is over."""
         begun = time.monotonic()
+        while sign is not None and process.poll() is None and not due(time.monotonic() - begun):
+            time.sleep(0.002)
+        asked = time.monotonic()
+        if sign is not None and process.poll() is None:
+            process.send_signal(sign)
         try:
-            told = process.communicate(timeout=_LONGEST if sign is None else after)[1]
-        except subprocess.TimeoutExpired:
-            process.send_signal(signal.SIGKILL if sign is None else sign)
-            asked = time.monotonic()
             told = process.communicate(timeout=_LONGEST)[1]
-            slow = time.monotonic() - asked
+        except subprocess.TimeoutExpired:
+            process.kill()
+            told = process.communicate()[1]
+            victim.faults.append("hangs")
+        if sign is not None:
+            name, slow = signal.Signals(sign).name, time.monotonic() - asked
+            victim.kills.append(f"{name} after {asked - begun:.2f} s: {process.returncode}")
             if slow > _OBEYS:
                 victim.faults.append(f"took {slow:.0f} s to end")
-            name = signal.Signals(sign or signal.SIGKILL).name
-            victim.kills.append(f"{name} after {asked - begun:.2f} s: {process.returncode}")
         victim.resumed += "goes on" in told
         code = process.returncode
         expected = {0, -signal.SIGKILL, 130, 143} if sign else {0}
@@ -112,7 +138,7 @@ class Campaign:
         what = KINDS[kind]
         config = self.folder / f"{kind}.yaml"
         if not config.exists():
-            config.write_text(json.dumps(_config(what)))
+            config.write_text(json.dumps(_config(what, self.part)))
         told = [str(config), "--out", str(folder)] if fresh else ["--resume", str(folder)]
         command = [sys.executable, "-P", "-m", "campaigns.child", what.device, str(what.memory)]
         return subprocess.Popen(
@@ -125,9 +151,13 @@ class Campaign:
         )
 
 
-def _config(kind: Kind) -> dict[str, Any]:
-    device = "cpu" if kind.device == "cpu" else "gpu"
-    return {"device": device, "checkpoint": {"minutes": 1e-3}, **kind.config}
+def _config(kind: Kind, part: int) -> dict[str, Any]:
+    device, optimizer = "cpu" if kind.device == "cpu" else "gpu", dict(kind.config["optimizer"])
+    for length in ("epochs", "steps"):
+        if length in optimizer:
+            optimizer[length] = max(optimizer[length] // part, 3)
+    checkpoint = {"minutes": 1e-3 / part}
+    return {"device": device, **kind.config, "checkpoint": checkpoint, "optimizer": optimizer}
 
 
 def differences(whole: Path, folder: Path) -> list[str]:

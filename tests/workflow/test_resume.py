@@ -66,11 +66,11 @@ def test_a_run_that_is_stopped_and_gone_on_with_has_the_same_bytes(share, tmp_pa
 
 def test_a_sweep_that_is_stopped_again_and_again_has_the_same_bytes(tmp_path):
     whole = trainer.run(FOLDED, tmp_path / "whole")
-    run = trainer.run(FOLDED, tmp_path / "run", should_stop=stop_after(20))
+    run = trainer.run(FOLDED, tmp_path / "run", should_stop=stop_after(8))
     stops = 0
     while run.status == "interrupted":
         stops += 1
-        run = trainer.resume(run.folder, should_stop=stop_after(12))
+        run = trainer.resume(run.folder, should_stop=stop_after(8))
     assert stops > 2
     for name in SAME:
         assert (run.folder / name).read_bytes() == (whole.folder / name).read_bytes(), name

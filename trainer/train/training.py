@@ -16,7 +16,7 @@ from trainer.train.protocol import AnyStack
 from trainer.train.saved import Saved, copied
 from trainer.train.state import PARAMETERS, AnyState, restored_state
 from trainer.train.step_record import Records, Snapshot, joined
-from trainer.train.stretch import Evaluation, Stretch, restored_snapshots, saved_snapshots
+from trainer.train.stretch import Evaluation, Stretch
 
 Array = Any
 Numbers = np.ndarray[Any, np.dtype[np.float64]]
@@ -74,7 +74,6 @@ class Training:
         self._latest: dict[str, Numbers] = {}  # (K,) of each column's last evaluation
         self._evaluated = np.full(count, -1)  # the step of it; -1 without one
         self._parts: list[Records] = []  # of a stretch that a stop has cut short
-        self._snapshots: list[Snapshot] = []  # of the same
         self.unseen = np.zeros(count, bool)
         self.result = StackResult(
             [None] * count,
@@ -147,7 +146,7 @@ class Training:
         None where a stop has cut it short: the steps are kept, and the next call goes on from them
         as if nothing had been; nothing is decided between the two.
         """
-        state, snapshots = self.state, self._snapshots
+        snapshots: list[Snapshot] = []
 
         def snapshot(step: int) -> Snapshot | None:
             if not self._gradients_every or step % self._gradients_every:
@@ -155,19 +154,18 @@ class Training:
             snapshots.append(Snapshot(step))
             return snapshots[-1]
 
-        records = self.stack.advance(state, self._next_pause(), snapshot, should_stop)
+        records = self.stack.advance(self.state, self._next_pause(), snapshot, should_stop)
         self._parts.append(records)
-        # a stop may come before one that is due
-        self._snapshots = [one for one in snapshots if one.step <= state.step]
-        return self.cut_short() if records.whole else None
+        # a snapshot ends a stretch
+        return self._over(snapshots) if records.whole else None
 
     def cut_short(self) -> Stretch | None:
         """Let a stretch that a stop has cut short be over; None without one, and where parked."""
-        if not self._parts or not self.open:
-            return None
+        return self._over([]) if self._parts and self.open else None
+
+    def _over(self, snapshots: list[Snapshot]) -> Stretch:
         state, columns = self.state, self.columns
-        records, snapshots = joined(self._parts), self._snapshots
-        self._parts, self._snapshots = [], []
+        records, self._parts = joined(self._parts), []
         live = state.live.copy()
         takes = np.ones_like(live) if records.takes is None else records.takes
         finite = np.isfinite(records.values["loss"])
@@ -267,7 +265,6 @@ class Training:
             found["recent"] = np.concatenate(self._recent)[-self._steps_per_epoch :]
         if self._parts:
             found["parts"] = joined(self._parts).saved()
-            found["snapshots"] = saved_snapshots(self._snapshots)
         return found
 
     def restore(self, saved: Saved) -> None:
@@ -283,7 +280,6 @@ class Training:
         self._evaluated = saved["evaluated"]
         self._recent = [saved["recent"]] if "recent" in saved else []
         self._parts = [Records(**saved["parts"])] if "parts" in saved else []
-        self._snapshots = restored_snapshots(saved.get("snapshots", {}))
         self.result = StackResult.restored(saved["result"], self._gone)
 
     @property

@@ -15,7 +15,6 @@ import numpy as np
 
 from trainer import device as devices
 from trainer.config import Spec
-from trainer.config.schema.optimizer import Solver
 from trainer.machine.memory import peak_memory
 from trainer.machine.threads import one_thread_a_product
 from trainer.model.arithmetic import default_errstate
@@ -29,7 +28,7 @@ from trainer.train.evaluate import Evaluator
 from trainer.train.protocol import AnyStack
 from trainer.train.state import AnyState
 from trainer.wording.opening import solver_text
-from trainer.workflow.compiling import compile_kernels
+from trainer.workflow.compiling import compile_for, said_as_met
 from trainer.workflow.facts import solver_facts
 
 if TYPE_CHECKING:
@@ -52,9 +51,8 @@ def plan(spec: Spec, tell: Callable[[str], None] = lambda line: None) -> str:
         tell: hears that kernels are compiled, where that takes time: the step is timed without it.
     """
     device = devices.choose(spec.device)
-    solves = isinstance(spec.optimizer, Solver)
-    compile_kernels(device, "float64" if solves else spec.dtype, tell, solves)
-    with device.enough_memory(), one_thread_a_product():
+    compile_for(device, spec, tell)
+    with said_as_met(device, tell), device.enough_memory(), one_thread_a_product():
         room = device.memory()
         sweep = set_up(spec, None, device)
         costs = [_cost(sweep, job) for job in sweep.jobs]

@@ -20,6 +20,7 @@ from trainer.machine.threads import one_thread_a_product
 from trainer.model.arithmetic import default_errstate
 from trainer.predict.init_weights import initial_weights
 from trainer.sweep.build import steps_per_unit
+from trainer.sweep.fit_memory import graphs_needed
 from trainer.sweep.jobs import Job
 from trainer.sweep.planned import Planned
 from trainer.sweep.sweep import SweepRun, set_up
@@ -228,14 +229,17 @@ def _mib(size: int) -> str:
 
 
 def _arrays(sweep: SweepRun, costs: list[Cost]) -> int:
-    """Bytes on the device of what is not built yet: other stacks, their rows, Hessians."""
+    """Bytes on the device of what is not built yet: other stacks, their rows, graphs, Hessians."""
     arrangement, device_rows = sweep.arrangement, sweep.first.device_rows
     at_once = arrangement.at_once(sweep.in_step)
     others = (at_once - 1) * arrangement.bytes
+    graphs = max(  # of the stack that is built, which has captured none
+        graphs_needed(one.spec, len(one.columns), device_rows) for one in arrangement.stacks
+    )
     held = len({one.rows.key for one in arrangement.stacks[:at_once]})
     rows = (held - 1) * min(device_rows.bytes, int(sweep.cache.room))
     hessians = max(cost.iteration.bytes if cost.iteration else 0 for cost in costs)
-    return others + rows + hessians
+    return others + graphs + rows + hessians
 
 
 def _beside_arrays(sweep: SweepRun, costs: list[Cost]) -> int:

@@ -95,7 +95,7 @@ class Device:
     def matmul(self, a: Array, b: Array, out: Array) -> None:
         """Write a (n, m) · b (m, p) into `out` (n, p); C-contiguous arrays or their transposes."""
         n, m = a.shape
-        count = min(self.sizes.parts, n * b.size // _PART_PRODUCTS)
+        count = self._shares(n * b.size)
         if count < 2:
             self.xp.matmul(a, b, out=out)
             return
@@ -104,6 +104,13 @@ class Device:
             return
         parts = _slices(n, count)
         self.side_by_side([partial(self.xp.matmul, a[part], b, out=out[part]) for part in parts])
+
+    def product_parts(self, count: int, products: int) -> list[slice]:
+        """In which parts of `count` matrix products, of so many of two numbers, they are made."""
+        return _slices(count, self._shares(products))
+
+    def _shares(self, products: int) -> int:
+        return min(self.sizes.parts, products // _PART_PRODUCTS)
 
     def _add_up(self, a: Array, b: Array, out: Array, parts: Sequence[slice]) -> None:
         """`matmul` whose sums over m are taken in parts and then together, in their order."""

@@ -45,8 +45,11 @@ def solver_bytes(
     parameters = (D + 1) * C * columns
     parts = device.parts(N * D)  # that go side by side
     # of each z, ŷ − y, scratch and three numbers a row and column; evaluations have as much
-    chunks = (parts + 1) * chunk_rows(device, N, D, C * columns) * (3 * C + 3) * columns
+    n = chunk_rows(device, N, D, C * columns)
+    chunks = (parts + 1) * n * (3 * C + 3) * columns
     numbers = parameters * (14 + 2 * parts + 2 * method.pairs) + N * D + chunks
+    if model.coupled:  # a certificate's second derivatives of the biases, and what they are made of
+        numbers += (2 * n + 6 * C) * C * columns
     hessians = 0
     if method.hessian_from is not None:
         order, blocks = hessian_order(model, size, sparse), 1 if model.coupled else C

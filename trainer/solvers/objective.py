@@ -177,8 +177,9 @@ class Objective:
         chunk_rows: how many of them go by at once.
     """
 
-    def __init__(self, problem: Problem, rows: RowSet) -> None:
-        self.problem, self.rows = problem, rows
+    def __init__(self, problem: Problem, rows: RowSet, whole: Objective | None = None) -> None:
+        """Have room for passes; of some columns of a `whole`, which knows the targets already."""
+        self.problem, self.rows, self._whole = problem, rows, whole
         self.device, self.model, self.basis = problem.device, problem.model, problem.basis
         _, outputs, columns = problem.shape
         xp = self.device.xp
@@ -203,7 +204,7 @@ class Objective:
         every = np.arange(self.problem.shape[2])
         if np.array_equal(every[columns], every):
             return self
-        return Objective(self.problem.take(columns), self.rows)
+        return Objective(self.problem.take(columns), self.rows, self)
 
     def value(self, w: Array, grad: Array, full: bool, at_zeros: bool = False) -> Array:
         """Sums (6, K) by `NAMES`, the data term of J first; grad (P, C, K) ← dJ/dw without l1.
@@ -235,32 +236,37 @@ class Objective:
         """Differences of J, where it is `value` (K,) on the host, that are rounding alone."""
         return np.asarray(_FLAT * (np.abs(value) + self.least[1]))
 
-    @cached_property
+    @property
     def least(self) -> tuple[float, float]:
         """(what the data term cannot go below, how large its terms are there): 0 of most losses."""
-        if self.model.least is None:
-            return 0.0, 0.0
-        xp, sums = self.device.xp, self.device.xp.zeros(2)
-        for chunk, _ in self._chunks():
-            least = xp.empty_like(chunk.y)
-            self.model.least(xp, chunk.y, least)
-            least *= chunk.q
-            sums += xp.stack([least.sum(), xp.absolute(least).sum()])
-        found = self.device.to_host(sums)  # device -> host
-        return float(found[0]), float(found[1])
+        return self._of_targets[:2]
 
-    @cached_property
+    @property
     def curvature_at_targets(self) -> float:
         """The largest second derivative of the loss by z where ŷ = y; 0 where there is a bound."""
-        if self.model.curvature is not None:
-            return 0.0
-        assert self.model.variance is not None
-        xp, largest = self.device.xp, self.device.xp.zeros(1)
+        assert self.model.curvature is not None or self.model.variance is not None
+        return self._of_targets[2]
+
+    @cached_property
+    def _of_targets(self) -> tuple[float, float, float]:
+        """`least` and `curvature_at_targets`, which all columns share: one pass, one wait."""
+        least_of, curved = self.model.least, self.model.curvature is None
+        if self._whole is not None:
+            return self._whole._of_targets
+        if least_of is None and not curved:
+            return 0.0, 0.0, 0.0
+        xp, sums, largest = self.device.xp, self.device.xp.zeros(2), self.device.xp.zeros(1)
         for chunk, _ in self._chunks():
             found = xp.empty_like(chunk.y)
-            self.model.variance(xp, chunk.y, found)
-            largest = xp.maximum(largest, found.max())
-        return float(self.device.to_host(largest)[0])  # device -> host
+            if curved and self.model.variance is not None:
+                self.model.variance(xp, chunk.y, found)
+                largest = xp.maximum(largest, found.max())
+            if least_of is not None:
+                least_of(xp, chunk.y, found)
+                found *= chunk.q
+                sums += xp.stack([found.sum(), xp.absolute(found).sum()])
+        least, terms, most = self.device.to_host(xp.concatenate([sums, largest]))  # device -> host
+        return float(least), float(terms), float(most)
 
     def mean_score(self) -> Array:
         """The scores (C, 1) whose ŷ is the mean of the targets; 0 where they are not finite."""
@@ -275,18 +281,30 @@ class Objective:
 
     def curvature(self, w: Array) -> Numbers:
         """(K,) the largest second derivative of the loss by z; without any, of the rows at w."""
-        xp, variance, columns = self.device.xp, self.model.variance, self.problem.shape[2]
         if self.model.curvature is not None:
-            return np.full(columns, self.model.curvature)
+            return np.full(self.problem.shape[2], self.model.curvature)
+        found: Numbers = self.device.to_host(self.second_derivatives(w, False)[1])  # device -> host
+        return found
+
+    def second_derivatives(self, w: Array, of_biases: bool) -> tuple[Array | None, Array | float]:
+        """`bias_hessian`, where it is wanted, and `curvature` on the device: one pass for both.
+
+        A `curvature` that is the same everywhere is that number, of all columns.
+        """
+        xp, variance, bound = self.device.xp, self.model.variance, self.model.curvature
+        if bound is not None:
+            return self.bias_hessian(w) if of_biases else None, bound
         assert variance is not None
-        largest = xp.zeros(columns)
-        for _, b in self._scored(w):
+        assert not self.model.coupled, "biases that are coupled have a bound of their curvature"
+        total, largest = xp.zeros(self.problem.shape[1:]), xp.zeros(self.problem.shape[2])
+        for chunk, b in self._scored(w):
             with np.errstate(all="ignore"):  # past e^z the first weights are an outcome
                 self.model.activation(xp, b.z, b.error, b.scratch)
                 variance(xp, b.error, b.z)
             largest = xp.maximum(largest, b.z.max(axis=(0, 1)))
-        found: Numbers = self.device.to_host(largest)  # device -> host
-        return found
+            if of_biases:
+                total += (chunk.q.reshape(1, -1) @ flat(b.z)).reshape(total.shape)
+        return total.T if of_biases else None, largest
 
     def at_zeros(self, full: bool) -> tuple[Array, Array]:
         """`value` (6, 1) where all parameters are 0, and dJ/dw (P, C, 1): of every column's."""
@@ -357,13 +375,19 @@ class Objective:
         return -xp.einsum("kcd,kd->ck", directions, along)
 
     def _coupled_bias_curvature(self, w: Array) -> Array:
-        """Σ_rows p·∂²L/∂z_a∂z_b (K, C, C): −p·ŷ_a·ŷ_b, and what brings the sum of a row to 0."""
+        """Σ_rows p·∂²L/∂z_a∂z_b (K, C, C): −p·ŷ_a·ŷ_b, and what brings the sum of a row to 0.
+
+        Of a pass over the rows it takes C/(2·D), and on a CPU half of that: BLAS makes half of what
+        is symmetric.
+        """
         xp, (_, C, K) = self.device.xp, self.problem.shape
         total = xp.zeros((K, C, C))
         for chunk, b in self._scored(w):
             self.model.activation(xp, b.z, b.error, b.scratch)
-            share = xp.ascontiguousarray(b.error.transpose(2, 0, 1))  # (K, n, C)
-            total -= (share * chunk.q[:, 0]).transpose(0, 2, 1) @ share
+            root = xp.ascontiguousarray(b.error.transpose(2, 0, 1))  # (K, n, C)
+            root *= xp.sqrt(chunk.q[:, 0])
+            parts = self.device.product_parts(K, root.size * C)
+            self.device.side_by_side([partial(_subtract, total[k], root[k]) for k in parts])
         diagonal = xp.arange(C)
         total[:, diagonal, diagonal] = 0
         total[:, diagonal, diagonal] = -total.sum(axis=2)
@@ -381,3 +405,8 @@ class Objective:
             variance(xp, b.error, b.z)
             total += (chunk.q.reshape(1, -1) @ flat(b.z)).reshape(total.shape)  # (1, b) · (b, C·K)
         return total
+
+
+def _subtract(total: Array, root: Array) -> None:
+    """Take rootᵀ·root from the total (K, C, C), of roots (K, n, C)."""
+    total -= root.transpose(0, 2, 1) @ root

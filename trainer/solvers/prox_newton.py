@@ -49,7 +49,10 @@ def prox_newton_steps(
     """
     problem, progress, device = objective.problem, state.progress, objective.device
     l1, near = problem.host_l1, dict[int, Numbers]()
-    told = device.fetch({name: state.arrays[name] for name in ("w", "g")})  # device -> host
+    parts = WorkingParts(hessians, state, len(objective.rows), should_stop)
+    points = {name: state.arrays[name] for name in ("w", "g")}
+    told = device.fetch(points | parts.ahead(which))  # device -> host
+    parts.keep(told)
     w, g, steps = told["w"], told["g"], np.zeros(problem.shape)
     todo = which
     if problem.model.quadratic:
@@ -63,7 +66,6 @@ def prox_newton_steps(
         for k in columns.tolist()
         for block in range(hessians.blocks)
     ]
-    parts = WorkingParts(hessians, state, len(objective.rows), should_stop)
     for work, M in parts.each(works):
         if should_stop():
             raise Interrupted
@@ -206,6 +208,23 @@ class WorkingParts:
         self._quick = hessians.order <= SMALL and are_quick(self._device, rows, P, pairs)
         self._size = hessians.at_once()
         self._groups: dict[int, Numbers] = {}  # the last one, by its first column
+        self._first = 0  # column of the group that is fetched ahead
+
+    def ahead(self, which: Flags) -> dict[str, Array]:
+        """What the first of some columns needs whatever it works on, to be fetched with others.
+
+        Raises:
+            Interrupted: `should_stop()`.
+        """
+        if self._hessians.model.quadratic or not self._quick:
+            return {}
+        self._first = self._group_of(int(which.argmax()))
+        return {"hessians": self._whole(self._first)}
+
+    def keep(self, told: Mapping[str, Numbers]) -> None:
+        """Take what `ahead` asked for and has been fetched."""
+        if "hessians" in told:
+            self._groups = {self._first: told["hessians"]}
 
     def each(self, works: Sequence[Work]) -> Iterator[tuple[Work, Numbers]]:
         """Each work that has elements, and what these have (m, m), not to be written to.
@@ -262,13 +281,19 @@ class WorkingParts:
     def _of_group(self, work: Work) -> Numbers:
         """From the Hessians of some columns, side by side."""
         h, k = self._hessians, work.k
-        first = k - k % self._size
+        first = self._group_of(k)
         if first not in self._groups:
-            w = self._w[..., first : first + self._size]
-            none = h.device.xp.zeros(w.shape[2])
-            whole = h.floored(h.whole(w, none, self._should_stop))
-            self._groups = {first: h.device.to_host(whole)}  # device -> host
+            self._groups = {first: h.device.to_host(self._whole(first))}  # device -> host
         own = self._groups[first][(k - first) * h.blocks + work.block]
         at = work.elements if h.model.coupled else work.elements // h.outputs
         found: Numbers = own[at[:, None], at]
         return found
+
+    def _group_of(self, k: int) -> int:
+        """The first column of the group that column k is in."""
+        return k - k % self._size
+
+    def _whole(self, first: int) -> Array:
+        """The Hessians of a group, on the device."""
+        h, w = self._hessians, self._w[..., first : first + self._size]
+        return h.floored(h.whole(w, h.device.xp.zeros(w.shape[2]), self._should_stop))

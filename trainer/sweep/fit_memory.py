@@ -16,8 +16,9 @@ from trainer.optim.first_order import OPTIMIZERS
 from trainer.solvers.choose import Size, choose_method
 from trainer.sweep.planned import Planned, cut, rebuilt
 from trainer.train.device_rows import DeviceRows
+from trainer.train.fused import graph_bytes
 from trainer.train.saved import Saved
-from trainer.train.stack import stack_bytes
+from trainer.train.stack import batch_parts, stack_bytes
 
 if TYPE_CHECKING:
     from trainer.device import Device
@@ -138,7 +139,11 @@ def pieces_in_cache(shape: tuple[int, int, int], batch: int, size: int) -> int:
 
 
 def _batch(one: Planned, device_rows: DeviceRows) -> int:
-    size, rows = one.spec.optimizer.batch_size, len(device_rows.rows)
+    return _batch_rows(one.spec, device_rows)
+
+
+def _batch_rows(spec: Spec, device_rows: DeviceRows) -> int:
+    size, rows = spec.optimizer.batch_size, len(device_rows.rows)
     return rows if size == "full" else min(size, rows)
 
 
@@ -171,7 +176,18 @@ def needed(spec: Spec, columns: int, device_rows: DeviceRows, restores: bool) ->
     scores = 2 * size * held * shape[1] * columns if metrics.ranked else 0
     device, rows, wide = device_rows.device, len(device_rows.rows), metrics.of_predictions
     tf32 = spec.precision == "tf32"
-    return scores + stack_bytes(device, shape, rows, batch, size, slots, restores, held, wide, tf32)
+    arrays = stack_bytes(device, shape, rows, batch, size, slots, restores, held, wide, tf32)
+    return scores + arrays + graphs_needed(spec, columns, device_rows)
+
+
+def graphs_needed(spec: Spec, columns: int, device_rows: DeviceRows) -> int:
+    """Bytes of a GPU that the CUDA graphs of a stack's steps take, beside CuPy's pool."""
+    if isinstance(spec.optimizer, Solver):
+        return 0
+    X, size = device_rows.rows.X, _batch_rows(spec, device_rows)
+    shape = int(X.shape[1]), device_rows.outputs, columns
+    parts = batch_parts(device_rows.device, shape, size, X.dtype.itemsize)
+    return graph_bytes(device_rows.device, parts)
 
 
 def _solver_needs(spec: Spec, columns: int, device_rows: DeviceRows) -> int:

@@ -212,6 +212,9 @@ def run(
     with Threads(arrangement.threads) as threads:
         scheduler = Scheduler(jobs, rules, observer, threads, arrangement.room)
         if saved is not None:
-            scheduler.restore(saved)
+            try:
+                scheduler.restore(saved)
+            except (KeyError, IndexError, TypeError, AttributeError) as error:
+                raise ValueError("the record is not a scheduler's") from error
         scheduler.run()
     return scheduler

@@ -147,6 +147,12 @@ def stack_bytes(
     return int(numbers * itemsize + logged + order + metrics)
 
 
+def batch_parts(device: Device, shape: tuple[int, int, int], size: int, itemsize: int) -> int:
+    """In how many parts a batch of `size` rows goes by, of a stack of this shape (D, C, K)."""
+    _, C, K = shape
+    return -(-size // _fits(device, itemsize * C * K))
+
+
 class Stack:
     """K columns over one set of training rows."""
 

@@ -8,9 +8,7 @@ import traceback
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
-from trainer import device as devices
 from trainer.config import Spec
-from trainer.config.schema.optimizer import Solver
 from trainer.console.interrupt import Interrupt
 from trainer.console.terminal import Terminal
 from trainer.device import Device
@@ -27,7 +25,7 @@ from trainer.wording.caveats import coarse_texts
 from trainer.wording.closing import resume_command
 from trainer.wording.opening import DataFacts, opening
 from trainer.workflow.checkpoints import FACTS, SWEEP, Checkpoints
-from trainer.workflow.compiling import compile_kernels
+from trainer.workflow.compiling import compile_for
 from trainer.workflow.end_room import end_room
 from trainer.workflow.facts import config_facts, data_facts, device_facts, training_facts
 from trainer.workflow.loaded import Run
@@ -53,11 +51,16 @@ class Ready(NamedTuple):
 
 
 def get_ready(
-    spec: Spec, data: Mapping[str, Any] | None, terminal: Terminal, saved: Saved | None = None
+    device: Device,
+    spec: Spec,
+    data: Mapping[str, Any] | None,
+    terminal: Terminal,
+    saved: Saved | None = None,
 ) -> Ready:
-    """Say what was asked for, choose the device, read the rows and lay out the columns.
+    """Say what was asked for, compile, read the rows and lay out the columns.
 
     Args:
+        device: where it trains.
         spec: of the run.
         data: rows in place of its files.
         terminal: hears of it.
@@ -67,10 +70,8 @@ def get_ready(
         DataError, DeviceError: as `trainer.run`.
         ValueError: `saved` is of other columns.
     """
-    device = devices.choose(spec.device)
     terminal.summary(opening({"config": config_facts(spec)}))
-    solves = isinstance(spec.optimizer, Solver)
-    compile_kernels(device, "float64" if solves else spec.dtype, terminal.line, solves)
+    compile_for(device, spec, terminal.line)
     with device.enough_memory():
         sweep = set_up(spec, data, device, saved and saved["arrangement"])
     read = data_facts(sweep.first.prepared.summary, spec)

@@ -7,22 +7,25 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from trainer import device as devices
 from trainer.config import Spec, load_spec
 from trainer.console.interrupt import Interrupt
 from trainer.console.terminal import Terminal
+from trainer.device import Device
 from trainer.errors import RunFolderError
 from trainer.machine.threads import one_thread_a_product
 from trainer.model import compiled
 from trainer.model.arithmetic import default_errstate
 from trainer.runs import checkpoint
 from trainer.runs.data_note import noted_digest
-from trainer.runs.names import CONFIG, OVER
+from trainer.runs.names import CHECKPOINTS, CONFIG, OVER
 from trainer.runs.provenance import machine_facts, versions
 from trainer.runs.reader import RunReader
 from trainer.runs.writer import RunWriter
 from trainer.train.saved import Saved
 from trainer.workflow.carry_out import Ready, carry_out, facts_of, get_ready
 from trainer.workflow.checkpoints import FACTS, SWEEP
+from trainer.workflow.compiling import said_as_met
 from trainer.workflow.loaded import Run
 from trainer.workflow.run import as_spec
 
@@ -91,20 +94,40 @@ def _go_on(
     """Compare what there is with what there was before anything in the folder is changed."""
     spec, before = _spec_of(path, data), RunReader(path).manifest()
     saved, _ = checkpoint.read_last(path)
+    device = devices.choose(spec.device)
+    with said_as_met(device, terminal.line):
+        ready = _ready(path, device, spec, data, terminal, saved)
+        _check_same(path, ready, saved)
+        should_stop()  # from here on a signal is noted, and what the folder holds is whole
+        folder, saved = RunWriter.reopen(path)
+        for told in folder.found:
+            terminal.error(f"warning: {told}")
+        libraries, machine = versions() | {"compiled_step": compiled.version()}, machine_facts()
+        was = {**before, **(before.get("versions") or {})}
+        terminal.summary([("resumed", _how(saved, was, libraries | machine))])
+        folder.update_manifest(versions=libraries, **machine)
+        return carry_out(ready, folder, terminal, command, should_stop, saved=saved)
+
+
+def _ready(
+    path: Path,
+    device: Device,
+    spec: Spec,
+    data: Mapping[str, Any] | None,
+    terminal: Terminal,
+    saved: Saved | None,
+) -> Ready:
+    """What the run goes on with, its columns in the stacks of its checkpoint.
+
+    Raises:
+        RunFolderError: the config has other columns.
+    """
+    if saved is not None and not _is_arranged(saved):
+        raise RunFolderError(f"{path / CHECKPOINTS}: is not of a run of this program")
     try:
-        ready = get_ready(spec, data, terminal, None if saved is None else _scheduler_of(saved))
+        return get_ready(device, spec, data, terminal, None if saved is None else saved[SWEEP])
     except ValueError as error:
         raise RunFolderError(f"{path / CONFIG}: has other trials than its checkpoint") from error
-    _check_same(path, ready, saved)
-    should_stop()  # from here on a signal is noted, and what the folder holds is whole
-    folder, saved = RunWriter.reopen(path)
-    for told in folder.found:
-        terminal.error(f"warning: {told}")
-    libraries, machine = versions() | {"compiled_step": compiled.version()}, machine_facts()
-    was = {**before, **(before.get("versions") or {})}
-    terminal.summary([("resumed", _how(saved, was, libraries | machine))])
-    folder.update_manifest(versions=libraries, **machine)
-    return carry_out(ready, folder, terminal, command, should_stop, saved=saved)
 
 
 def _spec_of(path: Path, data: Mapping[str, Any] | None) -> Spec:
@@ -122,11 +145,16 @@ def _spec_of(path: Path, data: Mapping[str, Any] | None) -> Spec:
     return as_spec(path / CONFIG) if data is None else as_spec(load_spec(path / CONFIG), data)
 
 
-def _scheduler_of(saved: Saved) -> Saved:
-    found = saved.get(SWEEP)
-    if not isinstance(found, dict):
-        raise ValueError("no scheduler")
-    return found
+def _is_arranged(saved: Saved) -> bool:
+    """Whether a checkpoint says which columns were in which stacks."""
+    try:
+        arranged, facts = saved[SWEEP]["arrangement"], saved[FACTS]
+        columns = [tuple(column) for stack in arranged["stacks"] for column in stack]
+        numbers = [*(n for column in columns for n in column), arranged["threads"]]
+    except (KeyError, TypeError):
+        return False
+    whole = all(type(n) is int and n >= 0 for n in numbers)
+    return whole and all(len(c) == 2 for c in columns) and isinstance(facts, dict)
 
 
 def _check_same(path: Path, ready: Ready, saved: Saved | None) -> None:

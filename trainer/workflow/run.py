@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
+from trainer import device as devices
 from trainer.config import Spec, load_spec
 from trainer.console.interrupt import Interrupt
 from trainer.console.terminal import Terminal
@@ -18,6 +19,7 @@ from trainer.runs.location import check_free
 from trainer.runs.writer import RunWriter
 from trainer.wording.opening import opening
 from trainer.workflow.carry_out import carry_out, get_ready, write_start
+from trainer.workflow.compiling import said_as_met
 from trainer.workflow.loaded import Run
 
 SpecLike = Spec | Mapping[str, Any] | str | os.PathLike[str]
@@ -104,11 +106,13 @@ def _run(
 ) -> Run:
     if out is not None:
         check_free(out)  # before the data are read, which may take minutes
-    ready = get_ready(spec, data, terminal)
-    read, noted = ready.sweep.first.prepared.digest, noted_digest(spec.source_text)
-    if noted is not None and noted != read:
-        terminal.summary(opening({"noted_data": {"noted": noted, "read": read}}))
-    should_stop()  # from here on a signal is noted, and what the folder holds is whole
-    folder = RunWriter.create(spec.name, out)
-    begin = partial(write_start, folder, ready)
-    return carry_out(ready, folder, terminal, command, should_stop, begin)
+    device = devices.choose(spec.device)
+    with said_as_met(device, terminal.line):
+        ready = get_ready(device, spec, data, terminal)
+        read, noted = ready.sweep.first.prepared.digest, noted_digest(spec.source_text)
+        if noted is not None and noted != read:
+            terminal.summary(opening({"noted_data": {"noted": noted, "read": read}}))
+        should_stop()  # from here on a signal is noted, and what the folder holds is whole
+        folder = RunWriter.create(spec.name, out)
+        begin = partial(write_start, folder, ready)
+        return carry_out(ready, folder, terminal, command, should_stop, begin)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,6 +15,7 @@ from trainer.sweep.scheduler import Observer, Rules, Scheduler
 from trainer.sweep.threads import Threads
 from trainer.train.evaluate import Evaluator
 from trainer.train.protocol import AnyStack
+from trainer.train.saved import Saved, copied
 from trainer.train.state import AnyState
 from trainer.train.training import Evaluate, Flags, Indices, Training
 
@@ -36,7 +37,7 @@ class StackFacts:
         weight_sum: S of the rows, which scikit-learn's C is made of.
         steps_per_epoch: steps in an epoch.
         solver: which it is and why, or None.
-        index: (N,) each row's number in its source.
+        index: (N,) each row's number in its source; none of a stack restored and not built since.
     """
 
     l2: Numbers
@@ -57,6 +58,17 @@ class StackFacts:
             columns.solver,
             columns.prepared.train.index,
         )
+
+    def saved(self) -> Saved:
+        """A record of them, for `restored`, without the rows."""
+        found = {one.name: getattr(self, one.name) for one in fields(self) if one.name != "index"}
+        return found | {"solver": self.solver and list(self.solver)}
+
+    @classmethod
+    def restored(cls, saved: Saved) -> StackFacts:
+        """The facts that a record is of."""
+        solver = saved["solver"] and tuple(saved["solver"])
+        return cls(**{**copied(saved), "solver": solver}, index=np.zeros(0, np.int64))
 
     def epochs(self, steps: Any) -> Any:
         """The epochs that so many steps reach into, a number or an array."""
@@ -123,6 +135,26 @@ class Job:
         self.facts = StackFacts.of(columns)
         return columns
 
+    def saved(self) -> Saved:
+        """A record of its training and of what was found out for it, for `restore`."""
+        found: Saved = {"training": self.training.saved()}
+        if self.training.begun:
+            assert self.facts is not None  # it has been built
+            found["facts"] = self.facts.saved()
+            found["undefined"] = sorted(self.undefined)
+            found["parts"] = {name: list(of) for name, of in self.parts.items()}
+        return found
+
+    def restore(self, saved: Saved) -> None:
+        """Be where a record was made; a stack that had ended is not built again."""
+        self.training.restore(saved["training"])
+        if self.training.begun:
+            self.facts = StackFacts.restored(saved["facts"])
+            self.undefined = frozenset(saved["undefined"])
+            self.parts = {name: tuple(of) for name, of in saved.get("parts", {}).items()}
+        if self.training.ended:
+            self._built = None
+
     def _stack(self, which: Indices) -> AnyStack:
         columns = self.build()
         if not self.training.begun:
@@ -170,10 +202,16 @@ def make_jobs(
 
 
 def run(
-    jobs: Sequence[Job], rules: Rules, observer: Observer, arrangement: Arrangement
+    jobs: Sequence[Job],
+    rules: Rules,
+    observer: Observer,
+    arrangement: Arrangement,
+    saved: Saved | None = None,
 ) -> Scheduler:
-    """Train all jobs to their ends."""
+    """Train all jobs to their ends, from where a scheduler's record was made if there is one."""
     with Threads(arrangement.threads) as threads:
         scheduler = Scheduler(jobs, rules, observer, threads, arrangement.room)
+        if saved is not None:
+            scheduler.restore(saved)
         scheduler.run()
     return scheduler

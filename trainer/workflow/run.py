@@ -117,7 +117,9 @@ def _carry_out(
     if out is not None:
         check_free(out)  # before the data are read, which may take minutes
     device = devices.choose(spec.device)
-    with said_as_met(device, terminal.line):
+    terminal.summary(opening({"config": config_facts(spec)}))
+    compile_for(device, spec, terminal.line)
+    with said_as_met(device, terminal.line):  # after ours, which are no kernels of CuPy
         return _carry_out_on(device, spec, out, data, terminal, command, should_stop)
 
 
@@ -130,8 +132,6 @@ def _carry_out_on(
     command: str | None,
     should_stop: Callable[[], int | None],
 ) -> Run:
-    terminal.summary(opening({"config": config_facts(spec)}))
-    compile_for(device, spec, terminal.line)
     with device.enough_memory():
         sweep = set_up(spec, data, device)
     prepared = sweep.first.prepared

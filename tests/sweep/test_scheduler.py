@@ -456,7 +456,9 @@ class Recorded(Member):
 def two():
     """A stack of two trials, of which one is dropped after the second of three evaluations."""
     losses = [[[5.0, 4.0, 3.0]], [[6.0, 5.0, 4.0]]]
-    return Recorded(**vars(member(make_problem("linear"), [0, 1], [0, 0], losses, steps=9)))
+    made = member(make_problem("linear"), [0, 1], [0, 0], losses, steps=9)
+    made.training._gradients_every = 2
+    return Recorded(**vars(made))
 
 
 def halved():
@@ -484,7 +486,14 @@ def test_an_evaluation_that_a_stop_has_cut_is_none_and_is_read_from_the_beginnin
         np.testing.assert_array_equal(found, known)
     assert [number for _, number in told.order] == [2, 3]
     steps = [step for stretch in told.stretches for step in stretch.records.step.tolist()]
-    assert steps == list(range(4, 10))  # of the cut stretch, told once it is whole
+    assert steps == list(range(5, 10))  # of the cut stretch, told once it is whole
+    shown, known = (
+        {one.step: one.arrays for stretch in this.stretches for one in stretch.snapshots}
+        for this in (told, heard)
+    )
+    assert list(shown) == [6, 8]
+    for name, array in known[6].items():
+        np.testing.assert_array_equal(shown[6][name], array)
 
 
 def test_evaluations_after_a_stop_take_some_seconds_at_most(monkeypatch):

@@ -221,14 +221,12 @@ class Scheduler:
         if not self.stretches:
             behind = [i for group in self.groups for i in self._behind(group)][: self.room]
             self.stretches = dict.fromkeys(behind)
-        trainings = {
-            i: self.members[i].training for i, one in self.stretches.items() if one is None
-        }
-        for training in trainings.values():
-            training.resume()
+        for i in self.stretches:
+            self.members[i].training.resume()
         stop = self.observer.should_stop
-        found = self.threads.run([partial(one.advance, stop) for one in trainings.values()])
-        self.stretches |= zip(trainings, found, strict=True)
+        left = [i for i, stretch in self.stretches.items() if stretch is None]
+        found = self.threads.run([partial(self.members[i].training.advance, stop) for i in left])
+        self.stretches |= zip(left, found, strict=True)
         if None in self.stretches.values():
             return False
         for i in self._tell():

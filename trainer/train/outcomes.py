@@ -55,14 +55,23 @@ class StackResult:
     first_loss: Numbers = field(default_factory=lambda: np.zeros(0))
     finite_loss: Numbers = field(default_factory=lambda: np.zeros(0))
 
-    def saved(self) -> Saved:
-        """A record of it, for `restored`."""
+    def saved(self, gone: Flags) -> Saved:
+        """A record of it, for `restored`: weights are those of the columns (K,) that are `gone`."""
         found = {one.name: getattr(self, one.name) for one in fields(self)}
         found["outcomes"] = [None if one is None else list(one) for one in self.outcomes]
+        for name in ("weights", "bias"):
+            if found[name] is not None:
+                found[name] = np.compress(gone, found[name], axis=-1)
         return {name: value for name, value in found.items() if value is not None}
 
     @classmethod
-    def restored(cls, saved: Saved) -> StackResult:
+    def restored(cls, saved: Saved, gone: Flags) -> StackResult:
         """The results that a record is of."""
         outcomes = [None if one is None else Outcome(*one) for one in saved["outcomes"]]
-        return cls(**{**saved, "outcomes": outcomes})
+        found = cls(**{**saved, "outcomes": outcomes})
+        for name in ("weights", "bias"):
+            if (some := saved.get(name)) is not None:
+                whole = np.zeros((*some.shape[:-1], len(gone)), some.dtype)
+                whole[..., gone] = some
+                setattr(found, name, whole)
+        return found

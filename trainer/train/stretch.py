@@ -76,8 +76,7 @@ def saved_snapshots(snapshots: list[Snapshot]) -> Saved:
 def restored_snapshots(saved: Saved) -> list[Snapshot]:
     """The snapshots that a record is of, in order."""
     found = []
-    for i in range(len(saved)):
-        arrays = dict(saved[str(i)])
-        found.append(Snapshot(arrays.pop("step")))
-        found[-1].add(**arrays)
+    for _, arrays in sorted(saved.items(), key=lambda one: int(one[0])):
+        found.append(Snapshot(arrays["step"]))
+        found[-1].add(**{name: of for name, of in arrays.items() if name != "step"})
     return found

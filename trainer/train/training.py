@@ -76,7 +76,7 @@ class Training:
         self._latest: dict[str, Numbers] = {}  # (K,) of each column's last evaluation
         self._evaluated = np.full(count, -1)  # the step of it; -1 without one
         self._parts: list[Records] = []  # of a stretch that a stop has cut short
-        self._snapshots: list[Snapshot] = []  # of the same
+        self._snapshots: list[Snapshot] = []  # of one that is whole, whose evaluation is cut
         self.unseen = np.zeros(count, bool)
         self.result = StackResult(
             [None] * count,
@@ -152,7 +152,7 @@ class Training:
         """
         if self._parts and self._parts[-1].whole:
             return self._paused(should_stop, at_once=False)
-        state, snapshots = self.state, self._snapshots
+        snapshots: list[Snapshot] = []
 
         def snapshot(step: int) -> Snapshot | None:
             if not self._gradients_every or step % self._gradients_every:
@@ -160,18 +160,19 @@ class Training:
             snapshots.append(Snapshot(step))
             return snapshots[-1]
 
-        records = self.stack.advance(state, self._next_pause(), snapshot, should_stop)
+        records = self.stack.advance(self.state, self._next_pause(), snapshot, should_stop)
         self._parts.append(records)
-        # a stop may come before one that is due
-        self._snapshots = [one for one in snapshots if one.step <= state.step]
-        return self._paused(should_stop, at_once=False) if records.whole else None
+        if not records.whole:
+            return None
+        self._snapshots = snapshots  # one ends a stretch
+        return self._paused(should_stop, at_once=False)
 
     def cut_short(self, should_stop: Ask = lambda: False) -> Stretch | None:
-        """Let a stretch that a stop has cut short be over; None where there is none.
+        """Let a stretch that a stop has cut short be over; None without one, and where parked.
 
         Without its evaluation, where that is cut.
         """
-        return self._paused(should_stop, at_once=True) if self._parts else None
+        return self._paused(should_stop, at_once=True) if self._parts and self.open else None
 
     def _paused(self, should_stop: Ask, at_once: bool) -> Stretch | None:
         """The stretch that has come to its pause; None where its evaluation is cut.
@@ -281,7 +282,7 @@ class Training:
             "latest": self._latest,
             "evaluated": self._evaluated,
             "unseen": self.unseen,
-            "result": self.result.saved(),
+            "result": self.result.saved(self._gone),
         }
         if self._recent:
             found["recent"] = np.concatenate(self._recent)[-self._steps_per_epoch :]
@@ -304,7 +305,14 @@ class Training:
         self._recent = [saved["recent"]] if "recent" in saved else []
         self._parts = [Records(**saved["parts"])] if "parts" in saved else []
         self._snapshots = restored_snapshots(saved.get("snapshots", {}))
-        self.result = StackResult.restored(saved["result"])
+        self.result = StackResult.restored(saved["result"], self._gone)
+
+    @property
+    def _gone(self) -> Flags:
+        """(K,) columns that the stack no longer has."""
+        gone = np.ones(len(self.unseen), bool)
+        gone[self.columns] = not self.state.arrays
+        return gone
 
     # --- how ---
 

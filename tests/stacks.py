@@ -217,9 +217,9 @@ def fit(stack, state, evaluate, every, stopping, heard, gradients_every=0) -> An
     def evaluator(current: Stack) -> Any:
         if isinstance(evaluate, HeldOut):
             read = Evaluator(current, evaluate)
-            return lambda at: {f"val_{n}": v for n, v in read.metrics(at).items()}
+            return lambda at, _: {f"val_{n}": v for n, v in read.metrics(at).items()}
         columns = training.columns  # after a compaction fewer than K
-        return lambda at: {name: value[columns] for name, value in evaluate(at).items()}
+        return lambda at, _: {name: value[columns] for name, value in evaluate(at).items()}
 
     training = Training(
         K,

@@ -208,16 +208,21 @@ def test_a_run_a_plan_and_warm_say_what_is_compiled_as_it_is_met(cache, tmp_path
     began, folder = [], tmp_path / "r"
 
     def look(tell, first, cache, known, ended):
-        began.append((first, cache))
+        began.append((first, cache, known))
         tell("told")
 
+    def compile_ours(*given):
+        (tmp_path / f"{len(began)}.cubin").write_bytes(b"")  # is none of CuPy's
+
     monkeypatch.setattr(compiling, "_look", look)
+    monkeypatch.setattr(compiling, "compile_kernels", compile_ours)
     lines = []
     trainer.run(SPEC, out=folder)
     plan(trainer.load_spec(SPEC), lines.append)
     monkeypatch.setattr(warm, "_small_runs", lambda precision: [])
     warm.warm(lines.append, lambda: None)
-    assert began == [(MEETING, tmp_path)] * 2 + [(warm._MEETING, tmp_path)]
+    told = [(MEETING, tmp_path, 1), (MEETING, tmp_path, 2), (warm._MEETING, tmp_path, 2)]
+    assert began == told
     assert "told\n" in (folder / "run.log").read_text()
     assert lines.count("told") == 2
 

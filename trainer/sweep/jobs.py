@@ -17,7 +17,7 @@ from trainer.train.evaluate import Evaluator
 from trainer.train.protocol import AnyStack
 from trainer.train.saved import Saved, copied
 from trainer.train.state import AnyState
-from trainer.train.training import Evaluate, Flags, Indices, Training
+from trainer.train.training import Ask, Evaluate, Flags, Indices, Training
 
 if TYPE_CHECKING:
     from trainer.sweep.columns import DeviceCache
@@ -173,9 +173,9 @@ class Job:
             self.undefined = frozenset(f"val_{name}" for name in metrics.undefined(targets))
             self.parts = {f"val_{name}": n for name, n in metrics.in_some(targets).items()}
 
-        def evaluate(state: AnyState) -> dict[str, Numbers]:
-            read = evaluator.metrics(state) if evaluator else {}
-            return {f"val_{name}": value for name, value in read.items()}
+        def evaluate(state: AnyState, should_stop: Ask) -> dict[str, Numbers] | None:
+            read = evaluator.metrics(state, should_stop) if evaluator else {}
+            return None if read is None else {f"val_{name}": one for name, one in read.items()}
 
         return evaluate
 

@@ -6,6 +6,7 @@ a decision compares wait for each other at every evaluation; others go each its 
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -23,6 +24,7 @@ from trainer.train.stretch import Evaluation, Stretch
 if TYPE_CHECKING:
     from trainer.train.training import Training
 
+_LATE = 5.0  # seconds of evaluations after a stop
 Numbers = np.ndarray[Any, np.dtype[np.float64]]
 Indices = np.ndarray[Any, np.dtype[np.int64]]
 Flags = np.ndarray[Any, np.dtype[np.bool_]]
@@ -343,14 +345,21 @@ class Scheduler:
             self.members[i].training.end(columns, status, _told(told))
 
     def _interrupt(self) -> None:
-        """End what still trains, with metrics of the weights that are kept."""
-        everyone = range(len(self.members))
+        """End what still trains, with metrics of the weights that are kept.
+
+        Whoever waits for it to end waits for so many of them as take some seconds.
+        """
+        everyone, end = range(len(self.members)), time.monotonic() + _LATE
+
+        def late() -> bool:
+            return time.monotonic() > end
+
         for i, stretch in self.stretches.items():
-            self.stretches[i] = stretch or self.members[i].training.cut_short()
+            self.stretches[i] = stretch or self.members[i].training.cut_short(late)
         self._tell()
         for i in everyone:
             columns = self.members[i].training.columns
-            evaluation = self.members[i].training.evaluate_late()
+            evaluation = self.members[i].training.evaluate_late(late)
             if evaluation is not None:
                 self.observer.on_evaluation(i, columns, evaluation)
         self._judge(everyone, self._due(everyone))

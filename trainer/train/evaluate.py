@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import contextlib
+from collections.abc import Callable, Iterable, Iterator
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
@@ -21,12 +22,30 @@ from trainer.train.state import AnyState
 if TYPE_CHECKING:
     from trainer.device import Device
 
+T = TypeVar("T")
 Array = Any
+Ask = Callable[[], object]
 Numbers = np.ndarray[Any, np.dtype[np.float64]]
 # numbers of an array in float64: so many stay in the cache; so many more for as few rows as a
 # product needs, where it is large
 _WIDE, _MOST = 1 << 15, 1 << 20
 _FEWEST_ROWS = 256
+
+
+class _Stopped(Exception):
+    """An evaluation was asked to stop."""
+
+
+def _asked(parts: Iterable[T], should_stop: Ask) -> Iterator[T]:
+    """The parts; between each and the next `should_stop()` is asked.
+
+    Raises:
+        _Stopped: it said so.
+    """
+    for number, part in enumerate(parts):
+        if number and should_stop():
+            raise _Stopped
+        yield part
 
 
 class HeldOut:
@@ -67,14 +86,24 @@ class Evaluator:
         self._none = xp.zeros((outputs, columns), rows.X.dtype)
         self._slopes = xp.empty((outputs, columns), rows.X.dtype)
 
-    def metrics(self, state: AnyState) -> dict[str, Numbers]:
-        """Read `loss` (the data term alone) and the model's metrics, each (K,)."""
+    def metrics(
+        self, state: AnyState, should_stop: Ask = lambda: False
+    ) -> dict[str, Numbers] | None:
+        """Read `loss` (the data term alone) and the model's metrics, each (K,).
+
+        `should_stop()` is asked between chunks of the rows: None where it says so.
+        """
+        with contextlib.suppress(_Stopped):
+            return self._metrics(state, should_stop)
+        return None
+
+    def _metrics(self, state: AnyState, should_stop: Ask) -> dict[str, Numbers]:
         metrics = self.stack.model.metrics
         totals: dict[str, Array] = {}  # on the device, in float64
         all_scores: list[Array] = []
         parts: Iterator[tuple[dict[str, Array], Numbers | None]] = (
             self._of_predictions if metrics.of_predictions else self._of_scores
-        )(state)
+        )(state, should_stop)
         with np.errstate(all="ignore"):
             for part, z in parts:
                 if z is not None:
@@ -89,12 +118,14 @@ class Evaluator:
             areas = ranking(np.concatenate(all_scores), targets.y, targets.w) if ranked else None
             return {"loss": loss} | metrics.finish(sums, targets, areas)
 
-    def _of_scores(self, state: AnyState) -> Iterator[tuple[dict[str, Array], Numbers | None]]:
+    def _of_scores(
+        self, state: AnyState, should_stop: Ask
+    ) -> Iterator[tuple[dict[str, Array], Numbers | None]]:
         """Sums over the rows of each chunk, in the stack's own buffers, and scores if wanted."""
         stack, wanted = self.stack, self.stack.model.metrics.ranked
         xp = stack.device.xp
         weights, bias = (xp.asarray(one, stack.dtype) for one in (state.weights, state.bias))
-        for chunk in self.batches.chunks(1):
+        for chunk in _asked(self.batches.chunks(1), should_stop):
             b = stack.buffers(chunk.rows.stop - chunk.rows.start)
             scores(stack.device, chunk.X, weights, bias, b.z)
             part = stack.model.metrics.sums(xp, b.z, chunk.y[:, :, 0], chunk.r[0])
@@ -112,7 +143,9 @@ class Evaluator:
         self._errors.run(chunk.rows, b.z, self._slopes)
         return found[1]
 
-    def _of_predictions(self, state: AnyState) -> Iterator[tuple[dict[str, Array], None]]:
+    def _of_predictions(
+        self, state: AnyState, should_stop: Ask
+    ) -> Iterator[tuple[dict[str, Array], None]]:
         """The same from ŷ beside the targets, in float64: their difference may be small.
 
         Scores are in the precision of the weights. A few rows at a time stay in the cache. What is
@@ -123,7 +156,7 @@ class Evaluator:
         weights, bias, size = state.weights, state.bias, len(buffers.z)
         narrow = buffers.z if weights.dtype == buffers.z.dtype else self._narrow
         squares, offset = squares_of(xp, stack.model, weights), xp.ascontiguousarray(bias)
-        for start in range(0, N, size):
+        for start in _asked(range(0, N, size), should_stop):
             part = slice(start, min(start + size, N))
             y, b, z = true[part], buffers.first(part.stop - start), narrow[: part.stop - start]
             X = xp.asarray(self.held.rows.X[part], dtype=weights.dtype)

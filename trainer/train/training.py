@@ -16,13 +16,14 @@ from trainer.train.protocol import AnyStack
 from trainer.train.saved import Saved, copied
 from trainer.train.state import PARAMETERS, AnyState, restored_state
 from trainer.train.step_record import Records, Snapshot, joined
-from trainer.train.stretch import Evaluation, Stretch
+from trainer.train.stretch import Evaluation, Stretch, restored_snapshots, saved_snapshots
 
 Array = Any
 Numbers = np.ndarray[Any, np.dtype[np.float64]]
 Indices = np.ndarray[Any, np.dtype[np.int64]]
 Flags = np.ndarray[Any, np.dtype[np.bool_]]
-Evaluate = Callable[[AnyState], dict[str, Numbers]]
+Ask = Callable[[], object]
+Evaluate = Callable[[AnyState, Ask], dict[str, Numbers] | None]
 _CROWDED = 0.75  # of a stack's width: with fewer columns alive the others leave it
 
 
@@ -59,7 +60,8 @@ class Training:
             count: K.
             make: builds the stack of some of the columns.
             start: their state before the first step.
-            evaluator: makes what reads the metrics of a state; `train_loss` is added here.
+            evaluator: makes what reads the metrics of a state, or None where it was asked to stop;
+                `train_loss` is added here.
             every: says how many steps are between evaluations.
             restore: (K,) columns that end with the weights of the evaluation that counts.
             gradients_every: steps between snapshots; 0 for none.
@@ -74,6 +76,7 @@ class Training:
         self._latest: dict[str, Numbers] = {}  # (K,) of each column's last evaluation
         self._evaluated = np.full(count, -1)  # the step of it; -1 without one
         self._parts: list[Records] = []  # of a stretch that a stop has cut short
+        self._snapshots: list[Snapshot] = []  # of one that is whole, whose evaluation is cut
         self.unseen = np.zeros(count, bool)
         self.result = StackResult(
             [None] * count,
@@ -140,12 +143,15 @@ class Training:
 
     # --- the scheduler's orders ---
 
-    def advance(self, should_stop: Callable[[], object] = lambda: False) -> Stretch | None:
+    def advance(self, should_stop: Ask = lambda: False) -> Stretch | None:
         """Run to the next pause: an evaluation, a snapshot to hand over, or the stack's own.
 
         None where a stop has cut it short: the steps are kept, and the next call goes on from them
-        as if nothing had been; nothing is decided between the two.
+        as if nothing had been; nothing is decided between the two. An evaluation that a stop has
+        cut is none: the next call reads it from the beginning.
         """
+        if self._parts and self._parts[-1].whole:
+            return self._paused(should_stop, at_once=False)
         snapshots: list[Snapshot] = []
 
         def snapshot(step: int) -> Snapshot | None:
@@ -156,16 +162,25 @@ class Training:
 
         records = self.stack.advance(self.state, self._next_pause(), snapshot, should_stop)
         self._parts.append(records)
-        # a snapshot ends a stretch
-        return self._over(snapshots) if records.whole else None
+        if not records.whole:
+            return None
+        self._snapshots = snapshots  # one ends a stretch
+        return self._paused(should_stop, at_once=False)
 
-    def cut_short(self) -> Stretch | None:
-        """Let a stretch that a stop has cut short be over; None without one, and where parked."""
-        return self._over([]) if self._parts and self.open else None
+    def cut_short(self, should_stop: Ask = lambda: False) -> Stretch | None:
+        """Let a stretch that a stop has cut short be over; None without one, and where parked.
 
-    def _over(self, snapshots: list[Snapshot]) -> Stretch:
+        Without its evaluation, where that is cut.
+        """
+        return self._paused(should_stop, at_once=True) if self._parts and self.open else None
+
+    def _paused(self, should_stop: Ask, at_once: bool) -> Stretch | None:
+        """The stretch that has come to its pause; None where its evaluation is cut.
+
+        Then all is as before, or it does without where it is to be over `at_once`.
+        """
         state, columns = self.state, self.columns
-        records, self._parts = joined(self._parts), []
+        records, snapshots = joined(self._parts), self._snapshots
         live = state.live.copy()
         takes = np.ones_like(live) if records.takes is None else records.takes
         finite = np.isfinite(records.values["loss"])
@@ -173,13 +188,17 @@ class Training:
         unbroken = np.logical_and.accumulate(np.vstack([np.ones_like(live), finite]), axis=0)
         # the step a column breaks at is still its own; what it computes afterwards is not
         counts = live & takes & unbroken[:-1]
+        at_pause = state.step > 0 and state.step % self.every == 0
+        due = live & unbroken[-1] & (at_pause | self.stack.settled(state))
+        metrics = self._evaluate(state, should_stop) if due.any() else None
+        if due.any() and metrics is None and not at_once:
+            return None
+        self._parts, self._snapshots = [], []
         self._recent.append(records.values["loss"])
         self._note(records, counts & finite)
         for at in np.flatnonzero(live & ~unbroken[-1]).tolist():
             self._diverge(at, int(records.step[unbroken[1:, at].sum()]))
-        at_pause = state.step > 0 and state.step % self.every == 0
-        due = state.live & (at_pause | self.stack.settled(state))
-        evaluation = self._read(due) if due.any() else None
+        evaluation = None if metrics is None else self._read(due, metrics)
         return Stretch(columns, records, counts, snapshots, evaluation)
 
     def count(self, better: Flags) -> None:
@@ -208,13 +227,17 @@ class Training:
         if self.begun:
             self.state.live &= self.live[self.columns]
 
-    def evaluate_late(self) -> Evaluation | None:
-        """Evaluate what has trained since its last evaluation: metrics of the weights there are."""
+    def evaluate_late(self, should_stop: Ask = lambda: False) -> Evaluation | None:
+        """Evaluate what has trained since its last evaluation: metrics of the weights there are.
+
+        None where nothing has, and where it is cut.
+        """
         if not self.open:
             return None
         late = self.state.live & (self._evaluated[self.columns] < self.stack.taken(self.state))
         late &= self.state.step > 0
-        return self._read(late) if late.any() else None
+        metrics = self._evaluate(self.state, should_stop) if late.any() else None
+        return None if metrics is None else self._read(late, metrics)
 
     def compact(self) -> None:
         """Let ended columns leave, at the end of an epoch and where enough of them have ended."""
@@ -265,6 +288,7 @@ class Training:
             found["recent"] = np.concatenate(self._recent)[-self._steps_per_epoch :]
         if self._parts:
             found["parts"] = joined(self._parts).saved()
+            found["snapshots"] = saved_snapshots(self._snapshots)
         return found
 
     def restore(self, saved: Saved) -> None:
@@ -280,6 +304,7 @@ class Training:
         self._evaluated = saved["evaluated"]
         self._recent = [saved["recent"]] if "recent" in saved else []
         self._parts = [Records(**saved["parts"])] if "parts" in saved else []
+        self._snapshots = restored_snapshots(saved.get("snapshots", {}))
         self.result = StackResult.restored(saved["result"], self._gone)
 
     @property
@@ -333,8 +358,8 @@ class Training:
         last = len(loss) - 1 - read[::-1].argmax(axis=0)
         self.result.grad_norm[self.columns[some]] = norms[last[some], np.flatnonzero(some)]
 
-    def _read(self, due: Flags) -> Evaluation:
-        """Evaluate; columns that are not finite diverge, those at the end of a budget finish."""
+    def _read(self, due: Flags, metrics: dict[str, Numbers]) -> Evaluation:
+        """Take an evaluation; columns that are not finite diverge, those past a budget finish."""
         state, step = self.state, self.state.step
         taken = self.stack.taken(state).astype(np.int64)  # (K,)
         # an epoch's steps, whenever other columns were evaluated
@@ -342,7 +367,7 @@ class Training:
         # the mean of an array in another order differs in the last bit
         recent = np.ascontiguousarray(recent)
         self._recent = [recent]
-        metrics = {"train_loss": recent.mean(axis=0)} | self._evaluate(state)
+        metrics = {"train_loss": recent.mean(axis=0)} | metrics
         finite = self._finite_weights()
         for at in np.flatnonzero(due & ~finite).tolist():
             self._diverge(at, step)

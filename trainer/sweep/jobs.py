@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from trainer.config.schema.optimizer import Solver
+from trainer.machine.interrupted import ShouldStop, never
 from trainer.predict.init_weights import initial_weights
 from trainer.sweep.build import Columns, build, steps_per_unit
 from trainer.sweep.scheduler import Observer, Rules, Scheduler
@@ -73,7 +74,10 @@ class Job:
         facts: of its columns, once they have been built; None before.
         undefined: metrics that its validation rows leave undefined, once they have been built.
         parts: {metric: (classes or outputs that it is the mean over, all)}, where these are fewer.
+        should_stop: asked while its stack is made, which raises Interrupted.
     """
+
+    should_stop: ShouldStop = staticmethod(never)
 
     def __init__(
         self,
@@ -127,7 +131,7 @@ class Job:
         columns = self.build()
         if not self.training.begun:
             self._built = columns  # for `_start`, which is next
-        return columns.stack(which)
+        return columns.stack(which, self.should_stop)
 
     def _start(self, stack: AnyStack) -> AnyState:
         built = self.build()
@@ -173,6 +177,8 @@ def run(
     jobs: Sequence[Job], rules: Rules, observer: Observer, arrangement: Arrangement
 ) -> Scheduler:
     """Train all jobs to their ends."""
+    for job in jobs:
+        job.should_stop = observer.should_stop
     with Threads(arrangement.threads) as threads:
         scheduler = Scheduler(jobs, rules, observer, threads, arrangement.room)
         scheduler.run()

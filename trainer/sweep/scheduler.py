@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
 
+from trainer.machine.interrupted import Interrupted
 from trainer.sweep.defined import means
 from trainer.sweep.stopping import EarlyStopper, Halving, Rung
 from trainer.sweep.threads import Threads
@@ -152,11 +153,15 @@ class Scheduler:
         behind = [i for group in groups for i in self._behind(group)][: self.room]
         trainings = [self.members[i].training for i in behind]
         stop = self.observer.should_stop
-        for training in trainings:
-            training.resume()
+        try:
+            for training in trainings:
+                training.resume()
+        except Interrupted:
+            return
         stretches = self.threads.run([partial(training.advance, stop) for training in trainings])
         for i, stretch in zip(behind, stretches, strict=True):
-            self.observer.on_stretch(i, stretch)
+            if len(stretch.records.step):
+                self.observer.on_stretch(i, stretch)
             if stretch.evaluation is not None:
                 self.observer.on_evaluation(i, stretch.columns, stretch.evaluation)
             self.members[i].training.compact()  # columns end of their own, solvers' most of all

@@ -6,12 +6,14 @@ evaluation of a column counts and which columns end (`trainer.sweep.scheduler`).
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from trainer.machine.interrupted import Interrupted, ShouldStop, never
 from trainer.train.outcomes import Outcome
 from trainer.train.protocol import AnyStack
 from trainer.train.state import PARAMETERS, AnyState
@@ -200,8 +202,12 @@ class Training:
 
     # --- the scheduler's orders ---
 
-    def advance(self, should_stop: Callable[[], object] = lambda: False) -> Stretch:
-        """Run to the next pause: an evaluation, a snapshot to hand over, or the stack's own."""
+    def advance(self, should_stop: ShouldStop = never) -> Stretch:
+        """Run to the next pause: an evaluation, a snapshot to hand over, or the stack's own.
+
+        A solver that `should_stop()` ends may have no step, and no evaluation of columns that are
+        due: both come where it goes on.
+        """
         state, snapshots = self.state, []
         columns = self.columns
 
@@ -218,12 +224,16 @@ class Training:
         unbroken = np.logical_and.accumulate(finite, axis=0)  # (S, K)
         # the step a column breaks at is still its own; what it computes afterwards is not
         counts = live & takes & np.vstack([np.ones_like(live), unbroken[:-1]])
-        self._recent.append(records.values["loss"])
-        self._note(records, counts & finite)
-        for at in np.flatnonzero(live & ~unbroken[-1]).tolist():
-            self._diverge(at, int(records.step[unbroken[:, at].sum()]))
-        due = state.live & ((state.step % self.every == 0) | self.stack.settled(state))
-        evaluation = self._read(due) if due.any() else None
+        if len(records.step):
+            self._recent.append(records.values["loss"])
+            self._note(records, counts & finite)
+            for at in np.flatnonzero(live & ~unbroken[-1]).tolist():
+                self._diverge(at, int(records.step[unbroken[:, at].sum()]))
+        on_time = len(records.step) > 0 and state.step % self.every == 0
+        due = state.live & (on_time | self.stack.due(state))
+        evaluation = None
+        with contextlib.suppress(Interrupted):
+            evaluation = self._read(due, should_stop) if due.any() else None
         taken = [one for one in snapshots if one.step <= state.step]  # a stop may come before one
         return Stretch(columns, records, counts, taken, evaluation)
 
@@ -254,12 +264,15 @@ class Training:
             self.state.live &= self.live[self.columns]
 
     def evaluate_late(self) -> Evaluation | None:
-        """Evaluate what has trained since its last evaluation: metrics of the weights there are."""
+        """Evaluate what has trained since its last evaluation: metrics of the weights there are.
+
+        Nobody waits for bounds that take long.
+        """
         if not self.open:
             return None
         late = self.state.live & (self._evaluated[self.columns] < self.stack.taken(self.state))
         late &= self.state.step > 0
-        return self._read(late) if late.any() else None
+        return self._read(late, lambda: True, whole=False) if late.any() else None
 
     def compact(self) -> None:
         """Let ended columns leave, at the end of an epoch and where enough of them have ended."""
@@ -330,8 +343,12 @@ class Training:
         last = len(loss) - 1 - read[::-1].argmax(axis=0)
         self.result.grad_norm[self.columns[some]] = norms[last[some], np.flatnonzero(some)]
 
-    def _read(self, due: Flags) -> Evaluation:
-        """Evaluate; columns that are not finite diverge, those at the end of a budget finish."""
+    def _read(self, due: Flags, should_stop: ShouldStop, whole: bool = True) -> Evaluation:
+        """Evaluate; columns that are not finite diverge, those at the end of a budget finish.
+
+        Raises:
+            Interrupted: `should_stop()`, and it is to be whole; then nothing has been evaluated.
+        """
         state, step = self.state, self.state.step
         taken = self.stack.taken(state).astype(np.int64)  # (K,)
         # an epoch's steps, whenever other columns were evaluated
@@ -339,6 +356,7 @@ class Training:
         self._recent = [recent]
         metrics = {"train_loss": recent.mean(axis=0)} | self._evaluate(state)
         finite = self._finite_weights()
+        facts = self._facts(due & finite, should_stop, whole)
         for at in np.flatnonzero(due & ~finite).tolist():
             self._diverge(at, step)
         due = due & finite
@@ -346,7 +364,7 @@ class Training:
         for name, value in metrics.items():
             everyone = np.full(len(self.result.outcomes), np.nan)
             self._latest.setdefault(name, everyone)[where] = value[due]
-        for name, value in self.stack.facts(state, due).items():
+        for name, value in facts.items():
             everyone = np.full(len(self.result.outcomes), np.nan)
             self.result.facts.setdefault(name, everyone)[where] = value[due]
         self._evaluated[where] = taken[due]
@@ -354,6 +372,15 @@ class Training:
         for at in np.flatnonzero(due & self.stack.settled(state)).tolist():
             self._end_as(at, self.stack.ending(state, at))
         return Evaluation(-(-step // self.every), taken, metrics, due)
+
+    def _facts(self, due: Flags, should_stop: ShouldStop, whole: bool) -> dict[str, Numbers]:
+        """What the stack knows of columns that are due; where it must not be whole, at hand."""
+        try:
+            return self.stack.facts(self.state, due, should_stop)
+        except Interrupted:
+            if whole:
+                raise
+            return self.stack.facts(self.state, np.zeros_like(due))
 
     def _finite_weights(self) -> Flags:
         xp, state = self.stack.device.xp, self.state

@@ -9,8 +9,8 @@ from problems import problems
 from solving import stack_of
 from stacks import DEVICE
 
-from trainer.solvers import hessian_sizes, hessians, linear_systems
 from trainer.machine.interrupted import Interrupted
+from trainer.solvers import hessian_sizes, hessians, linear_systems
 
 MODELS = ("linear", "logistic", "softmax")
 

@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from threadpoolctl import ThreadpoolController
 
 from trainer.machine.groups import processor_limits
-from trainer.machine.interrupted import Interrupted, ShouldStop
+from trainer.machine.interrupted import Interrupted, ShouldStop, leave_to_itself
 from trainer.machine.memory import psutil
 
 if TYPE_CHECKING:
@@ -206,6 +206,7 @@ def abandonable(task: Callable[[], T], should_stop: ShouldStop) -> T:
     while thread.is_alive():
         thread.join(_LOOK)
         if thread.is_alive() and should_stop():
+            leave_to_itself(thread)
             raise Interrupted
     if failed:
         raise failed[0]

@@ -113,7 +113,12 @@ class _Pass:
             yield chunk, b
 
     def run(
-        self, weights: Array, offset: Array, full: bool, at_zeros: bool, should_stop: ShouldStop
+        self,
+        weights: Array,
+        offset: Array,
+        full: bool,
+        at_zeros: bool,
+        should_stop: ShouldStop = never,
     ) -> None:
         """Sum up at weights (r or D, C, K) and bias (C, K) of the rows as they are.
 

@@ -116,9 +116,14 @@ class Terminal:
             self._log(text)
 
     @contextlib.contextmanager
-    def progress(self, total_steps: int, total_epochs: int | None = None) -> Iterator[Progress]:
-        """Show how far a training of `total_steps` is, as long as the block lasts."""
-        progress = Progress(self, total_steps, total_epochs)
+    def progress(
+        self, total_steps: int, total_epochs: int | None = None, unit: str = "epoch"
+    ) -> Iterator[Progress]:
+        """Show how far a training of `total_steps` is, as long as the block lasts.
+
+        `unit` is what it counts, up to `total_epochs` where that is known.
+        """
+        progress = Progress(self, total_steps, total_epochs, unit)
         if self.quiet or not self._in_place:
             yield progress
             return

@@ -254,8 +254,8 @@ class Stack:
         return np.asarray(state.step >= self.budget)
 
     def due(self, state: FirstOrderState) -> np.ndarray[Any, np.dtype[np.bool_]]:
-        """(K,) settled columns whose evaluation is due: none."""
-        return np.zeros(self.columns, bool)
+        """(K,) settled columns whose evaluation is due: all."""
+        return self.settled(state)
 
     def done(self, state: FirstOrderState) -> Numbers:
         """(K,) how far each column is on its way, from 0 to 1: of its budget."""

@@ -237,7 +237,8 @@ def _train(
     """Train all stacks, with one column as a run shows itself, with more as a sweep does."""
     if not sweep.is_sweep:
         steps, per_epoch = int(sweep.first.budget[0]), sweep.first.steps_per_epoch
-        with terminal.progress(steps, -(-steps // per_epoch)) as progress:
+        counted = (None, "iteration") if sweep.first.solver else (-(-steps // per_epoch), "epoch")
+        with terminal.progress(steps, *counted) as progress:
             return train(sweep, RunRecorder(sweep, folder, should_stop, progress))
     columns = len(sweep.trials) * sweep.repeats
     with terminal.sweep_progress(columns, sweep.rules.metric) as progress:

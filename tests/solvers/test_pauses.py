@@ -164,7 +164,7 @@ def test_scores_that_are_kept_leave_no_trace(case, monkeypatch):
     monkeypatch.setattr(objective, "is_narrow", lambda *_: True)  # products of our own
     sizes = {"N": 600, "D": 48}
     kept = made(case, CPU, **sizes).objective._passes[0]
-    assert len(kept.kept) == 600 > len(kept._buffers.z) > kept._batches.chunk_rows
+    assert len(kept._buffers.z) > kept._batches.chunk_rows
     right, asked = unbroken(case, CPU, **sizes)
     for at in range(2, asked + 1, 3):
         assert broken(case, at, CPU, **sizes) == right, at

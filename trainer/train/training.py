@@ -6,11 +6,13 @@ evaluation of a column counts and which columns end (`trainer.sweep.scheduler`).
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
+from trainer.machine.interrupted import Interrupted, ShouldStop, never
 from trainer.train.outcomes import Outcome, StackResult
 from trainer.train.protocol import AnyStack
 from trainer.train.saved import Saved, copied
@@ -22,9 +24,22 @@ Array = Any
 Numbers = np.ndarray[Any, np.dtype[np.float64]]
 Indices = np.ndarray[Any, np.dtype[np.int64]]
 Flags = np.ndarray[Any, np.dtype[np.bool_]]
-Ask = Callable[[], object]
-Evaluate = Callable[[AnyState, Ask], dict[str, Numbers] | None]
+Evaluate = Callable[[AnyState, ShouldStop], dict[str, Numbers]]
 _CROWDED = 0.75  # of a stack's width: with fewer columns alive the others leave it
+
+
+class Measured(NamedTuple):
+    """What an evaluation has read of a state.
+
+    Attributes:
+        metrics: by name, each (K,).
+        finite: (K,) whether all weights are.
+        facts: by name, each (K,), what the stack knows of columns that are due.
+    """
+
+    metrics: dict[str, Numbers]
+    finite: Flags
+    facts: dict[str, Numbers]
 
 
 class Training:
@@ -143,7 +158,7 @@ class Training:
 
     # --- the scheduler's orders ---
 
-    def advance(self, should_stop: Ask = lambda: False) -> Stretch | None:
+    def advance(self, should_stop: ShouldStop = never) -> Stretch | None:
         """Run to the next pause: an evaluation, a snapshot to hand over, or the stack's own.
 
         None where a stop has cut it short: the steps are kept, and the next call goes on from them
@@ -167,14 +182,14 @@ class Training:
         self._snapshots = snapshots  # one ends a stretch
         return self._paused(should_stop, at_once=False)
 
-    def cut_short(self, should_stop: Ask = lambda: False) -> Stretch | None:
+    def cut_short(self, should_stop: ShouldStop = never) -> Stretch | None:
         """Let a stretch that a stop has cut short be over; None without one, and where parked.
 
         Without its evaluation, where that is cut.
         """
         return self._paused(should_stop, at_once=True) if self._parts and self.open else None
 
-    def _paused(self, should_stop: Ask, at_once: bool) -> Stretch | None:
+    def _paused(self, should_stop: ShouldStop, at_once: bool) -> Stretch | None:
         """The stretch that has come to its pause; None where its evaluation is cut.
 
         Then all is as before, or it does without where it is to be over `at_once`.
@@ -189,16 +204,20 @@ class Training:
         # the step a column breaks at is still its own; what it computes afterwards is not
         counts = live & takes & unbroken[:-1]
         at_pause = state.step > 0 and state.step % self.every == 0
-        due = live & unbroken[-1] & (at_pause | self.stack.settled(state))
-        metrics = self._evaluate(state, should_stop) if due.any() else None
-        if due.any() and metrics is None and not at_once:
-            return None
+        due = live & unbroken[-1] & (at_pause | self.stack.due(state))
+        try:
+            read = self._measure(due, should_stop, whole=not at_once)
+        except Interrupted:
+            if not at_once:
+                return None
+            read = None
         self._parts, self._snapshots = [], []
-        self._recent.append(records.values["loss"])
-        self._note(records, counts & finite)
+        if len(records.step):
+            self._recent.append(records.values["loss"])
+            self._note(records, counts & finite)
         for at in np.flatnonzero(live & ~unbroken[-1]).tolist():
             self._diverge(at, int(records.step[unbroken[1:, at].sum()]))
-        evaluation = None if metrics is None else self._read(due, metrics)
+        evaluation = None if read is None else self._take(due, read)
         return Stretch(columns, records, counts, snapshots, evaluation)
 
     def count(self, better: Flags) -> None:
@@ -227,17 +246,19 @@ class Training:
         if self.begun:
             self.state.live &= self.live[self.columns]
 
-    def evaluate_late(self, should_stop: Ask = lambda: False) -> Evaluation | None:
+    def evaluate_late(self, should_stop: ShouldStop = never) -> Evaluation | None:
         """Evaluate what has trained since its last evaluation: metrics of the weights there are.
 
-        None where nothing has, and where it is cut.
+        None where nothing has, and where it is cut. Nobody waits for bounds that take long.
         """
         if not self.open:
             return None
         late = self.state.live & (self._evaluated[self.columns] < self.stack.taken(self.state))
         late &= self.state.step > 0
-        metrics = self._evaluate(self.state, should_stop) if late.any() else None
-        return None if metrics is None else self._read(late, metrics)
+        with contextlib.suppress(Interrupted):
+            if (read := self._measure(late, should_stop, whole=False)) is not None:
+                return self._take(late, read)
+        return None
 
     def compact(self) -> None:
         """Let ended columns leave, at the end of an epoch and where enough of them have ended."""
@@ -358,7 +379,19 @@ class Training:
         last = len(loss) - 1 - read[::-1].argmax(axis=0)
         self.result.grad_norm[self.columns[some]] = norms[last[some], np.flatnonzero(some)]
 
-    def _read(self, due: Flags, metrics: dict[str, Numbers]) -> Evaluation:
+    def _measure(self, due: Flags, should_stop: ShouldStop, whole: bool) -> Measured | None:
+        """What an evaluation of some columns reads, which changes nothing; None without any.
+
+        Raises:
+            Interrupted: `should_stop()`; where it need not be whole facts that take long are
+                left out.
+        """
+        if not due.any():
+            return None
+        metrics, finite = self._evaluate(self.state, should_stop), self._finite_weights()
+        return Measured(metrics, finite, self._facts(due & finite, should_stop, whole))
+
+    def _take(self, due: Flags, read: Measured) -> Evaluation:
         """Take an evaluation; columns that are not finite diverge, those past a budget finish."""
         state, step = self.state, self.state.step
         taken = self.stack.taken(state).astype(np.int64)  # (K,)
@@ -367,8 +400,7 @@ class Training:
         # the mean of an array in another order differs in the last bit
         recent = np.ascontiguousarray(recent)
         self._recent = [recent]
-        metrics = {"train_loss": recent.mean(axis=0)} | metrics
-        finite = self._finite_weights()
+        metrics, finite = {"train_loss": recent.mean(axis=0)} | read.metrics, read.finite
         for at in np.flatnonzero(due & ~finite).tolist():
             self._diverge(at, step)
         due = due & finite
@@ -376,7 +408,7 @@ class Training:
         for name, value in metrics.items():
             everyone = np.full(len(self.result.outcomes), np.nan)
             self._latest.setdefault(name, everyone)[where] = value[due]
-        for name, value in self.stack.facts(state, due).items():
+        for name, value in read.facts.items():
             everyone = np.full(len(self.result.outcomes), np.nan)
             self.result.facts.setdefault(name, everyone)[where] = value[due]
         self._evaluated[where] = taken[due]
@@ -384,6 +416,15 @@ class Training:
         for at in np.flatnonzero(due & self.stack.settled(state)).tolist():
             self._end_as(at, self.stack.ending(state, at))
         return Evaluation(-(-step // self.every), taken, metrics, due)
+
+    def _facts(self, due: Flags, should_stop: ShouldStop, whole: bool) -> dict[str, Numbers]:
+        """What the stack knows of columns that are due; where it must not be whole, at hand."""
+        try:
+            return self.stack.facts(self.state, due, should_stop)
+        except Interrupted:
+            if whole:
+                raise
+            return self.stack.facts(self.state, np.zeros_like(due))
 
     def _finite_weights(self) -> Flags:
         xp, state = self.stack.device.xp, self.state

@@ -14,6 +14,7 @@ from trainer.sweep import fit_memory
 from trainer.sweep.refit import refit_models
 from trainer.sweep.results import trial_results
 from trainer.sweep.sweep import set_up, train
+from trainer.train import stack as stack_module
 from trainer.train import twins
 
 DRAW = np.random.default_rng(0)
@@ -74,7 +75,7 @@ KINDS = {
         method="random",
         num_trials=5,
     ),
-    "sparse log": {"log": {"every": 3, "gradients": 5, "eval_every": 2}} | swept(),
+    "sparse log": {"log": {"every": 3, "gradients": 4, "eval_every": 2}} | swept(),
     "divergence": {"model": "linear", "log": {"eval_every": 3}}
     | sgd(epochs=9)
     | swept({"optimizer.lr": [0.01, 0.02, 1e4, 3e4, 1e5]}),
@@ -252,7 +253,8 @@ def are_cut(records):
 
 @pytest.fixture
 def _steps(monkeypatch):
-    """Whoever may stop is asked at each step."""
+    """Whoever may stop is asked at each step, and between two chunks of each evaluation."""
+    monkeypatch.setattr(stack_module, "_EVALUATION_ROWS", (1, 16))
     monkeypatch.setattr(twins, "_PIECE_FLOP", 1)
     monkeypatch.setenv("STACKED_TRAINER_GRAPHS", "0")
 
@@ -262,6 +264,16 @@ def _steps(monkeypatch):
 def test_a_sweep_stopped_within_stretches_ends_as_an_unbroken_one(kind):
     cut = are_cut(are_same(whole(kind), in_pieces(kind, asks=[4, 2, 7, 3])))
     assert cut >= 1 or kind == "few shots"  # an evaluation after each step
+
+
+@pytest.mark.usefixtures("_steps")
+def test_an_evaluation_that_is_cut_is_read_where_the_sweep_goes_on():
+    unbroken, cut = whole("sparse log"), []
+    for asks in (2, 3, 4, 5):
+        records = are_same(unbroken, in_pieces("sparse log", asks=[asks]))
+        cut += [one["stacks"]["0"]["training"] for one in records]
+    cut = [one for one in cut if one.get("parts", {}).get("whole")]
+    assert any("snapshots" in one for one in cut)
 
 
 @pytest.mark.parametrize("kind", ["lbfgs", "exact"])

@@ -152,7 +152,7 @@ def test_a_run_that_goes_on_elsewhere_has_the_same_bits(case, monkeypatch):
         assert broken(case, at, CPU) == right, at
 
 
-WIDE = [("logistic", "lbfgs", 0.0, 1), ("poisson", "lbfgs", 0.0, 2), ("linear", "lbfgs", 0.0, 1)]
+WIDE = [("logistic", "lbfgs", 0.0, 1), ("poisson", "lbfgs", 0.0, 2), ("softmax", "lbfgs", 0.0, 1)]
 
 
 @pytest.mark.usefixtures("_library")
@@ -169,6 +169,12 @@ def test_scores_that_are_kept_leave_no_trace(case, monkeypatch):
     for at in range(2, asked + 1, 3):
         assert broken(case, at, CPU, **sizes) == right, at
     assert broken(case, asked, CPU, **sizes) == right
+    stack, fresh = (made(case, CPU, **sizes) for _ in range(2))
+    state = start(stack)
+    stack.advance(state, 1)
+    w = state.arrays["w"]
+    found = [one.objective.bias_hessian(w).tobytes() for one in (stack, fresh)]
+    assert found[0] == found[1]
 
 
 ON_GPU = [

@@ -52,8 +52,8 @@ def counted(monkeypatch, model, takes, **given):
     monkeypatch.setattr(solver_module, "is_good", lambda *_: np.full(K, takes))
     before = cupy.counts.now()
     with np.errstate(all="ignore"):
-        stack._round(state)
-        stack._aim(state)
+        stack._round(state, np.ones(K, bool))
+        stack._aim(state, np.ones(K, bool))
     return cupy.counts.since(before)[:4]
 
 

@@ -66,6 +66,24 @@ class SolverProgress:
 SolverState = State[SolverProgress]
 
 
+def share_done(progress: SolverProgress, end: Numbers, max_iter: Numbers) -> Numbers:
+    """(K,) how far columns that go on are, from 0 to 1: of their iterations, or downhill.
+
+    Slopes of L-BFGS fall by about the same factor an iteration.
+
+    Args:
+        progress: of the columns.
+        end: (K,) ‖dJ/dw‖ that they go down to.
+        max_iter: (K,) most iterations.
+    """
+    n = progress
+    with np.errstate(all="ignore"):
+        downhill = np.log(n.first / n.smallest) / np.log(n.first / end)
+        share = np.fmax(n.iterations / max_iter, np.fmax(downhill, 0))
+    found: Numbers = np.minimum(np.nan_to_num(share), 0.99)
+    return found
+
+
 def at_start(columns: int, curvature: Numbers, at_zeros: Flags) -> SolverProgress:
     """SolverProgress before the first evaluation.
 

@@ -28,16 +28,16 @@ import numpy as np
 
 from trainer.machine.interrupted import Interrupted, ShouldStop, ask, never
 from trainer.solvers.certificates import Points, certify
-from trainer.solvers.choose import Method
-from trainer.solvers.compiled_newton import Rounds, compiled_newton
-from trainer.solvers.costs import hessian_bytes, hessian_operations
+from trainer.solvers.choose import Method, Size
+from trainer.solvers.compiled_newton import CompiledNewton, Rounds, compiled_newton
+from trainer.solvers.costs import hessian_bytes, hessian_operations, rounds_of_a_stretch
 from trainer.solvers.directions import Directions
 from trainer.solvers.hessians import Hessians
 from trainer.solvers.line_search import TrialPoint, is_good, shorten
 from trainer.solvers.objective import NAMES, Objective
 from trainer.solvers.outcomes import ending
 from trainer.solvers.problem import Problem
-from trainer.solvers.progress import FACTS, SolverState, at_start
+from trainer.solvers.progress import FACTS, SolverState, at_start, share_done
 from trainer.solvers.prox_newton import prox_newton_steps
 from trainer.solvers.slopes import SLOPES, Tried
 from trainer.train.batches import RowSet
@@ -52,8 +52,6 @@ Flags = np.ndarray[Any, np.dtype[np.bool_]]
 _STALLED = 12  # iterations in a row without a decrease of J or of the gradient
 _SMALLER = 0.9  # of the least gradient so far: what counts as a decrease
 _CROWDED = 0.75  # of a stack's width: with fewer columns alive the others may leave
-_FEWEST = 8  # scores a row: a pass over fewer takes as long, to read the rows
-_LOGGED = 1 << 18  # rounds times columns of a stretch, at most
 
 
 @dataclass(frozen=True)
@@ -119,7 +117,14 @@ class SolverStack:
             self._newton = compiled_newton(self.objective, self.hessians, *limits)
         self._elements = np.array([[len(rows) * outputs]])  # of ŷ − y
         self._should_stop: ShouldStop = never
-        self._stretch = self._rounds_of_a_stretch()
+        width, start = int(inner_rows.X.shape[1]), settings.method.hessian_from
+        self._stretch = rounds_of_a_stretch(  # between two pauses
+            self.device,
+            Size(len(rows), width, outputs),
+            columns,
+            settings.method.pairs,
+            0.0 if start is None else hessian_operations(self.hessians, len(rows), problem.sparse),
+        )
         self._buffers: Buffers | None = None
 
     @property
@@ -194,9 +199,7 @@ class SolverStack:
             elif self._newton is None:
                 found = self._rounds(state, until)
             else:
-                aids = partial(self._pauses, state), partial(self._go_down, state)
-                aim = partial(self._aim, state)
-                found = self._newton.run(state, until, *aids, aim, should_stop)
+                found = self._newton_rounds(self._newton, state, until)
             values = StepRecorder.values(found.sums, self._elements)
             self._write(state)
         step = np.arange(first, state.step + 1, dtype=np.int64)
@@ -208,60 +211,58 @@ class SolverStack:
         """Rounds until `until`, or until columns are to leave: what they log."""
         found = []
         with contextlib.suppress(Interrupted):
-            self._aim(state)
+            moving = self._moving(state)
+            self._aim(state, moving)
             while state.step < until:
                 ask(self._should_stop)
-                found.append(self._round(state))
-                self._aim(state)
-                if self._pauses(state):
+                found.append(self._round(state, moving))
+                moving = self._moving(state)
+                self._aim(state, moving)
+                if self._pauses(state, moving):
                     break
         return Rounds.of(found, self.shape[2])
 
-    def _rounds_of_a_stretch(self) -> int:
-        """Rounds between two pauses, about a second's, by shapes and the device alone."""
-        sizes, (P, C, K), N = self.device.sizes, self.problem.shape, len(self.rows)
-        width, method = int(self.objective.rows.X.shape[1]), self.settings.method
-        flop = 4.0 * N * (width + _FEWEST) * max(C * K, _FEWEST) + 8.0 * method.pairs * P * C * K
-        if method.hessian_from is not None:
-            flop += K * hessian_operations(self.hessians, N, self.problem.sparse)
-        most = min(sizes.stretch_steps, max(1, _LOGGED // K))
-        return int(np.clip(sizes.stretch_flop / flop, 1, most))
+    def _newton_rounds(self, newton: CompiledNewton, state: SolverState, until: int) -> Rounds:
+        """`_rounds` by the compiled twin."""
+
+        def pauses() -> bool:
+            return self._pauses(state, self._moving(state))
+
+        def aim() -> None:
+            self._aim(state, self._moving(state))
+
+        go_down = partial(self._go_down, state)
+        return newton.run(state, until, pauses, go_down, aim, self._should_stop)
 
     def _moving(self, state: SolverState) -> Flags:
         """(K,) columns that live and have not settled."""
         flags: Flags = state.live & ~self.settled(state)
         return flags
 
-    def _pauses(self, state: SolverState) -> bool:
+    def _pauses(self, state: SolverState, moving: Flags) -> bool:
         """Whether so few columns move that the others are to leave, or none does.
 
         It is a matter of the state alone: where else a stretch has ended changes nothing. One that
         has settled is no burden to the compiled twin: there those alone leave whose loss was never
         finite, whom whoever trains ends at any pause.
         """
-        n, moving = state.progress, self._moving(state)
-        stays = moving
+        n, stays = state.progress, moving
         if self._newton is not None:
             stays = state.live & ~((n.evaluations > 0) & ~np.isfinite(n.loss))
         return not moving.any() or bool(stays.sum() < _CROWDED * len(stays))
 
     def due(self, state: SolverState) -> Flags:
         """(K,) columns that have settled, where enough have for their evaluation."""
-        flags: Flags = state.live & self.settled(state) & self._pauses(state)
+        settled = self.settled(state)
+        flags: Flags = state.live & settled & self._pauses(state, state.live & ~settled)
         return flags
 
     def done(self, state: SolverState) -> Numbers:
-        """(K,) how far each column is on its way, from 0 to 1: of its iterations, or downhill.
-
-        Gradients of L-BFGS fall by about the same factor an iteration.
-        """
-        n, settings = state.progress, self.settings
+        """(K,) how far each column is on its way, from 0 to 1."""
         features, outputs, _ = self.shape
-        with np.errstate(all="ignore"):
-            end = settings.tol * np.sqrt((features + 1) * outputs)
-            downhill = np.log(n.first / n.smallest) / np.log(n.first / end)
-            share = np.fmax(n.iterations / settings.max_iter, np.fmax(downhill, 0))
-        found: Numbers = np.where(self.settled(state), 1.0, np.minimum(np.nan_to_num(share), 0.99))
+        end = self.settings.tol * np.sqrt((features + 1) * outputs)
+        share = share_done(state.progress, end, self.settings.max_iter)
+        found: Numbers = np.where(self.settled(state), 1.0, share)
         return found
 
     def settled(self, state: SolverState) -> Flags:
@@ -272,13 +273,13 @@ class SolverStack:
         flags: Flags = (n.evaluations > 0) & (converged | over | n.lost)
         return flags
 
-    def _round(self, state: SolverState) -> Rounds:
+    def _round(self, state: SolverState, moving: Flags) -> Rounds:
         """One evaluation of every column that moves: what it logs, and which took their points.
 
         Raises:
             Interrupted: `should_stop()` in its pass, before anything has changed.
         """
-        n, moving = state.progress, self._moving(state)
+        n = state.progress
         self._try_points(state, moving)
         trial, slopes, logged = self._evaluate(state)
         state.step += 1
@@ -361,8 +362,8 @@ class SolverStack:
         n.stalled = np.where(takes, np.where(better, 0, n.stalled + 1), n.stalled)
         n.lost |= takes & (n.stalled >= _STALLED)
         n.smallest[takes] = np.minimum(n.smallest, norm)[takes]
-        begun = takes & (n.evaluations == 1)
-        n.first[begun] = norm[begun]
+        if state.step == 1:
+            n.first[takes] = norm[takes]
         n.value[takes] = value[takes]
         n.tries[takes] = 0
         n.plain &= ~(takes & falls)  # at the floor of J once is enough
@@ -379,14 +380,14 @@ class SolverStack:
             largest = self.problem.largest(state.arrays["w"], state.arrays["g"])
             n.gradient_max[close] = self.device.to_host(largest)[close]
 
-    def _aim(self, state: SolverState) -> None:
+    def _aim(self, state: SolverState, moving: Flags) -> None:
         """Give new directions to columns that have taken points and move on.
 
         Raises:
             Interrupted: `should_stop()`; then no column has a new one.
         """
         problem, a, n, new = self.problem, state.arrays, state.progress, self._new
-        which = self._moving(state) & ~n.aimed
+        which = moving & ~n.aimed
         if not which.any():
             return
         start, own = self.settings.method.hessian_from, np.zeros_like(which)

@@ -1,1 +1,1 @@
-"""What is done to whole runs to see what they lose: `campaigns.faults`, a disk that refuses."""
+"""Campaigns: runs that are killed, disks that refuse, folders of somebody else."""

@@ -22,7 +22,8 @@ from trainer.train.evaluate import Evaluator, HeldOut
 from trainer.train.stack import Settings, Stack
 from trainer.train.state import State
 from trainer.train.step_record import Records, Snapshot
-from trainer.train.training import Evaluation, Stretch, Training
+from trainer.train.stretch import Evaluation, Stretch
+from trainer.train.training import Training
 
 WANTED = os.environ.get("STACKED_TRAINER_TEST_DEVICE", "cpu")  # or gpu, or double
 
@@ -216,9 +217,9 @@ def fit(stack, state, evaluate, every, stopping, heard, gradients_every=0) -> An
     def evaluator(current: Stack) -> Any:
         if isinstance(evaluate, HeldOut):
             read = Evaluator(current, evaluate)
-            return lambda at: {f"val_{n}": v for n, v in read.metrics(at).items()}
+            return lambda at, _: {f"val_{n}": v for n, v in read.metrics(at).items()}
         columns = training.columns  # after a compaction fewer than K
-        return lambda at: {name: value[columns] for name, value in evaluate(at).items()}
+        return lambda at, _: {name: value[columns] for name, value in evaluate(at).items()}
 
     training = Training(
         K,

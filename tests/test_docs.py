@@ -83,6 +83,7 @@ def test_the_pages_are_found():
         "README.md",
         "docs/configuration.md",
         "docs/gpu.md",
+        "docs/gpu_counts.md",
         "docs/mathematics.md",
         "docs/run_folder.md",
     ]

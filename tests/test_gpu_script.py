@@ -190,6 +190,30 @@ def do(bench):
     assert "1.50 s" in (tmp_path / "gpu.log").read_text(encoding="utf-8")
 
 
+@pytest.mark.skipif(os.name != "posix", reason="processes are ended by their group")
+def test_nothing_waits_for_a_part_that_cannot_be_ended(tmp_path, monkeypatch):
+    """As one that hangs in a driver: what comes after it has its turn."""
+    body = """
+import os, time
+def do(bench):
+    bench.value("process", os.getpid(), "")
+    time.sleep(25)
+"""
+    put_part(monkeypatch, tmp_path, "stuck", body, limit=4.0)
+    monkeypatch.setattr(runner, "_DRAIN", 0.2)
+    begin, begun = subprocess.Popen, []
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "killpg", lambda group, number: None)
+        patch.setattr(subprocess, "Popen", lambda *a, **k: begun.append(begin(*a, **k)) or begun[0])
+        *_, value, last = carried_out(tmp_path, "stuck")
+    (process,) = begun
+    assert process.pid == int(value["value"])
+    assert process.poll() is None
+    process.kill()
+    process.wait(20)
+    assert (last["status"], last["words"]) == ("out of time", "ended at its limit of 4 s")
+
+
 def test_a_part_that_raises_says_so_and_what_raises_within_costs_its_own_line(
     tmp_path, monkeypatch
 ):

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from trainer.predict.fitted_model import FittedModel, load_model
     from trainer.runs.provenance import __version__ as __version__
     from trainer.workflow.loaded import Run, load_run
+    from trainer.workflow.resume import resume
     from trainer.workflow.run import run
 
 _HOMES = {
@@ -34,6 +35,7 @@ _HOMES = {
     "load_spec": "trainer.config",
     "Spec": "trainer.config",
     "run": "trainer.workflow.run",
+    "resume": "trainer.workflow.resume",
     "Run": "trainer.workflow.loaded",
     "load_run": "trainer.workflow.loaded",
     "FittedModel": "trainer.predict.fitted_model",
@@ -66,6 +68,7 @@ __all__ = [
     "load_model",
     "load_run",
     "load_spec",
+    "resume",
     "run",
 ]
 

@@ -15,14 +15,18 @@ import sys
 import traceback
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, NoReturn, TextIO
+from typing import TYPE_CHECKING, Any, NoReturn, TextIO
 
 from trainer.console.interrupt import Interrupt
 from trainer.console.terminal import Terminal
 from trainer.errors import DiskError, TrainerError, UserError
+from trainer.machine.interrupted import leave_at_once
 from trainer.text.printable import one_line
 from trainer.text.program import PROGRAM, meant_command, meant_option
 from trainer.text.windows import command_line
+
+if TYPE_CHECKING:
+    from trainer.workflow.loaded import Run
 
 _EXIT_CODES = {"finished": 0, "diverged": 3, "unranked": 3, "failed": 1}
 
@@ -42,9 +46,11 @@ _RUN_EPILOG = """examples:
   run configs/softmax.yaml
   run configs/softmax.yaml optimizer.lr=0.5 penalty.l2=1e-3
   run my.yaml early_stopping=none --out runs/mine --device cpu
+  run --resume runs/mine
 """
 _RUN_USAGE = f"""{PROGRAM} run CONFIG [key=value ...] [--out DIR] [--device auto|gpu|cpu]
-                           [--quiet] [--check | --plan]"""
+                           [--quiet] [--check | --plan]
+       {PROGRAM} run --resume DIR [--quiet]"""
 _RUN_ABOUT = """Train what CONFIG says and leave a run folder: its path is the last line printed."""
 _PREDICT_ABOUT = """Predict the rows of DATA with the model of RUN.
 
@@ -85,7 +91,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
     gc.disable()  # until `_loaded`
     try:
-        return _command(sys.argv[1:] if argv is None else list(argv))
+        code = _command(sys.argv[1:] if argv is None else list(argv))
+        leave_at_once(code)
+        return code
     finally:
         gc.enable()
         for stream in (sys.stdout, sys.stderr):
@@ -130,6 +138,12 @@ def _command(argv: Sequence[str]) -> int:
 
 
 def _run(args: argparse.Namespace, terminal: Terminal, interrupt: Interrupt) -> int:
+    if args.resume is not None:
+        from trainer.workflow.resume import resume
+
+        _loaded()
+        told = {"command": args.command_line, "terminal": terminal, "should_stop": interrupt}
+        return _end(resume(args.resume, **told), interrupt)
     from trainer.config.load import load_spec
 
     spec = load_spec(args.config, args.overrides)
@@ -151,6 +165,10 @@ def _run(args: argparse.Namespace, terminal: Terminal, interrupt: Interrupt) -> 
         terminal=terminal,
         should_stop=interrupt,
     )
+    return _end(done, interrupt)
+
+
+def _end(done: Run, interrupt: Interrupt) -> int:
     _emit(str(done.folder))
     status = done.status
     return interrupt.exit_code if status == "interrupted" else _EXIT_CODES[status]
@@ -242,12 +260,24 @@ def _parse(argv: Sequence[str]) -> tuple[_Command, argparse.Namespace]:
     args, extra = parser.parse_known_intermixed_args(rest)
     if extra:
         parser.error(_unknown_options(parser, extra, rest))
-    if args.config is None:
+    if args.resume is not None:
+        _check_alone(parser, args)
+    elif args.config is None:
         parser.error("CONFIG is missing: name a YAML file")
     if args.device is not None:
         args.overrides.append(f"device={args.device}")
     args.command_line = command_line([PROGRAM, "run", *rest])
     return command, args
+
+
+def _check_alone(parser: argparse.ArgumentParser, args: argparse.Namespace) -> None:
+    """Refuse what `--resume` does not go with: a run goes on as it began."""
+    if args.config is not None:
+        given = " ".join([args.config, *args.overrides])
+        parser.error(f"--resume: takes the folder's own config.yaml; remove {given}")
+    for name in ("out", "device", "check", "plan"):
+        if getattr(args, name):
+            parser.error(f"--resume: a run goes on as it began; remove --{name}")
 
 
 def _unknown_options(parser: argparse.ArgumentParser, extra: list[str], argv: Sequence[str]) -> str:
@@ -271,6 +301,11 @@ def _run_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--out", metavar="DIR", help="exactly this run folder (default: runs/<name>/<date>-<time>)"
+    )
+    parser.add_argument(
+        "--resume",
+        metavar="DIR",
+        help="go on with the run of this folder, from its last checkpoint",
     )
     parser.add_argument("--device", metavar="auto|gpu|cpu", help="the same as device=...")
     parser.add_argument("--quiet", action="store_true", help="show errors only")

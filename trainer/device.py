@@ -18,8 +18,9 @@ import numpy as np
 
 from trainer.errors import DeviceError
 from trainer.machine import cublas
+from trainer.machine.interrupted import ShouldStop
 from trainer.machine.memory import memory_limit
-from trainer.machine.threads import side_by_side
+from trainer.machine.threads import abandonable, side_by_side
 
 T = TypeVar("T")
 Array = Any  # a NumPy or CuPy array: static types cannot say which, the device does
@@ -95,7 +96,7 @@ class Device:
     def matmul(self, a: Array, b: Array, out: Array) -> None:
         """Write a (n, m) · b (m, p) into `out` (n, p); C-contiguous arrays or their transposes."""
         n, m = a.shape
-        count = min(self.sizes.parts, n * b.size // _PART_PRODUCTS)
+        count = self._shares(n * b.size)
         if count < 2:
             self.xp.matmul(a, b, out=out)
             return
@@ -104,6 +105,13 @@ class Device:
             return
         parts = _slices(n, count)
         self.side_by_side([partial(self.xp.matmul, a[part], b, out=out[part]) for part in parts])
+
+    def product_parts(self, count: int, products: int) -> list[slice]:
+        """In which parts of `count` matrix products, of so many of two numbers, they are made."""
+        return _slices(count, self._shares(products))
+
+    def _shares(self, products: int) -> int:
+        return min(self.sizes.parts, products // _PART_PRODUCTS)
 
     def _add_up(self, a: Array, b: Array, out: Array, parts: Sequence[slice]) -> None:
         """`matmul` whose sums over m are taken in parts and then together, in their order."""
@@ -150,6 +158,14 @@ class Device:
     def side_by_side(self, tasks: Sequence[Callable[[], T]]) -> list[T]:
         """Run tasks, on a CPU on all cores that are free for them; their results in order."""
         return side_by_side(tasks) if self.sizes.parts > 1 else [task() for task in tasks]
+
+    def abandonable(self, task: Callable[[], T], should_stop: ShouldStop) -> T:
+        """Run a factorisation beside one who asks whether to go on; a GPU is through in a second.
+
+        Raises:
+            Interrupted: `should_stop()`.
+        """
+        return abandonable(task, should_stop) if self.sizes.parts > 1 else task()
 
     def at_once(self, cached: int) -> int:
         """Bytes of an array to go by at once, of which `cached` are best in the cache of a CPU."""

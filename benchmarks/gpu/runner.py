@@ -134,10 +134,14 @@ def _environment(limit: float, rehearse: bool) -> Mapping[str, str]:
 
 
 def _end(popen: subprocess.Popen[str]) -> None:
-    """End a process and those that it started, which are of its group."""
+    """End a process and those that it started, which are of its group.
+
+    One that a driver holds does not end: the parts after it are not to wait for it.
+    """
     if os.name == "posix":
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(popen.pid, signal.SIGKILL)
     elif popen.poll() is None:
         popen.kill()
-    popen.wait()
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        popen.wait(_DRAIN)

@@ -374,3 +374,22 @@ def test_a_bar_leaves_the_same_lines_in_the_log(clock):
     logged = lines_of(clock, 100.0, 1000, Tty())
     assert logged == lines_of(clock, 100.0, 1000, io.StringIO())
     assert logged[0] == " 10%  step 100  epoch  1/10  loss 0.5000  1:30 left"
+
+
+def test_the_time_left_of_a_run_that_goes_on_is_of_its_own_steps(clock):
+    shown = Tty()
+    with Terminal(stream=shown).progress(1000, goes_on=True) as progress:
+        clock[0] += 5.0
+        progress.update(800, 1)  # nearly all of them another process's
+        clock[0] += 10.0
+        progress.update(900, 1)
+    assert "0:10 left" in shown.text()
+
+
+def test_the_time_left_of_a_sweep_that_goes_on_is_of_its_own_columns(clock):
+    shown = Tty()
+    with Terminal(stream=shown).sweep_progress(100, "val_loss", goes_on=True) as progress:
+        for done in (80.0, 90.0):
+            clock[0] += 10.0
+            progress.update(lambda done=done: done, dict, list)
+    assert "0:10 left" in shown.text()

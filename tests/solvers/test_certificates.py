@@ -8,6 +8,7 @@ from problems import problems, reference
 from solving import solved, stack_of
 from stacks import DEVICE, host
 
+from trainer.machine.threads import one_thread_a_product
 from trainer.model import MODELS
 from trainer.solvers import objective as objectives
 from trainer.solvers.certificates import Points, certify
@@ -111,3 +112,25 @@ def test_biases_without_a_curvature_have_no_bound_that_is_near(monkeypatch):
     np.testing.assert_allclose(found[:, 0], right[:, 0], rtol=1e-12)
     for step in steps:
         assert -(row * step).sum(axis=0)[1] > 1e100
+
+
+def test_second_derivatives_of_coupled_biases(monkeypatch):
+    """On one core and on several, whose columns have the same bits."""
+    p = next(one for one in PROBLEMS if one.model == "softmax" and one.bias)
+    K, found = 5, []
+    objective = stack_of(p, "lbfgs", np.full(K, 0.1), np.zeros(K), 1e-6).objective
+    w = DEVICE.to_device(np.random.default_rng(0).normal(size=objective.problem.shape))
+    for products in (10**9, 1):
+        monkeypatch.setattr("trainer.device._PART_PRODUCTS", products)
+        parts = DEVICE.product_parts(K, 10**6)
+        assert len(parts) == (1 if products > 1 else min(K, DEVICE.sizes.parts))
+        with one_thread_a_product():
+            found.append(host(objective.bias_hessian(w)))
+    np.testing.assert_array_equal(*found)
+    W, b = (host(one) for one in objective.problem.weights_and_bias(w))
+    for k in range(K):
+        z = p.X @ W[..., k] + b[:, k]
+        y = np.exp(z - z.max(axis=1, keepdims=True))
+        y /= y.sum(axis=1, keepdims=True)
+        right = np.diag(p.p @ y) - (y * p.p[:, None]).T @ y
+        np.testing.assert_allclose(found[0][k], right, rtol=1e-9, atol=1e-14)

@@ -30,7 +30,7 @@ CASES = [
 ]
 
 
-def made(model, shape, l1, device):
+def made(model, shape, l1, device, name="newton"):
     """The bytes told of a stack, and the stack, after two rounds and a certificate."""
     N, D, C, K = shape
     draw = np.random.default_rng(0)
@@ -46,7 +46,7 @@ def made(model, shape, l1, device):
     if device is CPU:
         tracemalloc.start()
     l2, strengths = np.geomspace(1e-6, 1, K), np.full(K, l1)
-    stack = stack_of(problem, "newton", l2, strengths, 1e-12, device=device)
+    stack = stack_of(problem, name, l2, strengths, 1e-12, device=device)
     state = start(stack)
     stack.advance(state, 2)
     stack.facts(state, np.ones(K, bool))
@@ -73,6 +73,15 @@ def test_the_bytes_told_hold_what_a_gpu_takes(model, shape, l1):
     cupy = Cupy(2**37)
     _, told = made(model, shape, l1, devices.from_cupy(cupy, "the double"))
     assert cupy.pool.peak <= told <= 2.5 * cupy.pool.peak
+
+
+@pytest.mark.parametrize("features", [8, 100])
+def test_the_bytes_told_hold_second_derivatives_of_many_biases(features):
+    """That of softmax's certificate, of 100 classes; a GPU gives chunks all there is."""
+    cupy = Cupy(2**37)
+    device, shape = devices.from_cupy(cupy, "the double"), (1_000, features, 100, 6)
+    _, told = made("softmax", shape, 0.0, device, "lbfgs")
+    assert cupy.pool.peak <= told <= 2 * cupy.pool.peak
 
 
 @pytest.mark.skipif(compiled.load()[0] is None, reason=compiled.load()[1])

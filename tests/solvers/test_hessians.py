@@ -9,8 +9,8 @@ from problems import problems
 from solving import stack_of
 from stacks import DEVICE
 
+from trainer.machine.interrupted import Interrupted
 from trainer.solvers import hessian_sizes, hessians, linear_systems
-from trainer.solvers.hessians import Interrupted
 
 MODELS = ("linear", "logistic", "softmax")
 
@@ -118,9 +118,10 @@ def test_a_signal_ends_the_sum(l1):
 def test_a_stack_whose_hessian_was_given_up_ends_its_stretch():
     stack = of("softmax")[1]
     D, C, K = stack.shape
-    state = stack.start(np.zeros((D, C, K)), np.zeros((C, K)))
-    records = stack.advance(state, 1 << 40, should_stop=lambda: True)
+    state, asked = stack.start(np.zeros((D, C, K)), np.zeros((C, K))), iter([False])
+    records = stack.advance(state, 1 << 40, should_stop=lambda: next(asked, True))
     assert len(records.step) == 1
+    assert not state.progress.aimed.any()
     assert np.isfinite(DEVICE.to_host(state.weights)).all()
     facts = stack.facts(state, np.ones(K, bool))
     assert (facts["gap"] > 0).all()

@@ -116,3 +116,17 @@ def test_rows_leave_with_their_stacks(monkeypatch):
     assert sorted(map(id, held)) == sorted(
         map(id, (sweep.first.device_rows, sweep.cache.of(last.rows, last.spec)))
     )
+
+
+def test_an_evaluation_of_a_job_asks_whether_to_stop(monkeypatch):
+    made = {"synthetic": {"rows": 100, "columns": 4, "outputs": 1}}
+    spec = BASE | {"model": "linear", "data": {"train": made, "val": 0.2}}
+    monkeypatch.setattr("trainer.train.evaluate._WIDE", 1)
+    monkeypatch.setattr("trainer.train.evaluate._FEWEST_ROWS", 7)
+    (job,) = set_up(load_spec(spec), None, CPU).jobs
+    training = job.training
+    training.resume()
+    assert training.advance(lambda: True) is None
+    assert training.state.step == 1  # its one step is taken, whole
+    assert training._parts[-1].whole
+    assert training.advance().evaluation.metrics.keys() > {"val_loss"}

@@ -16,12 +16,14 @@ from stacks import (
 )
 
 from trainer.data.rows import Rows
+from trainer.sweep import scheduler as scheduler_module
 from trainer.sweep.scheduler import Rules, Scheduler
 from trainer.sweep.stopping import EarlyStopper, Halving, never_stopping
 from trainer.sweep.threads import Threads
 from trainer.text.numbers import counted
 from trainer.train import training as training_module
 from trainer.train.evaluate import HeldOut
+from trainer.train.saved import copied
 from trainer.train.training import Training
 
 
@@ -46,7 +48,7 @@ def member(problem, trials, repeats, values, *, every=3, restore=False, **settin
     def evaluator(stack):
         columns = training.columns
 
-        def read(state):
+        def read(state, should_stop):
             number = -(-state.step // every)
             now = [values[trials[k]][repeats[k]][number - 1] for k in columns]
             return {"val_loss": np.array(now, float)}
@@ -405,3 +407,105 @@ def test_one_column_going_to_nan_leaves_255_others_to_the_bit():
     assert calm.weights[..., others].tobytes() == broken.weights[..., others].tobytes()
     for k in (0, 99, 101, 255):
         assert a.history(k) == b.history(k)
+
+
+# --- a stop within an evaluation ------------------------------------------------------------------
+
+
+def cut(member, evaluations):
+    """Have the evaluations of these numbers, from 1, be cut whenever they are asked to stop."""
+    training, make, asked = member.training, member.training._evaluator, []
+
+    def evaluator(stack):
+        read = make(stack)
+
+        def evaluate(state, should_stop):
+            asked.append(state.step)
+            return None if len(asked) in evaluations and should_stop() else read(state, should_stop)
+
+        return evaluate
+
+    training._evaluator = evaluator
+    return asked
+
+
+class Stopped(Heard):
+    """Says stop while an evaluation of this number is read."""
+
+    def __init__(self, asked, number):
+        super().__init__()
+        self.asked, self.number, self.kept = asked, number, []
+
+    def on_round(self, scheduler):
+        self.kept.append(copied(scheduler.saved()))
+
+    def should_stop(self):
+        return len(self.asked) == self.number
+
+
+class Recorded(Member):
+    """A stack whose training can be gone on with."""
+
+    def saved(self):
+        return self.training.saved()
+
+    def restore(self, saved):
+        self.training.restore(saved)
+
+
+def two():
+    """A stack of two trials, of which one is dropped after the second of three evaluations."""
+    losses = [[[5.0, 4.0, 3.0]], [[6.0, 5.0, 4.0]]]
+    made = member(make_problem("linear"), [0, 1], [0, 0], losses, steps=9)
+    made.training._gradients_every = 2
+    return Recorded(**vars(made))
+
+
+def halved():
+    return Rules("val_loss", 1.0, never_stopping(2), Halving(2, 2, np.zeros(2, int)))
+
+
+def test_an_evaluation_that_a_stop_has_cut_is_none_and_is_read_from_the_beginning_later():
+    right, heard = two(), Heard()
+    run([right], halved(), heard=heard)
+    one = two()
+    asked = cut(one, [2])
+    stopped = Stopped(asked, 2)
+    run([one], halved(), heard=stopped)
+    assert [number for _, number in stopped.order] == [1, 2]  # the second one late, and told
+    assert {out.status for out in outcomes([one]).values()} == {"interrupted"}
+    later, told = two(), Heard()
+    with Threads(1) as threads:
+        scheduler = Scheduler([later], halved(), told, threads)
+        scheduler.restore(stopped.kept[-1])
+        scheduler.run()
+    assert outcomes([later]) == outcomes([right])
+    assert [rung.evaluation for rung in scheduler.rungs] == [2]
+    for name in ("weights", "bias"):
+        found, known = (getattr(this.training.result, name) for this in (later, right))
+        np.testing.assert_array_equal(found, known)
+    assert [number for _, number in told.order] == [2, 3]
+    steps = [step for stretch in told.stretches for step in stretch.records.step.tolist()]
+    assert steps == list(range(5, 10))  # of the cut stretch, told once it is whole
+    shown, known = (
+        {one.step: one.arrays for stretch in this.stretches for one in stretch.snapshots}
+        for this in (told, heard)
+    )
+    assert list(shown) == [6, 8]
+    for name, array in known[6].items():
+        np.testing.assert_array_equal(shown[6][name], array)
+
+
+def test_evaluations_after_a_stop_take_some_seconds_at_most(monkeypatch):
+    monkeypatch.setattr(scheduler_module, "_LATE", -1.0)
+    one = two()
+    asked = cut(one, [2, 3, 4])
+    stopped = Stopped(asked, 2)
+    stopped.should_stop = lambda: len(asked) >= 2
+    run([one], halved(), heard=stopped)
+    assert asked == [3, 6, 6, 6]  # cut, and cut again by the time there is
+    assert [number for _, number in stopped.order] == [1]
+    steps = [step for stretch in stopped.stretches for step in stretch.records.step.tolist()]
+    assert steps == list(range(1, 7))  # its steps are told all the same
+    assert {out.status for out in outcomes([one]).values()} == {"interrupted"}
+    assert one.training.result.step.tolist() == [3, 3]  # what counts is the evaluation before

@@ -83,3 +83,25 @@ def test_compiled_metrics_are_those_of_the_text(outputs, columns, monkeypatch):
     assert found.keys() == of_text.keys() == {"loss", "r2", "rmse"}
     for name, values in of_text.items():
         np.testing.assert_allclose(found[name], values, rtol=1e-12, err_msg=name)
+
+
+@pytest.mark.parametrize("model", ["linear", "poisson", "softmax", "logistic"])
+def test_an_evaluation_asks_between_chunks_whether_to_stop(model, chunks_of_7_rows):
+    made, state = evaluator(CPU, model)
+    whole, asked = made.metrics(state), []
+    rows = made._wide_buffers.z if made.stack.model.metrics.of_predictions else [0] * 7
+    chunks = -(-60 // len(rows))
+    assert made.metrics(state, lambda: asked.append(1)).keys() == whole.keys()
+    assert len(asked) == chunks - 1 == 8
+    for stop in (1, 8):
+        asked.clear()
+        assert made.metrics(state, lambda n=stop: asked.append(1) or len(asked) == n) is None
+        assert len(asked) == stop
+    again = made.metrics(state)  # nothing is left of what was cut
+    for name, values in whole.items():
+        np.testing.assert_array_equal(again[name], values, err_msg=name)
+
+
+def test_an_evaluation_of_one_chunk_is_quick_and_asks_nobody():
+    made, state = evaluator(CPU, "softmax")
+    assert made.metrics(state, pytest.fail) is not None

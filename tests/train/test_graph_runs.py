@@ -5,6 +5,7 @@ double raises where CUDA would.
 """
 
 import gc
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -28,8 +29,8 @@ from trainer.machine.cublas import Products
 from trainer.model import kernels
 from trainer.optim.first_order import OPTIMIZERS
 from trainer.train import fused
-from trainer.train.fused import FusedHalves
-from trainer.train.stack import Stack
+from trainer.train.fused import FusedHalves, graph_bytes
+from trainer.train.stack import Stack, batch_parts
 
 pytestmark = pytest.mark.skipif(shim.COMPILER is None, reason=shim.WHY_NOT)
 CASES = [
@@ -142,6 +143,28 @@ def test_of_any_batches(batches, graphs_of_3, one_by_one, monkeypatch):
     right, _ = one_by_one(training)
     assert found == right
     assert taken == expected
+
+
+@pytest.mark.parametrize("batches", BATCHES)
+def test_what_graphs_take_of_a_gpu_is_counted_by_their_kernels(batches, graphs_of_3, monkeypatch):
+    """A product may be of two kernels, and rows of a full batch are not taken."""
+    batch, chunk, *_ = BATCHES[batches]
+    small_chunks(monkeypatch, chunk)
+    problem, cupy = make_problem("softmax"), Cupy()
+    stack = stack_of(cupy, problem, batch=batch)
+    train(stack, start(stack, *initial(problem, K)))
+    nodes = [node.name for one in stack._halves._graphs.values() for node in one.nodes]
+    size = stack.batches.size
+    parts = batch_parts(stack.device, stack.shape, size, 8)
+    assert parts == len(list(stack.batches.parts(1)))
+    steps = sum(stack._halves._graphs)
+    kernels_of_graphs = len(nodes) + nodes.count("gemm")
+    kernels_of_graphs += 0 if stack.batches.gathered is not None else steps * parts
+    assert graph_bytes(stack.device, parts) == 2**16 * kernels_of_graphs * 4 // steps
+    monkeypatch.setenv("STACKED_TRAINER_GRAPHS", "0")
+    assert graph_bytes(stack.device, parts) == 0
+    monkeypatch.delenv("STACKED_TRAINER_GRAPHS")
+    assert graph_bytes(replace(stack.device, products=None), parts) == 0
 
 
 def test_stretches_and_signals_that_cut_an_epoch(graphs_of_3, one_by_one, monkeypatch):

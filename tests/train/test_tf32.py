@@ -13,6 +13,7 @@ import trainer
 from trainer import device as devices
 from trainer.config import load_spec
 from trainer.errors import DeviceError
+from trainer.model import kernels
 from trainer.train.stack import Stack, stack_bytes
 from trainer.workflow.plan import plan
 
@@ -161,6 +162,17 @@ def test_a_run_says_that_it_multiplies_in_tf32(tmp_path, monkeypatch):
         assert f"; {words}" in (tmp_path / name / "run.log").read_text("utf-8")
     fitted = trainer.load_model(tmp_path / "a")
     assert fitted.weights.dtype == np.float32
+
+
+@pytest.mark.parametrize("value", ["0", "1", None])
+def test_what_turns_tf32_off_in_nvidias_libraries_is_said(value, monkeypatch):
+    monkeypatch.delenv("STACKED_TRAINER_COMPILED", raising=False)
+    if value is None:
+        monkeypatch.delenv("NVIDIA_TF32_OVERRIDE", raising=False)
+    else:
+        monkeypatch.setenv("NVIDIA_TF32_OVERRIDE", value)
+    off = "products in float32, not in TF32: NVIDIA_TF32_OVERRIDE is 0, which turns it off"
+    assert kernels.told_of_tf32(True) == (off if value == "0" else "products in TF32")
 
 
 @with_our_kernels

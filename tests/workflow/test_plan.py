@@ -4,6 +4,7 @@ import re
 import time
 
 import pytest
+import shim
 from double import Cupy
 from stacks import DEVICE
 
@@ -11,6 +12,8 @@ import trainer
 from trainer import device as devices
 from trainer.config import load_spec
 from trainer.solvers.hessians import Hessians
+from trainer.sweep.fit_memory import graphs_needed
+from trainer.sweep.sweep import set_up
 from trainer.workflow.plan import plan
 
 BASE = {"model": "softmax", "data": {"train": "digits"}, "device": DEVICE.kind}
@@ -108,3 +111,28 @@ def test_the_memory_of_a_gpu_is_told_beside_the_hosts(
     trainer.run(spec, out=tmp_path / "r")
     assert room == 256
     assert pool.peak <= told * 2**20 < 2 * pool.peak
+
+
+@pytest.mark.skipif(shim.COMPILER is None, reason=shim.WHY_NOT)
+def test_the_memory_of_a_gpu_counts_graphs_and_the_room_of_products(monkeypatch):
+    """Which are beside the pool, and in it before a plan is made."""
+    monkeypatch.delenv("STACKED_TRAINER_COMPILED", raising=False)
+    spec = load_spec(BASE | {"device": "gpu", "optimizer": {"name": "sgd", "batch_size": 64}})
+
+    def told():
+        double = devices.from_cupy(Cupy(2**28), "the double", twin="cuda")
+        monkeypatch.setattr(devices, "choose", lambda wanted: double)
+        assert double.taken() > 4 * 2**20  # the workspace of cuBLAS
+        lines = dict(line.split(": ", 1) for line in plan(spec).splitlines())
+        return int(re.match(r"(\d+) MiB", lines["GPU memory"])[1])
+
+    with_graphs = told()
+    monkeypatch.setenv("STACKED_TRAINER_GRAPHS", "0")
+    graphs = (32 + 1) * 7 * 2**16 / 2**20
+    assert with_graphs - told() == pytest.approx(graphs, abs=1)
+    small = devices.from_cupy(Cupy(2**28), "the double", twin="cuda")
+    monkeypatch.delenv("STACKED_TRAINER_GRAPHS")
+    rows = set_up(spec, None, small)
+    planned = rows.arrangement.stacks[0]
+    assert graphs_needed(planned.spec, 1, rows.first.device_rows) == graphs * 2**20
+    assert rows.arrangement.bytes > graphs * 2**20

@@ -18,7 +18,14 @@ from trainer.cli import main
 from trainer.errors import DeviceError
 from trainer.model import kernels, round_kernels
 from trainer.workflow import compiling, warm
-from trainer.workflow.compiling import COMPILING, compile_kernels
+from trainer.workflow.compiling import (
+    COMPILING,
+    MEETING,
+    compile_for,
+    compile_kernels,
+    said_as_met,
+)
+from trainer.workflow.plan import plan
 
 SPEC = {
     "model": "softmax",
@@ -47,10 +54,10 @@ def device_that_takes(seconds, asked):
 def test_compiling_is_said_while_it_lasts(quiet, told, monkeypatch):
     monkeypatch.setattr(compiling, "_QUIET", quiet)
     lines, asked = [], []
-    compile_kernels(device_that_takes(0.1, asked), "float64", lines.append)
+    compile_kernels(device_that_takes(0.1, asked), ["float64"], lines.append)
     assert lines == told
     assert asked == [("update_sgd", kernels.options("float64"))]
-    compile_kernels(device_that_takes(0, asked), "float64", lines.append, solver=True)
+    compile_kernels(device_that_takes(0, asked), ["float64"], lines.append, solver=True)
     assert asked[1:] == [asked[0], (round_kernels.KERNELS[0], round_kernels.options())]
 
 
@@ -60,7 +67,7 @@ def test_the_word_ends_with_a_compiler_that_fails(monkeypatch):
     double.RawModule = lambda **_: 1 / 0
     running = threading.active_count()
     with pytest.raises(ZeroDivisionError):
-        compile_kernels(devices.from_cupy(double, "a GPU", twin="cuda"), "float32", pytest.fail)
+        compile_kernels(devices.from_cupy(double, "a GPU", twin="cuda"), ["float32"], pytest.fail)
     assert threading.active_count() == running  # no timer is left behind
 
 
@@ -71,14 +78,14 @@ def test_kernels_that_find_no_room_on_a_gpu_are_one_line():
     double = Cupy()
     double.RawModule = full
     with pytest.raises(DeviceError, match="a GPU has not enough memory"):
-        compile_kernels(devices.from_cupy(double, "a GPU", twin="cuda"), "float32", str)
+        compile_kernels(devices.from_cupy(double, "a GPU", twin="cuda"), ["float32"], str)
 
 
 def test_nothing_is_compiled_where_no_kernels_are_launched(monkeypatch):
     asked = []
-    compile_kernels(devices.cpu("the tests"), "float32", pytest.fail)
+    compile_kernels(devices.cpu("the tests"), ["float32"], pytest.fail)
     monkeypatch.setenv("STACKED_TRAINER_COMPILED", "0")
-    compile_kernels(device_that_takes(0, asked), "float32", pytest.fail)
+    compile_kernels(device_that_takes(0, asked), ["float32"], pytest.fail)
     assert asked == []
 
 
@@ -87,15 +94,137 @@ def test_a_run_compiles_before_it_trains(optimizer, tmp_path, monkeypatch):
     double, asked = devices.from_cupy(Cupy(), "the double", twin=shim.TWIN), []
     monkeypatch.setattr(devices, "choose", lambda wanted: double)
     monkeypatch.setattr(
-        "trainer.workflow.run.compile_kernels",
-        lambda device, precision, tell, solver: asked.append((device, precision, solver)),
+        "trainer.workflow.compiling.compile_kernels",
+        lambda device, precisions, tell, solver: asked.append((device, precisions, solver)),
     )
     keys = {"name": optimizer} | ({"epochs": 1} if optimizer == "sgd" else {})
     trainer.run({**SPEC, "optimizer": keys}, out=tmp_path / "r")
-    own = ("float32", False) if optimizer == "sgd" else ("float64", True)
+    own = (["float32"], False) if optimizer == "sgd" else (["float64"], True)
     assert asked == [(double, *own)]
     told = "a step is two products and two kernels" in (tmp_path / "r" / "run.log").read_text()
     assert told == (optimizer == "sgd" and shim.TWIN == "cuda")
+
+
+def test_all_precisions_of_a_sweep_are_compiled_ahead(monkeypatch):
+    asked = []
+    monkeypatch.setattr(compiling, "compile_kernels", lambda *given: asked.append(given[1:]))
+    axes = {"precision": ["float32", "tf32", "float64"]}
+    sweep = {**SPEC, "sweep": {"parameters": axes}}
+    for spec in (SPEC, sweep, {**sweep, "optimizer": {"name": "lbfgs"}}):
+        if spec["optimizer"]["name"] == "lbfgs":  # which refuses tf32
+            spec = {**spec, "sweep": {"parameters": {"precision": ["float32", "float64"]}}}
+        compile_for(devices.cpu("the tests"), trainer.load_spec(spec), str)
+    assert asked == [
+        (["float32"], str, False),
+        (["float32", "float64"], str, False),
+        (["float64"], str, True),
+    ]
+
+
+class Cache:
+    """A folder of kernels, and the lines that are told of it while a block lasts."""
+
+    def __init__(self, folder, monkeypatch):
+        self.folder, self.lines = folder, []
+        monkeypatch.setenv("CUPY_CACHE_DIR", str(folder))
+        monkeypatch.setattr(compiling, "_LOOKS", 0.01)
+        monkeypatch.setattr(compiling, "_CALM", 0.05)
+
+    def compiles(self, *names):
+        for name in names:
+            (self.folder / name).write_bytes(b"")
+
+    def said(self, count):
+        """Wait until so many lines have been told."""
+        end = time.monotonic() + 20
+        while len(self.lines) < count and time.monotonic() < end:
+            time.sleep(0.01)
+        return self.lines
+
+
+@pytest.fixture
+def cache(tmp_path, monkeypatch):
+    return Cache(tmp_path, monkeypatch)
+
+
+GPU = types.SimpleNamespace(kind="gpu")
+
+
+def test_kernels_of_cupy_are_said_while_they_are_compiled(cache):
+    cache.compiles("old.cubin")
+    running = threading.active_count()
+    with said_as_met(GPU, cache.lines.append):
+        cache.compiles("some.tmp", "its.cubin.cu")  # what CuPy writes beside it
+        time.sleep(0.1)
+        assert cache.lines == []
+        cache.compiles("new.cubin")
+        assert cache.said(1)[0] == MEETING
+        cache.compiles("another.cubin")
+        assert cache.said(2)[1].startswith(("1 kernel of", "2 kernels of"))
+        many = len(cache.said(2))
+        cache.compiles("later.cubin")
+        cache.said(many + 2)
+    assert cache.lines[-2:] == [MEETING, "1 kernel of CuPy compiled, and kept for later runs"]
+    assert threading.active_count() == running
+
+
+def test_nothing_is_said_where_nothing_is_compiled(cache):
+    cache.compiles("old.cubin")
+    running = threading.active_count()
+    with said_as_met(GPU, cache.lines.append):
+        time.sleep(0.1)
+    with said_as_met(devices.cpu("the tests"), cache.lines.append):
+        assert threading.active_count() == running  # nobody looks
+        cache.compiles("new.cubin")
+        time.sleep(0.1)
+    assert cache.lines == []
+    assert threading.active_count() == running
+
+
+def test_a_cache_that_is_not_there_and_a_log_that_is_full_cost_nothing(cache, monkeypatch):
+    monkeypatch.setenv("CUPY_CACHE_DIR", str(cache.folder / "none"))
+
+    def full(line):
+        cache.lines.append(line)
+        raise OSError("no space left on device")
+
+    with said_as_met(GPU, full):
+        time.sleep(0.05)
+        (cache.folder / "none").mkdir()
+        cache.compiles("none/new.cubin")
+        assert cache.said(1) == [MEETING]
+
+
+def test_an_error_within_ends_the_looks(cache):
+    running = threading.active_count()
+    with pytest.raises(ZeroDivisionError), said_as_met(GPU, cache.lines.append):
+        1 / 0  # noqa: B018
+    assert threading.active_count() == running
+
+
+def test_a_run_a_plan_and_warm_say_what_is_compiled_as_it_is_met(cache, tmp_path, monkeypatch):
+    double = devices.from_cupy(Cupy(), "the double")
+    monkeypatch.setattr(devices, "choose", lambda wanted: double)
+    began, folder = [], tmp_path / "r"
+
+    def look(tell, first, cache, known, ended):
+        began.append((first, cache, known))
+        tell("told")
+
+    def compile_ours(*given):
+        (tmp_path / f"{len(began)}.cubin").write_bytes(b"")  # is none of CuPy's
+
+    monkeypatch.setattr(compiling, "_look", look)
+    monkeypatch.setattr(compiling, "compile_kernels", compile_ours)
+    lines = []
+    trainer.run(SPEC, out=folder)
+    plan(trainer.load_spec(SPEC), lines.append)
+    monkeypatch.setattr(warm, "_small_runs", lambda precision: [])
+    warm.warm(lines.append, lambda: None)
+    told = [(MEETING, tmp_path, 1), (MEETING, tmp_path, 2), (warm._MEETING, tmp_path, 2)]
+    assert began == told
+    assert "told\n" in (folder / "run.log").read_text()
+    assert lines.count("told") == 2
 
 
 @pytest.mark.parametrize("optimizer", ["sgd", "lbfgs"])
@@ -103,8 +232,8 @@ def test_a_plan_says_that_it_compiles(optimizer, tmp_path, monkeypatch, capfd):
     double = devices.from_cupy(Cupy(), "the double", twin=shim.TWIN)
     monkeypatch.setattr(devices, "choose", lambda wanted: double)
     monkeypatch.setattr(
-        "trainer.workflow.plan.compile_kernels",
-        lambda device, precision, tell, solver: tell(f"{precision} for {device.name}"),
+        "trainer.workflow.compiling.compile_kernels",
+        lambda device, precisions, tell, solver: tell(f"{precisions[0]} for {device.name}"),
     )
     config = tmp_path / "c.yaml"
     config.write_text(json.dumps({**SPEC, "optimizer": {"name": optimizer}}), encoding="utf-8")

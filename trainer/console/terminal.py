@@ -116,9 +116,19 @@ class Terminal:
             self._log(text)
 
     @contextlib.contextmanager
-    def progress(self, total_steps: int, total_epochs: int | None = None) -> Iterator[Progress]:
-        """Show how far a training of `total_steps` is, as long as the block lasts."""
-        progress = Progress(self, total_steps, total_epochs)
+    def progress(
+        self,
+        total_steps: int,
+        total_epochs: int | None = None,
+        unit: str = "epoch",
+        goes_on: bool = False,
+    ) -> Iterator[Progress]:
+        """Show how far a training of `total_steps` is, as long as the block lasts.
+
+        `unit` is what it counts, up to `total_epochs` where that is known. With `goes_on` another
+        process has taken the first steps.
+        """
+        progress = Progress(self, total_steps, total_epochs, unit, goes_on)
         if self.quiet or not self._in_place:
             yield progress
             return
@@ -127,16 +137,19 @@ class Terminal:
             yield progress
 
     @contextlib.contextmanager
-    def sweep_progress(self, total: float, metric: str) -> Iterator[SweepProgress]:
+    def sweep_progress(
+        self, total: float, metric: str, goes_on: bool = False
+    ) -> Iterator[SweepProgress]:
         """Show how far a sweep is, as long as the block lasts.
 
         Args:
             total: what `done` of `SweepProgress.update` goes up to.
             metric: what trials are ranked by.
+            goes_on: whether another process has done some of it.
         """
         from trainer.console.progress import SweepProgress
 
-        progress = SweepProgress(self, total, metric)
+        progress = SweepProgress(self, total, metric, goes_on)
         if self.quiet or not self._in_place:
             yield progress
             return

@@ -131,7 +131,15 @@ def told(no_graphs: str) -> str:
 
 def told_of_tf32(captured: bool) -> str:
     """What becomes of `precision: tf32`; `captured`: whether a step makes its own products."""
-    return "products in TF32" if captured and wanted() else "products in float32, not in TF32"
+    if captured and wanted() and not tf32_overridden():
+        return "products in TF32"
+    why = ": NVIDIA_TF32_OVERRIDE is 0, which turns it off" if tf32_overridden() else ""
+    return f"products in float32, not in TF32{why}"
+
+
+def tf32_overridden() -> bool:
+    """Whether NVIDIA's libraries are told to leave TF32 alone, whoever asks for it."""
+    return os.environ.get("NVIDIA_TF32_OVERRIDE") == "0"
 
 
 class Launch(NamedTuple):

@@ -72,7 +72,7 @@ def write(folder: Path, saved: Saved) -> None:
     try:
         with replacing(path) as beside:
             sha256 = _write_arrays(beside, arrays)
-        record = _record({"arrays": sorted(arrays), "sha256": sha256, "saved": rest})
+        record = _record({"arrays": list(arrays), "sha256": sha256, "saved": rest})
         write_atomic(mark, utf8(json.dumps(record)))
     except BaseException:
         for half in (mark, path):
@@ -269,8 +269,8 @@ def _read(place: Path, number: int) -> Saved:
     arrays = _read_arrays(path.with_suffix(_ARRAYS), sha256)
     if arrays.keys() != set(names):
         raise _Unusable(f"{number}{_ARRAYS} has other arrays than it names")
-    for name, array in arrays.items():
-        _put(saved, name, array)
+    for name in names:  # in the order that they were saved in
+        _put(saved, name, arrays[name])
     return saved
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from trainer.errors import DiskError
 from trainer.runs.held_folder import HeldFolder
-from trainer.runs.names import LOG, MANIFEST
+from trainer.runs.names import CHECKPOINTS, LOG, MANIFEST
 from trainer.runs.refusals import Refusals, Write
 from trainer.runs.reserve import Reserve
 from trainer.text.atomic import disk_error, write_atomic
@@ -119,10 +119,12 @@ class FolderFiles:
         """Write what was refused: here, and what is refused again into another folder.
 
         Args:
-            log: writes what waits for run.log. The manifest is written anyway, as the run ends.
+            log: writes what waits for run.log. The manifest is written anyway, as the run ends,
+                of which no checkpoint is wanted any more.
         """
         self.refusals.retry(self.path)
-        self.refusals.settle(MANIFEST)
+        for name in (MANIFEST, CHECKPOINTS):
+            self.refusals.settle(name)
         with contextlib.suppress(DiskError):
             log()
             self.refusals.settle(LOG)

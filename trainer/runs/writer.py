@@ -176,7 +176,7 @@ class RunWriter:
         grown = _STEPS, _LOST_STEPS, os.path.dirname(GRADIENTS)  # what a run does not write again
         if (lacking := self.files.refusals.first_of(grown)) is not None:
             raise lacking
-        self._history.flush()
+        self.flush()
         own = {
             "steps": self._steps.offset,
             "history": self._history.offset,

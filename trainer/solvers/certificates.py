@@ -59,18 +59,17 @@ def certify(objective: Objective, points: Points) -> Certificate:
     """Read max |dJ/dW| of points, and bound J − J*."""
     problem, device, value = objective.problem, objective.device, points.value
     with np.errstate(all="ignore"):
-        hessian = objective.bias_hessian(points.w) if _has_slack(problem) else None
-        curvature = objective.curvature(points.w)
+        hessian, curvature = objective.second_derivatives(points.w, _has_slack(problem))
         data = device.to_device(points.data - objective.least[0])
         bounds = _bounds(objective, points, data, curvature, hessian)
-        told = device.fetch(  # device -> host
-            {
-                "largest": problem.largest(points.w, points.gradient),
-                "squares": _squares(objective, points.w),
-                "gaps": bounds.gaps,
-                "far": bounds.far,
-            }
-        )
+        asked = {
+            "largest": problem.largest(points.w, points.gradient),
+            "squares": _squares(objective, points.w),
+            "gaps": bounds.gaps,
+            "far": bounds.far,
+        }
+        asked |= {} if isinstance(curvature, float) else {"curvature": curvature}
+        told = device.fetch(asked)  # device -> host
         gap = told["gaps"][-1].copy()
         loose = _is_loose(told["gaps"], gap, value)
         where = np.flatnonzero(loose)
@@ -80,7 +79,7 @@ def certify(objective: Objective, points: Points) -> Certificate:
             gap[where] = np.fmin(gap[where], found)
     # J itself is known to rounding alone; a ŷ that has rounded to y leaves a loss without a slope
     saturated = 0.0 if problem.model.quadratic else EPS * problem.outputs
-    blur = _blur(objective, told["squares"], points.data, curvature)
+    blur = _blur(objective, told["squares"], points.data, told.get("curvature", curvature))
     rounding = objective.rounding(value) + saturated + blur
     bound = np.minimum(gap, value - objective.least[0]) + rounding
     return Certificate(told["largest"], np.where(np.isfinite(gap), bound, np.nan))
@@ -102,7 +101,11 @@ class _Bounds(NamedTuple):
 
 
 def _bounds(
-    objective: Objective, points: Points, data: Array, curvature: Numbers, hessian: Array | None
+    objective: Objective,
+    points: Points,
+    data: Array,
+    curvature: Array | float,
+    hessian: Array | None,
 ) -> _Bounds:
     """See `_Bounds`.
 
@@ -110,7 +113,7 @@ def _bounds(
         objective: of these columns.
         points: of which w and the gradient count.
         data: (K,) the data term of J above its least.
-        curvature: (K,) the largest second derivative of the loss by z there.
+        curvature: the largest second derivative of the loss by z there, (K,) if not of all.
         hessian: the biases' (`Objective.bias_hessian`).
     """
     problem, device, r = objective.problem, objective.device, objective.problem.inner
@@ -157,7 +160,7 @@ def _has_slack(problem: Problem) -> bool:
 
 
 def _bias_slack(
-    objective: Objective, points: Points, step: Array, curvature: Numbers
+    objective: Objective, points: Points, step: Array, curvature: Array | float
 ) -> tuple[Array, Array]:
     """What a bias off its own optimum may add to ‖dJ/dW‖, and to J − J*.
 
@@ -172,7 +175,7 @@ def _bias_slack(
     # that of the weights has eigenvalues below their sum
     spread = problem.basis.spectrum.sum()
     room = 2.0 if problem.model.curvature is not None else 4.0  # that of rows here may double too
-    return xp.sqrt(problem.device.to_device(room * curvature) * spread * squares), squares
+    return xp.sqrt(room * curvature * spread * squares), squares
 
 
 def _tightened(
@@ -202,8 +205,8 @@ def _tightened(
         xp.copyto(w, trial, where=better)
         xp.copyto(gradient, grad, where=better)
         reached = xp.where(better, reached, known[1:])
-        hessian = _moved(objective, w, hessian, step, far)
-        above, curvature = reached[1] - whole.least[0], objective.curvature(w)
+        hessian, curvature = _moved(objective, w, hessian, step, far)
+        above = reached[1] - whole.least[0]
         gaps, step, size = _bounds(objective, points, above, curvature, hessian)
         told = device.fetch({"reached": reached, "gaps": gaps, "far": size})  # device -> host
         (value, data), far = told["reached"], told["far"]
@@ -215,18 +218,21 @@ def _tightened(
     return bound
 
 
-def _moved(objective: Objective, w: Array, hessian: Array, step: Array, far: Numbers) -> Array:
+def _moved(
+    objective: Objective, w: Array, hessian: Array, step: Array, far: Numbers
+) -> tuple[Array, Array | float]:
     """The biases' hessian at w, which they have come to by a step (C, K): after a short one less.
 
     What a short step may have taken from it is taken from it: then no pass over the rows is due.
-    `far` (K,) is the largest element of the step.
+    `far` (K,) is the largest element of the step. Beside it the `curvature` at w.
     """
     device, short, shape = objective.device, far <= _NEAR, (-1, *[1] * (hessian.ndim - 1))
     less = hessian * device.to_device(np.exp(-2 * far)).reshape(shape)
-    if short.all():
-        return less
+    found, curvature = objective.second_derivatives(w, not short.all())
+    if found is None:
+        return less, curvature
     mask = device.to_device(short).reshape(shape)
-    return device.xp.where(mask, less, objective.bias_hessian(w))
+    return device.xp.where(mask, less, found), curvature
 
 
 def _squares(objective: Objective, w: Array) -> Array:
@@ -241,7 +247,9 @@ def _squares(objective: Objective, w: Array) -> Array:
     return squares + (moved * moved).sum(axis=0)
 
 
-def _blur(objective: Objective, squares: Numbers, data: Numbers, curvature: Numbers) -> Numbers:
+def _blur(
+    objective: Objective, squares: Numbers, data: Numbers, curvature: Numbers | float
+) -> Numbers:
     """What rounding in scores does to J: EPS times their size times that of dL/dz, and its square.
 
     Of a loss with second derivatives up to β, |dL/dz|² <= 2·β·(L − its least) (Nesterov 2004,
@@ -251,7 +259,7 @@ def _blur(objective: Objective, squares: Numbers, data: Numbers, curvature: Numb
         objective: of the columns.
         squares: (K,) of scores.
         data: (K,) the data term of J.
-        curvature: (K,) β at the scores.
+        curvature: β at the scores, (K,) if not of all.
     """
     curvature = np.maximum(curvature, objective.curvature_at_targets)  # on the way from ŷ to y
     slope = np.sqrt(2 * curvature * (data - objective.least[0]))

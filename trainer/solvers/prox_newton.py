@@ -10,15 +10,16 @@ Shapes: P parameters an output (weights, and a bias), C outputs, K columns.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from trainer.machine.interrupted import ShouldStop, ask
 from trainer.solvers.active_set import is_unique, minimize
 from trainer.solvers.compiled_sparse import follow_path, proven_minimum
 from trainer.solvers.hessian_sizes import SMALL, are_quick
-from trainer.solvers.hessians import Hessians, Interrupted
+from trainer.solvers.hessians import Hessians
 from trainer.solvers.lasso_path import MOST
 from trainer.solvers.objective import Objective
 from trainer.solvers.problem import Problem
@@ -28,7 +29,6 @@ Array = Any
 Numbers = np.ndarray[Any, np.dtype[np.float64]]
 Flags = np.ndarray[Any, np.dtype[np.bool_]]
 Indices = np.ndarray[Any, np.dtype[np.int64]]
-ShouldStop = Callable[[], object]
 _ON_PATH = 24  # columns from which on a path takes less than as many minima from one to the next
 _MOST_OF_THEM = 0.7  # of all elements: from as many on the whole Gram matrix takes less
 _NEAR = 0.8  # of l1: weights with slopes below it are not expected to leave 0
@@ -49,7 +49,10 @@ def prox_newton_steps(
     """
     problem, progress, device = objective.problem, state.progress, objective.device
     l1, near = problem.host_l1, dict[int, Numbers]()
-    told = device.fetch({name: state.arrays[name] for name in ("w", "g")})  # device -> host
+    parts = WorkingParts(hessians, state, len(objective.rows), should_stop)
+    points = {name: state.arrays[name] for name in ("w", "g")}
+    told = device.fetch(points | parts.ahead(which))  # device -> host
+    parts.keep(told)
     w, g, steps = told["w"], told["g"], np.zeros(problem.shape)
     todo = which
     if problem.model.quadratic:
@@ -63,10 +66,8 @@ def prox_newton_steps(
         for k in columns.tolist()
         for block in range(hessians.blocks)
     ]
-    parts = WorkingParts(hessians, state, len(objective.rows), should_stop)
     for work, M in parts.each(works):
-        if should_stop():
-            raise Interrupted
+        ask(should_stop)
         _minimize(problem, hessians, work, M, w, g, near, steps, should_stop)
     progress.within[which] = False
     device.xp.copyto(new, device.to_device(steps), where=device.to_device(which))
@@ -105,7 +106,10 @@ def _follow(
     done = np.zeros_like(which)
     # counted are all columns of the stack: none depends on how many others have failed
     several = [one for one in np.unique(l2) if (l2 == one).sum() >= _ON_PATH]
-    if not several or not which.any() or P > MOST or not hessians.independent:
+    if not several or not which.any() or P > MOST:
+        return done
+    hessians.gram(should_stop)
+    if not hessians.independent:
         return done
     gram = hessians.host_gram
     zeros = np.flatnonzero(which & ~np.any(w, axis=(0, 1)))
@@ -206,6 +210,23 @@ class WorkingParts:
         self._quick = hessians.order <= SMALL and are_quick(self._device, rows, P, pairs)
         self._size = hessians.at_once()
         self._groups: dict[int, Numbers] = {}  # the last one, by its first column
+        self._first = 0  # column of the group that is fetched ahead
+
+    def ahead(self, which: Flags) -> dict[str, Array]:
+        """What the first of some columns needs whatever it works on, to be fetched with others.
+
+        Raises:
+            Interrupted: `should_stop()`.
+        """
+        if self._hessians.model.quadratic or not self._quick:
+            return {}
+        self._first = self._group_of(int(which.argmax()))
+        return {"hessians": self._whole(self._first)}
+
+    def keep(self, told: Mapping[str, Numbers]) -> None:
+        """Take what `ahead` asked for and has been fetched."""
+        if "hessians" in told:
+            self._groups = {self._first: told["hessians"]}
 
     def each(self, works: Sequence[Work]) -> Iterator[tuple[Work, Numbers]]:
         """Each work that has elements, and what these have (m, m), not to be written to.
@@ -250,6 +271,7 @@ class WorkingParts:
         h = self._hessians
         if self._quick and not h.model.quadratic:
             return self._of_group(work)
+        h.gram(self._should_stop)
         gram, (feature, output) = h.host_gram, np.divmod(work.elements, h.outputs)
         if len(work.elements) < len(gram) or not h.model.quadratic:
             gram = gram[feature[:, None], feature]
@@ -262,13 +284,19 @@ class WorkingParts:
     def _of_group(self, work: Work) -> Numbers:
         """From the Hessians of some columns, side by side."""
         h, k = self._hessians, work.k
-        first = k - k % self._size
+        first = self._group_of(k)
         if first not in self._groups:
-            w = self._w[..., first : first + self._size]
-            none = h.device.xp.zeros(w.shape[2])
-            whole = h.floored(h.whole(w, none, self._should_stop))
-            self._groups = {first: h.device.to_host(whole)}  # device -> host
+            self._groups = {first: h.device.to_host(self._whole(first))}  # device -> host
         own = self._groups[first][(k - first) * h.blocks + work.block]
         at = work.elements if h.model.coupled else work.elements // h.outputs
         found: Numbers = own[at[:, None], at]
         return found
+
+    def _group_of(self, k: int) -> int:
+        """The first column of the group that column k is in."""
+        return k - k % self._size
+
+    def _whole(self, first: int) -> Array:
+        """The Hessians of a group, on the device."""
+        h, w = self._hessians, self._w[..., first : first + self._size]
+        return h.floored(h.whole(w, h.device.xp.zeros(w.shape[2]), self._should_stop))

@@ -14,9 +14,11 @@ from trainer.machine.threads import cores
 from trainer.model import MODELS
 from trainer.optim.first_order import OPTIMIZERS
 from trainer.solvers.choose import Size, choose_method
-from trainer.sweep.planned import Planned, cut
+from trainer.sweep.planned import Planned, cut, rebuilt
 from trainer.train.device_rows import DeviceRows
-from trainer.train.stack import stack_bytes
+from trainer.train.fused import graph_bytes
+from trainer.train.saved import Saved
+from trainer.train.stack import batch_parts, stack_bytes
 
 if TYPE_CHECKING:
     from trainer.device import Device
@@ -50,32 +52,57 @@ class Arrangement(NamedTuple):
     room: int
     bytes: int
 
+    def saved(self) -> Saved:
+        """A record of which columns go where, for `arrange`."""
+        stacks = [[[column.trial, column.repeat] for column in one.columns] for one in self.stacks]
+        return {"stacks": stacks, "threads": self.threads}
+
     def at_once(self, in_step: bool) -> int:
         """How many stacks are on the device together: all that fit where they keep in step."""
         return min(self.room, len(self.stacks) if in_step else self.threads, len(self.stacks))
 
 
-def arrange(planned: Sequence[Planned], device_rows: DeviceRows, restores: bool) -> Arrangement:
+def arrange(
+    planned: Sequence[Planned],
+    device_rows: DeviceRows,
+    restores: bool,
+    arranged: Saved | None = None,
+) -> Arrangement:
     """Cut stacks by memory, and on a CPU so that every core has one.
 
     Args:
         planned: the stacks.
         device_rows: the rows of one of them; the others' are taken to be as large.
         restores: whether best weights are kept.
+        arranged: the record of an arrangement, to have its stacks and threads again: the last bits
+            of a product depend on both.
+
+    Raises:
+        ValueError: `arranged` is of other columns.
     """
+    budget = _SHARE * device_rows.device.memory()
+    if arranged is None:
+        stacks, threads = _cut_to_fit(planned, device_rows, restores, budget)
+    else:
+        stacks, threads = rebuilt(planned, arranged["stacks"]), int(arranged["threads"])
+    largest = max(needed(one.spec, len(one.columns), device_rows, restores) for one in stacks)
+    room = max(threads, int(budget // largest))
+    return Arrangement(stacks, threads, room, largest)
+
+
+def _cut_to_fit(
+    planned: Sequence[Planned], device_rows: DeviceRows, restores: bool, budget: float
+) -> tuple[list[Planned], int]:
+    """Stacks that fit into so many bytes, and how many train side by side."""
     device = device_rows.device
     count = cores() if device.kind == "cpu" else 1
-    budget = _SHARE * device.memory()
     most = budget / count
     stacks = [piece for one in planned for piece in _fitting(one, device_rows, restores, most)]
     if device.kind == "cpu":
         stacks = [piece for one in stacks for piece in _cached(one, device_rows)]
     pieces = _pieces(stacks, device_rows, count)
     stacks = [piece for one in stacks for piece in cut(one, max(pieces, 1))]
-    threads = min(count if pieces else 1, len(stacks))
-    largest = max(needed(one.spec, len(one.columns), device_rows, restores) for one in stacks)
-    room = max(threads, int(budget // largest))
-    return Arrangement(stacks, threads, room, largest)
+    return stacks, min(count if pieces else 1, len(stacks))
 
 
 def _pieces(stacks: Sequence[Planned], device_rows: DeviceRows, count: int) -> int:
@@ -112,7 +139,11 @@ def pieces_in_cache(shape: tuple[int, int, int], batch: int, size: int) -> int:
 
 
 def _batch(one: Planned, device_rows: DeviceRows) -> int:
-    size, rows = one.spec.optimizer.batch_size, len(device_rows.rows)
+    return _batch_rows(one.spec, device_rows)
+
+
+def _batch_rows(spec: Spec, device_rows: DeviceRows) -> int:
+    size, rows = spec.optimizer.batch_size, len(device_rows.rows)
     return rows if size == "full" else min(size, rows)
 
 
@@ -145,7 +176,18 @@ def needed(spec: Spec, columns: int, device_rows: DeviceRows, restores: bool) ->
     scores = 2 * size * held * shape[1] * columns if metrics.ranked else 0
     device, rows, wide = device_rows.device, len(device_rows.rows), metrics.of_predictions
     tf32 = spec.precision == "tf32"
-    return scores + stack_bytes(device, shape, rows, batch, size, slots, restores, held, wide, tf32)
+    arrays = stack_bytes(device, shape, rows, batch, size, slots, restores, held, wide, tf32)
+    return scores + arrays + graphs_needed(spec, columns, device_rows)
+
+
+def graphs_needed(spec: Spec, columns: int, device_rows: DeviceRows) -> int:
+    """Bytes of a GPU that the CUDA graphs of a stack's steps take, beside CuPy's pool."""
+    if isinstance(spec.optimizer, Solver):
+        return 0
+    X, size = device_rows.rows.X, _batch_rows(spec, device_rows)
+    shape = int(X.shape[1]), device_rows.outputs, columns
+    parts = batch_parts(device_rows.device, shape, size, X.dtype.itemsize)
+    return graph_bytes(device_rows.device, parts)
 
 
 def _solver_needs(spec: Spec, columns: int, device_rows: DeviceRows) -> int:

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from trainer.config.schema.optimizer import Solver
+from trainer.machine.interrupted import ShouldStop, never
 from trainer.predict.init_weights import initial_weights
 from trainer.sweep.build import Columns, build, steps_per_unit
 from trainer.sweep.scheduler import Observer, Rules, Scheduler
 from trainer.sweep.threads import Threads
 from trainer.train.evaluate import Evaluator
 from trainer.train.protocol import AnyStack
+from trainer.train.saved import Saved, copied
 from trainer.train.state import AnyState
 from trainer.train.training import Evaluate, Flags, Indices, Training
 
@@ -36,7 +38,7 @@ class StackFacts:
         weight_sum: S of the rows, which scikit-learn's C is made of.
         steps_per_epoch: steps in an epoch.
         solver: which it is and why, or None.
-        index: (N,) each row's number in its source.
+        index: (N,) each row's number in its source; none of a stack restored and not built since.
     """
 
     l2: Numbers
@@ -58,6 +60,17 @@ class StackFacts:
             columns.prepared.train.index,
         )
 
+    def saved(self) -> Saved:
+        """A record of them, for `restored`, without the rows."""
+        found = {one.name: getattr(self, one.name) for one in fields(self) if one.name != "index"}
+        return found | {"solver": self.solver and list(self.solver)}
+
+    @classmethod
+    def restored(cls, saved: Saved) -> StackFacts:
+        """The facts that a record is of."""
+        solver = saved["solver"] and tuple(saved["solver"])
+        return cls(**{**copied(saved), "solver": solver}, index=np.zeros(0, np.int64))
+
     def epochs(self, steps: Any) -> Any:
         """The epochs that so many steps reach into, a number or an array."""
         return -(-steps // self.steps_per_epoch)
@@ -73,7 +86,10 @@ class Job:
         facts: of its columns, once they have been built; None before.
         undefined: metrics that its validation rows leave undefined, once they have been built.
         parts: {metric: (classes or outputs that it is the mean over, all)}, where these are fewer.
+        should_stop: asked while its stack is made, which raises Interrupted.
     """
+
+    should_stop: ShouldStop = staticmethod(never)
 
     def __init__(
         self,
@@ -123,11 +139,31 @@ class Job:
         self.facts = StackFacts.of(columns)
         return columns
 
+    def saved(self) -> Saved:
+        """A record of its training and of what was found out for it, for `restore`."""
+        found: Saved = {"training": self.training.saved()}
+        if self.training.begun:
+            assert self.facts is not None  # it has been built
+            found["facts"] = self.facts.saved()
+            found["undefined"] = sorted(self.undefined)
+            found["parts"] = {name: list(of) for name, of in self.parts.items()}
+        return found
+
+    def restore(self, saved: Saved) -> None:
+        """Be where a record was made; a stack that had ended is not built again."""
+        self.training.restore(saved["training"])
+        if self.training.begun:
+            self.facts = StackFacts.restored(saved["facts"])
+            self.undefined = frozenset(saved["undefined"])
+            self.parts = {name: tuple(of) for name, of in saved.get("parts", {}).items()}
+        if self.training.ended:
+            self._built = None
+
     def _stack(self, which: Indices) -> AnyStack:
         columns = self.build()
         if not self.training.begun:
             self._built = columns  # for `_start`, which is next
-        return columns.stack(which)
+        return columns.stack(which, self.should_stop)
 
     def _start(self, stack: AnyStack) -> AnyState:
         built = self.build()
@@ -141,9 +177,9 @@ class Job:
             self.undefined = frozenset(f"val_{name}" for name in metrics.undefined(targets))
             self.parts = {f"val_{name}": n for name, n in metrics.in_some(targets).items()}
 
-        def evaluate(state: AnyState) -> dict[str, Numbers]:
-            read = evaluator.metrics(state) if evaluator else {}
-            return {f"val_{name}": value for name, value in read.items()}
+        def evaluate(state: AnyState, should_stop: ShouldStop) -> dict[str, Numbers]:
+            read = evaluator.metrics(state, should_stop) if evaluator else {}
+            return {f"val_{name}": one for name, one in read.items()}
 
         return evaluate
 
@@ -170,10 +206,21 @@ def make_jobs(
 
 
 def run(
-    jobs: Sequence[Job], rules: Rules, observer: Observer, arrangement: Arrangement
+    jobs: Sequence[Job],
+    rules: Rules,
+    observer: Observer,
+    arrangement: Arrangement,
+    saved: Saved | None = None,
 ) -> Scheduler:
-    """Train all jobs to their ends."""
+    """Train all jobs to their ends, from where a scheduler's record was made if there is one."""
+    for job in jobs:
+        job.should_stop = observer.should_stop
     with Threads(arrangement.threads) as threads:
         scheduler = Scheduler(jobs, rules, observer, threads, arrangement.room)
+        if saved is not None:
+            try:
+                scheduler.restore(saved)
+            except (KeyError, IndexError, TypeError, AttributeError) as error:
+                raise ValueError("the record is not a scheduler's") from error
         scheduler.run()
     return scheduler

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
 from trainer.data.rows import Rows
+from trainer.machine.interrupted import ShouldStop, ask, never
 from trainer.model.compiled_errors import errors_of, squares_of
 from trainer.model.metrics import Targets
 from trainer.model.ranking import ranking
@@ -21,12 +22,25 @@ from trainer.train.state import AnyState
 if TYPE_CHECKING:
     from trainer.device import Device
 
+T = TypeVar("T")
 Array = Any
 Numbers = np.ndarray[Any, np.dtype[np.float64]]
 # numbers of an array in float64: so many stay in the cache; so many more for as few rows as a
 # product needs, where it is large
 _WIDE, _MOST = 1 << 15, 1 << 20
 _FEWEST_ROWS = 256
+
+
+def _asked(parts: Iterable[T], should_stop: ShouldStop) -> Iterator[T]:
+    """The parts; between each and the next `should_stop()` is asked.
+
+    Raises:
+        Interrupted: it said so.
+    """
+    for number, part in enumerate(parts):
+        if number:
+            ask(should_stop)
+        yield part
 
 
 class HeldOut:
@@ -67,14 +81,18 @@ class Evaluator:
         self._none = xp.zeros((outputs, columns), rows.X.dtype)
         self._slopes = xp.empty((outputs, columns), rows.X.dtype)
 
-    def metrics(self, state: AnyState) -> dict[str, Numbers]:
-        """Read `loss` (the data term alone) and the model's metrics, each (K,)."""
+    def metrics(self, state: AnyState, should_stop: ShouldStop = never) -> dict[str, Numbers]:
+        """Read `loss` (the data term alone) and the model's metrics, each (K,).
+
+        Raises:
+            Interrupted: `should_stop()`, which is asked between chunks of the rows.
+        """
         metrics = self.stack.model.metrics
         totals: dict[str, Array] = {}  # on the device, in float64
         all_scores: list[Array] = []
         parts: Iterator[tuple[dict[str, Array], Numbers | None]] = (
             self._of_predictions if metrics.of_predictions else self._of_scores
-        )(state)
+        )(state, should_stop)
         with np.errstate(all="ignore"):
             for part, z in parts:
                 if z is not None:
@@ -89,12 +107,14 @@ class Evaluator:
             areas = ranking(np.concatenate(all_scores), targets.y, targets.w) if ranked else None
             return {"loss": loss} | metrics.finish(sums, targets, areas)
 
-    def _of_scores(self, state: AnyState) -> Iterator[tuple[dict[str, Array], Numbers | None]]:
+    def _of_scores(
+        self, state: AnyState, should_stop: ShouldStop
+    ) -> Iterator[tuple[dict[str, Array], Numbers | None]]:
         """Sums over the rows of each chunk, in the stack's own buffers, and scores if wanted."""
         stack, wanted = self.stack, self.stack.model.metrics.ranked
         xp = stack.device.xp
         weights, bias = (xp.asarray(one, stack.dtype) for one in (state.weights, state.bias))
-        for chunk in self.batches.chunks(1):
+        for chunk in _asked(self.batches.chunks(1), should_stop):
             b = stack.buffers(chunk.rows.stop - chunk.rows.start)
             scores(stack.device, chunk.X, weights, bias, b.z)
             part = stack.model.metrics.sums(xp, b.z, chunk.y[:, :, 0], chunk.r[0])
@@ -112,7 +132,9 @@ class Evaluator:
         self._errors.run(chunk.rows, b.z, self._slopes)
         return found[1]
 
-    def _of_predictions(self, state: AnyState) -> Iterator[tuple[dict[str, Array], None]]:
+    def _of_predictions(
+        self, state: AnyState, should_stop: ShouldStop
+    ) -> Iterator[tuple[dict[str, Array], None]]:
         """The same from ŷ beside the targets, in float64: their difference may be small.
 
         Scores are in the precision of the weights. A few rows at a time stay in the cache. What is
@@ -123,7 +145,7 @@ class Evaluator:
         weights, bias, size = state.weights, state.bias, len(buffers.z)
         narrow = buffers.z if weights.dtype == buffers.z.dtype else self._narrow
         squares, offset = squares_of(xp, stack.model, weights), xp.ascontiguousarray(bias)
-        for start in range(0, N, size):
+        for start in _asked(range(0, N, size), should_stop):
             part = slice(start, min(start + size, N))
             y, b, z = true[part], buffers.first(part.stop - start), narrow[: part.stop - start]
             X = xp.asarray(self.held.rows.X[part], dtype=weights.dtype)

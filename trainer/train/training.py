@@ -6,85 +6,40 @@ evaluation of a column counts and which columns end (`trainer.sweep.scheduler`).
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from trainer.train.outcomes import Outcome
+from trainer.machine.interrupted import Interrupted, ShouldStop, never
+from trainer.train.outcomes import Outcome, StackResult
 from trainer.train.protocol import AnyStack
-from trainer.train.state import PARAMETERS, AnyState
-from trainer.train.step_record import Records, Snapshot
+from trainer.train.saved import Saved, copied
+from trainer.train.state import PARAMETERS, AnyState, restored_state
+from trainer.train.step_record import Records, Snapshot, joined
+from trainer.train.stretch import Evaluation, Stretch, restored_snapshots, saved_snapshots
 
 Array = Any
 Numbers = np.ndarray[Any, np.dtype[np.float64]]
 Indices = np.ndarray[Any, np.dtype[np.int64]]
 Flags = np.ndarray[Any, np.dtype[np.bool_]]
-Evaluate = Callable[[AnyState], dict[str, Numbers]]
+Evaluate = Callable[[AnyState, ShouldStop], dict[str, Numbers]]
 _CROWDED = 0.75  # of a stack's width: with fewer columns alive the others leave it
 
 
-class Evaluation(NamedTuple):
-    """One evaluation of a stack.
+class Measured(NamedTuple):
+    """What an evaluation has read of a state.
 
     Attributes:
-        number: of the evaluation, from 1, as each column counts its own.
-        step: (K,) after how many of each column's steps.
         metrics: by name, each (K,).
-        due: (K,) the columns it is for.
+        finite: (K,) whether all weights are.
+        facts: by name, each (K,), what the stack knows of columns that are due.
     """
 
-    number: int
-    step: Indices
     metrics: dict[str, Numbers]
-    due: Flags
-
-
-class Stretch(NamedTuple):
-    """What a stack did between two pauses.
-
-    Attributes:
-        columns: (K,) which of the columns the stack began with are in it still.
-        records: the log of its steps.
-        counts: (S, K), False after a column's end.
-        snapshots: the full arrays of some steps.
-        evaluation: the evaluation at its end, or None.
-    """
-
-    columns: Indices
-    records: Records
-    counts: Flags
-    snapshots: list[Snapshot]
-    evaluation: Evaluation | None
-
-
-@dataclass
-class StackResult:
-    """What came of the K columns that a stack began with.
-
-    Attributes:
-        outcomes: one a column; None while it trains.
-        weights, bias: (D, C, K) and (C, K) on the host, of columns that have left the device: the
-            ones of the evaluation that counts, or of the last step; None before any has.
-        metrics: (K,) values of the evaluation that counts, by name.
-        step: (K,) the step of that evaluation.
-        read: (K,) whether there was one.
-        facts: (K,) by name, what a solver knows of that point.
-        grad_norm: (K,) ‖dJ/dW‖ of the last step.
-        first_loss, finite_loss: (K,) the first loss, and the last finite one.
-    """
-
-    outcomes: list[Outcome | None]
-    weights: Numbers | None = None
-    bias: Numbers | None = None
-    metrics: dict[str, Numbers] = field(default_factory=dict)
-    step: Numbers = field(default_factory=lambda: np.zeros(0))
-    read: Flags = field(default_factory=lambda: np.zeros(0, bool))
-    facts: dict[str, Numbers] = field(default_factory=dict)
-    grad_norm: Numbers = field(default_factory=lambda: np.zeros(0))
-    first_loss: Numbers = field(default_factory=lambda: np.zeros(0))
-    finite_loss: Numbers = field(default_factory=lambda: np.zeros(0))
+    finite: Flags
+    facts: dict[str, Numbers]
 
 
 class Training:
@@ -120,7 +75,8 @@ class Training:
             count: K.
             make: builds the stack of some of the columns.
             start: their state before the first step.
-            evaluator: makes what reads the metrics of a state; `train_loss` is added here.
+            evaluator: makes what reads the metrics of a state, or None where it was asked to stop;
+                `train_loss` is added here.
             every: says how many steps are between evaluations.
             restore: (K,) columns that end with the weights of the evaluation that counts.
             gradients_every: steps between snapshots; 0 for none.
@@ -134,6 +90,8 @@ class Training:
         self._recent: list[Numbers] = []  # losses (S, K) of the last epoch's steps, and some more
         self._latest: dict[str, Numbers] = {}  # (K,) of each column's last evaluation
         self._evaluated = np.full(count, -1)  # the step of it; -1 without one
+        self._parts: list[Records] = []  # of a stretch that a stop has cut short
+        self._snapshots: list[Snapshot] = []  # of one that is whole, whose evaluation is cut
         self.unseen = np.zeros(count, bool)
         self.result = StackResult(
             [None] * count,
@@ -200,10 +158,16 @@ class Training:
 
     # --- the scheduler's orders ---
 
-    def advance(self, should_stop: Callable[[], object] = lambda: False) -> Stretch:
-        """Run to the next pause: an evaluation, a snapshot to hand over, or the stack's own."""
-        state, snapshots = self.state, []
-        columns = self.columns
+    def advance(self, should_stop: ShouldStop = never) -> Stretch | None:
+        """Run to the next pause: an evaluation, a snapshot to hand over, or the stack's own.
+
+        None where a stop has cut it short: the steps are kept, and the next call goes on from them
+        as if nothing had been; nothing is decided between the two. An evaluation that a stop has
+        cut is none: the next call reads it from the beginning.
+        """
+        if self._parts and self._parts[-1].whole:
+            return self._paused(should_stop, at_once=False)
+        snapshots: list[Snapshot] = []
 
         def snapshot(step: int) -> Snapshot | None:
             if not self._gradients_every or step % self._gradients_every:
@@ -211,21 +175,50 @@ class Training:
             snapshots.append(Snapshot(step))
             return snapshots[-1]
 
+        records = self.stack.advance(self.state, self._next_pause(), snapshot, should_stop)
+        self._parts.append(records)
+        if not records.whole:
+            return None
+        self._snapshots = snapshots  # one ends a stretch
+        return self._paused(should_stop, at_once=False)
+
+    def cut_short(self, should_stop: ShouldStop = never) -> Stretch | None:
+        """Let a stretch that a stop has cut short be over; None without one, and where parked.
+
+        Without its evaluation, where that is cut.
+        """
+        return self._paused(should_stop, at_once=True) if self._parts and self.open else None
+
+    def _paused(self, should_stop: ShouldStop, at_once: bool) -> Stretch | None:
+        """The stretch that has come to its pause; None where its evaluation is cut.
+
+        Then all is as before, or it does without where it is to be over `at_once`.
+        """
+        state, columns = self.state, self.columns
+        records, snapshots = joined(self._parts), self._snapshots
         live = state.live.copy()
-        records = self.stack.advance(state, self._next_pause(), snapshot, should_stop)
         takes = np.ones_like(live) if records.takes is None else records.takes
         finite = np.isfinite(records.values["loss"])
-        unbroken = np.logical_and.accumulate(finite, axis=0)  # (S, K)
+        # (S + 1, K) at the beginning, and after each step
+        unbroken = np.logical_and.accumulate(np.vstack([np.ones_like(live), finite]), axis=0)
         # the step a column breaks at is still its own; what it computes afterwards is not
-        counts = live & takes & np.vstack([np.ones_like(live), unbroken[:-1]])
-        self._recent.append(records.values["loss"])
-        self._note(records, counts & finite)
+        counts = live & takes & unbroken[:-1]
+        at_pause = state.step > 0 and state.step % self.every == 0
+        due = live & unbroken[-1] & (at_pause | self.stack.due(state))
+        try:
+            read = self._measure(due, should_stop, whole=not at_once)
+        except Interrupted:
+            if not at_once:
+                return None
+            read = None
+        self._parts, self._snapshots = [], []
+        if len(records.step):
+            self._recent.append(records.values["loss"])
+            self._note(records, counts & finite)
         for at in np.flatnonzero(live & ~unbroken[-1]).tolist():
-            self._diverge(at, int(records.step[unbroken[:, at].sum()]))
-        due = state.live & ((state.step % self.every == 0) | self.stack.settled(state))
-        evaluation = self._read(due) if due.any() else None
-        taken = [one for one in snapshots if one.step <= state.step]  # a stop may come before one
-        return Stretch(columns, records, counts, taken, evaluation)
+            self._diverge(at, int(records.step[unbroken[1:, at].sum()]))
+        evaluation = None if read is None else self._take(due, read)
+        return Stretch(columns, records, counts, snapshots, evaluation)
 
     def count(self, better: Flags) -> None:
         """Let the last evaluation of these columns (K,) be the one that counts."""
@@ -253,13 +246,19 @@ class Training:
         if self.begun:
             self.state.live &= self.live[self.columns]
 
-    def evaluate_late(self) -> Evaluation | None:
-        """Evaluate what has trained since its last evaluation: metrics of the weights there are."""
+    def evaluate_late(self, should_stop: ShouldStop = never) -> Evaluation | None:
+        """Evaluate what has trained since its last evaluation: metrics of the weights there are.
+
+        None where nothing has, and where it is cut. Nobody waits for bounds that take long.
+        """
         if not self.open:
             return None
         late = self.state.live & (self._evaluated[self.columns] < self.stack.taken(self.state))
         late &= self.state.step > 0
-        return self._read(late) if late.any() else None
+        with contextlib.suppress(Interrupted):
+            if (read := self._measure(late, should_stop, whole=False)) is not None:
+                return self._take(late, read)
+        return None
 
     def compact(self) -> None:
         """Let ended columns leave, at the end of an epoch and where enough of them have ended."""
@@ -286,7 +285,55 @@ class Training:
         if self.begun and self.state.arrays:
             self._store(np.ones(len(self.columns), bool))
             self.park()
-            self.state.arrays, self._best = {}, {}
+            self.state.arrays, self._best, self._recent = {}, {}, []
+
+    # --- records, to go on from elsewhere ---
+
+    def saved(self) -> Saved:
+        """A record of all that it has learned, for `restore`."""
+        if not self.begun:
+            return {"begun": False}
+        found = {
+            "begun": True,
+            "columns": self.columns,
+            "every": self.every,
+            "steps_per_epoch": self._steps_per_epoch,
+            "state": self.state.saved(self._to_host),
+            "best": {name: self._to_host(array) for name, array in self._best.items()},
+            "latest": self._latest,
+            "evaluated": self._evaluated,
+            "unseen": self.unseen,
+            "result": self.result.saved(self._gone),
+        }
+        if self._recent:
+            found["recent"] = np.concatenate(self._recent)[-self._steps_per_epoch :]
+        if self._parts:
+            found["parts"] = joined(self._parts).saved()
+            found["snapshots"] = saved_snapshots(self._snapshots)
+        return found
+
+    def restore(self, saved: Saved) -> None:
+        """Be where a record was made, parked: for a training that has not begun."""
+        saved = copied(saved)
+        if not saved["begun"]:
+            return
+        self.begun, self.every = True, saved["every"]
+        self._steps_per_epoch = saved["steps_per_epoch"]
+        self.columns, self.unseen = saved["columns"], saved["unseen"]
+        self.state = restored_state(saved["state"])
+        self._best, self._latest = saved.get("best", {}), saved.get("latest", {})
+        self._evaluated = saved["evaluated"]
+        self._recent = [saved["recent"]] if "recent" in saved else []
+        self._parts = [Records(**saved["parts"])] if "parts" in saved else []
+        self._snapshots = restored_snapshots(saved.get("snapshots", {}))
+        self.result = StackResult.restored(saved["result"], self._gone)
+
+    @property
+    def _gone(self) -> Flags:
+        """(K,) columns that the stack no longer has."""
+        gone = np.ones(len(self.unseen), bool)
+        gone[self.columns] = not self.state.arrays
+        return gone
 
     # --- how ---
 
@@ -320,6 +367,8 @@ class Training:
     def _note(self, records: Records, counts: Flags) -> None:
         """Keep the first, the last finite loss and the last gradient norm of each column."""
         loss, norms = records.values["loss"], records.values["grad_norm"]
+        if len(loss) == 0:  # a stop came within the first round
+            return
         if records.step[0] == 1:
             self.result.first_loss[self.columns] = loss[0]
         some = counts.any(axis=0)
@@ -330,15 +379,28 @@ class Training:
         last = len(loss) - 1 - read[::-1].argmax(axis=0)
         self.result.grad_norm[self.columns[some]] = norms[last[some], np.flatnonzero(some)]
 
-    def _read(self, due: Flags) -> Evaluation:
-        """Evaluate; columns that are not finite diverge, those at the end of a budget finish."""
+    def _measure(self, due: Flags, should_stop: ShouldStop, whole: bool) -> Measured | None:
+        """What an evaluation of some columns reads, which changes nothing; None without any.
+
+        Raises:
+            Interrupted: `should_stop()`; where it need not be whole facts that take long are
+                left out.
+        """
+        if not due.any():
+            return None
+        metrics, finite = self._evaluate(self.state, should_stop), self._finite_weights()
+        return Measured(metrics, finite, self._facts(due & finite, should_stop, whole))
+
+    def _take(self, due: Flags, read: Measured) -> Evaluation:
+        """Take an evaluation; columns that are not finite diverge, those past a budget finish."""
         state, step = self.state, self.state.step
         taken = self.stack.taken(state).astype(np.int64)  # (K,)
         # an epoch's steps, whenever other columns were evaluated
         recent = np.concatenate(self._recent)[-self._steps_per_epoch :]
+        # the mean of an array in another order differs in the last bit
+        recent = np.ascontiguousarray(recent)
         self._recent = [recent]
-        metrics = {"train_loss": recent.mean(axis=0)} | self._evaluate(state)
-        finite = self._finite_weights()
+        metrics, finite = {"train_loss": recent.mean(axis=0)} | read.metrics, read.finite
         for at in np.flatnonzero(due & ~finite).tolist():
             self._diverge(at, step)
         due = due & finite
@@ -346,7 +408,7 @@ class Training:
         for name, value in metrics.items():
             everyone = np.full(len(self.result.outcomes), np.nan)
             self._latest.setdefault(name, everyone)[where] = value[due]
-        for name, value in self.stack.facts(state, due).items():
+        for name, value in read.facts.items():
             everyone = np.full(len(self.result.outcomes), np.nan)
             self.result.facts.setdefault(name, everyone)[where] = value[due]
         self._evaluated[where] = taken[due]
@@ -354,6 +416,15 @@ class Training:
         for at in np.flatnonzero(due & self.stack.settled(state)).tolist():
             self._end_as(at, self.stack.ending(state, at))
         return Evaluation(-(-step // self.every), taken, metrics, due)
+
+    def _facts(self, due: Flags, should_stop: ShouldStop, whole: bool) -> dict[str, Numbers]:
+        """What the stack knows of columns that are due; where it must not be whole, at hand."""
+        try:
+            return self.stack.facts(self.state, due, should_stop)
+        except Interrupted:
+            if whole:
+                raise
+            return self.stack.facts(self.state, np.zeros_like(due))
 
     def _finite_weights(self) -> Flags:
         xp, state = self.stack.device.xp, self.state

@@ -130,6 +130,11 @@ def _texts(trial: Record | None) -> Iterable[str]:
     return (value for value in (trial or {}).get("settings", {}).values() if isinstance(value, str))
 
 
+def resume_command(folder: Path) -> str:
+    """What goes on with a run that was cut short."""
+    return f"stacked-trainer run --resume {quoted(str(folder))}"
+
+
 def commands(folder: Path) -> list[Line]:
     """What a user would type next."""
     path = quoted(str(folder))

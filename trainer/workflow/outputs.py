@@ -23,13 +23,15 @@ from trainer.sweep.scheduler import Scheduler
 from trainer.sweep.select import Chosen, choose, rank
 from trainer.sweep.sweep import SweepRun, word_for_repeats
 from trainer.sweep.trial_result import TrialResult
+from trainer.train.saved import Saved
 from trainer.wording.caveats import worse_than_mean_text
 from trainer.wording.closing import SHOWN, commands, run_closing, sweep_closing
 from trainer.wording.divergence import mend_divergence
 from trainer.wording.undefined import undefined_texts, unranked_text
+from trainer.workflow.checkpoints import REFIT, Checkpoints
 from trainer.workflow.column_tables import write_columns
 from trainer.workflow.end_room import model_bytes
-from trainer.workflow.recorder import NullObserver
+from trainer.workflow.recorder import RefitRecorder
 from trainer.workflow.result_tables import (
     best_yaml,
     group_rows,
@@ -47,6 +49,7 @@ def write_outputs(
     scheduler: Scheduler,
     terminal: Terminal,
     should_stop: Callable[[], int | None],
+    checkpoints: Checkpoints,
 ) -> str:
     """Write the tables, and the models if there are any; return the status of the run.
 
@@ -59,7 +62,11 @@ def write_outputs(
     with folder.spared(MANIFEST):
         _write_solvers(folder, sweep)
     chosen = choose(trials, spec, metric)
-    models = _models(sweep, chosen, NullObserver(should_stop), terminal)
+    cut_short = any(trial.status == "interrupted" for trial in trials)
+    if refit_of(spec) and not cut_short:
+        checkpoints.before_refit(scheduler)
+    observer = RefitRecorder(should_stop, checkpoints)
+    models, all_there = _models(sweep, chosen, observer, checkpoints.saved(REFIT), terminal)
     tests = {trial: _test_metrics(model) for trial, model in models.items()}
     if chosen.groups:
         with folder.spared(GROUPS):
@@ -85,8 +92,7 @@ def write_outputs(
         best = record["best"]
         notes = undefined_texts(best, 1, "repeat")
         terminal.summary(run_closing(folder.path, rows[0], best["metrics"], notes))
-    interrupted = any(trial.status == "interrupted" for trial in trials)
-    return "interrupted" if interrupted else "finished"
+    return "interrupted" if cut_short or not all_there else "finished"
 
 
 def _write_solvers(folder: RunWriter, sweep: SweepRun) -> None:
@@ -101,9 +107,16 @@ def _write_solvers(folder: RunWriter, sweep: SweepRun) -> None:
 
 
 def _models(
-    sweep: SweepRun, chosen: Chosen, observer: NullObserver, terminal: Terminal
-) -> dict[int, TrialModel]:
-    """The models of the chosen trial and of the groups' winners, by trial."""
+    sweep: SweepRun,
+    chosen: Chosen,
+    observer: RefitRecorder,
+    saved: Saved | None,
+    terminal: Terminal,
+) -> tuple[dict[int, TrialModel], bool]:
+    """The models of the chosen trial and of the groups' winners, by trial.
+
+    And whether they are the last word: False where a stop came before their refit was done.
+    """
     winners = {group.trial.number: group.trial for group in chosen.groups}
     if chosen.best is not None:
         winners[chosen.best.number] = chosen.best
@@ -114,13 +127,17 @@ def _models(
         for n, trial in winners.items()
         if rows and trial.best_step is not None
     }
-    if rows is None or not again or observer.should_stop():
-        return models
-    refitted = refit_models(sweep, again, rows, observer)
+    if rows is None or not again:
+        return models, True
+    if observer.should_stop():
+        return models, False
+    refitted = refit_models(sweep, again, rows, observer, saved)
+    if observer.should_stop() and again.keys() - refitted.keys():
+        return models | refitted, False
     if lost := sorted(again.keys() - refitted.keys()):
         which = ", ".join(map(str, lost))
         terminal.summary([("warning", f"the refit of trial {which} came to no model; see its own")])
-    return models | refitted
+    return models | refitted, True
 
 
 def _refit(chosen: Chosen, model: TrialModel | None) -> dict[str, Any] | None:

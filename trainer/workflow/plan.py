@@ -15,12 +15,12 @@ import numpy as np
 
 from trainer import device as devices
 from trainer.config import Spec
-from trainer.config.schema.optimizer import Solver
 from trainer.machine.memory import peak_memory
 from trainer.machine.threads import one_thread_a_product
 from trainer.model.arithmetic import default_errstate
 from trainer.predict.init_weights import initial_weights
 from trainer.sweep.build import steps_per_unit
+from trainer.sweep.fit_memory import graphs_needed
 from trainer.sweep.jobs import Job
 from trainer.sweep.planned import Planned
 from trainer.sweep.sweep import SweepRun, set_up
@@ -29,7 +29,7 @@ from trainer.train.evaluate import Evaluator
 from trainer.train.protocol import AnyStack
 from trainer.train.state import AnyState
 from trainer.wording.opening import solver_text
-from trainer.workflow.compiling import compile_kernels
+from trainer.workflow.compiling import compile_for, said_as_met
 from trainer.workflow.facts import solver_facts
 
 if TYPE_CHECKING:
@@ -52,9 +52,8 @@ def plan(spec: Spec, tell: Callable[[str], None] = lambda line: None) -> str:
         tell: hears that kernels are compiled, where that takes time: the step is timed without it.
     """
     device = devices.choose(spec.device)
-    solves = isinstance(spec.optimizer, Solver)
-    compile_kernels(device, "float64" if solves else spec.dtype, tell, solves)
-    with device.enough_memory(), one_thread_a_product():
+    compile_for(device, spec, tell)
+    with said_as_met(device, tell), device.enough_memory(), one_thread_a_product():
         room = device.memory()
         sweep = set_up(spec, None, device)
         costs = [_cost(sweep, job) for job in sweep.jobs]
@@ -230,14 +229,17 @@ def _mib(size: int) -> str:
 
 
 def _arrays(sweep: SweepRun, costs: list[Cost]) -> int:
-    """Bytes on the device of what is not built yet: other stacks, their rows, Hessians."""
+    """Bytes on the device of what is not built yet: other stacks, their rows, graphs, Hessians."""
     arrangement, device_rows = sweep.arrangement, sweep.first.device_rows
     at_once = arrangement.at_once(sweep.in_step)
     others = (at_once - 1) * arrangement.bytes
+    graphs = max(  # of the stack that is built, which has captured none
+        graphs_needed(one.spec, len(one.columns), device_rows) for one in arrangement.stacks
+    )
     held = len({one.rows.key for one in arrangement.stacks[:at_once]})
     rows = (held - 1) * min(device_rows.bytes, int(sweep.cache.room))
     hessians = max(cost.iteration.bytes if cost.iteration else 0 for cost in costs)
-    return others + rows + hessians
+    return others + graphs + rows + hessians
 
 
 def _beside_arrays(sweep: SweepRun, costs: list[Cost]) -> int:

@@ -10,6 +10,7 @@ import numpy as np
 
 from trainer.console.progress import Progress, SweepProgress
 from trainer.wording.settings import settings_text
+from trainer.workflow.checkpoints import REFIT, SWEEP, Checkpoints
 from trainer.workflow.result_tables import history_rows
 
 if TYPE_CHECKING:
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from trainer.sweep.jobs import StackFacts
     from trainer.sweep.scheduler import Scheduler
     from trainer.sweep.sweep import SweepRun
-    from trainer.train.training import Evaluation, Indices, Stretch
+    from trainer.train.stretch import Evaluation, Indices, Stretch
 
 _TOP = 5
 
@@ -42,13 +43,30 @@ class NullObserver:
         return self._asked() is not None
 
 
+class RefitRecorder(NullObserver):
+    """Observer of a refit, of which checkpoints alone are kept."""
+
+    def __init__(self, should_stop: Callable[[], int | None], checkpoints: Checkpoints) -> None:
+        super().__init__(should_stop)
+        self._checkpoints = checkpoints
+
+    def on_round(self, scheduler: Scheduler) -> None:
+        """Keep what has been learned."""
+        self._checkpoints.at_round(REFIT, scheduler, self.should_stop())
+
+
 class Recorder(NullObserver):
-    """Observer that writes steps and evaluations into the run folder."""
+    """Observer that writes steps, evaluations and checkpoints into the run folder."""
 
     def __init__(
-        self, sweep: SweepRun, folder: RunWriter, should_stop: Callable[[], int | None]
+        self,
+        sweep: SweepRun,
+        folder: RunWriter,
+        should_stop: Callable[[], int | None],
+        checkpoints: Checkpoints,
     ) -> None:
         super().__init__(should_stop)
+        self.checkpoints = checkpoints
         self.jobs, self.folder, self.every = sweep.jobs, folder, sweep.log_every
 
     def on_stretch(self, stack: int, stretch: Stretch) -> None:
@@ -75,6 +93,10 @@ class Recorder(NullObserver):
             history_rows(evaluation.step, epoch, evaluation.metrics, evaluation.due, trial, repeat)
         )
 
+    def on_round(self, scheduler: Scheduler) -> None:
+        """Keep what has been learned."""
+        self.checkpoints.at_round(SWEEP, scheduler, self.should_stop())
+
     def _facts(self, stack: int) -> StackFacts:
         facts = self.jobs[stack].facts
         assert facts is not None  # it is in training
@@ -89,16 +111,19 @@ class RunRecorder(Recorder):
         sweep: SweepRun,
         folder: RunWriter,
         should_stop: Callable[[], int | None],
+        checkpoints: Checkpoints,
         progress: Progress,
     ) -> None:
-        super().__init__(sweep, folder, should_stop)
+        super().__init__(sweep, folder, should_stop, checkpoints)
         self.progress = progress
         self._at = 0, float("nan")
 
     def on_stretch(self, stack: int, stretch: Stretch) -> None:
         """Show the last step."""
         super().on_stretch(stack, stretch)
-        self._at = int(stretch.records.step[-1]), float(stretch.records.values["loss"][-1, 0])
+        training = self.jobs[stack].training
+        taken = int(training.stack.taken(training.state)[0])
+        self._at = taken, float(stretch.records.values["loss"][-1, 0])
         self._show(None, None)
 
     def on_evaluation(self, stack: int, columns: Indices, evaluation: Evaluation) -> None:
@@ -111,8 +136,9 @@ class RunRecorder(Recorder):
         self._show(name, float(evaluation.metrics[name][0]))
 
     def _show(self, name: str | None, value: float | None) -> None:
-        step, loss = self._at
-        self.progress.update(step, self._facts(0).epochs(step), loss, name, value)
+        (step, loss), training = self._at, self.jobs[0].training
+        done = float(training.stack.done(training.state)[0])
+        self.progress.update(step, self._facts(0).epochs(step), loss, name, value, done)
 
 
 class SweepRecorder(Recorder):
@@ -123,6 +149,7 @@ class SweepRecorder(Recorder):
         sweep: SweepRun,
         folder: RunWriter,
         should_stop: Callable[[], int | None],
+        checkpoints: Checkpoints,
         progress: SweepProgress,
         keep: Callable[[], None] = lambda: None,
     ) -> None:
@@ -132,27 +159,28 @@ class SweepRecorder(Recorder):
             sweep: what trains.
             folder: of the run.
             should_stop: says whether a signal came.
+            checkpoints: are written at the end of a round.
             progress: shows how far it is.
             keep: writes what is known by the end of a round.
         """
-        super().__init__(sweep, folder, should_stop)
+        super().__init__(sweep, folder, should_stop, checkpoints)
         self.sweep, self.progress, self._keep = sweep, progress, keep
 
     def on_round(self, scheduler: Scheduler) -> None:
         """Show how far it is; keep what is known by then."""
+        super().on_round(scheduler)
         self._keep()
         self.progress.update(self._done, self._counts, lambda: self._top(scheduler))
 
     def _done(self) -> float:
-        """Columns that are done, those in training by their share of their budgets."""
+        """Columns that are done, those in training by how far they are on their ways."""
         done = 0.0
         for job in self.jobs:
             training = job.training
             live = training.live
             done += len(live) - live.sum()
             if training.open:
-                budget = training.stack.budget[training.state.live]
-                done += float(np.minimum(training.state.step / budget, 1).sum())
+                done += float(training.stack.done(training.state)[training.state.live].sum())
         return done
 
     def _counts(self) -> Counter[str]:

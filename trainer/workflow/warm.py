@@ -23,7 +23,7 @@ from trainer.model import kernels
 from trainer.model.arithmetic import default_errstate
 from trainer.streams import shuffle
 from trainer.sweep.sweep import set_up, train
-from trainer.workflow.compiling import compile_kernels
+from trainer.workflow.compiling import compile_kernels, said_as_met
 from trainer.workflow.recorder import NullObserver
 
 if TYPE_CHECKING:
@@ -33,6 +33,7 @@ Spec = dict[str, Any]
 _REDUCED = 1, 129, 257, 513, 1025  # numbers, for each of which CuPy has blocks of another size
 _L1 = {"l1": 0.02, "l2": 0.001}
 _ARRAYS = {"train": "arrays", "val": 0.2}
+_MEETING = "compiling kernels of CuPy for this GPU: some 250, about a second each"
 
 
 @default_errstate
@@ -48,17 +49,18 @@ def warm(tell: Callable[[str], None], should_stop: Callable[[], int | None]) -> 
         KeyboardInterrupt: a signal came.
     """
     device, begun = devices.choose("gpu"), time.perf_counter()
-    shuffle(0, 0, 2, device.xp)  # which a device makes of many rows only
-    for precision in kernels.REALS:
-        compile_kernels(device, precision, tell)
-        for spec in _small_runs(precision):
-            if should_stop() is not None:
-                raise KeyboardInterrupt
-            arrays = _constant_features() if spec["data"] == _ARRAYS else None
-            with device.enough_memory(), one_thread_a_product():
-                train(set_up(load_spec(spec), arrays, device), NullObserver(should_stop))
-        tell(f"{precision}: each model has been trained for a few steps")
-    _reduce(device)
+    with said_as_met(device, tell, _MEETING):
+        shuffle(0, 0, 2, device.xp)  # which a device makes of many rows only
+        for precision in kernels.REALS:
+            compile_kernels(device, [precision], tell)
+            for spec in _small_runs(precision):
+                if should_stop() is not None:
+                    raise KeyboardInterrupt
+                arrays = _constant_features() if spec["data"] == _ARRAYS else None
+                with device.enough_memory(), one_thread_a_product():
+                    train(set_up(load_spec(spec), arrays, device), NullObserver(should_stop))
+            tell(f"{precision}: each model has been trained for a few steps")
+        _reduce(device)
     return f"{device.name} is warm after {time.perf_counter() - begun:.1f} seconds"
 
 

@@ -42,6 +42,8 @@ KEYS: dict[str, tuple[str, ...]] = {
     "reg_alpha": ("penalty.l1",),
     "early_stopping_rounds": ("early_stopping.patience",),
     "rounds": ("early_stopping.patience",),
+    "save_every": ("checkpoint.minutes",),
+    "checkpoint_every": ("checkpoint.minutes",),
     "label": ("data.train.target",),
     "label_column": ("data.train.target",),
     "sep": ("data.train.separator",),

@@ -87,6 +87,14 @@ class Log(Block):
     )
 
 
+class Checkpoint(Block):
+    """What a run has learned is kept while it goes on, so that `--resume` loses little."""
+
+    minutes: Positive = Field(
+        5.0, description="Minutes between checkpoints; they take at most 2 % of the time."
+    )
+
+
 # A key of YAML may have 1,024 characters, of which an escape takes up to six.
 _LabelText = Annotated[str, MaxLen(150)]
 Label = Annotated[
@@ -105,6 +113,11 @@ InitWord = Annotated[
 ]
 Init = Annotated[
     Annotated[InitWord, Tag("<word>")] | Annotated[NormalInit, Tag("<mapping>")],
+    Discriminator(word_or_mapping),
+]
+CheckpointWord = Annotated[Literal["none"], Expected("{minutes: 5} or none", choices=("none",))]
+Checkpoints = Annotated[
+    Annotated[CheckpointWord, Tag("<word>")] | Annotated[Checkpoint, Tag("<mapping>")],
     Discriminator(word_or_mapping),
 ]
 Scalar = Annotated[bool | int | float | str, Expected("text, a number, true or false")]
@@ -189,6 +202,11 @@ class Spec(Block):
         "float32",
         description="Precision of the training; tf32, on a GPU alone: float32, but for the two"
         " products of a step, which round what they multiply to 10 bits.",
+    )
+    checkpoint: Checkpoints = Field(
+        Checkpoint.model_construct(),
+        description="How often what has been learned is kept for --resume, or none.",
+        examples=[{"minutes": 5}],
     )
     log: Log = Field(
         Log.model_construct(), description="What the run folder keeps.", examples=[{"every": 1}]

@@ -91,7 +91,7 @@ def _without_duplicates(trials: Sequence[Trial], notes: dict[str, None]) -> list
     return list(known.values())
 
 
-_NOT_COMPARED = ("name", "notes", "vars", "sweep", "select", "log", "device")
+_NOT_COMPARED = ("name", "notes", "vars", "sweep", "select", "log", "device", "checkpoint")
 
 
 def _distinct(faults: Sequence[Fault]) -> list[Fault]:

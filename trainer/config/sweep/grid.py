@@ -20,7 +20,9 @@ from trainer.text.printable import show_value
 
 MOST_TRIALS = 100_000
 
-_WHOLE_RUN = ("name", "notes", "device", "log", "sweep", "select", "repeat", "vars")
+_WHOLE_RUN = (
+    "name", "notes", "device", "checkpoint", "log", "sweep", "select", "repeat", "vars"
+)  # fmt: skip
 
 
 class Grid:

@@ -1,0 +1,115 @@
+"""Kinds of runs that a campaign breaks, each a second or two long, and as unlike as they come."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+_DIGITS: dict[str, Any] = {"model": "softmax", "data": {"train": "digits"}}
+_CANCER: dict[str, Any] = {"model": "logistic", "data": {"train": "breast_cancer"}}
+_DIAMONDS: dict[str, Any] = {"model": "linear", "data": {"train": "diamonds"}}
+_LR = {"geomspace": {"start": 1e-3, "stop": 1, "num": 9}}
+_L2 = {"geomspace": {"start": 1e-6, "stop": 1, "num": 12}}
+
+
+@dataclass(frozen=True)
+class Kind:
+    """One kind of run.
+
+    Attributes:
+        config: what is trained.
+        device: "cpu", or "double": the double of CuPy that the tests have.
+        memory: bytes that its device is taken to have, so that stacks must be parked; 0: as it is.
+    """
+
+    config: dict[str, Any]
+    device: str = "cpu"
+    memory: int = 0
+    environment: dict[str, str] = field(default_factory=dict)
+
+
+def _sweep(path: str, values: Any, **more: Any) -> dict[str, Any]:
+    return {"sweep": {"parameters": {path: values}, **more}}
+
+
+_HALVING = {"early_terminate": {"type": "hyperband", "min_iter": 3, "eta": 3}}
+_BATCHES = {"optimizer.batch_size": [32, 64, "full"], "optimizer.lr": _LR}
+
+KINDS: dict[str, Kind] = {
+    "plain": Kind(_DIGITS | {"optimizer": {"epochs": 1500, "schedule": {"name": "cosine"}}}),
+    "nesterov": Kind(
+        _DIGITS
+        | {"optimizer": {"nesterov": True, "epochs": 1500}, "penalty": {"l1": 1e-3}}
+        | {"log": {"every": 7, "gradients": 3000}}
+    ),
+    "adam": Kind(
+        _CANCER
+        | {"optimizer": {"name": "adam", "steps": 20000}, "precision": "float64"}
+        | {"log": {"eval_every": 50}}
+    ),
+    "adamw": Kind(_DIGITS | {"optimizer": {"name": "adamw", "lr": 0.01, "epochs": 1000}}),
+    "early_stopping": Kind(
+        _DIGITS
+        | {"optimizer": {"name": "adam", "epochs": 400}, "early_stopping": {"patience": 20}}
+        | _sweep("optimizer.lr", _LR)
+    ),
+    "halving": Kind(
+        _DIGITS | {"optimizer": {"epochs": 600}} | {"sweep": {"parameters": _BATCHES, **_HALVING}}
+    ),
+    "parked": Kind(
+        _DIGITS
+        | {"optimizer": {"epochs": 500}}
+        | {"sweep": {"parameters": _BATCHES, **_HALVING}, "log": {"weights": "all"}},
+        memory=12 << 20,
+    ),
+    "folds": Kind(
+        _CANCER
+        | {"optimizer": {"name": "adam", "epochs": 300}, "repeat": {"folds": 5}}
+        | {"early_stopping": {"patience": 30}}
+        | _sweep("optimizer.lr", _LR)
+    ),
+    "seeds": Kind(_DIGITS | {"optimizer": {"epochs": 300}, "repeat": {"seeds": 4}}),
+    "few_shot": Kind(
+        _DIGITS
+        | {"optimizer": {"name": "lbfgs"}, "repeat": {"few_shot": {"k": [1, 4], "tries": 20}}}
+        | _sweep("penalty.l2", _L2)
+    ),
+    "lbfgs": Kind(
+        _DIGITS | {"optimizer": {"name": "lbfgs", "tol": 1e-9}} | _sweep("penalty.l2", _L2)
+    ),
+    "newton": Kind(
+        _CANCER
+        | {"optimizer": {"name": "newton"}, "repeat": {"folds": 5}}
+        | _sweep("penalty.l2", {"geomspace": {"start": 1e-6, "stop": 1, "num": 60}})
+    ),
+    "exact": Kind(
+        _DIAMONDS
+        | {"optimizer": {"name": "exact"}, "repeat": {"folds": 5}}
+        | _sweep("penalty.l2", _L2)
+    ),
+    "lasso": Kind(
+        _DIAMONDS
+        | {"optimizer": {"name": "auto"}, "penalty": {"l2": 0}, "repeat": {"folds": 5}}
+        | _sweep("penalty.l1", {"path": {"num": 60, "ratio": 1e-3}})
+    ),
+    "logistic_l1": Kind(
+        _CANCER
+        | {"optimizer": {"name": "auto"}, "penalty": {"l2": 0}}
+        | _sweep("penalty.l1", {"path": {"num": 40, "ratio": 1e-3}})
+    ),
+    "owlqn": Kind(
+        _DIGITS
+        | {"optimizer": {"name": "lbfgs"}, "penalty": {"l2": 0}}
+        | _sweep("penalty.l1", {"geomspace": {"start": 1e-3, "stop": 1e-2, "num": 8}})
+    ),
+    "double": Kind(
+        _DIGITS
+        | {"optimizer": {"name": "adam", "epochs": 3}, "early_stopping": {"patience": 2}}
+        | _sweep("optimizer.lr", {"geomspace": {"start": 1e-3, "stop": 0.1, "num": 3}}),
+        device="double",
+    ),
+    "double_lbfgs": Kind(
+        _CANCER | {"optimizer": {"name": "lbfgs"}} | _sweep("penalty.l2", [1e-4, 1e-2]),
+        device="double",
+    ),
+}

@@ -1,0 +1,227 @@
+"""Runs that are stopped and gone on with: the same bytes; and what is refused, in a line."""
+
+import io
+import json
+import shutil
+
+import numpy as np
+import pytest
+
+import trainer
+from trainer.cli import main
+from trainer.console.terminal import Terminal
+
+SAME = ("model.safetensors", "steps.parquet", "history.csv", "trials.csv", "results.json")
+SMALL = {
+    "model": "softmax",
+    "data": {"train": "digits"},
+    "device": "cpu",
+    "optimizer": {"epochs": 12},
+}
+FOLDED = SMALL | {
+    "repeat": {"folds": 3},
+    "optimizer": {"epochs": 4},
+    "sweep": {"parameters": {"optimizer.lr": [0.01, 0.1]}},
+}
+
+
+def stop_after(calls):
+    """What says stop from so many questions on."""
+    asked = 0
+
+    def should_stop():
+        nonlocal asked
+        asked += 1
+        return 15 if asked > calls else None
+
+    return should_stop
+
+
+def go_on(folder, **more):
+    return trainer.resume(folder, should_stop=lambda: None, **more)
+
+
+def told_by(run, *arguments, **more):
+    """The lines that a call shows."""
+    shown = io.StringIO()
+    found = run(*arguments, terminal=Terminal(stream=shown), **more)
+    return found, shown.getvalue().splitlines()
+
+
+@pytest.mark.parametrize("share", [0.1, 0.5, 0.9])
+def test_a_run_that_is_stopped_and_gone_on_with_has_the_same_bytes(share, tmp_path):
+    asked = []
+    whole = trainer.run(SMALL, tmp_path / "whole", should_stop=lambda: asked.append(1))
+    calls = int(share * (len(asked) - 5))
+    run = trainer.run(SMALL, tmp_path / "run", should_stop=stop_after(calls))
+    assert run.status == "interrupted"
+    assert (run.folder / "checkpoint").is_dir()
+    done = go_on(run.folder)
+    assert done.status == "finished"
+    for name in SAME:
+        assert (done.folder / name).read_bytes() == (whole.folder / name).read_bytes(), name
+    assert not (run.folder / "checkpoint").exists()
+    assert json.loads((run.folder / "manifest.json").read_text())["resumed"]
+
+
+def test_a_sweep_that_is_stopped_again_and_again_has_the_same_bytes(tmp_path):
+    whole = trainer.run(FOLDED, tmp_path / "whole")
+    run = trainer.run(FOLDED, tmp_path / "run", should_stop=stop_after(8))
+    stops = 0
+    while run.status == "interrupted":
+        stops += 1
+        run = trainer.resume(run.folder, should_stop=stop_after(8))
+    assert stops > 2
+    for name in SAME:
+        assert (run.folder / name).read_bytes() == (whole.folder / name).read_bytes(), name
+
+
+def test_a_refit_that_is_stopped_is_gone_on_with(tmp_path):
+    whole = trainer.run(FOLDED, tmp_path / "whole")
+    asked = []
+    trainer.run(FOLDED, tmp_path / "counted", should_stop=lambda: asked.append(1))
+    run = trainer.run(FOLDED, tmp_path / "run", should_stop=stop_after(len(asked) - 8))
+    assert run.status == "interrupted"
+    trials = {trial["status"] for trial in run.trials}
+    assert trials == {"finished"}  # all but the refit is done
+    done = go_on(run.folder)
+    assert done.status == "finished"
+    for name in SAME:
+        assert (done.folder / name).read_bytes() == (whole.folder / name).read_bytes(), name
+
+
+def test_the_last_line_proposes_to_go_on(tmp_path):
+    _, lines = told_by(trainer.run, SMALL, tmp_path / "r", should_stop=stop_after(10))
+    proposed = next(line for line in lines if line.startswith("resume"))
+    assert proposed.split(maxsplit=1)[1] == f"stacked-trainer run --resume {tmp_path / 'r'}"
+
+
+def test_a_run_that_is_over_is_left_as_it_is(tmp_path):
+    run = trainer.run(SMALL, tmp_path / "r")
+    before = {path.name: path.stat().st_mtime_ns for path in run.folder.iterdir()}
+    again, lines = told_by(trainer.resume, run.folder)
+    assert again.status == "finished"
+    assert lines == [f"{run.folder}: the run is over (finished); there is nothing to go on with"]
+    assert {path.name: path.stat().st_mtime_ns for path in run.folder.iterdir()} == before
+
+
+def test_without_a_checkpoint_it_starts_over_and_says_so(tmp_path):
+    whole = trainer.run(SMALL, tmp_path / "whole")
+    spec = SMALL | {"checkpoint": "none"}
+    run = trainer.run(spec, tmp_path / "r", should_stop=stop_after(30))
+    assert not (run.folder / "checkpoint").exists()
+    done, lines = told_by(trainer.resume, run.folder, should_stop=lambda: None)
+    assert any("it starts over in its folder, as it has no checkpoint" in one for one in lines)
+    assert done.status == "finished"
+    for name in SAME:
+        assert (done.folder / name).read_bytes() == (whole.folder / name).read_bytes(), name
+
+
+@pytest.fixture
+def stopped(tmp_path):
+    """The folder of a run on a table of the user's, stopped amid its steps."""
+    draw = np.random.default_rng(0)
+    rows = [f"{a:.3f},{b:.3f},{'u' if a > b else 'v'}" for a, b in draw.normal(size=(200, 2))]
+    (tmp_path / "a.csv").write_text("\n".join(["x,z,y", *rows]))
+    data = {"train": {"table": str(tmp_path / "a.csv"), "target": "y"}}
+    spec = SMALL | {"model": "logistic", "data": data, "optimizer": {"epochs": 60}}
+    return trainer.run(spec, tmp_path / "r", should_stop=stop_after(60)).folder
+
+
+def refused(folder, **more):
+    """The one line of what is refused; nothing in the folder may have changed."""
+    before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    with pytest.raises(trainer.UserError) as error:
+        go_on(folder, **more)
+    assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == before
+    (line,) = str(error.value).splitlines()
+    return line
+
+
+def test_other_data_are_refused(stopped, tmp_path):
+    text = (tmp_path / "a.csv").read_text()
+    (tmp_path / "a.csv").write_text(text.replace("u", "w", 1).replace("w", "u") + "\n1,2,u")
+    assert refused(stopped).startswith(f"{stopped}: its data are not what they were (sha256 ")
+
+
+def test_another_config_is_refused(stopped):
+    config = stopped / "config.yaml"
+    config.write_text(config.read_text().replace("epochs: 60", "epochs: 90"))
+    assert "config.yaml is not what it was when the run began" in refused(stopped)
+
+
+def test_another_config_with_other_trials_is_refused(tmp_path):
+    run = trainer.run(FOLDED, tmp_path / "r", should_stop=stop_after(20))
+    config = run.folder / "config.yaml"
+    config.write_text(config.read_text().replace("folds: 3", "folds: 4"))
+    assert "config.yaml" in refused(run.folder)
+
+
+def test_another_device_is_refused(stopped, monkeypatch):
+    from trainer.workflow import resume
+
+    facts = resume.facts_of
+    monkeypatch.setattr(resume, "facts_of", lambda ready: facts(ready) | {"device": "gpu"})
+    told = f"{stopped}: it was trained on a cpu, and goes on there alone; this would be a gpu"
+    assert refused(stopped) == told
+
+
+def test_a_folder_without_a_run_is_refused(tmp_path):
+    (tmp_path / "r").mkdir()
+    assert "not a run folder" in refused(tmp_path / "r")
+
+
+def test_a_damaged_checkpoint_falls_back_with_a_word(stopped):
+    last = sorted((stopped / "checkpoint").glob("*.json"))[-1]
+    last.write_bytes(last.read_bytes()[:-40])
+    done, lines = told_by(trainer.resume, stopped, should_stop=lambda: None)
+    assert done.status == "finished"
+    assert any("no checkpoint: it is no whole JSON" in one for one in lines)
+
+
+def test_data_from_python_are_passed_again(tmp_path):
+    draw = np.random.default_rng(0)
+    data = {"train": (draw.normal(size=(300, 4)), draw.integers(0, 3, 300))}
+    spec = SMALL | {"data": {"val": "none"}, "optimizer": {"epochs": 40}}
+    whole = trainer.run(spec, tmp_path / "whole", data=data)
+    run = trainer.run(spec, tmp_path / "r", data=data, should_stop=stop_after(50))
+    assert "arrays" in refused(run.folder)
+    done = go_on(run.folder, data=data)
+    assert done.status == "finished"
+    for name in SAME:
+        assert (done.folder / name).read_bytes() == (whole.folder / name).read_bytes(), name
+
+
+def test_versions_that_differ_mean_to_rounding(stopped):
+    manifest = json.loads((stopped / "manifest.json").read_text())
+    manifest["versions"]["numpy"] = "1.0"
+    (stopped / "manifest.json").write_text(json.dumps(manifest))
+    _, lines = told_by(trainer.resume, stopped, should_stop=lambda: None)
+    told = next(line for line in lines if line.startswith("resumed"))
+    assert f"to rounding, not to the bit: numpy 1.0 then, {np.__version__} now" in told
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["a.yaml"], "--resume: takes the folder's own config.yaml; remove a.yaml"),
+        (
+            ["a.yaml", "seed=1"],
+            "--resume: takes the folder's own config.yaml; remove a.yaml seed=1",
+        ),
+        (["--out", "x"], "--resume: a run goes on as it began; remove --out"),
+        (["--device", "cpu"], "--resume: a run goes on as it began; remove --device"),
+        (["--check"], "--resume: a run goes on as it began; remove --check"),
+        (["--plan"], "--resume: a run goes on as it began; remove --plan"),
+    ],
+)
+def test_resume_stands_alone(arguments, told, capsys):
+    assert main(["run", "--resume", "r", *arguments]) == 2
+    assert capsys.readouterr().err.startswith(told)
+
+
+def test_the_command_prints_the_folder(stopped, capsys):
+    assert main(["run", "--resume", str(stopped), "--quiet"]) == 0
+    assert capsys.readouterr().out.splitlines()[-1] == str(stopped)
+    shutil.rmtree(stopped)
+    assert main(["run", "--resume", str(stopped), "--quiet"]) == 2

@@ -1,0 +1,247 @@
+"""Carry out a run, from the rows to its page: new ones, and those that go on."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import traceback
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, NamedTuple
+
+from trainer.config import Spec
+from trainer.console.interrupt import Interrupt
+from trainer.console.terminal import Terminal
+from trainer.device import Device
+from trainer.errors import DiskError, TrainerError
+from trainer.runs.data_note import with_digest
+from trainer.runs.names import LOG, REPORT
+from trainer.runs.writer import RunWriter
+from trainer.sweep.scheduler import Scheduler
+from trainer.sweep.sweep import SweepRun, set_up, train
+from trainer.text.printable import Verbatim
+from trainer.text.windows import quoted
+from trainer.train.saved import Saved
+from trainer.wording.caveats import coarse_texts
+from trainer.wording.closing import resume_command
+from trainer.wording.opening import DataFacts, opening
+from trainer.workflow.checkpoints import FACTS, SWEEP, Checkpoints
+from trainer.workflow.compiling import compile_for
+from trainer.workflow.end_room import end_room
+from trainer.workflow.facts import config_facts, data_facts, device_facts, training_facts
+from trainer.workflow.loaded import Run
+from trainer.workflow.outputs import write_outputs
+from trainer.workflow.recorder import RunRecorder, SweepRecorder
+from trainer.workflow.report import draw_report
+from trainer.workflow.tables_so_far import TablesSoFar
+
+ShouldStop = Callable[[], int | None]
+
+
+class Ready(NamedTuple):
+    """What is there before the folder: the spec, its columns on their rows, what was read."""
+
+    spec: Spec
+    sweep: SweepRun
+    read: DataFacts
+
+    @property
+    def device(self) -> Device:
+        """Where it trains."""
+        return self.sweep.first.device_rows.device
+
+
+def get_ready(
+    device: Device,
+    spec: Spec,
+    data: Mapping[str, Any] | None,
+    terminal: Terminal,
+    saved: Saved | None = None,
+) -> Ready:
+    """Say what was asked for, compile, read the rows and lay out the columns.
+
+    Args:
+        device: where it trains.
+        spec: of the run.
+        data: rows in place of its files.
+        terminal: hears of it.
+        saved: the scheduler's record, of a run that goes on.
+
+    Raises:
+        DataError, DeviceError: as `trainer.run`.
+        ValueError: `saved` is of other columns.
+    """
+    terminal.summary(opening({"config": config_facts(spec)}))
+    compile_for(device, spec, terminal.line)
+    with device.enough_memory():
+        sweep = set_up(spec, data, device, saved and saved["arrangement"])
+    read = data_facts(sweep.first.prepared.summary, spec)
+    terminal.summary(opening({"data": read}))
+    return Ready(spec, sweep, read)
+
+
+def carry_out(
+    ready: Ready,
+    folder: RunWriter,
+    terminal: Terminal,
+    command: str | None,
+    should_stop: ShouldStop,
+    begin: Callable[[], None] = lambda: None,
+    saved: Saved | None = None,
+) -> Run:
+    """Train, write everything and draw the page.
+
+    Args:
+        ready: what is trained.
+        folder: that it goes into.
+        terminal: shows it.
+        command: the command line, for the manifest.
+        should_stop: says whether a signal came.
+        begin: writes what a new folder begins with.
+        saved: the checkpoint that the run goes on from.
+
+    Raises:
+        DiskError: the disk refused; all that it took is there.
+    """
+    spec, sweep, read = ready
+    folder.tell = terminal.error
+    if isinstance(should_stop, Interrupt):
+        should_stop.last_act = folder.end_at_once
+    terminal.attach(_log(folder), folder.log_path)
+    checkpoints = Checkpoints(folder, spec, (saved or {}).get(FACTS) or facts_of(ready), saved)
+    with _closing(folder), ready.device.enough_memory():
+        terminal.summary(opening(training_facts(sweep, folder.path)))
+        if short := folder.reserve(*end_room(sweep)):
+            terminal.error(f"warning: {short}")
+        begin()
+        folder.start_history(sweep.metrics)
+        _write_facts(folder, ready, command)
+        _write_warnings(folder, read)
+        scheduler = _train(sweep, folder, terminal, should_stop, checkpoints)
+        products = ready.device.products
+        if products is not None and products.failed:
+            terminal.line(f"steps were launched one by one: {products.failed}")
+        status = write_outputs(folder, sweep, scheduler, terminal, should_stop, checkpoints)
+        if status == "interrupted" and checkpoints.count:
+            terminal.summary([("resume", Verbatim(resume_command(folder.path)))])
+        refusal = _refusal(lambda: folder.close(status, **checkpoints.told()))
+    # the page shows what there is, whatever the disk refused before
+    refused = _refusal(lambda: _draw(folder, terminal))
+    terminal.log_path = folder.log_path
+    if (first := refusal or refused) is not None:
+        raise first
+    return Run(folder.path)
+
+
+def facts_of(ready: Ready) -> Saved:
+    """What a process that goes on with a run must have alike."""
+    config = ready.spec.to_yaml().encode("utf-8", "surrogatepass")
+    return {
+        "config": hashlib.sha256(config).hexdigest(),
+        "data": ready.sweep.first.prepared.digest,
+        "device": ready.device.kind,
+    }
+
+
+def write_start(folder: RunWriter, ready: Ready) -> None:
+    """Write what a new folder begins with: the config as it was written, and resolved."""
+    spec, config = ready.spec, ready.spec.to_yaml()
+    folder.write_input(spec.source_text if spec.source_text is not None else config)
+    folder.write_config(with_digest(config, ready.sweep.first.prepared.digest))
+
+
+def _write_facts(folder: RunWriter, ready: Ready, command: str | None) -> None:
+    """Put into the manifest what was asked for, and what was found."""
+    summary = ready.sweep.first.prepared.summary
+    folder.update_manifest(
+        command=command,
+        notes=ready.spec.notes,
+        device=device_facts(ready.device, ready.sweep),
+        data={
+            "digest": ready.sweep.first.prepared.digest,
+            "source": summary.source,
+            "rows": summary.rows,
+            "columns": summary.columns,
+            "features": summary.features,
+            "outputs": summary.outputs,
+        },
+    )
+
+
+def _log(folder: RunWriter) -> Callable[[str], None]:
+    """What writes to run.log; without one a run goes on."""
+
+    def log(text: str) -> None:
+        with folder.spared(LOG):
+            folder.log(text)
+
+    return log
+
+
+def _refusal(write: Callable[[], None]) -> DiskError | None:
+    """What the disk says against it, if it does."""
+    try:
+        write()
+    except DiskError as error:
+        return error
+    return None
+
+
+def _draw(folder: RunWriter, terminal: Terminal) -> None:
+    """Draw report.html; the run is whole without it, so that a fault of ours is a line, no more.
+
+    Raises:
+        DiskError: the disk refused the page; all else is written.
+    """
+    try:
+        folder.write_report(draw_report(folder.place))
+    except DiskError:
+        raise
+    except Exception as error:
+        what = (str(error).splitlines() or [type(error).__name__])[0]
+        again = f"stacked-trainer report {quoted(str(folder.path))}"
+        terminal.error(f"report.html is not drawn: {what}; `{again}` tries again")
+        if not isinstance(error, TrainerError):
+            with contextlib.suppress(DiskError):
+                terminal.log(traceback.format_exc())
+        return
+    with contextlib.suppress(DiskError):
+        terminal.summary([("report", folder.path / REPORT)])
+
+
+@contextlib.contextmanager
+def _closing(folder: RunWriter) -> Iterator[None]:
+    """Leave the right status in the manifest however the run ends, and lose nothing written."""
+    try:
+        yield
+    except BaseException as error:
+        status = "interrupted" if isinstance(error, KeyboardInterrupt) else "failed"
+        with contextlib.suppress(Exception):
+            folder.close(status, reason=str(error) or type(error).__name__)
+        folder.files.release()
+        raise
+
+
+def _write_warnings(folder: RunWriter, read: DataFacts) -> None:
+    """Keep for the page what the opening warned of."""
+    if told := coarse_texts(read["coarse"], read["model"]):
+        folder.add_warnings(told)
+
+
+def _train(
+    sweep: SweepRun,
+    folder: RunWriter,
+    terminal: Terminal,
+    should_stop: ShouldStop,
+    checkpoints: Checkpoints,
+) -> Scheduler:
+    """Train all stacks, with one column as a run shows itself, with more as a sweep does."""
+    given, saved = (sweep, folder, should_stop, checkpoints), checkpoints.saved(SWEEP)
+    if not sweep.is_sweep:
+        steps, per_epoch = int(sweep.first.budget[0]), sweep.first.steps_per_epoch
+        solves, goes_on = sweep.first.solver is not None, saved is not None
+        epochs, unit = (None, "iteration") if solves else (-(-steps // per_epoch), "epoch")
+        with terminal.progress(steps, epochs, unit, goes_on) as progress:
+            return train(sweep, RunRecorder(*given, progress), saved)
+    columns, keep = len(sweep.trials) * sweep.repeats, TablesSoFar(folder, sweep).write_if_due
+    with terminal.sweep_progress(columns, sweep.rules.metric, saved is not None) as progress:
+        return train(sweep, SweepRecorder(*given, progress, keep), saved)

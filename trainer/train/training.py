@@ -38,6 +38,7 @@ class Training:
         every: steps between evaluations, once begun.
         result: of all.
         unseen: (K,) columns with an evaluation that `count` has not been asked about.
+        unread: a stretch without its evaluation, where that raised: `advance` then does no more.
     """
 
     stack: AnyStack
@@ -74,6 +75,7 @@ class Training:
         self._latest: dict[str, Numbers] = {}  # (K,) of each column's last evaluation
         self._evaluated = np.full(count, -1)  # the step of it; -1 without one
         self._parts: list[Records] = []  # of a stretch that a stop has cut short
+        self.unread: Stretch | None = None
         self.unseen = np.zeros(count, bool)
         self.result = StackResult(
             [None] * count,
@@ -146,24 +148,33 @@ class Training:
         None where a stop has cut it short: the steps are kept, and the next call goes on from them
         as if nothing had been; nothing is decided between the two.
         """
-        snapshots: list[Snapshot] = []
+        if self.unread is None:
+            snapshots: list[Snapshot] = []
 
-        def snapshot(step: int) -> Snapshot | None:
-            if not self._gradients_every or step % self._gradients_every:
+            def snapshot(step: int) -> Snapshot | None:
+                if not self._gradients_every or step % self._gradients_every:
+                    return None
+                snapshots.append(Snapshot(step))
+                return snapshots[-1]
+
+            records = self.stack.advance(self.state, self._next_pause(), snapshot, should_stop)
+            self._parts.append(records)
+            if not records.whole:
                 return None
-            snapshots.append(Snapshot(step))
-            return snapshots[-1]
-
-        records = self.stack.advance(self.state, self._next_pause(), snapshot, should_stop)
-        self._parts.append(records)
-        # a snapshot ends a stretch
-        return self._over(snapshots) if records.whole else None
+            self.unread = self._taken_in(snapshots)  # of which one, if any, ends the stretch
+        due = self._due()
+        stretch = self.unread._replace(evaluation=self._read(due) if due.any() else None)
+        self.unread = None
+        return stretch
 
     def cut_short(self) -> Stretch | None:
-        """Let a stretch that a stop has cut short be over; None without one, and where parked."""
-        return self._over([]) if self._parts and self.open else None
+        """Hand over what there is of a stretch that a stop has cut short; None without one."""
+        stretch = self._taken_in([]) if self._parts else self.unread
+        self.unread = None
+        return stretch
 
-    def _over(self, snapshots: list[Snapshot]) -> Stretch:
+    def _taken_in(self, snapshots: list[Snapshot]) -> Stretch:
+        """The parts of a stretch together; columns that broke in it have ended."""
         state, columns = self.state, self.columns
         records, self._parts = joined(self._parts), []
         live = state.live.copy()
@@ -177,10 +188,7 @@ class Training:
         self._note(records, counts & finite)
         for at in np.flatnonzero(live & ~unbroken[-1]).tolist():
             self._diverge(at, int(records.step[unbroken[1:, at].sum()]))
-        at_pause = state.step > 0 and state.step % self.every == 0
-        due = state.live & (at_pause | self.stack.settled(state))
-        evaluation = self._read(due) if due.any() else None
-        return Stretch(columns, records, counts, snapshots, evaluation)
+        return Stretch(columns, records, counts, snapshots, None)
 
     def count(self, better: Flags) -> None:
         """Let the last evaluation of these columns (K,) be the one that counts."""
@@ -265,6 +273,8 @@ class Training:
             found["recent"] = np.concatenate(self._recent)[-self._steps_per_epoch :]
         if self._parts:
             found["parts"] = joined(self._parts).saved()
+        if self.unread is not None:
+            found["unread"] = self.unread.saved()
         return found
 
     def restore(self, saved: Saved) -> None:
@@ -280,6 +290,7 @@ class Training:
         self._evaluated = saved["evaluated"]
         self._recent = [saved["recent"]] if "recent" in saved else []
         self._parts = [Records(**saved["parts"])] if "parts" in saved else []
+        self.unread = Stretch.restored(saved["unread"]) if "unread" in saved else None
         self.result = StackResult.restored(saved["result"], self._gone)
 
     @property
@@ -304,6 +315,12 @@ class Training:
     def _may_leave(self, stay: Flags) -> bool:
         """Whether the columns that do not stay are enough to leave the others alone."""
         return bool(self.state.live.any() and stay.sum() < _CROWDED * len(stay))
+
+    def _due(self) -> Flags:
+        """(K,) columns at an evaluation, or at an end of their own."""
+        at_pause = self.state.step % self.every == 0
+        due: Flags = self.state.live & (at_pause | self.stack.settled(self.state))
+        return due
 
     def _next_pause(self) -> int:
         """The next step with an evaluation, the end of a budget, or a snapshot to hand over.

@@ -16,6 +16,7 @@ from trainer.sweep.results import trial_results
 from trainer.sweep.sweep import set_up, train
 from trainer.train import stack as stack_module
 from trainer.train import twins
+from trainer.train.training import Training
 
 DRAW = np.random.default_rng(0)
 X = DRAW.standard_normal((90, 5))
@@ -142,6 +143,7 @@ class Heard:
         self.told.append((stack, "evaluation", number, list(metrics), *read))
 
     def on_round(self, scheduler):
+        self.scheduler = scheduler
         self.records.append((len(self.told), written(scheduler.saved())))
         if len(self.records) == self._rounds:
             raise Killed
@@ -354,6 +356,26 @@ def test_a_record_is_not_trained_on():
     for _ in range(2):
         sweep = start("early stopping", saved["arrangement"])
         assert end(sweep, train(sweep, Heard(), saved)) == ended
+
+
+def test_a_stretch_whose_evaluation_raised_is_not_taken_again(monkeypatch):
+    told, ended, _ = whole("adam")
+    heard, sweep, reads = Heard(), start("adam"), itertools.count(1)
+    read = Training._read
+
+    def raises_once(training, due, *more):
+        if next(reads) == 3:
+            raise Killed
+        return read(training, due, *more)
+
+    monkeypatch.setattr(Training, "_read", raises_once)
+    with pytest.raises(Killed):
+        trained(sweep, heard)
+    saved = written(heard.scheduler.saved())
+    assert "unread" in saved["stacks"]["0"]["training"]
+    again, more = start("adam"), Heard()
+    assert end(again, trained(again, more, saved)) == ended
+    assert heard.told + more.told == told
 
 
 def test_records_of_other_columns_are_refused():

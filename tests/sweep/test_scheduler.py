@@ -16,6 +16,7 @@ from stacks import (
 )
 
 from trainer.data.rows import Rows
+from trainer.machine.interrupted import ask
 from trainer.sweep import scheduler as scheduler_module
 from trainer.sweep.scheduler import Rules, Scheduler
 from trainer.sweep.stopping import EarlyStopper, Halving, never_stopping
@@ -421,7 +422,9 @@ def cut(member, evaluations):
 
         def evaluate(state, should_stop):
             asked.append(state.step)
-            return None if len(asked) in evaluations and should_stop() else read(state, should_stop)
+            if len(asked) in evaluations:
+                ask(should_stop)
+            return read(state, should_stop)
 
         return evaluate
 

@@ -374,3 +374,16 @@ def test_a_bar_leaves_the_same_lines_in_the_log(clock):
     logged = lines_of(clock, 100.0, 1000, Tty())
     assert logged == lines_of(clock, 100.0, 1000, io.StringIO())
     assert logged[0] == " 10%  step 100  epoch  1/10  loss 0.5000  1:30 left"
+
+
+def test_a_training_that_knows_how_far_it_is_needs_no_steps_for_it(clock):
+    logged: list[str] = []
+    progress = Terminal(logged.append, stream=io.StringIO()).progress(1000, None, "iteration")
+    with progress as bar:
+        for iteration, done in ((20, 0.5), (30, 0.4)):  # a bar never shrinks
+            clock[0] += 40.0
+            bar.update(iteration, iteration, 0.5, done=done)
+    assert logged == [
+        " 50%  iteration 20  loss 0.5000  0:40 left",
+        " 50%  iteration 30  loss 0.5000  1:20 left",
+    ]

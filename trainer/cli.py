@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, TextIO
 from trainer.console.interrupt import Interrupt
 from trainer.console.terminal import Terminal
 from trainer.errors import DiskError, TrainerError, UserError
+from trainer.machine.interrupted import leave_at_once
 from trainer.text.printable import one_line
 from trainer.text.program import PROGRAM, meant_command, meant_option
 from trainer.text.windows import command_line
@@ -90,7 +91,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
     gc.disable()  # until `_loaded`
     try:
-        return _command(sys.argv[1:] if argv is None else list(argv))
+        code = _command(sys.argv[1:] if argv is None else list(argv))
+        leave_at_once(code)
+        return code
     finally:
         gc.enable()
         for stream in (sys.stdout, sys.stderr):

@@ -18,8 +18,9 @@ import numpy as np
 
 from trainer.errors import DeviceError
 from trainer.machine import cublas
+from trainer.machine.interrupted import ShouldStop
 from trainer.machine.memory import memory_limit
-from trainer.machine.threads import side_by_side
+from trainer.machine.threads import abandonable, side_by_side
 
 T = TypeVar("T")
 Array = Any  # a NumPy or CuPy array: static types cannot say which, the device does
@@ -157,6 +158,14 @@ class Device:
     def side_by_side(self, tasks: Sequence[Callable[[], T]]) -> list[T]:
         """Run tasks, on a CPU on all cores that are free for them; their results in order."""
         return side_by_side(tasks) if self.sizes.parts > 1 else [task() for task in tasks]
+
+    def abandonable(self, task: Callable[[], T], should_stop: ShouldStop) -> T:
+        """Run a factorisation beside one who asks whether to go on; a GPU is through in a second.
+
+        Raises:
+            Interrupted: `should_stop()`.
+        """
+        return abandonable(task, should_stop) if self.sizes.parts > 1 else task()
 
     def at_once(self, cached: int) -> int:
         """Bytes of an array to go by at once, of which `cached` are best in the cache of a CPU."""

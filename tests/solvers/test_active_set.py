@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from trainer.machine.interrupted import Interrupted
 from trainer.solvers import active_set
 from trainer.solvers.active_set import is_unique, minimize
 
@@ -109,6 +110,6 @@ def test_it_ends_between_systems_where_it_is_told_to():
     M, c = problem(0, n=60, rows=40)
     l1, calls = np.full(60, 1e-3), []
     told = lambda: calls.append(0) or len(calls) > 3  # noqa: E731
-    x = minimize(M, 0 * c, -c, l1, 0 * c, told).x
+    with pytest.raises(Interrupted):
+        minimize(M, 0 * c, -c, l1, 0 * c, told)
     assert len(calls) == 4
-    assert value(M, c, l1, found(M, c, l1, 0 * c)[0]) < value(M, c, l1, x) < 0

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from trainer.machine.interrupted import Interrupted
 from trainer.model import compiled
 from trainer.solvers import active_set, compiled_sparse
 from trainer.solvers.compiled_sparse import proven_minimum
@@ -134,7 +135,8 @@ def test_after_so_many_systems_it_gives_up(monkeypatch):
 def test_it_asks_whether_to_stop_between_systems(monkeypatch):
     calls, asked = counted(monkeypatch, 0), []
     stop = lambda: asked.append(0) or len(asked) > 3  # noqa: E731
-    assert proven_minimum(*GIVEN, GIVEN[-1], stop) is None
+    with pytest.raises(Interrupted):
+        proven_minimum(*GIVEN, GIVEN[-1], stop)
     assert (len(calls), len(asked)) == (3, 4)
 
 

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from sklearn.linear_model import lars_path_gram
 
+from trainer.machine.interrupted import Interrupted
 from trainer.model import compiled
 from trainer.solvers import compiled_sparse, lasso_path
 from trainer.solvers.active_set import minimize
@@ -117,7 +118,8 @@ def test_it_ends_at_a_corner_where_it_is_told_to(follow_path, monkeypatch):
         return len(asked) == 3
 
     H, c = X.T @ X, -X.T @ y
-    assert follow_path(H, c, np.zeros(10, bool), np.zeros(1), third) is None
+    with pytest.raises(Interrupted):
+        follow_path(H, c, np.zeros(10, bool), np.zeros(1), third)
     assert len(asked) == 3
 
 

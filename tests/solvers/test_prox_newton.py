@@ -188,6 +188,7 @@ def test_a_column_that_fails_changes_no_bit_of_the_others(model, outputs, column
         weights[:, 0, 1] = odd
         state = start(stack, weights)
         while not stack.settled(state).all():  # nobody leaves: the width stays
+            state.live &= ~stack.settled(state)
             stack.advance(state, 1 << 40)
         found.append(state)
     tame, wild = found

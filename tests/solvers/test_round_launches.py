@@ -50,10 +50,10 @@ def counted(monkeypatch, model, takes, **given):
     n = state.progress
     n.lost[:], n.stalled[:], n.tries[:] = False, 0, 0
     monkeypatch.setattr(solver_module, "is_good", lambda *_: np.full(K, takes))
-    state.step += 1
     before = cupy.counts.now()
     with np.errstate(all="ignore"):
         stack._round(state, np.ones(K, bool))
+        stack._aim(state, np.ones(K, bool))
     return cupy.counts.since(before)[:4]
 
 

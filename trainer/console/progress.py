@@ -139,17 +139,18 @@ class Progress:
         terminal: Lines,
         total_steps: int,
         total_epochs: int | None,
+        unit: str = "epoch",
         goes_on: bool = False,
     ) -> None:
         """Begin; with `goes_on` what is done at the first update was done by another process."""
         now = time.monotonic()
         self.live: Live | None = None
         self._terminal = terminal
-        before = None if goes_on else 0
-        self._at = _Standing(max(total_steps, 1), total_epochs, now, before)
+        before = None if goes_on else 0.0
+        self._at = _Standing(max(total_steps, 1), total_epochs, now, before, unit=unit)
         self._next_draw = now + _REDRAW_EVERY
         self._last_line = now
-        self._line_step = total_steps / 10  # the step from which the next line is due
+        self._next_tenth = 0.1  # how far a training is when the next line is due
 
     def update(
         self,
@@ -158,6 +159,7 @@ class Progress:
         loss: float | None = None,
         metric_name: str | None = None,
         metric: float | None = None,
+        done: float | None = None,
     ) -> None:
         """Take the last step done and its values; draw or write a line where one is due.
 
@@ -167,18 +169,20 @@ class Progress:
             loss: of the batch.
             metric_name: the validation metric to show.
             metric: its last value; None keeps the one before.
+            done: how far the training is, from 0 to 1; None: as its steps say.
         """
         at, now = self._at, time.monotonic()
-        if at.before is None:
-            at.before, at.started = step, now
         at.step, at.epoch, at.now, at.loss = step, epoch, now, loss
+        at.done = max(at.done, step / at.total if done is None else done)  # a bar never shrinks
+        if at.before is None:
+            at.before, at.started = at.fraction(), now
         if metric is not None:
             at.metric_name, at.metric = metric_name or "metric", metric
         if self.live is not None and now >= self._next_draw:
             self.live.refresh()
             self._next_draw = time.monotonic() + _REDRAW_EVERY
         since = now - self._last_line
-        if since >= _LINE_EVERY or (since >= _LINE_GAP and step >= self._line_step):
+        if since >= _LINE_EVERY or (since >= _LINE_GAP and at.fraction() >= self._next_tenth):
             self._line(now)
 
     def _line(self, now: float) -> None:
@@ -188,8 +192,7 @@ class Progress:
         else:  # the bar shows it already
             self._terminal.log(text)
         self._last_line = now
-        tenth = self._at.total / 10
-        self._line_step = (self._at.step // tenth + 1) * tenth
+        self._next_tenth = int(self._at.fraction() * 10 + 1) / 10
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         from rich.text import Text
@@ -217,16 +220,18 @@ class _Standing:
     total: int
     epochs: int | None
     started: float
-    before: int | None  # steps done when this process began
+    before: float | None  # how far it was when this process began
     now: float = 0.0
     step: int = 0
     epoch: int = 0
     loss: float | None = None
     metric_name: str = ""
     metric: float | None = None
+    done: float = 0.0
+    unit: str = "epoch"
 
     def fraction(self) -> float:
-        return min(self.step / self.total, 1.0)
+        return min(self.done, 1.0)
 
     def percent(self) -> str:
         return f"{int(100 * self.fraction()):3d}%"
@@ -234,7 +239,7 @@ class _Standing:
     def parts(self) -> list[str]:
         """Name the epoch, the loss, the metric and the time left, each where it is known."""
         of = f"/{self.epochs}" if self.epochs else ""
-        parts = [f"epoch {self.epoch:{len(of[1:])}d}{of}"]
+        parts = [f"{self.unit} {self.epoch:{len(of[1:])}d}{of}"]
         if self.loss is not None:
             parts.append(f"loss {_number(self.loss)}")
         if self.metric is not None:
@@ -243,10 +248,11 @@ class _Standing:
         return parts
 
     def _left(self) -> str:
-        gained = self.step - (self.before or 0)
+        done = self.fraction()
+        gained = done - (self.before or 0.0)
         if gained <= 0:
             return "-:--"
-        seconds = round((self.now - self.started) * (self.total - self.step) / gained)
+        seconds = round((self.now - self.started) * (1 - done) / gained)
         minutes, seconds = divmod(max(seconds, 0), 60)
         hours, minutes = divmod(minutes, 60)
         return f"{hours}:{minutes:02d}:{seconds:02d}" if hours else f"{minutes}:{seconds:02d}"

@@ -117,13 +117,18 @@ class Terminal:
 
     @contextlib.contextmanager
     def progress(
-        self, total_steps: int, total_epochs: int | None = None, goes_on: bool = False
+        self,
+        total_steps: int,
+        total_epochs: int | None = None,
+        unit: str = "epoch",
+        goes_on: bool = False,
     ) -> Iterator[Progress]:
         """Show how far a training of `total_steps` is, as long as the block lasts.
 
-        With `goes_on` another process has taken the first of them.
+        `unit` is what it counts, up to `total_epochs` where that is known. With `goes_on` another
+        process has taken the first steps.
         """
-        progress = Progress(self, total_steps, total_epochs, goes_on)
+        progress = Progress(self, total_steps, total_epochs, unit, goes_on)
         if self.quiet or not self._in_place:
             yield progress
             return

@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from threadpoolctl import ThreadpoolController
 
 from trainer.machine.groups import processor_limits
+from trainer.machine.interrupted import Interrupted, ShouldStop, leave_to_itself
 from trainer.machine.memory import psutil
 
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 _ASKS_ALL = ("openblas", "mkl")  # take all cores unless told otherwise; BLIS takes one
+_LOOK = 0.05  # seconds between two looks whether to stop
 
 
 class _Shared:
@@ -169,9 +171,14 @@ def make_pool(count: int) -> ThreadPoolExecutor:
 
     def mark() -> None:
         _thread.ours = True
-        _set([pair for pair in _shared.limited if _is_per_thread(pair[0])], 1)
+        _use_one_thread()
 
     return ThreadPoolExecutor(count, thread_name_prefix="trainer", initializer=mark)
+
+
+def _use_one_thread() -> None:
+    """Limit the thread that asks, where libraries limit each thread by itself."""
+    _set([pair for pair in _shared.limited if _is_per_thread(pair[0])], 1)
 
 
 def side_by_side(tasks: Sequence[Callable[[], T]]) -> list[T]:
@@ -184,7 +191,39 @@ def side_by_side(tasks: Sequence[Callable[[], T]]) -> list[T]:
         return [task() for task in tasks]
     # each in a copy of the caller's context, which says what NumPy warns of
     futures = [pool.submit(copy_context().run, task) for task in tasks]
+    for future in futures:
+        future.exception()  # waits: where one fails, none must go on writing to what they share
     return [future.result() for future in futures]
+
+
+def abandonable(task: Callable[[], T], should_stop: ShouldStop) -> T:
+    """Run a task that cannot ask whether to go on, such as a factorisation, beside one who does.
+
+    Where the answer is yes the task is left to itself: it must write to nothing that others read.
+
+    Raises:
+        Interrupted: `should_stop()`.
+    """
+    found, failed, context = list[T](), list[BaseException](), copy_context()
+
+    def work() -> None:
+        _use_one_thread()
+        try:
+            found.append(context.run(task))
+        except BaseException as error:  # the caller raises it
+            failed.append(error)
+
+    # of no pool, as the end of one waits for its threads
+    thread = threading.Thread(target=work, name="trainer-abandonable", daemon=True)
+    thread.start()
+    while thread.is_alive():
+        thread.join(_LOOK)
+        if thread.is_alive() and should_stop():
+            leave_to_itself(thread)
+            raise Interrupted
+    if failed:
+        raise failed[0]
+    return found[0]
 
 
 def _pool() -> ThreadPoolExecutor | None:

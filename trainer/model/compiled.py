@@ -146,8 +146,8 @@ def _library(found: ctypes.CDLL, name: str) -> Library:
         areas=function("areas", array, *[number] * 3, *[array] * 5),
         lbfgs_direct=function(f"lbfgs_direct_{name}_f64", *[number] * 4, *[array] * 6),
         lbfgs_pair=function(f"lbfgs_pair_{name}_f64", *[number] * 4, *[array] * 9),
-        rows_pass=function(f"pass_{name}_f64", plan, array, *[number] * 3, *[array] * 5),
-        newton_rounds=function(f"newton_rounds_{name}_f64", array, *[number] * 5, gives=number),
+        rows_pass=function(f"pass_{name}_f64", plan, array, *[number] * 4, *[array] * 5),
+        newton_rounds=function(f"newton_rounds_{name}_f64", array, *[number] * 4, gives=number),
         minimum=function(f"minimum_{name}_f64", number, *[array] * 9, gives=number),
         corners=function(f"corners_{name}_f64", number, array, gives=number),
     )

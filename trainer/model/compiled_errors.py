@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from trainer.machine.interrupted import ShouldStop, ask, never
 from trainer.model import compiled, models
 from trainer.model.compiled import (
     ERRORS,
@@ -26,6 +27,7 @@ _CACHED = 1 << 18  # bytes of a chunk's rows, which both products find in the ca
 _FEWEST = 32  # of them
 _LARGE = 1 << 21  # bytes of rows that no cache of a core has
 _LONG = 128  # numbers of a row
+_WORK = 1 << 29  # multiplications between two questions whether to stop, a fifth of a second
 # by activation, loss and dL/dz; the numbers are those of rules.h
 RULES: dict[tuple[Callable[..., Any], ...], int] = {
     (models.identity, models.squared_error, models.error_is_dz): 0,
@@ -83,7 +85,13 @@ class CompiledErrors:
         return z
 
     def of_all(
-        self, X: Array, weights: Array | None, kept: Array | None, gradient: Array, into: Array
+        self,
+        X: Array,
+        weights: Array | None,
+        kept: Array | None,
+        gradient: Array,
+        into: Array,
+        should_stop: ShouldStop = never,
     ) -> None:
         """Scores, errors and gradient of all rows, of few scores each, in float64.
 
@@ -93,6 +101,10 @@ class CompiledErrors:
             kept: (N, C, K) ← X·W, or None.
             gradient: (D, C, K) ← dJ/dW.
             into: (C, K) ← dJ/db.
+            should_stop: asked between chunks of rows, now and then.
+
+        Raises:
+            Interrupted: `should_stop()`.
         """
         (N, D), n = X.shape, self._plan.outputs * self._plan.columns
         chunk = min(N, max(_FEWEST, _CACHED // (8 * D) // _FEWEST * _FEWEST))
@@ -100,7 +112,11 @@ class CompiledErrors:
             self._room = np.empty((2 * chunk + D + 16) * (16 + n) + n)
         given = X, weights, kept, self._room, gradient, into
         at = [None if one is None else one.ctypes.data for one in given]
-        self._pass(self._at, at[0], N, D, chunk, *at[1:])
+        block = max(1, _WORK // (2 * chunk * D * n)) * chunk
+        for start in range(0, N, block):
+            if start:
+                ask(should_stop)
+            self._pass(self._at, at[0], start, min(N, start + block), D, chunk, *at[1:])
 
 
 def is_narrow(outputs: int, columns: int, X: Array) -> bool:

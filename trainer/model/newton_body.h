@@ -16,7 +16,8 @@ typedef struct {
   const double *l2, *tol, *most;               /* (K,) each, as all below but arrays of P, C, K */
   double *w, *g, *d;                           /* (P, C, K) */
   double *value, *data, *loss, *gradient_max, *iterations, *evaluations, *length, *used, *tries, *stalled, *smallest;
-  uint8_t *plain, *lost;
+  double *first;
+  uint8_t *plain, *lost, *aimed;
   const uint8_t *live;
   uint8_t *asks;
   double *logged, *losses, *lr; /* (rounds, 5, K), (rounds, K), (rounds, K) */
@@ -241,7 +242,7 @@ static void scatter_column(const newton *s, int64_t k, const double *from, doubl
 }
 
 /* Move to the trial point, and find a new direction, or ask for it (solver.py:_take). */
-static void take(const newton *s, const newton_column *c, int64_t k, double value, int64_t asks) {
+static void take(const newton *s, const newton_column *c, int64_t k, double value) {
   const int64_t n = s->parameters * s->outputs;
   const double norm = __builtin_sqrt(dot_f64(n, c->after, c->after)), numbers = (double)(s->features + 1) * s->outputs;
   const int falls = s->value[k] - value > flatness(s, value);
@@ -251,22 +252,25 @@ static void take(const newton *s, const newton_column *c, int64_t k, double valu
   s->stalled[k] = falls || norm < SMALLER * s->smallest[k] ? 0 : s->stalled[k] + 1;
   if (s->stalled[k] >= MOST_STALLED) s->lost[k] = 1;
   s->smallest[k] = norm < s->smallest[k] ? norm : s->smallest[k];
+  if (s->evaluations[k] == 1) s->first[k] = norm;
   s->value[k] = value;
   s->data[k] = c->sums[0];
   s->loss[k] = c->sums[1];
   s->tries[k] = 0;
   if (falls) s->plain[k] = 0;
   s->length[k] = 1;
+  s->aimed[k] = 0;
   s->gradient_max[k] = norm;
   if (norm <= s->tol[k] * __builtin_sqrt(numbers)) s->gradient_max[k] = largest_slope(s, c->after);
   if (settled(s, k)) return;
-  if (!asks && (s->coupled ? coupled_direction(s, c, s->l2[k]) : separate_direction(s, c, s->l2[k])))
+  if (s->coupled ? coupled_direction(s, c, s->l2[k]) : separate_direction(s, c, s->l2[k])) {
     scatter_column(s, k, c->d, s->d);
-  else s->asks[k] = DIRECTION;
+    s->aimed[k] = 1;
+  } else s->asks[k] = DIRECTION;
 }
 
 /* A round of one column (solver.py:_round), logged at number `slot`. */
-static void try_point(const newton *s, const newton_column *c, int64_t k, int full, int64_t slot, int64_t asks) {
+static void try_point(const newton *s, const newton_column *c, int64_t k, int full, int64_t slot) {
   const int64_t K = s->columns, n = s->parameters * s->outputs;
   gather_column(s, k, s->w, c->w);
   gather_column(s, k, s->g, c->g);
@@ -280,7 +284,7 @@ static void try_point(const newton *s, const newton_column *c, int64_t k, int fu
   const int good = is_good(s, k, value, begin, dot_f64(n, c->after, c->step));
   if (!good) shorten(s, k, value, begin);
   s->used[k] = s->length[k];
-  if (good) take(s, c, k, value, asks);
+  if (good) take(s, c, k, value);
   double *logged = s->logged + slot * 5 * K + k;
   for (int j = 0; j < 4; j++) logged[j * K] = c->sums[1 + j];
   if (full) logged[4 * K] = dot_f64(s->inner * s->outputs, c->after, c->after);
@@ -289,18 +293,15 @@ static void try_point(const newton *s, const newton_column *c, int64_t k, int fu
 }
 
 /* At most `rounds` of them from number `first`, of columns `from` to `to`, until no column moves or something is asked
- * for. All that is logged must be zero before. `stopped` leaves out all but first points, which every column logs, and
- * then directions are asked for. Returns how many. */
-EXPORT int64_t OF_SET(newton_rounds, f64)(const newton *s, int64_t first, int64_t rounds, int64_t from, int64_t to,
-                                          int64_t stopped) {
+ * for. All that is logged must be zero before. Returns how many. */
+EXPORT int64_t OF_SET(newton_rounds, f64)(const newton *s, int64_t first, int64_t rounds, int64_t from, int64_t to) {
   const int64_t K = s->columns;
   const newton_column column = newton_room(s);
   for (int64_t t = 0; t < rounds; t++) {
     int64_t moving = 0, asked = 0;
     for (int64_t k = 0; k < K; k++) {
-      const int moves = k >= from && k < to && s->live[k] && !settled(s, k);
-      if (moves && !(stopped && s->evaluations[k] > 0))
-        try_point(s, &column, k, (first + t) % s->log_every == 0, t, stopped);
+      if (k >= from && k < to && s->live[k] && !settled(s, k))
+        try_point(s, &column, k, (first + t) % s->log_every == 0, t);
       s->losses[t * K + k] = s->loss[k];
       moving += s->live[k] && !settled(s, k);
       asked += s->asks[k] != NOTHING;

@@ -3,19 +3,21 @@
  */
 enum { PAD = 16 };
 
-/* Sums of N rows of D numbers: G (D, C, K) <- dJ/dW, into (C, K) <- dJ/db; what is logged as `step` does. w (D, C, K),
- * or none for zeros. kept (N, C, K) <- the scores without the bias; none: nobody asks. room:
+/* Sums of rows `from` to `to` of D numbers: G (D, C, K) <- dJ/dW, into (C, K) <- dJ/db, added to those of the rows
+ * before them where there are any; what is logged as `step` does. w (D, C, K), or none for zeros. kept (N, C, K) <- the scores without the bias; none: nobody asks. room:
  * (2·chunk + D + 16)·(16 + C·K) + C·K numbers. */
-EXPORT void OF_SET(pass, f64)(plan *s, const double *X, int64_t N, int64_t D, int64_t chunk, const double *w,
-                              double *kept, double *room, double *G, double *into) {
+EXPORT void OF_SET(pass, f64)(plan *s, const double *X, int64_t from, int64_t to, int64_t D, int64_t chunk,
+                              const double *w, double *kept, double *room, double *G, double *into) {
   const int64_t n = s->outputs * s->columns, whole = D / PAD * PAD, left = D - whole; /* `left` numbers are padded */
   double *tail = room, *z = tail + chunk * PAD, *more = z + chunk * n, *part = more + chunk * n;
   double *part_into = part + (D + PAD) * n, *free = part_into + n;
-  memset(G, 0, (size_t)(D * n) * sizeof(double));
-  memset(into, 0, (size_t)n * sizeof(double));
+  if (from == 0) {
+    memset(G, 0, (size_t)(D * n) * sizeof(double));
+    memset(into, 0, (size_t)n * sizeof(double));
+  }
   s->z = z;
-  for (int64_t start = 0; start < N; start += chunk) {
-    const int64_t B = N - start < chunk ? N - start : chunk;
+  for (int64_t start = from; start < to; start += chunk) {
+    const int64_t B = to - start < chunk ? to - start : chunk;
     const double *rows = X + start * D;
     if (left) {
       memset(tail, 0, (size_t)(B * PAD) * sizeof(double));

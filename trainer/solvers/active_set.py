@@ -15,10 +15,11 @@ Shapes: n elements of one column.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
+
+from trainer.machine.interrupted import ShouldStop, ask, never
 
 Array = Any
 _STEPS = 10  # an element, at most; what is left is for the next iteration of the caller
@@ -52,7 +53,7 @@ def minimize(
     slope: Array,
     l1: Array,
     start: Array,
-    should_stop: Callable[[], object] = lambda: False,
+    should_stop: ShouldStop = never,
 ) -> Minimum:
     """Minimise q.
 
@@ -62,7 +63,10 @@ def minimize(
         slope: (n,) of the quadratic at `start`.
         l1: (n,); where it is 0 an element is free.
         start: (n,).
-        should_stop: asked between systems; what there is by then is below `start`.
+        should_stop: asked before each system.
+
+    Raises:
+        Interrupted: `should_stop()`.
     """
     slope, free, curvature = slope.copy(), l1 == 0, np.diagonal(M) + l2  # (n,) each
     x = np.where((curvature == 0) & ~free, 0.0, start)  # a constant feature: l1 alone is left of q
@@ -74,11 +78,11 @@ def minimize(
         holds = free | (x != 0)
         beyond = np.where(holds, 0.0, np.absolute(slope) - l1 * (1 + _ROUNDING))
         enters = _worst(beyond, most=max(_ENTERING, int(holds.sum()))) & whole
-        if (settled and not bool(enters.any())) or should_stop():
+        if settled and not bool(enters.any()):
             break
         signs = np.where(x != 0, np.sign(x), -np.sign(slope))
         steepest = slope + l1 * signs
-        step = _step(M, l2, curvature, steepest, signs, holds, enters)
+        step = _step(M, l2, curvature, steepest, signs, holds, enters, should_stop)
         pull = float(steepest @ step)
         largest, entered = max(largest, -pull), whole
         crosses = (x * step < 0) & (np.absolute(step) > np.absolute(x)) & ~free
@@ -147,9 +151,11 @@ def _step(
     signs: Array,
     holds: Array,
     enters: Array,
+    should_stop: ShouldStop,
 ) -> Array:
     """(n,) to the least of q with these signs; entering elements that would take others do not."""
     while True:
+        ask(should_stop)
         active = np.flatnonzero(holds | enters)
         step = np.zeros_like(steepest)
         if not len(active):

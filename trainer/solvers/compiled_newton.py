@@ -8,12 +8,14 @@ Hessians that rounding has left without a factor.
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from trainer.machine.interrupted import Interrupted, ShouldStop, ask
 from trainer.model import compiled
 from trainer.model.compiled import Library
 from trainer.model.compiled_errors import errors_of
@@ -31,7 +33,7 @@ _STEEPEST, _DIRECTION = 1, 2  # newton_body.h's
 _ROWS = 64  # step.h's GRAM_ROOM
 _PROGRESS = (
     *("value", "data", "loss", "gradient_max", "iterations", "evaluations", "length", "used"),
-    *("tries", "stalled", "smallest", "plain", "lost"),
+    *("tries", "stalled", "smallest", "first", "plain", "lost", "aimed"),
 )
 
 
@@ -51,12 +53,18 @@ class _Newton(ctypes.Structure):
 
 
 class Rounds(NamedTuple):
-    """What rounds have logged: (S, 5, K) as slots of `StepRecorder`, and (S, K) each."""
+    """What S rounds have logged: (S, 5, K) as slots of `StepRecorder`, and (S, K) each."""
 
     sums: Numbers
     loss: Numbers
     lr: Numbers
     takes: Flags
+
+    @classmethod
+    def of(cls, found: Sequence[Rounds], columns: int) -> Rounds:
+        """All of several, which may be none."""
+        parts = zip(_nothing(0, columns), *found, strict=True)
+        return cls(*(np.concatenate(part) for part in parts))
 
 
 class CompiledNewton:
@@ -72,46 +80,63 @@ class CompiledNewton:
         self,
         state: SolverState,
         until: int,
-        moving: Callable[[], int],
-        aim: Callable[[Flags, Flags], None],
-        should_stop: Callable[[], object],
+        pauses: Callable[[], bool],
+        go_down: Callable[[Flags], None],
+        aim: Callable[[], None],
+        should_stop: ShouldStop,
     ) -> Rounds:
-        """Go on as `SolverStack.advance`.
+        """Go on as `SolverStack.advance`; columns whose directions are asked for are not aimed.
 
         Args:
             state: of the columns, changed in place.
             until: the last round.
-            moving: says how many are.
-            aim: gives columns (K,) directions by the text: steps against the slope, and Newton's.
+            pauses: says whether columns are to leave, or none moves.
+            go_down: gives columns (K,) steps against the slope, by the text.
+            aim: gives directions to those that are not aimed, by the text.
             should_stop: asked between calls, before which one is due.
         """
-        K, found = self._plan.columns, []
-        asks = np.zeros(K, np.uint8)
-        own = {name: getattr(state.progress, name) for name in _PROGRESS}
-        point_to(self._plan, own | {name: state.arrays[name] for name in ("w", "g", "d")})
-        point_to(self._plan, {"live": state.live, "asks": asks})
-        while True:
-            most = 1 if should_stop() else min(self._most, until - state.step)
-            one = _nothing(most, K)
-            logged = {"logged": one.sums, "losses": one.loss, "lr": one.lr, "takes": one.takes}
-            point_to(self._plan, logged)
-            done = self._call(state.step + 1, most, should_stop)
-            state.step += done
-            found.append([array[:done] for array in one])
-            if asks.any():
-                aim(asks == _STEEPEST, asks == _DIRECTION)
-                asks[:] = 0
-            if moving() == 0 or state.step >= until or should_stop():
-                return Rounds(*(np.concatenate(parts) for parts in zip(*found, strict=True)))
+        asks, found = np.zeros(self._plan.columns, np.uint8), list[Rounds]()
+        point_to(self._plan, self._changed(state) | {"live": state.live, "asks": asks})
+        with contextlib.suppress(Interrupted):
+            aim()
+            while state.step < until:
+                ask(should_stop)
+                one = self._call(state, min(self._most, until - state.step), should_stop)
+                state.step += len(one.loss)
+                found.append(one)
+                if (plain := asks == _STEEPEST).any():
+                    go_down(plain)
+                if asks.any():
+                    aim()
+                    asks[:] = 0
+                if pauses():
+                    break
+        return Rounds.of(found, self._plan.columns)
 
-    def _call(self, first: int, most: int, should_stop: Callable[[], object]) -> int:
-        """Rounds from number `first`: how many. Columns that a stop comes before wait, or begin."""
-        done, stopped, columns = 0, False, self._plan.columns
+    def _changed(self, state: SolverState) -> dict[str, Array]:
+        """The arrays of a state that rounds write to."""
+        own = {name: getattr(state.progress, name) for name in _PROGRESS}
+        return own | {name: state.arrays[name] for name in ("w", "g", "d")}
+
+    def _call(self, state: SolverState, most: int, should_stop: ShouldStop) -> Rounds:
+        """Some rounds of all columns, or one round of some columns after others.
+
+        Raises:
+            Interrupted: `should_stop()`; no column then has had its round.
+        """
+        columns, one = self._plan.columns, _nothing(most, self._plan.columns)
+        logged = {"logged": one.sums, "losses": one.loss, "lr": one.lr, "takes": one.takes}
+        point_to(self._plan, logged)
+        several, done = self._together < columns, 0
+        before = {n: a.copy() for n, a in self._changed(state).items()} if several else {}
         for start in range(0, columns, self._together):
-            stopped = stopped or (start > 0 and bool(should_stop()))
+            if start and should_stop():
+                for name, array in self._changed(state).items():
+                    array[...] = before[name]
+                raise Interrupted
             part = start, min(columns, start + self._together)
-            done = self._run(ctypes.byref(self._plan), first, most, *part, stopped)
-        return done
+            done = self._run(ctypes.byref(self._plan), state.step + 1, most, *part)
+        return Rounds(one.sums[:done], one.loss[:done], one.lr[:done], one.takes[:done])
 
 
 def _nothing(rounds: int, columns: int) -> Rounds:

@@ -9,11 +9,11 @@ is left to `trainer.solvers.active_set`. Paths are those of `trainer.solvers.las
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
+from trainer.machine.interrupted import ShouldStop, ask, never
 from trainer.model import compiled
 from trainer.solvers import lasso_path
 from trainer.solvers.active_set import Minimum
@@ -44,11 +44,14 @@ def proven_minimum(
     l1: Array,
     start: Array,
     near: Array,
-    should_stop: Callable[[], object] = lambda: False,
+    should_stop: ShouldStop = never,
 ) -> Minimum | None:
     """The minimum of `active_set.minimize`, where it is compiled and shown to be the only one.
 
     What is given is as there, and `near` (n,), where descent begins: the result has no trace of it.
+
+    Raises:
+        Interrupted: `should_stop()`, asked before each system.
     """
     library, n = compiled.load()[0], len(start)
     if library is None or not 0 < n <= MOST or M.dtype != np.float64:
@@ -60,8 +63,7 @@ def proven_minimum(
     held = [np.ascontiguousarray(array) for array in (M, l2, l1, start, slope)]
     given = [array.ctypes.data for array in (*held, x, there, room, which)]
     for _ in range(_TRIES):
-        if should_stop():
-            return None
+        ask(should_stop)
         told = library.minimum(n, *given)
         if told != _UNDECIDED:
             return Minimum(x, there) if told == _PROVEN else None
@@ -73,7 +75,7 @@ def follow_path(
     c: lasso_path.Numbers,
     free: lasso_path.Flags,
     strengths: lasso_path.Numbers,
-    should_stop: Callable[[], object] = lambda: False,
+    should_stop: ShouldStop = never,
 ) -> lasso_path.Numbers | None:
     """Follow a path as `lasso_path.follow_path`, which does it where nothing is compiled."""
     library, n, k = compiled.load()[0], len(c), len(strengths)
@@ -90,8 +92,7 @@ def follow_path(
         setattr(path, name, array.ctypes.data)
     at = ctypes.byref(path)
     for _ in range(lasso_path.CORNERS * n // _CORNERS + 1):
-        if should_stop():
-            return None
+        ask(should_stop)
         told = library.corners(_CORNERS, at)
         if told != _MORE:
             break

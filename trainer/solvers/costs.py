@@ -28,6 +28,29 @@ if TYPE_CHECKING:
     from trainer.solvers.hessians import Hessians
 
 
+_FEWEST = 8  # scores a row: a pass over fewer takes as long, to read the rows
+_LOGGED = 1 << 18  # rounds times columns between two pauses, at most
+
+
+def rounds_of_a_stretch(
+    device: Device, size: Size, columns: int, pairs: int, operations: float
+) -> int:
+    """Rounds that take about a second, by sizes alone: after as many a stack may pause.
+
+    Args:
+        device: where it is.
+        size: N, D, C.
+        columns: K.
+        pairs: m.
+        operations: of one column's second derivatives; 0 without any.
+    """
+    (N, D, C), sizes = size, device.sizes
+    scores = C * columns
+    each = 4.0 * N * (D + _FEWEST) * max(scores, _FEWEST) + 8.0 * pairs * (D + 1) * scores
+    rounds = sizes.stretch_flop / max(each + columns * operations, 1.0)
+    return int(max(1, min(rounds, sizes.stretch_steps, _LOGGED // max(columns, 1))))
+
+
 def solver_bytes(
     size: Size, columns: int, model: Model, method: Method, sparse: bool, device: Device
 ) -> int:

@@ -14,7 +14,9 @@ from trainer.model.compiled import NARROW
 if TYPE_CHECKING:
     from trainer.device import Device
 
-_ROWS = 4096  # of a chunk, at least
+_ROWS = 4096  # of a chunk, at least, unless it takes longer than a signal may wait
+_CHUNK_WORK = 1 << 33  # multiplications of a chunk for one Hessian, half a second of a core
+_FEWEST_ROWS = 256  # of it in any case
 SMALL = 96  # parameters up to which products of features are made once for all columns
 SHARED = 8  # Hessians from which on such products are worth making
 KEPT = 256 * 2**20  # bytes of such products
@@ -29,7 +31,8 @@ _MOST_WORK = 1 << 30  # of a round of one column, during which nobody asks
 
 def rows_at_once(device: Device, rows: int, order: int) -> int:
     """How many of so many rows go by at once, for Hessians of this order."""
-    return min(rows, max(_ROWS, device.at_once(0) // (8 * max(1, order))))
+    quick = min(_ROWS, max(_FEWEST_ROWS, _CHUNK_WORK // max(1, order) ** 2))
+    return min(rows, max(quick, device.at_once(0) // (8 * max(1, order))))
 
 
 def columns_at_once(device: Device, chunk_rows: int, one: int, pairs: int) -> int:

@@ -2,7 +2,8 @@
 
     ∂²J/∂w_pa∂w_qb = Σ_rows p·x_p·x_q·∂²L/∂z_a∂z_b + l2·[p = q, a = b]
 
-Nothing here depends on how many columns a stack has: what is made once for the rows serves all.
+Nothing here depends on how many columns a stack has: what is made once for the rows serves all. Nor
+does it on what was made before: a run that is taken up again has the bits of one that goes on.
 
 Letters: P parameters an output (r weights, and a bias), C outputs, k columns, Q parameters of one
 Hessian, n rows of a chunk.
@@ -10,13 +11,14 @@ Hessian, n rows of a chunk.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import cached_property, partial
 from itertools import pairwise
 from typing import Any
 
 import numpy as np
 
+from trainer.machine.interrupted import ShouldStop, ask, never
 from trainer.solvers.active_set import is_unique
 from trainer.solvers.hessian_sizes import (
     KEPT,
@@ -38,10 +40,6 @@ Indices = np.ndarray[Any, np.dtype[np.int64]]
 _EPS = float(np.finfo(np.float64).eps)
 RIDGE = 4 * _EPS  # of a parameter's own curvature, a parameter
 _TINY = float(np.finfo(np.float64).tiny)
-
-
-class Interrupted(Exception):
-    """A signal came while a Hessian was summed up, which may take longer than one can wait."""
 
 
 class Hessians:
@@ -111,7 +109,7 @@ class Hessians:
         w: Array,
         gradient: Array,
         l2: Array,
-        should_stop: Callable[[], object] = lambda: False,
+        should_stop: ShouldStop = never,
     ) -> Array:
         """−H⁻¹·g of k columns.
 
@@ -119,7 +117,7 @@ class Hessians:
             w: (P, C, k).
             gradient: (P, C, k).
             l2: (k,).
-            should_stop: asked between chunks of rows.
+            should_stop: asked between pieces that take a CPU a second at most.
 
         Raises:
             Interrupted: `should_stop()`.
@@ -128,7 +126,7 @@ class Hessians:
         hessians = self._regular(self.whole(w, l2, should_stop))  # (k·blocks, Q, Q)
         right = gradient.transpose(2, 0, 1) if self.model.coupled else gradient.transpose(2, 1, 0)
         right = right.reshape(-1, self.order, 1)
-        found = -solved(xp, hessians, right)[..., 0]
+        found = -solved(xp, hessians, right, should_stop)[..., 0]
         known = xp.isfinite(found).all(axis=1, keepdims=True)  # a GPU says nothing of the others
         found = xp.where(known, found, -right[..., 0] / _diagonals(hessians))
         if self.model.coupled:
@@ -168,9 +166,7 @@ class Hessians:
 
     # --- whole Hessians ---
 
-    def whole(
-        self, w: Array, l2: Array, should_stop: Callable[[], object] = lambda: False
-    ) -> Array:
+    def whole(self, w: Array, l2: Array, should_stop: ShouldStop = never) -> Array:
         """The Hessians of k columns.
 
         Args:
@@ -219,15 +215,14 @@ class Hessians:
             return [(c, c) for c in range(C)]
         return [(a, b) for a in range(C) for b in range(a + 1, C)]
 
-    def _second(
-        self, w: Array, pairs: list[tuple[int, int]], should_stop: Callable[[], object]
-    ) -> Array:
+    def _second(self, w: Array, pairs: list[tuple[int, int]], should_stop: ShouldStop) -> Array:
         """Σ p·∂²L/∂z_a∂z_b·x·xᵀ for each pair of outputs and column: (pairs·k, P, P)."""
         xp, P, count = self.device.xp, self.parameters, len(pairs) * w.shape[2]
         if not self._shares(count):
             total = xp.zeros((count, P, P))
             for chunk in self._chunks(should_stop):
-                self._add_products(self._curvatures(chunk, w), self._features(chunk), total)
+                h = self._curvatures(chunk, w)
+                self._add_products(h, self._features(chunk), total, should_stop)
             return total
         half = xp.zeros((count, P * (P + 1) // 2))
         for chunk in self._chunks(should_stop):
@@ -239,7 +234,7 @@ class Hessians:
         rows = self._batches.chunk_rows
         return count >= SHARED and has_products(self.device, rows, self.parameters)
 
-    def _add_products(self, h: Array, X: Array, total: Array) -> None:
+    def _add_products(self, h: Array, X: Array, total: Array, should_stop: ShouldStop) -> None:
         """Add Σ h_j·x·xᵀ of a chunk's rows to (count, P, P), as many at once as there is room for.
 
         They are one product, X by copies of itself that are weighted side by side.
@@ -247,14 +242,14 @@ class Hessians:
         (n, P), count = X.shape, h.shape[1]
         size = max(1, self.device.at_once(0) // (8 * n * max(1, P)))
         for first in range(0, count, size):
+            ask(should_stop)
             some = h[:, first : first + size, None] * X[:, None]  # (n, s, P)
             found = self.device.product(X.T, some.reshape(n, -1))  # (P, s·P), symmetric
             total[first : first + size] += found.reshape(P, -1, P).transpose(1, 0, 2)
 
-    def _chunks(self, should_stop: Callable[[], object]) -> Iterator[Chunk]:
+    def _chunks(self, should_stop: ShouldStop) -> Iterator[Chunk]:
         for chunk in self._batches.chunks(1):
-            if should_stop():
-                raise Interrupted
+            ask(should_stop)
             yield chunk
 
     def _curvatures(self, chunk: Chunk, w: Array) -> Array:
@@ -327,9 +322,7 @@ class Hessians:
 
     # --- parts of one column's ---
 
-    def part(
-        self, w: Array, elements: Indices, should_stop: Callable[[], object] = lambda: False
-    ) -> Array:
+    def part(self, w: Array, elements: Indices, should_stop: ShouldStop = never) -> Array:
         """What some elements of one column have in the Hessian of its data term.
 
         Args:
@@ -407,19 +400,25 @@ class Hessians:
         found: Numbers = self.device.to_host(self.gram())  # device -> host
         return found
 
-    def gram(self) -> Array:
-        """The Gram matrix (P, P): the Hessian of a squared loss wherever it is."""
+    def gram(self, should_stop: ShouldStop = never) -> Array:
+        """The Gram matrix (P, P): the Hessian of a squared loss wherever it is.
+
+        Raises:
+            Interrupted: `should_stop()`, asked as in `step`.
+        """
         if self._constant is None:
             parts = self.device.row_parts(self._rows.X)
-            first, *others = self.device.side_by_side([partial(self._gram_of, p) for p in parts])
+            tasks = [partial(self._gram_of, part, should_stop) for part in parts]
+            first, *others = self.device.side_by_side(tasks)
             self._constant = sum(others, first)
         return self._constant
 
-    def _gram_of(self, part: slice) -> Array:
+    def _gram_of(self, part: slice, should_stop: ShouldStop) -> Array:
         """What some of the rows have in the Gram matrix."""
         xp, rows = self.device.xp, self._rows.part(part)
         total, size = xp.zeros((self.parameters, self.parameters)), self._batches.chunk_rows
         for chunk in FullBatch(self.device, rows, min(len(rows), size)).chunks(1):
+            ask(should_stop)
             X, root = self._made_features(chunk), xp.sqrt(chunk.q[:, 0])
             X = xp.multiply(X, root, out=X if self.bias else None)  # with a bias it is a copy
             total += X.T @ X

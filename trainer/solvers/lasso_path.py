@@ -13,11 +13,11 @@ Shapes: n elements, a of them in A, k strengths.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
+from trainer.machine.interrupted import ShouldStop, ask, never
 from trainer.solvers.orthants import pseudo_gradient
 
 Numbers = np.ndarray[Any, np.dtype[np.float64]]
@@ -98,7 +98,7 @@ def follow_path(
     c: Numbers,
     free: Flags,
     strengths: Numbers,
-    should_stop: Callable[[], object] = lambda: False,
+    should_stop: ShouldStop = never,
 ) -> Numbers | None:
     """The minimisers for some strengths of l1.
 
@@ -110,14 +110,16 @@ def follow_path(
         should_stop: asked at every corner.
 
     Returns:
-        (n, k); None where it was told to stop, or where an element depends on others or rounding
-        has led it astray: there are more than 8 corners an element, or a point is no minimum.
+        (n, k); None where an element depends on others or rounding has led it astray: there are
+        more than 8 corners an element, or a point is no minimum.
+
+    Raises:
+        Interrupted: `should_stop()`.
     """
     n, found, reached = len(c), np.zeros((len(c), len(strengths))), 0
     active, signs, now, gone = _Active(H, free), np.zeros(n), np.inf, -1
     for _ in range(CORNERS * n + 1):
-        if should_stop():
-            return None
+        ask(should_stop)
         A, inverse, rows = active.elements, active.inverse, active.rows
         u, v = -inverse @ c[A], inverse @ signs[A]  # (a,)
         steady, falling = c + u @ rows, v @ rows  # (n,): slopes are steady − λ·falling

@@ -9,24 +9,30 @@ from typing import Any
 
 import numpy as np
 
+from trainer.machine.interrupted import ShouldStop, ask, never
+
 Array = Any
 _TOGETHER = 256  # unknowns up to which CuPy solves many systems at once; else one after another
 _SAME = 1e-8  # of the largest element: a product of factors that is farther off is none
 
 
-def solved(xp: Any, a: Array, b: Array) -> Array:
+def solved(xp: Any, a: Array, b: Array, should_stop: ShouldStop = never) -> Array:
     """The x (n, m, s) of a·x = b for positive definite a (n, m, m) and b (n, m, s).
 
     Of large ones some unknowns are eliminated at a time, by the Schur complement (Golub & Van Loan
     2013, §3.2). Of a singular one there are numbers that are not finite.
+
+    Raises:
+        Interrupted: `should_stop()`, asked before some are eliminated.
     """
+    ask(should_stop)
     m, sides = _TOGETHER, b.shape[2]
     if a.shape[1] <= m:
         return _solved_together(xp, a, b)
     beside, below = a[:, :m, m:], a[:, m:, :m]
     first = _solved_together(xp, a[:, :m, :m], xp.concatenate([beside, b[:, :m]], axis=2))
     through, alone = first[:, :, :-sides], first[:, :, -sides:]
-    rest = solved(xp, a[:, m:, m:] - below @ through, b[:, m:] - below @ alone)
+    rest = solved(xp, a[:, m:, m:] - below @ through, b[:, m:] - below @ alone, should_stop)
     return xp.concatenate([alone - through @ rest, rest], axis=1)
 
 

@@ -8,12 +8,14 @@ Letters: N rows, b of a chunk, r directions, P parameters an output, C outputs, 
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from trainer.machine.interrupted import ShouldStop, ask, never
 from trainer.model import kernels
 from trainer.model.compiled_errors import RULES, CompiledErrors, errors_of, is_narrow, rule_of
 from trainer.model.kernel_errors import KernelErrors, kernel_errors_of
@@ -31,6 +33,7 @@ Array = Any
 Numbers = np.ndarray[Any, np.dtype[np.float64]]
 _CACHED = 3 << 18  # bytes of a chunk's rows and scores: both products find them in the cache
 _FEWEST_ROWS = 256  # rows of a chunk, or products are all overhead
+_WORK = 1 << 29  # multiplications between two questions whether to stop, a fifth of a second
 _FEW_SCORES = 16  # features a score of a row: from then on scores are kept, for next to nothing
 _FLAT = 16 * EPS  # of |J|: differences below it are rounding
 _FEW_OUTPUTS = 32  # up to which eigenvalues of many small matrices come quickly, on a GPU too
@@ -76,6 +79,8 @@ class _Pass:
         self._bias = xp.empty((outputs, columns))
         self._narrow = is_narrow(outputs, columns, own.X)
         self.kept = xp.empty((len(own), outputs, columns)) if few else None
+        work = 2 * chunk_rows * (width + _FEW_SCORES) * outputs * columns
+        self._asks = max(1, _WORK // max(1, work))  # chunks between two questions
 
     def _twin(self, rows: RowSet, columns: int) -> CompiledErrors | KernelErrors | None:
         """Errors as they are compiled for the device and the model; None: by their text."""
@@ -90,23 +95,37 @@ class _Pass:
         """Whether errors are."""
         return self._errors is not None
 
-    def chunks(self, batches: FullBatch | None = None) -> Iterator[tuple[Chunk, Buffers]]:
+    def chunks(
+        self, batches: FullBatch | None = None, should_stop: ShouldStop = never
+    ) -> Iterator[tuple[Chunk, Buffers]]:
         """The rows by `batches`, or `chunk_rows` at a time, and buffers for as many."""
-        for chunk in (batches or self._batches).chunks(1):
+        for number, chunk in enumerate((batches or self._batches).chunks(1), start=1):
+            if number % self._asks == 0:
+                ask(should_stop)
             yield chunk, self._buffers.first(chunk.rows.stop - chunk.rows.start)
 
-    def scored(self, offset: Array) -> Iterator[tuple[Chunk, Buffers]]:
+    def scored(self, offset: Array, should_stop: ShouldStop) -> Iterator[tuple[Chunk, Buffers]]:
         """The rows, as many as buffers hold at a time, and their scores by what was kept."""
         assert self.kept is not None
         batches = FullBatch(self.device, self._batches.rows, len(self._buffers.z))
-        for chunk, b in self.chunks(batches):
+        for chunk, b in self.chunks(batches, should_stop):
             self.device.xp.add(self.kept[chunk.rows], offset, out=b.z)
             yield chunk, b
 
-    def run(self, weights: Array, offset: Array, full: bool, at_zeros: bool) -> None:
+    def run(
+        self,
+        weights: Array,
+        offset: Array,
+        full: bool,
+        at_zeros: bool,
+        should_stop: ShouldStop = never,
+    ) -> None:
         """Sum up at weights (r or D, C, K) and bias (C, K) of the rows as they are.
 
         `at_zeros` says that all the weights are 0, whose products need not be made.
+
+        Raises:
+            Interrupted: `should_stop()`, asked between chunks, now and then.
         """
         device, problem, into = self.device, self.problem, self.sum
         xp, width = device.xp, len(self.sum) - problem.bias
@@ -119,9 +138,12 @@ class _Pass:
         if isinstance(self._errors, CompiledErrors) and self._narrow:
             of_bias = into[width] if problem.bias else self._bias
             given = None if at_zeros else flat_weights
-            self._errors.of_all(self._batches.rows.X, given, self.kept, into[:width], of_bias)
+            X, sums = self._batches.rows.X, (into[:width], of_bias)
+            self._errors.of_all(X, given, self.kept, *sums, should_stop)
             return
-        for step in self._steps:
+        for number, step in enumerate(self._steps, start=1):
+            if number % self._asks == 0:
+                ask(should_stop)
             if at_zeros:
                 step.z.fill(0)
             else:
@@ -179,6 +201,7 @@ class Objective:
 
     def __init__(self, problem: Problem, rows: RowSet, whole: Objective | None = None) -> None:
         """Have room for passes; of some columns of a `whole`, which knows the targets already."""
+        self._should_stop: ShouldStop = never
         self.problem, self.rows, self._whole = problem, rows, whole
         self.device, self.model, self.basis = problem.device, problem.model, problem.basis
         _, outputs, columns = problem.shape
@@ -199,12 +222,26 @@ class Objective:
         """Whether errors are logged whole, asked for or not: as it costs nothing."""
         return all(one.compiled for one in self._passes)
 
+    @contextlib.contextmanager
+    def asking(self, should_stop: ShouldStop) -> Iterator[None]:
+        """Within its block passes that take long raise Interrupted where `should_stop()`.
+
+        What they were to write to is then not to be read.
+        """
+        self._should_stop = should_stop
+        try:
+            yield
+        finally:
+            self._should_stop = never
+
     def take(self, columns: Any) -> Objective:
         """The objective of some of the columns, on the same rows; of all of them this one."""
         every = np.arange(self.problem.shape[2])
         if np.array_equal(every[columns], every):
             return self
-        return Objective(self.problem.take(columns), self.rows, self)
+        found = Objective(self.problem.take(columns), self.rows, self)
+        found._should_stop = self._should_stop
+        return found
 
     def value(self, w: Array, grad: Array, full: bool, at_zeros: bool = False) -> Array:
         """Sums (6, K) by `NAMES`, the data term of J first; grad (P, C, K) ← dJ/dw without l1.
@@ -215,8 +252,9 @@ class Objective:
         device, problem, r = self.device, self.problem, self.problem.inner
         weights = self._of_rows(w)
         offset = self._offset(w, weights)
-        passes = [partial(one.run, weights, offset, full, at_zeros) for one in self._passes]
-        device.side_by_side(passes)
+        given = weights, offset, full, at_zeros, self._should_stop
+        self._kept_at = None
+        device.side_by_side([partial(one.run, *given) for one in self._passes])
         self._kept_at = None if self._passes[0].kept is None else w.copy()
         first, *others = self._passes
         for one in others:
@@ -329,15 +367,19 @@ class Objective:
             yield from one.chunks()
 
     def _scored(self, w: Array) -> Iterator[tuple[Chunk, Buffers]]:
-        """The rows by chunks, with their scores in z: kept ones, where w is the last pass's."""
+        """The rows by chunks, with their scores in z: kept ones, where scores are few.
+
+        A pass keeps them, one at w if none was last: their bits do not tell which it was.
+        """
         weights, last = self._of_rows(w), self._kept_at
-        offset = self._offset(w, weights)
-        known = last is not None and bool((last == w).all())
+        offset, kept = self._offset(w, weights), self._passes[0].kept is not None
+        if kept and (last is None or not bool((last == w).all())):
+            self.value(w, self.device.xp.empty(w.shape), full=False)
         for one in self._passes:
-            if known and one.kept is not None:
-                yield from one.scored(offset)
+            if kept:
+                yield from one.scored(offset, self._should_stop)
                 continue
-            for chunk, b in one.chunks():
+            for chunk, b in one.chunks(should_stop=self._should_stop):
                 with np.errstate(all="ignore"):
                     scores(self.device, chunk.X, weights, offset, b.z)
                 yield chunk, b

@@ -32,11 +32,14 @@ class SolverProgress:
         tries: of the step so far.
         stalled: iterations in a row without a decrease of J or of the gradient.
         smallest: the least ‖dJ/dw‖ so far.
+        first: ‖dJ/dw‖ of the first point; NaN before.
         gamma: γ of H₀, the data term's curvature beside the basis's λ.
         within: with l1, whether the step must stay within its orthant.
         plain: whether the step is one against the slope.
         lost: whether no step decreases J, or the first point is not finite.
         at_zeros: whether the first point has zeros alone.
+        aimed: whether the direction is that of the point: one that a signal kept from being made is
+            made first when the column goes on.
     """
 
     value: Numbers
@@ -51,14 +54,34 @@ class SolverProgress:
     tries: Numbers
     stalled: Numbers
     smallest: Numbers
+    first: Numbers
     gamma: Numbers
     within: Flags
     plain: Flags
     lost: Flags
     at_zeros: Flags
+    aimed: Flags
 
 
 SolverState = State[SolverProgress]
+
+
+def share_done(progress: SolverProgress, end: Numbers, max_iter: Numbers) -> Numbers:
+    """(K,) how far columns that go on are, from 0 to 1: of their iterations, or downhill.
+
+    Slopes of L-BFGS fall by about the same factor an iteration.
+
+    Args:
+        progress: of the columns.
+        end: (K,) ‖dJ/dw‖ that they go down to.
+        max_iter: (K,) most iterations.
+    """
+    n = progress
+    with np.errstate(all="ignore"):
+        downhill = np.log(n.first / n.smallest) / np.log(n.first / end)
+        share = np.fmax(n.iterations / max_iter, np.fmax(downhill, 0))
+    found: Numbers = np.minimum(np.nan_to_num(share), 0.99)
+    return found
 
 
 def at_start(columns: int, curvature: Numbers, at_zeros: Flags) -> SolverProgress:
@@ -86,9 +109,11 @@ def at_start(columns: int, curvature: Numbers, at_zeros: Flags) -> SolverProgres
         tries=each(0.0),
         stalled=each(0.0),
         smallest=each(np.inf),
+        first=each(np.nan),
         gamma=curvature,
         within=np.ones(columns, bool),
         plain=np.zeros(columns, bool),
         lost=np.zeros(columns, bool),
         at_zeros=at_zeros,
+        aimed=np.ones(columns, bool),
     )

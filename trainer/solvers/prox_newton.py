@@ -10,15 +10,16 @@ Shapes: P parameters an output (weights, and a bias), C outputs, K columns.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from trainer.machine.interrupted import ShouldStop, ask
 from trainer.solvers.active_set import is_unique, minimize
 from trainer.solvers.compiled_sparse import follow_path, proven_minimum
 from trainer.solvers.hessian_sizes import SMALL, are_quick
-from trainer.solvers.hessians import Hessians, Interrupted
+from trainer.solvers.hessians import Hessians
 from trainer.solvers.lasso_path import MOST
 from trainer.solvers.objective import Objective
 from trainer.solvers.problem import Problem
@@ -28,7 +29,6 @@ Array = Any
 Numbers = np.ndarray[Any, np.dtype[np.float64]]
 Flags = np.ndarray[Any, np.dtype[np.bool_]]
 Indices = np.ndarray[Any, np.dtype[np.int64]]
-ShouldStop = Callable[[], object]
 _ON_PATH = 24  # columns from which on a path takes less than as many minima from one to the next
 _MOST_OF_THEM = 0.7  # of all elements: from as many on the whole Gram matrix takes less
 _NEAR = 0.8  # of l1: weights with slopes below it are not expected to leave 0
@@ -67,8 +67,7 @@ def prox_newton_steps(
         for block in range(hessians.blocks)
     ]
     for work, M in parts.each(works):
-        if should_stop():
-            raise Interrupted
+        ask(should_stop)
         _minimize(problem, hessians, work, M, w, g, near, steps, should_stop)
     progress.within[which] = False
     device.xp.copyto(new, device.to_device(steps), where=device.to_device(which))
@@ -107,7 +106,10 @@ def _follow(
     done = np.zeros_like(which)
     # counted are all columns of the stack: none depends on how many others have failed
     several = [one for one in np.unique(l2) if (l2 == one).sum() >= _ON_PATH]
-    if not several or not which.any() or P > MOST or not hessians.independent:
+    if not several or not which.any() or P > MOST:
+        return done
+    hessians.gram(should_stop)
+    if not hessians.independent:
         return done
     gram = hessians.host_gram
     zeros = np.flatnonzero(which & ~np.any(w, axis=(0, 1)))
@@ -269,6 +271,7 @@ class WorkingParts:
         h = self._hessians
         if self._quick and not h.model.quadratic:
             return self._of_group(work)
+        h.gram(self._should_stop)
         gram, (feature, output) = h.host_gram, np.divmod(work.elements, h.outputs)
         if len(work.elements) < len(gram) or not h.model.quadratic:
             gram = gram[feature[:, None], feature]

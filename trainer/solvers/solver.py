@@ -6,6 +6,10 @@ again in the next round. So a column waits for no other and knows of no other; o
 converged is frozen. What is decided, a number or two a column, is decided on the host: one fetch
 follows each pass over the rows.
 
+A round is whole or has not been: a signal ends one in its pass, where nothing has changed yet, or
+keeps directions from being made, which then are the first that is done when columns go on. All that
+a round needs is in the state, so that columns go on elsewhere as they would have here, to the bit.
+
 The methods differ in nothing but their directions: `trainer.solvers.directions`, and with l1
 `trainer.solvers.prox_newton`.
 
@@ -17,21 +21,23 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
 
+from trainer.machine.interrupted import Interrupted, ShouldStop, ask, never
 from trainer.solvers.certificates import Points, certify
-from trainer.solvers.choose import Method
-from trainer.solvers.compiled_newton import compiled_newton
-from trainer.solvers.costs import hessian_bytes, hessian_operations
+from trainer.solvers.choose import Method, Size
+from trainer.solvers.compiled_newton import CompiledNewton, Rounds, compiled_newton
+from trainer.solvers.costs import hessian_bytes, hessian_operations, rounds_of_a_stretch
 from trainer.solvers.directions import Directions
-from trainer.solvers.hessians import Hessians, Interrupted
+from trainer.solvers.hessians import Hessians
 from trainer.solvers.line_search import TrialPoint, is_good, shorten
 from trainer.solvers.objective import NAMES, Objective
 from trainer.solvers.outcomes import ending
 from trainer.solvers.problem import Problem
-from trainer.solvers.progress import FACTS, SolverState, at_start
+from trainer.solvers.progress import FACTS, SolverState, at_start, share_done
 from trainer.solvers.prox_newton import prox_newton_steps
 from trainer.solvers.slopes import SLOPES, Tried
 from trainer.train.batches import RowSet
@@ -45,7 +51,7 @@ Numbers = np.ndarray[Any, np.dtype[np.float64]]
 Flags = np.ndarray[Any, np.dtype[np.bool_]]
 _STALLED = 12  # iterations in a row without a decrease of J or of the gradient
 _SMALLER = 0.9  # of the least gradient so far: what counts as a decrease
-_CROWDED = 0.75  # of the columns that lived: with fewer alive the others may leave
+_CROWDED = 0.75  # of a stack's width: with fewer columns alive the others may leave
 
 
 @dataclass(frozen=True)
@@ -110,7 +116,15 @@ class SolverStack:
             limits = settings.tol, settings.max_iter, settings.log_every
             self._newton = compiled_newton(self.objective, self.hessians, *limits)
         self._elements = np.array([[len(rows) * outputs]])  # of ŷ − y
-        self._should_stop: Callable[[], object] = lambda: False
+        self._should_stop: ShouldStop = never
+        width, start = int(inner_rows.X.shape[1]), settings.method.hessian_from
+        self._stretch = rounds_of_a_stretch(  # between two pauses
+            self.device,
+            Size(len(rows), width, outputs),
+            columns,
+            settings.method.pairs,
+            0.0 if start is None else hessian_operations(self.hessians, len(rows), problem.sparse),
+        )
         self._buffers: Buffers | None = None
 
     @property
@@ -171,57 +185,85 @@ class SolverStack:
         state: SolverState,
         until: int,
         snapshots: Callable[[int], Snapshot | None] = lambda step: None,
-        should_stop: Callable[[], object] = lambda: False,
+        should_stop: ShouldStop = never,
     ) -> Records:
-        """Go on until every column is settled, or enough of them to leave; or `should_stop()`."""
+        """Go on for a stretch of rounds, until columns are due or none moves, or `should_stop()`.
+
+        Where that comes before the first round is done, or columns are due already, it has none.
+        """
         first, self._should_stop = state.step + 1, should_stop
+        until = min(until, (state.step // self._stretch + 1) * self._stretch)
         with np.errstate(all="ignore"):
-            rounds = self._rounds if self._newton is None else self._newton_rounds
-            values, taken, whole = rounds(state, until)
+            if self.due(state).any() or not self._moving(state).any():
+                found = Rounds.of([], self.shape[2])
+            elif self._newton is None:
+                found = self._rounds(state, until)
+            else:
+                found = self._newton_rounds(self._newton, state, until)
+            values = StepRecorder.values(found.sums, self._elements)
             self._write(state)
         step = np.arange(first, state.step + 1, dtype=np.int64)
-        return Records(step, step.astype(np.int32), values, taken, whole)
+        values |= {"lr": found.lr, "loss": found.loss}
+        whole = state.step >= until or self._pauses(state, self._moving(state))
+        return Records(step, step.astype(np.int32), values, found.takes, whole)
 
-    def _rounds(self, state: SolverState, until: int) -> tuple[dict[str, Numbers], Flags, bool]:
-        """Rounds until `until`, or until enough columns may leave: what they log (S, K).
+    def _rounds(self, state: SolverState, until: int) -> Rounds:
+        """Rounds until `until`, or until columns are to leave: what they log."""
+        found = []
+        with contextlib.suppress(Interrupted):
+            moving = self._moving(state)
+            self._aim(state, moving)
+            while state.step < until:
+                ask(self._should_stop)
+                found.append(self._round(state, moving))
+                moving = self._moving(state)
+                self._aim(state, moving)
+                if self._pauses(state, moving):
+                    break
+        return Rounds.of(found, self.shape[2])
 
-        And whether they came so far: a stop may come before.
+    def _newton_rounds(self, newton: CompiledNewton, state: SolverState, until: int) -> Rounds:
+        """`_rounds` by the compiled twin."""
+
+        def pauses() -> bool:
+            return self._pauses(state, self._moving(state))
+
+        def aim() -> None:
+            self._aim(state, self._moving(state))
+
+        go_down = partial(self._go_down, state)
+        return newton.run(state, until, pauses, go_down, aim, self._should_stop)
+
+    def _moving(self, state: SolverState) -> Flags:
+        """(K,) columns that live and have not settled."""
+        flags: Flags = state.live & ~self.settled(state)
+        return flags
+
+    def _pauses(self, state: SolverState, moving: Flags) -> bool:
+        """Whether so few columns move that the others are to leave, or none does.
+
+        It is a matter of the state alone: where else a stretch has ended changes nothing. One that
+        has settled is no burden to the compiled twin: there those alone leave whose loss was never
+        finite, whom whoever trains ends at any pause.
         """
-        records, taken, enough = [], [], _CROWDED * state.live.sum()
-        moving = state.live & ~self.settled(state)
-        while True:
-            state.step += 1
-            record, counts = self._round(state, moving)
-            records.append(record)
-            taken.append(counts)
-            moving = state.live & ~self.settled(state)
-            alive = moving.sum()
-            whole = bool(alive == 0 or alive < enough or state.step >= until)
-            if whole or self._should_stop():
-                break
-        values = {name: np.array([one[name] for one in records]) for name in records[0]}
-        return values, np.array(taken), whole
+        n, stays = state.progress, moving
+        if self._newton is not None:
+            stays = state.live & ~((n.evaluations > 0) & ~np.isfinite(n.loss))
+        return not moving.any() or bool(stays.sum() < _CROWDED * len(stays))
 
-    def _newton_rounds(
-        self, state: SolverState, until: int
-    ) -> tuple[dict[str, Numbers], Flags, bool]:
-        """`_rounds` by the compiled twin, until none moves: one that has settled is no burden."""
-        assert self._newton is not None
+    def due(self, state: SolverState) -> Flags:
+        """(K,) columns that have settled, where enough have for their evaluation."""
+        settled = self.settled(state)
+        flags: Flags = state.live & settled & self._pauses(state, state.live & ~settled)
+        return flags
 
-        def moving() -> int:
-            return int((state.live & ~self.settled(state)).sum())
-
-        def aim(plain: Flags, newton: Flags) -> None:
-            if plain.any():
-                self._go_down(state, plain)
-            if newton.any():
-                with contextlib.suppress(Interrupted):
-                    self._aim(state, newton)
-
-        found = self._newton.run(state, until, moving, aim, self._should_stop)
-        values = StepRecorder.values(found.sums, self._elements)
-        whole = moving() == 0 or state.step >= until
-        return values | {"lr": found.lr, "loss": found.loss}, found.takes, whole
+    def done(self, state: SolverState) -> Numbers:
+        """(K,) how far each column is on its way, from 0 to 1."""
+        features, outputs, _ = self.shape
+        end = self.settings.tol * np.sqrt((features + 1) * outputs)
+        share = share_done(state.progress, end, self.settings.max_iter)
+        found: Numbers = np.where(self.settled(state), 1.0, share)
+        return found
 
     def settled(self, state: SolverState) -> Flags:
         """(K,) columns that have come to an end of their own."""
@@ -231,14 +273,16 @@ class SolverStack:
         flags: Flags = (n.evaluations > 0) & (converged | over | n.lost)
         return flags
 
-    def _round(self, state: SolverState, moving: Flags) -> tuple[dict[str, Numbers], Flags]:
-        """One evaluation of every column: what it logs (K,), and which columns took their point.
+    def _round(self, state: SolverState, moving: Flags) -> Rounds:
+        """One evaluation of every column that moves: what it logs, and which took their points.
 
-        `moving` are those that live and have not settled.
+        Raises:
+            Interrupted: `should_stop()` in its pass, before anything has changed.
         """
         n = state.progress
         self._try_points(state, moving)
         trial, slopes, logged = self._evaluate(state)
+        state.step += 1
         n.evaluations += moving
         takes = moving & is_good(n, trial, self.objective.rounding(n.value))
         refused = moving & ~takes
@@ -247,11 +291,8 @@ class SolverStack:
             self._go_down(state, plain)
         self._take(state, takes, trial.value, slopes)
         n.loss[takes], n.data[takes] = logged[1][takes], logged[0][takes]
-        values = StepRecorder.values(logged[None, 1:], self._elements)
-        record = {name: value[0] for name, value in values.items()}
-        record["lr"] = np.where(takes, np.where(n.iterations > 0, n.used, 0.0), 0.0)
-        record["loss"] = n.loss.copy()
-        return record, takes
+        lr = np.where(takes, np.where(n.iterations > 0, n.used, 0.0), 0.0)
+        return Rounds(logged[None, 1:], n.loss[None].copy(), lr[None], takes[None])
 
     def _go_down(self, state: SolverState, which: Flags) -> None:
         """Give some columns steps against the slope."""
@@ -272,8 +313,9 @@ class SolverStack:
         """
         problem = self.problem
         logs = self.directions.logs_slopes and self.objective.logs_all
-        full = state.step % self.settings.log_every == 0 and not logs
-        sums = self._pass(state, full)
+        full = (state.step + 1) % self.settings.log_every == 0 and not logs
+        with self.objective.asking(self._should_stop):
+            sums = self._pass(state, full)
         told = {"sums": sums, "slopes": self.directions.slopes(state, self._tried)}
         found = self.device.fetch(told)  # device -> host
         sums, slopes = found["sums"], dict(zip(SLOPES, found["slopes"], strict=False))
@@ -288,8 +330,8 @@ class SolverStack:
     def _pass(self, state: SolverState, full: bool) -> Array:
         """Sums (6, K) of `Objective.value` at the points to try; the gradient of J beside them."""
         zero = state.progress.at_zeros
-        if state.step > 1 or zero.sum() < 2 or self.problem.loss:
-            at_zeros = state.step == 1 and bool(zero.all())
+        if state.step > 0 or zero.sum() < 2 or self.problem.loss:
+            at_zeros = state.step == 0 and bool(zero.all())
             return self.objective.value(self._tried.point, self._tried.gradient, full, at_zeros)
         # columns at zeros are one point, where no penalty is felt: a pass of one tells of them all,
         # but for losses with parameters
@@ -309,7 +351,7 @@ class SolverStack:
     def _take(
         self, state: SolverState, takes: Flags, value: Numbers, slopes: dict[str, Numbers]
     ) -> None:
-        """Move the columns to their trial points; remember the pairs; find new directions."""
+        """Move the columns to their trial points; remember the pairs."""
         n, norm = state.progress, np.sqrt(slopes["squares"])
         moved = takes & (n.evaluations > 1)
         self.directions.take(state, takes, moved, self._tried, slopes)
@@ -320,15 +362,13 @@ class SolverStack:
         n.stalled = np.where(takes, np.where(better, 0, n.stalled + 1), n.stalled)
         n.lost |= takes & (n.stalled >= _STALLED)
         n.smallest[takes] = np.minimum(n.smallest, norm)[takes]
+        if state.step == 1:
+            n.first[takes] = norm[takes]
         n.value[takes] = value[takes]
         n.tries[takes] = 0
         n.plain &= ~(takes & falls)  # at the floor of J once is enough
-        n.length[takes] = 1
+        n.length[takes], n.aimed[takes] = 1, False
         self._check(state, takes, norm)
-        going = takes & ~self.settled(state)
-        if going.any():
-            with contextlib.suppress(Interrupted):  # then no direction is followed any more
-                self._aim(state, going)
 
     def _check(self, state: SolverState, takes: Flags, norm: Numbers) -> None:
         """Read max |dJ/dw| of the features as they are, where it may be below tol."""
@@ -340,21 +380,29 @@ class SolverStack:
             largest = self.problem.largest(state.arrays["w"], state.arrays["g"])
             n.gradient_max[close] = self.device.to_host(largest)[close]
 
-    def _aim(self, state: SolverState, takes: Flags) -> None:
-        """Give new directions to columns that took their points."""
+    def _aim(self, state: SolverState, moving: Flags) -> None:
+        """Give new directions to columns that have taken points and move on.
+
+        Raises:
+            Interrupted: `should_stop()`; then no column has a new one.
+        """
         problem, a, n, new = self.problem, state.arrays, state.progress, self._new
-        start, own = self.settings.method.hessian_from, np.zeros_like(takes)
+        which = moving & ~n.aimed
+        if not which.any():
+            return
+        start, own = self.settings.method.hessian_from, np.zeros_like(which)
         if start is not None:
-            own = takes & (n.iterations >= start)
+            own = which & (n.iterations >= start)
         new[...] = 0
-        if (takes & ~own).any():
-            self.directions.quasi_newton(state, takes & ~own, self._tried.step, new)
-        if own.any() and problem.sparse:
+        if own.any() and problem.sparse:  # they may be interrupted: before anything is written
             prox_newton_steps(self.objective, self.hessians, state, own, new, self._should_stop)
         elif own.any():
             self.directions.newton(state, own, a["g"], new, self._should_stop)
+        if (which & ~own).any():
+            self.directions.quasi_newton(state, which & ~own, self._tried.step, new)
         self.directions.fix_gauge(state, own, new)
-        self.device.xp.copyto(a["d"], new, where=self.device.to_device(takes))
+        self.device.xp.copyto(a["d"], new, where=self.device.to_device(which))
+        n.aimed |= which
 
     # --- ends ---
 
@@ -362,13 +410,20 @@ class SolverStack:
         """(K,) iterations of each column."""
         return state.progress.iterations
 
-    def facts(self, state: SolverState, due: Flags) -> dict[str, Numbers]:
-        """What is known of the columns that are due, each (K,): see `FACTS`."""
+    def facts(
+        self, state: SolverState, due: Flags, should_stop: ShouldStop = never
+    ) -> dict[str, Numbers]:
+        """What is known of the columns that are due, each (K,): see `FACTS`.
+
+        Raises:
+            Interrupted: `should_stop()`.
+        """
         n, a = state.progress, state.arrays
         where = np.flatnonzero(due & (n.evaluations > 0))
         if len(where):
             points = Points(a["w"], a["g"], n.value, n.data).take(self.problem, where)
-            known = certify(self.objective.take(where), points)
+            with self.objective.asking(should_stop):
+                known = certify(self.objective.take(where), points)
             n.gradient_max[where], n.gap[where] = known
         return {name: getattr(n, name) for name in FACTS}
 

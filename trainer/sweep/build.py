@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from trainer.config.schema.penalty import Alpha, InverseC, Penalty
 from trainer.config.schema.spec import NormalInit, Spec
 from trainer.data.prepared import Prepared
 from trainer.errors import DataError
+from trainer.machine.interrupted import ShouldStop, never
 from trainer.model import MODELS, Model
 from trainer.model.penalties import elastic_net, from_inverse_c
 from trainer.optim.schedules import LrSchedule
@@ -50,7 +52,7 @@ class Columns:
     l2: Numbers
     l1: Numbers
     budget: Numbers
-    make: Callable[[Any], AnyStack]
+    make: Callable[[Any, ShouldStop], AnyStack]
     solver: tuple[str, str] | None = None
     lr: Numbers | None = None
 
@@ -85,9 +87,13 @@ class Columns:
         size = self.spec.optimizer.batch_size
         return 1 if size == "full" else -(-len(self.device_rows.rows) // size)
 
-    def stack(self, columns: Any = slice(None)) -> AnyStack:
-        """A stack of some of the columns, ready to train."""
-        return self.make(columns)
+    def stack(self, columns: Any = slice(None), should_stop: ShouldStop = never) -> AnyStack:
+        """A stack of some of the columns, ready to train.
+
+        Raises:
+            Interrupted: `should_stop()`, where rows are turned for a solver.
+        """
+        return self.make(columns, should_stop)
 
 
 def build(specs: Sequence[Spec], device_rows: DeviceRows, log_every: int) -> Columns:
@@ -147,7 +153,7 @@ def _by_steps(
     settings = _settings(specs, len(device_rows.rows), l2, l1, log_every)
     model, outputs = MODELS[specs[0].model, specs[0].loss_name], device_rows.outputs
 
-    def make(columns: Any) -> Stack:
+    def make(columns: Any, should_stop: ShouldStop) -> Stack:
         device, rows = device_rows.device, device_rows.rows
         held = len(device_rows.held.rows) if device_rows.held else 0
         return Stack(device, model, rows, outputs, settings.take(columns), held)
@@ -219,9 +225,9 @@ def _to_the_optimum(
     model, outputs = MODELS[spec.model, spec.loss_name], device_rows.outputs
     guess, turn = not model.quadratic, settings.method.pairs > 0
 
-    def make(columns: Any) -> SolverStack:
+    def make(columns: Any, should_stop: ShouldStop) -> SolverStack:
         key = spec.bias, sparse, exact, least, guess, turn
-        rotated = _rotated(rotated_rows.rotate, device_rows, *key)
+        rotated = _rotated(rotated_rows.rotate, should_stop, device_rows, *key)
         strengths = l2[columns], l1[columns]
         loss = {name: value[columns] for name, value in parameters.items()}
         device, basis = device_rows.device, rotated.basis
@@ -234,6 +240,7 @@ def _to_the_optimum(
 
 def _rotated(
     rotate: Callable[..., RotatedRows],
+    should_stop: ShouldStop,
     device_rows: DeviceRows,
     bias: bool,
     sparse: bool,
@@ -242,13 +249,18 @@ def _rotated(
     guess: bool,
     turn: bool,
 ) -> RotatedRows:
-    """The training rows in a solver's coordinates, made once for all stacks; args as `rotate`'s."""
+    """The training rows in a solver's coordinates, made once for all stacks; args as `rotate`'s.
+
+    Raises:
+        Interrupted: `should_stop()`, asked beside factorisations, which may take minutes.
+    """
 
     def make() -> RotatedRows:
         p, r = shares(device_rows.s), shares(device_rows.prepared.train.weight)
         device, rows, y = device_rows.device, device_rows.rows, device_rows.prepared.train.y
         true = None if y.ndim == 1 else y
-        return rotate(device, rows, p, r, bias, sparse, exact, least, true, guess, turn)
+        given = device, rows, p, r, bias, sparse, exact, least, true, guess, turn
+        return device.abandonable(partial(rotate, *given), should_stop)
 
     return device_rows.once(("rotated", bias, sparse, exact, least, guess, turn), make)
 

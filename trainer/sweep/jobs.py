@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from trainer.config.schema.optimizer import Solver
+from trainer.machine.interrupted import ShouldStop, never
 from trainer.predict.init_weights import initial_weights
 from trainer.sweep.build import Columns, build, steps_per_unit
 from trainer.sweep.scheduler import Observer, Rules, Scheduler
@@ -17,7 +18,7 @@ from trainer.train.evaluate import Evaluator
 from trainer.train.protocol import AnyStack
 from trainer.train.saved import Saved, copied
 from trainer.train.state import AnyState
-from trainer.train.training import Ask, Evaluate, Flags, Indices, Training
+from trainer.train.training import Evaluate, Flags, Indices, Training
 
 if TYPE_CHECKING:
     from trainer.sweep.columns import DeviceCache
@@ -85,7 +86,10 @@ class Job:
         facts: of its columns, once they have been built; None before.
         undefined: metrics that its validation rows leave undefined, once they have been built.
         parts: {metric: (classes or outputs that it is the mean over, all)}, where these are fewer.
+        should_stop: asked while its stack is made, which raises Interrupted.
     """
+
+    should_stop: ShouldStop = staticmethod(never)
 
     def __init__(
         self,
@@ -159,7 +163,7 @@ class Job:
         columns = self.build()
         if not self.training.begun:
             self._built = columns  # for `_start`, which is next
-        return columns.stack(which)
+        return columns.stack(which, self.should_stop)
 
     def _start(self, stack: AnyStack) -> AnyState:
         built = self.build()
@@ -173,9 +177,9 @@ class Job:
             self.undefined = frozenset(f"val_{name}" for name in metrics.undefined(targets))
             self.parts = {f"val_{name}": n for name, n in metrics.in_some(targets).items()}
 
-        def evaluate(state: AnyState, should_stop: Ask) -> dict[str, Numbers] | None:
+        def evaluate(state: AnyState, should_stop: ShouldStop) -> dict[str, Numbers]:
             read = evaluator.metrics(state, should_stop) if evaluator else {}
-            return None if read is None else {f"val_{name}": one for name, one in read.items()}
+            return {f"val_{name}": one for name, one in read.items()}
 
         return evaluate
 
@@ -209,6 +213,8 @@ def run(
     saved: Saved | None = None,
 ) -> Scheduler:
     """Train all jobs to their ends, from where a scheduler's record was made if there is one."""
+    for job in jobs:
+        job.should_stop = observer.should_stop
     with Threads(arrangement.threads) as threads:
         scheduler = Scheduler(jobs, rules, observer, threads, arrangement.room)
         if saved is not None:

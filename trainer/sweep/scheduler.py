@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
 
+from trainer.machine.interrupted import Interrupted
 from trainer.sweep.defined import means
 from trainer.sweep.stopping import EarlyStopper, Halving, Rung
 from trainer.sweep.threads import Threads
@@ -221,8 +222,11 @@ class Scheduler:
         if not self.stretches:
             behind = [i for group in self.groups for i in self._behind(group)][: self.room]
             self.stretches = dict.fromkeys(behind)
-        for i in self.stretches:
-            self.members[i].training.resume()
+        try:
+            for i in self.stretches:
+                self.members[i].training.resume()
+        except Interrupted:
+            return False
         stop = self.observer.should_stop
         left = [i for i, stretch in self.stretches.items() if stretch is None]
         found = self.threads.run([partial(self.members[i].training.advance, stop) for i in left])
@@ -355,7 +359,7 @@ class Scheduler:
             return time.monotonic() > end
 
         for i, stretch in self.stretches.items():
-            self.stretches[i] = stretch or self.members[i].training.cut_short(late)
+            self.stretches[i] = stretch or self.members[i].training.cut_short()
         self._tell()
         for i in everyone:
             columns = self.members[i].training.columns

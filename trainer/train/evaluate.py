@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
 from trainer.data.rows import Rows
+from trainer.machine.interrupted import ShouldStop, ask, never
 from trainer.model.compiled_errors import errors_of, squares_of
 from trainer.model.metrics import Targets
 from trainer.model.ranking import ranking
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 Array = Any
-Ask = Callable[[], object]
 Numbers = np.ndarray[Any, np.dtype[np.float64]]
 # numbers of an array in float64: so many stay in the cache; so many more for as few rows as a
 # product needs, where it is large
@@ -32,19 +31,15 @@ _WIDE, _MOST = 1 << 15, 1 << 20
 _FEWEST_ROWS = 256
 
 
-class _Stopped(Exception):
-    """An evaluation was asked to stop."""
-
-
-def _asked(parts: Iterable[T], should_stop: Ask) -> Iterator[T]:
+def _asked(parts: Iterable[T], should_stop: ShouldStop) -> Iterator[T]:
     """The parts; between each and the next `should_stop()` is asked.
 
     Raises:
-        _Stopped: it said so.
+        Interrupted: it said so.
     """
     for number, part in enumerate(parts):
-        if number and should_stop():
-            raise _Stopped
+        if number:
+            ask(should_stop)
         yield part
 
 
@@ -86,18 +81,12 @@ class Evaluator:
         self._none = xp.zeros((outputs, columns), rows.X.dtype)
         self._slopes = xp.empty((outputs, columns), rows.X.dtype)
 
-    def metrics(
-        self, state: AnyState, should_stop: Ask = lambda: False
-    ) -> dict[str, Numbers] | None:
+    def metrics(self, state: AnyState, should_stop: ShouldStop = never) -> dict[str, Numbers]:
         """Read `loss` (the data term alone) and the model's metrics, each (K,).
 
-        `should_stop()` is asked between chunks of the rows: None where it says so.
+        Raises:
+            Interrupted: `should_stop()`, which is asked between chunks of the rows.
         """
-        with contextlib.suppress(_Stopped):
-            return self._metrics(state, should_stop)
-        return None
-
-    def _metrics(self, state: AnyState, should_stop: Ask) -> dict[str, Numbers]:
         metrics = self.stack.model.metrics
         totals: dict[str, Array] = {}  # on the device, in float64
         all_scores: list[Array] = []
@@ -119,7 +108,7 @@ class Evaluator:
             return {"loss": loss} | metrics.finish(sums, targets, areas)
 
     def _of_scores(
-        self, state: AnyState, should_stop: Ask
+        self, state: AnyState, should_stop: ShouldStop
     ) -> Iterator[tuple[dict[str, Array], Numbers | None]]:
         """Sums over the rows of each chunk, in the stack's own buffers, and scores if wanted."""
         stack, wanted = self.stack, self.stack.model.metrics.ranked
@@ -144,7 +133,7 @@ class Evaluator:
         return found[1]
 
     def _of_predictions(
-        self, state: AnyState, should_stop: Ask
+        self, state: AnyState, should_stop: ShouldStop
     ) -> Iterator[tuple[dict[str, Array], None]]:
         """The same from ŷ beside the targets, in float64: their difference may be small.
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
 
+from trainer.machine.interrupted import ShouldStop
 from trainer.model import Model
 from trainer.train.batches import RowSet
 from trainer.train.buffers import Buffers
@@ -92,12 +93,22 @@ class AnyStack(Protocol):
         state: AnyState,
         until: int,
         snapshots: Callable[[int], Snapshot | None] = ...,
-        should_stop: Callable[[], object] = ...,
+        should_stop: ShouldStop = ...,
     ) -> Records:
-        """Take at least one step, to step `until` at most, or to a pause of the stack's own."""
+        """Take steps, to step `until` at most, or to a pause of the stack's own.
+
+        One at least, but for a solver where `should_stop()` comes before its end, or where columns
+        are due.
+        """
 
     def settled(self, state: AnyState) -> Flags:
         """(K,) columns that have come to an end of their own."""
+
+    def due(self, state: AnyState) -> Flags:
+        """(K,) settled columns whose evaluation is due, by the state alone: wherever it pauses."""
+
+    def done(self, state: AnyState) -> Numbers:
+        """(K,) how far each column is on its way, from 0 to 1."""
 
     def taken(self, state: AnyState) -> Numbers:
         """(K,) steps of each column."""
@@ -105,8 +116,14 @@ class AnyStack(Protocol):
     def ending(self, state: AnyState, at: int) -> Outcome:
         """How column `at`, which has settled, has ended."""
 
-    def facts(self, state: AnyState, due: Flags) -> dict[str, Numbers]:
-        """What is known of the columns that are due at an evaluation, each (K,)."""
+    def facts(
+        self, state: AnyState, due: Flags, should_stop: ShouldStop = ...
+    ) -> dict[str, Numbers]:
+        """What is known of the columns that are due at an evaluation, each (K,).
+
+        Raises:
+            Interrupted: `should_stop()`, where it takes long.
+        """
 
     # --- evaluation ---
 

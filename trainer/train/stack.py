@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from trainer.machine.interrupted import ShouldStop, never
 from trainer.model import Model
 from trainer.model.penalties import soft_threshold
 from trainer.model.step import flat
@@ -258,6 +259,14 @@ class Stack:
         """(K,) columns at the end of their budgets."""
         return np.asarray(state.step >= self.budget)
 
+    def due(self, state: FirstOrderState) -> np.ndarray[Any, np.dtype[np.bool_]]:
+        """(K,) settled columns whose evaluation is due: all."""
+        return self.settled(state)
+
+    def done(self, state: FirstOrderState) -> Numbers:
+        """(K,) how far each column is on its way, from 0 to 1: of its budget."""
+        return np.minimum(state.step / self.budget, 1)
+
     def taken(self, state: FirstOrderState) -> Numbers:
         """(K,) steps of each column."""
         return np.full(self.columns, float(state.step))
@@ -267,7 +276,10 @@ class Stack:
         return Outcome("finished", f"trained for its {state.step} steps", state.step)
 
     def facts(
-        self, state: FirstOrderState, due: np.ndarray[Any, np.dtype[np.bool_]]
+        self,
+        state: FirstOrderState,
+        due: np.ndarray[Any, np.dtype[np.bool_]],
+        should_stop: ShouldStop = never,
     ) -> dict[str, Numbers]:
         """What is known of the columns that are due at an evaluation, each (K,): nothing more."""
         return {}

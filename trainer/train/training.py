@@ -6,25 +6,40 @@ evaluation of a column counts and which columns end (`trainer.sweep.scheduler`).
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
+from trainer.machine.interrupted import Interrupted, ShouldStop, never
 from trainer.train.outcomes import Outcome, StackResult
 from trainer.train.protocol import AnyStack
 from trainer.train.saved import Saved, copied
 from trainer.train.state import PARAMETERS, AnyState, restored_state
 from trainer.train.step_record import Records, Snapshot, joined
-from trainer.train.stretch import Evaluation, Stretch, restored_snapshots, saved_snapshots
+from trainer.train.stretch import Evaluation, Stretch
 
 Array = Any
 Numbers = np.ndarray[Any, np.dtype[np.float64]]
 Indices = np.ndarray[Any, np.dtype[np.int64]]
 Flags = np.ndarray[Any, np.dtype[np.bool_]]
-Ask = Callable[[], object]
-Evaluate = Callable[[AnyState, Ask], dict[str, Numbers] | None]
+Evaluate = Callable[[AnyState, ShouldStop], dict[str, Numbers]]
 _CROWDED = 0.75  # of a stack's width: with fewer columns alive the others leave it
+
+
+class Measured(NamedTuple):
+    """What an evaluation has read of a state.
+
+    Attributes:
+        metrics: by name, each (K,).
+        finite: (K,) whether all weights are.
+        facts: by name, each (K,), what the stack knows of columns that are due.
+    """
+
+    metrics: dict[str, Numbers]
+    finite: Flags
+    facts: dict[str, Numbers]
 
 
 class Training:
@@ -39,6 +54,8 @@ class Training:
         every: steps between evaluations, once begun.
         result: of all.
         unseen: (K,) columns with an evaluation that `count` has not been asked about.
+        unread: a stretch without its evaluation, where that raised or a stop has cut it: `advance`
+            then does no more.
     """
 
     stack: AnyStack
@@ -76,7 +93,7 @@ class Training:
         self._latest: dict[str, Numbers] = {}  # (K,) of each column's last evaluation
         self._evaluated = np.full(count, -1)  # the step of it; -1 without one
         self._parts: list[Records] = []  # of a stretch that a stop has cut short
-        self._snapshots: list[Snapshot] = []  # of one that is whole, whose evaluation is cut
+        self.unread: Stretch | None = None
         self.unseen = np.zeros(count, bool)
         self.result = StackResult(
             [None] * count,
@@ -143,44 +160,46 @@ class Training:
 
     # --- the scheduler's orders ---
 
-    def advance(self, should_stop: Ask = lambda: False) -> Stretch | None:
+    def advance(self, should_stop: ShouldStop = never) -> Stretch | None:
         """Run to the next pause: an evaluation, a snapshot to hand over, or the stack's own.
 
         None where a stop has cut it short: the steps are kept, and the next call goes on from them
         as if nothing had been; nothing is decided between the two. An evaluation that a stop has
         cut is none: the next call reads it from the beginning.
         """
-        if self._parts and self._parts[-1].whole:
-            return self._paused(should_stop, at_once=False)
-        snapshots: list[Snapshot] = []
+        if self.unread is None:
+            snapshots: list[Snapshot] = []
 
-        def snapshot(step: int) -> Snapshot | None:
-            if not self._gradients_every or step % self._gradients_every:
+            def snapshot(step: int) -> Snapshot | None:
+                if not self._gradients_every or step % self._gradients_every:
+                    return None
+                snapshots.append(Snapshot(step))
+                return snapshots[-1]
+
+            records = self.stack.advance(self.state, self._next_pause(), snapshot, should_stop)
+            self._parts.append(records)
+            if not records.whole:
                 return None
-            snapshots.append(Snapshot(step))
-            return snapshots[-1]
-
-        records = self.stack.advance(self.state, self._next_pause(), snapshot, should_stop)
-        self._parts.append(records)
-        if not records.whole:
+            self.unread = self._taken_in(snapshots)  # of which one, if any, ends the stretch
+        due = self._due()
+        try:
+            read = self._measure(due, should_stop, whole=True)
+        except Interrupted:
             return None
-        self._snapshots = snapshots  # one ends a stretch
-        return self._paused(should_stop, at_once=False)
+        evaluation = None if read is None else self._take(due, read)
+        stretch, self.unread = self.unread._replace(evaluation=evaluation), None
+        return stretch
 
-    def cut_short(self, should_stop: Ask = lambda: False) -> Stretch | None:
-        """Let a stretch that a stop has cut short be over; None without one, and where parked.
+    def cut_short(self) -> Stretch | None:
+        """Hand over what there is of a stretch that a stop has cut short; None without one."""
+        stretch = self._taken_in([]) if self._parts else self.unread
+        self.unread = None
+        return stretch
 
-        Without its evaluation, where that is cut.
-        """
-        return self._paused(should_stop, at_once=True) if self._parts and self.open else None
-
-    def _paused(self, should_stop: Ask, at_once: bool) -> Stretch | None:
-        """The stretch that has come to its pause; None where its evaluation is cut.
-
-        Then all is as before, or it does without where it is to be over `at_once`.
-        """
+    def _taken_in(self, snapshots: list[Snapshot]) -> Stretch:
+        """The parts of a stretch together; columns that broke in it have ended."""
         state, columns = self.state, self.columns
-        records, snapshots = joined(self._parts), self._snapshots
+        records, self._parts = joined(self._parts), []
         live = state.live.copy()
         takes = np.ones_like(live) if records.takes is None else records.takes
         finite = np.isfinite(records.values["loss"])
@@ -188,18 +207,12 @@ class Training:
         unbroken = np.logical_and.accumulate(np.vstack([np.ones_like(live), finite]), axis=0)
         # the step a column breaks at is still its own; what it computes afterwards is not
         counts = live & takes & unbroken[:-1]
-        at_pause = state.step > 0 and state.step % self.every == 0
-        due = live & unbroken[-1] & (at_pause | self.stack.settled(state))
-        metrics = self._evaluate(state, should_stop) if due.any() else None
-        if due.any() and metrics is None and not at_once:
-            return None
-        self._parts, self._snapshots = [], []
-        self._recent.append(records.values["loss"])
-        self._note(records, counts & finite)
+        if len(records.step):
+            self._recent.append(records.values["loss"])
+            self._note(records, counts & finite)
         for at in np.flatnonzero(live & ~unbroken[-1]).tolist():
             self._diverge(at, int(records.step[unbroken[1:, at].sum()]))
-        evaluation = None if metrics is None else self._read(due, metrics)
-        return Stretch(columns, records, counts, snapshots, evaluation)
+        return Stretch(columns, records, counts, snapshots, None)
 
     def count(self, better: Flags) -> None:
         """Let the last evaluation of these columns (K,) be the one that counts."""
@@ -227,17 +240,19 @@ class Training:
         if self.begun:
             self.state.live &= self.live[self.columns]
 
-    def evaluate_late(self, should_stop: Ask = lambda: False) -> Evaluation | None:
+    def evaluate_late(self, should_stop: ShouldStop = never) -> Evaluation | None:
         """Evaluate what has trained since its last evaluation: metrics of the weights there are.
 
-        None where nothing has, and where it is cut.
+        None where nothing has, and where it is cut. Nobody waits for bounds that take long.
         """
         if not self.open:
             return None
         late = self.state.live & (self._evaluated[self.columns] < self.stack.taken(self.state))
         late &= self.state.step > 0
-        metrics = self._evaluate(self.state, should_stop) if late.any() else None
-        return None if metrics is None else self._read(late, metrics)
+        with contextlib.suppress(Interrupted):
+            if (read := self._measure(late, should_stop, whole=False)) is not None:
+                return self._take(late, read)
+        return None
 
     def compact(self) -> None:
         """Let ended columns leave, at the end of an epoch and where enough of them have ended."""
@@ -288,7 +303,8 @@ class Training:
             found["recent"] = np.concatenate(self._recent)[-self._steps_per_epoch :]
         if self._parts:
             found["parts"] = joined(self._parts).saved()
-            found["snapshots"] = saved_snapshots(self._snapshots)
+        if self.unread is not None:
+            found["unread"] = self.unread.saved()
         return found
 
     def restore(self, saved: Saved) -> None:
@@ -304,7 +320,7 @@ class Training:
         self._evaluated = saved["evaluated"]
         self._recent = [saved["recent"]] if "recent" in saved else []
         self._parts = [Records(**saved["parts"])] if "parts" in saved else []
-        self._snapshots = restored_snapshots(saved.get("snapshots", {}))
+        self.unread = Stretch.restored(saved["unread"]) if "unread" in saved else None
         self.result = StackResult.restored(saved["result"], self._gone)
 
     @property
@@ -329,6 +345,13 @@ class Training:
     def _may_leave(self, stay: Flags) -> bool:
         """Whether the columns that do not stay are enough to leave the others alone."""
         return bool(self.state.live.any() and stay.sum() < _CROWDED * len(stay))
+
+    def _due(self) -> Flags:
+        """(K,) columns at an evaluation, or at an end of their own."""
+        step = self.state.step
+        at_pause = step > 0 and step % self.every == 0
+        due: Flags = self.state.live & (at_pause | self.stack.due(self.state))
+        return due
 
     def _next_pause(self) -> int:
         """The next step with an evaluation, the end of a budget, or a snapshot to hand over.
@@ -358,7 +381,19 @@ class Training:
         last = len(loss) - 1 - read[::-1].argmax(axis=0)
         self.result.grad_norm[self.columns[some]] = norms[last[some], np.flatnonzero(some)]
 
-    def _read(self, due: Flags, metrics: dict[str, Numbers]) -> Evaluation:
+    def _measure(self, due: Flags, should_stop: ShouldStop, whole: bool) -> Measured | None:
+        """What an evaluation of some columns reads, which changes nothing; None without any.
+
+        Raises:
+            Interrupted: `should_stop()`; where it need not be whole facts that take long are
+                left out.
+        """
+        if not due.any():
+            return None
+        metrics, finite = self._evaluate(self.state, should_stop), self._finite_weights()
+        return Measured(metrics, finite, self._facts(due & finite, should_stop, whole))
+
+    def _take(self, due: Flags, read: Measured) -> Evaluation:
         """Take an evaluation; columns that are not finite diverge, those past a budget finish."""
         state, step = self.state, self.state.step
         taken = self.stack.taken(state).astype(np.int64)  # (K,)
@@ -367,8 +402,7 @@ class Training:
         # the mean of an array in another order differs in the last bit
         recent = np.ascontiguousarray(recent)
         self._recent = [recent]
-        metrics = {"train_loss": recent.mean(axis=0)} | metrics
-        finite = self._finite_weights()
+        metrics, finite = {"train_loss": recent.mean(axis=0)} | read.metrics, read.finite
         for at in np.flatnonzero(due & ~finite).tolist():
             self._diverge(at, step)
         due = due & finite
@@ -376,7 +410,7 @@ class Training:
         for name, value in metrics.items():
             everyone = np.full(len(self.result.outcomes), np.nan)
             self._latest.setdefault(name, everyone)[where] = value[due]
-        for name, value in self.stack.facts(state, due).items():
+        for name, value in read.facts.items():
             everyone = np.full(len(self.result.outcomes), np.nan)
             self.result.facts.setdefault(name, everyone)[where] = value[due]
         self._evaluated[where] = taken[due]
@@ -384,6 +418,15 @@ class Training:
         for at in np.flatnonzero(due & self.stack.settled(state)).tolist():
             self._end_as(at, self.stack.ending(state, at))
         return Evaluation(-(-step // self.every), taken, metrics, due)
+
+    def _facts(self, due: Flags, should_stop: ShouldStop, whole: bool) -> dict[str, Numbers]:
+        """What the stack knows of columns that are due; where it must not be whole, at hand."""
+        try:
+            return self.stack.facts(self.state, due, should_stop)
+        except Interrupted:
+            if whole:
+                raise
+            return self.stack.facts(self.state, np.zeros_like(due))
 
     def _finite_weights(self) -> Flags:
         xp, state = self.stack.device.xp, self.state

@@ -238,7 +238,9 @@ def _train(
     given, saved = (sweep, folder, should_stop, checkpoints), checkpoints.saved(SWEEP)
     if not sweep.is_sweep:
         steps, per_epoch = int(sweep.first.budget[0]), sweep.first.steps_per_epoch
-        with terminal.progress(steps, -(-steps // per_epoch), saved is not None) as progress:
+        solves, goes_on = sweep.first.solver is not None, saved is not None
+        epochs, unit = (None, "iteration") if solves else (-(-steps // per_epoch), "epoch")
+        with terminal.progress(steps, epochs, unit, goes_on) as progress:
             return train(sweep, RunRecorder(*given, progress), saved)
     columns, keep = len(sweep.trials) * sweep.repeats, TablesSoFar(folder, sweep).write_if_due
     with terminal.sweep_progress(columns, sweep.rules.metric, saved is not None) as progress:

@@ -122,7 +122,9 @@ class RunRecorder(Recorder):
     def on_stretch(self, stack: int, stretch: Stretch) -> None:
         """Show the last step."""
         super().on_stretch(stack, stretch)
-        self._at = int(stretch.records.step[-1]), float(stretch.records.values["loss"][-1, 0])
+        training = self.jobs[stack].training
+        taken = int(training.stack.taken(training.state)[0])
+        self._at = taken, float(stretch.records.values["loss"][-1, 0])
         self._show(None, None)
 
     def on_evaluation(self, stack: int, columns: Indices, evaluation: Evaluation) -> None:
@@ -135,8 +137,9 @@ class RunRecorder(Recorder):
         self._show(name, float(evaluation.metrics[name][0]))
 
     def _show(self, name: str | None, value: float | None) -> None:
-        step, loss = self._at
-        self.progress.update(step, self._facts(0).epochs(step), loss, name, value)
+        (step, loss), training = self._at, self.jobs[0].training
+        done = float(training.stack.done(training.state)[0])
+        self.progress.update(step, self._facts(0).epochs(step), loss, name, value, done)
 
 
 class SweepRecorder(Recorder):
@@ -171,15 +174,14 @@ class SweepRecorder(Recorder):
         self.progress.update(self._done, self._counts, lambda: self._top(scheduler))
 
     def _done(self) -> float:
-        """Columns that are done, those in training by their share of their budgets."""
+        """Columns that are done, those in training by how far they are on their ways."""
         done = 0.0
         for job in self.jobs:
             training = job.training
             live = training.live
             done += len(live) - live.sum()
             if training.open:
-                budget = training.stack.budget[training.state.live]
-                done += float(np.minimum(training.state.step / budget, 1).sum())
+                done += float(training.stack.done(training.state)[training.state.live].sum())
         return done
 
     def _counts(self) -> Counter[str]:

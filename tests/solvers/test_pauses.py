@@ -1,0 +1,196 @@
+"""Where a solver pauses changes no bit: from any state on, elsewhere too, all is the same."""
+
+import copy
+from dataclasses import fields, replace
+from itertools import count
+
+import numpy as np
+import pytest
+import shim
+from double import Cupy
+from problems import Problem
+from solving import stack_of, start
+
+from trainer import device as devices
+from trainer.model import compiled
+from trainer.solvers import compiled_newton, objective
+from trainer.solvers.choose import Method
+from trainer.solvers.solver import SolverStack
+
+CPU = devices.cpu("the tests")
+
+
+def rows(model, N=60, D=6, C=3):
+    draw = np.random.default_rng(3)
+    X = draw.standard_normal((N, D)) * np.geomspace(0.3, 3, D)
+    z = X @ draw.standard_normal((D, C)) + draw.standard_normal((N, C))
+    y = {
+        "linear": z,
+        "logistic": (z[:, :1] > 0).astype(float),
+        "softmax": np.eye(C)[z.argmax(axis=1)],
+        "poisson": draw.poisson(np.exp(z[:, :1] / 2)).astype(float),
+    }[model]
+    p = draw.uniform(0.2, 2, N)
+    return Problem(model, model, X, y, p / p.sum(), 0, 0, True)
+
+
+def made(case, device=CPU, **sizes):
+    model, name, l1, columns = case
+    l2 = np.geomspace(1e-4, 1e-1, columns)
+    found = stack_of(
+        rows(model, **sizes), name.partition(",")[0], l2, np.full(columns, l1), 1e-9, device=device
+    )
+    if "," not in name:
+        return found
+    settings = replace(found.settings, method=Method(name, hessian_from=4))  # in a short run too
+    return SolverStack(found.problem, found.rows, found.objective.rows, settings)
+
+
+def saved(stack, state):
+    """A state as a file has it."""
+    host = {name: np.array(stack.device.to_host(one)) for name, one in state.arrays.items()}
+    return copy.deepcopy((state.step, host, state.progress, state.live))
+
+
+def restored(stack, kept):
+    """It in another process, whose stack and scratch are new."""
+    step, arrays, progress, live = copy.deepcopy(kept)
+    found = start(stack)
+    found.arrays = {name: stack.device.to_device(one) for name, one in arrays.items()}
+    found.step, found.progress, found.live = step, progress, live
+    return found
+
+
+def spoil(stack):
+    """Nothing that a stack has room for may be read before it is written."""
+    for one in (*stack._tried, stack._new, stack._free):
+        one[...] = np.nan
+
+
+def logged(records):
+    """Every record of a stretch, by its round."""
+    names = ("loss", "lr", "error_rms", "error_max", "dz_rms", "grad_norm")
+    return {
+        int(step): [records.values[name][i].tobytes() for name in names]
+        + [records.takes[i].tobytes()]
+        for i, step in enumerate(records.step)
+    }
+
+
+def ended(stack, state):
+    """All that there is of a state at its end, to the bit."""
+    facts = stack.facts(state, np.ones(stack.shape[2], bool))
+    found = {name: stack.device.to_host(one).tobytes() for name, one in state.arrays.items()}
+    progress = state.progress
+    found |= {one.name: getattr(progress, one.name).tobytes() for one in fields(progress)}
+    return found | {name: value.tobytes() for name, value in facts.items()} | {"step": state.step}
+
+
+def go_on(stack, state, log, should_stop=lambda: False):
+    """Rounds as a run takes them, to the end or to a signal."""
+    while state.step < ROUNDS and not stack.settled(state).all():
+        state.live &= ~stack.due(state)
+        records = stack.advance(state, ROUNDS, should_stop=should_stop)
+        log |= logged(records)
+        if not len(records.step) and not stack.due(state).any():
+            return
+
+
+def unbroken(case, device, **sizes):
+    """A run in one go: its log, its end, and how often it asked whether to stop."""
+    stack, log, asked = made(case, device, **sizes), {}, []
+    state = start(stack)
+    go_on(stack, state, log, lambda: asked.append(0))
+    return (log, ended(stack, state)), len(asked)
+
+
+def broken(case, at, device, **sizes):
+    """A run that a signal ends at some question, or at its end, and that goes on elsewhere."""
+    stack, log, asked = made(case, device, **sizes), {}, count()
+    state = start(stack)
+    go_on(stack, state, log, lambda: next(asked) >= at)
+    later = made(case, device, **sizes)
+    spoil(later)
+    state = restored(later, saved(stack, state))
+    go_on(later, state, log)
+    return log, ended(later, state)
+
+
+# model, solver, l1, columns
+CASES = [
+    *((model, "lbfgs", l1, columns) for model in ("linear", "logistic", "softmax", "poisson")
+      for l1 in (0.0, 5e-3) for columns in (1, 5)),
+    *((model, "newton", l1, columns) for model in ("linear", "logistic", "softmax", "poisson")
+      for l1 in (0.0, 5e-3) for columns in (1, 5)),
+    *((model, "lbfgs, then newton", l1, 5) for model in ("logistic", "softmax")
+      for l1 in (0.0, 5e-3)),
+    ("linear", "exact", 0.0, 5),
+]  # fmt: skip
+ROUNDS = 14
+
+
+def test_the_table_of_cases_is_whole():
+    assert len(CASES) == 16 + 16 + 4 + 1
+
+
+@pytest.fixture(params=["compiled", "text"])
+def _library(request, monkeypatch):
+    if request.param == "text":
+        monkeypatch.setattr(compiled, "load", lambda: (None, "there is none"))
+    elif compiled.load()[0] is None:
+        pytest.skip(compiled.load()[1])
+
+
+@pytest.mark.usefixtures("_library")
+@pytest.mark.parametrize("case", CASES)
+def test_a_run_that_goes_on_elsewhere_has_the_same_bits(case, monkeypatch):
+    monkeypatch.setattr(objective, "_WORK", 1)  # passes ask between all chunks
+    monkeypatch.setattr(compiled_newton, "_WORK", 1)  # and compiled rounds between columns
+    right, asked = unbroken(case, CPU)
+    assert asked >= 2
+    for at in range(CASES.index(case) % 3, asked + 1, max(1, asked // 5)):
+        assert broken(case, at, CPU) == right, at
+
+
+WIDE = [("logistic", "lbfgs", 0.0, 1), ("poisson", "lbfgs", 0.0, 2), ("softmax", "lbfgs", 0.0, 1)]
+
+
+@pytest.mark.usefixtures("_library")
+@pytest.mark.parametrize("case", WIDE)
+def test_scores_that_are_kept_leave_no_trace(case, monkeypatch):
+    """Wide rows, whose scores are kept from one pass to what comes after it."""
+    monkeypatch.setattr(objective, "_WORK", 1)
+    monkeypatch.setattr(objective, "_CACHED", 1 << 13)  # more rows of scores than of features
+    monkeypatch.setattr(objective, "is_narrow", lambda *_: True)  # products of our own
+    sizes = {"N": 600, "D": 48}
+    kept = made(case, CPU, **sizes).objective._passes[0]
+    assert len(kept._buffers.z) > kept._batches.chunk_rows
+    right, asked = unbroken(case, CPU, **sizes)
+    for at in range(2, asked + 1, 3):
+        assert broken(case, at, CPU, **sizes) == right, at
+    assert broken(case, asked, CPU, **sizes) == right
+    stack, fresh = (made(case, CPU, **sizes) for _ in range(2))
+    state = start(stack)
+    stack.advance(state, 1)
+    w = state.arrays["w"]
+    found = [one.objective.bias_hessian(w).tobytes() for one in (stack, fresh)]
+    assert found[0] == found[1]
+
+
+ON_GPU = [
+    *((model, "lbfgs", l1, 5) for model in ("logistic", "softmax") for l1 in (0.0, 5e-3)),
+    ("softmax", "lbfgs, then newton", 0.0, 5),
+    ("logistic", "newton", 5e-3, 5),
+]
+
+
+@pytest.mark.skipif(shim.COMPILER is None, reason=shim.WHY_NOT)
+@pytest.mark.parametrize("case", ON_GPU)
+@pytest.mark.parametrize("twin", ["none", "cuda"])
+def test_nor_do_they_on_a_gpu(case, twin, monkeypatch):
+    monkeypatch.delenv("STACKED_TRAINER_COMPILED", raising=False)  # of a suite without the library
+    monkeypatch.setattr(objective, "_WORK", 1)
+    double = devices.from_cupy(Cupy(), "the double", twin=twin)
+    right, asked = unbroken(case, double)
+    for at in range(ON_GPU.index(case) % 3, asked, asked // 3):
+        assert broken(case, at, double) == right, at

@@ -27,9 +27,10 @@ ROWS = {
     "logistic": (X, np.arange(90) % 30 == 0),
     "linear": (X, Z),
 }
+SPLIT = {"train": slice(60), "val": slice(60, 90)}
 BASE = {
     "model": "softmax",
-    "data": {"train": "arrays", "val": 0.3},
+    "data": {"train": "arrays", "val": "arrays"},
     "optimizer": {"epochs": 6, "batch_size": 16},
     "device": DEVICE.kind,
 }
@@ -165,7 +166,9 @@ def of_bytes(arrays):
 def start(kind, arranged=None, room=None):
     """A sweep in objects of its own."""
     spec = load_spec(BASE | KINDS[kind])
-    sweep = set_up(spec, {"train": ROWS.get(kind, ROWS[spec.model])}, DEVICE, arranged)
+    x, y = ROWS.get(kind, ROWS[spec.model])
+    parts = {"train": slice(None)} if spec.data.val == "none" else SPLIT
+    sweep = set_up(spec, {part: (x[i], y[i]) for part, i in parts.items()}, DEVICE, arranged)
     if room is not None:
         sweep.arrangement = sweep.arrangement._replace(room=room)
     return sweep
@@ -223,6 +226,7 @@ def in_pieces(kind, room=None, **ends):
         told += heard.told[:at]
         records.append(saved)
     assert scheduler is not None
+    assert not heard.left
     return told + heard.told, end(sweep, scheduler), records
 
 
@@ -256,7 +260,7 @@ def are_cut(records):
 @pytest.fixture
 def _steps(monkeypatch):
     """Whoever may stop is asked at each step, and between two chunks of each evaluation."""
-    monkeypatch.setattr(stack_module, "_EVALUATION_ROWS", (1, 16))
+    monkeypatch.setattr(stack_module, "_EVALUATION_ROWS", (16, 16))
     monkeypatch.setattr(twins, "_PIECE_FLOP", 1)
     monkeypatch.setenv("STACKED_TRAINER_GRAPHS", "0")
 

@@ -283,7 +283,7 @@ def test_every_block_of_the_schema_has_its_table():
         "NamedSynthetic",
     }  # the same key beyond their source's
     assert configuration().BLOCKS.keys() - shown == {"Block", *shared, *named}
-    assert len(shown) == 27
+    assert len(shown) == 28
 
 
 # --- docs/run_folder.md ---------------------------------------------------------------------------

@@ -393,3 +393,16 @@ def test_the_time_left_of_a_sweep_that_goes_on_is_of_its_own_columns(clock):
             clock[0] += 10.0
             progress.update(lambda done=done: done, dict, list)
     assert "0:10 left" in shown.text()
+
+
+def test_a_training_that_knows_how_far_it_is_needs_no_steps_for_it(clock):
+    logged: list[str] = []
+    progress = Terminal(logged.append, stream=io.StringIO()).progress(1000, None, "iteration")
+    with progress as bar:
+        for iteration, done in ((20, 0.5), (30, 0.4)):  # a bar never shrinks
+            clock[0] += 40.0
+            bar.update(iteration, iteration, 0.5, done=done)
+    assert logged == [
+        " 50%  iteration 20  loss 0.5000  0:40 left",
+        " 50%  iteration 30  loss 0.5000  1:20 left",
+    ]

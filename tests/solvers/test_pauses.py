@@ -12,9 +12,11 @@ from problems import Problem
 from solving import stack_of, start
 
 from trainer import device as devices
+from trainer.machine.interrupted import Interrupted
 from trainer.model import compiled
 from trainer.solvers import compiled_newton, objective
-from trainer.solvers.choose import Method
+from trainer.solvers.choose import Method, Size
+from trainer.solvers.costs import rounds_of_a_stretch
 from trainer.solvers.solver import SolverStack
 
 CPU = devices.cpu("the tests")
@@ -194,3 +196,63 @@ def test_nor_do_they_on_a_gpu(case, twin, monkeypatch):
     right, asked = unbroken(case, double)
     for at in range(ON_GPU.index(case) % 3, asked, asked // 3):
         assert broken(case, at, double) == right, at
+
+
+def test_a_stretch_is_as_many_rounds_as_shapes_say():
+    size = Size(20_000, 3_000, 1)
+    assert rounds_of_a_stretch(CPU, size, 30, 10, 0.0) == 2
+    assert rounds_of_a_stretch(CPU, Size(500, 30, 1), 1, 10, 0.0) == CPU.sizes.stretch_steps
+    assert rounds_of_a_stretch(CPU, size, 30, 10, 1e11) == 1
+    assert rounds_of_a_stretch(CPU, Size(10, 2, 1), 1 << 17, 10, 0.0) == 2
+
+
+@pytest.mark.usefixtures("_library")
+@pytest.mark.parametrize("name", ["lbfgs", "newton"])
+def test_stretches_end_where_they_would_without_the_signal(name):
+    stack = made(("logistic", name, 0.0, 2), CPU)
+    stack._stretch, state = 3, start(stack)
+    asked = count()
+    ends = [stack.advance(state, 2).step[-1]]
+    ends += [stack.advance(state, 1 << 40, should_stop=lambda: next(asked) < 0).step[-1]]
+    ends += [stack.advance(state, 1 << 40).step[-1]]
+    assert ends == [2, 3, 6]
+
+
+def test_columns_are_due_where_enough_have_settled_wherever_it_pauses():
+    stack = made(("logistic", "lbfgs", 0.0, 8), CPU)
+    state, n = start(stack), None
+    stack.advance(state, 2)
+    n = state.progress
+    n.lost[:2] = True
+    assert not stack.due(state).any()
+    n.lost[:3] = True
+    assert stack.due(state).tolist() == [True] * 3 + [False] * 5
+    assert len(stack.advance(state, 1 << 40).step) == 0  # they come first
+    state.live[:3] = False
+    assert not stack.due(state).any()
+
+
+@pytest.mark.usefixtures("_library")
+@pytest.mark.parametrize("name", ["lbfgs", "newton"])
+def test_how_far_columns_are_grows_to_the_end(name):
+    stack = made(("logistic", name, 0.0, 3), CPU)
+    state, shares = start(stack), []
+    while not stack.settled(state).all() and state.step < 100:
+        state.live &= ~stack.due(state)
+        stack.advance(state, state.step + 1)
+        shares.append(stack.done(state))
+    assert (np.diff(shares, axis=0) >= 0).all()
+    assert (shares[0] < 0.2).all()
+    assert (shares[-1] == 1).all()
+    assert ((np.array(shares) > 0.2) & (np.array(shares) < 1)).any()
+
+
+def test_bounds_that_take_long_are_left_to_a_run_that_goes_on(monkeypatch):
+    monkeypatch.setattr(objective, "_WORK", 1)
+    stack = made(("logistic", "lbfgs", 0.0, 2), CPU)
+    state = start(stack)
+    stack.advance(state, 3)
+    with pytest.raises(Interrupted):
+        stack.facts(state, np.ones(2, bool), lambda: True)
+    assert np.isnan(stack.facts(state, np.zeros(2, bool))["gap"]).all()
+    assert (stack.facts(state, np.ones(2, bool))["gap"] > 0).all()

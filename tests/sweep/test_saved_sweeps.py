@@ -16,6 +16,7 @@ from trainer.sweep.results import trial_results
 from trainer.sweep.sweep import set_up, train
 from trainer.train import stack as stack_module
 from trainer.train import twins
+from trainer.train.training import Training
 
 DRAW = np.random.default_rng(0)
 X = DRAW.standard_normal((90, 5))
@@ -26,9 +27,10 @@ ROWS = {
     "logistic": (X, np.arange(90) % 30 == 0),
     "linear": (X, Z),
 }
+SPLIT = {"train": slice(60), "val": slice(60, 90)}
 BASE = {
     "model": "softmax",
-    "data": {"train": "arrays", "val": 0.3},
+    "data": {"train": "arrays", "val": "arrays"},
     "optimizer": {"epochs": 6, "batch_size": 16},
     "device": DEVICE.kind,
 }
@@ -142,6 +144,7 @@ class Heard:
         self.told.append((stack, "evaluation", number, list(metrics), *read))
 
     def on_round(self, scheduler):
+        self.scheduler = scheduler
         self.records.append((len(self.told), written(scheduler.saved())))
         if len(self.records) == self._rounds:
             raise Killed
@@ -163,7 +166,9 @@ def of_bytes(arrays):
 def start(kind, arranged=None, room=None):
     """A sweep in objects of its own."""
     spec = load_spec(BASE | KINDS[kind])
-    sweep = set_up(spec, {"train": ROWS.get(kind, ROWS[spec.model])}, DEVICE, arranged)
+    x, y = ROWS.get(kind, ROWS[spec.model])
+    parts = {"train": slice(None)} if spec.data.val == "none" else SPLIT
+    sweep = set_up(spec, {part: (x[i], y[i]) for part, i in parts.items()}, DEVICE, arranged)
     if room is not None:
         sweep.arrangement = sweep.arrangement._replace(room=room)
     return sweep
@@ -221,6 +226,7 @@ def in_pieces(kind, room=None, **ends):
         told += heard.told[:at]
         records.append(saved)
     assert scheduler is not None
+    assert not heard.left
     return told + heard.told, end(sweep, scheduler), records
 
 
@@ -254,7 +260,7 @@ def are_cut(records):
 @pytest.fixture
 def _steps(monkeypatch):
     """Whoever may stop is asked at each step, and between two chunks of each evaluation."""
-    monkeypatch.setattr(stack_module, "_EVALUATION_ROWS", (1, 16))
+    monkeypatch.setattr(stack_module, "_EVALUATION_ROWS", (16, 16))
     monkeypatch.setattr(twins, "_PIECE_FLOP", 1)
     monkeypatch.setenv("STACKED_TRAINER_GRAPHS", "0")
 
@@ -272,8 +278,8 @@ def test_an_evaluation_that_is_cut_is_read_where_the_sweep_goes_on():
     for asks in (2, 3, 4, 5):
         records = are_same(unbroken, in_pieces("sparse log", asks=[asks]))
         cut += [one["stacks"]["0"]["training"] for one in records]
-    cut = [one for one in cut if one.get("parts", {}).get("whole")]
-    assert any("snapshots" in one for one in cut)
+    cut = [one["unread"] for one in cut if "unread" in one]
+    assert any(one.get("snapshots") for one in cut)
 
 
 @pytest.mark.parametrize("kind", ["lbfgs", "exact"])
@@ -354,6 +360,26 @@ def test_a_record_is_not_trained_on():
     for _ in range(2):
         sweep = start("early stopping", saved["arrangement"])
         assert end(sweep, train(sweep, Heard(), saved)) == ended
+
+
+def test_a_stretch_whose_evaluation_raised_is_not_taken_again(monkeypatch):
+    told, ended, _ = whole("adam")
+    heard, sweep, reads = Heard(), start("adam"), itertools.count(1)
+    measure = Training._measure
+
+    def raises_once(training, due, *more, **given):
+        if next(reads) == 3:
+            raise Killed
+        return measure(training, due, *more, **given)
+
+    monkeypatch.setattr(Training, "_measure", raises_once)
+    with pytest.raises(Killed):
+        trained(sweep, heard)
+    saved = written(heard.scheduler.saved())
+    assert "unread" in saved["stacks"]["0"]["training"]
+    again, more = start("adam"), Heard()
+    assert end(again, trained(again, more, saved)) == ended
+    assert heard.told + more.told == told
 
 
 def test_records_of_other_columns_are_refused():

@@ -16,6 +16,7 @@ from stacks import (
 )
 
 from trainer.data.rows import Rows
+from trainer.machine.interrupted import ask
 from trainer.sweep import scheduler as scheduler_module
 from trainer.sweep.scheduler import Rules, Scheduler
 from trainer.sweep.stopping import EarlyStopper, Halving, never_stopping
@@ -421,7 +422,9 @@ def cut(member, evaluations):
 
         def evaluate(state, should_stop):
             asked.append(state.step)
-            return None if len(asked) in evaluations and should_stop() else read(state, should_stop)
+            if len(asked) in evaluations:
+                ask(should_stop)
+            return read(state, should_stop)
 
         return evaluate
 
@@ -499,11 +502,11 @@ def test_an_evaluation_that_a_stop_has_cut_is_none_and_is_read_from_the_beginnin
 def test_evaluations_after_a_stop_take_some_seconds_at_most(monkeypatch):
     monkeypatch.setattr(scheduler_module, "_LATE", -1.0)
     one = two()
-    asked = cut(one, [2, 3, 4])
+    asked = cut(one, [2, 3])
     stopped = Stopped(asked, 2)
     stopped.should_stop = lambda: len(asked) >= 2
     run([one], halved(), heard=stopped)
-    assert asked == [3, 6, 6, 6]  # cut, and cut again by the time there is
+    assert asked == [3, 6, 6]  # cut, and cut again by the time there is
     assert [number for _, number in stopped.order] == [1]
     steps = [step for stretch in stopped.stretches for step in stretch.records.step.tolist()]
     assert steps == list(range(1, 7))  # its steps are told all the same

@@ -1,6 +1,7 @@
 """Solvers in runs: folds, refits, few shots, first weights of a run, interruptions, the tables."""
 
 import json
+from threading import Event
 
 import numpy as np
 import pytest
@@ -14,6 +15,8 @@ from trainer.console.terminal import Terminal
 from trainer.data import read
 from trainer.data.splits.repeats import row_splits
 from trainer.errors import DataError, SpecError
+from trainer.machine import threads
+from trainer.solvers import rotated_rows
 from trainer.workflow.run import run as carry_out
 
 __all__ = ["rows"]  # a fixture
@@ -192,6 +195,22 @@ def test_an_interrupted_solver_keeps_what_there_is(tmp_path):
     assert run.status == "interrupted"
     assert {t["status"] for t in run.trials} == {"interrupted"}
     assert all(t["val_loss"] < np.log(10) for t in run.trials)
+
+
+@pytest.mark.parametrize("waits", [False, True])
+def test_a_solver_that_is_interrupted_before_its_first_round_says_so(waits, tmp_path, monkeypatch):
+    """Where it is about to begin, or while its rows are turned, which nobody waits for."""
+    ended, turn = Event(), rotated_rows.rotate
+    monkeypatch.setattr(threads, "_LOOK", 0.001)
+    if waits:
+        monkeypatch.setattr(rotated_rows, "rotate", lambda *given: ended.wait(60) and turn(*given))
+    spec = BASE | {"optimizer": {"name": "lbfgs"}, "device": "cpu"}
+    run = carry_out(spec, out=tmp_path / "r", should_stop=lambda: 15)
+    ended.set()
+    (trial,) = run.trials
+    assert (run.status, trial["status"]) == ("interrupted", "interrupted")
+    assert trial["reason"] == "interrupted before its first step"
+    assert len(run.steps()["step"]) == 0
 
 
 def test_an_interruption_before_any_trial_has_all_its_folds_says_so(tmp_path):

@@ -7,6 +7,7 @@ from stacks import CPU, initial, make_problem, make_stack, small_chunks, start
 
 from trainer import device as devices
 from trainer.data.rows import Rows
+from trainer.machine.interrupted import Interrupted
 from trainer.train import evaluate
 from trainer.train.evaluate import Evaluator, HeldOut
 
@@ -95,7 +96,8 @@ def test_an_evaluation_asks_between_chunks_whether_to_stop(model, chunks_of_7_ro
     assert len(asked) == chunks - 1 == 8
     for stop in (1, 8):
         asked.clear()
-        assert made.metrics(state, lambda n=stop: asked.append(1) or len(asked) == n) is None
+        with pytest.raises(Interrupted):
+            made.metrics(state, lambda n=stop: asked.append(1) or len(asked) == n)
         assert len(asked) == stop
     again = made.metrics(state)  # nothing is left of what was cut
     for name, values in whole.items():

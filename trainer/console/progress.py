@@ -186,7 +186,9 @@ class Progress:
             self._line(now)
 
     def _line(self, now: float) -> None:
-        text = "  ".join([f"{self._at.percent()}  step {self._at.step}", *self._at.parts()])
+        at = self._at
+        steps = [f"step {at.step}"] if at.unit == "epoch" else []  # else they are what it counts
+        text = "  ".join([at.percent(), *steps, *at.parts()])
         if self.live is None:
             self._terminal.line(text)
         else:  # the bar shows it already

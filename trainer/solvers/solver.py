@@ -204,7 +204,7 @@ class SolverStack:
             self._write(state)
         step = np.arange(first, state.step + 1, dtype=np.int64)
         values |= {"lr": found.lr, "loss": found.loss}
-        whole = state.step >= until or self._pauses(state)
+        whole = state.step >= until or self._pauses(state, self._moving(state))
         return Records(step, step.astype(np.int32), values, found.takes, whole)
 
     def _rounds(self, state: SolverState, until: int) -> Rounds:

@@ -359,7 +359,7 @@ class Scheduler:
             return time.monotonic() > end
 
         for i, stretch in self.stretches.items():
-            self.stretches[i] = stretch or self.members[i].training.cut_short(late)
+            self.stretches[i] = stretch or self.members[i].training.cut_short()
         self._tell()
         for i in everyone:
             columns = self.members[i].training.columns

@@ -50,7 +50,9 @@ class Stretch(NamedTuple):
     def saved(self) -> Saved:
         """A record of it, for `restored`."""
         found = {"columns": self.columns, "counts": self.counts, "records": self.records.saved()}
-        found["snapshots"] = saved_snapshots(self.snapshots)
+        found["snapshots"] = {
+            str(i): {"step": one.step, **one.arrays} for i, one in enumerate(self.snapshots)
+        }
         if self.evaluation is not None:
             found["evaluation"] = self.evaluation._asdict()
         return found
@@ -58,25 +60,15 @@ class Stretch(NamedTuple):
     @classmethod
     def restored(cls, saved: Saved) -> Stretch:
         """The stretch that a record is of."""
+        snapshots = []
+        for _, arrays in sorted(saved.get("snapshots", {}).items(), key=lambda one: int(one[0])):
+            snapshots.append(Snapshot(arrays["step"]))
+            snapshots[-1].add(**{name: of for name, of in arrays.items() if name != "step"})
         evaluation = saved.get("evaluation")
         return cls(
             saved["columns"],
             Records(**saved["records"]),
             saved["counts"],
-            restored_snapshots(saved.get("snapshots", {})),
+            snapshots,
             None if evaluation is None else Evaluation(**evaluation),
         )
-
-
-def saved_snapshots(snapshots: list[Snapshot]) -> Saved:
-    """A record of snapshots, by their numbers from 0."""
-    return {str(i): {"step": one.step, **one.arrays} for i, one in enumerate(snapshots)}
-
-
-def restored_snapshots(saved: Saved) -> list[Snapshot]:
-    """The snapshots that a record is of, in order."""
-    found = []
-    for _, arrays in sorted(saved.items(), key=lambda one: int(one[0])):
-        found.append(Snapshot(arrays["step"]))
-        found[-1].add(**{name: of for name, of in arrays.items() if name != "step"})
-    return found

@@ -18,7 +18,7 @@ from trainer.train.protocol import AnyStack
 from trainer.train.saved import Saved, copied
 from trainer.train.state import PARAMETERS, AnyState, restored_state
 from trainer.train.step_record import Records, Snapshot, joined
-from trainer.train.stretch import Evaluation, Stretch, restored_snapshots, saved_snapshots
+from trainer.train.stretch import Evaluation, Stretch
 
 Array = Any
 Numbers = np.ndarray[Any, np.dtype[np.float64]]
@@ -54,6 +54,8 @@ class Training:
         every: steps between evaluations, once begun.
         result: of all.
         unseen: (K,) columns with an evaluation that `count` has not been asked about.
+        unread: a stretch without its evaluation, where that raised or a stop has cut it: `advance`
+            then does no more.
     """
 
     stack: AnyStack
@@ -91,7 +93,7 @@ class Training:
         self._latest: dict[str, Numbers] = {}  # (K,) of each column's last evaluation
         self._evaluated = np.full(count, -1)  # the step of it; -1 without one
         self._parts: list[Records] = []  # of a stretch that a stop has cut short
-        self._snapshots: list[Snapshot] = []  # of one that is whole, whose evaluation is cut
+        self.unread: Stretch | None = None
         self.unseen = np.zeros(count, bool)
         self.result = StackResult(
             [None] * count,
@@ -165,37 +167,39 @@ class Training:
         as if nothing had been; nothing is decided between the two. An evaluation that a stop has
         cut is none: the next call reads it from the beginning.
         """
-        if self._parts and self._parts[-1].whole:
-            return self._paused(should_stop, at_once=False)
-        snapshots: list[Snapshot] = []
+        if self.unread is None:
+            snapshots: list[Snapshot] = []
 
-        def snapshot(step: int) -> Snapshot | None:
-            if not self._gradients_every or step % self._gradients_every:
+            def snapshot(step: int) -> Snapshot | None:
+                if not self._gradients_every or step % self._gradients_every:
+                    return None
+                snapshots.append(Snapshot(step))
+                return snapshots[-1]
+
+            records = self.stack.advance(self.state, self._next_pause(), snapshot, should_stop)
+            self._parts.append(records)
+            if not records.whole:
                 return None
-            snapshots.append(Snapshot(step))
-            return snapshots[-1]
-
-        records = self.stack.advance(self.state, self._next_pause(), snapshot, should_stop)
-        self._parts.append(records)
-        if not records.whole:
+            self.unread = self._taken_in(snapshots)  # of which one, if any, ends the stretch
+        due = self._due()
+        try:
+            read = self._measure(due, should_stop, whole=True)
+        except Interrupted:
             return None
-        self._snapshots = snapshots  # one ends a stretch
-        return self._paused(should_stop, at_once=False)
+        evaluation = None if read is None else self._take(due, read)
+        stretch, self.unread = self.unread._replace(evaluation=evaluation), None
+        return stretch
 
-    def cut_short(self, should_stop: ShouldStop = never) -> Stretch | None:
-        """Let a stretch that a stop has cut short be over; None without one, and where parked.
+    def cut_short(self) -> Stretch | None:
+        """Hand over what there is of a stretch that a stop has cut short; None without one."""
+        stretch = self._taken_in([]) if self._parts else self.unread
+        self.unread = None
+        return stretch
 
-        Without its evaluation, where that is cut.
-        """
-        return self._paused(should_stop, at_once=True) if self._parts and self.open else None
-
-    def _paused(self, should_stop: ShouldStop, at_once: bool) -> Stretch | None:
-        """The stretch that has come to its pause; None where its evaluation is cut.
-
-        Then all is as before, or it does without where it is to be over `at_once`.
-        """
+    def _taken_in(self, snapshots: list[Snapshot]) -> Stretch:
+        """The parts of a stretch together; columns that broke in it have ended."""
         state, columns = self.state, self.columns
-        records, snapshots = joined(self._parts), self._snapshots
+        records, self._parts = joined(self._parts), []
         live = state.live.copy()
         takes = np.ones_like(live) if records.takes is None else records.takes
         finite = np.isfinite(records.values["loss"])
@@ -203,22 +207,12 @@ class Training:
         unbroken = np.logical_and.accumulate(np.vstack([np.ones_like(live), finite]), axis=0)
         # the step a column breaks at is still its own; what it computes afterwards is not
         counts = live & takes & unbroken[:-1]
-        at_pause = state.step > 0 and state.step % self.every == 0
-        due = live & unbroken[-1] & (at_pause | self.stack.due(state))
-        try:
-            read = self._measure(due, should_stop, whole=not at_once)
-        except Interrupted:
-            if not at_once:
-                return None
-            read = None
-        self._parts, self._snapshots = [], []
         if len(records.step):
             self._recent.append(records.values["loss"])
             self._note(records, counts & finite)
         for at in np.flatnonzero(live & ~unbroken[-1]).tolist():
             self._diverge(at, int(records.step[unbroken[1:, at].sum()]))
-        evaluation = None if read is None else self._take(due, read)
-        return Stretch(columns, records, counts, snapshots, evaluation)
+        return Stretch(columns, records, counts, snapshots, None)
 
     def count(self, better: Flags) -> None:
         """Let the last evaluation of these columns (K,) be the one that counts."""
@@ -309,7 +303,8 @@ class Training:
             found["recent"] = np.concatenate(self._recent)[-self._steps_per_epoch :]
         if self._parts:
             found["parts"] = joined(self._parts).saved()
-            found["snapshots"] = saved_snapshots(self._snapshots)
+        if self.unread is not None:
+            found["unread"] = self.unread.saved()
         return found
 
     def restore(self, saved: Saved) -> None:
@@ -325,7 +320,7 @@ class Training:
         self._evaluated = saved["evaluated"]
         self._recent = [saved["recent"]] if "recent" in saved else []
         self._parts = [Records(**saved["parts"])] if "parts" in saved else []
-        self._snapshots = restored_snapshots(saved.get("snapshots", {}))
+        self.unread = Stretch.restored(saved["unread"]) if "unread" in saved else None
         self.result = StackResult.restored(saved["result"], self._gone)
 
     @property
@@ -350,6 +345,13 @@ class Training:
     def _may_leave(self, stay: Flags) -> bool:
         """Whether the columns that do not stay are enough to leave the others alone."""
         return bool(self.state.live.any() and stay.sum() < _CROWDED * len(stay))
+
+    def _due(self) -> Flags:
+        """(K,) columns at an evaluation, or at an end of their own."""
+        step = self.state.step
+        at_pause = step > 0 and step % self.every == 0
+        due: Flags = self.state.live & (at_pause | self.stack.due(self.state))
+        return due
 
     def _next_pause(self) -> int:
         """The next step with an evaluation, the end of a budget, or a snapshot to hand over.

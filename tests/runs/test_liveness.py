@@ -175,6 +175,19 @@ def test_on_a_disk_without_locks(tmp_path, monkeypatch, gone, module):
         writer.update_manifest(pid=gone)
 
 
+@needs_locks
+def test_of_another_machine_s_run_a_lock_leaves_a_doubt(folder):
+    folder.write_config("model: linear\n")
+    folder.update_manifest(pid=12, host="node-1")
+    folder._lock.release()
+    assert read(folder).status == "killed"
+    again, _ = RunWriter.reopen(folder.path)
+    (line,) = again.found
+    assert "its run was process 12 on node-1, whose locks some network disks do not" in line
+    again.close("interrupted")
+    assert RunWriter.reopen(folder.path)[0].found == ()
+
+
 @pytest.mark.skipif(system.fcntl is None, reason="stands in for Windows")
 def test_windows_locks_a_byte_that_nobody_reads(tmp_path, monkeypatch):
     """By a stand-in for its module: one holder a byte, which belongs to an open file."""

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import textwrap
+import threading
 from pathlib import Path
 
 import pytest
@@ -86,6 +87,34 @@ def test_the_lock_is_seen_in_its_own_process_too(folder):
     assert system.is_locked(folder.path) is None
     os.mkfifo(folder.path / "pipe")
     assert system.is_locked(folder.path / "pipe") is None
+
+
+@needs_locks
+def test_who_asks_whether_a_file_is_locked_is_in_nobody_s_way(tmp_path):
+    path = tmp_path / "log"
+    path.touch()
+    with path.open("rb") as asking:
+        system.fcntl.flock(asking, system.fcntl.LOCK_SH)
+        assert system.is_locked(path) is False
+        threading.Timer(0.05, asking.close).start()  # it is done in a moment
+        held = system.lock(path)
+    assert held is not None
+    assert system.is_locked(path)
+
+
+@needs_locks
+def test_a_file_that_is_removed_while_it_is_locked_is_not_what_is_held(tmp_path, monkeypatch):
+    path, real = tmp_path / "log", system._try
+
+    def remove_first(descriptor, **more):
+        monkeypatch.setattr(system, "_try", real)
+        path.unlink()
+        return real(descriptor, **more)
+
+    monkeypatch.setattr(system, "_try", remove_first)
+    held = system.lock(path)
+    assert held is not None
+    assert system.is_locked(path)
 
 
 def manifest(**fields) -> dict:

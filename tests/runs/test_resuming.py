@@ -339,6 +339,7 @@ def test_a_run_whose_end_was_refused_is_taken_up(tmp_path, unbroken, monkeypatch
     assert read_status(folder.path) == "failed"
     folder, saved = RunWriter.reopen(folder.path)
     assert saved["weights"].tolist() == [STEPS]
+    assert not (folder.path / "steps.parquet").exists()  # readers would take it for the steps
     end(folder)
     assert_same(folder.path, unbroken)
 

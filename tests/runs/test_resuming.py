@@ -46,9 +46,9 @@ def begin(path: Path) -> RunWriter:
     return folder
 
 
-@pytest.fixture
-def unbroken(tmp_path) -> Path:
-    folder = begin(tmp_path / "unbroken")
+@pytest.fixture(scope="module")
+def unbroken(tmp_path_factory) -> Path:
+    folder = begin(tmp_path_factory.mktemp("whole") / "unbroken")
     train(folder, None)
     end(folder)
     return folder.path
@@ -205,7 +205,7 @@ def work(path):
     end(folder)
 
 killed = []
-for n in range(1, 160, 17):
+for n in range(1, 150, 25):
     for left in (n, n % 40 + 20, 10_000):  # the second in the run that was taken up
         if (child := os.fork()) == 0:  # imports take longer than all else
             try:
@@ -234,7 +234,7 @@ def test_a_kill_anywhere_loses_no_more_than_a_round(tmp_path, unbroken):
     done = subprocess.run(command, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
     killed = json.loads(done.stdout)
-    assert len(set(killed)) >= 6
+    assert len(set(killed)) >= 4
     assert len(killed) > len(set(killed))
     for n in set(killed):
         assert_same_but_tidied(tmp_path / str(n), unbroken)
@@ -254,7 +254,7 @@ def test_a_disk_that_refuses_anything_once_loses_nothing(tmp_path, unbroken, mon
         return refuse
 
     ended = []
-    for nth in range(1, 160, 13):
+    for nth in range(1, 150, 16):
         path, calls = tmp_path / str(nth), 0
         with monkeypatch.context() as patch, contextlib.suppress(DiskError):
             for name in ("open", "fsync", "replace", "ftruncate", "mkdir"):

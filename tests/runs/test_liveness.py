@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import textwrap
+import threading
 from pathlib import Path
 
 import pytest
@@ -86,6 +87,34 @@ def test_the_lock_is_seen_in_its_own_process_too(folder):
     assert system.is_locked(folder.path) is None
     os.mkfifo(folder.path / "pipe")
     assert system.is_locked(folder.path / "pipe") is None
+
+
+@needs_locks
+def test_who_asks_whether_a_file_is_locked_is_in_nobody_s_way(tmp_path):
+    path = tmp_path / "log"
+    path.touch()
+    with path.open("rb") as asking:
+        system.fcntl.flock(asking, system.fcntl.LOCK_SH)
+        assert system.is_locked(path) is False
+        threading.Timer(0.05, asking.close).start()  # it is done in a moment
+        held = system.lock(path)
+    assert held is not None
+    assert system.is_locked(path)
+
+
+@needs_locks
+def test_a_file_that_is_removed_while_it_is_locked_is_not_what_is_held(tmp_path, monkeypatch):
+    path, real = tmp_path / "log", system._try
+
+    def remove_first(descriptor, **more):
+        monkeypatch.setattr(system, "_try", real)
+        path.unlink()
+        return real(descriptor, **more)
+
+    monkeypatch.setattr(system, "_try", remove_first)
+    held = system.lock(path)
+    assert held is not None
+    assert system.is_locked(path)
 
 
 def manifest(**fields) -> dict:
@@ -173,6 +202,19 @@ def test_on_a_disk_without_locks(tmp_path, monkeypatch, gone, module):
         (line,) = writer.found
         assert "its disk has no locks, so that process" in line
         writer.update_manifest(pid=gone)
+
+
+@needs_locks
+def test_of_another_machine_s_run_a_lock_leaves_a_doubt(folder):
+    folder.write_config("model: linear\n")
+    folder.update_manifest(pid=12, host="node-1")
+    folder._lock.release()
+    assert read(folder).status == "killed"
+    again, _ = RunWriter.reopen(folder.path)
+    (line,) = again.found
+    assert "its run was process 12 on node-1, whose locks some network disks do not" in line
+    again.close("interrupted")
+    assert RunWriter.reopen(folder.path)[0].found == ()
 
 
 @pytest.mark.skipif(system.fcntl is None, reason="stands in for Windows")

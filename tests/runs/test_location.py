@@ -190,8 +190,11 @@ FIRST = {
 @pytest.mark.parametrize("last", FIRST)
 def test_a_folder_whose_run_died_before_its_config_is_as_good_as_empty(tmp_path, last):
     path = stillborn(tmp_path / "run", last)
+    if (path / "manifest.json").exists():
+        (path / "run.log").write_text("of the dead run\n")
     check_free(path)
     folder = RunWriter.create("b", path)
+    assert (path / "run.log").read_bytes() == b""
     assert read(folder).manifest()["name"] == "b"
     assert sorted(os.listdir(path)) == ["manifest.json", "run.log", "steps.arrows"]
     assert len(FIRST) == 7

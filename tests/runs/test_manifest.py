@@ -36,6 +36,13 @@ def test_warnings_stand_one_behind_another(manifest):
     assert fields(manifest)["warning"] == "target 'y' is far. And so is x. The fit is bad"
 
 
+def test_what_a_resumed_run_warns_of_again_stands_once(manifest):
+    manifest.warn(["target 'y' is far", "and so is x"])
+    manifest.warn(["target 'y' is far", "and so is x"])
+    manifest.warn(["and so is x", "the fit is bad"])
+    assert fields(manifest)["warning"] == "target 'y' is far. And so is x. The fit is bad"
+
+
 def test_a_killed_run_is_interrupted(manifest):
     assert manifest.end_at_once()
     found = fields(manifest)

@@ -6,6 +6,9 @@ reader       reads one at any time
 manifest     manifest.json as it is written
 history_log  history.csv while it grows
 step_log     the log of steps: a stream while it grows, Parquet afterwards
+checkpoint   what a run goes on from
+resuming     takes up the folder of a run whose process has ended
+liveness     whether a process goes on, and the lock that tells so
 location     where a folder may be
 provenance   the versions and the commit that the manifest tells
 """

@@ -52,6 +52,20 @@ def lives(folder: Path, manifest: Mapping[str, Any]) -> bool | None:
     return None if found and (boot is None or here is None) else found
 
 
+def doubt(held: system.Lock, manifest: Mapping[str, Any]) -> str | None:
+    """Why the process of a run whose log we hold may go on all the same; None if it cannot."""
+    if manifest["status"] != RUNNING:
+        return None
+    if not held.works:
+        return f"its disk has no locks, so that {process_text(manifest)} may still write to it"
+    if manifest.get("host") != system.host():
+        return (
+            f"its run was {process_text(manifest)}, whose locks some network disks do not show"
+            " here; it may still write to it"
+        )
+    return None
+
+
 def process_text(manifest: Mapping[str, Any]) -> str:
     """Which process a run has: its number and machine."""
     pid, host = manifest.get("pid"), manifest.get("host")

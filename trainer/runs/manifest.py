@@ -82,7 +82,7 @@ class Manifest:
 
     def warn(self, sentences: Sequence[str]) -> None:
         """Put sentences, which have no full stop, behind those of `warning`."""
-        known = self._fields.get("warning") or ""
+        known = str(self._fields.get("warning") or "")
         # a run that was resumed finds again what it had found before
         new = [told for told in sentences if told.lower() not in known.lower()]
         if new:

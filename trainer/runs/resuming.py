@@ -68,9 +68,8 @@ def resume(path: Path) -> Resumed:
         fields = reader.manifest()  # which cannot change any more
         _check(path, fields)
         saved, told = checkpoint.read_last(path, lambda saved: _fault(path, saved))
-        if not held.works:
-            who = liveness.process_text(fields)
-            told.append(f"{path}: its disk has no locks, so that {who} may still write to it")
+        if why := liveness.doubt(held, fields):
+            told.append(f"{path}: {why}")
         return _taken_up(path, held, saved, told)
     except BaseException:
         held.release()

@@ -57,7 +57,7 @@ class StepLog:
         self._waiting: list[pa.RecordBatch] = []
         self._is_broken = False
         with self._refused_is_disk_error():
-            self._file = _open(path, os.O_CREAT | os.O_TRUNC if offset is None else 0)
+            self._file = _open(path, os.O_CREAT | (os.O_TRUNC if offset is None else 0))
             if offset is not None:
                 os.ftruncate(self._file.fileno(), offset)
                 os.fsync(self._file.fileno())

@@ -163,7 +163,8 @@ class RunWriter:
         """Write what the run can go on from, with all steps and rows of history.csv before it.
 
         Args:
-            saved: nested dicts of arrays and numbers, see `trainer.runs.checkpoint`.
+            saved: nested dicts of arrays and numbers, see `trainer.runs.checkpoint`; without the
+                key `folder`, which is the writer's own.
 
         Raises:
             DiskError: the disk refused, now or before: a run that goes on from here would lack

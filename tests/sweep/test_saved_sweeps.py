@@ -279,12 +279,14 @@ def test_an_evaluation_that_is_cut_is_read_where_the_sweep_goes_on():
         records = are_same(unbroken, in_pieces("sparse log", asks=[asks]))
         cut += [one["stacks"]["0"]["training"] for one in records]
     cut = [one["unread"] for one in cut if "unread" in one]
-    assert any(one.get("snapshots") for one in cut)
+    # a GPU evaluates all rows at once, between two questions
+    assert DEVICE.kind == "gpu" or any(one.get("snapshots") for one in cut)
 
 
-@pytest.mark.parametrize("kind", ["lbfgs", "exact"])
-def test_solvers_that_are_stopped_between_rounds_end_as_unbroken_ones(kind):
-    are_same(whole(kind), in_pieces(kind, asks=[3, 2, 5]))
+@pytest.mark.parametrize("kind", SOLVED)
+def test_solvers_that_are_stopped_end_as_unbroken_ones(kind):
+    asks = [31, 47, 25] if "l1" in kind else [3, 2, 5]  # or no direction is ever whole
+    are_same(whole(kind), in_pieces(kind, asks=asks))
 
 
 @pytest.mark.usefixtures("_steps")

@@ -330,6 +330,7 @@ def test_public_names():
         "load_model",
         "load_run",
         "load_spec",
+        "resume",
         "run",
     ]
     for name in trainer.__all__:

@@ -15,7 +15,7 @@ import sys
 import traceback
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn, TextIO
+from typing import Any, NoReturn, TextIO
 
 from trainer.console.interrupt import Interrupt
 from trainer.console.terminal import Terminal
@@ -24,9 +24,6 @@ from trainer.machine.interrupted import leave_at_once
 from trainer.text.printable import one_line
 from trainer.text.program import PROGRAM, meant_command, meant_option
 from trainer.text.windows import command_line
-
-if TYPE_CHECKING:
-    from trainer.workflow.loaded import Run
 
 _EXIT_CODES = {"finished": 0, "diverged": 3, "unranked": 3, "failed": 1}
 
@@ -138,37 +135,29 @@ def _command(argv: Sequence[str]) -> int:
 
 
 def _run(args: argparse.Namespace, terminal: Terminal, interrupt: Interrupt) -> int:
-    if args.resume is not None:
-        from trainer.workflow.resume import resume
+    spec = None
+    if args.resume is None:
+        from trainer.config.load import load_spec
 
-        _loaded()
-        told = {"command": args.command_line, "terminal": terminal, "should_stop": interrupt}
-        return _end(resume(args.resume, **told), interrupt)
-    from trainer.config.load import load_spec
+        spec = load_spec(args.config, args.overrides)
+        if args.check:
+            _emit(spec.to_yaml().rstrip("\n"))
+            return 0
+        if args.plan:
+            from trainer.workflow.plan import plan
 
-    spec = load_spec(args.config, args.overrides)
-    if args.check:
-        _emit(spec.to_yaml().rstrip("\n"))
-        return 0
-    if args.plan:
-        from trainer.workflow.plan import plan
-
-        _emit(plan(spec, terminal.line).rstrip("\n"))
-        return 0
-    from trainer.workflow.run import run
+            _emit(plan(spec, terminal.line).rstrip("\n"))
+            return 0
+    from trainer.workflow import resume, run
 
     _loaded()
-    done = run(
-        spec,
-        out=args.out,
-        command=args.command_line,
-        terminal=terminal,
-        should_stop=interrupt,
-    )
-    return _end(done, interrupt)
-
-
-def _end(done: Run, interrupt: Interrupt) -> int:
+    given: Any = {
+        "command": args.command_line, "terminal": terminal, "should_stop": interrupt
+    }  # fmt: skip
+    if spec is None:
+        done = resume.resume(args.resume, **given)
+    else:
+        done = run.run(spec, out=args.out, **given)
     _emit(str(done.folder))
     status = done.status
     return interrupt.exit_code if status == "interrupted" else _EXIT_CODES[status]

@@ -580,7 +580,7 @@ def test_bad_data_leaves_no_folder(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "part", ["sweep.sweep.build", "workflow.plan.Evaluator", "workflow.run.train"]
+    "part", ["sweep.sweep.build", "workflow.plan.Evaluator", "workflow.carry_out.train"]
 )
 def test_a_full_gpu_is_one_line(part, tmp_path, monkeypatch):
     def full(*args):
@@ -593,8 +593,8 @@ def test_a_full_gpu_is_one_line(part, tmp_path, monkeypatch):
         plan(load_spec(small())) if part == "workflow.plan.Evaluator" else run(
             small(), out=tmp_path / "r"
         )
-    assert (tmp_path / "r").exists() == (part == "workflow.run.train")
-    if part == "workflow.run.train":
+    assert (tmp_path / "r").exists() == (part == "workflow.carry_out.train")
+    if part == "workflow.carry_out.train":
         manifest = json.loads((tmp_path / "r" / "manifest.json").read_text())
         assert manifest["status"] == "failed"
         assert "not enough memory" in manifest["reason"]
@@ -604,7 +604,7 @@ def test_a_fault_of_ours_leaves_a_failed_run(tmp_path, monkeypatch):
     def broken(*args):
         raise RuntimeError("planted")
 
-    monkeypatch.setattr("trainer.workflow.outputs.trial_rows", broken)
+    monkeypatch.setattr("trainer.workflow.column_tables.trial_rows", broken)
     with pytest.raises(RuntimeError, match="planted"):
         run(small(), out=tmp_path / "r")
     manifest = json.loads((tmp_path / "r" / "manifest.json").read_text())

@@ -16,7 +16,7 @@ from trainer.runs.names import STEP_VALUES
 from trainer.runs.step_log import (
     SCHEMA,
     StepLog,
-    read_parquet,
+    read_steps,
     read_stream,
     stream_to_parquet,
 )
@@ -138,7 +138,7 @@ def test_parquet_takes_the_place_of_the_stream(tmp_path):
     before = read_stream(tmp_path / "s").combine_chunks()
     stream_to_parquet(tmp_path / "s", tmp_path / "p")
     assert [path.name for path in tmp_path.iterdir()] == ["p"]
-    assert read_parquet(tmp_path / "p").equals(before)
+    assert read_steps(tmp_path / "p").equals(before)
     assert pq.read_schema(tmp_path / "p").equals(SCHEMA)
 
 
@@ -149,7 +149,7 @@ def test_a_folder_named_like_a_partition_adds_no_column(tmp_path):
     append(log, first=1)
     log.close()
     stream_to_parquet(folder / "s", folder / "p.parquet")
-    assert read_parquet(folder / "p.parquet").column_names == SCHEMA.names
+    assert read_steps(folder / "p.parquet").column_names == SCHEMA.names
 
 
 def test_a_refused_conversion_keeps_the_stream(tmp_path, monkeypatch):
@@ -225,7 +225,7 @@ def test_a_full_disk_from_the_first_byte(tmp_path):
 def test_what_is_no_parquet_is_said_in_one_line(tmp_path, name):
     (tmp_path / "text").write_text("x" * 100)
     with pytest.raises(RunFolderError, match="cannot read") as caught:
-        read_parquet(tmp_path / name)
+        read_steps(tmp_path / name)
     assert "\n" not in str(caught.value)
 
 

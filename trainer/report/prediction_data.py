@@ -86,6 +86,8 @@ def _checked(data: PredictionData) -> PredictionData:
             number to be predicted that is none.
     """
     shares = data.p if data.shares is None else np.hstack([data.p, data.shares])
+    if data.kind != "numbers" and data.p.shape[1] != len(data.names):
+        raise ValueError("as many probabilities as names are right")
     if not ((shares >= 0) & (shares <= 1)).all():
         raise ValueError("no probability")
     labels = [data.target, data.prediction] if data.kind == "multilabel" else []

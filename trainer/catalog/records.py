@@ -6,6 +6,7 @@ as it may come from anybody. Further keys are let pass.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
@@ -17,7 +18,6 @@ from pydantic import (
     ValidationError,
     field_validator,
 )
-from pydantic_core import from_json
 
 from trainer.catalog.models import LOSSES, MODELS
 
@@ -32,20 +32,19 @@ Count = Annotated[int, Field(ge=0, le=2**53)]
 Number = Annotated[float, Field(allow_inf_nan=False)]
 
 
-def _in_range(value: Any) -> Any:
+def _in_range(value: Any, depth: int = 20) -> Any:
     """A value of a setting, whose whole numbers other libraries can hold."""
-    if isinstance(value, Mapping):
-        for inner in value.values():
-            _in_range(inner)
-    elif isinstance(value, list):
-        for inner in value:
-            _in_range(inner)
+    if isinstance(value, Mapping | list):
+        if not depth:
+            raise ValueError("recursion limit exceeded")
+        for inner in value.values() if isinstance(value, Mapping) else value:
+            _in_range(inner, depth - 1)
     elif isinstance(value, int) and abs(value) >= 2**64:
         raise ValueError("a whole number of more than 64 bits")
     return value
 
 
-Value = Annotated[Any, AfterValidator(_in_range)]
+Value = Annotated[Any, AfterValidator(lambda value: _in_range(value))]
 """Of a setting: a number, a word, true or false, a list, a mapping."""
 Metrics = dict[str, Number | None]  # a number that is none is null in JSON
 Settings = dict[str, Value]
@@ -262,15 +261,21 @@ def read_record(kind: type[Record], data: bytes) -> dict[str, Any]:
     Raises:
         ValueError: they are no JSON, or of other keys or types; the message is a clause.
     """
-    record = from_json(data, allow_inf_nan=False)  # refuses deep nesting and lone surrogates
-    if not isinstance(record, Mapping):
-        raise ValueError("not a JSON object")
     try:
+        record = json.loads(data.decode(), parse_constant=_no_constant)
+        if not isinstance(record, dict):
+            raise ValueError("not a JSON object")
         kind.model_validate(record)
+    except RecursionError:
+        raise ValueError("recursion limit exceeded") from None
     except ValidationError as error:
         first = error.errors(include_url=False, include_context=False, include_input=False)[0]
         said = first["msg"].removeprefix("Value error, ")
         what = _WORDS.get(first["type"], f"is wrong: {said[:1].lower()}{said[1:]}")
         place = ".".join(p if str(p).isprintable() else repr(p) for p in map(str, first["loc"]))
         raise ValueError(f"its {place[:120]} {what}") from None
-    return dict(record)
+    return record
+
+
+def _no_constant(name: str) -> Any:
+    raise ValueError(f"{name} is no number of JSON")

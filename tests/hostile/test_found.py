@@ -101,7 +101,7 @@ def test_a_model_that_is_no_file_is_not_read_for_ever(run, capsys, name, thing):
 def test_steps_that_are_a_pipe_are_not_waited_for(run):
     (run / "steps.parquet").unlink()
     os.mkfifo(run / "steps.parquet")
-    with pytest.raises(RunFolderError, match=r"steps\.parquet: not there"):
+    with pytest.raises(RunFolderError, match=r"steps\.parquet: cannot read: is no regular file"):
         trainer.load_run(run).steps()
 
 
@@ -273,13 +273,13 @@ def test_a_model_that_does_not_fit_itself(run, capsys, fields):
 
 def test_a_manifest_without_a_status(run, capsys):
     changed(run / "manifest.json", status=None)
-    assert "manifest.json: cannot read: it has no status" in says(capsys, 2, "report", run)
+    assert "manifest.json: cannot read: its status is" in says(capsys, 2, "report", run)
 
 
 @pytest.mark.parametrize("best", [7, [], {"trial": 0}, {"metrics": 1}])
 def test_results_without_metrics(run, best):
     changed(run / "results.json", best=best or [1])
-    with pytest.raises(RunFolderError, match=r"results\.json: cannot read: its best trial has no"):
+    with pytest.raises(RunFolderError, match=r"results\.json: cannot read: its best"):
         trainer.load_run(run).results  # noqa: B018
     assert main(["report", str(run)]) == 0
 
@@ -287,7 +287,10 @@ def test_results_without_metrics(run, best):
 @pytest.mark.parametrize("text", ["a;b\n1;2\n", "trial,rank,status,reason\nx,1,finished,\n"])
 def test_trials_without_numbers(run, text):
     (run / "trials.csv").write_text(text)
-    with pytest.raises(RunFolderError, match=r"trials\.csv: cannot read: it does not number"):
+    with pytest.raises(
+        RunFolderError,
+        match=r"trials\.csv: cannot read: it.* column trial",
+    ):
         trainer.load_run(run).trials  # noqa: B018
     assert main(["report", str(run)]) == 0
 

@@ -11,6 +11,8 @@ from trainer.runs.names import STEP_VALUES
 from trainer.runs.reader import RunReader
 from trainer.runs.writer import RunWriter
 
+METRIC = {"name": "val_loss", "goal": "minimize"}
+
 
 def read(folder: RunWriter) -> RunReader:
     return RunReader(folder.path)
@@ -39,11 +41,11 @@ def write_all(folder: RunWriter) -> None:
     folder.append_history([history_row(1, train_loss=0.5, val_loss=0.25)])
     folder.write_trials([trial_row(**{"penalty.l2": 1e-4, "penalty.C": None})])
     best = {"trial": 0, "metrics": {"val_loss": 0.1}}
-    folder.write_results({"metric": "val_loss", "counts": {"finished": 1}, "best": best})
+    folder.write_results({"metric": METRIC, "counts": {"finished": 1}, "best": best})
     folder.write_predictions(pa.table({"split": ["val"], "row": [3], "prediction": [0.5]}))
     folder.write_weights(np.ones((4, 2, 3)), np.ones((2, 3)), np.arange(3), np.zeros(3))
     folder.write_gradients(12, {"error": np.ones((5, 2, 3), np.float32)})
-    folder.close("finished", device="cpu")
+    folder.close("finished", device={"kind": "cpu", "name": "NumPy"})
 
 
 def raising(code: int):

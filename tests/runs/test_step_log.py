@@ -21,7 +21,7 @@ from trainer.runs.step_log import (
     SCHEMA,
     StepLog,
     has_whole,
-    read_parquet,
+    read_steps,
     read_stream,
     stream_to_parquet,
 )
@@ -143,7 +143,7 @@ def test_parquet_has_what_the_stream_has(tmp_path):
     before = read_stream(tmp_path / "s").combine_chunks()
     stream_to_parquet(tmp_path / "s", tmp_path / "p")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["p", "s"]
-    assert read_parquet(tmp_path / "p").equals(before)
+    assert read_steps(tmp_path / "p").equals(before)
     assert pq.read_schema(tmp_path / "p").equals(SCHEMA)
 
 
@@ -254,7 +254,7 @@ def test_a_folder_named_like_a_partition_adds_no_column(tmp_path):
     append(log, first=1)
     log.close()
     stream_to_parquet(folder / "s", folder / "p.parquet")
-    assert read_parquet(folder / "p.parquet").column_names == SCHEMA.names
+    assert read_steps(folder / "p.parquet").column_names == SCHEMA.names
 
 
 def test_a_refused_conversion_keeps_the_stream(tmp_path, monkeypatch):
@@ -330,7 +330,7 @@ def test_a_full_disk_from_the_first_byte(tmp_path):
 def test_what_is_no_parquet_is_said_in_one_line(tmp_path, name):
     (tmp_path / "text").write_text("x" * 100)
     with pytest.raises(RunFolderError, match="cannot read") as caught:
-        read_parquet(tmp_path / name)
+        read_steps(tmp_path / name)
     assert "\n" not in str(caught.value)
 
 

@@ -64,10 +64,10 @@ def test_a_new_folder_says_that_it_runs(folder):
 
 
 def test_the_manifest_is_added_to(folder):
-    folder.update_manifest(rows={"train": 3}, device="cpu")
-    folder.update_manifest(device="gpu")
+    folder.update_manifest(rows={"train": 3}, notes="cpu")
+    folder.update_manifest(notes="gpu")
     manifest = read(folder).manifest()
-    assert (manifest["rows"], manifest["device"], manifest["status"]) == (
+    assert (manifest["rows"], manifest["notes"], manifest["status"]) == (
         {"train": 3},
         "gpu",
         "running",

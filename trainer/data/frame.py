@@ -18,6 +18,8 @@ from trainer.errors import DataError
 from trainer.text.labels import column_texts
 from trainer.text.printable import quote
 
+_LARGEST_LABEL = 2**53  # the whole numbers below are floats without a gap
+
 
 class Labels(NamedTuple):
     """A column of labels or of text: sorted distinct values and a code a row."""
@@ -325,15 +327,24 @@ def _present_labels(values: Array) -> Labels:
     return coded(distinct.tolist(), all_codes)
 
 
+def no_label(values: Array) -> tuple[int, str] | None:
+    """The first row whose number is no label, and why; None where all are, or are missing."""
+    right = np.isnan(values) | (np.isfinite(values) & (np.floor(values) == values))
+    what = "whole numbers or text are, and for numbers to be predicted `model: linear` is right"
+    if right.all():
+        right = ~(np.abs(values) > _LARGEST_LABEL)  # NaN is not
+        what = f"whole numbers up to {_LARGEST_LABEL:,} or text are: floats part no larger ones"
+    if right.all():
+        return None
+    row = int(np.flatnonzero(~right)[0])
+    return row, f"{values[row]} is no label; {what}"
+
+
 def _whole_labels(values: Array, where: str, place: Callable[[int], str]) -> Labels:
     missing = np.isnan(values)
-    fraction = np.flatnonzero(~missing & ~(np.isfinite(values) & (np.floor(values) == values)))
-    if fraction.size:
-        row = int(fraction[0])
-        raise DataError(
-            f"{where}: {place(row)}: {values[row]} is no label; whole numbers or text are,"
-            " and for numbers to be predicted `model: linear` is right"
-        )
+    if (fault := no_label(values)) is not None:
+        row, what = fault
+        raise DataError(f"{where}: {place(row)}: {what}")
     distinct, codes = np.unique(values[~missing], return_inverse=True)
     all_codes = np.full(values.shape, -1, dtype=np.int32)
     all_codes[~missing] = codes.reshape(-1)

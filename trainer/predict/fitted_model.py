@@ -6,7 +6,6 @@ model.json all the rest, with the sha256 of the former: a flipped bit would load
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import json
 import os
@@ -27,14 +26,18 @@ from trainer.data.frame import Frame, chunks
 from trainer.data.rows import Array, FloatArray
 from trainer.data.sources.registry import features_frame
 from trainer.errors import DataError, RunFolderError, UserError
+from trainer.machine.memory import memory_limit
 from trainer.model.arithmetic import default_errstate
 from trainer.text.atomic import write_atomic
 from trainer.text.numbers import counted
 from trainer.text.printable import error_text, show_path
+from trainer.text.regular_file import read_regular
+from trainer.text.tensors import arrays_of
 
 ARRAYS = "model.safetensors"
 FIELDS = "model.json"
 FORMAT_VERSION = 1
+_JSON_SHARE = 32  # bytes that an object of Python may take for one of its text
 
 
 class RowScores(NamedTuple):
@@ -286,25 +289,17 @@ class FittedModel:
         """
         path = Path(os.path.abspath(folder))
         fields = _fields(path / FIELDS)
-        arrays = _arrays(path / ARRAYS, fields.get("sha256"))
+        arrays = _arrays(path / ARRAYS, fields["sha256"])
+        model, loss = fields["model"], fields["loss"]
         try:
-            weights, bias = arrays["weights"], arrays["bias"]
-            model, loss = fields["model"], fields["loss"]
-            written = fields.get("loss_parameters", {})
-            parameters = {name: float(value) for name, value in written.items()}
-            if (model, loss) not in LOSSES or {*parameters} != {*LOSSES[model, loss].parameters}:
-                raise ValueError("its loss is none")
+            parameters = _parameters(fields)
             encoder = Encoder.from_json(
                 fields, model, arrays["feature_mean"], arrays["feature_scale"]
             )
-            D, C = weights.shape
-            shapes = (bias.shape, encoder.mean.shape, encoder.scale.shape)
-            fits = shapes == ((C,), (D,), (D,)) and len(encoder.features) == D
-            if not fits or encoder.target_mean.shape != (C,):
-                raise ValueError("shapes differ")
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            _check_shapes(arrays, encoder)
+        except ValueError as error:
             raise _damaged(path / FIELDS, error) from None
-        return cls(model, weights, bias, encoder, loss, parameters)
+        return cls(model, arrays["weights"], arrays["bias"], encoder, loss, parameters)
 
 
 def _blanked(values: Array, predicted: NDArray[np.bool_]) -> Array:
@@ -318,42 +313,75 @@ def _blanked(values: Array, predicted: NDArray[np.bool_]) -> Array:
 
 
 def _fields(path: Path) -> Mapping[str, Any]:
+    from trainer.catalog.records import ModelRecord, Record, read_record  # with pydantic
+
+    data = _read(path, memory_limit() // _JSON_SHARE)
     try:
-        fields = json.loads(_read(path).decode())
-        version = fields["format_version"]
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        version = read_record(Record, data).get("format_version")
+        if isinstance(version, int) and version != FORMAT_VERSION:
+            raise RunFolderError(
+                f"{show_path(path)}: has format version {version}; this release reads"
+                f" {FORMAT_VERSION}: use the release that wrote it"
+            )
+        return read_record(ModelRecord, data)
+    except ValueError as error:
         raise _damaged(path, error) from None
-    if version != FORMAT_VERSION:
-        raise RunFolderError(
-            f"{show_path(path)}: has format version {version}; this release reads {FORMAT_VERSION}:"
-            " use the release that wrote it"
-        )
-    assert isinstance(fields, dict)
-    return fields
+
+
+def _parameters(fields: Mapping[str, Any]) -> dict[str, float]:
+    """The loss's own parameters.
+
+    Raises:
+        ValueError: they are not those that it has.
+    """
+    parameters = {name: float(value) for name, value in fields.get("loss_parameters", {}).items()}
+    if {*parameters} != {*LOSSES[fields["model"], fields["loss"]].parameters}:
+        raise ValueError("its loss has other parameters")
+    return parameters
+
+
+def _check_shapes(arrays: Mapping[str, Array], encoder: Encoder) -> None:
+    """Refuse arrays that are not those of a model with this encoder.
+
+    Raises:
+        ValueError: their shapes differ, or a number is none.
+    """
+    D, C = len(encoder.features), len(encoder.outputs)
+    shapes = {"weights": (D, C), "bias": (C,), "feature_mean": (D,), "feature_scale": (D,)}
+    for name, shape in shapes.items():
+        array = arrays[name]
+        if array.shape != shape:
+            raise ValueError(f"{name} of shape {array.shape} where {shape} is right")
+        if array.dtype.kind != "f" or not np.isfinite(array).all():
+            raise ValueError(f"{name} has numbers that are not finite, or whole ones")
+    if arrays["weights"].dtype != arrays["bias"].dtype:
+        raise ValueError("weights and bias are of two precisions")
+    if not (arrays["feature_scale"] > 0).all():
+        raise ValueError("feature_scale has a number that is not above 0")
+
+
+_ARRAYS = {"weights", "bias", "feature_mean", "feature_scale"}
 
 
 def _arrays(path: Path, sha256: Any) -> dict[str, Array]:
-    from safetensors import SafetensorError
-    from safetensors.numpy import load
-
-    data = _read(path)
+    data = _read(path, memory_limit() // 2)
     if hashlib.sha256(data).hexdigest() != sha256:
         raise RunFolderError(
             f"{show_path(path)}: its bytes are not those {FIELDS} was written with (sha256); copy"
             " both files from the run again"
         )
     try:
-        arrays: dict[str, Array] = load(data)
-    except (SafetensorError, ValueError) as error:
+        arrays = arrays_of(data)
+        if missing := _ARRAYS - arrays.keys():
+            raise ValueError(f"it has no {min(missing)}")
+    except ValueError as error:
         raise _damaged(path, error) from None
     return arrays
 
 
-def _read(path: Path) -> bytes:
+def _read(path: Path, most: int) -> bytes:
     try:
-        if path.exists() and not path.is_file():  # a device or a pipe might never end
-            raise OSError(errno.EINVAL, "is no regular file")
-        return path.read_bytes()
+        return read_regular(path, most)
     except OSError as error:
         why = "no such file" if isinstance(error, FileNotFoundError) else error.strerror
         raise RunFolderError(

@@ -43,7 +43,7 @@ def initial_weights(
             with np.errstate(over="ignore"):  # too large diverges at the first step, and says so
                 weights[:, :, k] = spec.init.normal * normal(spec.seed, features, outputs)
         elif spec.init != "zeros":
-            weights[:, :, k], bias[:, k] = _saved_weights(spec.init, encoder)
+            weights[:, :, k], bias[:, k] = _saved_weights(spec.init, encoder, spec.dtype)
             continue
         if spec.data.scale_target == "none" and not isinstance(spec.optimizer, Solver):
             bias[:, k] -= encoder.target_mean  # of targets as they are it is 0, centred or not
@@ -65,14 +65,14 @@ def check_init(spec: Spec, encoder: Encoder) -> None:
     """Refuse a saved model that does not fit, before anything is built.
 
     Raises:
-        DataError: it has other features or outputs.
+        DataError: it has other features or outputs, or weights too large for these.
         RunFolderError: `init` names no run folder.
     """
     if isinstance(spec.init, str) and spec.init != "zeros":
-        _saved_weights(spec.init, encoder)
+        _saved_weights(spec.init, encoder, spec.dtype)
 
 
-def _saved_weights(folder: str, encoder: Encoder) -> tuple[Numbers, Numbers]:
+def _saved_weights(folder: str, encoder: Encoder, dtype: str) -> tuple[Numbers, Numbers]:
     """Weights (D, C) and bias (C,) of a saved model, in the coordinates of these rows' scaling."""
     saved = FittedModel.load(folder)
     for what, theirs, ours in (
@@ -89,9 +89,14 @@ def _saved_weights(folder: str, encoder: Encoder) -> tuple[Numbers, Numbers]:
     sign = _sign(saved.encoder.classes, encoder.classes, folder)
     ratio = sign * (saved.encoder.target_scale / encoder.target_scale)[None, :]  # (1, C)
     shift = (saved.encoder.target_mean - encoder.target_mean) / encoder.target_scale  # (C,)
-    per_raw = saved.weights / saved.encoder.scale[:, None] * ratio  # (D, C)
-    moved = (encoder.mean - saved.encoder.mean) @ per_raw  # (C,)
-    return per_raw * encoder.scale[:, None], saved.bias * ratio[0] + shift + moved
+    with np.errstate(over="ignore", invalid="ignore"):
+        per_raw = saved.weights / saved.encoder.scale[:, None] * ratio  # (D, C)
+        moved = (encoder.mean - saved.encoder.mean) @ per_raw  # (C,)
+        weights, bias = per_raw * encoder.scale[:, None], saved.bias * ratio[0] + shift + moved
+        fits = max(np.abs(weights).max(), np.abs(bias).max()) <= np.finfo(dtype).max
+    if not fits:  # nor where they are NaN
+        raise DataError(f"init: {folder}: its weights are too large for {dtype}; write zeros")
+    return weights, bias
 
 
 def _sign(theirs: list[Label] | None, ours: list[Label] | None, folder: str) -> int:

@@ -61,18 +61,41 @@ def read_predictions(run_data: RunData) -> Iterator[PredictionData]:
     table, model = run_data.predictions, run_data.model
     if table is None or model is None or table.num_columns < 4:
         return
-    row, split = arrow.numbers(table["row"]), _coded(table["split"])
-    columns = [_read(table.column(i)) for i in range(2, table.num_columns)]
-    for code, name in enumerate(split.words):
-        here = split.codes == code
-        if not here.any():
-            continue
-        values = [column[here] for column in columns]
-        try:
-            yield _prediction_data(str(name), row[here], values, model)
-        except (KeyError, IndexError, ValueError, TypeError) as error:
-            path = run_data.folder / PREDICTIONS
-            raise RunFolderError(f"{path}: does not fit the model beside it") from error
+    try:
+        if any(column.null_count for column in table.columns):
+            raise ValueError("a cell without a value")
+        row, split = arrow.numbers(table["row"]), _coded(table["split"])
+        if row.dtype.kind != "i" or row.min() < 0:
+            raise ValueError("no row numbers")
+        columns = [_read(table.column(i)) for i in range(2, table.num_columns)]
+        for code, name in enumerate(split.words):
+            here = split.codes == code
+            if here.any():
+                values = [column[here] for column in columns]
+                yield _checked(_prediction_data(str(name), row[here], values, model))
+    except (KeyError, IndexError, ValueError, TypeError, OverflowError) as error:
+        path = run_data.folder / PREDICTIONS
+        raise RunFolderError(f"{path}: does not fit the model beside it") from error
+
+
+def _checked(data: PredictionData) -> PredictionData:
+    """The same, if its numbers are such as a model of its kind predicts.
+
+    Raises:
+        ValueError: a probability outside 0 to 1, a label of several that is neither 0 nor 1, or a
+            number to be predicted that is none.
+    """
+    shares = data.p if data.shares is None else np.hstack([data.p, data.shares])
+    if data.kind != "numbers" and data.p.shape[1] != len(data.names):
+        raise ValueError("as many probabilities as names are right")
+    if not ((shares >= 0) & (shares <= 1)).all():
+        raise ValueError("no probability")
+    labels = [data.target, data.prediction] if data.kind == "multilabel" else []
+    if any(not np.isin(part, (0, 1)).all() for part in labels):
+        raise ValueError("no label")
+    if data.kind == "numbers" and not np.isfinite(data.target).all():
+        raise ValueError("no target")
+    return data
 
 
 @dataclass(frozen=True)

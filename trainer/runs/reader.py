@@ -2,37 +2,45 @@
 
 from __future__ import annotations
 
-import json
 import os
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy.typing as npt
 import pyarrow as pa
 
+from trainer.catalog.records import ManifestRecord, Record, ResultsRecord, read_record
 from trainer.errors import RunFolderError
+from trainer.machine.memory import memory_limit
 from trainer.runs import liveness, step_log
 from trainer.runs.location import why_no_run_folder
 from trainer.runs.names import (
     CONFIG,
+    FORMAT_VERSION,
     GROUPS,
     HISTORY,
     HISTORY_KEYS,
     MANIFEST,
-    PENALTY_COLUMNS,
     PREDICTIONS,
+    REPEAT_KEYS,
     REPEATS,
     RESULTS,
     STEPS,
     STEPS_STREAM,
-    TEXT_COLUMNS,
     TRIALS,
     WEIGHTS,
 )
+from trainer.runs.parquet import read_words
+from trainer.runs.tables import read_rows
+from trainer.text import arrow
 from trainer.text.atomic import utf8
-from trainer.text.csv_json import number, parse_csv
+from trainer.text.printable import first_line
+from trainer.text.regular_file import read_regular
+from trainer.text.tensors import arrays_of
 
 _HISTORY_TYPES = dict.fromkeys(HISTORY_KEYS, pa.int32()) | {"step": pa.int64()}
+_TEXT_SHARE = 32  # bytes that an object of Python may take for one of its text
 
 
 class RunReader:
@@ -57,9 +65,12 @@ class RunReader:
 
     def manifest(self) -> dict[str, Any]:
         """Read manifest.json; it always has a `status`."""
-        record = self._read_json(MANIFEST)
-        self._check(isinstance(record.get("status"), str), MANIFEST, "it has no status")
-        return record
+        found = self._read_json(MANIFEST, Record)
+        version = found.get("format_version", FORMAT_VERSION)
+        if isinstance(version, int) and version != FORMAT_VERSION:
+            what = f"it has format version {version}; this release reads {FORMAT_VERSION}"
+            self._check(False, MANIFEST, f"{what}: use the release that wrote it")
+        return self._read_json(MANIFEST, ManifestRecord)
 
     @property
     def status(self) -> str:
@@ -78,8 +89,8 @@ class RunReader:
         Args:
             trial: the rows of this one alone; all by default.
         """
-        if (self.path / STEPS).exists():
-            return step_log.read_parquet(self._present(STEPS), trial)
+        if self._has(STEPS):
+            return step_log.read_steps(self._present(STEPS), trial)
         return step_log.read_stream(self._present(STEPS_STREAM), trial)
 
     def history(self) -> pa.Table:
@@ -90,49 +101,51 @@ class RunReader:
         """
         from pyarrow import csv
 
-        text = self._read_text(HISTORY)
+        text = self._read_text(HISTORY, share=4)
         names = text.partition("\n")[0].split(",")
         self._check(len(set(names)) == len(names), HISTORY, "two columns have one name")
         types = {name: _HISTORY_TYPES.get(name, pa.float64()) for name in names}
         options = csv.ConvertOptions(column_types=types, null_values=[""])
         try:
-            return csv.read_csv(pa.BufferReader(utf8(text)), convert_options=options)
-        except pa.ArrowInvalid as error:
+            table = csv.read_csv(pa.BufferReader(utf8(text)), convert_options=options)
+        except (pa.ArrowException, MemoryError) as error:
             raise self._unreadable(HISTORY, error) from error
+        for field in table.schema:
+            right = types.get(field.name)  # a name between quotes may hold commas
+            self._check(field.type == right, HISTORY, f"its column {field.name!r:.80} is not whole")
+        for name in set(HISTORY_KEYS) & set(names):
+            column = table[name]
+            whole = not column.null_count and bool((arrow.numbers(column) >= 0).all())
+            self._check(whole, HISTORY, f"its column {name} has a cell that is no number from 0")
+        return table
 
     def trials(self) -> list[dict[str, Any]]:
         """Read trials.csv, a dict per trial; an empty cell is None."""
-        return self._read_table(TRIALS)
+        return self._read_table(TRIALS, ("trial",))
 
     def repeats(self) -> list[dict[str, Any]]:
         """Read repeats.csv, a dict per column of the stacks; empty for a run without repeats."""
-        return self._read_table(REPEATS) if (self.path / REPEATS).exists() else []
+        return self._read_table(REPEATS, REPEAT_KEYS) if self._has(REPEATS) else []
 
     def groups(self) -> list[dict[str, Any]]:
         """Read groups.csv, a dict per value of `select.per`; empty without them."""
-        return self._read_table(GROUPS) if (self.path / GROUPS).exists() else []
+        return self._read_table(GROUPS, ()) if self._has(GROUPS) else []
 
     def results(self) -> dict[str, Any]:
         """Read results.json: `metric`, `counts`, `best`, `runner_up`, `groups`."""
-        record = self._read_json(RESULTS)
-        best = record.get("best") or {"metrics": {}}
-        whole = isinstance(best, dict) and isinstance(best.get("metrics"), dict)
-        self._check(whole, RESULTS, "its best trial has no metrics")
-        return record
+        return self._read_json(RESULTS, ResultsRecord)
 
     def weights(self) -> dict[str, npt.NDArray[Any]]:
         """Read weights.safetensors: weights (D, C, K), bias (C, K), trial (K,), repeat (K,).
 
         Empty where `log.weights: all` was not asked for.
         """
-        from safetensors import SafetensorError
-        from safetensors.numpy import load_file
-
-        if not (self.path / WEIGHTS).exists():
+        if not self._has(WEIGHTS):
             return {}
         try:
-            arrays: dict[str, npt.NDArray[Any]] = load_file(self.path / WEIGHTS)
-        except (OSError, SafetensorError, ValueError) as error:
+            arrays = arrays_of(read_regular(self._present(WEIGHTS), memory_limit() // 2))
+            _check_columns(arrays)
+        except (OSError, ValueError) as error:
             raise self._unreadable(WEIGHTS, error) from error
         return arrays
 
@@ -142,63 +155,67 @@ class RunReader:
         Args:
             coded: leave text as the codes into a dictionary that the file has.
         """
-        return step_log.read_parquet(self._present(PREDICTIONS), coded=coded)
+        return read_words(self._present(PREDICTIONS), coded=coded)
 
-    def _read_table(self, name: str) -> list[dict[str, Any]]:
-        """The rows of a table of trials; swept values, which may be text, as they were written."""
+    def _read_table(self, name: str, keys: Sequence[str]) -> list[dict[str, Any]]:
+        """The rows of a table of trials."""
         text = self._read_text(name)
-        dotted = {column for column in text.partition("\n")[0].split(",") if "." in column}
-        swept = dotted - set(PENALTY_COLUMNS)
         try:
-            rows = parse_csv(text, words=TEXT_COLUMNS | swept)
+            return read_rows(text, keys)
         except ValueError as error:
             raise self._unreadable(name, error) from error
-        for row in rows:
-            self._check(isinstance(row.get("trial"), int), name, "it does not number the trials")
-        for column in swept & (rows[0].keys() if rows else set()):
-            values = {cell: _value(cell) for cell in {row[column] for row in rows}}
-            for row in rows:
-                row[column] = values[row[column]]
-        return rows
 
-    def _read_json(self, name: str) -> dict[str, Any]:
+    def _read_json(self, name: str, kind: type[Record]) -> dict[str, Any]:
         try:
-            record = json.loads(self._read_text(name))
+            return read_record(kind, self._read_bytes(name))
         except ValueError as error:
             raise self._unreadable(name, error) from error
-        if not isinstance(record, dict):
-            raise RunFolderError(f"{self.path / name}: cannot read: not a JSON object")
-        return record
 
-    def _read_text(self, name: str) -> str:
+    def _read_text(self, name: str, share: int = _TEXT_SHARE) -> str:
         try:
-            return self._present(name).read_bytes().decode("utf-8")
-        except (OSError, UnicodeDecodeError) as error:
+            return self._read_bytes(name, share).decode("utf-8")
+        except UnicodeDecodeError as error:
             raise self._unreadable(name, error) from error
+
+    def _read_bytes(self, name: str, share: int = _TEXT_SHARE) -> bytes:
+        path = self._present(name)
+        try:
+            return read_regular(path, memory_limit() // share)
+        except OSError as error:
+            raise self._unreadable(name, error) from error
+
+    def _has(self, name: str) -> bool:
+        """Whether a file is there, or what stands in its place."""
+        return os.path.lexists(self.path / name)
 
     def _present(self, name: str) -> Path:
-        path = self.path / name
-        if path.is_file():
-            return path
+        if self._has(name):
+            return self.path / name
         if name == MANIFEST:
-            raise RunFolderError(f"{path}: not there; a run folder has one")
-        raise RunFolderError(f"{path}: not there; the run's status is {self.status}")
+            raise RunFolderError(f"{self.path / name}: not there; a run folder has one")
+        raise RunFolderError(f"{self.path / name}: not there; the run's status is {self.status}")
 
     def _check(self, holds: bool, name: str, fault: str) -> None:
         if not holds:
             raise RunFolderError(f"{self.path / name}: cannot read: {fault}")
 
     def _unreadable(self, name: str, error: Exception) -> RunFolderError:
-        if isinstance(error, OSError) and error.errno is not None:
-            reason = os.strerror(error.errno)
-        else:
-            reason = step_log.first_line(error)
-        return RunFolderError(f"{self.path / name}: cannot read: {reason}")
+        return RunFolderError(f"{self.path / name}: cannot read: {first_line(error)}")
 
 
-def _value(cell: Any) -> Any:
-    """A swept value: a number, true or false where that was written, else text; None stays."""
-    if cell in ("true", "false"):
-        return cell == "true"
-    found = number(cell) if isinstance(cell, str) else None
-    return cell if found is None else found
+def _check_columns(arrays: Mapping[str, npt.NDArray[Any]]) -> None:
+    """Refuse arrays that are not those of all columns.
+
+    Raises:
+        ValueError: one is missing, or of another shape than the others.
+    """
+    if missing := {"weights", "bias", "trial", "repeat"} - arrays.keys():
+        raise ValueError(f"it has no {min(missing)}")
+    weights = arrays["weights"]
+    if weights.ndim != 3 or weights.dtype.kind != "f":
+        raise ValueError(f"weights of shape {weights.shape}, which has not three axes of numbers")
+    _, C, K = weights.shape
+    for name, shape, kind in (("bias", (C, K), "f"), ("trial", (K,), "i"), ("repeat", (K,), "i")):
+        array = arrays[name]
+        if array.shape != shape or array.dtype.kind != kind:
+            raise ValueError(f"{name} of shape {array.shape} where {shape} is right")

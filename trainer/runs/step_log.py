@@ -19,9 +19,14 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from trainer.errors import DiskError, RunFolderError
+from trainer.machine.memory import memory_limit
+from trainer.runs.frames import record_batches
 from trainer.runs.names import STEP_KEYS, STEP_VALUES
+from trainer.runs.parquet import check_columns, check_room, check_values, parquet_file, read_parquet
 from trainer.text import arrow
 from trainer.text.atomic import disk_error, replacing
+from trainer.text.printable import first_line
+from trainer.text.regular_file import open_regular
 
 _TYPES = {
     **dict.fromkeys(STEP_KEYS, pa.int32()),
@@ -215,24 +220,16 @@ def read_stream(path: Path, trial: int | None = None) -> pa.Table:
         RunFolderError: the file cannot be read.
     """
     batches = [_of_trial(batch, trial) for batch in _batches(path)]
-    schema = batches[0].schema if batches else SCHEMA
-    return pa.Table.from_batches(batches, schema=schema)
+    return pa.Table.from_batches(batches, schema=SCHEMA)
 
 
 def _batches(path: Path) -> Iterator[pa.RecordBatch]:
     """The whole record batches of a stream, one after another."""
     try:
-        if path.stat().st_size == 0:  # no batch yet
-            return
-        # it ends at its end, or where it was cut short
-        ended = contextlib.suppress(pa.ArrowInvalid, StopIteration)
-        with pa.OSFile(os.fsencode(path)) as file, ended:
-            stream = pa.ipc.open_stream(file)
-            while True:
-                yield stream.read_next_batch()
-    except OSError as error:
-        if error.errno:  # without one it is Arrow's word for a batch that is cut short
-            raise RunFolderError(f"{path}: cannot read: {os.strerror(error.errno)}") from error
+        with open_regular(path) as file:
+            yield from record_batches(file, SCHEMA, memory_limit() // 2)
+    except (OSError, ValueError, MemoryError) as error:
+        raise RunFolderError(f"{path}: cannot read: {first_line(error)}") from error
 
 
 def has_whole(path: Path, offset: int) -> bool:
@@ -291,44 +288,35 @@ def _whole(batches: list[pa.RecordBatch]) -> pa.Table:
 
 def _of_trial(rows: pa.RecordBatch, trial: int | None) -> pa.RecordBatch:
     """The rows of one trial, or all."""
-    if trial is None or "trial" not in rows.schema.names:
+    if trial is None:
         return rows
     return rows.filter(arrow.column(arrow.numbers(rows["trial"]) == trial))
 
 
-def read_parquet(path: Path, trial: int | None = None, *, coded: bool = False) -> pa.Table:
-    """Read a Parquet file.
+def read_steps(path: Path, trial: int | None = None) -> pa.Table:
+    """Read steps.parquet, with the columns of `SCHEMA`.
 
     Args:
         path: the file.
         trial: read the rows of this one alone, so that a large log does not fill the memory.
-        coded: leave text as the codes into a dictionary that the file has.
 
     Raises:
-        RunFolderError: the file cannot be read, or is not Parquet.
+        RunFolderError: the file cannot be read, or is no log of steps.
     """
-    import pyarrow.parquet as pq
-
-    try:
-        # not read_table, which makes a column of a folder named a=1
-        with pa.OSFile(os.fsencode(path)) as source, pq.ParquetFile(source) as file:
-            if coded:
-                text = [of.name for of in file.schema_arrow if pa.types.is_string(of.type)]
-                table = pq.ParquetFile(source, metadata=file.metadata, read_dictionary=text).read()
-            elif trial is None:
-                table = file.read()
-            else:
-                batches = (_of_trial(rows, trial) for rows in file.iter_batches())
-                table = pa.Table.from_batches(batches, schema=file.schema_arrow)
-    except (OSError, ValueError, pa.ArrowException) as error:  # ValueError: names out of UTF-8
-        raise RunFolderError(f"{path}: cannot read: {first_line(error)}") from error
-    if len(set(table.column_names)) < table.num_columns:
-        raise RunFolderError(f"{path}: cannot read: two columns have one name")
-    return table
+    if trial is None:
+        return read_parquet(path, SCHEMA)
+    with parquet_file(path) as (_, file):
+        check_columns(file.schema_arrow, SCHEMA)
+        found, size = [], 0
+        for batch in file.iter_batches(columns=SCHEMA.names):
+            found.append(_of_trial(batch, trial))
+            size += found[-1].nbytes
+            check_room(size)
+        table = pa.Table.from_batches(found, schema=_own_columns(file.schema_arrow))
+        check_values(table, SCHEMA)
+        return table
 
 
-def first_line(error: Exception) -> str:
-    """The first line of an exception's message: Arrow's go on for several, and quote raw bytes."""
-    line = (str(error).splitlines() or [type(error).__name__])[0]
-    line = "".join(c if c.isprintable() else repr(c)[1:-1] for c in line)
-    return line if len(line) <= 300 else f"{line[:299]}…"
+def _own_columns(schema: pa.Schema) -> pa.Schema:
+    """The fields that `SCHEMA` has, as a file has them, in its order."""
+    return pa.schema([field for field in schema if field.name in SCHEMA.names])

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from trainer.sweep.planned import Planned
 
 Numbers = np.ndarray[Any, np.dtype[np.float64]]
+_NEVER = 1 << 62  # steps between evaluations, of which int64 holds the sum
 _AT_THE_END = 1 << 40  # steps between evaluations: a solver has one, of the optimum
 
 
@@ -187,7 +188,7 @@ class Job:
         spec = self.planned.spec
         if isinstance(spec.optimizer, Solver):
             return _AT_THE_END
-        return spec.log.eval_every * steps_per_unit(spec, len(stack.rows))
+        return min(spec.log.eval_every * steps_per_unit(spec, len(stack.rows)), _NEVER)
 
 
 def make_jobs(

@@ -17,6 +17,8 @@ from typing import Any
 
 import numpy as np
 
+_LONGEST_CELL = 1 << 30  # letters; Python's own limit, 131,072, is shorter than a long text
+csv.field_size_limit(max(csv.field_size_limit(), _LONGEST_CELL))
 _INTEGER = re.compile(r"[+-]?[0-9]+")
 _NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:e[+-]?[0-9]+)?|nan|[+-]?inf", re.I)
 _LONGEST = 4000  # digits: Python reads no longer integer

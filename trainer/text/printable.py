@@ -57,6 +57,14 @@ def error_text(error: BaseException) -> str:
     return text if len(text) <= 200 else text[:199] + "…"
 
 
+def first_line(error: BaseException) -> str:
+    """The first line of what an exception says: Arrow's go on for several, and quote raw bytes."""
+    words = getattr(error, "strerror", None) or str(error)
+    line = (words.splitlines() or [type(error).__name__])[0]
+    line = "".join(c if c.isprintable() else repr(c)[1:-1] for c in line)
+    return line if len(line) <= 300 else f"{line[:299]}…"
+
+
 SHOWN = 60  # characters of a value or a key in a message
 
 

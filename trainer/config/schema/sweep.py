@@ -112,6 +112,12 @@ class Repeat(Block):
     )
     seeds: Count = Field(1, description="The run again with seed, seed + 1, ….")
 
+    @property
+    def count(self) -> int:
+        """How many repeats a trial has."""
+        drawn = self.few_shot.tries if self.few_shot is not None else self.times
+        return (self.folds or 1) * drawn * self.seeds
+
 
 class Select(Block):
     """Which trial is chosen, and whether it is trained again on more rows."""

@@ -21,12 +21,15 @@ from trainer.config.sweep.checked_parts import CheckedParts
 from trainer.config.sweep.grid import Grid
 from trainer.config.sweep.setting import Settings
 from trainer.config.yaml.scalars import Path, key_path
-from trainer.config.yaml.tree import Place, Tree, fault_at
-from trainer.config.yaml.variables import Missing, has_references, substitute
+from trainer.config.yaml.tree import MAX_CHARACTERS, Place, Tree, fault_at
+from trainer.config.yaml.variables import LetterRoom, Unfit, has_references, substitute
 from trainer.errors import Fault, SpecError
 from trainer.text.printable import one_of, show_value
 
 _MOST_FAULTS = 50
+_MOST_LETTERS = 1 << 27  # of the variables in all trials together
+_MOST_REPEATS = 10_000  # of a trial: each has rows of its own, which are listed
+_MOST_COLUMNS = 1_000_000
 
 
 def expand(tree: Tree) -> tuple[Spec, Expansion]:
@@ -52,6 +55,7 @@ def expand(tree: Tree) -> tuple[Spec, Expansion]:
             axes.setdefault(key, {})[value] = None
     distinct = {key: tuple(values) for key, values in axes.items()}
     _check_per(tree, whole, distinct)
+    _check_columns(tree, whole, len(kept))
     return whole, Expansion(tuple(kept), distinct, tuple(trials.notes))
 
 
@@ -61,6 +65,17 @@ def _check_per(tree: Tree, spec: Spec, axes: Mapping[str, Any]) -> None:
             swept = f"{one_of(list(axes), 'and')} are" if axes else "none is"
             what = f"{show_value(key)} is not swept; of the swept keys {swept} right"
             raise SpecError([fault_at(tree, ("select", "per", i), what)])
+
+
+def _check_columns(tree: Tree, spec: Spec, trials: int) -> None:
+    """Refuse more models than a run can list."""
+    repeats = 1 if spec.repeat is None else spec.repeat.count
+    if repeats <= _MOST_REPEATS and trials * repeats <= _MOST_COLUMNS:
+        return
+    what = f"{repeats:,} repeats; at most {_MOST_REPEATS:,} are right"
+    if repeats <= _MOST_REPEATS:
+        what = f"{trials:,} trials x {repeats:,} repeats; at most {_MOST_COLUMNS:,} are right"
+    raise SpecError([fault_at(tree, ("repeat",), what, at_key=True)])
 
 
 def _without_duplicates(trials: Sequence[Trial], notes: dict[str, None]) -> list[Trial]:
@@ -112,6 +127,7 @@ class _Trials:
         self._data: dict[Any, Any] = {}  # checked blocks of data, by the settings that made them
         self._parts = CheckedParts()
         self._refers = has_references(tree.value)
+        self._letters = _MOST_LETTERS
 
     def of(self, settings: Settings, number: int) -> Trial | None:
         """The trial of these settings; None where it has faults, which are kept."""
@@ -170,10 +186,13 @@ class _Trials:
                 _set(value, key, item)
         self._drop_inherited(value, settings)
         if self._refers:
+            before = min(MAX_CHARACTERS, self._letters)
+            room = LetterRoom(before)
             try:
-                value = substitute(value, variables)
-            except Missing as missing:
-                raise SpecError([fault_at(self.tree, missing.path, missing.what)]) from None
+                value = substitute(value, variables, room)
+            except Unfit as unfit:
+                raise SpecError([fault_at(self.tree, unfit.path, unfit.what)]) from None
+            self._letters -= before - room.letters
         return value
 
     def _drop_inherited(self, value: dict[Any, Any], settings: Settings) -> None:

@@ -14,22 +14,47 @@ _REFERENCE = re.compile(r"\$\{([^}]*)\}")
 _NOT_IN = ("sweep", "vars", "select")
 
 
-class Missing(Exception):
-    """A reference to a variable that is not there."""
+class Unfit(Exception):
+    """A reference that cannot be replaced."""
 
     def __init__(self, path: Path, what: str) -> None:
         super().__init__(what)
         self.path, self.what = path, what
 
 
-def substitute(value: dict[Any, Any], variables: Mapping[str, Any]) -> dict[Any, Any]:
+class LetterRoom:
+    """What is left of the letters that the variables of a spec may make: one may stand often."""
+
+    def __init__(self, letters: int) -> None:
+        self.letters = letters
+
+    def take(self, word: str, path: Path) -> str:
+        """Give a word back, if there is room for it.
+
+        Raises:
+            Unfit: there is none.
+        """
+        self.letters -= len(word)
+        if self.letters < 0:
+            raise Unfit(path, "its variables make far too many letters; write shorter ones")
+        return word
+
+
+def substitute(
+    value: dict[Any, Any], variables: Mapping[str, Any], room: LetterRoom
+) -> dict[Any, Any]:
     """A spec's tree with its references replaced; what has none is shared, not copied.
 
+    Args:
+        value: the tree.
+        variables: by name.
+        room: for their letters; what they take is taken off.
+
     Raises:
-        Missing: a name that `vars` lacks.
+        Unfit: a name that `vars` lacks, or more letters than there is room for.
     """
     return {
-        key: item if key in _NOT_IN else _replaced(item, (key,), variables)
+        key: item if key in _NOT_IN else _replaced(item, (key,), variables, room)
         for key, item in value.items()
     }
 
@@ -43,20 +68,20 @@ def has_references(value: Any) -> bool:
     return isinstance(value, str) and "${" in value
 
 
-def _replaced(value: Any, path: Path, variables: Mapping[str, Any]) -> Any:
+def _replaced(value: Any, path: Path, variables: Mapping[str, Any], room: LetterRoom) -> Any:
     if isinstance(value, dict):
-        return {key: _replaced(item, (*path, key), variables) for key, item in value.items()}
+        return {key: _replaced(item, (*path, key), variables, room) for key, item in value.items()}
     if isinstance(value, list):
-        return [_replaced(item, (*path, i), variables) for i, item in enumerate(value)]
+        return [_replaced(item, (*path, i), variables, room) for i, item in enumerate(value)]
     if not isinstance(value, str) or "${" not in value:
         return value
 
     def word(found: re.Match[str]) -> str:
         name = found[1]
         if name not in variables:
-            raise Missing(path, _missing(name, variables))
+            raise Unfit(path, _missing(name, variables))
         one = variables[name]
-        return str(one).lower() if isinstance(one, bool) else str(one)
+        return room.take(str(one).lower() if isinstance(one, bool) else str(one), path)
 
     return _REFERENCE.sub(word, value)
 

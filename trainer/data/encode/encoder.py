@@ -66,11 +66,7 @@ class Encoder:
     @cached_property
     def features(self) -> tuple[str, ...]:
         """Names of the D features: a column's own, or `column=category`."""
-        return tuple(
-            name if name not in self.categories else f"{name}={category}"
-            for name in self.columns
-            for category in self.categories.get(name, ("",))
-        )
+        return _features(self.columns, self.categories)
 
     @property
     def classes(self) -> list[Label] | None:
@@ -269,7 +265,7 @@ class Encoder:
         """The encoder that `to_json` wrote.
 
         Raises:
-            KeyError, TypeError, ValueError: fields that are missing or of another kind.
+            ValueError: fields, of the types that they have, that do not go together.
         """
         _check_fields(fields, model)
         classes = fields["classes"]
@@ -296,29 +292,54 @@ class Encoder:
 
 def _check_fields(fields: Mapping[str, Any], model: str) -> None:
     """Refuse what `to_json` cannot have written: it would fail later, far from the file."""
-    names = ("columns", "features", "outputs", "target_columns")
     columns, categories, impute = fields["columns"], fields["categories"], fields["impute"]
-    kinds = MODELS[model].kinds if model in MODELS else ()
-    texts = (
-        *(fields[name] for name in names),
-        *categories.values(),
-        tuple(fields["keys"].values()),
-    )
+    outputs, scale = fields["outputs"], fields["target_scale"]
     checks = {
-        "model": fields["target"] in kinds,
-        "texts": all(isinstance(text, str) for part in texts for text in part),
-        "categories": all(name in columns and values for name, values in categories.items()),
+        "target": fields["target"] in MODELS[model].kinds,
+        "columns": columns and _distinct(columns),
+        "categories": all(n in columns and v and _distinct(v) for n, v in categories.items()),
+        "features": tuple(fields["features"]) == _features(columns, categories),
         "impute": not impute or len(impute) == len(columns),
-        "classes": fields["target"] in ("numbers", "multilabel") or len(fields["classes"]) > 1,
+        "outputs": _distinct(outputs),
+        "classes": _classes_fit(fields, model),
+        "target_mean": len(fields["target_mean"]) == len(outputs),
+        "target_scale": len(scale) == len(outputs) and min(scale) > 0,
         "keys": not is_indexed(fields["keys"]) or all(_INDEXED.fullmatch(n) for n in columns),
     }
     for name, holds in checks.items():
         if not holds:
             raise ValueError(f"its {name} do not fit")
-    CsvOptions.from_keys(fields["keys"])  # for its faults
+    try:
+        CsvOptions.from_keys(fields["keys"])  # for its faults
+    except RecursionError:
+        raise ValueError("its keys do not fit") from None
     for i, name in enumerate(columns):
-        if impute and name in categories and impute[i] not in categories[name]:
-            raise ValueError("its impute does not fit")
+        text = categories.get(name)
+        if impute and (isinstance(impute[i], str) if text is None else impute[i] not in text):
+            raise ValueError("its impute do not fit")
+
+
+def _classes_fit(fields: Mapping[str, Any], model: str) -> bool:
+    """Whether there are as many classes as the outputs tell apart."""
+    classes, outputs = fields["classes"], len(fields["outputs"])
+    if fields["target"] in ("numbers", "multilabel"):
+        return classes is None
+    count = outputs if MODELS[model].output_a_class else 2
+    enough = classes is not None and len(classes) == count > 1
+    return enough and _distinct([label_text(label) for label in classes])
+
+
+def _distinct(names: Sequence[Any]) -> bool:
+    return len(set(names)) == len(names)
+
+
+def _features(columns: Sequence[str], categories: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
+    """Names of the features that columns become."""
+    return tuple(
+        name if name not in categories else f"{name}={category}"
+        for name in columns
+        for category in categories.get(name, ("",))
+    )
 
 
 def is_mapped(X: Array) -> bool:

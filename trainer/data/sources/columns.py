@@ -20,6 +20,7 @@ from trainer.data.frame import (
     coded,
     group_codes,
     labels_of,
+    no_label,
     renumber,
     row_number,
 )
@@ -190,16 +191,10 @@ class ColumnReader:
         return coded(words, encoded.codes)
 
     def _whole(self, numbers: Array, name: str, where: str) -> Labels:
-        try:
-            return labels_of(numbers, where)
-        except DataError:
-            fraction = ~np.isnan(numbers) & ~(np.isfinite(numbers) & (np.floor(numbers) == numbers))
-            row = int(np.flatnonzero(fraction)[0])
-            raise DataError(
-                f"{self.where}: {self.place(row)}, column {quote(name)}: {numbers[row]} is no"
-                " label; whole numbers or text are, and for numbers to be predicted"
-                " `model: linear` is right"
-            ) from None
+        if (fault := no_label(numbers)) is not None:
+            row, what = fault
+            raise DataError(f"{self.where}: {self.place(row)}, column {quote(name)}: {what}")
+        return labels_of(numbers, where)
 
     def _values(self, column: Any, name: str) -> tuple[list[Any], NDArray[np.int32]]:
         """Distinct values, None where missing, in the order of their rows; and a code a row."""

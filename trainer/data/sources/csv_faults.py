@@ -20,12 +20,26 @@ from trainer.errors import DataError
 from trainer.text.printable import error_text, show_path
 
 _BLANK = re.compile(r"\n\r?\n|\r\r")
+_LONGEST_LINE = 1 << 28  # letters
+csv.field_size_limit(max(csv.field_size_limit(), _LONGEST_LINE))  # 131,072, a long text has more
 UNPACKING_ERRORS = (gzip.BadGzipFile, EOFError, zlib.error)
 
 
 def open_text(path: Path, options: CsvOptions) -> IO[str]:
     """The text of a file, unpacked and decoded, line ends as they are."""
     return io.TextIOWrapper(_open_bytes(path), encoding=options.codec, newline="")
+
+
+def lines(text: IO[str]) -> Iterator[str]:
+    """The lines of a text.
+
+    Raises:
+        csv.Error: one is so long that the file is no table, or a packed one made to fill a memory.
+    """
+    while line := text.readline(_LONGEST_LINE):
+        if len(line) == _LONGEST_LINE:
+            raise csv.Error(f"a line of {_LONGEST_LINE:,} letters or more")
+        yield line
 
 
 def rows(text: Iterable[str], path: Path, options: CsvOptions, *, strict: bool = False) -> Any:
@@ -84,19 +98,30 @@ def has_blank_lines(path: Path, options: CsvOptions) -> bool:
     return False
 
 
-def count_quotes(path: Path, options: CsvOptions) -> int:
+def count_quotes(path: Path, options: CsvOptions, most: int) -> int:
     """How many quotes a file holds; without any, no cell goes on over several lines.
 
+    Args:
+        path: of the file.
+        options: how it is written.
+        most: bytes of its text, unpacked, for which there is memory.
+
     Raises:
-        DataError: one is opened and never closed; damaged gzip.
+        DataError: one is opened and never closed; damaged gzip; text larger than the memory.
     """
-    if options.quote is None:
+    if options.quote is None and compression(path) is None:
         return 0
-    count, mark = 0, options.quote.encode()
+    count, size, mark = 0, 0, (options.quote or "").encode()
     try:
         with _open_bytes(path) as file:
             while part := file.read(1 << 20):
-                count += part.count(mark)
+                count += part.count(mark) if mark else 0
+                size += len(part)
+                if size > most:
+                    raise DataError(
+                        f"{show_path(path)}: is over {most:,} bytes of text, more than the"
+                        " memory there is; fewer rows or columns are right"
+                    )
     except (*UNPACKING_ERRORS, OSError) as error:
         raise unreadable(path, error) from None
     if count % 2:
@@ -108,7 +133,7 @@ def diagnosed(path: Path, options: CsvOptions, cells: int, error: Exception) -> 
     """The fault of a file that Arrow refused with this error; its rows should have `cells`."""
     try:
         with open_text(path, options) as text:
-            for number, line, found in _records(text, path, options):
+            for number, line, found in _records(lines(text), path, options):
                 if found and len(found) != cells:
                     others = "the header" if options.header else "the first row"
                     return DataError(
@@ -162,7 +187,7 @@ def _open_bytes(path: Path) -> Any:
 
 
 def _records(
-    text: IO[str], path: Path, options: CsvOptions
+    text: Iterable[str], path: Path, options: CsvOptions
 ) -> Iterator[tuple[int, int, list[str]]]:
     """(row, line, cells) of each record; the header is row −1.
 

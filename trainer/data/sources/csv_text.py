@@ -53,7 +53,7 @@ def read_head(path: Path, options: CsvOptions) -> Head:
     try:
         with open_text(path, options) as text:
             quotes: list[int] = []  # of each line that was read
-            lines = _noting(text, options.quote, quotes)
+            lines = _noting(csv_faults.lines(text), options.quote, quotes)
             reader = rows(lines, path, options)
             first = next((cells for cells in reader if cells), None)
             before, held = reader.line_num, sum(quotes)
@@ -106,7 +106,12 @@ def _sample(reader: Any) -> list[list[str]]:
 
 
 def read_columns(
-    path: Path, options: CsvOptions, head: Head, wanted: Sequence[str], texts: Collection[str]
+    path: Path,
+    options: CsvOptions,
+    head: Head,
+    wanted: Sequence[str],
+    texts: Collection[str],
+    most: int,
 ) -> Any:
     """The wanted columns as a pyarrow.Table: float64, text, or codes into a dictionary of text.
 
@@ -118,12 +123,13 @@ def read_columns(
         head: how it begins; names without repetition.
         wanted: those to read.
         texts: those that are text whatever their cells look like.
+        most: bytes of text, unpacked, for which there is memory.
 
     Raises:
         DataError: a row with more or fewer cells than the header, another encoding, a quote that
             is never closed, damaged gzip.
     """
-    several_lines = csv_faults.count_quotes(path, options) > head.quotes
+    several_lines = csv_faults.count_quotes(path, options, most) > head.quotes
     hoped = _begin_with_numbers(head, options).difference(texts)
     coded = pa.dictionary(pa.int32(), pa.string())
     types = {name: pa.float64() if name in hoped else coded for name in wanted}

@@ -18,6 +18,8 @@ import numpy as np
 
 from trainer.data.rows import Array
 from trainer.errors import DataError
+from trainer.machine.memory import memory_limit
+from trainer.text.numbers import shown_size
 from trainer.text.paths import readable_file
 from trainer.text.printable import error_text, show_path
 from trainer.text.suggest import nearest_name
@@ -126,9 +128,14 @@ def _read_member(archive: zipfile.ZipFile, name: str, where: str) -> Array:
     with archive.open(info) as file:
         header = _read_header(file, f"{where}: {name}")
         _check_size(header, info.file_size, f"{where}: {name}")
+        if header.nbytes > (limit := memory_limit() // 2):
+            raise DataError(
+                f"{where}: {name}: takes {shown_size(header.nbytes)}, more than"
+                f" {shown_size(limit)}, half of the memory there is; numpy.save's file is mapped"
+            )
         # A bytearray grows with what is really there; the archive's own size may lie as well.
         data = bytearray()
-        while part := file.read(1 << 22):
+        while len(data) <= header.nbytes and (part := file.read(1 << 22)):
             data += part
     if len(data) != header.nbytes:
         raise DataError(f"{where}: {name}: is cut short; write it again with numpy.savez")

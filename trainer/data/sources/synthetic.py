@@ -31,6 +31,7 @@ def synthetic_frame(
         raise DataError(f"{where}: outputs: {outputs} is one class; {model} takes 2 or more")
     if facts.noise not in DRAWS:
         raise DataError(f"{where}: no rows can be made up for {model}; a table or arrays are right")
+    allocate((4 * columns, outputs), np.dtype(np.float64), where)  # whether there is room for it
     map_draws = uniform(columns, outputs, 0, columns * outputs).reshape(columns, outputs)
     true_weights = 3 * np.sqrt(12 / columns) * (map_draws - 0.5)  # (D, C): z has variance 9
     X = allocate((rows, columns), np.dtype(np.float32), where)

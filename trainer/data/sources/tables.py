@@ -38,8 +38,10 @@ from trainer.data.sources.pandas_index import (
 )
 from trainer.data.sources.repeated_header import repeated_header
 from trainer.errors import DataError
+from trainer.machine.memory import memory_limit
 from trainer.text.labels import nfc
-from trainer.text.numbers import counted
+from trainer.text.numbers import counted, shown_size
+from trainer.text.parquet_size import decoded_bytes
 from trainer.text.paths import readable_file
 from trainer.text.printable import error_text, quote, show_path
 
@@ -95,7 +97,7 @@ def _read_text(
     if labels and len(roles.target) == 1:
         texts.add(roles.target[0])
     wanted = wanted_names(features, roles)
-    table = csv_text.read_columns(path, options, head, wanted, texts)
+    table = csv_text.read_columns(path, options, head, wanted, texts, memory_limit())
 
     def place(row: int) -> str:
         return f"row {row} (line {csv_faults.line_of(path, options, row)})"
@@ -181,9 +183,20 @@ def _read_parquet(
 
     try:
         with parquet.ParquetFile(path, page_checksum_verification=True) as file:
+
+            def read(names: list[str]) -> Any:
+                size, limit = decoded_bytes(path, file, names, memory_limit()), memory_limit() // 2
+                if size > limit:
+                    raise DataError(
+                        f"{where}: its columns take {shown_size(size)} or more, more than"
+                        f" {shown_size(limit)}, half of the memory there is; fewer rows or columns"
+                        " are right"
+                    )
+                return file.read(columns=names)
+
             return _typed(
                 file.schema_arrow,
-                lambda names: file.read(columns=names),
+                read,
                 roles,
                 labels,
                 like,

@@ -1,0 +1,281 @@
+"""What the JSON files of a run folder hold: manifest.json, results.json and model.json.
+
+Whoever writes a key of theirs names it here; whoever reads one of these files has it checked here,
+as it may come from anybody. Further keys are let pass.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+)
+
+from trainer.catalog.models import LOSSES, MODELS
+
+RUN_STATUSES = ("running", "finished", "interrupted", "failed", "diverged", "unranked")
+"""Of manifest.json."""
+ENDS = (
+    "finished", "converged", "not_converged", "early_stopped", "halved", "interrupted", "diverged",
+)  # fmt: skip
+"""Statuses of a trial, and of its columns."""
+
+Count = Annotated[int, Field(ge=0, le=2**53)]
+Number = Annotated[float, Field(allow_inf_nan=False)]
+
+
+def _in_range(value: Any, depth: int = 20) -> Any:
+    """A value of a setting, whose whole numbers other libraries can hold."""
+    if isinstance(value, Mapping | list):
+        if not depth:
+            raise ValueError("recursion limit exceeded")
+        for inner in value.values() if isinstance(value, Mapping) else value:
+            _in_range(inner, depth - 1)
+    elif isinstance(value, int) and abs(value) >= 2**64:
+        raise ValueError("a whole number of more than 64 bits")
+    return value
+
+
+Value = Annotated[Any, AfterValidator(lambda value: _in_range(value))]
+"""Of a setting: a number, a word, true or false, a list, a mapping."""
+Metrics = dict[str, Number | None]  # a number that is none is null in JSON
+Settings = dict[str, Value]
+
+
+class Record(BaseModel):
+    """A JSON object: types are exact, further keys are let pass."""
+
+    model_config = ConfigDict(strict=True, extra="allow", protected_namespaces=())
+
+
+# ---------------------------------------------------------------- manifest.json
+
+
+class DeviceRecord(Record):
+    """Where a run was carried out, and why there."""
+
+    kind: str
+    name: str
+    reason: str | None = None
+
+
+class DataRecord(Record):
+    """What was read; rows by split."""
+
+    digest: str | None = None
+    source: str | None = None
+    rows: dict[str, Count] = {}
+    columns: Count | None = None
+    features: Count | None = None
+    outputs: Count | None = None
+
+
+class SolverRecord(Record):
+    """A solver, why it was taken, and for how many columns."""
+
+    name: str
+    reason: str
+    columns: Count
+
+
+class ManifestRecord(Record):
+    """manifest.json; all but its status may be yet to come."""
+
+    format_version: Literal[1] = 1
+    status: str
+    name: str = ""
+    started: str | None = None
+    ended: str | None = None
+    seconds: Annotated[float, Field(ge=0, le=1e10)] | None = None
+    versions: dict[str, str | None] | None = None
+    git_commit: str | None = None
+    git_dirty: bool | None = None
+    command: str | None = None
+    notes: str | None = None
+    device: DeviceRecord | None = None
+    data: DataRecord | None = None
+    solver: list[SolverRecord] | None = None
+    reason: str | None = None
+    warning: str | None = None
+
+    @field_validator("status")
+    @classmethod
+    def _known(cls, status: str) -> str:
+        if status not in RUN_STATUSES:
+            raise ValueError(f"none of {', '.join(RUN_STATUSES)}")
+        return status
+
+
+# ---------------------------------------------------------------- results.json
+
+
+class MetricRecord(Record):
+    """What trials are ranked by."""
+
+    name: str
+    goal: Literal["minimize", "maximize"]
+
+
+class Standing(Record):
+    """A trial and how it did."""
+
+    trial: Count
+    settings: Settings = {}
+    metrics: Metrics
+    std: Metrics = {}
+    defined: dict[str, Count] = {}
+
+
+class RefitRecord(Record):
+    """What the chosen trial was trained on again, and for how long."""
+
+    rows: str
+    epochs: Count
+
+
+class BestRecord(Standing):
+    """The chosen trial."""
+
+    parts: dict[str, Annotated[list[Count], Field(min_length=2, max_length=2)]] = {}
+    epochs: Count | None = None
+    best_epoch: Count | None = None
+    refit: RefitRecord | None = None
+
+
+class RunnerUpRecord(Standing):
+    """The best of the others, and how far it is behind."""
+
+    margin: Number | None = None
+    standard_errors: Number | None = None
+    paired: bool = True
+
+
+class GroupRecord(Standing):
+    """The winner among the trials with these values."""
+
+    per: Settings
+
+
+class EdgeRecord(Record):
+    """A swept number whose best value is at an end of its grid."""
+
+    path: str
+    side: str
+    value: Value
+    advice: str
+
+
+class RungRecord(Record):
+    """What one halving did."""
+
+    evaluation: Count
+    alive: Count
+    kept: Count
+    dropped: list[Count]
+
+
+class ResultsRecord(Record):
+    """results.json."""
+
+    metric: MetricRecord
+    counts: dict[str, Count] = {}
+    trials: Count | None = None
+    repeats: Annotated[int, Field(ge=1, le=2**31)] = 1
+    axes: dict[str, list[Value]] = {}
+    rule: Literal["best", "one_std_err"] = "best"
+    best: BestRecord | None = None
+    runner_up: RunnerUpRecord | None = None
+    groups: list[GroupRecord] = []
+    without_winner: list[Settings] = []
+    edges: list[EdgeRecord] = []
+    halving: list[RungRecord] = []
+
+
+# ---------------------------------------------------------------- model.json
+
+
+class ModelRecord(Record):
+    """model.json."""
+
+    format_version: Literal[1]
+    model: str
+    loss: str
+    loss_parameters: dict[str, Number] = {}
+    sha256: str
+    columns: list[str]
+    features: list[str]
+    categories: dict[str, list[str]]
+    unit: bool
+    impute: list[Number | str]
+    target: str
+    target_columns: list[str]
+    outputs: Annotated[list[str], Field(min_length=1)]
+    classes: list[bool | int | str] | None
+    target_mean: list[Number]
+    target_scale: list[Number]
+    keys: dict[str, str]
+
+    @field_validator("loss")
+    @classmethod
+    def _of_its_model(cls, loss: str, info: Any) -> str:
+        if (info.data.get("model"), loss) not in LOSSES:
+            raise ValueError("no loss of its model")
+        return loss
+
+    @field_validator("model")
+    @classmethod
+    def _known(cls, model: str) -> str:
+        if model not in MODELS:
+            raise ValueError(f"none of {', '.join(MODELS)}")
+        return model
+
+
+_WORDS = {  # of a fault, by pydantic's name for it
+    "missing": "is not there",
+    "model_type": "is no mapping",
+    "dict_type": "is no mapping",
+    "list_type": "is no list",
+    "string_type": "is no text",
+    "int_type": "is no whole number",
+    "float_type": "is no number",
+    "finite_number": "is not finite",
+    "bool_type": "is neither true nor false",
+}
+
+
+def read_record(kind: type[Record], data: bytes) -> dict[str, Any]:
+    """The JSON object of a file, checked.
+
+    Args:
+        kind: of the record.
+        data: the file's bytes.
+
+    Raises:
+        ValueError: they are no JSON, or of other keys or types; the message is a clause.
+    """
+    try:
+        record = json.loads(data.decode(), parse_constant=_no_constant)
+        if not isinstance(record, dict):
+            raise ValueError("not a JSON object")
+        kind.model_validate(record)
+    except RecursionError:
+        raise ValueError("recursion limit exceeded") from None
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_context=False, include_input=False)[0]
+        said = first["msg"].removeprefix("Value error, ")
+        what = _WORDS.get(first["type"], f"is wrong: {said[:1].lower()}{said[1:]}")
+        place = ".".join(p if str(p).isprintable() else repr(p) for p in map(str, first["loc"]))
+        raise ValueError(f"its {place[:120]} {what}") from None
+    return record
+
+
+def _no_constant(name: str) -> Any:
+    raise ValueError(f"{name} is no number of JSON")

@@ -1,0 +1,85 @@
+"""The memory that columns of a Parquet file take, before they are read.
+
+A few kilobytes can hold a billion equal rows, or one long word in each of a million.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.types as types
+
+from trainer.text import arrow
+
+_PLACE = 4  # bytes of a row of text besides its letters
+
+
+def decoded_bytes(source: Any, file: Any, names: Sequence[str], most: int) -> int:
+    """Bytes of these columns in memory, of lists and the like a lower bound.
+
+    Args:
+        source: what `file` reads: a path, or a file of Arrow.
+        file: a `pyarrow.parquet.ParquetFile`.
+        names: of the columns, as the file has them.
+        most: bytes for which there is memory; beyond them nothing is counted any more.
+    """
+    rows, total = file.metadata.num_rows, 0
+    for field in (field for field in file.schema_arrow if field.name in set(names)):
+        kind = field.type
+        if types.is_dictionary(kind):
+            kind = kind.value_type
+        total += rows * (_width(kind) or _PLACE)
+        if total > most:
+            break
+        if _is_text(kind):
+            total += _letters(source, file, field.name, most)
+    return total
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    is_string = types.is_string(kind) or types.is_large_string(kind)
+    return bool(is_string or types.is_binary(kind) or types.is_large_binary(kind))
+
+
+def _width(kind: pa.DataType) -> int:
+    """Bytes of a value; 0 where values differ."""
+    try:
+        return max(int(kind.bit_width) // 8, 1)
+    except ValueError:
+        return 0
+
+
+def _letters(source: Any, file: Any, name: str, most: int) -> int:
+    """Bytes of the letters of a column of text: counted, where few words may stand in many rows."""
+    import pyarrow.parquet as pq
+
+    groups = [file.metadata.row_group(i) for i in range(file.metadata.num_row_groups)]
+    chunks = [
+        (group.num_rows, group.column(i).total_uncompressed_size)
+        for group in groups
+        for i in range(group.num_columns)
+        if group.column(i).path_in_schema == name
+    ]
+    held: int = sum(size for _, size in chunks)
+    if held > most or sum(rows * size for rows, size in chunks) <= most:
+        return held
+    coded = pq.ParquetFile(source, metadata=file.metadata, read_dictionary=[name])
+    total = 0
+    for i in range(len(groups)):
+        for chunk in coded.read_row_group(i, columns=[name]).column(0).chunks:
+            total += _letters_of(chunk)
+        if total > most:
+            break
+    return total
+
+
+def _letters_of(chunk: Any) -> int:
+    if not types.is_dictionary(chunk.type):
+        return int(chunk.nbytes)
+    lengths = arrow.numbers(pc.binary_length(chunk.dictionary)).astype(np.int64)
+    codes = arrow.numbers(chunk.indices.drop_null())
+    return int(np.bincount(codes, minlength=len(lengths)) @ lengths) if len(codes) else 0

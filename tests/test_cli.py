@@ -106,9 +106,17 @@ def test_cycles_are_collected_while_a_run_trains_and_after_each_command(config, 
 def test_help_says_what_there_is(capsys):
     assert main(["run", "--help"]) == 0
     text = capsys.readouterr().out
-    for word in ("CONFIG", "key=value", "--out", "--device", "--quiet", "--check", "--plan"):
+    for word in (
+        "CONFIG",
+        "key=value",
+        "--out",
+        "--device",
+        "--quiet",
+        "--check",
+        "--plan",
+        "--resume",
+    ):
         assert word in text
-    assert "--resume" not in text
     assert main(["--help"]) == 0
     assert "predict RUN DATA" in capsys.readouterr().out
     assert main(["--version"]) == 0
@@ -214,7 +222,10 @@ def test_check_and_plan_print_and_run_nothing(fakes, capfd, option):
         ("run", "CONFIG is missing: name a YAML file; see stacked-trainer run --help"),
         ("run --quiet", "CONFIG is missing"),
         ("run a.yaml --out", "argument --out: expected one argument"),
-        ("run a.yaml --resume x", "unrecognized arguments: --resume x; see"),
+        (
+            "run a.yaml --resume x",
+            "--resume: takes the folder's own config.yaml; remove a.yaml; see",
+        ),
         ("run a.yaml --qui", "unrecognized arguments: --qui; did you mean --quiet?"),
         ("run a.yaml --optimizer.lr=0.1", "--optimizer.lr=0.1; write optimizer.lr=0.1; see"),
         ("run a.yaml --optimizer.lr 0.1", "; write optimizer.lr=0.1; see"),
@@ -512,8 +523,8 @@ def test_a_second_signal_leaves_an_interrupted_run(config, tmp_path, second):
     """Killed while it writes its tables, which may take long; while it trains is no other case."""
     out = tmp_path / "run"
     code = (
-        "import sys, time\nimport trainer.workflow.run\nfrom trainer.cli import main\n"
-        "trainer.workflow.run.write_outputs = lambda *args: (print('writes', flush=True), "
+        "import sys, time\nimport trainer.workflow.carry_out as part\nfrom trainer.cli import main\n"
+        "part.write_outputs = lambda *args: (print('writes', flush=True), "
         "time.sleep(60))\n"
         "sys.exit(main(sys.argv[1:]))"
     )

@@ -230,7 +230,7 @@ def test_parquet_does_not_tell_how_the_stream_was_cut(tmp_path, monkeypatch, row
     assert set(found) == {found[0]}
     StepLog(tmp_path / "s").close()
     stream_to_parquet(tmp_path / "s", tmp_path / "p")
-    assert read_parquet(tmp_path / "p").num_rows == 0
+    assert read_steps(tmp_path / "p").num_rows == 0
 
 
 def test_the_pages_of_parquet_end_at_the_same_rows(tmp_path):

@@ -105,6 +105,14 @@ class ManifestRecord(Record):
     solver: list[SolverRecord] | None = None
     reason: str | None = None
     warning: str | None = None
+    pid: Count | None = None
+    host: str | None = None
+    boot_id: str | None = None
+    machine: dict[str, Value] | None = None
+    resumed: list[str] | None = None
+    trained: str | None = None
+    elsewhere: str | None = None
+    checkpoints: dict[str, Number] | None = None
 
     @field_validator("status")
     @classmethod

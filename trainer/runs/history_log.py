@@ -26,11 +26,11 @@ class HistoryLog:
         waits: whether rows have not reached it.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, text: str = "") -> None:
         self.path = path
-        self.offset = 0
-        self._columns: tuple[str, ...] = ()
-        self._text: list[str] = []
+        self.offset = len(utf8(text))
+        self._columns = tuple(next(csv.reader([text.partition("\n")[0]]), ()))
+        self._text = [text] if text else []
         self._due = 0.0  # when the file may be written again
         self.waits = False
 
@@ -41,15 +41,13 @@ class HistoryLog:
         Raises:
             DiskError: the disk refused.
         """
-        log = cls(path)
-        if offset:
-            try:
-                os.truncate(path, offset)
-                log._add(path.read_bytes().decode())
-            except OSError as error:
-                raise disk_error(path, error) from error
-            log._columns = tuple(next(csv.reader([log._text[0].partition("\n")[0]])))
-        return log
+        if not offset:
+            return cls(path)
+        try:
+            os.truncate(path, offset)
+            return cls(path, path.read_bytes().decode())
+        except OSError as error:
+            raise disk_error(path, error) from error
 
     def start(self, metrics: Sequence[str]) -> None:
         """Write the header, so that a run that diverges at once has the file."""

@@ -6,7 +6,7 @@ import contextlib
 import json
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -27,10 +27,12 @@ class Manifest:
     A field whose write the disk refused stays in memory and goes out with the next change.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(
+        self, path: Path, fields: Mapping[str, Any] | None = None, seconds: float = 0.0
+    ) -> None:
         self.path = path
-        self._fields: dict[str, Any] = {}
-        self._begun = time.monotonic()
+        self._fields: dict[str, Any] = dict(fields or {})
+        self._begun = time.monotonic() - seconds
 
     @classmethod
     def reopen(cls, path: Path, seconds: float = 0.0) -> Manifest:
@@ -45,14 +47,13 @@ class Manifest:
             ValueError: the file is no record.
             OSError: the file cannot be read.
         """
-        manifest = cls(path)
         fields = json.loads(path.read_bytes())
         if not isinstance(fields, dict):
             raise ValueError("not a JSON object")
         before = fields.get("resumed")
         times = [*before, _now()] if isinstance(before, list) else [_now()]
-        manifest._fields = {key: value for key, value in fields.items() if key not in _OF_AN_END}
-        manifest._begun -= seconds
+        kept = {key: value for key, value in fields.items() if key not in _OF_AN_END}
+        manifest = cls(path, kept, seconds)
         manifest.update(status=RUNNING, resumed=times, **_process())
         return manifest
 

@@ -92,15 +92,17 @@ class RunWriter:
         steps: StepLog,
         lock: Lock,
         history: HistoryLog | None = None,
+        earlier: Earlier | None = None,
+        found: Sequence[str] = (),
     ) -> None:
         self.files = FolderFiles(path)
         self._manifest, self._steps = manifest, steps
         self._lock, self._log = lock, RunLog()
         self._history = history or HistoryLog(path / HISTORY)
         self._texts: dict[str, bytes] = {}  # what says which run it is, for another folder
-        self._earlier: Earlier = {}  # what an earlier end of this run has left
+        self._earlier = earlier or {}  # what an earlier end of this run has left
         self._refused_from = 0  # the first step that waits for the disk, or is lost
-        self.found: tuple[str, ...] = ()
+        self.found = found
 
     @classmethod
     def create(cls, name: str, out: str | os.PathLike[str] | None = None) -> RunWriter:
@@ -151,8 +153,9 @@ class RunWriter:
         """
         path = Path(os.path.abspath(folder))
         again = resume(path)
-        writer = cls(path, again.manifest, again.steps, again.held, again.history)
-        writer.found, writer._earlier = again.told, files_of_an_end(path)
+        earlier = files_of_an_end(path)
+        logs = again.manifest, again.steps, again.held, again.history
+        writer = cls(path, *logs, earlier, again.told)
         how = "starts over" if again.saved is None else "goes on from its last checkpoint"
         with contextlib.suppress(DiskError):
             end_line(path / LOG)  # a kill may have torn it

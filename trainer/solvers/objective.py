@@ -201,7 +201,7 @@ class Objective:
 
     def __init__(self, problem: Problem, rows: RowSet, whole: Objective | None = None) -> None:
         """Have room for passes; of some columns of a `whole`, which knows the targets already."""
-        self._should_stop: ShouldStop = never
+        self._should_stop: ShouldStop = never if whole is None else whole._should_stop
         self.problem, self.rows, self._whole = problem, rows, whole
         self.device, self.model, self.basis = problem.device, problem.model, problem.basis
         _, outputs, columns = problem.shape
@@ -239,9 +239,7 @@ class Objective:
         every = np.arange(self.problem.shape[2])
         if np.array_equal(every[columns], every):
             return self
-        found = Objective(self.problem.take(columns), self.rows, self)
-        found._should_stop = self._should_stop
-        return found
+        return Objective(self.problem.take(columns), self.rows, self)
 
     def value(self, w: Array, grad: Array, full: bool, at_zeros: bool = False) -> Array:
         """Sums (6, K) by `NAMES`, the data term of J first; grad (P, C, K) ← dJ/dw without l1.

@@ -50,6 +50,12 @@ class Ready(NamedTuple):
         return self.sweep.first.device_rows.device
 
 
+def announce(device: Device, spec: Spec, terminal: Terminal) -> None:
+    """Say what was asked for, and compile what a GPU needs for it."""
+    terminal.summary(opening({"config": config_facts(spec)}))
+    compile_for(device, spec, terminal.line)
+
+
 def get_ready(
     device: Device,
     spec: Spec,
@@ -57,7 +63,7 @@ def get_ready(
     terminal: Terminal,
     saved: Saved | None = None,
 ) -> Ready:
-    """Say what was asked for, compile, read the rows and lay out the columns.
+    """Read the rows, say what they are, and lay out the columns.
 
     Args:
         device: where it trains.
@@ -70,8 +76,6 @@ def get_ready(
         DataError, DeviceError: as `trainer.run`.
         ValueError: `saved` is of other columns.
     """
-    terminal.summary(opening({"config": config_facts(spec)}))
-    compile_for(device, spec, terminal.line)
     with device.enough_memory():
         sweep = set_up(spec, data, device, saved and saved["arrangement"])
     read = data_facts(sweep.first.prepared.summary, spec)

@@ -23,11 +23,11 @@ from trainer.runs.provenance import machine_facts, versions
 from trainer.runs.reader import RunReader
 from trainer.runs.writer import RunWriter
 from trainer.train.saved import Saved
-from trainer.workflow.carry_out import Ready, carry_out, facts_of, get_ready
+from trainer.workflow.carry_out import Ready, announce, carry_out, facts_of, get_ready
 from trainer.workflow.checkpoints import FACTS, SWEEP
 from trainer.workflow.compiling import said_as_met
+from trainer.workflow.given_spec import as_spec
 from trainer.workflow.loaded import Run
-from trainer.workflow.run import as_spec
 
 _DIFFERS = {
     "config": f"{CONFIG} is not what it was when the run began; put it back, or run it anew",
@@ -95,6 +95,7 @@ def _go_on(
     spec, before = _spec_of(path, data), RunReader(path).manifest()
     saved, _ = checkpoint.read_last(path)
     device = devices.choose(spec.device)
+    announce(device, spec, terminal)
     with said_as_met(device, terminal.line):
         ready = _ready(path, device, spec, data, terminal, saved)
         _check_same(path, ready, saved)
@@ -103,9 +104,9 @@ def _go_on(
         for told in folder.found:
             terminal.error(f"warning: {told}")
         libraries, machine = versions() | {"compiled_step": compiled.version()}, machine_facts()
-        was = {**before, **(before.get("versions") or {})}
+        was = {**(before.get("versions") or {}), **(before.get("machine") or {})}
         terminal.summary([("resumed", _how(saved, was, libraries | machine))])
-        folder.update_manifest(versions=libraries, **machine)
+        folder.update_manifest(versions=libraries, machine=machine)
         return carry_out(ready, folder, terminal, command, should_stop, saved=saved)
 
 

@@ -8,21 +8,19 @@ from functools import partial
 from typing import Any
 
 from trainer import device as devices
-from trainer.config import Spec, load_spec
+from trainer.config import Spec
 from trainer.console.interrupt import Interrupt
 from trainer.console.terminal import Terminal
-from trainer.errors import DataError
 from trainer.machine.threads import one_thread_a_product
 from trainer.model.arithmetic import default_errstate
 from trainer.runs.data_note import noted_digest
 from trainer.runs.location import check_free
 from trainer.runs.writer import RunWriter
 from trainer.wording.opening import opening
-from trainer.workflow.carry_out import carry_out, get_ready, write_start
+from trainer.workflow.carry_out import announce, carry_out, get_ready, write_start
 from trainer.workflow.compiling import said_as_met
+from trainer.workflow.given_spec import SpecLike, as_spec
 from trainer.workflow.loaded import Run
-
-SpecLike = Spec | Mapping[str, Any] | str | os.PathLike[str]
 
 
 @default_errstate
@@ -73,29 +71,6 @@ def run(
     return done
 
 
-def as_spec(spec: SpecLike, data: Mapping[str, Any] | None = None) -> Spec:
-    """A spec as `run` takes it; with `data`, its sources are named `arrays`.
-
-    Raises:
-        SpecError: the spec is wrong, or asks for validation rows that `data` does not have.
-    """
-    if data is None:
-        return spec if isinstance(spec, Spec) else load_spec(spec)
-    if not isinstance(data, Mapping):
-        kind = type(data).__name__
-        raise DataError(f"data: is a {kind}; a mapping is right, {{'train': (X, y)}} the least")
-    text = None
-    if not isinstance(spec, Mapping):
-        spec = as_spec(spec)
-        text, spec = spec.source_text, spec.tree()
-    block = spec.get("data", {})
-    if not isinstance(block, Mapping):
-        return load_spec(spec)  # which says what is wrong with it
-    held = {name: "arrays" if name in data else "none" for name in ("val", "test")}
-    named = load_spec({**spec, "data": {**block, "train": "arrays", **held}})
-    return named.with_source_text(text)
-
-
 def _run(
     spec: Spec,
     out: str | os.PathLike[str] | None,
@@ -107,6 +82,7 @@ def _run(
     if out is not None:
         check_free(out)  # before the data are read, which may take minutes
     device = devices.choose(spec.device)
+    announce(device, spec, terminal)
     with said_as_met(device, terminal.line):
         ready = get_ready(device, spec, data, terminal)
         read, noted = ready.sweep.first.prepared.digest, noted_digest(spec.source_text)

@@ -211,8 +211,8 @@ class Objective:
         `full` is whether all of them are wanted, or J and the loss alone; `at_zeros` whether all
         weights are known to be 0.
         """
-        device, problem, r = self.device, self.problem, self.problem.inner
-        weights = self._of_rows(w)
+        device, problem = self.device, self.problem
+        weights = self.of_rows(w)
         offset = self._offset(w, weights)
         passes = [partial(one.run, weights, offset, full, at_zeros) for one in self._passes]
         device.side_by_side(passes)
@@ -221,15 +221,29 @@ class Objective:
         for one in others:
             first.add(one)
         found, total, width = first.found, first.sum, len(first.sum) - problem.bias
-        grad[r:] = total[width:]
         if not self.basis.centred:
             total[:width] -= self.basis.mean[:, None, None] * total[width:]
+        self.finish(w, total, found, grad, full)
+        return found
+
+    def finish(self, w: Array, total: Array, found: Array, grad: Array, full: bool) -> None:
+        """What is left of `value` once the rows have gone by.
+
+        Args:
+            w: (P, C, K).
+            total: the data term's gradient by the weights of the centred rows, and by the bias.
+            found: the sums, of which the gradient's square is added where `full`.
+            grad: (P, C, K) ← dJ/dw without l1.
+            full: as `value` has it.
+        """
+        device, problem, r = self.device, self.problem, self.problem.inner
+        width = len(total) - problem.bias
+        grad[r:] = total[width:]
         grad[:r] = total[:r] if self.basis.rotated else self.basis.inner(device.xp, total[:width])
         device.xp.multiply(w[:r], problem.l2, out=self._square)
         grad[:r] += self._square
         log = StepRecorder(found[1:], full)
         log.add_gradient(device, grad[:r], self._square, self._ones, self._row)
-        return found
 
     def rounding(self, value: Numbers) -> Numbers:
         """Differences of J, where it is `value` (K,) on the host, that are rounding alone."""
@@ -294,7 +308,7 @@ class Objective:
         gradient = xp.zeros(one.problem.shape)
         return one.value(xp.zeros(one.problem.shape), gradient, full, at_zeros=True), gradient
 
-    def _of_rows(self, w: Array) -> Array:
+    def of_rows(self, w: Array) -> Array:
         """The weights in the coordinates that the rows have."""
         inner = w[: self.problem.inner]
         return inner if self.basis.rotated else self.basis.weights(self.device.xp, inner)
@@ -312,7 +326,7 @@ class Objective:
 
     def _scored(self, w: Array) -> Iterator[tuple[Chunk, Buffers]]:
         """The rows by chunks, with their scores in z: kept ones, where w is the last pass's."""
-        weights, last = self._of_rows(w), self._kept_at
+        weights, last = self.of_rows(w), self._kept_at
         offset = self._offset(w, weights)
         known = last is not None and bool((last == w).all())
         for one in self._passes:

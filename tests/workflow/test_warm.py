@@ -87,7 +87,7 @@ def test_a_run_compiles_before_it_trains(optimizer, tmp_path, monkeypatch):
     double, asked = devices.from_cupy(Cupy(), "the double", twin=shim.TWIN), []
     monkeypatch.setattr(devices, "choose", lambda wanted: double)
     monkeypatch.setattr(
-        "trainer.workflow.run.compile_kernels",
+        "trainer.workflow.compiling.compile_kernels",
         lambda device, precision, tell, solver: asked.append((device, precision, solver)),
     )
     keys = {"name": optimizer} | ({"epochs": 1} if optimizer == "sgd" else {})
@@ -103,7 +103,7 @@ def test_a_plan_says_that_it_compiles(optimizer, tmp_path, monkeypatch, capfd):
     double = devices.from_cupy(Cupy(), "the double", twin=shim.TWIN)
     monkeypatch.setattr(devices, "choose", lambda wanted: double)
     monkeypatch.setattr(
-        "trainer.workflow.plan.compile_kernels",
+        "trainer.workflow.compiling.compile_kernels",
         lambda device, precision, tell, solver: tell(f"{precision} for {device.name}"),
     )
     config = tmp_path / "c.yaml"
@@ -187,14 +187,16 @@ OTHERS = {
     "more rows": other("logistic", AUTO, rows=15_000, columns=9, outputs=1),
     "digits": {"model": "softmax", "data": {"train": "digits"}, "optimizer": AUTO},
     "float64, to the optimum": other("linear", AUTO, precision="float64", sweep=L2),
+    "TF32": other("softmax", {"name": "lbfgs"}, precision="tf32", sweep=L2),
+    "TF32, one column": other("poisson", {"name": "lbfgs"}, precision="tf32", outputs=1),
 }
 
 
 @pytest.mark.slow
 @pytest.mark.skipif(shim.COMPILER is None, reason=shim.WHY_NOT)
 def test_after_warm_other_runs_compile_nothing(tmp_path, monkeypatch):
-    assert len(OTHERS) == 13
-    double = devices.from_cupy(Cupy(), "the double", twin="cuda")
+    assert len(OTHERS) == 15
+    double = devices.from_cupy(Cupy(), "the double", twin="cuda", major=8)
     monkeypatch.setattr(devices, "choose", lambda wanted: double)
     found = record(double.xp)
     warm.warm(lambda line: None, lambda: None)

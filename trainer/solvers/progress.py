@@ -37,6 +37,9 @@ class SolverProgress:
         plain: whether the step is one against the slope.
         lost: whether no step decreases J, or the first point is not finite.
         at_zeros: whether the first point has zeros alone.
+        before: of the evaluations, those before the first of its last point to begin from; 0 but
+            where rounds in TF32 began or ended.
+        tf32: whether its rounds are in TF32.
     """
 
     value: Numbers
@@ -56,6 +59,8 @@ class SolverProgress:
     plain: Flags
     lost: Flags
     at_zeros: Flags
+    before: Numbers
+    tf32: Flags
 
 
 SolverState = State[SolverProgress]
@@ -91,4 +96,6 @@ def at_start(columns: int, curvature: Numbers, at_zeros: Flags) -> SolverProgres
         plain=np.zeros(columns, bool),
         lost=np.zeros(columns, bool),
         at_zeros=at_zeros,
+        before=each(0.0),
+        tf32=np.zeros(columns, bool),
     )

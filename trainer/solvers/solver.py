@@ -21,7 +21,7 @@ from typing import Any
 
 import numpy as np
 
-from trainer.solvers.certificates import Points, certify
+from trainer.solvers.certificates import Points, certify, in_float64
 from trainer.solvers.choose import Method
 from trainer.solvers.compiled_newton import compiled_newton
 from trainer.solvers.costs import hessian_bytes, hessian_operations
@@ -34,6 +34,8 @@ from trainer.solvers.problem import Problem
 from trainer.solvers.progress import FACTS, SolverState, at_start
 from trainer.solvers.prox_newton import prox_newton_steps
 from trainer.solvers.slopes import SLOPES, Tried
+from trainer.solvers.tf32_passes import Tf32Objective
+from trainer.solvers.tf32_rounds import Tf32Rounds
 from trainer.train.batches import RowSet
 from trainer.train.buffers import Buffers
 from trainer.train.outcomes import Outcome
@@ -81,6 +83,7 @@ class SolverStack:
         inner_rows: RowSet,
         settings: SolverSettings,
         hessians: Hessians | None = None,
+        single: RowSet | None = None,
     ) -> None:
         """Make all arrays that do not change with the state.
 
@@ -90,6 +93,7 @@ class SolverStack:
             inner_rows: the same in the problem's coordinates.
             settings: of the columns.
             hessians: those of the same rows, if there are any.
+            single: the rows for rounds in TF32, if there are to be any.
         """
         self.problem, self.rows, self.settings = problem, rows, settings
         self.device, self.model = problem.device, problem.model
@@ -98,6 +102,11 @@ class SolverStack:
         self.dtype = rows.X.dtype
         self.objective = Objective(problem, inner_rows)
         self.hessians = hessians or Hessians(problem, inner_rows)
+        self._tf32 = None
+        if single is not None:
+            last = np.minimum(settings.max_iter, settings.method.hessian_from or np.inf)
+            self._tf32 = Tf32Rounds(Tf32Objective(self.objective, single), settings.tol, last)
+        self._now: Objective | Tf32Objective = self.objective  # of this round
         self.budget = np.full(columns, float(1 << 60))  # of rounds: iterations are counted
         # of the point that is tried; the step to it, which once remembered is free for a direction
         # of L-BFGS; new directions; and what is free at any time
@@ -133,7 +142,8 @@ class SolverStack:
     def take(self, columns: Any) -> SolverStack:
         """A stack of some of the columns, on the same rows."""
         problem, settings = self.problem.take(columns), self.settings.take(columns)
-        return SolverStack(problem, self.rows, self.objective.rows, settings, self.hessians)
+        single = self._tf32.objective.rows if self._tf32 else None
+        return SolverStack(problem, self.rows, self.objective.rows, settings, self.hessians, single)
 
     def start(self, weights: Array, bias: Array) -> SolverState:
         """State before the first evaluation, at weights (D, C, K) and bias (C, K) of the host."""
@@ -221,7 +231,7 @@ class SolverStack:
         n = state.progress
         converged = n.gradient_max <= self.settings.tol
         over = n.iterations >= self.settings.max_iter
-        flags: Flags = (n.evaluations > 0) & (converged | over | n.lost)
+        flags: Flags = (n.evaluations > n.before) & (converged | over | n.lost)
         return flags
 
     def _round(self, state: SolverState, moving: Flags) -> tuple[dict[str, Numbers], Flags]:
@@ -229,21 +239,25 @@ class SolverStack:
 
         `moving` are those that live and have not settled.
         """
-        n = state.progress
+        n, self._now = state.progress, self.objective
+        if self._tf32 and (moving & n.tf32).any():
+            moving, self._now = moving & n.tf32, self._tf32.objective
         self._try_points(state, moving)
         trial, slopes, logged = self._evaluate(state)
         n.evaluations += moving
-        takes = moving & is_good(n, trial, self.objective.rounding(n.value))
+        takes = moving & is_good(n, trial, self._now.rounding(n.value))
         refused = moving & ~takes
         plain = shorten(n, refused, trial) if refused.any() else refused
         if plain.any():
             self._go_down(state, plain)
         self._take(state, takes, trial.value, slopes)
         n.loss[takes], n.data[takes] = logged[1][takes], logged[0][takes]
-        values = StepRecorder.values(logged[None, 1:], self._elements)
+        values = StepRecorder.values(logged[None, 1 : len(NAMES)], self._elements)
         record = {name: value[0] for name, value in values.items()}
         record["lr"] = np.where(takes, np.where(n.iterations > 0, n.used, 0.0), 0.0)
         record["loss"] = n.loss.copy()
+        if self._tf32:
+            self._tf32.turn(state, moving, takes, np.sqrt(trial.squares), logged)
         return record, takes
 
     def _go_down(self, state: SolverState, which: Flags) -> None:
@@ -264,7 +278,7 @@ class SolverStack:
         All that a round decides on is fetched here, at once.
         """
         problem = self.problem
-        logs = self.directions.logs_slopes and self.objective.logs_all
+        logs = self.directions.logs_slopes and self._now.logs_all
         full = state.step % self.settings.log_every == 0 and not logs
         sums = self._pass(state, full)
         told = {"sums": sums, "slopes": self.directions.slopes(state, self._tried)}
@@ -279,11 +293,11 @@ class SolverStack:
         return TrialPoint(value, promised, *ends), slopes, sums
 
     def _pass(self, state: SolverState, full: bool) -> Array:
-        """Sums (6, K) of `Objective.value` at the points to try; the gradient of J beside them."""
+        """Sums of this round's `value` at the points to try; the gradient of J beside them."""
         zero = state.progress.at_zeros
         if state.step > 1 or zero.sum() < 2 or self.problem.loss:
             at_zeros = state.step == 1 and bool(zero.all())
-            return self.objective.value(self._tried.point, self._tried.gradient, full, at_zeros)
+            return self._now.value(self._tried.point, self._tried.gradient, full, at_zeros)
         # columns at zeros are one point, where no penalty is felt: a pass of one tells of them all,
         # but for losses with parameters
         xp = self.device.xp
@@ -304,11 +318,11 @@ class SolverStack:
     ) -> None:
         """Move the columns to their trial points; remember the pairs; find new directions."""
         n, norm = state.progress, np.sqrt(slopes["squares"])
-        moved = takes & (n.evaluations > 1)
+        moved = takes & (n.evaluations > n.before + 1)
         self.directions.take(state, takes, moved, self._tried, slopes)
         n.iterations += moved
         n.used = n.length.copy()
-        falls = n.value - value > self.objective.rounding(value)
+        falls = n.value - value > self._now.rounding(value)
         better = falls | (norm < _SMALLER * n.smallest)
         n.stalled = np.where(takes, np.where(better, 0, n.stalled + 1), n.stalled)
         n.lost |= takes & (n.stalled >= _STALLED)
@@ -361,7 +375,10 @@ class SolverStack:
         where = np.flatnonzero(due & (n.evaluations > 0))
         if len(where):
             points = Points(a["w"], a["g"], n.value, n.data).take(self.problem, where)
-            known = certify(self.objective.take(where), points)
+            objective, rough = self.objective.take(where), n.tf32 | (n.evaluations == n.before)
+            if rough[where].any():
+                points = in_float64(objective, points, rough[where])
+            known = certify(objective, points)
             n.gradient_max[where], n.gap[where] = known
         return {name: getattr(n, name) for name in FACTS}
 

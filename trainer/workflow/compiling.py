@@ -6,6 +6,8 @@ import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from trainer.config.schema.optimizer import Solver
+from trainer.config.schema.spec import Spec
 from trainer.model import kernels, round_kernels
 
 if TYPE_CHECKING:
@@ -13,6 +15,14 @@ if TYPE_CHECKING:
 
 _QUIET = 0.5  # seconds that need no word: kernels from CuPy's cache are there at once
 COMPILING = "compiling kernels for this GPU: some seconds, once"
+
+
+def compile_for(device: Device, spec: Spec, tell: Callable[[str], None]) -> None:
+    """`compile_kernels` of what a run of this spec will launch."""
+    solves = isinstance(spec.optimizer, Solver)
+    if solves and spec.precision == "tf32":
+        compile_kernels(device, "float32", tell)
+    compile_kernels(device, "float64" if solves else spec.dtype, tell, solves)
 
 
 def compile_kernels(

@@ -15,7 +15,6 @@ import numpy as np
 
 from trainer import device as devices
 from trainer.config import Spec
-from trainer.config.schema.optimizer import Solver
 from trainer.machine.memory import peak_memory
 from trainer.machine.threads import one_thread_a_product
 from trainer.model.arithmetic import default_errstate
@@ -29,7 +28,7 @@ from trainer.train.evaluate import Evaluator
 from trainer.train.protocol import AnyStack
 from trainer.train.state import AnyState
 from trainer.wording.opening import solver_text
-from trainer.workflow.compiling import compile_kernels
+from trainer.workflow.compiling import compile_for
 from trainer.workflow.facts import solver_facts
 
 if TYPE_CHECKING:
@@ -52,8 +51,7 @@ def plan(spec: Spec, tell: Callable[[str], None] = lambda line: None) -> str:
         tell: hears that kernels are compiled, where that takes time: the step is timed without it.
     """
     device = devices.choose(spec.device)
-    solves = isinstance(spec.optimizer, Solver)
-    compile_kernels(device, "float64" if solves else spec.dtype, tell, solves)
+    compile_for(device, spec, tell)
     with device.enough_memory(), one_thread_a_product():
         room = device.memory()
         sweep = set_up(spec, None, device)
@@ -70,8 +68,10 @@ def plan(spec: Spec, tell: Callable[[str], None] = lambda line: None) -> str:
         "time": f"{most}{_seconds_of(sweep, costs):,.1f} seconds" + _iterations(sweep, costs),
     }
     solver = solver_facts(sweep)
-    if solver and "float64_cost" in solver:
+    if solver and ("float64_cost" in solver or sweep.first.spec.precision == "tf32"):
         lines["solver"] = solver_text(solver)
+    if sweep.first.single_bytes:
+        lines["solver"] += f"; the rows in float32 for it take {_mib(sweep.first.single_bytes)}"
     return "\n".join(f"{name}: {value}" for name, value in lines.items())
 
 

@@ -10,7 +10,6 @@ from typing import Any
 
 from trainer import device as devices
 from trainer.config import Spec, load_spec
-from trainer.config.schema.optimizer import Solver
 from trainer.console.interrupt import Interrupt
 from trainer.console.terminal import Terminal
 from trainer.errors import DataError, DiskError, TrainerError
@@ -25,7 +24,7 @@ from trainer.sweep.sweep import SweepRun, set_up, train
 from trainer.text.windows import quoted
 from trainer.wording.caveats import coarse_texts
 from trainer.wording.opening import DataFacts, opening
-from trainer.workflow.compiling import compile_kernels
+from trainer.workflow.compiling import compile_for
 from trainer.workflow.facts import config_facts, data_facts, device_facts, training_facts
 from trainer.workflow.loaded import Run
 from trainer.workflow.outputs import write_outputs
@@ -118,8 +117,7 @@ def _carry_out(
         check_free(out)  # before the data are read, which may take minutes
     device = devices.choose(spec.device)
     terminal.summary(opening({"config": config_facts(spec)}))
-    solves = isinstance(spec.optimizer, Solver)
-    compile_kernels(device, "float64" if solves else spec.dtype, terminal.line, solves)
+    compile_for(device, spec, terminal.line)
     with device.enough_memory():
         sweep = set_up(spec, data, device)
     prepared = sweep.first.prepared

@@ -10,11 +10,12 @@ from trainer.solvers.choose import Size, choose_method
 from trainer.solvers.problem import Problem
 from trainer.solvers.rotated_rows import rotate
 from trainer.solvers.solver import SolverSettings, SolverStack
+from trainer.solvers.tf32_passes import single_rows
 from trainer.train.batches import RowSet
 
 
-def stack_of(problem, name, l2, l1, tol, max_iter=2000, device=None):
-    """K columns on a problem's rows, by their penalties."""
+def stack_of(problem, name, l2, l1, tol, max_iter=2000, device=None, tf32=False):
+    """K columns on a problem's rows, by their penalties; `tf32`: with rounds in TF32."""
     device = device or DEVICE
     X, y, p = problem.X, problem.y, problem.p
     D, C = X.shape[1], y.shape[1]
@@ -33,7 +34,8 @@ def stack_of(problem, name, l2, l1, tol, max_iter=2000, device=None):
         tol=np.broadcast_to(tol, l2.shape).astype(float),
     )
     columns = Problem(device, model, rotated.basis, C, problem.bias, l2, l1)
-    return SolverStack(columns, rows, rotated.rows, settings)
+    single = single_rows(device, rows, rotated, p, p) if tf32 else None
+    return SolverStack(columns, rows, rotated.rows, settings, single=single)
 
 
 def start(stack, weights=None, bias=None):
@@ -42,9 +44,11 @@ def start(stack, weights=None, bias=None):
     return stack.start(weights, np.zeros((C, K)) if bias is None else bias)
 
 
-def solved(problem, name, l2, l1, tol, max_iter=2000, first=(None, None), device=DEVICE):
+def solved(
+    problem, name, l2, l1, tol, max_iter=2000, first=(None, None), device=DEVICE, tf32=False
+):
     """The result of K columns, trained as a run trains them, from first weights and biases."""
-    stack = stack_of(problem, name, l2, l1, tol, max_iter, device)
+    stack = stack_of(problem, name, l2, l1, tol, max_iter, device, tf32)
     return fit(stack, start(stack, *first), lambda state: {}, 1 << 40, None, Heard())
 
 

@@ -110,14 +110,14 @@ def test_all_precisions_of_a_sweep_are_compiled_ahead(monkeypatch):
     monkeypatch.setattr(compiling, "compile_kernels", lambda *given: asked.append(given[1:]))
     axes = {"precision": ["float32", "tf32", "float64"]}
     sweep = {**SPEC, "sweep": {"parameters": axes}}
-    for spec in (SPEC, sweep, {**sweep, "optimizer": {"name": "lbfgs"}}):
-        if spec["optimizer"]["name"] == "lbfgs":  # which refuses tf32
-            spec = {**spec, "sweep": {"parameters": {"precision": ["float32", "float64"]}}}
+    solver = {**SPEC, "optimizer": {"name": "lbfgs"}}
+    for spec in (SPEC, sweep, solver, solver | {"sweep": sweep["sweep"]}):
         compile_for(devices.cpu("the tests"), trainer.load_spec(spec), str)
     assert asked == [
         (["float32"], str, False),
         (["float32", "float64"], str, False),
         (["float64"], str, True),
+        (["float32", "float64"], str, True),
     ]
 
 
@@ -316,14 +316,16 @@ OTHERS = {
     "more rows": other("logistic", AUTO, rows=15_000, columns=9, outputs=1),
     "digits": {"model": "softmax", "data": {"train": "digits"}, "optimizer": AUTO},
     "float64, to the optimum": other("linear", AUTO, precision="float64", sweep=L2),
+    "TF32": other("softmax", {"name": "lbfgs"}, precision="tf32", sweep=L2),
+    "TF32, one column": other("poisson", {"name": "lbfgs"}, precision="tf32", outputs=1),
 }
 
 
 @pytest.mark.slow
 @pytest.mark.skipif(shim.COMPILER is None, reason=shim.WHY_NOT)
 def test_after_warm_other_runs_compile_nothing(tmp_path, monkeypatch):
-    assert len(OTHERS) == 13
-    double = devices.from_cupy(Cupy(), "the double", twin="cuda")
+    assert len(OTHERS) == 15
+    double = devices.from_cupy(Cupy(), "the double", twin="cuda", major=8)
     monkeypatch.setattr(devices, "choose", lambda wanted: double)
     found = record(double.xp)
     warm.warm(lambda line: None, lambda: None)

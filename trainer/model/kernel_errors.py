@@ -6,14 +6,14 @@ from collections.abc import Mapping
 from typing import Any
 
 from trainer.model import kernels
-from trainer.model.kernels import ERROR_STEPS, ERROR_SUMS, LOGGED, ErrorBlocks, Launch
+from trainer.model.kernels import ERROR_STEPS, ERROR_SUMS, LOGGED, REALS, ErrorBlocks, Launch
 
 Array = Any
 TOLD = LOGGED + 1  # numbers a column that a solver is told of errors
 
 
 class KernelErrors:
-    """`trainer.model.compiled_errors.CompiledErrors` of a GPU, in float64.
+    """`trainer.model.compiled_errors.CompiledErrors` of a GPU.
 
     A part of the rows is one launch; what it adds up stays in parts until the pass has ended.
     """
@@ -32,15 +32,17 @@ class KernelErrors:
         Args:
             xp: the array module of a GPU.
             rule: of the loss, as rules.h numbers them.
-            arrays: y, and the rows' `codes`, `q`, `r`, `order`.
+            arrays: y, and the rows' `codes`, `q`, `r`, `order`; all are of q's precision.
             rows: of a part, at most.
             outputs: C.
             columns: K.
         """
-        self._xp, self._held = xp, dict(arrays)
-        self._blocks = ErrorBlocks.of(rows, outputs, columns)
-        self._partial = xp.empty((self._blocks.count(rows), outputs + TOLD, columns))
-        module = kernels.kernels_of(xp, "float64")
+        q = arrays["q"]
+        assert q is not None
+        self._xp, self._held, dtype = xp, dict(arrays), q.dtype
+        self._blocks, self._size = ErrorBlocks.of(rows, outputs, columns), dtype.itemsize
+        self._partial = xp.empty((self._blocks.count(rows), outputs + TOLD, columns), dtype)
+        module = kernels.kernels_of(xp, str(dtype))
         self._step = module.get_function(ERROR_STEPS[rule])
         self._sums = module.get_function(ERROR_SUMS)
         wide = min(32, columns)
@@ -94,7 +96,7 @@ class KernelErrors:
         self._launch(self._sums, self._ending)
 
     def _launch(self, kernel: Any, how: Launch) -> None:
-        kernel(how.grid, how.block, (self._by_value,), shared_mem=8 * how.shared)
+        kernel(how.grid, how.block, (self._by_value,), shared_mem=self._size * how.shared)
 
 
 def kernel_errors_of(
@@ -116,6 +118,6 @@ def kernel_errors_of(
         columns: K.
     """
     outputs = int(y.shape[1])
-    if rule is None or str(y.dtype) != "float64" or 0 in (len(y), rows, outputs, columns):
+    if rule is None or str(y.dtype) not in REALS or 0 in (len(y), rows, outputs, columns):
         return None
     return KernelErrors(xp, rule, {**placed, "y": y}, rows, outputs, columns)

@@ -11,6 +11,7 @@ lasso_path   homotopy (LARS)                       hessians      second derivati
 linear_systems  many at once
 compiled_sparse  both in C, by coordinate descent, where it is compiled
 certificates bounds of J − J*                      duality_gap   their formulas
+tf32_passes  passes in TF32                        tf32_rounds   when a column's rounds are in it
 outcomes     how a column ends                     choose        which method suits
 costs        bytes and operations, before any is made
 """

@@ -22,6 +22,7 @@ from trainer.solvers.hessian_sizes import (
     suits_twin,
 )
 from trainer.solvers.objective import chunk_rows
+from trainer.solvers.tf32_sizes import multiplies, pass_bytes
 
 if TYPE_CHECKING:
     from trainer.device import Device
@@ -52,7 +53,13 @@ def rounds_of_a_stretch(
 
 
 def solver_bytes(
-    size: Size, columns: int, model: Model, method: Method, sparse: bool, device: Device
+    size: Size,
+    columns: int,
+    model: Model,
+    method: Method,
+    sparse: bool,
+    device: Device,
+    tf32: bool = False,
 ) -> int:
     """Bytes that a stack of so many columns takes, its rows in float64 included.
 
@@ -63,6 +70,7 @@ def solver_bytes(
         method: how directions are made.
         sparse: whether there is l1.
         device: where it is.
+        tf32: whether `precision: tf32` is asked for.
     """
     N, D, C = size
     parameters = (D + 1) * C * columns
@@ -87,7 +95,8 @@ def solver_bytes(
                 hessians += 8 * 3 * parts * rows_at_once(device, N, order) * wide
             else:
                 hessians += working_bytes(size, columns, model.coupled, wide, sparse, device)
-    return 8 * numbers + hessians
+    rounds = tf32 and method.pairs and multiplies(device)
+    return 8 * numbers + hessians + (pass_bytes(device, size, columns) if rounds else 0)
 
 
 def working_bytes(

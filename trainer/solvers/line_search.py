@@ -46,7 +46,7 @@ def is_good(progress: SolverProgress, trial: TrialPoint, rounding: Numbers) -> F
     fall, and `end` be flatter.
     """
     n, value = progress, trial.value
-    first = n.evaluations == 1
+    first = n.evaluations == n.before + 1
     falls = (value <= n.value + _DECREASE * trial.promised) & (trial.promised < 0)
     flat = np.abs(value - n.value) <= rounding
     level = flat & (np.abs(trial.end) <= _STEEP * np.abs(trial.begin)) & (trial.begin < 0)
@@ -68,5 +68,5 @@ def shorten(progress: SolverProgress, refused: Flags, trial: TrialPoint) -> Flag
     n.tries[refused] += 1
     over = refused & (n.tries > _TRIES)
     plain = over & ~n.plain
-    n.lost |= (over & ~plain) | (refused & (n.evaluations == 1))
+    n.lost |= (over & ~plain) | (refused & (n.evaluations == n.before + 1))
     return plain

@@ -234,6 +234,14 @@ class Objective:
         finally:
             self._should_stop = never
 
+    def ask(self) -> None:
+        """Go on, or not; `asking` says whom to ask.
+
+        Raises:
+            Interrupted: it should stop.
+        """
+        ask(self._should_stop)
+
     def take(self, columns: Any) -> Objective:
         """The objective of some of the columns, on the same rows; of all of them this one."""
         every = np.arange(self.problem.shape[2])
@@ -247,8 +255,8 @@ class Objective:
         `full` is whether all of them are wanted, or J and the loss alone; `at_zeros` whether all
         weights are known to be 0.
         """
-        device, problem, r = self.device, self.problem, self.problem.inner
-        weights = self._of_rows(w)
+        device, problem = self.device, self.problem
+        weights = self.of_rows(w)
         offset = self._offset(w, weights)
         given = weights, offset, full, at_zeros, self._should_stop
         self._kept_at = None
@@ -258,15 +266,29 @@ class Objective:
         for one in others:
             first.add(one)
         found, total, width = first.found, first.sum, len(first.sum) - problem.bias
-        grad[r:] = total[width:]
         if not self.basis.centred:
             total[:width] -= self.basis.mean[:, None, None] * total[width:]
+        self.finish(w, total, found, grad, full)
+        return found
+
+    def finish(self, w: Array, total: Array, found: Array, grad: Array, full: bool) -> None:
+        """What is left of `value` once the rows have gone by.
+
+        Args:
+            w: (P, C, K).
+            total: the data term's gradient by the weights of the centred rows, and by the bias.
+            found: the sums, of which the gradient's square is added where `full`.
+            grad: (P, C, K) ← dJ/dw without l1.
+            full: as `value` has it.
+        """
+        device, problem, r = self.device, self.problem, self.problem.inner
+        width = len(total) - problem.bias
+        grad[r:] = total[width:]
         grad[:r] = total[:r] if self.basis.rotated else self.basis.inner(device.xp, total[:width])
         device.xp.multiply(w[:r], problem.l2, out=self._square)
         grad[:r] += self._square
         log = StepRecorder(found[1:], full)
         log.add_gradient(device, grad[:r], self._square, self._ones, self._row)
-        return found
 
     def rounding(self, value: Numbers) -> Numbers:
         """Differences of J, where it is `value` (K,) on the host, that are rounding alone."""
@@ -348,7 +370,7 @@ class Objective:
         gradient = xp.zeros(one.problem.shape)
         return one.value(xp.zeros(one.problem.shape), gradient, full, at_zeros=True), gradient
 
-    def _of_rows(self, w: Array) -> Array:
+    def of_rows(self, w: Array) -> Array:
         """The weights in the coordinates that the rows have."""
         inner = w[: self.problem.inner]
         return inner if self.basis.rotated else self.basis.weights(self.device.xp, inner)
@@ -369,7 +391,7 @@ class Objective:
 
         A pass keeps them, one at w if none was last: their bits do not tell which it was.
         """
-        weights, last = self._of_rows(w), self._kept_at
+        weights, last = self.of_rows(w), self._kept_at
         offset, kept = self._offset(w, weights), self._passes[0].kept is not None
         if kept and (last is None or not bool((last == w).all())):
             self.value(w, self.device.xp.empty(w.shape), full=False)

@@ -40,6 +40,9 @@ class SolverProgress:
         at_zeros: whether the first point has zeros alone.
         aimed: whether the direction is that of the point: one that a signal kept from being made is
             made first when the column goes on.
+        before: of the evaluations, those before the first of its last point to begin from; 0 but
+            where rounds in TF32 began or ended.
+        tf32: whether its rounds are in TF32.
     """
 
     value: Numbers
@@ -61,6 +64,8 @@ class SolverProgress:
     lost: Flags
     at_zeros: Flags
     aimed: Flags
+    before: Numbers
+    tf32: Flags
 
 
 SolverState = State[SolverProgress]
@@ -116,4 +121,6 @@ def at_start(columns: int, curvature: Numbers, at_zeros: Flags) -> SolverProgres
         lost=np.zeros(columns, bool),
         at_zeros=at_zeros,
         aimed=np.ones(columns, bool),
+        before=each(0.0),
+        tf32=np.zeros(columns, bool),
     )

@@ -27,7 +27,7 @@ from typing import Any
 import numpy as np
 
 from trainer.machine.interrupted import Interrupted, ShouldStop, ask, never
-from trainer.solvers.certificates import Points, certify
+from trainer.solvers.certificates import Points, certify, in_float64
 from trainer.solvers.choose import Method, Size
 from trainer.solvers.compiled_newton import CompiledNewton, Rounds, compiled_newton
 from trainer.solvers.costs import hessian_bytes, hessian_operations, rounds_of_a_stretch
@@ -40,6 +40,8 @@ from trainer.solvers.problem import Problem
 from trainer.solvers.progress import FACTS, SolverState, at_start, share_done
 from trainer.solvers.prox_newton import prox_newton_steps
 from trainer.solvers.slopes import SLOPES, Tried
+from trainer.solvers.tf32_passes import Tf32Objective
+from trainer.solvers.tf32_rounds import Tf32Rounds
 from trainer.train.batches import RowSet
 from trainer.train.buffers import Buffers
 from trainer.train.outcomes import Outcome
@@ -87,6 +89,7 @@ class SolverStack:
         inner_rows: RowSet,
         settings: SolverSettings,
         hessians: Hessians | None = None,
+        single: RowSet | None = None,
     ) -> None:
         """Make all arrays that do not change with the state.
 
@@ -96,6 +99,7 @@ class SolverStack:
             inner_rows: the same in the problem's coordinates.
             settings: of the columns.
             hessians: those of the same rows, if there are any.
+            single: the rows for rounds in TF32, if there are to be any.
         """
         self.problem, self.rows, self.settings = problem, rows, settings
         self.device, self.model = problem.device, problem.model
@@ -104,6 +108,11 @@ class SolverStack:
         self.dtype = rows.X.dtype
         self.objective = Objective(problem, inner_rows)
         self.hessians = hessians or Hessians(problem, inner_rows)
+        self._tf32 = None
+        if single is not None:
+            last = np.minimum(settings.max_iter, settings.method.hessian_from or np.inf)
+            self._tf32 = Tf32Rounds(Tf32Objective(self.objective, single), settings.tol, last)
+        self._now: Objective | Tf32Objective = self.objective  # of this round
         self.budget = np.full(columns, float(1 << 60))  # of rounds: iterations are counted
         # of the point that is tried; the step to it, which once remembered is free for a direction
         # of L-BFGS; new directions; and what is free at any time
@@ -147,7 +156,8 @@ class SolverStack:
     def take(self, columns: Any) -> SolverStack:
         """A stack of some of the columns, on the same rows."""
         problem, settings = self.problem.take(columns), self.settings.take(columns)
-        return SolverStack(problem, self.rows, self.objective.rows, settings, self.hessians)
+        single = self._tf32.objective.rows if self._tf32 else None
+        return SolverStack(problem, self.rows, self.objective.rows, settings, self.hessians, single)
 
     def start(self, weights: Array, bias: Array) -> SolverState:
         """State before the first evaluation, at weights (D, C, K) and bias (C, K) of the host."""
@@ -270,7 +280,7 @@ class SolverStack:
         n = state.progress
         converged = n.gradient_max <= self.settings.tol
         over = n.iterations >= self.settings.max_iter
-        flags: Flags = (n.evaluations > 0) & (converged | over | n.lost)
+        flags: Flags = (n.evaluations > n.before) & (converged | over | n.lost)
         return flags
 
     def _round(self, state: SolverState, moving: Flags) -> Rounds:
@@ -279,12 +289,14 @@ class SolverStack:
         Raises:
             Interrupted: `should_stop()` in its pass, before anything has changed.
         """
-        n = state.progress
+        n, self._now = state.progress, self.objective
+        if self._tf32 and (moving & n.tf32).any():
+            moving, self._now = moving & n.tf32, self._tf32.objective
         self._try_points(state, moving)
         trial, slopes, logged = self._evaluate(state)
         state.step += 1
         n.evaluations += moving
-        takes = moving & is_good(n, trial, self.objective.rounding(n.value))
+        takes = moving & is_good(n, trial, self._now.rounding(n.value))
         refused = moving & ~takes
         plain = shorten(n, refused, trial) if refused.any() else refused
         if plain.any():
@@ -292,7 +304,10 @@ class SolverStack:
         self._take(state, takes, trial.value, slopes)
         n.loss[takes], n.data[takes] = logged[1][takes], logged[0][takes]
         lr = np.where(takes, np.where(n.iterations > 0, n.used, 0.0), 0.0)
-        return Rounds(logged[None, 1:], n.loss[None].copy(), lr[None], takes[None])
+        done = Rounds(logged[None, 1 : len(NAMES)], n.loss[None].copy(), lr[None], takes[None])
+        if self._tf32:
+            self._tf32.turn(state, moving, takes, np.sqrt(trial.squares), logged)
+        return done
 
     def _go_down(self, state: SolverState, which: Flags) -> None:
         """Give some columns steps against the slope."""
@@ -312,7 +327,7 @@ class SolverStack:
         All that a round decides on is fetched here, at once.
         """
         problem = self.problem
-        logs = self.directions.logs_slopes and self.objective.logs_all
+        logs = self.directions.logs_slopes and self._now.logs_all
         full = (state.step + 1) % self.settings.log_every == 0 and not logs
         with self.objective.asking(self._should_stop):
             sums = self._pass(state, full)
@@ -328,11 +343,11 @@ class SolverStack:
         return TrialPoint(value, promised, *ends), slopes, sums
 
     def _pass(self, state: SolverState, full: bool) -> Array:
-        """Sums (6, K) of `Objective.value` at the points to try; the gradient of J beside them."""
+        """Sums of this round's `value` at the points to try; the gradient of J beside them."""
         zero = state.progress.at_zeros
         if state.step > 0 or zero.sum() < 2 or self.problem.loss:
             at_zeros = state.step == 0 and bool(zero.all())
-            return self.objective.value(self._tried.point, self._tried.gradient, full, at_zeros)
+            return self._now.value(self._tried.point, self._tried.gradient, full, at_zeros)
         # columns at zeros are one point, where no penalty is felt: a pass of one tells of them all,
         # but for losses with parameters
         xp = self.device.xp
@@ -353,15 +368,15 @@ class SolverStack:
     ) -> None:
         """Move the columns to their trial points; remember the pairs."""
         n, norm = state.progress, np.sqrt(slopes["squares"])
-        moved = takes & (n.evaluations > 1)
+        moved = takes & (n.evaluations > n.before + 1)
         self.directions.take(state, takes, moved, self._tried, slopes)
         n.iterations += moved
         n.used = n.length.copy()
-        falls = n.value - value > self.objective.rounding(value)
+        falls = n.value - value > self._now.rounding(value)
         better = falls | (norm < _SMALLER * n.smallest)
         n.stalled = np.where(takes, np.where(better, 0, n.stalled + 1), n.stalled)
         n.lost |= takes & (n.stalled >= _STALLED)
-        n.smallest[takes] = np.minimum(n.smallest, norm)[takes]
+        n.smallest[takes] = np.where(moved, np.minimum(n.smallest, norm), norm)[takes]
         if state.step == 1:
             n.first[takes] = norm[takes]
         n.value[takes] = value[takes]
@@ -422,8 +437,12 @@ class SolverStack:
         where = np.flatnonzero(due & (n.evaluations > 0))
         if len(where):
             points = Points(a["w"], a["g"], n.value, n.data).take(self.problem, where)
+            rough = (n.tf32 | (n.evaluations == n.before))[where]
             with self.objective.asking(should_stop):
-                known = certify(self.objective.take(where), points)
+                objective = self.objective.take(where)
+                if rough.any():
+                    points = in_float64(objective, points, rough)
+                known = certify(objective, points)
             n.gradient_max[where], n.gap[where] = known
         return {name: getattr(n, name) for name in FACTS}
 

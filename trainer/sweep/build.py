@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -21,6 +21,7 @@ from trainer.model.penalties import elastic_net, from_inverse_c
 from trainer.optim.schedules import LrSchedule
 from trainer.solvers.choose import Method, Size, choose_method, hessian_order
 from trainer.text.numbers import shown_size
+from trainer.train.batches import RowSet
 from trainer.train.device_rows import DeviceRows, shares
 from trainer.train.protocol import AnyStack
 from trainer.train.stack import Settings, Stack
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
 
 Numbers = np.ndarray[Any, np.dtype[np.float64]]
 _HESSIAN_SHARE = 0.2  # of the memory there is
+_IN_TF32 = "rounds are in TF32 until its roundings show, the rest is in float64"
+_NOT_IN_TF32 = "all of it in float64, none in TF32"
 
 
 @dataclass(frozen=True)
@@ -45,6 +48,7 @@ class Columns:
         make: makes a stack of some of the columns.
         solver: which solver goes to the optimum and why; None for a first-order optimizer.
         lr: (K,) learning rates, as the schedules begin from; None for a solver.
+        single_bytes: of the rows that a solver has in float32 for rounds in TF32; 0 without any.
     """
 
     specs: Sequence[Spec]
@@ -55,6 +59,7 @@ class Columns:
     make: Callable[[Any, ShouldStop], AnyStack]
     solver: tuple[str, str] | None = None
     lr: Numbers | None = None
+    single_bytes: int = 0
 
     @property
     def spec(self) -> Spec:
@@ -215,7 +220,7 @@ def _to_the_optimum(
 ) -> Columns:
     """Columns of a solver."""
     # runs that take steps do without, which is a fiftieth of a short one's time
-    from trainer.solvers import problem, rotated_rows, solver
+    from trainer.solvers import problem, rotated_rows, solver, tf32_passes, tf32_sizes
 
     sparse, spec = bool(np.any(l1 > 0)), specs[0]
     settings = solver.SolverSettings(*_solver_settings(specs, device_rows, sparse), log_every)
@@ -224,18 +229,35 @@ def _to_the_optimum(
     parameters = _loss_parameters(specs)
     model, outputs = MODELS[spec.model, spec.loss_name], device_rows.outputs
     guess, turn = not model.quadratic, settings.method.pairs > 0
+    rounds = turn and tf32_sizes.multiplies(device_rows.device) and spec.precision == "tf32"
 
     def make(columns: Any, should_stop: ShouldStop) -> SolverStack:
         key = spec.bias, sparse, exact, least, guess, turn
         rotated = _rotated(rotated_rows.rotate, should_stop, device_rows, *key)
+        single = _single(tf32_passes.single_rows, device_rows, rotated, key) if rounds else None
         strengths = l2[columns], l1[columns]
         loss = {name: value[columns] for name, value in parameters.items()}
         device, basis = device_rows.device, rotated.basis
         own = problem.Problem(device, model, basis, outputs, spec.bias, *strengths, loss)
-        return solver.SolverStack(own, device_rows.rows, rotated.rows, settings.take(columns))
+        own_settings = settings.take(columns)
+        return solver.SolverStack(own, device_rows.rows, rotated.rows, own_settings, single=single)
 
-    told = settings.method.name, settings.method.reason
-    return Columns(specs, device_rows, l2, l1, settings.max_iter, make, solver=told)
+    reason, size = settings.method.reason, 0
+    if spec.precision == "tf32":
+        reason += f"; {_IN_TF32 if rounds else _NOT_IN_TF32}"
+    if rounds:
+        size = tf32_sizes.row_bytes(*map(int, device_rows.rows.X.shape))
+    told = settings.method.name, reason
+    return Columns(specs, device_rows, l2, l1, settings.max_iter, make, told, single_bytes=size)
+
+
+def _single(
+    make: Callable[..., RowSet], device_rows: DeviceRows, rotated: RotatedRows, key: Hashable
+) -> RowSet:
+    """The training rows for rounds in TF32, made once for all stacks."""
+    p, r = shares(device_rows.s), shares(device_rows.prepared.train.weight)
+    given = device_rows.device, device_rows.rows, rotated, p, r
+    return device_rows.once(("single", key), lambda: make(*given))
 
 
 def _rotated(

@@ -198,7 +198,8 @@ def _solver_needs(spec: Spec, columns: int, device_rows: DeviceRows) -> int:
     rows, features = map(int, device_rows.rows.X.shape)
     size = Size(rows, features, device_rows.outputs)
     method = choose_method(spec.optimizer.name, model, size, sparse)
-    return solver_bytes(size, columns, model, method, sparse, device_rows.device)
+    tf32 = spec.precision == "tf32"
+    return solver_bytes(size, columns, model, method, sparse, device_rows.device, tf32)
 
 
 def _fitting(one: Planned, device_rows: DeviceRows, restores: bool, most: float) -> list[Planned]:

@@ -37,8 +37,15 @@ def compile_for(device: Device, spec: Spec, tell: Callable[[str], None]) -> None
     """`compile_kernels` of every precision that a trial of the spec computes in."""
     trials = [trial.spec for trial in spec.trials]
     solves = any(isinstance(one.optimizer, Solver) for one in trials)
-    wanted = {"float64" if isinstance(one.optimizer, Solver) else one.dtype for one in trials}
+    wanted = {name for one in trials for name in _precisions(one)}
     compile_kernels(device, sorted(wanted), tell, solves)
+
+
+def _precisions(spec: Spec) -> tuple[str, ...]:
+    """What a trial computes in: a solver's rounds in TF32 add up in float32."""
+    if not isinstance(spec.optimizer, Solver):
+        return (spec.dtype,)
+    return ("float32", "float64") if spec.precision == "tf32" else ("float64",)
 
 
 def compile_kernels(

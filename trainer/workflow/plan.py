@@ -69,8 +69,10 @@ def plan(spec: Spec, tell: Callable[[str], None] = lambda line: None) -> str:
         "time": f"{most}{_seconds_of(sweep, costs):,.1f} seconds" + _iterations(sweep, costs),
     }
     solver = solver_facts(sweep)
-    if solver and "float64_cost" in solver:
+    if solver and ("float64_cost" in solver or sweep.first.spec.precision == "tf32"):
         lines["solver"] = solver_text(solver)
+    if sweep.first.single_bytes:
+        lines["solver"] += f"; the rows in float32 for it take {_mib(sweep.first.single_bytes)}"
     return "\n".join(f"{name}: {value}" for name, value in lines.items())
 
 

@@ -53,7 +53,8 @@ def warm(tell: Callable[[str], None], should_stop: Callable[[], int | None]) -> 
         shuffle(0, 0, 2, device.xp)  # which a device makes of many rows only
         for precision in kernels.REALS:
             compile_kernels(device, [precision], tell)
-            for spec in _small_runs(precision):
+            in_tf32 = _in_tf32() if device.tf32 and precision == "float32" else ()
+            for spec in (*_small_runs(precision), *in_tf32):
                 if should_stop() is not None:
                     raise KeyboardInterrupt
                 arrays = _constant_features() if spec["data"] == _ARRAYS else None
@@ -135,6 +136,19 @@ def _solvers(model: str) -> Iterator[Spec]:
     yield {**_solver("lbfgs"), **_sweep(), "penalty": _L1}
     yield {**_solver("newton"), **_sweep(), "penalty": _L1}
     yield {**_solver("newton"), "penalty": _L1}
+
+
+def _in_tf32() -> Iterator[Spec]:
+    """Rounds of L-BFGS in TF32: of a column and several, of one output and more."""
+    for outputs, more in ((1, {}), (1, _sweep()), (3, {}), (3, _sweep())):
+        model = "softmax" if outputs > 1 else "logistic"
+        yield {
+            "model": model,
+            "precision": "tf32",
+            **_rows(outputs=outputs),
+            **_solver("lbfgs"),
+            **more,
+        }
 
 
 def _of_one_model() -> Iterator[Spec]:

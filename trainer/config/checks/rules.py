@@ -186,8 +186,8 @@ def _solver(spec: Spec) -> Iterator[Broken]:
         return
     name, reads = optimizer.name, ("optimizer.name",)
     yield from _suits(spec, name)
-    if spec.precision == "tf32":
-        what = f"{name} computes in float64; write float32, or take sgd, adam or adamw"
+    if spec.precision == "tf32" and name not in ("auto", "lbfgs"):
+        what = f"{name} computes in float64; write float32, or take lbfgs, sgd, adam or adamw"
         yield Broken("precision", what, reads)
     if spec.early_stopping is not None:
         what = f"{name} goes to the optimum, of which there is one evaluation; remove it"

@@ -201,7 +201,7 @@ class Spec(Block):
     precision: Annotated[Literal["float32", "float64", "tf32"], Expected()] = Field(
         "float32",
         description="Precision of the training; tf32, on a GPU alone: float32, but for the two"
-        " products of a step, which round what they multiply to 10 bits.",
+        " products of a step, or of a round of lbfgs, which round what they multiply to 10 bits.",
     )
     checkpoint: Checkpoints = Field(
         Checkpoint.model_construct(),

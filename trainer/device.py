@@ -178,21 +178,29 @@ class Device:
             f"precision: tf32 is for NVIDIA GPUs from Ampere on, and {here}; write float32"
         )
 
+    def is_full(self, error: BaseException) -> bool:
+        """Whether an error says that memory ran out: NumPy's, CuPy's, a library's of CUDA."""
+        if isinstance(error, MemoryError) or self.kind == "cpu":
+            return isinstance(error, MemoryError)
+        return isinstance(error, RuntimeError) and _tells_of_memory(error)
+
     @contextlib.contextmanager
     def enough_memory(self) -> Iterator[None]:
-        """Say in one line that a GPU is full; a host that is full raises what it does anyway.
+        """Say in one line that the device is full, and what takes less.
 
         Raises:
-            DeviceError: what is within ran out of the GPU's memory.
+            DeviceError: what is within ran out of its memory.
         """
         try:
             yield
         except (MemoryError, RuntimeError) as error:
-            if self.kind == "cpu" or not _is_full(error):
+            if not self.is_full(error):
                 raise
+            less = "fewer rows or trials, a smaller batch_size or precision: float32 take less"
+            if self.kind == "gpu":
+                less = "device: cpu takes the machine's own"
             raise DeviceError(
-                f"device: {self.name} has not enough memory ({_first_line(error)}); device: cpu"
-                " takes the machine's own"
+                f"device: {self.name} has not enough memory ({first_line(error)}); {less}"
             ) from error
 
 
@@ -246,14 +254,14 @@ def _usable_gpu() -> tuple[Device | None, str]:
     except ImportError:
         return None, 'CuPy is not installed (pip install "stacked-trainer[cuda12]")'
     except Exception as error:
-        return None, f"CuPy cannot be imported ({_first_line(error)})"
+        return None, f"CuPy cannot be imported ({first_line(error)})"
     try:
         if not cupy.is_available():
             return None, f"CuPy {cupy.__version__} finds no CUDA device or driver"
         one = cupy.ones((2, 2), dtype=cupy.float32)
         smoke = float((one @ one + cupy.exp(one - one)).sum())
     except Exception as error:
-        return None, f"CuPy's first product or kernel failed ({_first_line(error)})"
+        return None, f"CuPy's first product or kernel failed ({first_line(error)})"
     if smoke != 12.0:
         return None, f"CuPy computed {smoke} where 12 is right"
     properties = cupy.cuda.runtime.getDeviceProperties(cupy.cuda.Device().id)
@@ -324,11 +332,12 @@ def from_cupy(
     )
 
 
-def _is_full(error: Exception) -> bool:
-    """Whether CuPy or one of CUDA's libraries says so; NumPy says it otherwise, of the host."""
+def _tells_of_memory(error: RuntimeError) -> bool:
+    """Whether one of CUDA's libraries says that a GPU is full."""
     text = str(error).lower()  # the last is of Thrust, which sorts
     return any(words in text for words in ("out of memory", "alloc_failed", "std::bad_alloc"))
 
 
-def _first_line(error: Exception) -> str:
+def first_line(error: BaseException) -> str:
+    """What an error says, or what kind it is."""
     return (str(error).strip().splitlines() or [type(error).__name__])[0]

@@ -111,6 +111,7 @@ class SolverStack:
             self._newton = compiled_newton(self.objective, self.hessians, *limits)
         self._elements = np.array([[len(rows) * outputs]])  # of ŷ − y
         self._should_stop: Callable[[], object] = lambda: False
+        self._full: Exception | None = None  # memory that ran out, where a plain step would do
         self._buffers: Buffers | None = None
 
     @property
@@ -175,6 +176,9 @@ class SolverStack:
     ) -> Records:
         """Go on until every column is settled, or enough of them to leave; or `should_stop()`."""
         first, self._should_stop = state.step + 1, should_stop
+        full, self._full = self._full, None
+        if full is not None:
+            raise full
         with np.errstate(all="ignore"):
             rounds = self._rounds if self._newton is None else self._newton_rounds
             values, taken = rounds(state, until)
@@ -184,16 +188,24 @@ class SolverStack:
 
     def _rounds(self, state: SolverState, until: int) -> tuple[dict[str, Numbers], Flags]:
         """Rounds until `until`, or until enough columns may leave: what they log (S, K)."""
-        records, taken, enough = [], [], _CROWDED * state.live.sum()
+        records: list[dict[str, Numbers]] = []
+        first, taken, enough = state.step + 1, [], _CROWDED * state.live.sum()
         moving = state.live & ~self.settled(state)
         while True:
             state.step += 1
-            record, counts = self._round(state, moving)
+            try:
+                record, counts = self._round(state, moving)
+            except (MemoryError, RuntimeError) as error:
+                if records and state.step < first + len(records) and self.device.is_full(error):
+                    break  # nothing of the round was kept; the next stretch begins with it
+                raise
             records.append(record)
             taken.append(counts)
             moving = state.live & ~self.settled(state)
             alive = moving.sum()
             if alive == 0 or alive < enough or state.step >= until or self._should_stop():
+                break
+            if self._full is not None:
                 break
         values = {name: np.array([one[name] for one in records]) for name in records[0]}
         return values, np.array(taken)
@@ -230,8 +242,12 @@ class SolverStack:
         `moving` are those that live and have not settled.
         """
         n = state.progress
-        self._try_points(state, moving)
-        trial, slopes, logged = self._evaluate(state)
+        try:
+            self._try_points(state, moving)
+            trial, slopes, logged = self._evaluate(state)
+        except (MemoryError, RuntimeError):
+            state.step -= 1  # so far nothing of the round is kept
+            raise
         n.evaluations += moving
         takes = moving & is_good(n, trial, self.objective.rounding(n.value))
         refused = moving & ~takes
@@ -321,7 +337,7 @@ class SolverStack:
         going = takes & ~self.settled(state)
         if going.any():
             with contextlib.suppress(Interrupted):  # then no direction is followed any more
-                self._aim(state, going)
+                self._aim_or_go_down(state, going)
 
     def _check(self, state: SolverState, takes: Flags, norm: Numbers) -> None:
         """Read max |dJ/dw| of the features as they are, where it may be below tol."""
@@ -332,6 +348,17 @@ class SolverStack:
         if close.any():
             largest = self.problem.largest(state.arrays["w"], state.arrays["g"])
             n.gradient_max[close] = self.device.to_host(largest)[close]
+
+    def _aim_or_go_down(self, state: SolverState, takes: Flags) -> None:
+        """Give new directions; where memory runs out steps against the slope, and say so later."""
+        try:
+            self._aim(state, takes)
+        except (MemoryError, RuntimeError) as error:
+            if not self.device.is_full(error):
+                raise
+            self._full = error.with_traceback(None)  # which would hold what was made
+        if self._full is not None:
+            self._go_down(state, takes)
 
     def _aim(self, state: SolverState, takes: Flags) -> None:
         """Give new directions to columns that took their points."""

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
 
+from trainer.sweep import shortage
 from trainer.sweep.defined import means
 from trainer.sweep.stopping import EarlyStopper, Halving, Rung
 from trainer.sweep.threads import Threads
@@ -63,6 +63,9 @@ class Observer(Protocol):
     def on_evaluation(self, stack: int, columns: Indices, evaluation: Evaluation) -> None:
         """Take one evaluation of these columns (K,) of a stack."""
 
+    def on_shortage(self, told: str) -> None:
+        """Say that memory ran out, and what gave way."""
+
     def on_round(self, scheduler: Scheduler) -> None:
         """Show how far the sweep is."""
 
@@ -101,6 +104,7 @@ class Scheduler:
         observer: Observer,
         threads: Threads,
         room: int | None = None,
+        giving_way: shortage.Shortage | None = None,
     ) -> None:
         """Begin.
 
@@ -110,7 +114,9 @@ class Scheduler:
             observer: is told what happens.
             threads: train stacks side by side.
             room: how many stacks the device has memory for; None for all.
+            giving_way: how stacks do where memory runs out all the same; None: that raises.
         """
+        self._giving_way = giving_way
         self.members, self.rules, self.observer, self.threads = members, rules, observer, threads
         self.room = len(members) if room is None else max(room, 1)
         # stacks that need not keep in step hold memory for no longer than they must
@@ -150,16 +156,18 @@ class Scheduler:
     def _round(self, groups: Sequence[SyncGroup]) -> None:
         """One stretch of each stack that is behind, then the decisions that are due."""
         behind = [i for group in groups for i in self._behind(group)][: self.room]
-        trainings = [self.members[i].training for i in behind]
-        stop = self.observer.should_stop
-        for training in trainings:
-            training.resume()
-        stretches = self.threads.run([partial(training.advance, stop) for training in trainings])
-        for i, stretch in zip(behind, stretches, strict=True):
-            self.observer.on_stretch(i, stretch)
+        tries = self._tries([self.members[i].training for i in behind])
+        for i, stretch in zip(behind, (one.stretch for one in tries), strict=True):
+            if stretch is None:
+                continue
+            if len(stretch.records.step):
+                self.observer.on_stretch(i, stretch)
             if stretch.evaluation is not None:
                 self.observer.on_evaluation(i, stretch.columns, stretch.evaluation)
             self.members[i].training.compact()  # columns end of their own, solvers' most of all
+        full = {i: one.full for i, one in zip(behind, tries, strict=True) if one.full is not None}
+        if full:
+            self._give_way(groups, full)
         for group in groups:
             crowded = len(group.members) > self.room
             for i in group.members if crowded else ():
@@ -168,6 +176,37 @@ class Scheduler:
             if not self._behind(group):
                 self._decide(group)
         self.observer.on_round(self)
+
+    def _tries(self, trainings: Sequence[Training]) -> list[shortage.Try]:
+        """A stretch of each, or that memory ran out."""
+        is_full = self._giving_way.is_full if self._giving_way else lambda error: False
+        return shortage.stretches(trainings, self.threads, self.observer.should_stop, is_full)
+
+    def _give_way(self, groups: Sequence[SyncGroup], full: Mapping[int, Exception]) -> None:
+        """Make room where memory ran out: one stack at a time, or where it is alone its halves.
+
+        Raises:
+            MemoryError: a column alone has not enough; or what else says so.
+        """
+        giving_way, error = self._giving_way, next(iter(full.values()))
+        assert giving_way is not None
+        others = [m.training for i, m in enumerate(self.members) if i not in full]
+        crowd = len(full) > 1 or any(one.open for one in others)
+        for member in self.members:
+            member.training.park()
+            member.training.let_go()
+        self.room = self._at_once = 1
+        if crowd:
+            self.observer.on_shortage(shortage.one_at_a_time(error))
+            return
+        (i,) = full
+        group = next(group for group in groups if i in group.members)
+        if shortage.halves(self.members[i].training) is None:
+            raise error
+        columns = len(self.members[i].training.columns)
+        giving_way.halve(i)
+        group.members.insert(group.members.index(i) + 1, len(self.members) - 1)
+        self.observer.on_shortage(shortage.in_halves(error, columns))
 
     def _behind(self, group: SyncGroup) -> list[int]:
         at = group.evaluation

@@ -99,6 +99,7 @@ class Training:
         every: steps between evaluations, once begun.
         result: of all.
         unseen: (K,) columns with an evaluation that `count` has not been asked about.
+        unread: the last stretch, where its evaluation raised; `advance` then evaluates, no more.
     """
 
     stack: AnyStack
@@ -135,6 +136,7 @@ class Training:
         self._latest: dict[str, Numbers] = {}  # (K,) of each column's last evaluation
         self._evaluated = np.full(count, -1)  # the step of it; -1 without one
         self.unseen = np.zeros(count, bool)
+        self.unread: Stretch | None = None
         self.result = StackResult(
             [None] * count,
             step=np.zeros(count),
@@ -150,12 +152,12 @@ class Training:
             return
         self.stack = self._make(self.columns)
         self._evaluate = self._evaluator(self.stack)
-        if not self.begun:
-            self.begun, self.every = True, self._every(self.stack)
+        if not self.begun:  # what raises leaves it as it was
+            state, self.every = self._start(self.stack), self._every(self.stack)
             self._steps_per_epoch = self.stack.steps_per_epoch
-            self.state = self._start(self.stack)
             restores = bool(self._restore.any())
-            self._best = {n: getattr(self.state, n).copy() for n in PARAMETERS if restores}
+            self._best = {n: getattr(state, n).copy() for n in PARAMETERS if restores}
+            self.state, self.begun = state, True
         else:
             self._move(self.stack.device.to_device)
         self.open = True
@@ -164,12 +166,17 @@ class Training:
         """Let the stack wait on the host."""
         if self.open:
             self._move(self.stack.device.to_host)
-            del self.stack, self._evaluate
-            self.open = False
+            self.let_go()
+
+    def let_go(self) -> None:
+        """Let a stack go that is on the host, or that could not be built whole."""
+        self.__dict__.pop("stack", None)
+        self.__dict__.pop("_evaluate", None)
+        self.open = False
 
     def _move(self, move: Callable[[Array], Array]) -> None:
-        self.state = self.state.moved(move)
-        self._best = {name: move(array) for name, array in self._best.items()}
+        best = {name: move(array) for name, array in self._best.items()}
+        self.state, self._best = self.state.moved(move), best
 
     # --- the scheduler's questions ---
 
@@ -180,7 +187,9 @@ class Training:
 
     def reached(self, number: int) -> bool:
         """Whether every column has had its evaluation of this number, or has ended."""
-        return self.ended or (self.begun and self.state.step >= number * self.every)
+        return self.ended or bool(
+            self.begun and (self._evaluated[self.live] >= number * self.every).all()
+        )
 
     @property
     def ended(self) -> bool:
@@ -204,6 +213,10 @@ class Training:
         """Run to the next pause: an evaluation, a snapshot to hand over, or the stack's own."""
         state, snapshots = self.state, []
         columns = self.columns
+        owed = self._due() & (self._evaluated[columns] < self.stack.taken(state))
+        if state.step and owed.any():  # the last stretch was handed over without
+            none = Records(np.zeros(0, np.int64), np.zeros(0, np.int32), {})
+            return Stretch(columns, none, np.zeros((0, len(columns)), bool), [], self._read(owed))
 
         def snapshot(step: int) -> Snapshot | None:
             if not self._gradients_every or step % self._gradients_every:
@@ -222,10 +235,12 @@ class Training:
         self._note(records, counts & finite)
         for at in np.flatnonzero(live & ~unbroken[-1]).tolist():
             self._diverge(at, int(records.step[unbroken[:, at].sum()]))
-        due = state.live & ((state.step % self.every == 0) | self.stack.settled(state))
-        evaluation = self._read(due) if due.any() else None
+        due = self._due()
         taken = [one for one in snapshots if one.step <= state.step]  # a stop may come before one
-        return Stretch(columns, records, counts, taken, evaluation)
+        self.unread = Stretch(columns, records, counts, taken, None)
+        stretch = self.unread._replace(evaluation=self._read(due) if due.any() else None)
+        self.unread = None
+        return stretch
 
     def count(self, better: Flags) -> None:
         """Let the last evaluation of these columns (K,) be the one that counts."""
@@ -266,17 +281,25 @@ class Training:
         stay = self._staying()
         if self.state.step % self._steps_per_epoch or not self._may_leave(stay):
             return
+        try:
+            self._leave(stay)
+        except (MemoryError, RuntimeError) as error:
+            if not self.open or not self.stack.device.is_full(error):
+                raise
+            self.park()  # the next stack is built without the last one beside it
+
+    def _leave(self, stay: Flags) -> None:
         self._store(~stay)
         keep = np.flatnonzero(stay)
-        self.columns = self.columns[keep]
-        self._recent = [losses[:, keep] for losses in self._recent]
         where = self._placed(keep)
 
         def pick(array: Array) -> Array:
             return self._xp.take(array, where, axis=-1)
 
-        self.state = self.state.take(keep, pick)
-        self._best = {name: pick(array) for name, array in self._best.items()}
+        best = {name: pick(array) for name, array in self._best.items()}
+        self.state, self._best = self.state.take(keep, pick), best
+        self.columns = self.columns[keep]
+        self._recent = [losses[:, keep] for losses in self._recent]
         if self.open:
             self.stack = self.stack.take(keep)
             self._evaluate = self._evaluator(self.stack)
@@ -303,6 +326,13 @@ class Training:
     def _may_leave(self, stay: Flags) -> bool:
         """Whether the columns that do not stay are enough to leave the others alone."""
         return bool(self.state.live.any() and stay.sum() < _CROWDED * len(stay))
+
+    def _due(self) -> Flags:
+        """(K,) columns at an evaluation, or at an end of their own."""
+        due: Flags = self.state.live & (
+            (self.state.step % self.every == 0) | self.stack.settled(self.state)
+        )
+        return due
 
     def _next_pause(self) -> int:
         """The next step with an evaluation, the end of a budget, or a snapshot to hand over.

@@ -34,6 +34,9 @@ class NullObserver:
     def on_evaluation(self, stack: int, columns: Indices, evaluation: Evaluation) -> None:
         """Nothing to do."""
 
+    def on_shortage(self, told: str) -> None:
+        """Nothing to do."""
+
     def on_round(self, scheduler: Scheduler) -> None:
         """Nothing to do."""
 
@@ -74,6 +77,12 @@ class Recorder(NullObserver):
         self.folder.append_history(
             history_rows(evaluation.step, epoch, evaluation.metrics, evaluation.due, trial, repeat)
         )
+
+    def on_shortage(self, told: str) -> None:
+        """Say it, and keep it for the page."""
+        self.folder.tell(f"warning: {told}")
+        with self.folder.spared("manifest"):
+            self.folder.add_warnings([told])
 
     def _facts(self, stack: int) -> StackFacts:
         facts = self.jobs[stack].facts

@@ -180,27 +180,30 @@ class Device:
 
     def is_full(self, error: BaseException) -> bool:
         """Whether an error says that memory ran out: NumPy's, CuPy's, a library's of CUDA."""
-        if isinstance(error, MemoryError) or self.kind == "cpu":
-            return isinstance(error, MemoryError)
-        return isinstance(error, RuntimeError) and _tells_of_memory(error)
+        return isinstance(error, MemoryError) or self._is_own(error)
+
+    def _is_own(self, error: BaseException) -> bool:
+        """Whether it is a GPU's memory, not the host's, that ran out."""
+        known = isinstance(error, MemoryError | RuntimeError)
+        return self.kind == "gpu" and known and _tells_of_memory(error)
 
     @contextlib.contextmanager
     def enough_memory(self) -> Iterator[None]:
-        """Say in one line that the device is full, and what takes less.
+        """Say in one line that the device or its host is full, and what takes less.
 
         Raises:
-            DeviceError: what is within ran out of its memory.
+            DeviceError: what is within ran out of memory.
         """
         try:
             yield
         except (MemoryError, RuntimeError) as error:
             if not self.is_full(error):
                 raise
-            less = "fewer rows or trials, a smaller batch_size or precision: float32 take less"
-            if self.kind == "gpu":
-                less = "device: cpu takes the machine's own"
+            name, less = "the machine", "fewer rows or trials or precision: float32 take less"
+            if self._is_own(error):
+                name, less = self.name, "device: cpu takes the machine's own"
             raise DeviceError(
-                f"device: {self.name} has not enough memory ({first_line(error)}); {less}"
+                f"device: {name} has not enough memory ({first_line(error)}); {less}"
             ) from error
 
 
@@ -332,12 +335,12 @@ def from_cupy(
     )
 
 
-def _tells_of_memory(error: RuntimeError) -> bool:
-    """Whether one of CUDA's libraries says that a GPU is full."""
+def _tells_of_memory(error: BaseException) -> bool:
+    """Whether CuPy or one of CUDA's libraries says so; NumPy says it otherwise, of the host."""
     text = str(error).lower()  # the last is of Thrust, which sorts
     return any(words in text for words in ("out of memory", "alloc_failed", "std::bad_alloc"))
 
 
 def first_line(error: BaseException) -> str:
     """What an error says, or what kind it is."""
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+    return (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")

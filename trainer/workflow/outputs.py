@@ -58,7 +58,7 @@ def write_outputs(
     ranked = rank(trials, metric)
     rows = _write_columns(folder, sweep, ranked)
     chosen = choose(trials, spec, metric)
-    models = _models(sweep, chosen, NullObserver(should_stop), terminal)
+    models = _models(sweep, chosen, NullObserver(should_stop, folder.tell), terminal)
     tests = {trial: _test_metrics(model) for trial, model in models.items()}
     if chosen.groups:
         with folder.spared(GROUPS):

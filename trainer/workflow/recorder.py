@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from trainer.console.progress import Progress, SweepProgress
+from trainer.runs.names import MANIFEST
 from trainer.wording.settings import settings_text
 from trainer.workflow.result_tables import history_rows
 
@@ -25,8 +26,12 @@ _TOP = 5
 class NullObserver:
     """An observer that writes and shows nothing, for a refit: it only ends the training."""
 
-    def __init__(self, should_stop: Callable[[], int | None]) -> None:
-        self._asked = should_stop
+    def __init__(
+        self,
+        should_stop: Callable[[], int | None],
+        tell: Callable[[str], None] = lambda line: None,
+    ) -> None:
+        self._asked, self._tell = should_stop, tell
 
     def on_stretch(self, stack: int, stretch: Stretch) -> None:
         """Nothing to do."""
@@ -35,7 +40,8 @@ class NullObserver:
         """Nothing to do."""
 
     def on_shortage(self, told: str) -> None:
-        """Nothing to do."""
+        """Say it."""
+        self._tell(f"warning: {told}")
 
     def on_round(self, scheduler: Scheduler) -> None:
         """Nothing to do."""
@@ -51,7 +57,7 @@ class Recorder(NullObserver):
     def __init__(
         self, sweep: SweepRun, folder: RunWriter, should_stop: Callable[[], int | None]
     ) -> None:
-        super().__init__(should_stop)
+        super().__init__(should_stop, folder.tell)
         self.jobs, self.folder, self.every = sweep.jobs, folder, sweep.log_every
 
     def on_stretch(self, stack: int, stretch: Stretch) -> None:
@@ -80,8 +86,8 @@ class Recorder(NullObserver):
 
     def on_shortage(self, told: str) -> None:
         """Say it, and keep it for the page."""
-        self.folder.tell(f"warning: {told}")
-        with self.folder.spared("manifest"):
+        super().on_shortage(told)
+        with self.folder.spared(MANIFEST):
             self.folder.add_warnings([told])
 
     def _facts(self, stack: int) -> StackFacts:

@@ -66,7 +66,7 @@ def run(
     Raises:
         SpecError: the spec is wrong.
         DataError: the data are wrong, or do not fit the model.
-        DeviceError: `device: gpu` where none can be used, or a GPU that is full.
+        DeviceError: `device: gpu` where none can be used, or a device that is full.
         RunFolderError: `out` is a file or not empty.
         DiskError: the disk refused; what was written before stays. It goes on without what it can
             do without (all but trials.csv, once it trains), and this comes at the end.

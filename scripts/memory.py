@@ -86,7 +86,7 @@ RUNS: dict[str, dict[str, Any]] = {
     ),
     "text columns": _run(
         "logistic",
-        {"train": {"csv": "text.csv", "target": "bought"}, "val": {"holdout": 0.2}},
+        {"train": {"table": "text.csv", "target": "bought"}, "val": 0.2},
         "adam",
     ),
 }

@@ -18,7 +18,7 @@ import numpy as np
 
 from trainer.errors import DeviceError
 from trainer.machine import cublas
-from trainer.machine.memory import memory_limit
+from trainer.machine.memory import available_memory
 from trainer.machine.threads import side_by_side
 
 T = TypeVar("T")
@@ -160,7 +160,7 @@ class Device:
         return self.put(np.ascontiguousarray(array, dtype=dtype))
 
     def memory(self) -> int:
-        """Bytes to plan with: those free on a GPU, those that the process may have on a CPU."""
+        """Bytes to plan with: those that are free."""
         return self.free()
 
     def check_tf32(self) -> None:
@@ -231,7 +231,7 @@ def cpu(reason: str) -> Device:
     name = f"NumPy {np.__version__} on {platform.machine()}"
     keep, take_rows = np.asarray, _take_rows_numpy
     return Device(
-        "cpu", name, reason, np, keep, dict, keep, take_rows, memory_limit, _CPU_SIZES, "c"
+        "cpu", name, reason, np, keep, dict, keep, take_rows, available_memory, _CPU_SIZES, "c"
     )
 
 

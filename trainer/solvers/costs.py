@@ -14,6 +14,7 @@ from trainer.solvers.hessian_sizes import (
     SHARED,
     SMALL,
     are_quick,
+    certificate_bytes,
     columns_at_once,
     count_pairs,
     has_products,
@@ -61,7 +62,8 @@ def solver_bytes(
                 hessians += 8 * 3 * parts * rows_at_once(device, N, order) * wide
             else:
                 hessians += working_bytes(size, columns, model.coupled, wide, sparse, device)
-    return 8 * numbers + hessians
+    certificates = certificate_bytes(C, columns, model.coupled)  # when directions are through
+    return 8 * numbers + max(hessians, certificates)
 
 
 def working_bytes(
@@ -120,5 +122,6 @@ def hessian_operations(hessians: Hessians, rows: int, sparse: bool) -> float:
     """
     h = hessians
     # a product a pair of outputs; with l1 it is one product of all that are coupled
-    each = h.blocks * h.order**2 if sparse else len(h.pairs()) * h.parameters**2
+    pairs = count_pairs(h.outputs, h.model.coupled)
+    each = h.blocks * h.order**2 if sparse else pairs * h.parameters**2
     return 2 * rows * each + h.blocks * 2 / 3 * h.order**3

@@ -26,6 +26,7 @@ from trainer.solvers.choose import Method
 from trainer.solvers.compiled_newton import compiled_newton
 from trainer.solvers.costs import hessian_bytes, hessian_operations
 from trainer.solvers.directions import Directions
+from trainer.solvers.hessian_sizes import certified_at_once
 from trainer.solvers.hessians import Hessians, Interrupted
 from trainer.solvers.line_search import TrialPoint, is_good, shorten
 from trainer.solvers.objective import NAMES, Objective
@@ -385,8 +386,10 @@ class SolverStack:
     def facts(self, state: SolverState, due: Flags) -> dict[str, Numbers]:
         """What is known of the columns that are due, each (K,): see `FACTS`."""
         n, a = state.progress, state.arrays
-        where = np.flatnonzero(due & (n.evaluations > 0))
-        if len(where):
+        every = np.flatnonzero(due & (n.evaluations > 0))
+        together = certified_at_once(self.problem.outputs, self.problem.model.coupled)
+        for first in range(0, len(every), together):
+            where = every[first : first + together]
             points = Points(a["w"], a["g"], n.value, n.data).take(self.problem, where)
             known = certify(self.objective.take(where), points)
             n.gradient_max[where], n.gap[where] = known

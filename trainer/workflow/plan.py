@@ -20,6 +20,7 @@ from trainer.machine.memory import peak_memory
 from trainer.machine.threads import one_thread_a_product
 from trainer.model.arithmetic import default_errstate
 from trainer.predict.init_weights import initial_weights
+from trainer.solvers.hessian_sizes import certificate_bytes
 from trainer.sweep.build import steps_per_unit
 from trainer.sweep.jobs import Job
 from trainer.sweep.planned import Planned
@@ -39,7 +40,12 @@ _RECORD = 44  # bytes of a row of the step log
 _EVALUATION = 1000  # bytes of a row of history.csv, as text and as the report reads it
 _ROW_GROUPS = 128 * 2**20  # what the step log's move to Parquet takes at most
 _REPORT = 80 * 2**20  # what drawing the page takes: Plotly, its script twice over, the charts
+# scores, probabilities, the table of them, the file, and the page's arrays of it, of which the
+# libraries of tables keep what was freed
+_PREDICTED = 6 * 8  # bytes of an output of a row
+_PREDICTED_ROW = 400  # bytes of a row beside it: words of the split and of labels
 _NARROWER = 0.75  # of a stack's bytes: what is made of the columns that stay, before it goes
+_SLACK = 1.05  # times the host's: what lies waste between what is freed and taken
 _PRODUCT = 1 << 29  # operations of the product that is timed, at most: some tens of milliseconds
 
 
@@ -83,7 +89,7 @@ class Iteration:
         rows: seconds of its pass over the rows, timed.
         hessians: seconds of its Hessians, estimated; 0 without any.
         hessians_from: how many iterations go without.
-        bytes: of the Hessians.
+        bytes: of the Hessians, or of what bounds of J − J* are made by, if that is more.
     """
 
     rows: float
@@ -122,6 +128,8 @@ def _cost(sweep: SweepRun, job: Job) -> Cost:
     evaluator = Evaluator(stack, device_rows.held) if device_rows.held else None
     budget = columns.budget
     steps = int(budget.max())
+    for array in state.arrays.values():
+        array += 0  # memory that nobody has written to is not there yet
     step = _step(stack, state)
     iteration = _iteration(stack, step) if columns.solver else None
     seconds = iteration.seconds(steps) if iteration else steps * step
@@ -153,11 +161,13 @@ def _step(stack: AnyStack, state: AnyState) -> float:
 
 def _iteration(stack: AnyStack, rows: float) -> Iteration:
     """What an iteration takes whose pass over the rows was timed; Hessians are not made."""
-    work = stack.hessian_work()
+    work, (_, outputs, columns) = stack.hessian_work(), stack.shape
+    certificates = certificate_bytes(outputs, columns, stack.model.coupled)
     if work is None:
-        return Iteration(rows)
+        return Iteration(rows, bytes=certificates)
     each = _seconds_an_operation(stack.device, len(stack.rows), work.parameters)
-    return Iteration(rows, work.operations * each, work.start, work.bytes)
+    held = max(work.bytes, certificates)
+    return Iteration(rows, work.operations * each, work.start, held)
 
 
 def _seconds_an_operation(device: Device, rows: int, width: int) -> float:
@@ -218,11 +228,14 @@ def _memory(sweep: SweepRun, costs: list[Cost], room: int) -> dict[str, str]:
     host, arrays = peak_memory() + _beside_arrays(sweep, costs), _arrays(sweep, costs)
     device_rows, stacks = sweep.first.device_rows, sweep.arrangement.stacks
     if device_rows.device.taken is None:
-        return {"peak memory": _mib(host + arrays)}
+        return {"peak memory": _mib(int(_SLACK * (host + arrays)))}
     now = device_rows.device.taken()
     if any(len(one.columns) > 1 for one in stacks):
         arrays += int(_NARROWER * (now - device_rows.bytes))
-    return {"peak memory": _mib(host), "GPU memory": f"{_mib(now + arrays)} of {_mib(room)}"}
+    return {
+        "peak memory": _mib(int(_SLACK * host)),
+        "GPU memory": f"{_mib(now + arrays)} of {_mib(room)}",
+    }
 
 
 def _mib(size: int) -> str:
@@ -255,7 +268,8 @@ def _written_later(sweep: SweepRun) -> int:
     """Bytes of the predictions that the end of a run makes: scores, probabilities and the table."""
     prepared = sweep.first.prepared
     held = [rows for rows in (prepared.val, *prepared.tests) if rows is not None]
-    return sum(len(rows) for rows in held) * (len(prepared.encoder.outputs) + 2) * 8 * 3
+    outputs = len(prepared.encoder.outputs)
+    return sum(len(rows) for rows in held) * (outputs * _PREDICTED + _PREDICTED_ROW)
 
 
 def _snapshots(sweep: SweepRun, costs: list[Cost]) -> str:

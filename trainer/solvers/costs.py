@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from trainer.model import Model, compiled
 from trainer.model.compiled_errors import RULES, rule_of
+from trainer.solvers.basis import MOST_DIRECTIONS
 from trainer.solvers.choose import Method, Size, hessian_order
 from trainer.solvers.hessian_sizes import (
     KEPT,
@@ -24,9 +25,36 @@ from trainer.solvers.hessian_sizes import (
 )
 from trainer.solvers.objective import chunk_rows
 
+_SMALL_BASIS = 256  # directions that are found in some ten milliseconds
+_FACTOR = 80  # operations of eigenvectors or singular vectors, as many of a product as take so long
+_FACTORED = 6  # matrices of that order: the Gram matrix, vectors, and what LAPACK works in
+
 if TYPE_CHECKING:
     from trainer.device import Device
     from trainer.solvers.hessians import Hessians
+
+
+class BasisWork(NamedTuple):
+    """What the decomposition takes that rows are turned by, told without making it.
+
+    Attributes:
+        operations: multiplications and additions, those of a product and those of a factorisation,
+            which are slower, as so many of a product.
+        bytes: held at once, the turned rows included.
+    """
+
+    operations: float
+    bytes: int
+
+
+def basis_work(size: Size, sparse: bool, exact: bool) -> BasisWork | None:
+    """What `trainer.solvers.basis` does for rows of N, D; None where it factors nothing large."""
+    N, D, _ = size
+    least = min(N, D)
+    if sparse or least <= _SMALL_BASIS or (least > MOST_DIRECTIONS and not exact):
+        return None
+    factors = _FACTOR * least**3  # of (D, D), or of the triangle (N, N)
+    return BasisWork(4.0 * N * D * least + factors, 8 * (_FACTORED * least**2 + 2 * N * D))
 
 
 def solver_bytes(

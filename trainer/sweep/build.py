@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -24,6 +25,7 @@ from trainer.train.protocol import AnyStack
 from trainer.train.stack import Settings, Stack
 
 if TYPE_CHECKING:
+    from trainer.solvers.costs import BasisWork
     from trainer.solvers.rotated_rows import RotatedRows
     from trainer.solvers.solver import SolverStack
 
@@ -43,6 +45,8 @@ class Columns:
         make: makes a stack of some of the columns.
         solver: which solver goes to the optimum and why; None for a first-order optimizer.
         lr: (K,) learning rates, as the schedules begin from; None for a solver.
+        unturned: makes a stack of all whose rows are not turned, where that takes long; else None.
+        basis_work: what it takes to turn them.
     """
 
     specs: Sequence[Spec]
@@ -53,6 +57,8 @@ class Columns:
     make: Callable[[Any], AnyStack]
     solver: tuple[str, str] | None = None
     lr: Numbers | None = None
+    unturned: Callable[[], AnyStack] | None = None
+    basis_work: BasisWork | None = None
 
     @property
     def spec(self) -> Spec:
@@ -209,7 +215,7 @@ def _to_the_optimum(
 ) -> Columns:
     """Columns of a solver."""
     # runs that take steps do without, which is a fiftieth of a short one's time
-    from trainer.solvers import problem, rotated_rows, solver
+    from trainer.solvers import costs, problem, rotated_rows, solver
 
     sparse, spec = bool(np.any(l1 > 0)), specs[0]
     settings = solver.SolverSettings(*_solver_settings(specs, device_rows, sparse), log_every)
@@ -219,8 +225,9 @@ def _to_the_optimum(
     model, outputs = MODELS[spec.model, spec.loss_name], device_rows.outputs
     guess, turn = not model.quadratic, settings.method.pairs > 0
 
-    def make(columns: Any) -> SolverStack:
-        key = spec.bias, sparse, exact, least, guess, turn
+    def make(columns: Any, turned: bool = True) -> SolverStack:
+        as_it_is = True, False, 0.0, False, False
+        key = spec.bias, *((sparse, exact, least, guess, turn) if turned else as_it_is)
         rotated = _rotated(rotated_rows.rotate, device_rows, *key)
         strengths = l2[columns], l1[columns]
         loss = {name: value[columns] for name, value in parameters.items()}
@@ -229,7 +236,11 @@ def _to_the_optimum(
         return solver.SolverStack(own, device_rows.rows, rotated.rows, settings.take(columns))
 
     told = settings.method.name, settings.method.reason
-    return Columns(specs, device_rows, l2, l1, settings.max_iter, make, solver=told)
+    rows, features = map(int, device_rows.rows.X.shape)
+    work = costs.basis_work(Size(rows, features, outputs), sparse, exact)
+    unturned = partial(make, slice(None), turned=False) if work else None
+    columns = specs, device_rows, l2, l1, settings.max_iter, make, told
+    return Columns(*columns, unturned=unturned, basis_work=work)
 
 
 def _rotated(

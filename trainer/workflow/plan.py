@@ -7,7 +7,7 @@ timed, its Hessians are estimated from their operations.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -21,7 +21,7 @@ from trainer.machine.threads import one_thread_a_product
 from trainer.model.arithmetic import default_errstate
 from trainer.predict.init_weights import initial_weights
 from trainer.solvers.hessian_sizes import certificate_bytes
-from trainer.sweep.build import steps_per_unit
+from trainer.sweep.build import Columns, steps_per_unit
 from trainer.sweep.jobs import Job
 from trainer.sweep.planned import Planned
 from trainer.sweep.sweep import SweepRun, set_up
@@ -103,10 +103,26 @@ class Iteration:
 
 
 @dataclass(frozen=True)
+class Turning:
+    """The decomposition that a solver's rows are turned by, where it is large: it is not made.
+
+    Attributes:
+        rows: which, and their weights; stacks on the same rows share it.
+        seconds: estimated.
+        bytes: held at once.
+    """
+
+    rows: Hashable
+    seconds: float
+    bytes: int
+
+
+@dataclass(frozen=True)
 class Cost:
     """Of one stack: its steps and epochs, seconds, bytes of its log, files, evaluations.
 
-    A solver's are the most it may take; its `iteration` tells what one of them does.
+    A solver's are the most it may take; its `iteration` tells what one of them does, its `turning`
+    what comes before the first.
     """
 
     steps: int
@@ -117,12 +133,14 @@ class Cost:
     file_bytes: int
     evaluations: int
     iteration: Iteration | None = None
+    turning: Turning | None = None
 
 
 def _cost(sweep: SweepRun, job: Job) -> Cost:
     """Build a stack and time one step, or a solver's pass over the rows, and one evaluation."""
     spec, columns = job.planned.spec, job.build()
-    device_rows, stack = columns.device_rows, columns.stack()
+    device_rows = columns.device_rows
+    stack = columns.unturned() if columns.unturned else columns.stack()
     encoder = device_rows.prepared.encoder
     state = stack.start(*initial_weights(columns.specs, encoder, stack.shape))
     evaluator = Evaluator(stack, device_rows.held) if device_rows.held else None
@@ -150,7 +168,17 @@ def _cost(sweep: SweepRun, job: Job) -> Cost:
         evaluations=int(np.ceil(budget / every).sum()),
         file_bytes=files * (numbers * stack.dtype.itemsize + 8 * stack.batch_rows),
         iteration=iteration,
+        turning=_turning(columns, job),
     )
+
+
+def _turning(columns: Columns, job: Job) -> Turning | None:
+    work, rows = columns.basis_work, columns.device_rows.rows
+    if work is None:
+        return None
+    each = _seconds_an_operation(columns.device_rows.device, len(rows), int(rows.X.shape[1]))
+    key = job.planned.rows.key, str(columns.spec.class_weight)
+    return Turning(key, each * work.operations, work.bytes)
 
 
 def _step(stack: AnyStack, state: AnyState) -> float:
@@ -189,7 +217,8 @@ def _seconds(action: Callable[[], object]) -> float:
 
 def _seconds_of(sweep: SweepRun, costs: list[Cost]) -> float:
     """Of all stacks, side by side; a refit is one column and little beside them."""
-    return sum(cost.seconds for cost in costs) / sweep.arrangement.threads
+    turned = {cost.turning.rows: cost.turning.seconds for cost in costs if cost.turning}
+    return sum(cost.seconds for cost in costs) / sweep.arrangement.threads + sum(turned.values())
 
 
 def _steps(costs: list[Cost]) -> str:
@@ -217,6 +246,9 @@ def _iterations(sweep: SweepRun, costs: list[Cost]) -> str:
         start = min(one.hessians_from for one in solvers if one.hessians)
         told += f" and {_short(hessians)} for its Hessians (estimated from their operations)"
         told += f", after the first {start:,}" if start else ""
+    turned = {cost.turning.rows: cost.turning.seconds for cost in costs if cost.turning}
+    if turned:
+        told += f"; {_short(sum(turned.values()))} before, to turn the rows (estimated)"
     return f", usually far less; {told}"
 
 
@@ -250,7 +282,8 @@ def _arrays(sweep: SweepRun, costs: list[Cost]) -> int:
     held = len({one.rows.key for one in arrangement.stacks[:at_once]})
     rows = (held - 1) * min(device_rows.bytes, int(sweep.cache.room))
     hessians = max(cost.iteration.bytes if cost.iteration else 0 for cost in costs)
-    return others + rows + hessians
+    turning = max(cost.turning.bytes if cost.turning else 0 for cost in costs)  # before the first
+    return others + rows + max(hessians, turning)
 
 
 def _beside_arrays(sweep: SweepRun, costs: list[Cost]) -> int:

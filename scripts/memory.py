@@ -18,6 +18,15 @@ from pathlib import Path
 from typing import Any
 
 MOST = 1.5  # times what a run takes
+# on Linux a parent's count of its child's memory begins with its own
+_COMMAND = """
+import sys
+from trainer.cli import main
+from trainer.machine.memory import peak_memory
+code = main(sys.argv[1:])
+print("peak", peak_memory())
+sys.exit(code)
+"""
 _ROOT = str(Path(__file__).resolve().parents[1])
 
 
@@ -105,17 +114,15 @@ def write_text(path: Path, rows: int = 40_000) -> None:
 
 def peak(arguments: Sequence[str], folder: Path) -> tuple[int, str]:
     """The most memory (MiB) of a command in a process of its own, and what it printed."""
-    command = [sys.executable, "-m", "trainer", *arguments]
+    command = [sys.executable, "-c", _COMMAND, *arguments]
     env = os.environ | {"PYTHONPATH": os.pathsep.join([_ROOT, os.environ.get("PYTHONPATH", "")])}
-    with tempfile.TemporaryFile("w+") as said:
-        child = subprocess.Popen(command, cwd=folder, env=env, stdout=said, stderr=said)
-        _, status, usage = os.wait4(child.pid, 0)
-        child.returncode = os.waitstatus_to_exitcode(status)
-        said.seek(0)
-        printed = said.read()
-    if child.returncode:
-        raise SystemExit(f"{' '.join(arguments)}: {printed}")
-    return usage.ru_maxrss >> (20 if sys.platform == "darwin" else 10), printed
+    done = subprocess.run(
+        command, cwd=folder, env=env, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+    )
+    if done.returncode:
+        raise SystemExit(f"{' '.join(arguments)}: {done.stdout}")
+    (found,) = re.findall(r"^peak (\d+)$", done.stdout, re.MULTILINE)
+    return int(found) >> 20, done.stdout
 
 
 def compare(run: dict[str, Any], folder: Path) -> tuple[int, int]:

@@ -27,7 +27,7 @@ from trainer.solvers.objective import chunk_rows
 
 _SMALL_BASIS = 256  # directions that are found in some ten milliseconds
 _FACTOR = 80  # operations of eigenvectors or singular vectors, as many of a product as take so long
-_FACTORED = 6  # matrices of that order: the Gram matrix, vectors, and what LAPACK works in
+_FACTORED = 3  # matrices of that order beside the turned rows: what LAPACK works in is gone then
 
 if TYPE_CHECKING:
     from trainer.device import Device
@@ -54,7 +54,8 @@ def basis_work(size: Size, sparse: bool, exact: bool) -> BasisWork | None:
     if sparse or least <= _SMALL_BASIS or (least > MOST_DIRECTIONS and not exact):
         return None
     factors = _FACTOR * least**3  # of (D, D), or of the triangle (N, N)
-    return BasisWork(4.0 * N * D * least + factors, 8 * (_FACTORED * least**2 + 2 * N * D))
+    rows = N * D if N > D else 2 * N * D  # turned; of few rows a factor is as large
+    return BasisWork(4.0 * N * D * least + factors, 8 * (_FACTORED * least**2 + rows))
 
 
 def solver_bytes(

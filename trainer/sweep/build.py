@@ -25,11 +25,13 @@ from trainer.train.protocol import AnyStack
 from trainer.train.stack import Settings, Stack
 
 if TYPE_CHECKING:
+    from trainer.device import Device
     from trainer.solvers.costs import BasisWork
     from trainer.solvers.rotated_rows import RotatedRows
     from trainer.solvers.solver import SolverStack
 
 Numbers = np.ndarray[Any, np.dtype[np.float64]]
+_ALWAYS = 1 << 26  # bytes that are there: to ask takes longer than a small fit
 _HESSIAN_SHARE = 0.2  # of the memory there is
 
 
@@ -258,10 +260,24 @@ def _rotated(
     def make() -> RotatedRows:
         p, r = shares(device_rows.s), shares(device_rows.prepared.train.weight)
         device, rows, y = device_rows.device, device_rows.rows, device_rows.prepared.train.y
+        _check_room(device, rows.X)
         true = None if y.ndim == 1 else y
         return rotate(device, rows, p, r, bias, sparse, exact, least, true, guess, turn)
 
     return device_rows.once(("rotated", bias, sparse, exact, least, guess, turn), make)
+
+
+def _check_room(device: Device, X: Any) -> None:
+    """Refuse to copy rows to float64 where there is no room for them: Linux would end the process.
+
+    Raises:
+        MemoryError: there is none.
+    """
+    size = 8 * X.size
+    if size > _ALWAYS and size > (room := device.memory()):
+        raise MemoryError(
+            f"the rows in float64 take {shown_size(size)}, {shown_size(room)} are free"
+        )
 
 
 def _decade(value: float) -> float:

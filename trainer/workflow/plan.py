@@ -46,6 +46,7 @@ _PREDICTED = 6 * 8  # bytes of an output of a row
 _PREDICTED_ROW = 400  # bytes of a row beside it: words of the split and of labels
 _NARROWER = 0.75  # of a stack's bytes: what is made of the columns that stay, before it goes
 _SLACK = 1.05  # times the host's: what lies waste between what is freed and taken
+_WIDTH = 512  # of a product that is timed for a decomposition, which goes by blocks
 _PRODUCT = 1 << 29  # operations of the product that is timed, at most: some tens of milliseconds
 
 
@@ -176,7 +177,8 @@ def _turning(columns: Columns, job: Job) -> Turning | None:
     work, rows = columns.basis_work, columns.device_rows.rows
     if work is None:
         return None
-    each = _seconds_an_operation(columns.device_rows.device, len(rows), int(rows.X.shape[1]))
+    width = min(int(rows.X.shape[1]), _WIDTH)
+    each = _seconds_an_operation(columns.device_rows.device, max(len(rows), width), width)
     key = job.planned.rows.key, str(columns.spec.class_weight)
     return Turning(key, each * work.operations, work.bytes)
 

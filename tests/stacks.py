@@ -22,7 +22,8 @@ from trainer.train.evaluate import Evaluator, HeldOut
 from trainer.train.stack import Settings, Stack
 from trainer.train.state import State
 from trainer.train.step_record import Records, Snapshot
-from trainer.train.training import Evaluation, Stretch, Training
+from trainer.train.stretch import Evaluation, Stretch
+from trainer.train.training import Training
 
 WANTED = os.environ.get("STACKED_TRAINER_TEST_DEVICE", "cpu")  # or gpu, or double
 

@@ -237,9 +237,9 @@ class Hessians:
         return xp.take(half, self._place, axis=1)
 
     def _shares(self, count: int) -> bool:
-        """Whether products of features are worth making for so many Hessians, or are there."""
-        enough = count >= SHARED or len(self._products) > 0
-        return enough and has_products(self.device, self._batches.chunk_rows, self.parameters)
+        """Whether products of features are worth making for so many Hessians: there or not."""
+        rows = self._batches.chunk_rows
+        return count >= SHARED and has_products(self.device, rows, self.parameters)
 
     def _add_products(self, h: Array, X: Array, total: Array) -> None:
         """Add Σ h_j·x·xᵀ of a chunk's rows to (count, P, P), as many at once as there is room for.

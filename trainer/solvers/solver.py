@@ -182,13 +182,16 @@ class SolverStack:
             raise full
         with np.errstate(all="ignore"):
             rounds = self._rounds if self._newton is None else self._newton_rounds
-            values, taken = rounds(state, until)
+            values, taken, whole = rounds(state, until)
             self._write(state)
         step = np.arange(first, state.step + 1, dtype=np.int64)
-        return Records(step, step.astype(np.int32), values, taken)
+        return Records(step, step.astype(np.int32), values, taken, whole)
 
-    def _rounds(self, state: SolverState, until: int) -> tuple[dict[str, Numbers], Flags]:
-        """Rounds until `until`, or until enough columns may leave: what they log (S, K)."""
+    def _rounds(self, state: SolverState, until: int) -> tuple[dict[str, Numbers], Flags, bool]:
+        """Rounds until `until`, or until enough columns may leave: what they log (S, K).
+
+        And whether they came so far: a stop may come before.
+        """
         records: list[dict[str, Numbers]] = []
         first, taken, enough = state.step + 1, [], _CROWDED * state.live.sum()
         moving = state.live & ~self.settled(state)
@@ -204,14 +207,17 @@ class SolverStack:
             taken.append(counts)
             moving = state.live & ~self.settled(state)
             alive = moving.sum()
-            if alive == 0 or alive < enough or state.step >= until or self._should_stop():
+            whole = bool(alive == 0 or alive < enough or state.step >= until)
+            if whole or self._should_stop():
                 break
             if self._full is not None:
                 break
         values = {name: np.array([one[name] for one in records]) for name in records[0]}
-        return values, np.array(taken)
+        return values, np.array(taken), whole
 
-    def _newton_rounds(self, state: SolverState, until: int) -> tuple[dict[str, Numbers], Flags]:
+    def _newton_rounds(
+        self, state: SolverState, until: int
+    ) -> tuple[dict[str, Numbers], Flags, bool]:
         """`_rounds` by the compiled twin, until none moves: one that has settled is no burden."""
         assert self._newton is not None
 
@@ -227,7 +233,8 @@ class SolverStack:
 
         found = self._newton.run(state, until, moving, aim, self._should_stop)
         values = StepRecorder.values(found.sums, self._elements)
-        return values | {"lr": found.lr, "loss": found.loss}, found.takes
+        whole = moving() == 0 or state.step >= until
+        return values | {"lr": found.lr, "loss": found.loss}, found.takes, whole
 
     def settled(self, state: SolverState) -> Flags:
         """(K,) columns that have come to an end of their own."""

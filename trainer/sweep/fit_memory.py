@@ -14,8 +14,9 @@ from trainer.machine.threads import cores
 from trainer.model import MODELS
 from trainer.optim.first_order import OPTIMIZERS
 from trainer.solvers.choose import Size, choose_method
-from trainer.sweep.planned import Planned, cut
+from trainer.sweep.planned import Planned, cut, rebuilt
 from trainer.train.device_rows import DeviceRows
+from trainer.train.saved import Saved
 from trainer.train.stack import stack_bytes
 
 if TYPE_CHECKING:
@@ -50,32 +51,57 @@ class Arrangement(NamedTuple):
     room: int
     bytes: int
 
+    def saved(self) -> Saved:
+        """A record of which columns go where, for `arrange`."""
+        stacks = [[[column.trial, column.repeat] for column in one.columns] for one in self.stacks]
+        return {"stacks": stacks, "threads": self.threads}
+
     def at_once(self, in_step: bool) -> int:
         """How many stacks are on the device together: all that fit where they keep in step."""
         return min(self.room, len(self.stacks) if in_step else self.threads, len(self.stacks))
 
 
-def arrange(planned: Sequence[Planned], device_rows: DeviceRows, restores: bool) -> Arrangement:
+def arrange(
+    planned: Sequence[Planned],
+    device_rows: DeviceRows,
+    restores: bool,
+    arranged: Saved | None = None,
+) -> Arrangement:
     """Cut stacks by memory, and on a CPU so that every core has one.
 
     Args:
         planned: the stacks.
         device_rows: the rows of one of them; the others' are taken to be as large.
         restores: whether best weights are kept.
+        arranged: the record of an arrangement, to have its stacks and threads again: the last bits
+            of a product depend on both.
+
+    Raises:
+        ValueError: `arranged` is of other columns.
     """
+    budget = _SHARE * device_rows.device.memory()
+    if arranged is None:
+        stacks, threads = _cut_to_fit(planned, device_rows, restores, budget)
+    else:
+        stacks, threads = rebuilt(planned, arranged["stacks"]), int(arranged["threads"])
+    largest = max(needed(one.spec, len(one.columns), device_rows, restores) for one in stacks)
+    room = max(threads, int(budget // largest))
+    return Arrangement(stacks, threads, room, largest)
+
+
+def _cut_to_fit(
+    planned: Sequence[Planned], device_rows: DeviceRows, restores: bool, budget: float
+) -> tuple[list[Planned], int]:
+    """Stacks that fit into so many bytes, and how many train side by side."""
     device = device_rows.device
     count = cores() if device.kind == "cpu" else 1
-    budget = _SHARE * device.memory()
     most = budget / count
     stacks = [piece for one in planned for piece in _fitting(one, device_rows, restores, most)]
     if device.kind == "cpu":
         stacks = [piece for one in stacks for piece in _cached(one, device_rows)]
     pieces = _pieces(stacks, device_rows, count)
     stacks = [piece for one in stacks for piece in cut(one, max(pieces, 1))]
-    threads = min(count if pieces else 1, len(stacks))
-    largest = max(needed(one.spec, len(one.columns), device_rows, restores) for one in stacks)
-    room = max(threads, int(budget // largest))
-    return Arrangement(stacks, threads, room, largest)
+    return stacks, min(count if pieces else 1, len(stacks))
 
 
 def _pieces(stacks: Sequence[Planned], device_rows: DeviceRows, count: int) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +17,7 @@ from trainer.sweep.threads import Threads
 from trainer.train.evaluate import Evaluator
 from trainer.train.part import hand_over
 from trainer.train.protocol import AnyStack
+from trainer.train.saved import Saved, copied
 from trainer.train.state import AnyState
 from trainer.train.training import Evaluate, Flags, Indices, Training
 
@@ -38,7 +39,7 @@ class StackFacts:
         weight_sum: S of the rows, which scikit-learn's C is made of.
         steps_per_epoch: steps in an epoch.
         solver: which it is and why, or None.
-        index: (N,) each row's number in its source.
+        index: (N,) each row's number in its source; none of a stack restored and not built since.
     """
 
     l2: Numbers
@@ -59,6 +60,17 @@ class StackFacts:
             columns.solver,
             columns.prepared.train.index,
         )
+
+    def saved(self) -> Saved:
+        """A record of them, for `restored`, without the rows."""
+        found = {one.name: getattr(self, one.name) for one in fields(self) if one.name != "index"}
+        return found | {"solver": self.solver and list(self.solver)}
+
+    @classmethod
+    def restored(cls, saved: Saved) -> StackFacts:
+        """The facts that a record is of."""
+        solver = saved["solver"] and tuple(saved["solver"])
+        return cls(**{**copied(saved), "solver": solver}, index=np.zeros(0, np.int64))
 
     def epochs(self, steps: Any) -> Any:
         """The epochs that so many steps reach into, a number or an array."""
@@ -113,6 +125,10 @@ class Job:
             gradients_every=0 if every == "none" else every,
         )
 
+    def is_full(self, error: BaseException) -> bool:
+        """Whether an error says that its device has no memory left."""
+        return self._cache.device.is_full(error)
+
     def part(self, which: Flags) -> Job:
         """These columns (K,) as a stack of their own, which goes on where this one is parked."""
         columns = [one for one, wanted in zip(self.planned.columns, which, strict=True) if wanted]
@@ -123,10 +139,6 @@ class Job:
         part.undefined, part.parts = self.undefined, self.parts
         hand_over(self.training, part.training, which)
         return part
-
-    def is_full(self, error: BaseException) -> bool:
-        """Whether an error says that its device has no memory left."""
-        return self._cache.device.is_full(error)
 
     def build(self) -> Columns:
         """Put the columns onto their rows, or hand over what has been built and not used.
@@ -140,6 +152,26 @@ class Job:
             columns = build([column.spec for column in planned.columns], rows, self._log_every)
         self.facts = StackFacts.of(columns)
         return columns
+
+    def saved(self) -> Saved:
+        """A record of its training and of what was found out for it, for `restore`."""
+        found: Saved = {"training": self.training.saved()}
+        if self.training.begun:
+            assert self.facts is not None  # it has been built
+            found["facts"] = self.facts.saved()
+            found["undefined"] = sorted(self.undefined)
+            found["parts"] = {name: list(of) for name, of in self.parts.items()}
+        return found
+
+    def restore(self, saved: Saved) -> None:
+        """Be where a record was made; a stack that had ended is not built again."""
+        self.training.restore(saved["training"])
+        if self.training.begun:
+            self.facts = StackFacts.restored(saved["facts"])
+            self.undefined = frozenset(saved["undefined"])
+            self.parts = {name: tuple(of) for name, of in saved.get("parts", {}).items()}
+        if self.training.ended:
+            self._built = None
 
     def _stack(self, which: Indices) -> AnyStack:
         columns = self.build()
@@ -197,10 +229,21 @@ def halve(jobs: list[Job], arrangement: Arrangement, number: int) -> None:
     arrangement.stacks.append(other.planned)
 
 
-def run(jobs: list[Job], rules: Rules, observer: Observer, arrangement: Arrangement) -> Scheduler:
-    """Train all jobs to their ends; where memory runs out, `jobs` become more."""
+def run(
+    jobs: list[Job],
+    rules: Rules,
+    observer: Observer,
+    arrangement: Arrangement,
+    saved: Saved | None = None,
+) -> Scheduler:
+    """Train all jobs to their ends, from where a scheduler's record was made if there is one.
+
+    Where memory runs out, `jobs` become more.
+    """
     with Threads(arrangement.threads) as threads:
         giving_way = Shortage(jobs[0].is_full, partial(halve, jobs, arrangement))
         scheduler = Scheduler(jobs, rules, observer, threads, arrangement.room, giving_way)
+        if saved is not None:
+            scheduler.restore(saved)
         scheduler.run()
     return scheduler

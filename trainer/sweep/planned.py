@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -48,3 +48,26 @@ def cut(planned: Planned, pieces: int) -> list[Planned]:
     """A stack in so many pieces, as equal as can be: neighbours take about as long, so by turns."""
     parts = [planned.columns[first::pieces] for first in range(pieces)]
     return [replace(planned, columns=columns) for columns in parts if columns]
+
+
+def rebuilt(planned: Sequence[Planned], stacks: Sequence[Sequence[Sequence[int]]]) -> list[Planned]:
+    """Stacks of the columns that a record names, by trial and repeat.
+
+    Args:
+        planned: all columns, those together that may be in one stack.
+        stacks: of each its columns.
+
+    Raises:
+        ValueError: these are not the columns that there are, or not ones that fit together.
+    """
+    known = {(one.trial, one.repeat): (of, one) for of in planned for one in of.columns}
+    named = [(int(trial), int(repeat)) for stack in stacks for trial, repeat in stack]
+    if sorted(named) != sorted(known):
+        raise ValueError("the stacks are of other columns than the config's")
+    found = []
+    for stack in stacks:
+        parts, columns = zip(*[known[trial, repeat] for trial, repeat in stack], strict=True)
+        if any(part is not parts[0] for part in parts):
+            raise ValueError("a stack has columns that do not go together")
+        found.append(replace(parts[0], columns=list(columns)))
+    return found

@@ -18,6 +18,7 @@ from trainer.sweep.scheduler import Observer, Rules
 
 if TYPE_CHECKING:
     from trainer.sweep.sweep import SweepRun
+    from trainer.train.saved import Saved
 
 
 class TrialModel(NamedTuple):
@@ -43,7 +44,11 @@ def first_models(sweep: SweepRun, trials: Iterable[int]) -> dict[int, TrialModel
 
 
 def refit_models(
-    sweep: SweepRun, specs: Mapping[int, Spec], rows: str, observer: Observer
+    sweep: SweepRun,
+    specs: Mapping[int, Spec],
+    rows: str,
+    observer: Observer,
+    saved: Saved | None = None,
 ) -> dict[int, TrialModel]:
     """Train trials again on more rows, all of them in one stack or a few.
 
@@ -52,9 +57,13 @@ def refit_models(
         specs: of the refits, by trial.
         rows: "train" or "train+val".
         observer: hears what happens; its `should_stop` ends the training.
+        saved: the record of a refit's scheduler, to go on from.
 
     Returns:
         The models by trial; without those that an interruption or a divergence left without one.
+
+    Raises:
+        ValueError: `saved` is of other columns.
     """
     columns = [
         (refit_rows(sweep.trials[trial].spec, sweep.sources, rows), Column(i, 0, spec))
@@ -63,9 +72,10 @@ def refit_models(
     planned = stacks_of(columns)
     device_rows = sweep.cache.of(planned[0].rows, planned[0].spec)
     rules = Rules("train_loss", 1.0, early_stopping(list(specs.values())))
-    arrangement = arrange(planned, device_rows, restores=False)
+    arranged = None if saved is None else saved["arrangement"]
+    arrangement = arrange(planned, device_rows, restores=False, arranged=arranged)
     jobs = make_jobs(arrangement, sweep.cache, rules, log_every=1 << 40)
-    run(jobs, rules, observer, arrangement)
+    run(jobs, rules, observer, arrangement, saved)
     return _models(sweep, jobs, dict(zip(specs, range(len(specs)), strict=True)), rows)
 
 

@@ -17,9 +17,11 @@ from trainer.sweep.defined import means
 from trainer.sweep.stopping import EarlyStopper, Halving, Rung
 from trainer.sweep.threads import Threads
 from trainer.text.numbers import counted
+from trainer.train.saved import Saved, copied
+from trainer.train.stretch import Evaluation, Stretch
 
 if TYPE_CHECKING:
-    from trainer.train.training import Evaluation, Stretch, Training
+    from trainer.train.training import Training
 
 Numbers = np.ndarray[Any, np.dtype[np.float64]]
 Indices = np.ndarray[Any, np.dtype[np.int64]]
@@ -39,6 +41,12 @@ class Member(Protocol):
     @property
     def undefined(self) -> Collection[str]:
         """Metrics of its validation rows."""
+
+    def saved(self) -> Saved:
+        """A record of it, for `restore`."""
+
+    def restore(self, saved: Saved) -> None:
+        """Be where a record was made."""
 
 
 @dataclass
@@ -67,7 +75,11 @@ class Observer(Protocol):
         """Say that memory ran out, and what gave way."""
 
     def on_round(self, scheduler: Scheduler) -> None:
-        """Show how far the sweep is."""
+        """Show how far the sweep is, or keep `scheduler.saved()`, which is whole here.
+
+        It comes at the end of a round, and once more where `should_stop` says so: before anything
+        ends as interrupted, and before what a stop has cut short is told.
+        """
 
     def should_stop(self) -> bool:
         """Whether to end after the step that is running; asked from any thread."""
@@ -95,6 +107,10 @@ class Scheduler:
     Attributes:
         scores: (T, R) the ranking metric of each column at the evaluation that counts.
         rungs: what halving did so far.
+        waiting: the stacks that have not had their turn, those together that keep in step.
+        groups: those whose turn it is.
+        stretches: of the round that a stop has cut short, what each stack did; None for one that
+            is not at its pause.
     """
 
     def __init__(
@@ -125,21 +141,68 @@ class Scheduler:
         repeats = 1 + max(int(member.repeat.max()) for member in members)
         self.scores = np.full((trials, repeats), np.nan)
         self.rungs: list[Rung] = []
+        self.waiting = self._sync_groups()
+        self.groups: list[SyncGroup] = []
+        self.stretches: dict[int, Stretch | None] = {}
 
     def run(self) -> None:
         """Train until each column has an outcome, or the observer says stop."""
-        waiting = self._sync_groups()
-        groups: list[SyncGroup] = []
-        while groups or waiting:
-            while waiting and sum(len(p.members) for p in groups) < self._at_once:
-                groups.append(SyncGroup(waiting.pop(0)))
-            self._round(groups)
+        while self.groups or self.waiting:
+            while self.waiting and sum(len(p.members) for p in self.groups) < self._at_once:
+                self.groups.append(SyncGroup(self.waiting.pop(0)))
+            if self._round():
+                self.observer.on_round(self)
             if self.observer.should_stop():
+                self.observer.on_round(self)
                 self._interrupt()
                 break
-            groups = [group for group in groups if not group.ended]
         for member in self.members:
             member.training.close()
+
+    def saved(self) -> Saved:
+        """A record of all that has been learned and decided, for `restore`.
+
+        Its arrays are those in training: to be written or copied before the next round.
+        """
+        whole = {str(i): one.saved() for i, one in self.stretches.items() if one is not None}
+        return {
+            "arrangement": {"stacks": self._columns, "threads": self.threads.count},
+            "stacks": {str(i): member.saved() for i, member in enumerate(self.members)},
+            "waiting": list(self.waiting),
+            "groups": [[group.members, group.evaluation] for group in self.groups],
+            "round": list(self.stretches),
+            "stretches": whole,
+            "scores": self.scores,
+            "rungs": [
+                [one.evaluation, one.alive, one.kept, list(one.dropped)] for one in self.rungs
+            ],
+            "stopping": self.rules.stopping.saved(),
+        }
+
+    def restore(self, saved: Saved) -> None:
+        """Be where a record was made: for a scheduler of the same stacks that has not run.
+
+        Raises:
+            ValueError: these are not its stacks.
+        """
+        if saved["arrangement"]["stacks"] != self._columns:
+            raise ValueError("the record is of other stacks")
+        for i, member in enumerate(self.members):
+            member.restore(saved["stacks"][str(i)])
+        self.waiting = [list(members) for members in saved["waiting"]]
+        self.groups = [SyncGroup(list(members), at) for members, at in saved["groups"]]
+        whole = copied(saved.get("stretches", {}))
+        self.stretches = {
+            i: Stretch.restored(whole[str(i)]) if str(i) in whole else None for i in saved["round"]
+        }
+        self.scores = copied(saved["scores"])
+        self.rungs = [Rung(at, n, kept, tuple(gone)) for at, n, kept, gone in saved["rungs"]]
+        self.rules.stopping.restore(saved["stopping"])
+
+    @property
+    def _columns(self) -> list[list[list[int]]]:
+        """The trial and the repeat of each column of each stack."""
+        return [np.column_stack([one.trial, one.repeat]).tolist() for one in self.members]
 
     def _sync_groups(self) -> list[list[int]]:
         """Which stacks keep in step: all where trials are compared, those of a trial's columns."""
@@ -153,36 +216,55 @@ class Scheduler:
                 group[group == group[i]] = group[first.setdefault(t, i)]
         return [np.flatnonzero(group == p).tolist() for p in dict.fromkeys(group.tolist())]
 
-    def _round(self, groups: Sequence[SyncGroup]) -> None:
-        """One stretch of each stack that is behind, then the decisions that are due."""
-        behind = [i for group in groups for i in self._behind(group)][: self.room]
-        tries = self._tries([self.members[i].training for i in behind])
-        for i, stretch in zip(behind, (one.stretch for one in tries), strict=True):
-            if stretch is None:
-                continue
-            if len(stretch.records.step):
-                self.observer.on_stretch(i, stretch)
-            if stretch.evaluation is not None:
-                self.observer.on_evaluation(i, stretch.columns, stretch.evaluation)
+    def _round(self) -> bool:
+        """One stretch of each stack that is behind, then the decisions that are due.
+
+        False where a stop comes before, or memory runs out: the next call goes on, and nothing is
+        told until then, so that all is told in one order whether there was a stop or not.
+        """
+        if not self.stretches:
+            behind = [i for group in self.groups for i in self._behind(group)][: self.room]
+            self.stretches = dict.fromkeys(behind)
+        self._advance()
+        if None in self.stretches.values():
+            return False
+        for i in self._tell():
             self.members[i].training.compact()  # columns end of their own, solvers' most of all
-        full = {i: one.full for i, one in zip(behind, tries, strict=True) if one.full is not None}
-        if full:
-            self._give_way(groups, full)
-        for group in groups:
+        for group in self.groups:
             crowded = len(group.members) > self.room
             for i in group.members if crowded else ():
                 if self.members[i].training.reached(group.evaluation):
                     self.members[i].training.park()
             if not self._behind(group):
                 self._decide(group)
-        self.observer.on_round(self)
+        self.groups = [group for group in self.groups if not group.ended]
+        return True
 
-    def _tries(self, trainings: Sequence[Training]) -> list[shortage.Try]:
-        """A stretch of each, or that memory ran out."""
+    def _advance(self) -> None:
+        """Bring stacks of the round to their pause, as many of them as there is room for.
+
+        A stack whose stretch is still to be told is built for it.
+        """
         is_full = self._giving_way.is_full if self._giving_way else lambda error: False
-        return shortage.stretches(trainings, self.threads, self.observer.should_stop, is_full)
+        left = [i for i, stretch in self.stretches.items() if stretch is None][: self.room]
+        crowded = len(self.stretches) > self.room
+        for i, stretch in self.stretches.items():
+            if stretch is not None and (stretch.snapshots or not crowded):
+                self.members[i].training.resume()
+            if crowded and i not in left:
+                self.members[i].training.park()
+        trainings = [self.members[i].training for i in left]
+        tries = shortage.stretches(trainings, self.threads, self.observer.should_stop, is_full)
+        full = {i: one.full for i, one in zip(left, tries, strict=True) if one.full is not None}
+        for i, one in zip(left, tries, strict=True):
+            if one.full is None:
+                self.stretches[i] = one.stretch
+            elif one.stretch is not None:  # of which the evaluation is left
+                self.observer.on_stretch(i, one.stretch)
+        if full:
+            self._give_way(full)
 
-    def _give_way(self, groups: Sequence[SyncGroup], full: Mapping[int, Exception]) -> None:
+    def _give_way(self, full: Mapping[int, Exception]) -> None:
         """Make room where memory ran out: one stack at a time, or where it is alone its halves.
 
         Raises:
@@ -200,13 +282,26 @@ class Scheduler:
             self.observer.on_shortage(shortage.one_at_a_time(error))
             return
         (i,) = full
-        group = next(group for group in groups if i in group.members)
+        group = next(group for group in self.groups if i in group.members)
         if shortage.halves(self.members[i].training) is None:
             raise error
         columns = len(self.members[i].training.columns)
         giving_way.halve(i)
-        group.members.insert(group.members.index(i) + 1, len(self.members) - 1)
+        other = len(self.members) - 1
+        group.members.insert(group.members.index(i) + 1, other)
+        self.stretches[other] = None
         self.observer.on_shortage(shortage.in_halves(error, columns))
+
+    def _tell(self) -> list[int]:
+        """Tell the observer of the round's stretches; return whose they are."""
+        stretches, self.stretches = self.stretches, {}
+        for i, stretch in stretches.items():
+            if stretch is not None:
+                if len(stretch.counts):
+                    self.observer.on_stretch(i, stretch)
+                if stretch.evaluation is not None:
+                    self.observer.on_evaluation(i, stretch.columns, stretch.evaluation)
+        return list(stretches)
 
     def _behind(self, group: SyncGroup) -> list[int]:
         at = group.evaluation
@@ -303,6 +398,9 @@ class Scheduler:
     def _interrupt(self) -> None:
         """End what still trains, with metrics of the weights that are kept."""
         everyone = range(len(self.members))
+        for i, stretch in self.stretches.items():
+            self.stretches[i] = stretch or self.members[i].training.cut_short()
+        self._tell()
         for i in everyone:
             columns = self.members[i].training.columns
             evaluation = self.members[i].training.evaluate_late()

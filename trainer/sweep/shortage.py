@@ -17,7 +17,8 @@ from trainer.text.numbers import counted
 
 if TYPE_CHECKING:
     from trainer.sweep.threads import Threads
-    from trainer.train.training import Flags, Stretch, Training
+    from trainer.train.stretch import Stretch
+    from trainer.train.training import Flags, Training
 
 
 class Shortage(NamedTuple):

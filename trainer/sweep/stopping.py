@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from trainer.text.numbers import counted
+from trainer.train.saved import Saved, copied
 
 Numbers = np.ndarray[Any, np.dtype[np.float64]]
 Indices = np.ndarray[Any, np.dtype[np.int64]]
@@ -66,6 +67,14 @@ class EarlyStopper:
         first = due & ~np.isfinite(self.best)
         counts = np.where(self.restore_best, improved | first, due)
         return counts, watched & ~improved & (self.waited >= self.patience)
+
+    def saved(self) -> Saved:
+        """A record of what it has seen, for `restore`."""
+        return {"best": self.best, "waited": self.waited}
+
+    def restore(self, saved: Saved) -> None:
+        """Have seen what a record says."""
+        self.best, self.waited = copied(saved["best"]), copied(saved["waited"])
 
     def reason(self, trial: int) -> str:
         """Say why a trial stopped."""

@@ -40,6 +40,7 @@ from trainer.wording.undefined import nowhere_text, repeat_word
 
 if TYPE_CHECKING:
     from trainer.device import Device
+    from trainer.train.saved import Saved
 
 _MOST_RECORDS = 10_000_000  # of a sweep's step log
 
@@ -91,10 +92,22 @@ class SweepRun:
         return self.rules.halving is not None or stops
 
 
-def set_up(spec: Spec, arrays: Mapping[str, Any] | None, device: Device) -> SweepRun:
+def set_up(
+    spec: Spec,
+    arrays: Mapping[str, Any] | None,
+    device: Device,
+    arranged: Saved | None = None,
+) -> SweepRun:
     """Read the data and arrange the columns of every trial.
 
+    Args:
+        spec: of the run.
+        arrays: rows passed from Python in the place of files.
+        device: where to train.
+        arranged: the record of an arrangement, to have its stacks and threads again.
+
     Raises:
+        ValueError: `arranged` is of other columns.
         DataError: anything wrong with the data, or a metric that the targets do not have.
         DeviceError: a GPU that is full, or a device without the precision that a trial asks for.
     """
@@ -116,22 +129,32 @@ def set_up(spec: Spec, arrays: Mapping[str, Any] | None, device: Device) -> Swee
     same = [trial.spec for trial in trials if block_key(trial.spec) == block]
     for one in {str(one.init): one for one in same}.values():
         check_init(one, device_rows.prepared.encoder)
-    arrangement = arrange(planned, device_rows, bool(rules.stopping.restore_best.any()))
+    restores = bool(rules.stopping.restore_best.any())
+    arrangement = arrange(planned, device_rows, restores, arranged)
     if rules.halving is None and not (rules.stopping.watched.any() and repeats > 1):
         # stacks go one after another, and rows that no stack is on need not wait for others
         cache.room = arrangement.threads * device_rows.bytes
     else:
         cache.room = rows_share(device)
-    whole = len(arrangement.stacks[0].columns) == len(first.specs)  # not so where it was cut
+    whole = arrangement.stacks[0].columns == planned[0].columns  # not so where it was cut
     jobs = make_jobs(arrangement, cache, rules, log_every, first if whole else None)
     return SweepRun(
         spec, trials, repeats, sources, cache, first, rules, arrangement, jobs, log_every, metrics
     )
 
 
-def train(sweep: SweepRun, observer: Observer) -> Scheduler:
-    """Train all stacks of a sweep to their ends."""
-    return run(sweep.jobs, sweep.rules, observer, sweep.arrangement)
+def train(sweep: SweepRun, observer: Observer, saved: Saved | None = None) -> Scheduler:
+    """Train all stacks of a sweep to their ends.
+
+    Args:
+        sweep: as it was set up, with the arrangement of the record if there is one.
+        observer: hears what happens; its `should_stop` ends the training.
+        saved: the record of a scheduler of the same sweep, to go on from.
+
+    Raises:
+        ValueError: `saved` is of other stacks.
+    """
+    return run(sweep.jobs, sweep.rules, observer, sweep.arrangement, saved)
 
 
 def _rules(spec: Spec, trials: Sequence[Trial], held: bool) -> Rules:

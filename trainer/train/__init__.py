@@ -4,5 +4,6 @@ protocol    what any stack can do            stack       steps of a first-order 
 state       what changes from step to step   buffers     arrays that a step writes into
 batches     the rows of a step               device_rows rows on a device, for many stacks
 step_record what a step logs                 evaluate    metrics on held rows
-training    from pause to pause              outcomes    how a column ends
+training    from pause to pause              outcomes    how columns end
+stretch     what it did in between           saved       what it has learned, to go on from
 """

@@ -7,7 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from trainer.train.training import Flags, StackResult, Training
+from trainer.train.outcomes import StackResult
+from trainer.train.step_record import Records
+from trainer.train.training import Flags, Indices, Training
 
 
 def hand_over(whole: Training, part: Training, which: Flags) -> None:
@@ -34,8 +36,16 @@ def hand_over(whole: Training, part: Training, which: Flags) -> None:
     part.state = whole.state.take(inside, pick)
     part._best = {name: pick(array) for name, array in whole._best.items()}
     part._recent = [losses[:, inside] for losses in whole._recent]
+    part._parts = [_records(one, inside) for one in whole._parts]
     part.every, part._steps_per_epoch = whole.every, whole._steps_per_epoch
     part.begun = True
+
+
+def _records(whole: Records, inside: Indices) -> Records:
+    """What was logged of some of the columns, by their places in the stack."""
+    values = {name: value[:, inside] for name, value in whole.values.items()}
+    takes = None if whole.takes is None else whole.takes[:, inside]
+    return whole._replace(values=values, takes=takes)
 
 
 def _result(whole: StackResult, which: Flags) -> StackResult:

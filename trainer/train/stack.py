@@ -319,7 +319,8 @@ class Stack:
                     break
         count = state.step - first + 1
         logged = self.device.to_host(self._halves.logged(count))  # device -> host: once a stretch
-        return self._records(first, last, logged.astype(np.float64), lr[1 : count + 1])
+        found = self._records(first, last, logged.astype(np.float64), lr[1 : count + 1])
+        return found._replace(whole=state.step == last)
 
     def _is_full(self, step: Any, last: int) -> Any:
         every = step % self.settings.log_every == 0

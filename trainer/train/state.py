@@ -6,10 +6,12 @@ Arrays with a number for every weight are on the device, numbers of a column on 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, fields, make_dataclass, replace
 from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
 import numpy as np
+
+from trainer.train.saved import Saved
 
 Array = Any
 Flags = np.ndarray[Any, np.dtype[np.bool_]]
@@ -63,6 +65,13 @@ class State(Generic[Progress]):
         progress = take_columns(self.progress, columns)
         return replace(self.moved(take), progress=progress, live=self.live[columns])
 
+    def saved(self, to_host: Callable[[Array], Array]) -> Saved:
+        """A record of it, for `restored_state`; of one whose arrays are gone little is left."""
+        arrays = {name: to_host(array) for name, array in self.arrays.items()}
+        kept = fields(self.progress) if arrays else ()
+        progress = {one.name: getattr(self.progress, one.name) for one in kept}
+        return {"step": self.step, "live": self.live, "arrays": arrays, "progress": progress}
+
     @property
     def weights(self) -> Array:
         """The weights (D, C, K)."""
@@ -77,3 +86,13 @@ class State(Generic[Progress]):
 
 
 AnyState = State[Any]
+
+
+def restored_state(saved: Saved) -> AnyState:
+    """The state that a record is of, with its arrays on the host.
+
+    Progress has the fields that it had, whatever its class was: nobody asks for more.
+    """
+    numbers = saved.get("progress", {})
+    progress = make_dataclass("Progress", numbers)(**numbers)
+    return State(saved["step"], progress, saved.get("arrays", {}), saved["live"])

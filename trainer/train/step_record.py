@@ -6,9 +6,12 @@ returns them as `Records`; some steps also leave their whole arrays in a `Snapsh
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
+
+from trainer.train.saved import Saved
 
 if TYPE_CHECKING:
     from trainer.device import Device
@@ -96,13 +99,33 @@ class Records(NamedTuple):
     """The log of a stretch of S steps: `step` and `epoch` (S,), each value (S, K).
 
     Loss and lr are of every step, the other values NaN between the steps of `Settings.log_every`.
-    `takes` (S, K) says which columns moved at a step; None: all.
+    `takes` (S, K) says which columns moved at a step; None: all. `whole` is False where a stop has
+    cut the stretch short: what ends with it has not been looked at.
     """
 
     step: np.ndarray[Any, np.dtype[np.int64]]
     epoch: np.ndarray[Any, np.dtype[np.int32]]
     values: dict[str, Numbers]
     takes: np.ndarray[Any, np.dtype[np.bool_]] | None = None
+    whole: bool = True
+
+    def saved(self) -> Saved:
+        """A record of them: what they are made of, by name."""
+        return {name: value for name, value in self._asdict().items() if value is not None}
+
+
+def joined(parts: Sequence[Records]) -> Records:
+    """The records of one stretch that stops have cut, from its parts in order."""
+    if len(parts) == 1:
+        return parts[0]
+    takes = [one.takes for one in parts if one.takes is not None]
+    return Records(
+        np.concatenate([one.step for one in parts]),
+        np.concatenate([one.epoch for one in parts]),
+        {name: np.concatenate([one.values[name] for one in parts]) for name in parts[0].values},
+        np.concatenate(takes) if takes else None,
+        parts[-1].whole,
+    )
 
 
 class Snapshot:

@@ -7,15 +7,16 @@ evaluation of a column counts and which columns end (`trainer.sweep.scheduler`).
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
-from trainer.train.outcomes import Outcome
+from trainer.train.outcomes import Outcome, StackResult
 from trainer.train.protocol import AnyStack
-from trainer.train.state import PARAMETERS, AnyState
-from trainer.train.step_record import Records, Snapshot
+from trainer.train.saved import Saved, copied
+from trainer.train.state import PARAMETERS, AnyState, restored_state
+from trainer.train.step_record import Records, Snapshot, joined
+from trainer.train.stretch import Evaluation, Stretch
 
 Array = Any
 Numbers = np.ndarray[Any, np.dtype[np.float64]]
@@ -23,68 +24,6 @@ Indices = np.ndarray[Any, np.dtype[np.int64]]
 Flags = np.ndarray[Any, np.dtype[np.bool_]]
 Evaluate = Callable[[AnyState], dict[str, Numbers]]
 _CROWDED = 0.75  # of a stack's width: with fewer columns alive the others leave it
-
-
-class Evaluation(NamedTuple):
-    """One evaluation of a stack.
-
-    Attributes:
-        number: of the evaluation, from 1, as each column counts its own.
-        step: (K,) after how many of each column's steps.
-        metrics: by name, each (K,).
-        due: (K,) the columns it is for.
-    """
-
-    number: int
-    step: Indices
-    metrics: dict[str, Numbers]
-    due: Flags
-
-
-class Stretch(NamedTuple):
-    """What a stack did between two pauses.
-
-    Attributes:
-        columns: (K,) which of the columns the stack began with are in it still.
-        records: the log of its steps.
-        counts: (S, K), False after a column's end.
-        snapshots: the full arrays of some steps.
-        evaluation: the evaluation at its end, or None.
-    """
-
-    columns: Indices
-    records: Records
-    counts: Flags
-    snapshots: list[Snapshot]
-    evaluation: Evaluation | None
-
-
-@dataclass
-class StackResult:
-    """What came of the K columns that a stack began with.
-
-    Attributes:
-        outcomes: one a column; None while it trains.
-        weights, bias: (D, C, K) and (C, K) on the host, of columns that have left the device: the
-            ones of the evaluation that counts, or of the last step; None before any has.
-        metrics: (K,) values of the evaluation that counts, by name.
-        step: (K,) the step of that evaluation.
-        read: (K,) whether there was one.
-        facts: (K,) by name, what a solver knows of that point.
-        grad_norm: (K,) ‖dJ/dW‖ of the last step.
-        first_loss, finite_loss: (K,) the first loss, and the last finite one.
-    """
-
-    outcomes: list[Outcome | None]
-    weights: Numbers | None = None
-    bias: Numbers | None = None
-    metrics: dict[str, Numbers] = field(default_factory=dict)
-    step: Numbers = field(default_factory=lambda: np.zeros(0))
-    read: Flags = field(default_factory=lambda: np.zeros(0, bool))
-    facts: dict[str, Numbers] = field(default_factory=dict)
-    grad_norm: Numbers = field(default_factory=lambda: np.zeros(0))
-    first_loss: Numbers = field(default_factory=lambda: np.zeros(0))
-    finite_loss: Numbers = field(default_factory=lambda: np.zeros(0))
 
 
 class Training:
@@ -135,6 +74,7 @@ class Training:
         self._recent: list[Numbers] = []  # losses (S, K) of the last epoch's steps, and some more
         self._latest: dict[str, Numbers] = {}  # (K,) of each column's last evaluation
         self._evaluated = np.full(count, -1)  # the step of it; -1 without one
+        self._parts: list[Records] = []  # of a stretch that a stop has cut short
         self.unseen = np.zeros(count, bool)
         self.unread: Stretch | None = None
         self.result = StackResult(
@@ -209,14 +149,18 @@ class Training:
 
     # --- the scheduler's orders ---
 
-    def advance(self, should_stop: Callable[[], object] = lambda: False) -> Stretch:
-        """Run to the next pause: an evaluation, a snapshot to hand over, or the stack's own."""
-        state, snapshots = self.state, []
-        columns = self.columns
-        owed = self._due() & (self._evaluated[columns] < self.stack.taken(state))
-        if state.step and owed.any():  # the last stretch was handed over without
+    def advance(self, should_stop: Callable[[], object] = lambda: False) -> Stretch | None:
+        """Run to the next pause: an evaluation, a snapshot to hand over, or the stack's own.
+
+        None where a stop has cut it short: the steps are kept, and the next call goes on from them
+        as if nothing had been; nothing is decided between the two.
+        """
+        snapshots: list[Snapshot] = []
+        owed = self._due() & (self._evaluated[self.columns] < self.stack.taken(self.state))
+        if owed.any() and not self._parts:  # the last stretch was handed over without
             none = Records(np.zeros(0, np.int64), np.zeros(0, np.int32), {})
-            return Stretch(columns, none, np.zeros((0, len(columns)), bool), [], self._read(owed))
+            counts = np.zeros((0, len(self.columns)), bool)
+            return Stretch(self.columns, none, counts, [], self._read(owed))
 
         def snapshot(step: int) -> Snapshot | None:
             if not self._gradients_every or step % self._gradients_every:
@@ -224,20 +168,31 @@ class Training:
             snapshots.append(Snapshot(step))
             return snapshots[-1]
 
+        records = self.stack.advance(self.state, self._next_pause(), snapshot, should_stop)
+        self._parts.append(records)
+        # a snapshot ends a stretch
+        return self._over(snapshots) if records.whole else None
+
+    def cut_short(self) -> Stretch | None:
+        """Let a stretch that a stop has cut short be over; None without one, and where parked."""
+        return self._over([]) if self._parts and self.open else None
+
+    def _over(self, snapshots: list[Snapshot]) -> Stretch:
+        state, columns = self.state, self.columns
+        records, self._parts = joined(self._parts), []
         live = state.live.copy()
-        records = self.stack.advance(state, self._next_pause(), snapshot, should_stop)
         takes = np.ones_like(live) if records.takes is None else records.takes
         finite = np.isfinite(records.values["loss"])
-        unbroken = np.logical_and.accumulate(finite, axis=0)  # (S, K)
+        # (S + 1, K) at the beginning, and after each step
+        unbroken = np.logical_and.accumulate(np.vstack([np.ones_like(live), finite]), axis=0)
         # the step a column breaks at is still its own; what it computes afterwards is not
-        counts = live & takes & np.vstack([np.ones_like(live), unbroken[:-1]])
+        counts = live & takes & unbroken[:-1]
         self._recent.append(records.values["loss"])
         self._note(records, counts & finite)
         for at in np.flatnonzero(live & ~unbroken[-1]).tolist():
-            self._diverge(at, int(records.step[unbroken[:, at].sum()]))
+            self._diverge(at, int(records.step[unbroken[1:, at].sum()]))
         due = self._due()
-        taken = [one for one in snapshots if one.step <= state.step]  # a stop may come before one
-        self.unread = Stretch(columns, records, counts, taken, None)
+        self.unread = Stretch(columns, records, counts, snapshots, None)
         stretch = self.unread._replace(evaluation=self._read(due) if due.any() else None)
         self.unread = None
         return stretch
@@ -309,7 +264,53 @@ class Training:
         if self.begun and self.state.arrays:
             self._store(np.ones(len(self.columns), bool))
             self.park()
-            self.state.arrays, self._best = {}, {}
+            self.state.arrays, self._best, self._recent = {}, {}, []
+
+    # --- records, to go on from elsewhere ---
+
+    def saved(self) -> Saved:
+        """A record of all that it has learned, for `restore`."""
+        if not self.begun:
+            return {"begun": False}
+        found = {
+            "begun": True,
+            "columns": self.columns,
+            "every": self.every,
+            "steps_per_epoch": self._steps_per_epoch,
+            "state": self.state.saved(self._to_host),
+            "best": {name: self._to_host(array) for name, array in self._best.items()},
+            "latest": self._latest,
+            "evaluated": self._evaluated,
+            "unseen": self.unseen,
+            "result": self.result.saved(self._gone),
+        }
+        if self._recent:
+            found["recent"] = np.concatenate(self._recent)[-self._steps_per_epoch :]
+        if self._parts:
+            found["parts"] = joined(self._parts).saved()
+        return found
+
+    def restore(self, saved: Saved) -> None:
+        """Be where a record was made, parked: for a training that has not begun."""
+        saved = copied(saved)
+        if not saved["begun"]:
+            return
+        self.begun, self.every = True, saved["every"]
+        self._steps_per_epoch = saved["steps_per_epoch"]
+        self.columns, self.unseen = saved["columns"], saved["unseen"]
+        self.state = restored_state(saved["state"])
+        self._best, self._latest = saved.get("best", {}), saved.get("latest", {})
+        self._evaluated = saved["evaluated"]
+        self._recent = [saved["recent"]] if "recent" in saved else []
+        self._parts = [Records(**saved["parts"])] if "parts" in saved else []
+        self.result = StackResult.restored(saved["result"], self._gone)
+
+    @property
+    def _gone(self) -> Flags:
+        """(K,) columns that the stack no longer has."""
+        gone = np.ones(len(self.unseen), bool)
+        gone[self.columns] = not self.state.arrays
+        return gone
 
     # --- how ---
 
@@ -329,9 +330,8 @@ class Training:
 
     def _due(self) -> Flags:
         """(K,) columns at an evaluation, or at an end of their own."""
-        due: Flags = self.state.live & (
-            (self.state.step % self.every == 0) | self.stack.settled(self.state)
-        )
+        at_pause = self.state.step > 0 and self.state.step % self.every == 0
+        due: Flags = self.state.live & (at_pause | self.stack.settled(self.state))
         return due
 
     def _next_pause(self) -> int:
@@ -350,6 +350,8 @@ class Training:
     def _note(self, records: Records, counts: Flags) -> None:
         """Keep the first, the last finite loss and the last gradient norm of each column."""
         loss, norms = records.values["loss"], records.values["grad_norm"]
+        if len(loss) == 0:  # a stop came within the first round
+            return
         if records.step[0] == 1:
             self.result.first_loss[self.columns] = loss[0]
         some = counts.any(axis=0)
@@ -366,6 +368,8 @@ class Training:
         taken = self.stack.taken(state).astype(np.int64)  # (K,)
         # an epoch's steps, whenever other columns were evaluated
         recent = np.concatenate(self._recent)[-self._steps_per_epoch :]
+        # the mean of an array in another order differs in the last bit
+        recent = np.ascontiguousarray(recent)
         self._recent = [recent]
         metrics = {"train_loss": recent.mean(axis=0)} | self._evaluate(state)
         finite = self._finite_weights()

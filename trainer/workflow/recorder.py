@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from trainer.sweep.jobs import StackFacts
     from trainer.sweep.scheduler import Scheduler
     from trainer.sweep.sweep import SweepRun
-    from trainer.train.training import Evaluation, Indices, Stretch
+    from trainer.train.stretch import Evaluation, Indices, Stretch
 
 _TOP = 5
 

@@ -13,6 +13,7 @@ from stacks import DEVICE, WANTED
 from trainer import device
 
 TESTS = Path(__file__).parent
+SAVED = "sweep/test_saved_sweeps.py"
 SELECTION = [
     "test_on_the_double.py",
     "train/test_fit.py",
@@ -20,6 +21,9 @@ SELECTION = [
     "solvers/test_hessians.py",
     "train/test_state.py",
     "sweep/test_scheduler.py",
+    f"{SAVED}::test_a_sweep_killed_after_each_round_ends_as_an_unbroken_one[adam]",
+    f"{SAVED}::test_a_sweep_killed_after_each_round_ends_as_an_unbroken_one[lbfgs]",
+    f"{SAVED}::test_stacks_that_wait_on_the_host_and_short_stretches[halving-stopped]",
     "model/test_extremes.py",
     "model/test_gradients.py",
     "workflow/test_run.py::test_manifest",  # from a spec to a folder

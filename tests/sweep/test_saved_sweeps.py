@@ -15,12 +15,14 @@ from trainer.sweep.refit import refit_models
 from trainer.sweep.results import trial_results
 from trainer.sweep.sweep import set_up, train
 from trainer.train import twins
+from trainer.train.training import Training
 
 DRAW = np.random.default_rng(0)
 X = DRAW.standard_normal((90, 5))
 Z = X @ DRAW.standard_normal((5, 3)) + DRAW.standard_normal((90, 3))
 ROWS = {
-    "softmax": (X, np.where(np.arange(90) % 30, Z.argmax(axis=1) % 2, 2)),  # of class 2 are three
+    "softmax": (X, Z.argmax(axis=1)),
+    "folds": (X, np.where(np.arange(90) % 30, Z.argmax(axis=1) % 2, 2)),  # of class 2 are three
     "logistic": (X, np.arange(90) % 30 == 0),
     "linear": (X, Z),
 }
@@ -65,7 +67,7 @@ KINDS = {
         early_terminate={"type": "hyperband", "min_iter": 1, "eta": 2},
     ),
     "folds": FOLDS | sgd(epochs=3) | {"early_stopping": {"patience": 1}} | swept(),
-    "undefined": {"model": "logistic"} | FOLDS | swept(metric={"name": "val_auc"}),
+    "undefined": {"model": "logistic"} | FOLDS | sgd(epochs=2) | swept(metric={"name": "val_auc"}),
     "few shots": sgd(batch_size="full", epochs=4)
     | {"repeat": {"few_shot": {"k": [1, 2], "tries": 2}, "seeds": 2}},
     "random": swept(
@@ -140,6 +142,7 @@ class Heard:
         self.told.append((stack, "evaluation", number, list(metrics), *read))
 
     def on_round(self, scheduler):
+        self.scheduler = scheduler
         self.records.append((len(self.told), written(scheduler.saved())))
         if len(self.records) == self._rounds:
             raise Killed
@@ -161,7 +164,7 @@ def of_bytes(arrays):
 def start(kind, arranged=None, room=None):
     """A sweep in objects of its own."""
     spec = load_spec(BASE | KINDS[kind])
-    sweep = set_up(spec, {"train": ROWS[spec.model]}, DEVICE, arranged)
+    sweep = set_up(spec, {"train": ROWS.get(kind, ROWS[spec.model])}, DEVICE, arranged)
     if room is not None:
         sweep.arrangement = sweep.arrangement._replace(room=room)
     return sweep
@@ -238,7 +241,7 @@ def are_same(unbroken, pieces):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_sweep_that_is_killed_after_each_round_ends_as_the_unbroken_one(kind):
+def test_a_sweep_killed_after_each_round_ends_as_an_unbroken_one(kind):
     unbroken = whole(kind)
     records = are_same(unbroken, in_pieces(kind, rounds=[1]))
     assert len(records) == unbroken[2]  # the last process finds all done
@@ -258,7 +261,7 @@ def _steps(monkeypatch):
 
 @pytest.mark.usefixtures("_steps")
 @pytest.mark.parametrize("kind", [kind for kind in KINDS if kind not in SOLVED])
-def test_a_sweep_that_is_stopped_within_stretches_ends_as_the_unbroken_one(kind):
+def test_a_sweep_stopped_within_stretches_ends_as_an_unbroken_one(kind):
     cut = are_cut(are_same(whole(kind), in_pieces(kind, asks=[4, 2, 7, 3])))
     assert cut >= 1 or kind == "few shots"  # an evaluation after each step
 
@@ -269,7 +272,9 @@ def test_solvers_that_are_stopped_between_rounds_end_as_unbroken_ones(kind):
 
 
 @pytest.mark.usefixtures("_steps")
-@pytest.mark.parametrize("ends", [{"rounds": [1, 3, 2]}, {"asks": [9, 4, 6]}], ids=str)
+@pytest.mark.parametrize(
+    "ends", [{"rounds": [1, 3, 2]}, {"asks": [9, 4, 6]}], ids=["killed", "stopped"]
+)
 @pytest.mark.parametrize("kind", ["halving", "folds", "divergence"])
 def test_stacks_that_wait_on_the_host_and_short_stretches(kind, ends, monkeypatch):
     short_stretches(monkeypatch, 3)
@@ -278,7 +283,7 @@ def test_stacks_that_wait_on_the_host_and_short_stretches(kind, ends, monkeypatc
 
 @pytest.mark.usefixtures("_steps")
 @pytest.mark.skipif(DEVICE.kind == "gpu", reason="threads are for cores")
-@pytest.mark.parametrize("ends", [{"rounds": [1]}, {"asks": [9, 4, 6]}], ids=str)
+@pytest.mark.parametrize("ends", [{"rounds": [1]}, {"asks": [9, 4, 6]}], ids=["killed", "stopped"])
 @pytest.mark.parametrize("kind", ["adam", "halving", "folds", "sparse log"])
 def test_stacks_side_by_side(kind, ends, monkeypatch):
     monkeypatch.setattr(fit_memory, "cores", lambda: 2)
@@ -299,7 +304,7 @@ def refitted(kind, heard, saved=None):
 
 
 @pytest.mark.usefixtures("_steps")
-@pytest.mark.parametrize("ends", [{"rounds": 1}, {"asks": 5}], ids=str)
+@pytest.mark.parametrize("ends", [{"rounds": 1}, {"asks": 5}], ids=["killed", "stopped"])
 @pytest.mark.parametrize("kind", ["adam", "halving", "lbfgs"])
 def test_a_refit_that_is_left_is_gone_on_with(kind, ends):
     unbroken, models, saved, processes = refitted(kind, Heard()), {}, None, 0
@@ -339,6 +344,26 @@ def test_a_record_is_not_trained_on():
     for _ in range(2):
         sweep = start("early stopping", saved["arrangement"])
         assert end(sweep, train(sweep, Heard(), saved)) == ended
+
+
+def test_a_stretch_whose_evaluation_raised_is_not_taken_again(monkeypatch):
+    told, ended, _ = whole("adam")
+    heard, sweep, reads = Heard(), start("adam"), itertools.count(1)
+    read = Training._read
+
+    def raises_once(training, due):
+        if next(reads) == 3:
+            raise Killed
+        return read(training, due)
+
+    monkeypatch.setattr(Training, "_read", raises_once)
+    with pytest.raises(Killed):
+        trained(sweep, heard)
+    saved = written(heard.scheduler.saved())
+    assert "unread" in saved["stacks"]["0"]["training"]
+    again, more = start("adam"), Heard()
+    assert end(again, trained(again, more, saved)) == ended
+    assert heard.told + more.told == told
 
 
 def test_records_of_other_columns_are_refused():

@@ -256,11 +256,7 @@ class Scheduler:
         trainings = [self.members[i].training for i in left]
         tries = shortage.stretches(trainings, self.threads, self.observer.should_stop, is_full)
         full = {i: one.full for i, one in zip(left, tries, strict=True) if one.full is not None}
-        for i, one in zip(left, tries, strict=True):
-            if one.full is None:
-                self.stretches[i] = one.stretch
-            elif one.stretch is not None:  # of which the evaluation is left
-                self.observer.on_stretch(i, one.stretch)
+        self.stretches |= zip(left, (one.stretch for one in tries), strict=True)
         if full:
             self._give_way(full)
 

@@ -34,7 +34,7 @@ class Shortage(NamedTuple):
 
 
 class Try(NamedTuple):
-    """A stretch of a stack, or the error that says that memory ran out before it, or after it."""
+    """A stretch of a stack; None where a stop cut it short, or where memory ran out: its error."""
 
     stretch: Stretch | None
     full: Exception | None = None
@@ -75,13 +75,12 @@ def _tried(
     try:
         return Try(action())
     except (MemoryError, RuntimeError) as error:
-        left, training.unread = training.unread, None
         moved = training.begun and training.state.step != step
-        if not is_full(error) or (moved and left is None):
+        if not is_full(error) or (moved and training.unread is None):
             raise
         error.__context__ = None
         # frames of a traceback hold what was made when memory ran out
-        return Try(left, error.with_traceback(None))
+        return Try(None, error.with_traceback(None))
 
 
 def halves(training: Training) -> tuple[Flags, Flags] | None:

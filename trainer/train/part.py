@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from trainer.train.outcomes import StackResult
-from trainer.train.step_record import Records
+from trainer.train.step_record import Records, Snapshot
+from trainer.train.stretch import Stretch
 from trainer.train.training import Flags, Indices, Training
 
 
@@ -36,9 +37,22 @@ def hand_over(whole: Training, part: Training, which: Flags) -> None:
     part.state = whole.state.take(inside, pick)
     part._best = {name: pick(array) for name, array in whole._best.items()}
     part._recent = [losses[:, inside] for losses in whole._recent]
+    if whole.unread is not None:
+        part.unread = _stretch(whole.unread, inside, part.columns)
     part._parts = [_records(one, inside) for one in whole._parts]
     part.every, part._steps_per_epoch = whole.every, whole._steps_per_epoch
     part.begun = True
+
+
+def _stretch(whole: Stretch, inside: Indices, columns: Indices) -> Stretch:
+    """What a stack did, of some of the columns: their places in the stack, and their numbers."""
+    snapshots = []
+    for one in whole.snapshots:
+        snapshots.append(Snapshot(one.step))
+        of_columns = {n: a if n == "rows" else a[..., inside] for n, a in one.arrays.items()}
+        snapshots[-1].add(**of_columns)
+    records, counts = _records(whole.records, inside), whole.counts[:, inside]
+    return Stretch(columns, records, counts, snapshots, None)
 
 
 def _records(whole: Records, inside: Indices) -> Records:

@@ -38,7 +38,7 @@ class Training:
         every: steps between evaluations, once begun.
         result: of all.
         unseen: (K,) columns with an evaluation that `count` has not been asked about.
-        unread: the last stretch, where its evaluation raised; `advance` then evaluates, no more.
+        unread: a stretch without its evaluation, where that raised: `advance` then does no more.
     """
 
     stack: AnyStack
@@ -75,8 +75,8 @@ class Training:
         self._latest: dict[str, Numbers] = {}  # (K,) of each column's last evaluation
         self._evaluated = np.full(count, -1)  # the step of it; -1 without one
         self._parts: list[Records] = []  # of a stretch that a stop has cut short
-        self.unseen = np.zeros(count, bool)
         self.unread: Stretch | None = None
+        self.unseen = np.zeros(count, bool)
         self.result = StackResult(
             [None] * count,
             step=np.zeros(count),
@@ -127,9 +127,7 @@ class Training:
 
     def reached(self, number: int) -> bool:
         """Whether every column has had its evaluation of this number, or has ended."""
-        return self.ended or bool(
-            self.begun and (self._evaluated[self.live] >= number * self.every).all()
-        )
+        return self.ended or (self.begun and self.state.step >= number * self.every)
 
     @property
     def ended(self) -> bool:
@@ -155,29 +153,33 @@ class Training:
         None where a stop has cut it short: the steps are kept, and the next call goes on from them
         as if nothing had been; nothing is decided between the two.
         """
-        snapshots: list[Snapshot] = []
-        owed = self._due() & (self._evaluated[self.columns] < self.stack.taken(self.state))
-        if owed.any() and not self._parts:  # the last stretch was handed over without
-            none = Records(np.zeros(0, np.int64), np.zeros(0, np.int32), {})
-            counts = np.zeros((0, len(self.columns)), bool)
-            return Stretch(self.columns, none, counts, [], self._read(owed))
+        if self.unread is None:
+            snapshots: list[Snapshot] = []
 
-        def snapshot(step: int) -> Snapshot | None:
-            if not self._gradients_every or step % self._gradients_every:
+            def snapshot(step: int) -> Snapshot | None:
+                if not self._gradients_every or step % self._gradients_every:
+                    return None
+                snapshots.append(Snapshot(step))
+                return snapshots[-1]
+
+            records = self.stack.advance(self.state, self._next_pause(), snapshot, should_stop)
+            self._parts.append(records)
+            if not records.whole:
                 return None
-            snapshots.append(Snapshot(step))
-            return snapshots[-1]
-
-        records = self.stack.advance(self.state, self._next_pause(), snapshot, should_stop)
-        self._parts.append(records)
-        # a snapshot ends a stretch
-        return self._over(snapshots) if records.whole else None
+            self.unread = self._taken_in(snapshots)  # of which one, if any, ends the stretch
+        due = self._due()
+        stretch = self.unread._replace(evaluation=self._read(due) if due.any() else None)
+        self.unread = None
+        return stretch
 
     def cut_short(self) -> Stretch | None:
-        """Let a stretch that a stop has cut short be over; None without one, and where parked."""
-        return self._over([]) if self._parts and self.open else None
+        """Hand over what there is of a stretch that a stop has cut short; None without one."""
+        stretch = self._taken_in([]) if self._parts else self.unread
+        self.unread = None
+        return stretch
 
-    def _over(self, snapshots: list[Snapshot]) -> Stretch:
+    def _taken_in(self, snapshots: list[Snapshot]) -> Stretch:
+        """The parts of a stretch together; columns that broke in it have ended."""
         state, columns = self.state, self.columns
         records, self._parts = joined(self._parts), []
         live = state.live.copy()
@@ -191,11 +193,7 @@ class Training:
         self._note(records, counts & finite)
         for at in np.flatnonzero(live & ~unbroken[-1]).tolist():
             self._diverge(at, int(records.step[unbroken[1:, at].sum()]))
-        due = self._due()
-        self.unread = Stretch(columns, records, counts, snapshots, None)
-        stretch = self.unread._replace(evaluation=self._read(due) if due.any() else None)
-        self.unread = None
-        return stretch
+        return Stretch(columns, records, counts, snapshots, None)
 
     def count(self, better: Flags) -> None:
         """Let the last evaluation of these columns (K,) be the one that counts."""
@@ -288,6 +286,8 @@ class Training:
             found["recent"] = np.concatenate(self._recent)[-self._steps_per_epoch :]
         if self._parts:
             found["parts"] = joined(self._parts).saved()
+        if self.unread is not None:
+            found["unread"] = self.unread.saved()
         return found
 
     def restore(self, saved: Saved) -> None:
@@ -303,6 +303,7 @@ class Training:
         self._evaluated = saved["evaluated"]
         self._recent = [saved["recent"]] if "recent" in saved else []
         self._parts = [Records(**saved["parts"])] if "parts" in saved else []
+        self.unread = Stretch.restored(saved["unread"]) if "unread" in saved else None
         self.result = StackResult.restored(saved["result"], self._gone)
 
     @property
@@ -330,7 +331,7 @@ class Training:
 
     def _due(self) -> Flags:
         """(K,) columns at an evaluation, or at an end of their own."""
-        at_pause = self.state.step > 0 and self.state.step % self.every == 0
+        at_pause = self.state.step % self.every == 0
         due: Flags = self.state.live & (at_pause | self.stack.settled(self.state))
         return due
 

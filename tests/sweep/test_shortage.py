@@ -2,6 +2,7 @@
 
 import csv
 from collections import Counter
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -300,6 +301,15 @@ def test_a_column_alone_that_has_no_room_ends_in_what_takes_less(monkeypatch, tm
         "has not enough memory (Unable to allocate 7 GiB); fewer rows or trials or precision:"
         " float32 take less"
     )
+
+
+def test_rows_that_have_no_room_in_float64_are_not_copied(monkeypatch, tmp_path):
+    """Linux would give the memory, and end the process where it is written to."""
+    monkeypatch.setattr(devices, "choose", lambda _: replace(CPU, free=lambda: 1000))
+    monkeypatch.setattr(build, "_ALWAYS", 0)
+    told = r"the machine has not enough memory \(the rows in float64 take .* MiB, .* MiB are free\)"
+    with pytest.raises(trainer.DeviceError, match=told):
+        trainer.run(KINDS["lbfgs"], out=tmp_path / "r")
 
 
 def test_gradients_of_halves_are_files_of_their_own(monkeypatch, tmp_path):

@@ -322,6 +322,14 @@ def test_a_fault_of_ours_is_one_line_and_a_file(fakes, capfd):
     log.unlink()
 
 
+def test_memory_that_runs_out_is_no_fault_of_ours(fakes, capfd):
+    fakes.error = MemoryError("Unable to allocate 7 GiB\nfor an array")
+    assert main(["run", "a.yaml"]) == 1
+    assert capfd.readouterr().err == (
+        "memory ran out (Unable to allocate 7 GiB); fewer rows or trials take less\n"
+    )
+
+
 def test_a_fault_of_ours_in_a_run_is_in_its_log(fakes, capfd, tmp_path):
     lines = []
 

@@ -133,6 +133,10 @@ def _command(argv: Sequence[str]) -> int:
             if isinstance(error, FileNotFoundError) and not _has_current_folder():
                 terminal.error("the current folder is gone; change to one that is there")
                 return 2
+            if isinstance(error, MemoryError):
+                what = (str(error).splitlines() or ["MemoryError"])[0]
+                terminal.error(f"memory ran out ({what}); fewer rows or trials take less")
+                return 1
             terminal.error(_our_fault(error, terminal))
             return 1
 

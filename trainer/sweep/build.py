@@ -26,10 +26,13 @@ from trainer.train.protocol import AnyStack
 from trainer.train.stack import Settings, Stack
 
 if TYPE_CHECKING:
+    from trainer.device import Device
+    from trainer.solvers.costs import BasisWork
     from trainer.solvers.rotated_rows import RotatedRows
     from trainer.solvers.solver import SolverStack
 
 Numbers = np.ndarray[Any, np.dtype[np.float64]]
+_ALWAYS = 1 << 26  # bytes that are there: to ask takes longer than a small fit
 _HESSIAN_SHARE = 0.2  # of the memory there is
 
 
@@ -45,6 +48,8 @@ class Columns:
         make: makes a stack of some of the columns.
         solver: which solver goes to the optimum and why; None for a first-order optimizer.
         lr: (K,) learning rates, as the schedules begin from; None for a solver.
+        unturned: makes a stack of all whose rows are not turned, where that takes long; else None.
+        basis_work: what it takes to turn them.
     """
 
     specs: Sequence[Spec]
@@ -55,6 +60,8 @@ class Columns:
     make: Callable[[Any, ShouldStop], AnyStack]
     solver: tuple[str, str] | None = None
     lr: Numbers | None = None
+    unturned: Callable[[], AnyStack] | None = None
+    basis_work: BasisWork | None = None
 
     @property
     def spec(self) -> Spec:
@@ -215,7 +222,7 @@ def _to_the_optimum(
 ) -> Columns:
     """Columns of a solver."""
     # runs that take steps do without, which is a fiftieth of a short one's time
-    from trainer.solvers import problem, rotated_rows, solver
+    from trainer.solvers import costs, problem, rotated_rows, solver
 
     sparse, spec = bool(np.any(l1 > 0)), specs[0]
     settings = solver.SolverSettings(*_solver_settings(specs, device_rows, sparse), log_every)
@@ -225,8 +232,9 @@ def _to_the_optimum(
     model, outputs = MODELS[spec.model, spec.loss_name], device_rows.outputs
     guess, turn = not model.quadratic, settings.method.pairs > 0
 
-    def make(columns: Any, should_stop: ShouldStop) -> SolverStack:
-        key = spec.bias, sparse, exact, least, guess, turn
+    def make(columns: Any, should_stop: ShouldStop, turned: bool = True) -> SolverStack:
+        as_it_is = True, False, 0.0, False, False
+        key = spec.bias, *((sparse, exact, least, guess, turn) if turned else as_it_is)
         rotated = _rotated(rotated_rows.rotate, should_stop, device_rows, *key)
         strengths = l2[columns], l1[columns]
         loss = {name: value[columns] for name, value in parameters.items()}
@@ -235,7 +243,11 @@ def _to_the_optimum(
         return solver.SolverStack(own, device_rows.rows, rotated.rows, settings.take(columns))
 
     told = settings.method.name, settings.method.reason
-    return Columns(specs, device_rows, l2, l1, settings.max_iter, make, solver=told)
+    rows, features = map(int, device_rows.rows.X.shape)
+    work = costs.basis_work(Size(rows, features, outputs), sparse, exact)
+    unturned = partial(make, slice(None), never, turned=False) if work else None
+    columns = specs, device_rows, l2, l1, settings.max_iter, make, told
+    return Columns(*columns, unturned=unturned, basis_work=work)
 
 
 def _rotated(
@@ -258,11 +270,25 @@ def _rotated(
     def make() -> RotatedRows:
         p, r = shares(device_rows.s), shares(device_rows.prepared.train.weight)
         device, rows, y = device_rows.device, device_rows.rows, device_rows.prepared.train.y
+        _check_room(device, rows.X)
         true = None if y.ndim == 1 else y
         given = device, rows, p, r, bias, sparse, exact, least, true, guess, turn
         return device.abandonable(partial(rotate, *given), should_stop)
 
     return device_rows.once(("rotated", bias, sparse, exact, least, guess, turn), make)
+
+
+def _check_room(device: Device, X: Any) -> None:
+    """Refuse to copy rows to float64 where there is no room for them: Linux would end the process.
+
+    Raises:
+        MemoryError: there is none.
+    """
+    size = 8 * X.size
+    if size > _ALWAYS and size > (room := device.memory()):
+        raise MemoryError(
+            f"the rows in float64 take {shown_size(size)}, {shown_size(room)} are free"
+        )
 
 
 def _decade(value: float) -> float:
@@ -281,8 +307,7 @@ def _solver_settings(
     method = choose_method(optimizers[0].name, model, size, sparse)
     order = hessian_order(model, size, sparse)
     asked_for = OPTIMIZERS[optimizers[0].name].second_derivatives
-    memory = device_rows.device.memory()
-    if asked_for and 8.0 * order**2 > _HESSIAN_SHARE * memory:
+    if asked_for and 8.0 * order**2 > _HESSIAN_SHARE * (memory := device_rows.device.memory()):
         raise DataError(
             f"optimizer.name: newton would hold Hessians of {order:,} x {order:,}, which is"
             f" {shown_size(8 * order**2)} each, where {shown_size(memory)} in all are there;"

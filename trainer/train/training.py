@@ -110,12 +110,12 @@ class Training:
             return
         self.stack = self._make(self.columns)
         self._evaluate = self._evaluator(self.stack)
-        if not self.begun:
-            self.begun, self.every = True, self._every(self.stack)
+        if not self.begun:  # what raises leaves it as it was
+            state, self.every = self._start(self.stack), self._every(self.stack)
             self._steps_per_epoch = self.stack.steps_per_epoch
-            self.state = self._start(self.stack)
             restores = bool(self._restore.any())
-            self._best = {n: getattr(self.state, n).copy() for n in PARAMETERS if restores}
+            self._best = {n: getattr(state, n).copy() for n in PARAMETERS if restores}
+            self.state, self.begun = state, True
         else:
             self._move(self.stack.device.to_device)
         self.open = True
@@ -124,12 +124,17 @@ class Training:
         """Let the stack wait on the host."""
         if self.open:
             self._move(self.stack.device.to_host)
-            del self.stack, self._evaluate
-            self.open = False
+            self.let_go()
+
+    def let_go(self) -> None:
+        """Let a stack go that is on the host, or that could not be built whole."""
+        self.__dict__.pop("stack", None)
+        self.__dict__.pop("_evaluate", None)
+        self.open = False
 
     def _move(self, move: Callable[[Array], Array]) -> None:
-        self.state = self.state.moved(move)
-        self._best = {name: move(array) for name, array in self._best.items()}
+        best = {name: move(array) for name, array in self._best.items()}
+        self.state, self._best = self.state.moved(move), best
 
     # --- the scheduler's questions ---
 
@@ -259,17 +264,25 @@ class Training:
         stay = self._staying()
         if self.state.step % self._steps_per_epoch or not self._may_leave(stay):
             return
+        try:
+            self._leave(stay)
+        except (MemoryError, RuntimeError) as error:
+            if not self.open or not self.stack.device.is_full(error):
+                raise
+            self.park()  # the next stack is built without the last one beside it
+
+    def _leave(self, stay: Flags) -> None:
         self._store(~stay)
         keep = np.flatnonzero(stay)
-        self.columns = self.columns[keep]
-        self._recent = [losses[:, keep] for losses in self._recent]
         where = self._placed(keep)
 
         def pick(array: Array) -> Array:
             return self._xp.take(array, where, axis=-1)
 
-        self.state = self.state.take(keep, pick)
-        self._best = {name: pick(array) for name, array in self._best.items()}
+        best = {name: pick(array) for name, array in self._best.items()}
+        self.state, self._best = self.state.take(keep, pick), best
+        self.columns = self.columns[keep]
+        self._recent = [losses[:, keep] for losses in self._recent]
         if self.open:
             self.stack = self.stack.take(keep)
             self._evaluate = self._evaluator(self.stack)

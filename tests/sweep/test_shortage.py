@@ -2,7 +2,9 @@
 
 import csv
 from collections import Counter
+from copy import deepcopy
 from dataclasses import replace
+from itertools import count
 
 import numpy as np
 import pytest
@@ -15,9 +17,12 @@ from trainer import device as devices
 from trainer.config import load_spec
 from trainer.machine.interrupted import never
 from trainer.model import compiled
+from trainer.solvers import solver
+from trainer.solvers.solver import SolverStack
 from trainer.sweep import build, fit_memory, jobs
 from trainer.sweep.scheduler import Scheduler
 from trainer.sweep.sweep import set_up, train
+from trainer.train import twins
 from trainer.train.evaluate import Evaluator
 from trainer.train.halves import NumpyHalves
 from trainer.train.training import Training
@@ -168,12 +173,12 @@ class Heard(NullObserver):
         self.evaluations.update(evaluation.step[evaluation.due].tolist())
 
 
-def arranged(monkeypatch, cores=1, **keys):
+def arranged(monkeypatch, record=None, cores=1, **keys):
     monkeypatch.setattr(fit_memory, "cores", lambda: cores)
     monkeypatch.setattr(fit_memory, "_SCORES", 1)
     spec = {"model": "softmax", "data": {"train": ROWS, "val": VAL}, "optimizer": STEPS}
     spec |= {"sweep": {"parameters": {"optimizer.lr": NUMBERS}}} | keys
-    return set_up(load_spec(spec), None, CPU)
+    return set_up(load_spec(spec), None, CPU, record)
 
 
 def weights_of(sweep):
@@ -250,6 +255,124 @@ def test_a_wide_stack_is_cut_wherever_memory_runs_out(where, monkeypatch):
     assert (heard.steps, heard.evaluations) == (whole.steps, whole.evaluations)
     assert bool(takes) == (where == "compaction")
     np.testing.assert_allclose(weights_of(sweep), wanted, rtol=1e-4, atol=1e-6)
+
+
+def test_halves_have_the_coordinates_of_the_whole(monkeypatch):
+    """Which hang on the least l2 of all, where features depend on each other."""
+    draw = np.random.default_rng(0)
+    X = draw.standard_normal((80, 5)) @ draw.standard_normal((5, 8))
+    y = X[:, 0] + draw.standard_normal(80) > 0
+    spec = {"model": "logistic", "data": {"train": "arrays"}, "optimizer": {"name": "lbfgs"}}
+    spec |= {"sweep": {"parameters": {"penalty.l2": [1e-10, 0.1]}}, "precision": "float64"}
+
+    def sweep():
+        monkeypatch.setattr(fit_memory, "cores", lambda: 1)
+        return set_up(load_spec(spec), {"train": (X, y)}, CPU)
+
+    whole = sweep()
+    train(whole, Heard())
+    cut, check, advance = sweep(), too_wide(1), SolverStack.advance
+
+    def advanced(stack, state, *args):
+        if state.step:
+            check(stack.shape[2])
+        return advance(stack, state, *args)
+
+    monkeypatch.setattr(solver, "rounds_of_a_stretch", lambda *_: 3)
+    monkeypatch.setattr(SolverStack, "advance", advanced)
+    train(cut, Heard())
+    assert [len(job.trial) for job in cut.jobs] == [1, 1]
+    wanted = weights_of(whole)
+    np.testing.assert_allclose(weights_of(cut), wanted, rtol=1e-5, atol=1e-6 * abs(wanted).max())
+
+
+class Left(Heard):
+    """Observer that keeps a record of each round, and says stop from some question on."""
+
+    def __init__(self, asks=10**9):
+        super().__init__()
+        self.records, self._asked, self._asks = [], count(), asks
+
+    def should_stop(self):
+        return next(self._asked) >= self._asks
+
+    def on_round(self, scheduler):
+        self.records.append(deepcopy(scheduler.saved()))
+
+
+@pytest.mark.parametrize("stops", [False, True], ids=["killed", "stopped"])
+@pytest.mark.parametrize("kind", ["steps", "halving", "lbfgs"])
+def test_a_sweep_that_is_gone_on_with_has_the_halves_that_there_were(kind, stops, monkeypatch):
+    keys = {
+        "steps": {},
+        "halving": {"sweep": {"parameters": {"optimizer.lr": NUMBERS}} | HALVING},
+        "lbfgs": {"optimizer": {"name": "lbfgs"}, "sweep": {"parameters": {"penalty.l2": NUMBERS}}},
+    }[kind]
+    made = solver.SolverStack if kind == "lbfgs" else build.Stack
+    check, advance = too_wide(1 if kind == "halving" else 2), made.advance
+
+    def advanced(stack, state, *args):
+        if state.step > 2:
+            check(stack.shape[2])
+        return advance(stack, state, *args)
+
+    monkeypatch.setattr(solver, "rounds_of_a_stretch", lambda *_: 3)
+    monkeypatch.setattr(made, "advance", advanced)
+    whole, unbroken = arranged(monkeypatch, **keys), Left()
+    train(whole, unbroken)
+    wanted, stacks = weights_of(whole), len(whole.jobs)
+    records, rounds = unbroken.records, len(unbroken.records)
+    if stops:
+        left = [Left(asks) for asks in range(2, 3 * rounds, 3)]
+        for one in left:
+            train(arranged(monkeypatch, **keys), one)
+        records = [one.records[-1] for one in left]
+    widths = []
+    for saved in records:
+        sweep, heard = arranged(monkeypatch, saved["arrangement"], **keys), Left()
+        columns = [[[c.trial, c.repeat] for c in of.columns] for of in sweep.arrangement.stacks]
+        assert columns == saved["arrangement"]["stacks"]
+        train(sweep, heard, saved)
+        assert len(sweep.jobs) == stacks
+        cuts = [told for told in heard.told if told.endswith("of another width")]
+        assert len(cuts) == stacks - len(columns)
+        np.testing.assert_array_equal(weights_of(sweep), wanted)
+        widths.append(len(columns))
+    assert widths[-1] == stacks > 1
+    assert stops or widths == sorted(widths)
+
+
+def test_a_stop_where_an_evaluation_has_no_room_ends_without_it(monkeypatch):
+    monkeypatch.setattr(twins, "_PIECE_FLOP", 1)
+    sweep, asked = arranged(monkeypatch, log={"eval_every": 4}), count()
+    heard = Heard()
+    heard.should_stop = lambda: next(asked) > 4
+
+    def full(*args):
+        raise MemoryError("Unable to allocate 7 GiB")
+
+    monkeypatch.setattr(Evaluator, "metrics", full)
+    train(sweep, heard)
+    (job,) = sweep.jobs
+    assert {one.status for one in job.training.result.outcomes} == {"interrupted"}
+    assert heard.steps
+    assert not heard.evaluations
+
+
+def test_halves_are_asked_whether_to_stop_while_they_are_built(monkeypatch):
+    sweep, check = arranged(monkeypatch), too_wide(3)
+    advance = build.Stack.advance
+
+    def advanced(stack, state, *args):
+        if state.step:
+            check(stack.columns)
+        return advance(stack, state, *args)
+
+    monkeypatch.setattr(build.Stack, "advance", advanced)
+    heard = Heard()
+    train(sweep, heard)
+    assert len(sweep.jobs) == 2
+    assert all(job.should_stop == heard.should_stop for job in sweep.jobs)
 
 
 def test_a_step_that_was_broken_off_is_not_taken_again(monkeypatch):

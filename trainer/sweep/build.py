@@ -103,13 +103,19 @@ class Columns:
         return self.make(columns, should_stop)
 
 
-def build(specs: Sequence[Spec], device_rows: DeviceRows, log_every: int) -> Columns:
+def build(
+    specs: Sequence[Spec],
+    device_rows: DeviceRows,
+    log_every: int,
+    every: Sequence[Spec] | None = None,
+) -> Columns:
     """Put one column a spec onto the same rows.
 
     Args:
         specs: K specs that differ only in numbers that a (K,) array can hold.
         device_rows: their rows.
         log_every: steps between full records of the step log.
+        every: specs of all columns that go together, those of other stacks, too; None: `specs`.
 
     Raises:
         DataError: numbers that the run's precision cannot hold.
@@ -120,8 +126,12 @@ def build(specs: Sequence[Spec], device_rows: DeviceRows, log_every: int) -> Col
         penalties = [strengths(one.penalty, weight_sum) for one in specs]
     l2, l1 = np.array(penalties).T  # (K,) each
     _check_sizes(specs, s, train.weight, max(l2.max(), l1.max()))
-    solves = isinstance(specs[0].optimizer, Solver)
-    return (_to_the_optimum if solves else _by_steps)(specs, device_rows, l2, l1, log_every)
+    if not isinstance(specs[0].optimizer, Solver):
+        return _by_steps(specs, device_rows, l2, l1, log_every)
+    # a stack's halves, and those of other processes, have its coordinates
+    with np.errstate(over="ignore"):
+        least = min(strengths(one.penalty, weight_sum)[0] for one in every or specs)
+    return _to_the_optimum(specs, device_rows, l2, l1, log_every, least)
 
 
 def _check_sizes(specs: Sequence[Spec], s: Numbers, weight: Numbers, strongest: float) -> None:
@@ -218,7 +228,12 @@ def _loss_parameters(specs: Sequence[Spec]) -> dict[str, Numbers]:
 
 
 def _to_the_optimum(
-    specs: Sequence[Spec], device_rows: DeviceRows, l2: Numbers, l1: Numbers, log_every: int
+    specs: Sequence[Spec],
+    device_rows: DeviceRows,
+    l2: Numbers,
+    l1: Numbers,
+    log_every: int,
+    least_l2: float,
 ) -> Columns:
     """Columns of a solver."""
     # runs that take steps do without, which is a fiftieth of a short one's time
@@ -227,7 +242,7 @@ def _to_the_optimum(
     sparse, spec = bool(np.any(l1 > 0)), specs[0]
     settings = solver.SolverSettings(*_solver_settings(specs, device_rows, sparse), log_every)
     exact = settings.method.closed_form
-    least = 0.0 if sparse else _decade(float(l2.min()))
+    least = 0.0 if sparse else _decade(least_l2)
     parameters = _loss_parameters(specs)
     model, outputs = MODELS[spec.model, spec.loss_name], device_rows.outputs
     guess, turn = not model.quadratic, settings.method.pairs > 0

@@ -153,7 +153,8 @@ class Job:
         if columns is None:
             planned = self.planned
             rows = self._cache.of(planned.rows, planned.spec)
-            columns = build([column.spec for column in planned.columns], rows, self._log_every)
+            specs, every = ([c.spec for c in of] for of in (planned.columns, planned.every))
+            columns = build(specs, rows, self._log_every, every)
         self.facts = StackFacts.of(columns)
         return columns
 

@@ -6,7 +6,6 @@ evaluation of a column counts and which columns end (`trainer.sweep.scheduler`).
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -248,16 +247,22 @@ class Training:
     def evaluate_late(self, should_stop: ShouldStop = never) -> Evaluation | None:
         """Evaluate what has trained since its last evaluation: metrics of the weights there are.
 
-        None where nothing has, and where it is cut. Nobody waits for bounds that take long.
+        None where nothing has, where it is cut, and where memory runs out. Nobody waits for bounds
+        that take long.
         """
         if not self.open:
             return None
         late = self.state.live & (self._evaluated[self.columns] < self.stack.taken(self.state))
         late &= self.state.step > 0
-        with contextlib.suppress(Interrupted):
-            if (read := self._measure(late, should_stop, whole=False)) is not None:
-                return self._take(late, read)
-        return None
+        try:
+            read = self._measure(late, should_stop, whole=False)
+        except Interrupted:
+            return None
+        except (MemoryError, RuntimeError) as error:
+            if not self.stack.device.is_full(error):
+                raise
+            return None
+        return None if read is None else self._take(late, read)
 
     def compact(self) -> None:
         """Let ended columns leave, at the end of an epoch and where enough of them have ended."""

@@ -334,6 +334,7 @@ def test_a_sweep_that_is_gone_on_with_has_the_halves_that_there_were(kind, stops
         assert columns == saved["arrangement"]["stacks"]
         train(sweep, heard, saved)
         assert len(sweep.jobs) == stacks
+        assert heard.told == unbroken.told[len(unbroken.told) - len(heard.told) :]
         cuts = [told for told in heard.told if told.endswith("of another width")]
         assert len(cuts) == stacks - len(columns)
         np.testing.assert_array_equal(weights_of(sweep), wanted)

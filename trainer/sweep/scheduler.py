@@ -138,8 +138,6 @@ class Scheduler:
         self._giving_way = giving_way
         self.members, self.rules, self.observer, self.threads = members, rules, observer, threads
         self.room = len(members) if room is None else max(room, 1)
-        # stacks that need not keep in step hold memory for no longer than they must
-        self._at_once = min(self.room, threads.count)
         trials = len(rules.stopping.metric)
         repeats = 1 + max(int(member.repeat.max()) for member in members)
         self.scores = np.full((trials, repeats), np.nan)
@@ -147,6 +145,11 @@ class Scheduler:
         self.waiting = self._sync_groups()
         self.groups: list[SyncGroup] = []
         self.stretches: dict[int, Stretch | None] = {}
+
+    @property
+    def _at_once(self) -> int:
+        """Stacks that need not keep in step hold memory for no longer than they must."""
+        return min(self.room, self.threads.count)
 
     def run(self) -> None:
         """Train until each column has an outcome, or the observer says stop."""
@@ -171,6 +174,7 @@ class Scheduler:
         return {
             "arrangement": {"stacks": self._columns, "threads": self.threads.count},
             "stacks": {str(i): member.saved() for i, member in enumerate(self.members)},
+            "room": self.room,
             "waiting": list(self.waiting),
             "groups": [[group.members, group.evaluation] for group in self.groups],
             "round": list(self.stretches),
@@ -192,6 +196,7 @@ class Scheduler:
             raise ValueError("the record is of other stacks")
         for i, member in enumerate(self.members):
             member.restore(saved["stacks"][str(i)])
+        self.room = min(self.room, saved["room"])  # their turns are the same, and their order
         self.waiting = [list(members) for members in saved["waiting"]]
         self.groups = [SyncGroup(list(members), at) for members, at in saved["groups"]]
         whole = copied(saved.get("stretches", {}))
@@ -279,7 +284,7 @@ class Scheduler:
         for member in self.members:
             member.training.park()
             member.training.let_go()
-        self.room = self._at_once = 1
+        self.room = 1
         if crowd:
             self.observer.on_shortage(shortage.one_at_a_time(error))
             return

@@ -333,6 +333,14 @@ def test_a_fault_of_ours_is_one_line_and_a_file(fakes, capfd):
     log.unlink()
 
 
+def test_memory_that_runs_out_is_no_fault_of_ours(fakes, capfd):
+    fakes.error = MemoryError("Unable to allocate 7 GiB\nfor an array")
+    assert main(["run", "a.yaml"]) == 1
+    assert capfd.readouterr().err == (
+        "memory ran out (Unable to allocate 7 GiB); fewer rows or trials take less\n"
+    )
+
+
 def test_a_fault_of_ours_in_a_run_is_in_its_log(fakes, capfd, tmp_path):
     lines = []
 
@@ -523,7 +531,8 @@ def test_a_second_signal_leaves_an_interrupted_run(config, tmp_path, second):
     """Killed while it writes its tables, which may take long; while it trains is no other case."""
     out = tmp_path / "run"
     code = (
-        "import sys, time\nimport trainer.workflow.carry_out as part\nfrom trainer.cli import main\n"
+        "import sys, time\nfrom trainer.cli import main\n"
+        "import trainer.workflow.carry_out as part\n"
         "part.write_outputs = lambda *args: (print('writes', flush=True), "
         "time.sleep(60))\n"
         "sys.exit(main(sys.argv[1:]))"

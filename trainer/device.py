@@ -19,7 +19,7 @@ import numpy as np
 from trainer.errors import DeviceError
 from trainer.machine import cublas
 from trainer.machine.interrupted import ShouldStop
-from trainer.machine.memory import memory_limit
+from trainer.machine.memory import available_memory
 from trainer.machine.threads import abandonable, side_by_side
 
 T = TypeVar("T")
@@ -176,7 +176,7 @@ class Device:
         return self.put(np.ascontiguousarray(array, dtype=dtype))
 
     def memory(self) -> int:
-        """Bytes to plan with: those free on a GPU, those that the process may have on a CPU."""
+        """Bytes to plan with: those that are free."""
         return self.free()
 
     def check_tf32(self) -> None:
@@ -194,21 +194,32 @@ class Device:
             f"precision: tf32 is for NVIDIA GPUs from Ampere on, and {here}; write float32"
         )
 
+    def is_full(self, error: BaseException) -> bool:
+        """Whether an error says that memory ran out: NumPy's, CuPy's, a library's of CUDA."""
+        return isinstance(error, MemoryError) or self._is_own(error)
+
+    def _is_own(self, error: BaseException) -> bool:
+        """Whether it is a GPU's memory, not the host's, that ran out."""
+        known = isinstance(error, MemoryError | RuntimeError)
+        return self.kind == "gpu" and known and _tells_of_memory(error)
+
     @contextlib.contextmanager
     def enough_memory(self) -> Iterator[None]:
-        """Say in one line that a GPU is full; a host that is full raises what it does anyway.
+        """Say in one line that the device or its host is full, and what takes less.
 
         Raises:
-            DeviceError: what is within ran out of the GPU's memory.
+            DeviceError: what is within ran out of memory.
         """
         try:
             yield
         except (MemoryError, RuntimeError) as error:
-            if self.kind == "cpu" or not _is_full(error):
+            if not self.is_full(error):
                 raise
+            name, less = "the machine", "fewer rows or trials or precision: float32 take less"
+            if self._is_own(error):
+                name, less = self.name, "device: cpu takes the machine's own"
             raise DeviceError(
-                f"device: {self.name} has not enough memory ({_first_line(error)}); device: cpu"
-                " takes the machine's own"
+                f"device: {name} has not enough memory ({first_line(error)}); {less}"
             ) from error
 
 
@@ -236,7 +247,7 @@ def cpu(reason: str) -> Device:
     name = f"NumPy {np.__version__} on {platform.machine()}"
     keep, take_rows = np.asarray, _take_rows_numpy
     return Device(
-        "cpu", name, reason, np, keep, dict, keep, take_rows, memory_limit, _CPU_SIZES, "c"
+        "cpu", name, reason, np, keep, dict, keep, take_rows, available_memory, _CPU_SIZES, "c"
     )
 
 
@@ -262,14 +273,14 @@ def _usable_gpu() -> tuple[Device | None, str]:
     except ImportError:
         return None, 'CuPy is not installed (pip install "stacked-trainer[cuda12]")'
     except Exception as error:
-        return None, f"CuPy cannot be imported ({_first_line(error)})"
+        return None, f"CuPy cannot be imported ({first_line(error)})"
     try:
         if not cupy.is_available():
             return None, f"CuPy {cupy.__version__} finds no CUDA device or driver"
         one = cupy.ones((2, 2), dtype=cupy.float32)
         smoke = float((one @ one + cupy.exp(one - one)).sum())
     except Exception as error:
-        return None, f"CuPy's first product or kernel failed ({_first_line(error)})"
+        return None, f"CuPy's first product or kernel failed ({first_line(error)})"
     if smoke != 12.0:
         return None, f"CuPy computed {smoke} where 12 is right"
     properties = cupy.cuda.runtime.getDeviceProperties(cupy.cuda.Device().id)
@@ -340,11 +351,12 @@ def from_cupy(
     )
 
 
-def _is_full(error: Exception) -> bool:
+def _tells_of_memory(error: BaseException) -> bool:
     """Whether CuPy or one of CUDA's libraries says so; NumPy says it otherwise, of the host."""
     text = str(error).lower()  # the last is of Thrust, which sorts
     return any(words in text for words in ("out of memory", "alloc_failed", "std::bad_alloc"))
 
 
-def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+def first_line(error: BaseException) -> str:
+    """What an error says, or what kind it is."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")

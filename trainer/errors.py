@@ -4,7 +4,7 @@
     ├── UserError             the user's input is wrong: exit code 2, one line a fault, no traceback
     │   ├── SpecError         the YAML file or an override: all faults at once
     │   ├── DataError         a data file, its columns, its values or its labels
-    │   ├── DeviceError       `device: gpu` where no GPU can be used; a GPU that is full
+    │   ├── DeviceError       `device: gpu` where no GPU can be used; a device that is full
     │   └── RunFolderError    an output folder that is taken, a run folder that cannot be read
     └── DiskError             the disk is full or read-only: exit code 1
 
@@ -39,7 +39,7 @@ class ColumnError(DataError):
 
 
 class DeviceError(UserError):
-    """A GPU was asked for and cannot be used, or is full; the message says why."""
+    """A GPU was asked for and cannot be used, or a device is full; the message says why."""
 
 
 class RunFolderError(UserError):

@@ -520,7 +520,7 @@ def test_class_weights_that_fit_no_class() -> None:
 
 def test_more_than_memory_holds() -> None:
     made = {"synthetic": {"rows": 2**40, "columns": 2**20, "outputs": 1}}
-    with pytest.raises(DataError, match=r"synthetic: .* GiB, more than there is"):
+    with pytest.raises(DataError, match=r"synthetic: .* GiB, and .* their copy in float32, more"):
         prepared("linear", made)
 
 

@@ -214,7 +214,7 @@ def test_indices_say_nothing_about_the_columns_of_another_kind(tmp_path):
 
 
 def test_the_dense_size_is_computed_before_it_is_taken(tmp_path, monkeypatch):
-    monkeypatch.setattr(libsvm, "memory_limit", lambda: 64 * 2**20)
+    monkeypatch.setattr(libsvm, "available_memory", lambda: 64 * 2**20)
     path = write(tmp_path, "a.txt", "1 1:1\n1 4194304:1\n")  # 64 MiB, and 32 are allowed
     with pytest.raises(DataError, match=r"rows of 4,194,304 columns take 64 MiB as a dense matrix"
                                         r", more than 32 MiB, half of the memory"):  # fmt: skip

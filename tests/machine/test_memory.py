@@ -7,7 +7,7 @@ import psutil
 import pytest
 
 from trainer.machine import groups
-from trainer.machine.memory import memory_limit, peak_memory
+from trainer.machine.memory import available_memory, memory_limit, peak_memory
 
 
 @pytest.fixture
@@ -52,6 +52,51 @@ def test_memory_is_that_of_the_machine_or_of_a_group(grouped, what, lines, files
     assert memory_limit() == (psutil.virtual_memory().total if limit is None else limit)
 
 
+LEFT = [
+    ("no limit", "0::/\n", {"memory.max": "max\n"}, []),
+    (
+        "a job in a service",  # files that were read can be dropped
+        "0::/job/step\n",
+        {
+            "job/step/memory.max": "max",
+            "job/memory.max": f"{64 * MIB}",
+            "job/memory.current": f"{40 * MIB}",
+            "job/memory.stat": f"anon {28 * MIB}\ninactive_file {12 * MIB}\nslab 5\n",
+            "memory.max": f"{512 * MIB}",
+            "memory.current": f"{500 * MIB}",
+            "memory.stat": "anon 1\n",
+        },
+        [12 * MIB, 36 * MIB],
+    ),
+    (
+        "version 1",
+        "4:memory:/slurm/job_7\n",
+        {
+            "memory/slurm/job_7/memory.limit_in_bytes": f"{9 * MIB}",
+            "memory/slurm/job_7/memory.usage_in_bytes": f"{8 * MIB}",
+            "memory/slurm/job_7/memory.stat": f"inactive_file 7\ntotal_inactive_file {MIB}\n",
+        },
+        [2 * MIB],
+    ),
+    (
+        "more in use than allowed",
+        "0::/\n",
+        {"memory.max": "5", "memory.current": "9", "memory.stat": ""},
+        [0],
+    ),
+    ("files that are not there", "0::/\n", {"memory.max": "5"}, []),
+]
+
+
+@pytest.mark.parametrize(("what", "lines", "files", "left"), LEFT)
+def test_of_a_groups_limit_what_is_in_use_is_gone(grouped, what, lines, files, left):
+    grouped(lines, files)
+    assert groups.memory_left() == left
+    if left:
+        assert available_memory() == min(left)
+    assert available_memory() < psutil.virtual_memory().total
+
+
 PROCESSORS = [
     ("no limit", "0::/\n", {"cpu.max": "max 100000\n"}, []),
     ("a container", "0::/\n", {"cpu.max": "150000 100000\n"}, [1.5]),
@@ -78,7 +123,7 @@ def test_processors_of_a_group(grouped, what, lines, files, limits):
 
 
 def test_the_tables_of_groups_are_whole():
-    assert (len(MEMORY), len(PROCESSORS)) == (9, 5)
+    assert (len(MEMORY), len(LEFT), len(PROCESSORS)) == (9, 5, 5)
 
 
 @pytest.mark.skipif(not hasattr(psutil, "RLIMIT_AS"), reason="no ulimit -v here")
@@ -89,6 +134,29 @@ def test_ulimit_is_a_limit():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert 0 < int(done.stdout) <= 3 << 30
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="/proc tells what is mapped")
+def test_what_imports_have_mapped_is_gone_from_ulimit():
+    code = (
+        "import resource; resource.setrlimit(resource.RLIMIT_AS, (3 << 30, -1))\n"
+        "from trainer.machine.memory import available_memory\n"
+        "import mmap; before = available_memory(); held = mmap.mmap(-1, 1 << 30)\n"
+        "print(before, available_memory())"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    before, after = map(int, done.stdout.split())
+    assert before < 3 << 30
+    assert (1 << 30) <= before - after < (1 << 30) + (64 << 20)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere the system counts")
+def test_the_peak_is_this_processs_own():
+    """Not that of the process that began it, as Linux's getrusage has it."""
+    held = bytearray(256 * MIB)
+    code = "from trainer.machine.memory import peak_memory; print(peak_memory())"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert int(done.stdout) < len(held)
 
 
 def test_the_peak_grows_with_what_is_held():

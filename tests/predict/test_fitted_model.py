@@ -313,7 +313,7 @@ def test_a_few_rows_are_predicted_without_asking_the_machine(
     def asked() -> int:
         raise AssertionError
 
-    monkeypatch.setattr("trainer.data.allocate.memory_limit", asked)
+    monkeypatch.setattr("trainer.data.allocate.available_memory", asked)
     assert model.predict(np.ones((1, 3))).shape == (1,)
     with pytest.raises(AssertionError):
         allocate((1 << 22, 3), np.dtype(np.float64), "X")

@@ -10,6 +10,7 @@ from stacks import DEVICE, host
 
 from trainer.machine.threads import one_thread_a_product
 from trainer.model import MODELS
+from trainer.solvers import hessian_sizes, solver
 from trainer.solvers import objective as objectives
 from trainer.solvers.certificates import Points, certify
 from trainer.solvers.objective import Objective
@@ -134,3 +135,28 @@ def test_second_derivatives_of_coupled_biases(monkeypatch):
         y /= y.sum(axis=1, keepdims=True)
         right = np.diag(p.p @ y) - (y * p.p[:, None]).T @ y
         np.testing.assert_allclose(found[0][k], right, rtol=1e-9, atol=1e-14)
+
+
+def test_columns_of_many_classes_are_certified_some_at_a_time(monkeypatch):
+    """Each takes matrices (C, C); what a bound says is the same."""
+    problem = next(p for p in PROBLEMS if p.model == "softmax")
+    C, K, widths = problem.outputs, 5, []
+
+    def facts():
+        stack = stack_of(problem, "lbfgs", np.geomspace(0.01, 1, K), np.zeros(K), 1e-6)
+        state = stack.start(np.zeros((problem.X.shape[1], C, K)), np.zeros((C, K)))
+        stack.advance(state, 1 << 40)
+        return stack.facts(state, np.array([True, True, False, True, True]))["gap"]
+
+    def counted(objective, points):
+        widths.append(points.w.shape[2])
+        return certify(objective, points)
+
+    monkeypatch.setattr(solver, "certify", counted)
+    whole = facts()
+    monkeypatch.setattr(hessian_sizes, "MOST_HESSIANS", hessian_sizes.certificate_bytes(C, 2, True))
+    assert widths == [4]
+    np.testing.assert_allclose(facts(), whole, rtol=1e-6)
+    assert widths == [4, 2, 2]
+    assert hessian_sizes.certificate_bytes(C, 9, True) == 2 * 8 * 8 * C**2
+    assert hessian_sizes.certificate_bytes(C, 9, False) == 0

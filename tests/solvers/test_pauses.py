@@ -14,9 +14,11 @@ from solving import stack_of, start
 from trainer import device as devices
 from trainer.machine.interrupted import Interrupted
 from trainer.model import compiled
-from trainer.solvers import compiled_newton, objective
+from trainer.solvers import compiled_newton, objective, solver
 from trainer.solvers.choose import Method, Size
 from trainer.solvers.costs import rounds_of_a_stretch
+from trainer.solvers.directions import Directions
+from trainer.solvers.objective import Objective
 from trainer.solvers.solver import SolverStack
 
 CPU = devices.cpu("the tests")
@@ -177,6 +179,72 @@ def test_scores_that_are_kept_leave_no_trace(case, monkeypatch):
     w = state.arrays["w"]
     found = [one.objective.bias_hessian(w).tobytes() for one in (stack, fresh)]
     assert found[0] == found[1]
+
+
+def lacking(monkeypatch, owner, name, at, after=False):
+    """Let the call of some number run out of memory, before or after what it does."""
+    call, calls = getattr(owner, name), count()
+
+    def failing(*args, **given):
+        lacks = next(calls) == at
+        if lacks and not after:
+            raise MemoryError
+        found = call(*args, **given)
+        if lacks:
+            raise MemoryError
+        return found
+
+    monkeypatch.setattr(owner, name, failing)
+
+
+LACKING = {
+    "points": (Directions, "try_points", True),
+    "passes": (Objective, "value", True),
+    "slopes": (Directions, "slopes", True),
+    "directions": (Directions, "fix_gauge", True),
+    "compiled rounds": (compiled_newton.CompiledNewton, "_call", False),
+}
+
+
+@pytest.mark.usefixtures("_library")
+@pytest.mark.parametrize("where", LACKING)
+@pytest.mark.parametrize(
+    "case", [case for case in CASES if case[0] == "softmax" and case[3] == 5], ids=str
+)
+def test_rounds_that_had_no_room_are_taken_again_with_the_same_bits(case, where, monkeypatch):
+    right, _ = unbroken(case, CPU)
+    owner, name, after = LACKING[where]
+    for at in (0, 3, 6):
+        stack, log, lacked = made(case, CPU), {}, 0
+        state = start(stack)
+        with monkeypatch.context() as patch:
+            lacking(patch, owner, name, at, after)
+            while state.step < ROUNDS and not stack.settled(state).all():
+                state.live &= ~stack.due(state)
+                step = state.step
+                try:
+                    log |= logged(stack.advance(state, ROUNDS))
+                except MemoryError:
+                    lacked += 1
+                    assert state.step == step
+                    assert step == 0 or lacked == 1
+        assert lacked <= 1
+        assert (log, ended(stack, state)) == right
+
+
+def test_bounds_that_had_no_room_change_nothing(monkeypatch):
+    monkeypatch.setattr(solver, "certified_at_once", lambda *_: 2)
+    stack = made(("softmax", "lbfgs", 0.0, 5), CPU)
+    state, due = start(stack), np.ones(5, bool)
+    stack.advance(state, 5)
+    before = saved(stack, state)[2]
+    with monkeypatch.context() as patch:
+        lacking(patch, solver, "certify", 1)
+        with pytest.raises(MemoryError):
+            stack.facts(state, due)
+    for one in fields(before):
+        np.testing.assert_array_equal(getattr(state.progress, one.name), getattr(before, one.name))
+    assert (stack.facts(state, due)["gap"] > 0).all()
 
 
 ON_GPU = [

@@ -3,6 +3,7 @@
 import re
 import time
 
+import numpy as np
 import pytest
 import shim
 from double import Cupy
@@ -11,6 +12,7 @@ from stacks import DEVICE
 import trainer
 from trainer import device as devices
 from trainer.config import load_spec
+from trainer.solvers import costs
 from trainer.solvers.hessians import Hessians
 from trainer.sweep.fit_memory import graphs_needed
 from trainer.sweep.sweep import set_up
@@ -136,3 +138,39 @@ def test_the_memory_of_a_gpu_counts_graphs_and_the_room_of_products(monkeypatch)
     planned = rows.arrangement.stacks[0]
     assert graphs_needed(planned.spec, 1, rows.first.device_rows) == graphs * 2**20
     assert rows.arrangement.bytes > graphs * 2**20
+
+
+@pytest.mark.parametrize(
+    ("name", "model", "rows", "turned"),
+    [
+        ("exact", "linear", 3000, True),
+        ("exact", "linear", 400, True),  # by singular values of the rows
+        ("auto", "logistic", 1200, True),
+        ("lbfgs", "logistic", 200, False),  # of so few none is large
+    ],
+)
+def test_no_large_decomposition_is_made(name, model, rows, turned, monkeypatch):
+    made = []
+    for one in ("eigh", "svd", "qr"):
+        monkeypatch.setattr(np.linalg, one, lambda *args, **keys: made.append(1))
+    data = {"train": {"synthetic": {"rows": rows, "columns": 600, "outputs": 1}}}
+    if not turned:
+        monkeypatch.undo()
+    lines = lines_of(model=model, data=data, optimizer={"name": name})
+    assert not made
+    assert ("before, to turn the rows (estimated)" in lines["time"]) == turned
+
+
+def test_what_a_decomposition_takes_is_in_the_plan(monkeypatch):
+    """Of rows with other weights it is another."""
+    told = costs.BasisWork(1e30, 3 * 2**40)
+    monkeypatch.setattr(costs, "basis_work", lambda *args: told)
+    sweep = {"parameters": {"penalty.l2": [0.01, 0.1], "class_weight": ["none", "balanced"]}}
+    lines = lines_of(optimizer={"name": "lbfgs"}, sweep=sweep)
+    arrays = lines.get("GPU memory", lines["peak memory"])
+    assert 3 * 2**20 < int(arrays.split()[0]) < 4 * 2**20
+    total, before = (
+        float(re.search(form, lines["time"])[1].replace(",", ""))
+        for form in (r"at most ([\d,.]+) seconds", r"([\d,.e+]+) before, to turn")
+    )
+    assert total == pytest.approx(before, rel=1e-3)

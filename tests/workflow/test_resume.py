@@ -10,6 +10,7 @@ import pytest
 import trainer
 from trainer.cli import main
 from trainer.console.terminal import Terminal
+from trainer.sweep import build
 
 SAME = ("model.safetensors", "steps.parquet", "history.csv", "trials.csv", "results.json")
 SMALL = {
@@ -225,3 +226,25 @@ def test_the_command_prints_the_folder(stopped, capsys):
     assert capsys.readouterr().out.splitlines()[-1] == str(stopped)
     shutil.rmtree(stopped)
     assert main(["run", "--resume", str(stopped), "--quiet"]) == 2
+
+
+@pytest.mark.parametrize("calls", [8, 14, 20])
+def test_a_sweep_that_memory_has_cut_is_gone_on_with_in_its_halves(calls, tmp_path, monkeypatch):
+    advance = build.Stack.advance
+
+    def narrow(stack, state, *more):
+        if state.step and stack.columns > 1:
+            raise MemoryError("Unable to allocate 7 GiB")
+        return advance(stack, state, *more)
+
+    monkeypatch.setattr(build.Stack, "advance", narrow)
+    whole = trainer.run(FOLDED, tmp_path / "whole")
+    run = trainer.run(FOLDED, tmp_path / "run", should_stop=stop_after(calls))
+    assert run.status == "interrupted"
+    assert "two halves" in json.loads((run.folder / "manifest.json").read_text())["warning"]
+    done = go_on(run.folder)
+    assert done.status == "finished"
+    for name in SAME:
+        assert (done.folder / name).read_bytes() == (whole.folder / name).read_bytes(), name
+    done, whole = (json.loads((one.folder / "manifest.json").read_text()) for one in (done, whole))
+    assert done["warning"] == whole["warning"]

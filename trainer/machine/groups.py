@@ -14,11 +14,23 @@ from pathlib import Path, PurePosixPath
 
 _OWN = Path("/proc/self/cgroup")  # lines of `number:controllers:group`, without controllers in v2
 _MOUNTED = Path("/sys/fs/cgroup")
+# limit, usage, and the line of memory.stat that tells the pages of files that can be dropped
+_V1 = "memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"
+_V2 = "memory.max", "memory.current", "inactive_file"
 
 
 def memory_limits() -> list[int]:
     """Bytes, one a group that has a limit."""
     return list(_memory(_OWN, _MOUNTED, _now()))
+
+
+def memory_left() -> list[int]:
+    """Bytes that each group with a limit has left: the limit, less what cannot be dropped.
+
+    Groups count pages of files that were read lately, which the system drops where memory is short.
+    """
+    groups = _groups(_OWN)
+    return [*_left(groups, "memory", _V1), *_left(groups, "", _V2)]
 
 
 def processor_limits() -> list[float]:
@@ -51,6 +63,18 @@ def _processors(own: Path, mounted: Path, now: int) -> list[float]:
         for pair in pairs
         if len(pair) == 2 and all(_is_limit(text) for text in pair)
     ]
+
+
+def _left(groups: str, controller: str, files: tuple[str, str, str]) -> Iterator[int]:
+    limit, usage, dropped = files
+    for path in _paths(groups, controller, limit, _MOUNTED / controller):
+        with contextlib.suppress(OSError, ValueError):
+            if not _is_limit(most := _read(path).strip()):
+                continue
+            folder = Path(path).parent
+            stat = dict(line.split(" ", 1) for line in _read(folder / "memory.stat").splitlines())
+            used = int(_read(folder / usage))
+            yield max(int(most) - used + int(stat.get(dropped, 0)), 0)
 
 
 def _is_limit(text: str) -> bool:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -83,6 +84,7 @@ class CompiledNewton:
         pauses: Callable[[], bool],
         go_down: Callable[[Flags], None],
         aim: Callable[[], None],
+        kept: Callable[[], AbstractContextManager[None]],
         should_stop: ShouldStop,
     ) -> Rounds:
         """Go on as `SolverStack.advance`; columns whose directions are asked for are not aimed.
@@ -93,6 +95,7 @@ class CompiledNewton:
             pauses: says whether columns are to leave, or none moves.
             go_down: gives columns (K,) steps against the slope, by the text.
             aim: gives directions to those that are not aimed, by the text.
+            kept: holds what may run out of memory and changes no column then.
             should_stop: asked between calls, before which one is due.
         """
         asks, found = np.zeros(self._plan.columns, np.uint8), list[Rounds]()
@@ -101,7 +104,8 @@ class CompiledNewton:
             aim()
             while state.step < until:
                 ask(should_stop)
-                one = self._call(state, min(self._most, until - state.step), should_stop)
+                with kept():
+                    one = self._call(state, min(self._most, until - state.step), should_stop)
                 state.step += len(one.loss)
                 found.append(one)
                 if (plain := asks == _STEEPEST).any():

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from trainer.model import Model, compiled
 from trainer.model.compiled_errors import RULES, rule_of
+from trainer.solvers.basis import MOST_DIRECTIONS
 from trainer.solvers.choose import Method, Size, hessian_order
 from trainer.solvers.hessian_sizes import (
     KEPT,
@@ -14,6 +15,7 @@ from trainer.solvers.hessian_sizes import (
     SHARED,
     SMALL,
     are_quick,
+    certificate_bytes,
     columns_at_once,
     count_pairs,
     has_products,
@@ -23,6 +25,10 @@ from trainer.solvers.hessian_sizes import (
 )
 from trainer.solvers.objective import chunk_rows
 from trainer.solvers.tf32_sizes import multiplies, pass_bytes
+
+_SMALL_BASIS = 256  # directions that are found in some ten milliseconds
+_FACTOR = 80  # operations of eigenvectors or singular vectors, as many of a product as take so long
+_FACTORED = 3  # matrices of that order beside the turned rows: what LAPACK works in is gone then
 
 if TYPE_CHECKING:
     from trainer.device import Device
@@ -50,6 +56,30 @@ def rounds_of_a_stretch(
     each = 4.0 * N * (D + _FEWEST) * max(scores, _FEWEST) + 8.0 * pairs * (D + 1) * scores
     rounds = sizes.stretch_flop / max(each + columns * operations, 1.0)
     return int(max(1, min(rounds, sizes.stretch_steps, _LOGGED // max(columns, 1))))
+
+
+class BasisWork(NamedTuple):
+    """What the decomposition takes that rows are turned by, told without making it.
+
+    Attributes:
+        operations: multiplications and additions, those of a product and those of a factorisation,
+            which are slower, as so many of a product.
+        bytes: held at once, the turned rows included.
+    """
+
+    operations: float
+    bytes: int
+
+
+def basis_work(size: Size, sparse: bool, exact: bool) -> BasisWork | None:
+    """What `trainer.solvers.basis` does for rows of N, D; None where it factors nothing large."""
+    N, D, _ = size
+    least = min(N, D)
+    if sparse or least <= _SMALL_BASIS or (least > MOST_DIRECTIONS and not exact):
+        return None
+    factors = _FACTOR * least**3  # of (D, D), or of the triangle (N, N)
+    rows = N * D if N > D else 2 * N * D  # turned; of few rows a factor is as large
+    return BasisWork(4.0 * N * D * least + factors, 8 * (_FACTORED * least**2 + rows))
 
 
 def solver_bytes(
@@ -95,8 +125,10 @@ def solver_bytes(
                 hessians += 8 * 3 * parts * rows_at_once(device, N, order) * wide
             else:
                 hessians += working_bytes(size, columns, model.coupled, wide, sparse, device)
+    certificates = certificate_bytes(C, columns, model.coupled)  # when directions are through
     rounds = tf32 and method.pairs and multiplies(device)
-    return 8 * numbers + hessians + (pass_bytes(device, size, columns) if rounds else 0)
+    single = pass_bytes(device, size, columns) if rounds else 0
+    return 8 * numbers + max(hessians, certificates) + single
 
 
 def working_bytes(
@@ -155,5 +187,6 @@ def hessian_operations(hessians: Hessians, rows: int, sparse: bool) -> float:
     """
     h = hessians
     # a product a pair of outputs; with l1 it is one product of all that are coupled
-    each = h.blocks * h.order**2 if sparse else len(h.pairs()) * h.parameters**2
+    pairs = count_pairs(h.outputs, h.model.coupled)
+    each = h.blocks * h.order**2 if sparse else pairs * h.parameters**2
     return 2 * rows * each + h.blocks * 2 / 3 * h.order**3

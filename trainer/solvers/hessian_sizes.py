@@ -23,6 +23,7 @@ KEPT = 256 * 2**20  # bytes of such products
 KEPT_FEATURES = 16 * 2**20  # bytes of the features of all rows
 _SCORES = 1 << 24  # bytes of the scores of a chunk
 MOST_HESSIANS = 256 * 2**20  # bytes of those that are worked on together
+CERTIFIED = 8  # matrices (C, C) a column that a bound of its J − J* takes
 _QUICK = 1 << 20  # products of a whole Hessian, which then takes no longer than to ask for a part
 _MOST = 128  # parameters of a Hessian
 _MOST_BYTES = 16 * 2**20  # of the rows, which each column goes over by itself
@@ -46,6 +47,18 @@ def columns_at_once(device: Device, chunk_rows: int, one: int, pairs: int) -> in
     """
     scores = device.at_once(_SCORES) // (8 * pairs * chunk_rows)
     return int(max(1, min(MOST_HESSIANS // one, scores)))
+
+
+def certified_at_once(outputs: int, coupled: bool) -> int:
+    """How many columns are certified together: of coupled outputs by matrices (C, C) of each."""
+    one = 8 * CERTIFIED * outputs**2
+    return int(max(1, MOST_HESSIANS // one)) if coupled else 1 << 30
+
+
+def certificate_bytes(outputs: int, columns: int, coupled: bool) -> int:
+    """Bytes that bounds of J − J* take of so many columns."""
+    some = min(columns, certified_at_once(outputs, coupled))
+    return 8 * CERTIFIED * outputs**2 * some if coupled else 0
 
 
 def count_pairs(outputs: int, coupled: bool) -> int:

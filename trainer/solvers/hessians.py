@@ -25,6 +25,7 @@ from trainer.solvers.hessian_sizes import (
     KEPT_FEATURES,
     SHARED,
     columns_at_once,
+    count_pairs,
     has_products,
     padded_width,
     rows_at_once,
@@ -101,7 +102,8 @@ class Hessians:
 
     def at_once(self) -> int:
         """How many columns' Hessians are worked on together."""
-        one, pairs = 8 * self.order**2 * self.blocks, len(self.pairs())
+        one = 8 * self.order**2 * self.blocks
+        pairs = count_pairs(self.outputs, self.model.coupled)
         return columns_at_once(self.device, self._batches.chunk_rows, one, pairs)
 
     def step(

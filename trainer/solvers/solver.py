@@ -6,9 +6,10 @@ again in the next round. So a column waits for no other and knows of no other; o
 converged is frozen. What is decided, a number or two a column, is decided on the host: one fetch
 follows each pass over the rows.
 
-A round is whole or has not been: a signal ends one in its pass, where nothing has changed yet, or
-keeps directions from being made, which then are the first that is done when columns go on. All that
-a round needs is in the state, so that columns go on elsewhere as they would have here, to the bit.
+A round is whole or has not been: a signal, or memory that runs out, ends one in its pass, where
+nothing has changed yet, or keeps directions from being made, which then are the first that is done
+when columns go on. All that a round needs is in the state, so that columns go on elsewhere as they
+would have here, to the bit.
 
 The methods differ in nothing but their directions: `trainer.solvers.directions`, and with l1
 `trainer.solvers.prox_newton`.
@@ -19,7 +20,7 @@ Shapes: D features, C outputs, K columns; parameters (P, C, K) as in `trainer.so
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -32,6 +33,7 @@ from trainer.solvers.choose import Method, Size
 from trainer.solvers.compiled_newton import CompiledNewton, Rounds, compiled_newton
 from trainer.solvers.costs import hessian_bytes, hessian_operations, rounds_of_a_stretch
 from trainer.solvers.directions import Directions
+from trainer.solvers.hessian_sizes import certified_at_once
 from trainer.solvers.hessians import Hessians
 from trainer.solvers.line_search import TrialPoint, is_good, shorten
 from trainer.solvers.objective import NAMES, Objective
@@ -126,6 +128,7 @@ class SolverStack:
             self._newton = compiled_newton(self.objective, self.hessians, *limits)
         self._elements = np.array([[len(rows) * outputs]])  # of ŷ − y
         self._should_stop: ShouldStop = never
+        self._begun = 0  # the step before the stretch
         width, start = int(inner_rows.X.shape[1]), settings.method.hessian_from
         self._stretch = rounds_of_a_stretch(  # between two pauses
             self.device,
@@ -202,6 +205,7 @@ class SolverStack:
         Where that comes before the first round is done, or columns are due already, it has none.
         """
         first, self._should_stop = state.step + 1, should_stop
+        self._begun = state.step
         until = min(until, (state.step // self._stretch + 1) * self._stretch)
         with np.errstate(all="ignore"):
             if self.due(state).any() or not self._moving(state).any():
@@ -242,7 +246,22 @@ class SolverStack:
             self._aim(state, self._moving(state))
 
         go_down = partial(self._go_down, state)
-        return newton.run(state, until, pauses, go_down, aim, self._should_stop)
+        kept = partial(self._kept, state)
+        return newton.run(state, until, pauses, go_down, aim, kept, self._should_stop)
+
+    @contextlib.contextmanager
+    def _kept(self, state: SolverState) -> Iterator[None]:
+        """Keep the stretch's rounds where memory runs out in what changes nothing of the state.
+
+        Raises:
+            Interrupted: it did, and the next stretch begins with what is within.
+        """
+        try:
+            yield
+        except (MemoryError, RuntimeError) as error:
+            if state.step == self._begun or not self.device.is_full(error):
+                raise
+            raise Interrupted from None
 
     def _moving(self, state: SolverState) -> Flags:
         """(K,) columns that live and have not settled."""
@@ -287,13 +306,15 @@ class SolverStack:
         """One evaluation of every column that moves: what it logs, and which took their points.
 
         Raises:
-            Interrupted: `should_stop()` in its pass, before anything has changed.
+            Interrupted: `should_stop()` in its pass, before anything has changed; or memory ran
+                out there.
         """
         n, self._now = state.progress, self.objective
         if self._tf32 and (moving & n.tf32).any():
             moving, self._now = moving & n.tf32, self._tf32.objective
-        self._try_points(state, moving)
-        trial, slopes, logged = self._evaluate(state)
+        with self._kept(state):
+            self._try_points(state, moving)
+            trial, slopes, logged = self._evaluate(state)
         state.step += 1
         n.evaluations += moving
         takes = moving & is_good(n, trial, self._now.rounding(n.value))
@@ -399,12 +420,16 @@ class SolverStack:
         """Give new directions to columns that have taken points and move on.
 
         Raises:
-            Interrupted: `should_stop()`; then no column has a new one.
+            Interrupted: `should_stop()`, or memory ran out; then no column has a new one.
         """
+        which = moving & ~state.progress.aimed
+        if which.any():
+            with self._kept(state):
+                self._direct(state, which)
+
+    def _direct(self, state: SolverState, which: Flags) -> None:
+        """Give new directions to some columns."""
         problem, a, n, new = self.problem, state.arrays, state.progress, self._new
-        which = moving & ~n.aimed
-        if not which.any():
-            return
         start, own = self.settings.method.hessian_from, np.zeros_like(which)
         if start is not None:
             own = which & (n.iterations >= start)
@@ -434,15 +459,19 @@ class SolverStack:
             Interrupted: `should_stop()`.
         """
         n, a = state.progress, state.arrays
-        where = np.flatnonzero(due & (n.evaluations > 0))
-        if len(where):
+        every = np.flatnonzero(due & (n.evaluations > 0))
+        together = certified_at_once(self.problem.outputs, self.problem.model.coupled)
+        found = []  # written once all are there: what is written decides who has settled
+        for first in range(0, len(every), together):
+            where = every[first : first + together]
             points = Points(a["w"], a["g"], n.value, n.data).take(self.problem, where)
             rough = (n.tf32 | (n.evaluations == n.before))[where]
             with self.objective.asking(should_stop):
                 objective = self.objective.take(where)
                 if rough.any():
                     points = in_float64(objective, points, rough)
-                known = certify(objective, points)
+                found.append((where, certify(objective, points)))
+        for where, known in found:
             n.gradient_max[where], n.gap[where] = known
         return {name: getattr(n, name) for name in FACTS}
 

@@ -27,10 +27,13 @@ from trainer.train.protocol import AnyStack
 from trainer.train.stack import Settings, Stack
 
 if TYPE_CHECKING:
+    from trainer.device import Device
+    from trainer.solvers.costs import BasisWork
     from trainer.solvers.rotated_rows import RotatedRows
     from trainer.solvers.solver import SolverStack
 
 Numbers = np.ndarray[Any, np.dtype[np.float64]]
+_ALWAYS = 1 << 26  # bytes that are there: to ask takes longer than a small fit
 _HESSIAN_SHARE = 0.2  # of the memory there is
 _IN_TF32 = "rounds are in TF32 until its roundings show, the rest is in float64"
 _NOT_IN_TF32 = "all of it in float64, none in TF32"
@@ -49,6 +52,8 @@ class Columns:
         solver: which solver goes to the optimum and why; None for a first-order optimizer.
         lr: (K,) learning rates, as the schedules begin from; None for a solver.
         single_bytes: of the rows that a solver has in float32 for rounds in TF32; 0 without any.
+        unturned: makes a stack of all whose rows are not turned, where that takes long; else None.
+        basis_work: what it takes to turn them.
     """
 
     specs: Sequence[Spec]
@@ -60,6 +65,8 @@ class Columns:
     solver: tuple[str, str] | None = None
     lr: Numbers | None = None
     single_bytes: int = 0
+    unturned: Callable[[], AnyStack] | None = None
+    basis_work: BasisWork | None = None
 
     @property
     def spec(self) -> Spec:
@@ -101,13 +108,19 @@ class Columns:
         return self.make(columns, should_stop)
 
 
-def build(specs: Sequence[Spec], device_rows: DeviceRows, log_every: int) -> Columns:
+def build(
+    specs: Sequence[Spec],
+    device_rows: DeviceRows,
+    log_every: int,
+    every: Sequence[Spec] | None = None,
+) -> Columns:
     """Put one column a spec onto the same rows.
 
     Args:
         specs: K specs that differ only in numbers that a (K,) array can hold.
         device_rows: their rows.
         log_every: steps between full records of the step log.
+        every: specs of all columns that go together, those of other stacks, too; None: `specs`.
 
     Raises:
         DataError: numbers that the run's precision cannot hold.
@@ -118,8 +131,12 @@ def build(specs: Sequence[Spec], device_rows: DeviceRows, log_every: int) -> Col
         penalties = [strengths(one.penalty, weight_sum) for one in specs]
     l2, l1 = np.array(penalties).T  # (K,) each
     _check_sizes(specs, s, train.weight, max(l2.max(), l1.max()))
-    solves = isinstance(specs[0].optimizer, Solver)
-    return (_to_the_optimum if solves else _by_steps)(specs, device_rows, l2, l1, log_every)
+    if not isinstance(specs[0].optimizer, Solver):
+        return _by_steps(specs, device_rows, l2, l1, log_every)
+    # a stack's halves, and those of other processes, have its coordinates
+    with np.errstate(over="ignore"):
+        least = min(strengths(one.penalty, weight_sum)[0] for one in every or specs)
+    return _to_the_optimum(specs, device_rows, l2, l1, log_every, least)
 
 
 def _check_sizes(specs: Sequence[Spec], s: Numbers, weight: Numbers, strongest: float) -> None:
@@ -216,23 +233,29 @@ def _loss_parameters(specs: Sequence[Spec]) -> dict[str, Numbers]:
 
 
 def _to_the_optimum(
-    specs: Sequence[Spec], device_rows: DeviceRows, l2: Numbers, l1: Numbers, log_every: int
+    specs: Sequence[Spec],
+    device_rows: DeviceRows,
+    l2: Numbers,
+    l1: Numbers,
+    log_every: int,
+    least_l2: float,
 ) -> Columns:
     """Columns of a solver."""
     # runs that take steps do without, which is a fiftieth of a short one's time
-    from trainer.solvers import problem, rotated_rows, solver, tf32_passes, tf32_sizes
+    from trainer.solvers import costs, problem, rotated_rows, solver, tf32_passes, tf32_sizes
 
     sparse, spec = bool(np.any(l1 > 0)), specs[0]
     settings = solver.SolverSettings(*_solver_settings(specs, device_rows, sparse), log_every)
     exact = settings.method.closed_form
-    least = 0.0 if sparse else _decade(float(l2.min()))
+    least = 0.0 if sparse else _decade(least_l2)
     parameters = _loss_parameters(specs)
     model, outputs = MODELS[spec.model, spec.loss_name], device_rows.outputs
     guess, turn = not model.quadratic, settings.method.pairs > 0
     rounds = turn and tf32_sizes.multiplies(device_rows.device) and spec.precision == "tf32"
 
-    def make(columns: Any, should_stop: ShouldStop) -> SolverStack:
-        key = spec.bias, sparse, exact, least, guess, turn
+    def make(columns: Any, should_stop: ShouldStop, turned: bool = True) -> SolverStack:
+        as_it_is = True, False, 0.0, False, False
+        key = spec.bias, *((sparse, exact, least, guess, turn) if turned else as_it_is)
         rotated = _rotated(rotated_rows.rotate, should_stop, device_rows, *key)
         single = _single(tf32_passes.single_rows, device_rows, rotated, key) if rounds else None
         strengths = l2[columns], l1[columns]
@@ -242,13 +265,18 @@ def _to_the_optimum(
         own_settings = settings.take(columns)
         return solver.SolverStack(own, device_rows.rows, rotated.rows, own_settings, single=single)
 
-    reason, size = settings.method.reason, 0
+    reason, single = settings.method.reason, 0
     if spec.precision == "tf32":
         reason += f"; {_IN_TF32 if rounds else _NOT_IN_TF32}"
+    rows, features = map(int, device_rows.rows.X.shape)
+    size = Size(rows, features, outputs)
     if rounds:
-        size = tf32_sizes.row_bytes(*map(int, device_rows.rows.X.shape))
+        single = tf32_sizes.row_bytes(rows, features)
     told = settings.method.name, reason
-    return Columns(specs, device_rows, l2, l1, settings.max_iter, make, told, single_bytes=size)
+    work = costs.basis_work(size, sparse, exact)
+    unturned = partial(make, slice(None), never, turned=False) if work else None
+    columns = specs, device_rows, l2, l1, settings.max_iter, make, told
+    return Columns(*columns, single_bytes=single, unturned=unturned, basis_work=work)
 
 
 def _single(
@@ -280,11 +308,25 @@ def _rotated(
     def make() -> RotatedRows:
         p, r = shares(device_rows.s), shares(device_rows.prepared.train.weight)
         device, rows, y = device_rows.device, device_rows.rows, device_rows.prepared.train.y
+        _check_room(device, rows.X)
         true = None if y.ndim == 1 else y
         given = device, rows, p, r, bias, sparse, exact, least, true, guess, turn
         return device.abandonable(partial(rotate, *given), should_stop)
 
     return device_rows.once(("rotated", bias, sparse, exact, least, guess, turn), make)
+
+
+def _check_room(device: Device, X: Any) -> None:
+    """Refuse to copy rows to float64 where there is no room for them: Linux would end the process.
+
+    Raises:
+        MemoryError: there is none.
+    """
+    size = 8 * X.size
+    if size > _ALWAYS and size > (room := device.memory()):
+        raise MemoryError(
+            f"the rows in float64 take {shown_size(size)}, {shown_size(room)} are free"
+        )
 
 
 def _decade(value: float) -> float:
@@ -303,8 +345,7 @@ def _solver_settings(
     method = choose_method(optimizers[0].name, model, size, sparse)
     order = hessian_order(model, size, sparse)
     asked_for = OPTIMIZERS[optimizers[0].name].second_derivatives
-    memory = device_rows.device.memory()
-    if asked_for and 8.0 * order**2 > _HESSIAN_SHARE * memory:
+    if asked_for and 8.0 * order**2 > _HESSIAN_SHARE * (memory := device_rows.device.memory()):
         raise DataError(
             f"optimizer.name: newton would hold Hessians of {order:,} x {order:,}, which is"
             f" {shown_size(8 * order**2)} each, where {shown_size(memory)} in all are there;"

@@ -203,7 +203,8 @@ def stacks_of(columns: Sequence[tuple[RowsOf, Column]]) -> list[Planned]:
     for rows, column in columns:
         key = rows.key, stack_key(column.spec)
         if key not in groups:
-            groups[key] = Planned(rows, [])
+            together: list[Column] = []
+            groups[key] = Planned(rows, together, together)
         groups[key].columns.append(column)
     return list(groups.values())
 

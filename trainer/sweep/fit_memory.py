@@ -86,7 +86,7 @@ def arrange(
     else:
         stacks, threads = rebuilt(planned, arranged["stacks"]), int(arranged["threads"])
     largest = max(needed(one.spec, len(one.columns), device_rows, restores) for one in stacks)
-    room = max(threads, int(budget // largest))
+    room = max(threads, min(int(budget // largest), len(stacks)))  # free memory comes and goes
     return Arrangement(stacks, threads, room, largest)
 
 

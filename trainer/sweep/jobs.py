@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,8 +13,10 @@ from trainer.machine.interrupted import ShouldStop, never
 from trainer.predict.init_weights import initial_weights
 from trainer.sweep.build import Columns, build, steps_per_unit
 from trainer.sweep.scheduler import Observer, Rules, Scheduler
+from trainer.sweep.shortage import Shortage, halves
 from trainer.sweep.threads import Threads
 from trainer.train.evaluate import Evaluator
+from trainer.train.part import hand_over
 from trainer.train.protocol import AnyStack
 from trainer.train.saved import Saved, copied
 from trainer.train.state import AnyState
@@ -116,6 +118,7 @@ class Job:
         self.undefined: frozenset[str] = frozenset()
         self.parts: dict[str, tuple[int, int]] = {}
         self._cache, self._log_every, self._built = cache, log_every, built
+        self._restore = restore
         every = planned.spec.log.gradients
         self.training = Training(
             len(planned.columns),
@@ -127,6 +130,21 @@ class Job:
             gradients_every=0 if every == "none" else every,
         )
 
+    def is_full(self, error: BaseException) -> bool:
+        """Whether an error says that its device has no memory left."""
+        return self._cache.device.is_full(error)
+
+    def part(self, which: Flags) -> Job:
+        """These columns (K,) as a stack of their own, which goes on where this one is parked."""
+        columns = [one for one, wanted in zip(self.planned.columns, which, strict=True) if wanted]
+        planned = replace(self.planned, columns=columns)
+        part = Job(planned, self._cache, self._restore[which], self._log_every)
+        if self.facts is not None:
+            part.facts = replace(self.facts, l2=self.facts.l2[which], l1=self.facts.l1[which])
+        part.undefined, part.parts, part.should_stop = self.undefined, self.parts, self.should_stop
+        hand_over(self.training, part.training, which)
+        return part
+
     def build(self) -> Columns:
         """Put the columns onto their rows, or hand over what has been built and not used.
 
@@ -136,7 +154,8 @@ class Job:
         if columns is None:
             planned = self.planned
             rows = self._cache.of(planned.rows, planned.spec)
-            columns = build([column.spec for column in planned.columns], rows, self._log_every)
+            specs, every = ([c.spec for c in of] for of in (planned.columns, planned.every))
+            columns = build(specs, rows, self._log_every, every)
         self.facts = StackFacts.of(columns)
         return columns
 
@@ -206,18 +225,32 @@ def make_jobs(
     return jobs
 
 
+def halve(jobs: list[Job], arrangement: Arrangement, number: int) -> None:
+    """Cut a parked job of two columns or more in two: one in its place, the other comes last."""
+    parts = halves(jobs[number].training)
+    assert parts is not None
+    jobs[number], other = map(jobs[number].part, parts)
+    jobs.append(other)
+    arrangement.stacks[number] = jobs[number].planned
+    arrangement.stacks.append(other.planned)
+
+
 def run(
-    jobs: Sequence[Job],
+    jobs: list[Job],
     rules: Rules,
     observer: Observer,
     arrangement: Arrangement,
     saved: Saved | None = None,
 ) -> Scheduler:
-    """Train all jobs to their ends, from where a scheduler's record was made if there is one."""
+    """Train all jobs to their ends, from where a scheduler's record was made if there is one.
+
+    Where memory runs out, `jobs` become more.
+    """
     for job in jobs:
         job.should_stop = observer.should_stop
     with Threads(arrangement.threads) as threads:
-        scheduler = Scheduler(jobs, rules, observer, threads, arrangement.room)
+        giving_way = Shortage(jobs[0].is_full, partial(halve, jobs, arrangement))
+        scheduler = Scheduler(jobs, rules, observer, threads, arrangement.room, giving_way)
         if saved is not None:
             try:
                 scheduler.restore(saved)

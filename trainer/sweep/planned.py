@@ -33,10 +33,15 @@ class RowsOf:
 
 @dataclass(frozen=True)
 class Planned:
-    """One stack to be: its rows, and its columns, which differ only in numbers."""
+    """One stack to be: its rows, and its columns, which differ only in numbers.
+
+    `every` is all columns that go together, those in other stacks, too: what is made of the rows
+    once for all of them is the same wherever stacks are cut.
+    """
 
     rows: RowsOf
     columns: list[Column]
+    every: list[Column]
 
     @property
     def spec(self) -> Spec:

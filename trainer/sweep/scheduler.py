@@ -9,12 +9,12 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
 
 from trainer.machine.interrupted import Interrupted
+from trainer.sweep import shortage
 from trainer.sweep.defined import means
 from trainer.sweep.stopping import EarlyStopper, Halving, Rung
 from trainer.sweep.threads import Threads
@@ -74,6 +74,9 @@ class Observer(Protocol):
     def on_evaluation(self, stack: int, columns: Indices, evaluation: Evaluation) -> None:
         """Take one evaluation of these columns (K,) of a stack."""
 
+    def on_shortage(self, told: str) -> None:
+        """Say that memory ran out, and what gave way."""
+
     def on_round(self, scheduler: Scheduler) -> None:
         """Show how far the sweep is, or keep `scheduler.saved()`, which is whole here.
 
@@ -120,6 +123,7 @@ class Scheduler:
         observer: Observer,
         threads: Threads,
         room: int | None = None,
+        giving_way: shortage.Shortage | None = None,
     ) -> None:
         """Begin.
 
@@ -129,11 +133,11 @@ class Scheduler:
             observer: is told what happens.
             threads: train stacks side by side.
             room: how many stacks the device has memory for; None for all.
+            giving_way: how stacks do where memory runs out all the same; None: that raises.
         """
+        self._giving_way = giving_way
         self.members, self.rules, self.observer, self.threads = members, rules, observer, threads
         self.room = len(members) if room is None else max(room, 1)
-        # stacks that need not keep in step hold memory for no longer than they must
-        self._at_once = min(self.room, threads.count)
         trials = len(rules.stopping.metric)
         repeats = 1 + max(int(member.repeat.max()) for member in members)
         self.scores = np.full((trials, repeats), np.nan)
@@ -141,6 +145,11 @@ class Scheduler:
         self.waiting = self._sync_groups()
         self.groups: list[SyncGroup] = []
         self.stretches: dict[int, Stretch | None] = {}
+
+    @property
+    def _at_once(self) -> int:
+        """Stacks that need not keep in step hold memory for no longer than they must."""
+        return min(self.room, self.threads.count)
 
     def run(self) -> None:
         """Train until each column has an outcome, or the observer says stop."""
@@ -165,6 +174,7 @@ class Scheduler:
         return {
             "arrangement": {"stacks": self._columns, "threads": self.threads.count},
             "stacks": {str(i): member.saved() for i, member in enumerate(self.members)},
+            "room": self.room,
             "waiting": list(self.waiting),
             "groups": [[group.members, group.evaluation] for group in self.groups],
             "round": list(self.stretches),
@@ -186,6 +196,7 @@ class Scheduler:
             raise ValueError("the record is of other stacks")
         for i, member in enumerate(self.members):
             member.restore(saved["stacks"][str(i)])
+        self.room = min(self.room, saved["room"])  # their turns are the same, and their order
         self.waiting = [list(members) for members in saved["waiting"]]
         self.groups = [SyncGroup(list(members), at) for members, at in saved["groups"]]
         whole = copied(saved.get("stretches", {}))
@@ -216,21 +227,16 @@ class Scheduler:
     def _round(self) -> bool:
         """One stretch of each stack that is behind, then the decisions that are due.
 
-        False where a stop comes before: the next call goes on, and nothing is told until then, so
-        that all is told in one order whether there was a stop or not.
+        False where a stop comes before, or memory runs out: the next call goes on, and nothing is
+        told until then, so that all is told in one order whether there was a stop or not.
         """
         if not self.stretches:
             behind = [i for group in self.groups for i in self._behind(group)][: self.room]
             self.stretches = dict.fromkeys(behind)
         try:
-            for i in self.stretches:
-                self.members[i].training.resume()
-        except Interrupted:
+            self._advance()
+        except Interrupted:  # while stacks were built
             return False
-        stop = self.observer.should_stop
-        left = [i for i, stretch in self.stretches.items() if stretch is None]
-        found = self.threads.run([partial(self.members[i].training.advance, stop) for i in left])
-        self.stretches |= zip(left, found, strict=True)
         if None in self.stretches.values():
             return False
         for i in self._tell():
@@ -244,6 +250,54 @@ class Scheduler:
                 self._decide(group)
         self.groups = [group for group in self.groups if not group.ended]
         return True
+
+    def _advance(self) -> None:
+        """Bring stacks of the round to their pause, as many of them as there is room for.
+
+        A stack whose stretch is still to be told is built for it.
+        """
+        is_full = self._giving_way.is_full if self._giving_way else lambda error: False
+        left = [i for i, stretch in self.stretches.items() if stretch is None][: self.room]
+        crowded = len(self.stretches) > self.room
+        for i, stretch in self.stretches.items():
+            if stretch is not None and (stretch.snapshots or not crowded):
+                self.members[i].training.resume()
+            if crowded and i not in left:
+                self.members[i].training.park()
+        trainings = [self.members[i].training for i in left]
+        tries = shortage.stretches(trainings, self.threads, self.observer.should_stop, is_full)
+        full = {i: one.full for i, one in zip(left, tries, strict=True) if one.full is not None}
+        self.stretches |= zip(left, (one.stretch for one in tries), strict=True)
+        if full:
+            self._give_way(full)
+
+    def _give_way(self, full: Mapping[int, Exception]) -> None:
+        """Make room where memory ran out: one stack at a time, or where it is alone its halves.
+
+        Raises:
+            MemoryError: a column alone has not enough; or what else says so.
+        """
+        giving_way, error = self._giving_way, next(iter(full.values()))
+        assert giving_way is not None
+        others = [m.training for i, m in enumerate(self.members) if i not in full]
+        crowd = len(full) > 1 or any(one.open for one in others)
+        for member in self.members:
+            member.training.park()
+            member.training.let_go()
+        self.room = 1
+        if crowd:
+            self.observer.on_shortage(shortage.one_at_a_time(error))
+            return
+        (i,) = full
+        group = next(group for group in self.groups if i in group.members)
+        if shortage.halves(self.members[i].training) is None:
+            raise error
+        columns = len(self.members[i].training.columns)
+        giving_way.halve(i)
+        other = len(self.members) - 1
+        group.members.insert(group.members.index(i) + 1, other)
+        self.stretches[other] = None
+        self.observer.on_shortage(shortage.in_halves(error, columns))
 
     def _tell(self) -> list[int]:
         """Tell the observer of the round's stretches; return whose they are."""

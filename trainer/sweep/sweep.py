@@ -71,7 +71,7 @@ class SweepRun:
     first: Columns
     rules: Rules
     arrangement: Arrangement
-    jobs: Sequence[Job]
+    jobs: list[Job]
     log_every: int
     metrics: Sequence[str]
 

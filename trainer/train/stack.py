@@ -328,11 +328,11 @@ class Stack:
             self._halves.begin(state.arrays, self._table(lr, first), first)
             for piece, snapshot in self._pieces(first, last, snapshots):
                 if len(piece) > 1:
+                    state.step = piece[-1]  # before: what raises in between has moved weights
                     self._halves.steps(piece[0] - first, piece[0], piece[-1])
                 else:
                     step = piece[0]
                     self._step(state, step, step - first, self._is_full(step, last), snapshot)
-                state.step = piece[-1]
                 if should_stop():
                     break
         count = state.step - first + 1
@@ -397,6 +397,7 @@ class Stack:
             into = self._grad if self._halves.adds else self._free
 
         look = None if snapshot is None else partial(self._show_gradient, snapshot, state)
+        state.step = step  # before: what raises in between has moved weights
         self._halves.move(slot, full, look)
 
     def _show_errors(self, snapshot: Snapshot, part: slice, error: Array, dz: Array) -> None:

@@ -6,7 +6,6 @@ evaluation of a column counts and which columns end (`trainer.sweep.scheduler`).
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -110,12 +109,12 @@ class Training:
             return
         self.stack = self._make(self.columns)
         self._evaluate = self._evaluator(self.stack)
-        if not self.begun:
-            self.begun, self.every = True, self._every(self.stack)
+        if not self.begun:  # what raises leaves it as it was
+            state, self.every = self._start(self.stack), self._every(self.stack)
             self._steps_per_epoch = self.stack.steps_per_epoch
-            self.state = self._start(self.stack)
             restores = bool(self._restore.any())
-            self._best = {n: getattr(self.state, n).copy() for n in PARAMETERS if restores}
+            self._best = {n: getattr(state, n).copy() for n in PARAMETERS if restores}
+            self.state, self.begun = state, True
         else:
             self._move(self.stack.device.to_device)
         self.open = True
@@ -124,12 +123,17 @@ class Training:
         """Let the stack wait on the host."""
         if self.open:
             self._move(self.stack.device.to_host)
-            del self.stack, self._evaluate
-            self.open = False
+            self.let_go()
+
+    def let_go(self) -> None:
+        """Let a stack go that is on the host, or that could not be built whole."""
+        self.__dict__.pop("stack", None)
+        self.__dict__.pop("_evaluate", None)
+        self.open = False
 
     def _move(self, move: Callable[[Array], Array]) -> None:
-        self.state = self.state.moved(move)
-        self._best = {name: move(array) for name, array in self._best.items()}
+        best = {name: move(array) for name, array in self._best.items()}
+        self.state, self._best = self.state.moved(move), best
 
     # --- the scheduler's questions ---
 
@@ -243,33 +247,47 @@ class Training:
     def evaluate_late(self, should_stop: ShouldStop = never) -> Evaluation | None:
         """Evaluate what has trained since its last evaluation: metrics of the weights there are.
 
-        None where nothing has, and where it is cut. Nobody waits for bounds that take long.
+        None where nothing has, where it is cut, and where memory runs out. Nobody waits for bounds
+        that take long.
         """
         if not self.open:
             return None
         late = self.state.live & (self._evaluated[self.columns] < self.stack.taken(self.state))
         late &= self.state.step > 0
-        with contextlib.suppress(Interrupted):
-            if (read := self._measure(late, should_stop, whole=False)) is not None:
-                return self._take(late, read)
-        return None
+        try:
+            read = self._measure(late, should_stop, whole=False)
+        except Interrupted:
+            return None
+        except (MemoryError, RuntimeError) as error:
+            if not self.stack.device.is_full(error):
+                raise
+            return None
+        return None if read is None else self._take(late, read)
 
     def compact(self) -> None:
         """Let ended columns leave, at the end of an epoch and where enough of them have ended."""
         stay = self._staying()
         if self.state.step % self._steps_per_epoch or not self._may_leave(stay):
             return
+        try:
+            self._leave(stay)
+        except (MemoryError, RuntimeError) as error:
+            if not self.open or not self.stack.device.is_full(error):
+                raise
+            self.park()  # the next stack is built without the last one beside it
+
+    def _leave(self, stay: Flags) -> None:
         self._store(~stay)
         keep = np.flatnonzero(stay)
-        self.columns = self.columns[keep]
-        self._recent = [losses[:, keep] for losses in self._recent]
         where = self._placed(keep)
 
         def pick(array: Array) -> Array:
             return self._xp.take(array, where, axis=-1)
 
-        self.state = self.state.take(keep, pick)
-        self._best = {name: pick(array) for name, array in self._best.items()}
+        best = {name: pick(array) for name, array in self._best.items()}
+        self.state, self._best = self.state.take(keep, pick), best
+        self.columns = self.columns[keep]
+        self._recent = [losses[:, keep] for losses in self._recent]
         if self.open:
             self.stack = self.stack.take(keep)
             self._evaluate = self._evaluator(self.stack)

@@ -65,7 +65,7 @@ def write_outputs(
     cut_short = any(trial.status == "interrupted" for trial in trials)
     if refit_of(spec) and not cut_short:
         checkpoints.before_refit(scheduler)
-    observer = RefitRecorder(should_stop, checkpoints)
+    observer = RefitRecorder(should_stop, folder.tell, checkpoints)
     models, all_there = _models(sweep, chosen, observer, checkpoints.saved(REFIT), terminal)
     tests = {trial: _test_metrics(model) for trial, model in models.items()}
     if chosen.groups:

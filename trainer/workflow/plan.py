@@ -7,7 +7,7 @@ timed, its Hessians are estimated from their operations.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -19,7 +19,8 @@ from trainer.machine.memory import peak_memory
 from trainer.machine.threads import one_thread_a_product
 from trainer.model.arithmetic import default_errstate
 from trainer.predict.init_weights import initial_weights
-from trainer.sweep.build import steps_per_unit
+from trainer.solvers.hessian_sizes import certificate_bytes
+from trainer.sweep.build import Columns, steps_per_unit
 from trainer.sweep.fit_memory import graphs_needed
 from trainer.sweep.jobs import Job
 from trainer.sweep.planned import Planned
@@ -39,7 +40,13 @@ _RECORD = 44  # bytes of a row of the step log
 _EVALUATION = 1000  # bytes of a row of history.csv, as text and as the report reads it
 _ROW_GROUPS = 128 * 2**20  # what the step log's move to Parquet takes at most
 _REPORT = 80 * 2**20  # what drawing the page takes: Plotly, its script twice over, the charts
+# scores, probabilities, the table of them, the file, and the page's arrays of it, of which the
+# libraries of tables keep what was freed
+_PREDICTED = 6 * 8  # bytes of an output of a row
+_PREDICTED_ROW = 400  # bytes of a row beside it: words of the split and of labels
 _NARROWER = 0.75  # of a stack's bytes: what is made of the columns that stay, before it goes
+_SLACK = 1.05  # times the host's: what lies waste between what is freed and taken
+_WIDTH = 512  # of a product that is timed for a decomposition, which goes by blocks
 _PRODUCT = 1 << 29  # operations of the product that is timed, at most: some tens of milliseconds
 
 
@@ -84,7 +91,7 @@ class Iteration:
         rows: seconds of its pass over the rows, timed.
         hessians: seconds of its Hessians, estimated; 0 without any.
         hessians_from: how many iterations go without.
-        bytes: of the Hessians.
+        bytes: of the Hessians, or of what bounds of J − J* are made by, if that is more.
     """
 
     rows: float
@@ -98,10 +105,26 @@ class Iteration:
 
 
 @dataclass(frozen=True)
+class Turning:
+    """The decomposition that a solver's rows are turned by, where it is large: it is not made.
+
+    Attributes:
+        rows: which, and their weights; stacks on the same rows share it.
+        seconds: estimated.
+        bytes: held at once.
+    """
+
+    rows: Hashable
+    seconds: float
+    bytes: int
+
+
+@dataclass(frozen=True)
 class Cost:
     """Of one stack: its steps and epochs, seconds, bytes of its log, files, evaluations.
 
-    A solver's are the most it may take; its `iteration` tells what one of them does.
+    A solver's are the most it may take; its `iteration` tells what one of them does, its `turning`
+    what comes before the first.
     """
 
     steps: int
@@ -112,17 +135,21 @@ class Cost:
     file_bytes: int
     evaluations: int
     iteration: Iteration | None = None
+    turning: Turning | None = None
 
 
 def _cost(sweep: SweepRun, job: Job) -> Cost:
     """Build a stack and time one step, or a solver's pass over the rows, and one evaluation."""
     spec, columns = job.planned.spec, job.build()
-    device_rows, stack = columns.device_rows, columns.stack()
+    device_rows = columns.device_rows
+    stack = columns.unturned() if columns.unturned else columns.stack()
     encoder = device_rows.prepared.encoder
     state = stack.start(*initial_weights(columns.specs, encoder, stack.shape))
     evaluator = Evaluator(stack, device_rows.held) if device_rows.held else None
     budget = columns.budget
     steps = int(budget.max())
+    for array in state.arrays.values():
+        array += 0  # memory that nobody has written to is not there yet
     step = _step(stack, state)
     iteration = _iteration(stack, step) if columns.solver else None
     seconds = iteration.seconds(steps) if iteration else steps * step
@@ -143,7 +170,18 @@ def _cost(sweep: SweepRun, job: Job) -> Cost:
         evaluations=int(np.ceil(budget / every).sum()),
         file_bytes=files * (numbers * stack.dtype.itemsize + 8 * stack.batch_rows),
         iteration=iteration,
+        turning=_turning(columns, job),
     )
+
+
+def _turning(columns: Columns, job: Job) -> Turning | None:
+    work, rows = columns.basis_work, columns.device_rows.rows
+    if work is None:
+        return None
+    width = min(int(rows.X.shape[1]), _WIDTH)
+    each = _seconds_an_operation(columns.device_rows.device, max(len(rows), width), width)
+    key = job.planned.rows.key, str(columns.spec.class_weight)
+    return Turning(key, each * work.operations, work.bytes)
 
 
 def _step(stack: AnyStack, state: AnyState) -> float:
@@ -154,11 +192,13 @@ def _step(stack: AnyStack, state: AnyState) -> float:
 
 def _iteration(stack: AnyStack, rows: float) -> Iteration:
     """What an iteration takes whose pass over the rows was timed; Hessians are not made."""
-    work = stack.hessian_work()
+    work, (_, outputs, columns) = stack.hessian_work(), stack.shape
+    certificates = certificate_bytes(outputs, columns, stack.model.coupled)
     if work is None:
-        return Iteration(rows)
+        return Iteration(rows, bytes=certificates)
     each = _seconds_an_operation(stack.device, len(stack.rows), work.parameters)
-    return Iteration(rows, work.operations * each, work.start, work.bytes)
+    held = max(work.bytes, certificates)
+    return Iteration(rows, work.operations * each, work.start, held)
 
 
 def _seconds_an_operation(device: Device, rows: int, width: int) -> float:
@@ -180,7 +220,8 @@ def _seconds(action: Callable[[], object]) -> float:
 
 def _seconds_of(sweep: SweepRun, costs: list[Cost]) -> float:
     """Of all stacks, side by side; a refit is one column and little beside them."""
-    return sum(cost.seconds for cost in costs) / sweep.arrangement.threads
+    turned = {cost.turning.rows: cost.turning.seconds for cost in costs if cost.turning}
+    return sum(cost.seconds for cost in costs) / sweep.arrangement.threads + sum(turned.values())
 
 
 def _steps(costs: list[Cost]) -> str:
@@ -208,6 +249,9 @@ def _iterations(sweep: SweepRun, costs: list[Cost]) -> str:
         start = min(one.hessians_from for one in solvers if one.hessians)
         told += f" and {_short(hessians)} for its Hessians (estimated from their operations)"
         told += f", after the first {start:,}" if start else ""
+    turned = {cost.turning.rows: cost.turning.seconds for cost in costs if cost.turning}
+    if turned:
+        told += f"; {_short(sum(turned.values()))} before, to turn the rows (estimated)"
     return f", usually far less; {told}"
 
 
@@ -219,11 +263,14 @@ def _memory(sweep: SweepRun, costs: list[Cost], room: int) -> dict[str, str]:
     host, arrays = peak_memory() + _beside_arrays(sweep, costs), _arrays(sweep, costs)
     device_rows, stacks = sweep.first.device_rows, sweep.arrangement.stacks
     if device_rows.device.taken is None:
-        return {"peak memory": _mib(host + arrays)}
+        return {"peak memory": _mib(int(_SLACK * (host + arrays)))}
     now = device_rows.device.taken()
     if any(len(one.columns) > 1 for one in stacks):
         arrays += int(_NARROWER * (now - device_rows.bytes))
-    return {"peak memory": _mib(host), "GPU memory": f"{_mib(now + arrays)} of {_mib(room)}"}
+    return {
+        "peak memory": _mib(int(_SLACK * host)),
+        "GPU memory": f"{_mib(now + arrays)} of {_mib(room)}",
+    }
 
 
 def _mib(size: int) -> str:
@@ -241,7 +288,8 @@ def _arrays(sweep: SweepRun, costs: list[Cost]) -> int:
     held = len({one.rows.key for one in arrangement.stacks[:at_once]})
     rows = (held - 1) * min(device_rows.bytes, int(sweep.cache.room))
     hessians = max(cost.iteration.bytes if cost.iteration else 0 for cost in costs)
-    return others + graphs + rows + hessians
+    turning = max(cost.turning.bytes if cost.turning else 0 for cost in costs)  # before the first
+    return others + graphs + rows + max(hessians, turning)
 
 
 def _beside_arrays(sweep: SweepRun, costs: list[Cost]) -> int:
@@ -259,7 +307,8 @@ def _written_later(sweep: SweepRun) -> int:
     """Bytes of the predictions that the end of a run makes: scores, probabilities and the table."""
     prepared = sweep.first.prepared
     held = [rows for rows in (prepared.val, *prepared.tests) if rows is not None]
-    return sum(len(rows) for rows in held) * (len(prepared.encoder.outputs) + 2) * 8 * 3
+    outputs = len(prepared.encoder.outputs)
+    return sum(len(rows) for rows in held) * (outputs * _PREDICTED + _PREDICTED_ROW)
 
 
 def _snapshots(sweep: SweepRun, costs: list[Cost]) -> str:

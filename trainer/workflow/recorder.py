@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from trainer.console.progress import Progress, SweepProgress
+from trainer.runs.names import MANIFEST
 from trainer.wording.settings import settings_text
 from trainer.workflow.checkpoints import REFIT, SWEEP, Checkpoints
 from trainer.workflow.result_tables import history_rows
@@ -26,14 +27,22 @@ _TOP = 5
 class NullObserver:
     """An observer that writes and shows nothing, for a refit: it only ends the training."""
 
-    def __init__(self, should_stop: Callable[[], int | None]) -> None:
-        self._asked = should_stop
+    def __init__(
+        self,
+        should_stop: Callable[[], int | None],
+        tell: Callable[[str], None] = lambda line: None,
+    ) -> None:
+        self._asked, self._tell = should_stop, tell
 
     def on_stretch(self, stack: int, stretch: Stretch) -> None:
         """Nothing to do."""
 
     def on_evaluation(self, stack: int, columns: Indices, evaluation: Evaluation) -> None:
         """Nothing to do."""
+
+    def on_shortage(self, told: str) -> None:
+        """Say it."""
+        self._tell(f"warning: {told}")
 
     def on_round(self, scheduler: Scheduler) -> None:
         """Nothing to do."""
@@ -46,8 +55,13 @@ class NullObserver:
 class RefitRecorder(NullObserver):
     """Observer of a refit, of which checkpoints alone are kept."""
 
-    def __init__(self, should_stop: Callable[[], int | None], checkpoints: Checkpoints) -> None:
-        super().__init__(should_stop)
+    def __init__(
+        self,
+        should_stop: Callable[[], int | None],
+        tell: Callable[[str], None],
+        checkpoints: Checkpoints,
+    ) -> None:
+        super().__init__(should_stop, tell)
         self._checkpoints = checkpoints
 
     def on_round(self, scheduler: Scheduler) -> None:
@@ -65,7 +79,7 @@ class Recorder(NullObserver):
         should_stop: Callable[[], int | None],
         checkpoints: Checkpoints,
     ) -> None:
-        super().__init__(should_stop)
+        super().__init__(should_stop, folder.tell)
         self.checkpoints = checkpoints
         self.jobs, self.folder, self.every = sweep.jobs, folder, sweep.log_every
 
@@ -92,6 +106,12 @@ class Recorder(NullObserver):
         self.folder.append_history(
             history_rows(evaluation.step, epoch, evaluation.metrics, evaluation.due, trial, repeat)
         )
+
+    def on_shortage(self, told: str) -> None:
+        """Say it, and keep it for the page."""
+        super().on_shortage(told)
+        with self.folder.spared(MANIFEST):
+            self.folder.add_warnings([told])
 
     def on_round(self, scheduler: Scheduler) -> None:
         """Keep what has been learned."""

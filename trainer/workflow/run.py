@@ -54,7 +54,7 @@ def run(
     Raises:
         SpecError: the spec is wrong.
         DataError: the data are wrong, or do not fit the model.
-        DeviceError: `device: gpu` where none can be used, or a GPU that is full.
+        DeviceError: `device: gpu` where none can be used, or a device that is full.
         RunFolderError: `out` is a file or not empty.
         DiskError: the disk refused; what was written before stays. Once a run trains it goes on,
             puts elsewhere what its folder refuses to the end, and raises this after that.

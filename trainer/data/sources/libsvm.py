@@ -29,7 +29,7 @@ from trainer.data.frame import Frame, Like
 from trainer.data.rows import FloatArray, IntArray
 from trainer.data.sources.arrays import with_known_target, with_target
 from trainer.errors import DataError
-from trainer.machine.memory import memory_limit
+from trainer.machine.memory import available_memory
 from trainer.text.numbers import counted, shown_size
 from trainer.text.paths import readable_file
 from trainer.text.printable import error_text, quote, show_path
@@ -161,7 +161,7 @@ def _check_known(block: _Rows, lowest: int, highest: int, where: str) -> None:
 
 
 def _check_size(rows: int, columns: int, where: str) -> None:
-    size, limit = 8 * rows * columns, memory_limit() // 2
+    size, limit = 8 * rows * columns, available_memory() // 2
     if size > limit:
         raise DataError(
             f"{where}: its first {rows:,} rows of {columns:,} columns take {shown_size(size)} as a"

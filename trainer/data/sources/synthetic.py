@@ -34,7 +34,8 @@ def synthetic_frame(
     allocate((4 * columns, outputs), np.dtype(np.float64), where)  # whether there is room for it
     map_draws = uniform(columns, outputs, 0, columns * outputs).reshape(columns, outputs)
     true_weights = 3 * np.sqrt(12 / columns) * (map_draws - 0.5)  # (D, C): z has variance 9
-    X = allocate((rows, columns), np.dtype(np.float32), where)
+    single = np.dtype(np.float32)
+    X = allocate((rows, columns), single, where, copy=single)  # which is scaled
     targets = 1 if facts.output_a_class else outputs
     target = allocate((rows, targets), np.dtype(np.float64), where)
     for part in chunks(rows, columns + outputs):

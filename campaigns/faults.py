@@ -1,5 +1,7 @@
 """A disk that refuses the n-th call of a run, for n = 1, 2, … until a run passes (SQLite's loop).
 
+A run that failed is gone on with then, and must end with the bytes of one that met no refusal.
+
 A call is one that changes the disk: a write, an fsync, a rename, a new file, a new folder. The n-th
 alone is refused, or it and all that follow. `failures` goes through all n of one kind of run in one
 process, `faults.c` being preloaded; Linux and a C compiler are needed. By hand, some three minutes:
@@ -24,7 +26,13 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 ROOT = Path(__file__).parents[1]
-_DATA = {"model": "softmax", "data": {"train": "digits"}, "device": "cpu", "name": "faults"}
+_DATA = {
+    "model": "softmax",
+    "data": {"train": "digits"},
+    "device": "cpu",
+    "name": "faults",
+    "checkpoint": {"minutes": 1e-3},
+}
 KINDS: dict[str, dict[str, Any]] = {
     "plain": {**_DATA, "optimizer": {"epochs": 2}},
     "folds": {
@@ -43,6 +51,8 @@ _START = {"config.yaml", "input.yaml", "manifest.json", "run.log", "history.csv"
 _VARY = {"manifest.json", "run.log", "report.html", "steps.parquet", "steps.arrows"}  # have times
 
 _WITHIN = "--within"  # the process that faults.c is preloaded into
+SAME = ("model.safetensors", "steps.parquet", "history.csv", "trials.csv", "results.json")
+
 _RUNNING = "its status is running, its exit code is not 0"
 _FINISHED = "its status is finished, and its page elsewhere"
 _SEVERAL = "a start that is refused is told in several lines"
@@ -112,32 +122,48 @@ def _loop(kind: str, work: Path, numbers: Sequence[int] | None, stuck: bool) -> 
     config = work / "config.yaml"
     config.write_text(json.dumps(KINDS[kind]))
     folder = work / "run"
+    anew = [str(config), "--out", str(folder)]
 
     faults.faults_at(os.fsencode(folder), 0, 0, 0)
-    _command(config, folder)
+    _command(*anew)
     count = faults.faults_seen()
     whole = _contents(folder)
     for n in range(1, count + 100) if numbers is None else numbers:
         _clear(work)
         n = n if n > 0 else count + 1 + n
         faults.faults_at(os.fsencode(folder), n, errno.ENOSPC if n % 2 else errno.EIO, stuck)
-        exit_code, lines = _command(config, folder)
+        exit_code, lines = _command(*anew)
         refused = faults.faults_refused()
         faults.faults_at(b"", 0, 0, 0)
         problems = list(_problems(folder, work / "elsewhere", whole, exit_code, lines))
         if stuck:  # a disk that takes nothing more takes no status, and refuses run.log, too
             problems = [p for p in problems if p not in (_RUNNING, _FINISHED, _SEVERAL)]
+        if exit_code and (folder / "config.yaml").exists():
+            problems += _gone_on(folder, whole)
         yield Fault(n, refused, exit_code, lines, problems)
         if not refused:
             return
 
 
-def _command(config: Path, folder: Path) -> tuple[int, list[str]]:
+def _gone_on(folder: Path, whole: dict[str, bytes]) -> Iterator[str]:
+    """What is wrong about a run that failed and is gone on with, once the disk takes all."""
+    manifest = json.loads((folder / "manifest.json").read_bytes())
+    over = manifest["status"] == "finished" or manifest.get("trained") == "finished"
+    exit_code, lines = _command("--resume", str(folder))
+    if exit_code and not over:
+        yield f"gone on with: exit code {exit_code}: {lines[-1:]}"
+    here = _contents(folder)
+    for name in SAME:
+        if here.get(name) != whole[name]:
+            yield f"gone on with: {name} is another file"
+
+
+def _command(*arguments: str) -> tuple[int, list[str]]:
     from trainer.cli import main
 
     said = io.StringIO()
     with contextlib.redirect_stderr(said), contextlib.redirect_stdout(io.StringIO()):
-        exit_code = main(["run", str(config), "--quiet", "--out", str(folder)])
+        exit_code = main(["run", *arguments, "--quiet"])
     return exit_code, said.getvalue().splitlines()
 
 

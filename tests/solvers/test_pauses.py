@@ -243,6 +243,8 @@ def test_nor_do_they_in_tf32(case, ampere):
 def test_a_round_in_tf32_is_whole_or_has_not_been(ampere):
     stack, asked = made(TF32[4], ampere), count()
     state = start(stack)
+    stack.advance(state, 1)
+    assert not state.arrays["d"].get().any()  # no direction is made where columns begin again
     stack.advance(state, 3)
     assert state.progress.tf32.all()
     before, passes = saved(stack, state), stack._tf32.objective

@@ -69,7 +69,11 @@ def restored(stack, kept):
 
 def spoil(stack):
     """Nothing that a stack has room for may be read before it is written."""
-    for one in (*stack._tried, stack._new, stack._free):
+    room = [*stack._tried, stack._new, stack._free]
+    if stack._tf32:
+        own = stack._tf32.objective
+        room += [own._large, own._small, own._free, own._part, own._bias, own._row, own._sum]
+    for one in room:
         one[...] = np.nan
 
 

@@ -14,7 +14,7 @@ from solving import stack_of, start
 from trainer import device as devices
 from trainer.machine.interrupted import Interrupted
 from trainer.model import compiled
-from trainer.solvers import compiled_newton, objective, solver
+from trainer.solvers import compiled_newton, objective, solver, tf32_sizes
 from trainer.solvers.choose import Method, Size
 from trainer.solvers.costs import rounds_of_a_stretch
 from trainer.solvers.directions import Directions
@@ -22,6 +22,7 @@ from trainer.solvers.objective import Objective
 from trainer.solvers.solver import SolverStack
 
 CPU = devices.cpu("the tests")
+IN_TF32 = " in TF32"
 
 
 def rows(model, N=60, D=6, C=3):
@@ -39,15 +40,18 @@ def rows(model, N=60, D=6, C=3):
 
 
 def made(case, device=CPU, **sizes):
+    """A stack of a case, whose name says where rounds are in TF32."""
     model, name, l1, columns = case
-    l2 = np.geomspace(1e-4, 1e-1, columns)
-    found = stack_of(
-        rows(model, **sizes), name.partition(",")[0], l2, np.full(columns, l1), 1e-9, device=device
-    )
+    tf32 = name.endswith(IN_TF32)
+    l2 = np.geomspace(1e-2 if tf32 else 1e-4, 1e-1, columns)
+    name = name.removesuffix(IN_TF32)
+    given = rows(model, **sizes), name.partition(",")[0], l2, np.full(columns, l1), 1e-9
+    found = stack_of(*given, device=device, tf32=tf32)
     if "," not in name:
         return found
     settings = replace(found.settings, method=Method(name, hessian_from=4))  # in a short run too
-    return SolverStack(found.problem, found.rows, found.objective.rows, settings)
+    single = found._tf32.objective.rows if tf32 else None
+    return SolverStack(found.problem, found.rows, found.objective.rows, settings, single=single)
 
 
 def saved(stack, state):
@@ -67,7 +71,11 @@ def restored(stack, kept):
 
 def spoil(stack):
     """Nothing that a stack has room for may be read before it is written."""
-    for one in (*stack._tried, stack._new, stack._free):
+    room = [*stack._tried, stack._new, stack._free]
+    if stack._tf32:
+        own = stack._tf32.objective
+        room += [own._large, own._small, own._free, own._part, own._bias, own._row, own._sum]
+    for one in room:
         one[...] = np.nan
 
 
@@ -264,6 +272,79 @@ def test_nor_do_they_on_a_gpu(case, twin, monkeypatch):
     right, asked = unbroken(case, double)
     for at in range(ON_GPU.index(case) % 3, asked, asked // 3):
         assert broken(case, at, double) == right, at
+
+
+TF32 = [
+    *((model, f"lbfgs{IN_TF32}", l1, 5) for model in ("linear", "logistic", "softmax", "poisson")
+      for l1 in (0.0, 2e-2)),
+    ("softmax", f"lbfgs{IN_TF32}", 0.0, 1),
+    ("softmax", f"lbfgs, then newton{IN_TF32}", 0.0, 5),
+]  # fmt: skip
+
+
+@pytest.fixture
+def ampere(monkeypatch):
+    """A GPU that multiplies in TF32, to which the rows are several chunks."""
+    monkeypatch.delenv("STACKED_TRAINER_COMPILED", raising=False)  # of a suite without the library
+    monkeypatch.setattr(objective, "_WORK", 1)
+    monkeypatch.setattr(tf32_sizes, "MOST_ROWS", 25)
+    monkeypatch.setitem(globals(), "ROUNDS", 60)  # so that all columns leave TF32
+    return devices.from_cupy(Cupy(), "the double", twin="cuda", major=8)
+
+
+@pytest.mark.skipif(shim.COMPILER is None, reason=shim.WHY_NOT)
+@pytest.mark.parametrize("case", TF32)
+def test_nor_do_they_in_tf32(case, ampere):
+    assert len(TF32) == 10
+    stack, phases = made(case, ampere), []  # of each question
+
+    def ask():
+        n = state.progress
+        phases.append("TF32" if n.tf32.any() else "float64" if (n.before > 1).any() else "first")
+
+    state, log = start(stack), {}
+    go_on(stack, state, log, ask)
+    right = log, ended(stack, state)
+    where = {name: phases.index(name) for name in ("first", "TF32", "float64")}
+    end = where["float64"]  # the first question after TF32, which columns leave one by one
+    for at in {where["TF32"] + 2, end - 4, end - 1, end}:
+        assert broken(case, at, ampere) == right, (at, where)
+
+
+@pytest.mark.skipif(shim.COMPILER is None, reason=shim.WHY_NOT)
+def test_a_round_in_tf32_is_whole_or_has_not_been(ampere):
+    stack, asked = made(TF32[4], ampere), count()
+    state = start(stack)
+    stack.advance(state, 1)
+    assert not state.arrays["d"].get().any()  # no direction is made where columns begin again
+    stack.advance(state, 3)
+    assert state.progress.tf32.all()
+    before, passes = saved(stack, state), stack._tf32.objective
+    for at in range(1 + len(passes._steps)):  # before it, and before each chunk
+        asked = count()
+        assert len(stack.advance(state, 4, should_stop=lambda: next(asked) >= at).step) == 0  # noqa: B023
+        assert next(asked) == at + 1
+        after = saved(stack, state)
+        assert after[0] == 3
+        for name, one in before[1].items():
+            assert one.tobytes() == after[1][name].tobytes(), name
+        for one in fields(state.progress):
+            values = (getattr(kept[2], one.name).tobytes() for kept in (before, after))
+            assert len(set(values)) == 1, one.name
+    assert stack.advance(state, 4).step.tolist() == [4]
+
+
+@pytest.mark.skipif(shim.COMPILER is None, reason=shim.WHY_NOT)
+def test_how_far_columns_are_does_not_shrink_where_tf32_ends(ampere):
+    stack, shares = made(("softmax", f"lbfgs{IN_TF32}", 0.0, 3), ampere), []
+    state = start(stack)
+    while not stack.settled(state).all() and state.step < 100:
+        state.live &= ~stack.due(state)
+        stack.advance(state, state.step + 1)
+        shares.append(stack.done(state))
+    assert (state.progress.before > 2).all()
+    assert (np.diff(shares, axis=0) >= -0.05).all()  # roundings have made a slope too small
+    assert (shares[-1] == 1).all()
 
 
 def test_a_stretch_is_as_many_rounds_as_shapes_say():

@@ -1,6 +1,7 @@
 """To the optimum: a stack of columns, each at its own pace, with a bound on what is left.
 
-problem      J's penalties and slopes in a basis   objective     a pass over the rows: J's data term
+problem      J's penalties and slopes in a basis   objective     J's data term, and its biases'
+passes       over the rows, in float64             slopes        what a round decides on
 basis        principal axes of the features        rotated_rows  rows in them, for all stacks
 basis_in_place  the same by a sample of the rows   compiled_lbfgs  the recursion's twin
 solver       the stack: rounds                     progress      what it keeps of each column

@@ -36,8 +36,9 @@ from trainer.solvers.directions import Directions
 from trainer.solvers.hessian_sizes import certified_at_once
 from trainer.solvers.hessians import Hessians
 from trainer.solvers.line_search import TrialPoint, is_good, shorten
-from trainer.solvers.objective import NAMES, Objective
+from trainer.solvers.objective import Objective
 from trainer.solvers.outcomes import ending
+from trainer.solvers.passes import NAMES
 from trainer.solvers.problem import Problem
 from trainer.solvers.progress import FACTS, SolverState, at_start, share_done
 from trainer.solvers.prox_newton import prox_newton_steps

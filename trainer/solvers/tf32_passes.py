@@ -23,7 +23,8 @@ from trainer.model.compiled_errors import RULES, rule_of
 from trainer.model.kernel_errors import kernel_errors_of
 from trainer.model.step import errors, flat
 from trainer.solvers.basis import CHUNK
-from trainer.solvers.objective import NAMES, Objective
+from trainer.solvers.objective import Objective
+from trainer.solvers.passes import NAMES
 from trainer.solvers.rotated_rows import RotatedRows
 from trainer.solvers.tf32_sizes import chunk_rows
 from trainer.train.batches import FullBatch, RowSet

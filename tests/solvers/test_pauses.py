@@ -14,7 +14,7 @@ from solving import stack_of, start
 from trainer import device as devices
 from trainer.machine.interrupted import Interrupted
 from trainer.model import compiled
-from trainer.solvers import compiled_newton, passes, solver
+from trainer.solvers import certificates, compiled_newton, passes
 from trainer.solvers.choose import Method, Size
 from trainer.solvers.costs import rounds_of_a_stretch
 from trainer.solvers.directions import Directions
@@ -233,13 +233,13 @@ def test_rounds_that_had_no_room_are_taken_again_with_the_same_bits(case, where,
 
 
 def test_bounds_that_had_no_room_change_nothing(monkeypatch):
-    monkeypatch.setattr(solver, "certified_at_once", lambda *_: 2)
+    monkeypatch.setattr(certificates, "certified_at_once", lambda *_: 2)
     stack = made(("softmax", "lbfgs", 0.0, 5), CPU)
     state, due = start(stack), np.ones(5, bool)
     stack.advance(state, 5)
     before = saved(stack, state)[2]
     with monkeypatch.context() as patch:
-        lacking(patch, solver, "certify", 1)
+        lacking(patch, certificates, "certify", 1)
         with pytest.raises(MemoryError):
             stack.facts(state, due)
     for one in fields(before):

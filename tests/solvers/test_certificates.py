@@ -10,7 +10,7 @@ from stacks import DEVICE, host
 
 from trainer.machine.threads import one_thread_a_product
 from trainer.model import MODELS
-from trainer.solvers import hessian_sizes, solver
+from trainer.solvers import certificates, hessian_sizes
 from trainer.solvers import objective as objectives
 from trainer.solvers.certificates import Points, certify
 from trainer.solvers.objective import Objective
@@ -152,7 +152,7 @@ def test_columns_of_many_classes_are_certified_some_at_a_time(monkeypatch):
         widths.append(points.w.shape[2])
         return certify(objective, points)
 
-    monkeypatch.setattr(solver, "certify", counted)
+    monkeypatch.setattr(certificates, "certify", counted)
     whole = facts()
     monkeypatch.setattr(hessian_sizes, "MOST_HESSIANS", hessian_sizes.certificate_bytes(C, 2, True))
     assert widths == [4]

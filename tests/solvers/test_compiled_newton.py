@@ -344,10 +344,10 @@ def test_both_have_the_same_numbers():
         "STEEP": line_search._STEEP,
         "SHORTEST": line_search._SHORTEST,
         "LONGEST": line_search._LONGEST,
-        "SMALLER": solver._SMALLER,
+        "SMALLER": line_search._SMALLER,
         "FLAT": objective._FLAT,
     }
-    tries, stalled = line_search._TRIES, solver._STALLED
+    tries, stalled = line_search._TRIES, line_search._STALLED
     assert f"enum {{ MOST_TRIES = {tries}, MOST_STALLED = {stalled} }};" in SOURCE
     assert "enum { NOTHING, STEEPEST, DIRECTION };" in SOURCE
     assert (compiled_newton._STEEPEST, compiled_newton._DIRECTION) == (1, 2)

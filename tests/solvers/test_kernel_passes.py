@@ -15,11 +15,12 @@ from trainer import device as devices
 from trainer.device import Sizes
 from trainer.model import MODELS, compiled
 from trainer.model.kernel_errors import KernelErrors
-from trainer.solvers import objective as objective_module
+from trainer.solvers import passes
 from trainer.solvers import problem as problem_module
 from trainer.solvers.choose import Size
 from trainer.solvers.costs import solver_bytes
-from trainer.solvers.objective import NAMES, Objective, chunk_rows
+from trainer.solvers.objective import Objective
+from trainer.solvers.passes import NAMES, chunk_rows
 from trainer.solvers.rotated_rows import rotate
 from trainer.train.batches import RowSet
 
@@ -41,8 +42,8 @@ def chunks(monkeypatch):
     """Set how many rows go by at once."""
 
     def chosen(rows):
-        monkeypatch.setattr(objective_module, "_CACHED", 0)
-        monkeypatch.setattr(objective_module, "_FEWEST_ROWS", rows)
+        monkeypatch.setattr(passes, "_CACHED", 0)
+        monkeypatch.setattr(passes, "_FEWEST_ROWS", rows)
 
     return chosen
 

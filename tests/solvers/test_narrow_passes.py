@@ -8,7 +8,7 @@ from stacks import CPU
 
 from trainer.model import MODELS, compiled, compiled_errors
 from trainer.model.compiled_errors import is_narrow
-from trainer.solvers import objective
+from trainer.solvers import passes
 from trainer.train.batches import RowSet
 
 needs_library = pytest.mark.skipif(compiled.load()[0] is None, reason=compiled.load()[1])
@@ -18,7 +18,7 @@ SCORES += [("linear", 2, 1), ("poisson", 1, 4), ("softmax", 16, 1), ("softmax", 
 
 
 def pass_of(model, outputs, columns, N, D, narrow, monkeypatch):
-    monkeypatch.setattr(objective, "is_narrow", lambda *given: narrow)
+    monkeypatch.setattr(passes, "is_narrow", lambda *given: narrow)
     draw = np.random.default_rng(0)
     X = draw.standard_normal((N, D))
     if model == "softmax":
@@ -30,7 +30,7 @@ def pass_of(model, outputs, columns, N, D, narrow, monkeypatch):
     rows = RowSet(CPU, X, y, q, np.full(N, 1 / N), outputs)
     shape = (D, outputs, columns)
     problem = SimpleNamespace(device=CPU, model=MODELS[model, "auto"], shape=shape, bias=True)
-    return objective._Pass(problem, rows, slice(0, N), 64)
+    return passes.Pass(problem, rows, slice(0, N), 64)
 
 
 def sums(one, weights, offset):

@@ -10,7 +10,8 @@ from trainer import device as devices
 from trainer.machine import threads
 from trainer.machine.threads import one_thread_a_product
 from trainer.solvers.hessians import Hessians
-from trainer.solvers.objective import NAMES, Objective
+from trainer.solvers.objective import Objective
+from trainer.solvers.passes import NAMES
 
 MODELS = ("linear", "logistic", "softmax")
 

@@ -14,7 +14,7 @@ from solving import stack_of, start
 from trainer import device as devices
 from trainer.machine.interrupted import Interrupted
 from trainer.model import compiled
-from trainer.solvers import compiled_newton, objective, solver, tf32_sizes
+from trainer.solvers import certificates, compiled_newton, passes, tf32_sizes
 from trainer.solvers.choose import Method, Size
 from trainer.solvers.costs import rounds_of_a_stretch
 from trainer.solvers.directions import Directions
@@ -156,7 +156,7 @@ def _library(request, monkeypatch):
 @pytest.mark.usefixtures("_library")
 @pytest.mark.parametrize("case", CASES)
 def test_a_run_that_goes_on_elsewhere_has_the_same_bits(case, monkeypatch):
-    monkeypatch.setattr(objective, "_WORK", 1)  # passes ask between all chunks
+    monkeypatch.setattr(passes, "_WORK", 1)  # passes ask between all chunks
     monkeypatch.setattr(compiled_newton, "_WORK", 1)  # and compiled rounds between columns
     right, asked = unbroken(case, CPU)
     assert asked >= 2
@@ -171,9 +171,9 @@ WIDE = [("logistic", "lbfgs", 0.0, 1), ("poisson", "lbfgs", 0.0, 2), ("softmax",
 @pytest.mark.parametrize("case", WIDE)
 def test_scores_that_are_kept_leave_no_trace(case, monkeypatch):
     """Wide rows, whose scores are kept from one pass to what comes after it."""
-    monkeypatch.setattr(objective, "_WORK", 1)
-    monkeypatch.setattr(objective, "_CACHED", 1 << 13)  # more rows of scores than of features
-    monkeypatch.setattr(objective, "is_narrow", lambda *_: True)  # products of our own
+    monkeypatch.setattr(passes, "_WORK", 1)
+    monkeypatch.setattr(passes, "_CACHED", 1 << 13)  # more rows of scores than of features
+    monkeypatch.setattr(passes, "is_narrow", lambda *_: True)  # products of our own
     sizes = {"N": 600, "D": 48}
     kept = made(case, CPU, **sizes).objective._passes[0]
     assert len(kept._buffers.z) > kept._batches.chunk_rows
@@ -241,13 +241,13 @@ def test_rounds_that_had_no_room_are_taken_again_with_the_same_bits(case, where,
 
 
 def test_bounds_that_had_no_room_change_nothing(monkeypatch):
-    monkeypatch.setattr(solver, "certified_at_once", lambda *_: 2)
+    monkeypatch.setattr(certificates, "certified_at_once", lambda *_: 2)
     stack = made(("softmax", "lbfgs", 0.0, 5), CPU)
     state, due = start(stack), np.ones(5, bool)
     stack.advance(state, 5)
     before = saved(stack, state)[2]
     with monkeypatch.context() as patch:
-        lacking(patch, solver, "certify", 1)
+        lacking(patch, certificates, "certify", 1)
         with pytest.raises(MemoryError):
             stack.facts(state, due)
     for one in fields(before):
@@ -267,7 +267,7 @@ ON_GPU = [
 @pytest.mark.parametrize("twin", ["none", "cuda"])
 def test_nor_do_they_on_a_gpu(case, twin, monkeypatch):
     monkeypatch.delenv("STACKED_TRAINER_COMPILED", raising=False)  # of a suite without the library
-    monkeypatch.setattr(objective, "_WORK", 1)
+    monkeypatch.setattr(passes, "_WORK", 1)
     double = devices.from_cupy(Cupy(), "the double", twin=twin)
     right, asked = unbroken(case, double)
     for at in range(ON_GPU.index(case) % 3, asked, asked // 3):
@@ -397,7 +397,7 @@ def test_how_far_columns_are_grows_to_the_end(name):
 
 
 def test_bounds_that_take_long_are_left_to_a_run_that_goes_on(monkeypatch):
-    monkeypatch.setattr(objective, "_WORK", 1)
+    monkeypatch.setattr(passes, "_WORK", 1)
     stack = made(("logistic", "lbfgs", 0.0, 2), CPU)
     state = start(stack)
     stack.advance(state, 3)

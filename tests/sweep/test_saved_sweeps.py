@@ -15,8 +15,7 @@ from trainer.sweep.refit import refit_models
 from trainer.sweep.results import trial_results
 from trainer.sweep.sweep import set_up, train
 from trainer.train import stack as stack_module
-from trainer.train import twins
-from trainer.train.training import Training
+from trainer.train import training, twins
 
 DRAW = np.random.default_rng(0)
 X = DRAW.standard_normal((90, 5))
@@ -367,14 +366,14 @@ def test_a_record_is_not_trained_on():
 def test_a_stretch_whose_evaluation_raised_is_not_taken_again(monkeypatch):
     told, ended, _ = whole("adam")
     heard, sweep, reads = Heard(), start("adam"), itertools.count(1)
-    measure = Training._measure
+    measure = training.measure
 
-    def raises_once(training, due, *more, **given):
+    def raises_once(*given, **more):
         if next(reads) == 3:
             raise Killed
-        return measure(training, due, *more, **given)
+        return measure(*given, **more)
 
-    monkeypatch.setattr(Training, "_measure", raises_once)
+    monkeypatch.setattr(training, "measure", raises_once)
     with pytest.raises(Killed):
         trained(sweep, heard)
     saved = written(heard.scheduler.saved())

@@ -158,7 +158,7 @@ def test_room_for_the_end_is_kept_and_given_back(tmp_path, monkeypatch):
     writer = RunWriter.create("a", tmp_path / "w")
     writer.tell = told.append
     assert writer.reserve(1 << 20, 1 << 20) is None
-    assert writer._steps.left == 1 << 20
+    assert writer._steps.log.left == 1 << 20
     assert given == []
     writer.write_best("a: 1")  # in mid-run it takes what there is
     assert given == []

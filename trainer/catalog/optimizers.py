@@ -13,12 +13,14 @@ class OptimizerFacts(NamedTuple):
         is_solver: whether it goes to the optimum, with all rows at every iteration.
         closed_form: whether it is for squared losses alone.
         second_derivatives: whether it takes the loss's second derivatives.
+        tf32: whether products of its steps or rounds may be in TF32.
     """
 
     settings: tuple[str, ...] = ()
     is_solver: bool = False
     closed_form: bool = False
     second_derivatives: bool = False
+    tf32: bool = True
 
 
 OPTIMIZERS: dict[str, OptimizerFacts] = {
@@ -26,8 +28,8 @@ OPTIMIZERS: dict[str, OptimizerFacts] = {
     "adam": OptimizerFacts(("beta1", "beta2", "eps")),
     "adamw": OptimizerFacts(("beta1", "beta2", "eps", "weight_decay")),
     "lbfgs": OptimizerFacts(is_solver=True),
-    "newton": OptimizerFacts(is_solver=True, second_derivatives=True),
-    "exact": OptimizerFacts(is_solver=True, closed_form=True),
+    "newton": OptimizerFacts(is_solver=True, second_derivatives=True, tf32=False),
+    "exact": OptimizerFacts(is_solver=True, closed_form=True, tf32=False),
     "auto": OptimizerFacts(is_solver=True),
 }
 

@@ -241,7 +241,8 @@ static void scatter_column(const newton *s, int64_t k, const double *from, doubl
   for (int64_t j = 0; j < n; j++) to[j * K + k] = from[j];
 }
 
-/* Move to the trial point, and find a new direction, or ask for it (solver.py:_take). */
+/* Move to the trial point, and find a new direction, or ask for it (solver.py:_take,
+ * line_search.py:accept). */
 static void take(const newton *s, const newton_column *c, int64_t k, double value) {
   const int64_t n = s->parameters * s->outputs;
   const double norm = __builtin_sqrt(dot_f64(n, c->after, c->after)), numbers = (double)(s->features + 1) * s->outputs;

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from trainer.errors import UserError
 from trainer.report.run_data import ConfigReader
+from trainer.runs.page import write_page
 from trainer.runs.reader import RunReader
-from trainer.runs.writer import write_page
 from trainer.text.atomic import write_atomic
 from trainer.text.paths import named_file
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple, TypeGuard
 
-from trainer.errors import RunFolderError
+from trainer.errors import DiskError, RunFolderError
 from trainer.runs import checkpoint, liveness, step_log
 from trainer.runs.checkpoint import Saved
 from trainer.runs.history_log import HistoryLog, has_whole_rows
@@ -17,6 +17,7 @@ from trainer.runs.names import (
     CONFIG,
     GRADIENTS,
     HISTORY,
+    LOG,
     MANIFEST,
     OF_AN_END,
     OVER,
@@ -92,6 +93,8 @@ def _taken_up(path: Path, held: Lock, saved: Saved | None, told: list[str]) -> R
     else:
         steps = StepLog.reopen(path / STEPS_STREAM, own["steps"])
         history = HistoryLog.reopen(path / HISTORY, own["history"])
+    with contextlib.suppress(DiskError):
+        _end_line(path / LOG)  # a kill may have torn it
     return Resumed(held, manifest, steps, history, saved, tuple(told))
 
 
@@ -129,7 +132,7 @@ def _fault(path: Path, saved: Saved) -> str | None:
     return None
 
 
-def end_line(path: Path) -> None:
+def _end_line(path: Path) -> None:
     """End the last line of a text file, if it has no end.
 
     Raises:

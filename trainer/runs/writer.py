@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,15 +17,13 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from trainer.errors import DiskError, RunFolderError
-from trainer.model import compiled
+from trainer.errors import DiskError
 from trainer.runs import checkpoint
+from trainer.runs.beginning import begin
 from trainer.runs.checkpoint import Saved
 from trainer.runs.contents import csv_bytes, parquet_bytes, safetensors_bytes
 from trainer.runs.folder_files import FolderFiles
 from trainer.runs.history_log import HistoryLog
-from trainer.runs.liveness import hold_new
-from trainer.runs.location import default_folder, named_folder
 from trainer.runs.manifest import KILLED, Manifest
 from trainer.runs.names import (
     BEST,
@@ -50,24 +48,17 @@ from trainer.runs.names import (
     TRIALS,
     WEIGHTS,
 )
-from trainer.runs.provenance import git_commit, machine_facts, versions
+from trainer.runs.page import write_page
 from trainer.runs.refusals import Write
-from trainer.runs.resuming import (
-    FOLDER,
-    Earlier,
-    end_line,
-    files_of_an_end,
-    remove_unchanged,
-    resume,
-)
+from trainer.runs.resuming import FOLDER, Earlier, files_of_an_end, remove_unchanged, resume
 from trainer.runs.run_log import RunLog
+from trainer.runs.spared_steps import LOST_STEPS, WAITING_STEPS, SparedSteps
 from trainer.runs.step_log import StepLog, stream_to_parquet
 from trainer.text.atomic import utf8, write_atomic
 from trainer.text.csv_json import json_text
 from trainer.text.system import Lock
 
 _SPARE = 1 << 20  # bytes of the disk that the log of steps leaves where room is kept for the end
-_STEPS, _LOST_STEPS = "steps", "lost steps"  # parts that wait for the disk, that do no more
 
 
 class RunWriter:
@@ -96,12 +87,11 @@ class RunWriter:
         found: Sequence[str] = (),
     ) -> None:
         self.files = FolderFiles(path)
-        self._manifest, self._steps = manifest, steps
+        self._manifest, self._steps = manifest, SparedSteps(steps, self.files.refusals)
         self._lock, self._log = lock, RunLog()
         self._history = history or HistoryLog(path / HISTORY)
         self._texts: dict[str, bytes] = {}  # what says which run it is, for another folder
         self._earlier = earlier or {}  # what an earlier end of this run has left
-        self._refused_from = 0  # the first step that waits for the disk, or is lost
         self.found = found
 
     @classmethod
@@ -118,20 +108,7 @@ class RunWriter:
             RunFolderError: `out` is a file or not empty, or no folder can have that name.
             DiskError: the disk refused.
         """
-        path = default_folder(name) if out is None else named_folder(out)
-        manifest = Manifest(path / MANIFEST)
-        lock = hold_new(path)  # whoever holds the log has the folder
-        try:
-            told = versions() | {"compiled_step": compiled.version()}
-            manifest.start(name, versions=told, machine=machine_facts(), **git_commit())
-            steps = StepLog(path / STEPS_STREAM)
-        except DiskError:  # an empty folder can be named again, once there is room
-            lock.release()  # Windows removes no open file
-            with contextlib.suppress(OSError):
-                for made in (MANIFEST, LOG):
-                    (path / made).unlink(missing_ok=True)
-            raise
-        return cls(path, manifest, steps, lock)
+        return cls(*begin(name, out))
 
     @classmethod
     def reopen(cls, folder: str | os.PathLike[str]) -> tuple[RunWriter, Saved | None]:
@@ -158,7 +135,6 @@ class RunWriter:
         writer = cls(path, *logs, earlier, again.told)
         how = "starts over" if again.saved is None else "goes on from its last checkpoint"
         with contextlib.suppress(DiskError):
-            end_line(path / LOG)  # a kill may have torn it
             writer.log(f"the run {how}")
         return writer, again.saved
 
@@ -173,16 +149,15 @@ class RunWriter:
             DiskError: the disk refused, now or before: a run that goes on from here would lack
                 the file for good, and one that goes on from before writes it again.
         """
-        self._steps.path = self.path / STEPS_STREAM
-        self._steps.commit()
-        self._settle_steps()
+        self._steps.commit(self.path / STEPS_STREAM)
         self.files.refusals.retry(self.path)
-        grown = _STEPS, _LOST_STEPS, os.path.dirname(GRADIENTS)  # what a run does not write again
+        # what a run does not write again
+        grown = WAITING_STEPS, LOST_STEPS, os.path.dirname(GRADIENTS)
         if (lacking := self.files.refusals.first_of(grown)) is not None:
             raise lacking
         self.flush()
         own = {
-            "steps": self._steps.offset,
+            "steps": self._steps.log.offset,
             "history": self._history.offset,
             "seconds": self._manifest.seconds,
         }
@@ -233,21 +208,9 @@ class RunWriter:
         """
         return self.files.spared(part, then)
 
-    @contextlib.contextmanager
-    def spared_steps(self, at_last: bool = False) -> Iterator[None]:
-        """Turn a DiskError of the log of steps into a warning, as `spared` does.
-
-        Args:
-            at_last: steps that wait are not tried again.
-        """
-        try:
-            yield
-        except DiskError as error:
-            lost = f"steps from {self._refused_from:,} on are lost"
-            if at_last or self._steps.lacks:
-                self.files.refusals.tell_once(_LOST_STEPS, error, lost)
-            else:
-                self.files.refusals.tell_once(_STEPS, error, "its steps wait for the disk")
+    def spared_steps(self) -> contextlib.AbstractContextManager[None]:
+        """Turn a DiskError of the log of steps into a warning, as `spared` does."""
+        return self._steps.spared()
 
     def reserve(self, size: int, on_the_way: int = 0) -> str | None:
         """Keep room of the disk for the end of the run; see `FolderFiles.reserve`.
@@ -256,7 +219,7 @@ class RunWriter:
         """
         short = self.files.reserve(size, on_the_way)
         if self.files.has_room:
-            self._steps.left = _SPARE
+            self._steps.log.left = _SPARE
         return short
 
     # In the order of a run.
@@ -298,15 +261,13 @@ class RunWriter:
     ) -> None:
         """Append n logged steps of K columns: see `StepLog.append`."""
         self._flush_if_due()
-        self._steps.path = self.path / STEPS_STREAM  # wherever the folder is by now
-        self._refused_from = self._refused_from or int(step[0]) if len(step) else 0
-        self._steps.append(step, epoch, values, trial, repeat, counts)
-        self._settle_steps()
+        path = self.path / STEPS_STREAM
+        self._steps.append(path, step, epoch, values, trial, repeat, counts)
 
     def finish_steps(self) -> None:
         """Write steps.parquet, unless the stream lacks steps; `close` removes the stream."""
-        self._steps.close()
-        if self._steps.refusal is None:
+        self._steps.log.close()
+        if self._steps.log.refusal is None:
             self.files.put(
                 STEPS,
                 lambda folder: stream_to_parquet(folder / STEPS_STREAM, folder / STEPS),
@@ -421,9 +382,7 @@ class RunWriter:
         over = status in OVER
         with self.spared(HISTORY):
             self.flush()
-        with self.spared_steps(at_last=True):
-            self._steps.close()
-        self._settle_steps()
+        self._steps.end()
         self.files.try_again(lambda: self._log.flush(self.log_path))
         if over and self.files.refusals.first is None:
             with self.spared(STEPS, f"{STEPS_STREAM} stays"):
@@ -465,12 +424,6 @@ class RunWriter:
             if self._log.waits:
                 self._log.flush(place / LOG)
 
-    def _settle_steps(self) -> None:
-        """Forget that the disk refused steps, if it has them by now."""
-        if self._steps.refusal is None:
-            self.files.refusals.settle(_STEPS)
-            self._refused_from = 0
-
     def fail(self, refusal: DiskError) -> None:
         """Set `failed` in place of finished or diverged: the disk refused a file after `close`."""
         self._follow()
@@ -481,17 +434,3 @@ class RunWriter:
         self._follow()
         if self._manifest.end_at_once():
             self.log(KILLED)
-
-
-def write_page(folder: Path, page: bytes) -> Path:
-    """Write report.html into a run folder, of whatever status; its path.
-
-    Raises:
-        RunFolderError: a folder is in the page's way.
-        DiskError: the disk refused.
-    """
-    path = folder / REPORT
-    if os.path.isdir(path):
-        raise RunFolderError(f"{path}: a folder is in the page's way; move it")
-    write_atomic(path, page)
-    return path

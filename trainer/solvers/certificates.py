@@ -8,18 +8,22 @@ Shapes: r weights and perhaps a bias an output, C outputs, K columns; every numb
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from trainer.solvers.duality_gap import quadratic_gap, sparse_gap
+from trainer.solvers.hessian_sizes import certified_at_once
 from trainer.solvers.lbfgs import dot
-from trainer.solvers.objective import Objective
 from trainer.solvers.problem import EPS, Problem
+
+if TYPE_CHECKING:
+    from trainer.solvers.objective import Objective
 
 Array = Any
 Numbers = np.ndarray[Any, np.dtype[np.float64]]
 Flags = np.ndarray[Any, np.dtype[np.bool_]]
+Indices = np.ndarray[Any, np.dtype[np.int64]]
 _LOOSE = 1.5  # times what a bound were with the bias at its optimum: then it is brought there
 _BIAS_STEPS = 2  # of Newton's method, at most
 _NEAR = 0.1  # of a bias's step: a curvature of any model of the table changes by e^2 times it
@@ -48,7 +52,7 @@ class Points(NamedTuple):
         return Points(w, gradient, self.value[columns], self.data[columns])
 
 
-def in_float64(objective: Objective, points: Points, which: Flags) -> Points:
+def _in_float64(objective: Objective, points: Points, which: Flags) -> Points:
     """Evaluate J anew at some points (K,) of K, to which rounds in TF32 have come."""
     problem, device = objective.problem, objective.device
     xp, gradient, mask = device.xp, points.gradient.copy(), device.to_device(which)
@@ -66,6 +70,31 @@ class Certificate(NamedTuple):
 
     gradient_max: Numbers
     gap: Numbers
+
+
+def certify_in_turn(
+    objective: Objective, points: Points, columns: Indices, rough: Flags
+) -> list[tuple[Indices, Certificate]]:
+    """Certify some columns, as many at once as there is room for: which, and what holds of them.
+
+    Args:
+        objective: J of K columns without l1.
+        points: of the same.
+        columns: the numbers of those to certify.
+        rough: (K,) columns whose rounds in TF32 have come there, whose J is evaluated anew.
+
+    Raises:
+        Interrupted: as `Objective.asking` says.
+    """
+    problem, found = objective.problem, []
+    together = certified_at_once(problem.outputs, problem.model.coupled)
+    for first in range(0, len(columns), together):
+        where = columns[first : first + together]
+        part, some = objective.take(where), points.take(problem, where)
+        if rough[where].any():
+            some = _in_float64(part, some, rough[where])
+        found.append((where, certify(part, some)))
+    return found
 
 
 def certify(objective: Objective, points: Points) -> Certificate:

@@ -12,7 +12,7 @@ import contextlib
 import ctypes
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -22,8 +22,10 @@ from trainer.model.compiled import Library
 from trainer.model.compiled_errors import errors_of
 from trainer.solvers.hessian_sizes import padded_width, suits_twin, work_of
 from trainer.solvers.hessians import RIDGE, Hessians
-from trainer.solvers.objective import Objective
 from trainer.solvers.progress import SolverState
+
+if TYPE_CHECKING:
+    from trainer.solvers.objective import Objective
 
 Array = Any
 Numbers = np.ndarray[Any, np.dtype[np.float64]]

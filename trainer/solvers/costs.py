@@ -23,7 +23,7 @@ from trainer.solvers.hessian_sizes import (
     rows_at_once,
     suits_twin,
 )
-from trainer.solvers.objective import chunk_rows
+from trainer.solvers.passes import chunk_rows
 from trainer.solvers.tf32_sizes import multiplies, pass_bytes
 
 _SMALL_BASIS = 256  # directions that are found in some ten milliseconds

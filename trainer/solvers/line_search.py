@@ -20,6 +20,8 @@ _DECREASE = 1e-4  # Armijo's share of the slope's promise
 _STEEP = 0.9  # of the slope, that a flat step's end may have
 _SHORTEST, _LONGEST = 0.1, 0.5  # of the last trial step
 _TRIES = 40  # of a step in a row
+_STALLED = 12  # iterations in a row without a decrease of J or of the gradient
+_SMALLER = 0.9  # of the least gradient so far: what counts as a decrease
 
 
 class TrialPoint(NamedTuple):
@@ -70,3 +72,31 @@ def shorten(progress: SolverProgress, refused: Flags, trial: TrialPoint) -> Flag
     plain = over & ~n.plain
     n.lost |= (over & ~plain) | (refused & (n.evaluations == n.before + 1))
     return plain
+
+
+def accept(
+    progress: SolverProgress, takes: Flags, moved: Flags, trial: TrialPoint, rounding: Numbers
+) -> None:
+    """Note the points that columns take.
+
+    A column is lost where neither J nor its gradient has become less in many points in a row.
+
+    Args:
+        progress: of the columns, changed in place.
+        takes: whose points are good.
+        moved: those of them that were at a point before.
+        trial: the points.
+        rounding: differences of J that are no more.
+    """
+    n, value, norm = progress, trial.value, np.sqrt(trial.squares)
+    n.iterations += moved
+    n.used = n.length.copy()
+    falls = n.value - value > rounding
+    better = falls | (norm < _SMALLER * n.smallest)
+    n.stalled = np.where(takes, np.where(better, 0, n.stalled + 1), n.stalled)
+    n.lost |= takes & (n.stalled >= _STALLED)
+    n.smallest[takes] = np.where(moved, np.minimum(n.smallest, norm), norm)[takes]
+    n.value[takes] = value[takes]
+    n.tries[takes] = 0
+    n.plain &= ~(takes & falls)  # at the floor of J once is enough
+    n.length[takes], n.aimed[takes] = 1, False

@@ -11,7 +11,7 @@ Shapes: P parameters an output (weights, and a bias), C outputs, K columns.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -21,9 +21,11 @@ from trainer.solvers.compiled_sparse import follow_path, proven_minimum
 from trainer.solvers.hessian_sizes import SMALL, are_quick
 from trainer.solvers.hessians import Hessians
 from trainer.solvers.lasso_path import MOST
-from trainer.solvers.objective import Objective
 from trainer.solvers.problem import Problem
 from trainer.solvers.progress import SolverState
+
+if TYPE_CHECKING:
+    from trainer.solvers.objective import Objective
 
 Array = Any
 Numbers = np.ndarray[Any, np.dtype[np.float64]]

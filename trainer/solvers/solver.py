@@ -28,22 +28,23 @@ from typing import Any
 import numpy as np
 
 from trainer.machine.interrupted import Interrupted, ShouldStop, ask, never
-from trainer.solvers.certificates import Points, certify, in_float64
+from trainer.solvers.certificates import Points, certify_in_turn
 from trainer.solvers.choose import Method, Size
 from trainer.solvers.compiled_newton import CompiledNewton, Rounds, compiled_newton
 from trainer.solvers.costs import hessian_bytes, hessian_operations, rounds_of_a_stretch
 from trainer.solvers.directions import Directions
-from trainer.solvers.hessian_sizes import certified_at_once
 from trainer.solvers.hessians import Hessians
-from trainer.solvers.line_search import TrialPoint, is_good, shorten
-from trainer.solvers.objective import NAMES, Objective
+from trainer.solvers.line_search import TrialPoint, accept, is_good, shorten
+from trainer.solvers.objective import Objective
 from trainer.solvers.outcomes import ending
+from trainer.solvers.passes import NAMES
 from trainer.solvers.problem import Problem
 from trainer.solvers.progress import FACTS, SolverState, at_start, share_done
 from trainer.solvers.prox_newton import prox_newton_steps
-from trainer.solvers.slopes import SLOPES, Tried
+from trainer.solvers.slopes import Tried
 from trainer.solvers.tf32_passes import Tf32Objective
 from trainer.solvers.tf32_rounds import Tf32Rounds
+from trainer.solvers.trial_points import Evaluated, evaluate
 from trainer.train.batches import RowSet
 from trainer.train.buffers import Buffers
 from trainer.train.outcomes import Outcome
@@ -53,8 +54,6 @@ from trainer.train.step_record import Records, Snapshot, StepRecorder
 Array = Any
 Numbers = np.ndarray[Any, np.dtype[np.float64]]
 Flags = np.ndarray[Any, np.dtype[np.bool_]]
-_STALLED = 12  # iterations in a row without a decrease of J or of the gradient
-_SMALLER = 0.9  # of the least gradient so far: what counts as a decrease
 _CROWDED = 0.75  # of a stack's width: with fewer columns alive the others may leave
 
 
@@ -322,7 +321,7 @@ class SolverStack:
         plain = shorten(n, refused, trial) if refused.any() else refused
         if plain.any():
             self._go_down(state, plain)
-        self._take(state, takes, trial.value, slopes)
+        self._take(state, takes, trial, slopes)
         n.loss[takes], n.data[takes] = logged[1][takes], logged[0][takes]
         lr = np.where(takes, np.where(n.iterations > 0, n.used, 0.0), 0.0)
         done = Rounds(logged[None, 1 : len(NAMES)], n.loss[None].copy(), lr[None], takes[None])
@@ -342,68 +341,24 @@ class SolverStack:
         length, within = np.where(moving, n.length, 0.0), (n.evaluations > 0) & n.within
         self.directions.try_points(state, length, within, self._tried)
 
-    def _evaluate(self, state: SolverState) -> tuple[TrialPoint, dict[str, Numbers], Numbers]:
-        """J and its slopes at the points to try, what more is known of them, the sums that it logs.
-
-        All that a round decides on is fetched here, at once.
-        """
-        problem = self.problem
+    def _evaluate(self, state: SolverState) -> Evaluated:
+        """What there is to know of the points to try: all that a round decides on."""
         logs = self.directions.logs_slopes and self._now.logs_all
         full = (state.step + 1) % self.settings.log_every == 0 and not logs
-        with self.objective.asking(self._should_stop):
-            sums = self._pass(state, full)
-        told = {"sums": sums, "slopes": self.directions.slopes(state, self._tried)}
-        found = self.device.fetch(told)  # device -> host
-        sums, slopes = found["sums"], dict(zip(SLOPES, found["slopes"], strict=False))
-        norm, was = (problem.host_l1 * slopes[name] for name in ("norm", "norm_before"))
-        value = sums[0] + (0.5 * problem.host_l2 * slopes["weight_squares"] + norm)
-        promised = slopes["promised"] + (norm - was)
-        if "grad_squares" in slopes:
-            sums[NAMES.index("grad_squares")] = slopes["grad_squares"]
-        ends = slopes["begin"], slopes["end"], slopes["squares"]
-        return TrialPoint(value, promised, *ends), slopes, sums
-
-    def _pass(self, state: SolverState, full: bool) -> Array:
-        """Sums of this round's `value` at the points to try; the gradient of J beside them."""
-        zero = state.progress.at_zeros
-        if state.step > 0 or zero.sum() < 2 or self.problem.loss:
-            at_zeros = state.step == 0 and bool(zero.all())
-            return self._now.value(self._tried.point, self._tried.gradient, full, at_zeros)
-        # columns at zeros are one point, where no penalty is felt: a pass of one tells of them all,
-        # but for losses with parameters
-        xp = self.device.xp
-        sums, gradient = self.objective.at_zeros(full)
-        sums = sums + xp.zeros(self.shape[2])  # (6, K)
-        if zero.all():
-            self._tried.gradient[...] = gradient
-            return sums
-        mask = self.device.to_device(zero)
-        sums = xp.where(
-            mask, sums, self.objective.value(self._tried.point, self._tried.gradient, full)
-        )
-        xp.copyto(self._tried.gradient, gradient, where=mask)
-        return sums
+        whole, now = self.objective, self._now
+        with whole.asking(self._should_stop):
+            return evaluate(whole, now, self.directions, state, self._tried, full)
 
     def _take(
-        self, state: SolverState, takes: Flags, value: Numbers, slopes: dict[str, Numbers]
+        self, state: SolverState, takes: Flags, trial: TrialPoint, slopes: dict[str, Numbers]
     ) -> None:
         """Move the columns to their trial points; remember the pairs."""
-        n, norm = state.progress, np.sqrt(slopes["squares"])
+        n, norm = state.progress, np.sqrt(trial.squares)
         moved = takes & (n.evaluations > n.before + 1)
         self.directions.take(state, takes, moved, self._tried, slopes)
-        n.iterations += moved
-        n.used = n.length.copy()
-        falls = n.value - value > self._now.rounding(value)
-        better = falls | (norm < _SMALLER * n.smallest)
-        n.stalled = np.where(takes, np.where(better, 0, n.stalled + 1), n.stalled)
-        n.lost |= takes & (n.stalled >= _STALLED)
-        n.smallest[takes] = np.where(moved, np.minimum(n.smallest, norm), norm)[takes]
+        accept(n, takes, moved, trial, self._now.rounding(trial.value))
         if state.step == 1:
             n.first[takes] = norm[takes]
-        n.value[takes] = value[takes]
-        n.tries[takes] = 0
-        n.plain &= ~(takes & falls)  # at the floor of J once is enough
-        n.length[takes], n.aimed[takes] = 1, False
         self._check(state, takes, norm)
 
     def _check(self, state: SolverState, takes: Flags, norm: Numbers) -> None:
@@ -460,17 +415,10 @@ class SolverStack:
         """
         n, a = state.progress, state.arrays
         every = np.flatnonzero(due & (n.evaluations > 0))
-        together = certified_at_once(self.problem.outputs, self.problem.model.coupled)
-        found = []  # written once all are there: what is written decides who has settled
-        for first in range(0, len(every), together):
-            where = every[first : first + together]
-            points = Points(a["w"], a["g"], n.value, n.data).take(self.problem, where)
-            rough = (n.tf32 | (n.evaluations == n.before))[where]
-            with self.objective.asking(should_stop):
-                objective = self.objective.take(where)
-                if rough.any():
-                    points = in_float64(objective, points, rough)
-                found.append((where, certify(objective, points)))
+        points = Points(a["w"], a["g"], n.value, n.data)
+        with self.objective.asking(should_stop):
+            rough = n.tf32 | (n.evaluations == n.before)
+            found = certify_in_turn(self.objective, points, every, rough)
         for where, known in found:
             n.gradient_max[where], n.gap[where] = known
         return {name: getattr(n, name) for name in FACTS}

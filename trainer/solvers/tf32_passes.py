@@ -23,7 +23,7 @@ from trainer.model.compiled_errors import RULES, rule_of
 from trainer.model.kernel_errors import kernel_errors_of
 from trainer.model.step import errors, flat
 from trainer.solvers.basis import CHUNK
-from trainer.solvers.objective import NAMES, Objective
+from trainer.solvers.passes import NAMES
 from trainer.solvers.rotated_rows import RotatedRows
 from trainer.solvers.tf32_sizes import chunk_rows
 from trainer.train.batches import FullBatch, RowSet
@@ -32,6 +32,7 @@ from trainer.train.step_record import StepRecorder
 
 if TYPE_CHECKING:
     from trainer.device import Device
+    from trainer.solvers.objective import Objective
 
 Array = Any
 Numbers = np.ndarray[Any, np.dtype[np.float64]]

@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from trainer.solvers.objective import NAMES
+from trainer.solvers.passes import NAMES
 from trainer.solvers.progress import Flags, Numbers, SolverProgress, SolverState
 
 if TYPE_CHECKING:

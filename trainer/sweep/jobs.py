@@ -16,11 +16,12 @@ from trainer.sweep.scheduler import Observer, Rules, Scheduler
 from trainer.sweep.shortage import Shortage, halves
 from trainer.sweep.threads import Threads
 from trainer.train.evaluate import Evaluator
-from trainer.train.part import hand_over
+from trainer.train.measure import Evaluate
+from trainer.train.part import part_of
 from trainer.train.protocol import AnyStack
 from trainer.train.saved import Saved, copied
 from trainer.train.state import AnyState
-from trainer.train.training import Evaluate, Flags, Indices, Training
+from trainer.train.training import Flags, Indices, Training
 
 if TYPE_CHECKING:
     from trainer.sweep.columns import DeviceCache
@@ -142,7 +143,7 @@ class Job:
         if self.facts is not None:
             part.facts = replace(self.facts, l2=self.facts.l2[which], l1=self.facts.l1[which])
         part.undefined, part.parts, part.should_stop = self.undefined, self.parts, self.should_stop
-        hand_over(self.training, part.training, which)
+        part.training.restore(part_of(self.training.saved(), which))
         return part
 
     def build(self) -> Columns:
@@ -171,7 +172,7 @@ class Job:
 
     def restore(self, saved: Saved) -> None:
         """Be where a record was made; a stack that had ended is not built again."""
-        self.training.restore(saved["training"])
+        self.training.restore(copied(saved["training"]))
         if self.training.begun:
             self.facts = StackFacts.restored(saved["facts"])
             self.undefined = frozenset(saved["undefined"])

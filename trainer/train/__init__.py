@@ -6,4 +6,5 @@ batches     the rows of a step               device_rows rows on a device, for m
 step_record what a step logs                 evaluate    metrics on held rows
 training    from pause to pause              outcomes    how columns end
 stretch     what it did in between           saved       what it has learned, to go on from
+measure     what an evaluation reads         part        some columns' own record
 """

@@ -2,76 +2,89 @@
 
 from __future__ import annotations
 
-from dataclasses import fields, replace
 from typing import Any
 
 import numpy as np
 
-from trainer.train.outcomes import StackResult
-from trainer.train.step_record import Records, Snapshot
-from trainer.train.stretch import Stretch
-from trainer.train.training import Flags, Indices, Training
+from trainer.train.saved import Saved
+
+Indices = np.ndarray[Any, np.dtype[np.int64]]
+Flags = np.ndarray[Any, np.dtype[np.bool_]]
 
 
-def hand_over(whole: Training, part: Training, which: Flags) -> None:
-    """Let `part`, which has not begun, go on with these columns where `whole` is parked.
+def part_of(saved: Saved, which: Flags) -> Saved:
+    """The record of some of the columns, as if they had been trained alone.
 
     Args:
-        whole: of K columns; it is not to be trained any more.
-        part: of as many columns as `which` has.
-        which: (K,) of the columns that `whole` began with.
+        saved: of `trainer.train.training.Training.saved`, parked: of K columns.
+        which: (K,) of the columns that the stack began with.
     """
-    part.result = _result(whole.result, which)
-    part.unseen = whole.unseen[which]
-    part._evaluated = whole._evaluated[which]
-    part._latest = {name: value[which] for name, value in whole._latest.items()}
-    if not whole.begun:
-        return
-    inside = np.flatnonzero(which[whole.columns])  # places in the stack
+    if not saved["begun"]:
+        return saved
+    columns = saved["columns"]
+    inside = np.flatnonzero(which[columns])  # places in the stack
     number = np.cumsum(which) - 1  # of each column among the part's
+    gone = np.ones(len(which), bool)
+    gone[columns] = not saved["state"]["arrays"]
+    found = saved | {
+        "columns": number[columns[inside]],
+        "state": _state(saved["state"], inside),
+        "best": _picked(saved["best"], inside),
+        "latest": _taken(saved["latest"], which),
+        "evaluated": saved["evaluated"][which],
+        "unseen": saved["unseen"][which],
+        "result": _result(saved["result"], which, gone),
+    }
+    if "recent" in saved:
+        found["recent"] = saved["recent"][:, inside]
+    if "parts" in saved:
+        found["parts"] = _records(saved["parts"], inside)
+    if "unread" in saved:
+        found["unread"] = _stretch(saved["unread"], inside, found["columns"])
+    return found
 
-    def pick(array: Any) -> Any:
-        return np.take(array, inside, axis=-1)
 
-    part.columns = number[whole.columns[inside]]
-    part.state = whole.state.take(inside, pick)
-    part._best = {name: pick(array) for name, array in whole._best.items()}
-    part._recent = [losses[:, inside] for losses in whole._recent]
-    if whole.unread is not None:
-        part.unread = _stretch(whole.unread, inside, part.columns)
-    part._parts = [_records(one, inside) for one in whole._parts]
-    part.every, part._steps_per_epoch = whole.every, whole._steps_per_epoch
-    part.begun = True
+def _picked(arrays: Saved, inside: Indices) -> Saved:
+    """Arrays (…, K) by name, of some of the columns."""
+    return {name: np.take(array, inside, axis=-1) for name, array in arrays.items()}
 
 
-def _stretch(whole: Stretch, inside: Indices, columns: Indices) -> Stretch:
+def _state(whole: Saved, inside: Indices) -> Saved:
+    """The state of some of the columns, by their places in the stack."""
+    names = "arrays", "progress"
+    return whole | {"live": whole["live"][inside]} | {n: _picked(whole[n], inside) for n in names}
+
+
+def _stretch(whole: Saved, inside: Indices, columns: Indices) -> Saved:
     """What a stack did, of some of the columns: their places in the stack, and their numbers."""
-    snapshots = []
-    for one in whole.snapshots:
-        snapshots.append(Snapshot(one.step))
-        of_columns = {n: a if n == "rows" else a[..., inside] for n, a in one.arrays.items()}
-        snapshots[-1].add(**of_columns)
-    records, counts = _records(whole.records, inside), whole.counts[:, inside]
-    return Stretch(columns, records, counts, snapshots, None)
+    snapshots = {
+        number: {n: a if n in ("step", "rows") else a[..., inside] for n, a in one.items()}
+        for number, one in whole["snapshots"].items()
+    }
+    return {
+        "columns": columns,
+        "records": _records(whole["records"], inside),
+        "counts": whole["counts"][:, inside],
+        "snapshots": snapshots,
+    }
 
 
-def _records(whole: Records, inside: Indices) -> Records:
+def _records(whole: Saved, inside: Indices) -> Saved:
     """What was logged of some of the columns, by their places in the stack."""
-    values = {name: value[:, inside] for name, value in whole.values.items()}
-    takes = None if whole.takes is None else whole.takes[:, inside]
-    return whole._replace(values=values, takes=takes)
+    found = whole | {"values": {name: one[:, inside] for name, one in whole["values"].items()}}
+    return found | ({"takes": whole["takes"][:, inside]} if "takes" in whole else {})
 
 
-def _result(whole: StackResult, which: Flags) -> StackResult:
-    """What came of some of the columns."""
-    taken = {one.name: _taken(getattr(whole, one.name), which) for one in fields(whole)}
-    return replace(whole, **taken)
+def _result(whole: Saved, which: Flags, gone: Flags) -> Saved:
+    """What came of some of the columns; the record has weights of those that are `gone` alone."""
+    own = {"weights": which[gone], "bias": which[gone]}
+    return {name: _taken(value, own.get(name, which)) for name, value in whole.items()}
 
 
 def _taken(value: Any, which: Flags) -> Any:
-    """Columns of what a result holds: arrays (…, K), lists (K,), by name or not; or None."""
+    """Columns of what a result holds: arrays (…, K), lists (K,), by name or not."""
     if isinstance(value, dict):
         return {name: one[..., which] for name, one in value.items()}
     if isinstance(value, list):
         return [one for one, wanted in zip(value, which, strict=True) if wanted]
-    return None if value is None else value[..., which]
+    return value[..., which]

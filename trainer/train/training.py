@@ -7,14 +7,15 @@ evaluation of a column counts and which columns end (`trainer.sweep.scheduler`).
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from trainer.machine.interrupted import Interrupted, ShouldStop, never
+from trainer.train.measure import Evaluate, Measured, measure
 from trainer.train.outcomes import Outcome, StackResult
 from trainer.train.protocol import AnyStack
-from trainer.train.saved import Saved, copied
+from trainer.train.saved import Saved
 from trainer.train.state import PARAMETERS, AnyState, restored_state
 from trainer.train.step_record import Records, Snapshot, joined
 from trainer.train.stretch import Evaluation, Stretch
@@ -23,22 +24,7 @@ Array = Any
 Numbers = np.ndarray[Any, np.dtype[np.float64]]
 Indices = np.ndarray[Any, np.dtype[np.int64]]
 Flags = np.ndarray[Any, np.dtype[np.bool_]]
-Evaluate = Callable[[AnyState, ShouldStop], dict[str, Numbers]]
 _CROWDED = 0.75  # of a stack's width: with fewer columns alive the others leave it
-
-
-class Measured(NamedTuple):
-    """What an evaluation has read of a state.
-
-    Attributes:
-        metrics: by name, each (K,).
-        finite: (K,) whether all weights are.
-        facts: by name, each (K,), what the stack knows of columns that are due.
-    """
-
-    metrics: dict[str, Numbers]
-    finite: Flags
-    facts: dict[str, Numbers]
 
 
 class Training:
@@ -187,7 +173,7 @@ class Training:
             self.unread = self._taken_in(snapshots)  # of which one, if any, ends the stretch
         due = self._due()
         try:
-            read = self._measure(due, should_stop, whole=True)
+            read = measure(self.stack, self.state, due, self._evaluate, should_stop, whole=True)
         except Interrupted:
             return None
         evaluation = None if read is None else self._take(due, read)
@@ -255,7 +241,7 @@ class Training:
         late = self.state.live & (self._evaluated[self.columns] < self.stack.taken(self.state))
         late &= self.state.step > 0
         try:
-            read = self._measure(late, should_stop, whole=False)
+            read = measure(self.stack, self.state, late, self._evaluate, should_stop, whole=False)
         except Interrupted:
             return None
         except (MemoryError, RuntimeError) as error:
@@ -326,8 +312,10 @@ class Training:
         return found
 
     def restore(self, saved: Saved) -> None:
-        """Be where a record was made, parked: for a training that has not begun."""
-        saved = copied(saved)
+        """Be where a record was made, parked: for a training that has not begun.
+
+        The record's arrays are its own from here on.
+        """
         if not saved["begun"]:
             return
         self.begun, self.every = True, saved["every"]
@@ -349,10 +337,6 @@ class Training:
         return gone
 
     # --- how ---
-
-    @property
-    def _budget(self) -> Numbers:
-        return self.stack.budget
 
     def _staying(self) -> Flags:
         """(K,) which of the stack's columns still train, or have weights that may be kept."""
@@ -376,7 +360,7 @@ class Training:
 
         Where columns wait to leave, the end of the epoch, too.
         """
-        step, budget = self.state.step, self._budget[self.state.live]
+        step, budget = self.state.step, self.stack.budget[self.state.live]
         pauses = [budget[budget > step].min(), (step // self.every + 1) * self.every]
         if self._gradients_every:
             pauses.append((step // self._gradients_every + 1) * self._gradients_every)
@@ -398,18 +382,6 @@ class Training:
         some = read.any(axis=0)
         last = len(loss) - 1 - read[::-1].argmax(axis=0)
         self.result.grad_norm[self.columns[some]] = norms[last[some], np.flatnonzero(some)]
-
-    def _measure(self, due: Flags, should_stop: ShouldStop, whole: bool) -> Measured | None:
-        """What an evaluation of some columns reads, which changes nothing; None without any.
-
-        Raises:
-            Interrupted: `should_stop()`; where it need not be whole facts that take long are
-                left out.
-        """
-        if not due.any():
-            return None
-        metrics, finite = self._evaluate(self.state, should_stop), self._finite_weights()
-        return Measured(metrics, finite, self._facts(due & finite, should_stop, whole))
 
     def _take(self, due: Flags, read: Measured) -> Evaluation:
         """Take an evaluation; columns that are not finite diverge, those past a budget finish."""
@@ -436,20 +408,6 @@ class Training:
         for at in np.flatnonzero(due & self.stack.settled(state)).tolist():
             self._end_as(at, self.stack.ending(state, at))
         return Evaluation(-(-step // self.every), taken, metrics, due)
-
-    def _facts(self, due: Flags, should_stop: ShouldStop, whole: bool) -> dict[str, Numbers]:
-        """What the stack knows of columns that are due; where it must not be whole, at hand."""
-        try:
-            return self.stack.facts(self.state, due, should_stop)
-        except Interrupted:
-            if whole:
-                raise
-            return self.stack.facts(self.state, np.zeros_like(due))
-
-    def _finite_weights(self) -> Flags:
-        xp, state = self.stack.device.xp, self.state
-        finite = xp.isfinite(state.weights).all(axis=(0, 1)) & xp.isfinite(state.bias).all(axis=0)
-        return np.asarray(self.stack.device.to_host(finite))
 
     def _diverge(self, at: int, step: int) -> None:
         last = self.result.finite_loss[self.columns[at]]

@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Iterator
 from itertools import pairwise
 from typing import Any, NamedTuple
 
-from trainer.catalog import (
+from trainer.catalog import OPTIMIZERS, (
     LOSSES,
     METRICS,
     MODELS,
@@ -186,7 +186,7 @@ def _solver(spec: Spec) -> Iterator[Broken]:
         return
     name, reads = optimizer.name, ("optimizer.name",)
     yield from _suits(spec, name)
-    if spec.precision == "tf32" and name not in ("auto", "lbfgs"):
+    if spec.precision == "tf32" and not OPTIMIZERS[name].tf32:
         what = f"{name} computes in float64; write float32, or take lbfgs, sgd, adam or adamw"
         yield Broken("precision", what, reads)
     if spec.early_stopping is not None:

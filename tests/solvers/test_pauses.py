@@ -286,7 +286,7 @@ TF32 = [
 def ampere(monkeypatch):
     """A GPU that multiplies in TF32, to which the rows are several chunks."""
     monkeypatch.delenv("STACKED_TRAINER_COMPILED", raising=False)  # of a suite without the library
-    monkeypatch.setattr(objective, "_WORK", 1)
+    monkeypatch.setattr(passes, "_WORK", 1)
     monkeypatch.setattr(tf32_sizes, "MOST_ROWS", 25)
     monkeypatch.setitem(globals(), "ROUNDS", 60)  # so that all columns leave TF32
     return devices.from_cupy(Cupy(), "the double", twin="cuda", major=8)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Iterator
 from itertools import pairwise
 from typing import Any, NamedTuple
 
-from trainer.catalog import OPTIMIZERS, (
+from trainer.catalog import (
     LOSSES,
     METRICS,
     MODELS,

@@ -349,7 +349,7 @@ def test_a_report_that_fails_costs_no_run(monkeypatch, tmp_path, capsys, error, 
     def refuse(folder):
         raise error
 
-    monkeypatch.setattr("trainer.workflow.run.draw_report", refuse)
+    monkeypatch.setattr("trainer.workflow.carry_out.draw_report", refuse)
     from trainer.console.terminal import Terminal
 
     run = trainer.run(

@@ -244,13 +244,16 @@ def test_a_kill_anywhere_loses_no_more_than_a_round(tmp_path, unbroken):
 def test_a_disk_that_refuses_anything_once_loses_nothing(tmp_path, unbroken, monkeypatch):
     calls = 0
 
-    def refusing(call, nth):
-        def refuse(*given, **more):
+    def refusing(name, nth):
+        call = getattr(os, name)
+
+        def refuse(path, *given, **more):
             nonlocal calls
-            calls += 1
-            if calls == nth:
+            reads = name == "open" and not given[0] & (os.O_WRONLY | os.O_RDWR)
+            calls += not reads  # which takes no room
+            if calls == nth and not reads:
                 raising(errno.ENOSPC)()
-            return call(*given, **more)
+            return call(path, *given, **more)
 
         return refuse
 
@@ -259,7 +262,7 @@ def test_a_disk_that_refuses_anything_once_loses_nothing(tmp_path, unbroken, mon
         path, calls = tmp_path / str(nth), 0
         with monkeypatch.context() as patch, contextlib.suppress(DiskError):
             for name in ("open", "fsync", "replace", "ftruncate", "mkdir"):
-                patch.setattr(os, name, refusing(getattr(os, name), nth))
+                patch.setattr(os, name, refusing(name, nth))
             folder = begin(path)
             with contextlib.closing(Failing(folder)):
                 train(folder, None)
@@ -416,7 +419,11 @@ def test_what_cannot_be_taken_up(tmp_path):
         assert "\n" not in str(caught.value)
     assert os.listdir(tmp_path / "empty") == []
     (tmp_path / "begun" / "config.yaml").write_text("model: linear\n")
-    (tmp_path / "begun" / "manifest.json").write_text('{"status": "interrupted", "resumed": 3}')
+    manifest = tmp_path / "begun" / "manifest.json"
+    manifest.write_text('{"status": "interrupted", "resumed": 3}')
+    with pytest.raises(RunFolderError, match="cannot read: its resumed is no list"):
+        RunWriter.reopen(tmp_path / "begun")
+    manifest.write_text('{"status": "interrupted"}')
     folder, _ = RunWriter.reopen(tmp_path / "begun")
     assert len(json.loads((folder.path / "manifest.json").read_bytes())["resumed"]) == 1
 

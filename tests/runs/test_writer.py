@@ -291,7 +291,7 @@ def test_what_is_refused_to_the_end_is_no_finish(folder, monkeypatch, tmp_path):
 
 
 def test_a_refused_history_is_told_at_once_and_written_later(folder, monkeypatch):
-    told, clock = [], [100.0]
+    told, clock = [], [history_log.time.monotonic()]
     folder.tell = told.append
     monkeypatch.setattr(history_log.time, "monotonic", lambda: clock[0])
     with monkeypatch.context() as patch:

@@ -202,6 +202,7 @@ def ended(stack, state):
     """The state where all have settled; nobody leaves: the width stays."""
     while not stack.settled(state).all():
         stack.advance(state, 1 << 40)
+        state.live &= ~stack.due(state)
     return state
 
 

@@ -34,6 +34,11 @@ class Begun(NamedTuple):
     held: Lock
 
 
+def libraries() -> dict[str, str]:
+    """The versions that a manifest tells, of the steps compiled from C too."""
+    return versions() | {"compiled_step": compiled.version()}
+
+
 def begin(name: str, out: str | os.PathLike[str] | None = None) -> Begun:
     """Make the folder of a new run, and take it: no other run can.
 
@@ -49,8 +54,7 @@ def begin(name: str, out: str | os.PathLike[str] | None = None) -> Begun:
     manifest = Manifest(path / MANIFEST)
     held = hold_new(path)  # whoever holds the log has the folder
     try:
-        told = versions() | {"compiled_step": compiled.version()}
-        manifest.start(name, versions=told, machine=machine_facts(), **git_commit())
+        manifest.start(name, versions=libraries(), machine=machine_facts(), **git_commit())
         return Begun(path, manifest, StepLog(path / STEPS_STREAM), held)
     except DiskError:  # an empty folder can be named again, once there is room
         held.release()  # Windows removes no open file

@@ -17,7 +17,7 @@ from trainer.text import system
 from trainer.text.atomic import utf8, write_atomic
 from trainer.text.csv_json import json_text
 
-_OF_AN_END = ("ended", "seconds", "reason")  # fields that a run which goes on does not have
+_FIELDS_OF_AN_END = ("ended", "seconds", "reason")  # fields that a run which goes on does not have
 KILLED = "killed by a second signal before all was written"
 
 
@@ -52,7 +52,7 @@ class Manifest:
             raise ValueError("not a JSON object")
         before = fields.get("resumed")
         times = [*before, _now()] if isinstance(before, list) else [_now()]
-        kept = {key: value for key, value in fields.items() if key not in _OF_AN_END}
+        kept = {key: value for key, value in fields.items() if key not in _FIELDS_OF_AN_END}
         manifest = cls(path, kept, seconds)
         manifest.update(status=RUNNING, resumed=times, **_process())
         return manifest
@@ -105,7 +105,7 @@ class Manifest:
         return killed
 
     def fail(self, reason: str) -> None:
-        """Set `failed` in place of finished or diverged, which `trained` tells; another stays."""
+        """Set `failed` in place of a status of `OVER`, which `trained` tells; another stays."""
         if (status := self._fields["status"]) in OVER:
             with contextlib.suppress(DiskError):
                 self._write_or_fail(status="failed", reason=reason, trained=status)

@@ -425,7 +425,7 @@ class RunWriter:
                 self._log.flush(place / LOG)
 
     def fail(self, refusal: DiskError) -> None:
-        """Set `failed` in place of finished or diverged: the disk refused a file after `close`."""
+        """Set `failed` where the run was over: the disk refused a file after `close`."""
         self._follow()
         self._manifest.fail(str(refusal))
 

@@ -99,7 +99,7 @@ class Job:
         self,
         planned: Planned,
         cache: DeviceCache,
-        restore: Flags,
+        restore_best: Flags,
         log_every: int,
         built: Columns | None = None,
     ) -> None:
@@ -108,7 +108,7 @@ class Job:
         Args:
             planned: its rows and columns.
             cache: has its rows.
-            restore: (K,) columns that end with the weights of the evaluation that counts.
+            restore_best: (K,) columns that end with the weights of the evaluation that counts.
             log_every: steps between full records of the step log.
             built: its columns, where they had to be built before.
         """
@@ -119,7 +119,7 @@ class Job:
         self.undefined: frozenset[str] = frozenset()
         self.parts: dict[str, tuple[int, int]] = {}
         self._cache, self._log_every, self._built = cache, log_every, built
-        self._restore = restore
+        self._restore_best = restore_best
         every = planned.spec.log.gradients
         self.training = Training(
             len(planned.columns),
@@ -127,7 +127,7 @@ class Job:
             start=self._start,
             evaluator=self._evaluator,
             every=self._every,
-            restore=restore,
+            restore_best=restore_best,
             gradients_every=0 if every == "none" else every,
         )
 
@@ -139,7 +139,7 @@ class Job:
         """These columns (K,) as a stack of their own, which goes on where this one is parked."""
         columns = [one for one, wanted in zip(self.planned.columns, which, strict=True) if wanted]
         planned = replace(self.planned, columns=columns)
-        part = Job(planned, self._cache, self._restore[which], self._log_every)
+        part = Job(planned, self._cache, self._restore_best[which], self._log_every)
         if self.facts is not None:
             part.facts = replace(self.facts, l2=self.facts.l2[which], l1=self.facts.l1[which])
         part.undefined, part.parts, part.should_stop = self.undefined, self.parts, self.should_stop
@@ -221,8 +221,8 @@ def make_jobs(
     """Make a job a stack, in order; nothing is built yet but the `first`'s columns, if given."""
     jobs: list[Job] = []
     for planned in arrangement.stacks:
-        restore = rules.stopping.restore_best[[column.trial for column in planned.columns]]
-        jobs.append(Job(planned, cache, restore, log_every, None if jobs else first))
+        best = rules.stopping.restore_best[[column.trial for column in planned.columns]]
+        jobs.append(Job(planned, cache, best, log_every, None if jobs else first))
     return jobs
 
 

@@ -51,7 +51,7 @@ def stretches(
     Whatever raises, all have ended when this does. A stack whose steps were taken, and lost before
     they were handed over, cannot go on: that raises.
     """
-    resumed = [_tried(one, partial(_resume, one), is_full) for one in trainings]
+    resumed = [_tried(one, one.resume, is_full) for one in trainings]
 
     def advance(training: Training, before: Try) -> Try:
         if before.full is not None:
@@ -60,10 +60,6 @@ def stretches(
 
     tasks = [partial(advance, *pair) for pair in zip(trainings, resumed, strict=True)]
     return threads.run(tasks)
-
-
-def _resume(training: Training) -> None:
-    training.resume()
 
 
 def _tried(

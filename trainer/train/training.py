@@ -53,7 +53,7 @@ class Training:
         start: Callable[[AnyStack], AnyState],
         evaluator: Callable[[AnyStack], Evaluate],
         every: Callable[[AnyStack], int],
-        restore: Flags | None = None,
+        restore_best: Flags | None = None,
         gradients_every: int = 0,
     ) -> None:
         """Say what is to be trained; nothing is on the device before `resume`.
@@ -62,17 +62,16 @@ class Training:
             count: K.
             make: builds the stack of some of the columns.
             start: their state before the first step.
-            evaluator: makes what reads the metrics of a state, or None where it was asked to stop;
-                `train_loss` is added here.
+            evaluator: makes what reads the metrics of a state; `train_loss` is added here.
             every: says how many steps are between evaluations.
-            restore: (K,) columns that end with the weights of the evaluation that counts.
+            restore_best: (K,) columns that end with the weights of the evaluation that counts.
             gradients_every: steps between snapshots; 0 for none.
         """
         self.columns, self.every = np.arange(count), 0
         self.begun = self.open = False
         self._make, self._start, self._evaluator, self._every = make, start, evaluator, every
         self._gradients_every = gradients_every
-        self._restore = np.zeros(count, bool) if restore is None else restore
+        self._restore_best = np.zeros(count, bool) if restore_best is None else restore_best
         self._best: dict[str, Array] = {}
         self._recent: list[Numbers] = []  # losses (S, K) of the last epoch's steps, and some more
         self._latest: dict[str, Numbers] = {}  # (K,) of each column's last evaluation
@@ -98,7 +97,7 @@ class Training:
         if not self.begun:  # what raises leaves it as it was
             state, self.every = self._start(self.stack), self._every(self.stack)
             self._steps_per_epoch = self.stack.steps_per_epoch
-            restores = bool(self._restore.any())
+            restores = bool(self._restore_best.any())
             self._best = {n: getattr(state, n).copy() for n in PARAMETERS if restores}
             self.state, self.begun = state, True
         else:
@@ -422,7 +421,7 @@ class Training:
     def _store(self, leaving: Flags) -> None:
         """Bring the weights of these columns of the stack to the host."""
         where = self.columns[leaving]
-        restored = (self._restore & self.result.read)[where]
+        restored = (self._restore_best & self.result.read)[where]
         for name in PARAMETERS:
             now = self._to_host(getattr(self.state, name))[..., leaving]
             if self._best:

@@ -34,8 +34,6 @@ from trainer.workflow.recorder import RunRecorder, SweepRecorder
 from trainer.workflow.report import draw_report
 from trainer.workflow.tables_so_far import TablesSoFar
 
-ShouldStop = Callable[[], int | None]
-
 
 class Ready(NamedTuple):
     """What is there before the folder: the spec, its columns on their rows, what was read."""
@@ -88,7 +86,7 @@ def carry_out(
     folder: RunWriter,
     terminal: Terminal,
     command: str | None,
-    should_stop: ShouldStop,
+    should_stop: Callable[[], int | None],
     begin: Callable[[], None] = lambda: None,
     saved: Saved | None = None,
 ) -> Run:
@@ -235,7 +233,7 @@ def _train(
     sweep: SweepRun,
     folder: RunWriter,
     terminal: Terminal,
-    should_stop: ShouldStop,
+    should_stop: Callable[[], int | None],
     checkpoints: Checkpoints,
 ) -> Scheduler:
     """Train all stacks, with one column as a run shows itself, with more as a sweep does."""

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from trainer.config.schema.spec import Checkpoint, Spec
+from trainer.runs.names import CHECKPOINTS
 
 if TYPE_CHECKING:
     from trainer.runs.writer import RunWriter
@@ -89,7 +90,7 @@ class Checkpoints:
     def _write(self) -> None:
         begun = self._clock()
         parts = {name: scheduler.saved() for name, scheduler in self._parts.items()}
-        with self._folder.spared("checkpoint"):
+        with self._folder.spared(CHECKPOINTS):
             self._folder.checkpoint({FACTS: self._facts, **parts})
             self.count += 1
         self._last = self._clock()

@@ -14,12 +14,12 @@ from trainer.console.terminal import Terminal
 from trainer.device import Device
 from trainer.errors import RunFolderError
 from trainer.machine.threads import one_thread_a_product
-from trainer.model import compiled
 from trainer.model.arithmetic import default_errstate
 from trainer.runs import checkpoint
+from trainer.runs.beginning import libraries
 from trainer.runs.data_note import noted_digest
 from trainer.runs.names import CHECKPOINTS, CONFIG, OVER
-from trainer.runs.provenance import machine_facts, versions
+from trainer.runs.provenance import machine_facts
 from trainer.runs.reader import RunReader
 from trainer.runs.writer import RunWriter
 from trainer.train.saved import Saved
@@ -103,10 +103,10 @@ def _go_on(
         folder, saved = RunWriter.reopen(path)
         for told in folder.found:
             terminal.error(f"warning: {told}")
-        libraries, machine = versions() | {"compiled_step": compiled.version()}, machine_facts()
+        now, machine = libraries(), machine_facts()
         was = {**(before.get("versions") or {}), **(before.get("machine") or {})}
-        terminal.summary([("resumed", _how(saved, was, libraries | machine))])
-        folder.update_manifest(versions=libraries, machine=machine)
+        terminal.summary([("resumed", _how(saved, was, now | machine))])
+        folder.update_manifest(versions=now, machine=machine)
         return carry_out(ready, folder, terminal, command, should_stop, saved=saved)
 
 

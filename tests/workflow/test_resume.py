@@ -248,3 +248,21 @@ def test_a_sweep_that_memory_has_cut_is_gone_on_with_in_its_halves(calls, tmp_pa
         assert (done.folder / name).read_bytes() == (whole.folder / name).read_bytes(), name
     done, whole = (json.loads((one.folder / "manifest.json").read_text()) for one in (done, whole))
     assert done["warning"] == whole["warning"]
+
+
+def test_what_a_stop_has_warned_of_is_no_warning_of_the_end(tmp_path):
+    spec = {
+        "model": "linear",
+        "data": {"train": "diamonds"},
+        "device": "cpu",
+        "optimizer": {"steps": 300, "lr": 0.003},
+        "log": {"eval_every": 1},
+    }
+    whole = trainer.run(spec, tmp_path / "whole")
+    run = trainer.run(spec, tmp_path / "run", should_stop=stop_after(12))
+    manifest = json.loads((run.folder / "manifest.json").read_text())
+    assert "worse than the mean" in manifest["warning"]
+    done = go_on(run.folder)
+    told = [json.loads((one.folder / "manifest.json").read_text()) for one in (whole, done)]
+    assert [one["status"] for one in told] == ["finished", "finished"]
+    assert not any("warning" in one for one in told)

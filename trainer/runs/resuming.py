@@ -79,7 +79,8 @@ def resume(path: Path) -> Resumed:
 def _taken_up(path: Path, held: Lock, saved: Saved | None, told: list[str]) -> Resumed:
     own: dict[str, Any] = {} if saved is None else saved.pop(FOLDER)
     try:
-        manifest = Manifest.reopen(path / MANIFEST, own.get("seconds", 0.0))
+        before = own.get("seconds", 0.0), own.get("warning", "")
+        manifest = Manifest.reopen(path / MANIFEST, *before)
         (path / STEPS).unlink(missing_ok=True)  # the stream goes on
         for place in (path, (path / GRADIENTS).parent):
             for name in os.listdir(place) if place.is_dir() else ():
@@ -122,6 +123,8 @@ def _fault(path: Path, saved: Saved) -> str | None:
         return "it does not tell of steps and history"
     if type(seconds) is not float or not 0 <= seconds < float("inf"):
         return "it does not tell of the time"
+    if not isinstance(own.get("warning", ""), str):
+        return "it does not tell of warnings"
     if not step_log.has_whole(path / STEPS_STREAM, steps):
         return f"{STEPS_STREAM} lacks steps that were there"
     if not has_whole_rows(path / HISTORY, history):

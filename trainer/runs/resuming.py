@@ -52,6 +52,29 @@ class Resumed(NamedTuple):
     told: tuple[str, ...]
 
 
+def check(path: Path) -> None:
+    """Check that there is a run to go on with, before much is read for it; `resume` does again.
+
+    Raises:
+        RunFolderError: as `resume`.
+    """
+    fields = RunReader(path).manifest()
+    liveness.check_ended(path, fields)
+    _check(path, fields)
+
+
+def last_checkpoint(path: Path) -> tuple[Saved | None, list[str]]:
+    """Read the last checkpoint that the folder's logs can be gone on with from.
+
+    Returns:
+        As `trainer.runs.checkpoint.read_last`.
+
+    Raises:
+        RunFolderError: as that.
+    """
+    return checkpoint.read_last(path, lambda saved: _fault(path, saved))
+
+
 def resume(path: Path) -> Resumed:
     """Take up the run in a folder.
 
@@ -67,7 +90,7 @@ def resume(path: Path) -> Resumed:
     try:
         fields = reader.manifest()  # which cannot change any more
         _check(path, fields)
-        saved, told = checkpoint.read_last(path, lambda saved: _fault(path, saved))
+        saved, told = last_checkpoint(path)
         if why := liveness.doubt(held, fields):
             told.append(f"{path}: {why}")
         return _taken_up(path, held, saved, told)

@@ -21,27 +21,35 @@ def hand_over(whole: Training, part: Training, which: Flags) -> None:
         part: of as many columns as `which` has.
         which: (K,) of the columns that `whole` began with.
     """
-    part.result = _result(whole.result, which)
-    part.unseen = whole.unseen[which]
-    part._evaluated = whole._evaluated[which]
-    part._latest = {name: value[which] for name, value in whole._latest.items()}
-    if not whole.begun:
-        return
+    known: dict[str, Any] = {
+        "result": _result(whole.result, which),
+        "unseen": whole.unseen[which],
+        "_evaluated": whole._evaluated[which],
+        "_latest": {name: value[which] for name, value in whole._latest.items()},
+    }
+    part.take_over(known | _of_stack(whole, which) if whole.begun else known)
+
+
+def _of_stack(whole: Training, which: Flags) -> dict[str, Any]:
+    """What a training that has begun knows of its stack, of some of the columns."""
     inside = np.flatnonzero(which[whole.columns])  # places in the stack
     number = np.cumsum(which) - 1  # of each column among the part's
 
     def pick(array: Any) -> Any:
         return np.take(array, inside, axis=-1)
 
-    part.columns = number[whole.columns[inside]]
-    part.state = whole.state.take(inside, pick)
-    part._best = {name: pick(array) for name, array in whole._best.items()}
-    part._recent = [losses[:, inside] for losses in whole._recent]
-    if whole.unread is not None:
-        part.unread = _stretch(whole.unread, inside, part.columns)
-    part._parts = [_records(one, inside) for one in whole._parts]
-    part.every, part._steps_per_epoch = whole.every, whole._steps_per_epoch
-    part.begun = True
+    columns, unread = number[whole.columns[inside]], whole.unread
+    return {
+        "columns": columns,
+        "state": whole.state.take(inside, pick),
+        "unread": None if unread is None else _stretch(unread, inside, columns),
+        "every": whole.every,
+        "begun": True,
+        "_best": {name: pick(array) for name, array in whole._best.items()},
+        "_recent": [losses[:, inside] for losses in whole._recent],
+        "_parts": [_records(one, inside) for one in whole._parts],
+        "_steps_per_epoch": whole._steps_per_epoch,
+    }
 
 
 def _stretch(whole: Stretch, inside: Indices, columns: Indices) -> Stretch:

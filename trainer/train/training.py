@@ -341,6 +341,10 @@ class Training:
         self.unread = Stretch.restored(saved["unread"]) if "unread" in saved else None
         self.result = StackResult.restored(saved["result"], self._gone)
 
+    def take_over(self, known: dict[str, Any]) -> None:
+        """Have these fields of another, which is parked: for a training that has not begun."""
+        self.__dict__.update(known)
+
     @property
     def _gone(self) -> Flags:
         """(K,) columns that the stack no longer has."""

@@ -157,6 +157,23 @@ def test_other_data_are_refused(stopped, tmp_path):
     assert refused(stopped).startswith(f"{stopped}: its data are not what they were (sha256 ")
 
 
+def test_other_data_of_a_trial_that_is_not_the_first_are_refused(tmp_path):
+    draw, tables = np.random.default_rng(0), [str(tmp_path / f"{name}.csv") for name in "ab"]
+    for table in tables:
+        rows = [f"{a:.3f},{b:.3f},{'u' if a > b else 'v'}" for a, b in draw.normal(size=(200, 2))]
+        (tmp_path / table).write_text("\n".join(["x,z,y", *rows]))
+    spec = SMALL | {
+        "model": "logistic",
+        "data": {"train": {"table": tables[0], "target": "y"}},
+        "sweep": {"parameters": {"data.train.table": tables}},
+    }
+    run = trainer.run(spec, tmp_path / "r", should_stop=stop_after(10))
+    assert run.status == "interrupted"
+    with open(tables[1], "a") as file:
+        file.write("\n1,2,u")
+    assert "its data are not what they were" in refused(run.folder)
+
+
 def test_another_config_is_refused(stopped):
     config = stopped / "config.yaml"
     config.write_text(config.read_text().replace("epochs: 60", "epochs: 90"))

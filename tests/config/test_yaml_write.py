@@ -139,3 +139,15 @@ def test_plain_words_are_left_plain():
     assert flow({"a": [0.1, 1e-7, 2.0, True, "x y", "no", "a/b.csv"]}) == (
         '{a: [0.1, 1e-07, 2, true, "x y", "no", a/b.csv]}'
     )
+
+
+def test_swept_values_and_variables_are_read_as_the_numbers_they_were():
+    swept = {"optimizer.lr": [30.0, 1, 0.5], "penalty.l2": {"values": [0.0, 1e16]}}
+    tree = {"model": "softmax", "data": {"train": "digits"}, "sweep": {"parameters": swept}}
+    spec = load_spec(tree | {"vars": {"a": 2.0}})
+    again = load_spec(read_yaml(spec.to_yaml(), "a.yaml", "/").value)
+    before, after = ([repr(trial.settings) for trial in of.trials] for of in (spec, again))
+    assert len(before) == 6
+    assert after == before
+    assert "lr: [30.0, 1, 0.5]" in spec.to_yaml()
+    assert again.to_yaml() == spec.to_yaml()

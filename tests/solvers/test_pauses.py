@@ -104,7 +104,7 @@ def go_on(stack, state, log, should_stop=lambda: False):
         state.live &= ~stack.due(state)
         records = stack.advance(state, ROUNDS, should_stop=should_stop)
         log |= logged(records)
-        if not len(records.step) and not stack.due(state).any():
+        if not records.whole or (not len(records.step) and should_stop()):
             return
 
 
@@ -162,6 +162,32 @@ def test_a_run_that_goes_on_elsewhere_has_the_same_bits(case, monkeypatch):
     assert asked >= 2
     for at in range(CASES.index(case) % 3, asked + 1, max(1, asked // 5)):
         assert broken(case, at, CPU) == right, at
+
+
+@pytest.mark.usefixtures("_library")
+@pytest.mark.parametrize("case", [("logistic", "newton", 5e-3, 5), ("softmax", "lbfgs", 0.0, 5)])
+def test_columns_leave_once_the_directions_of_the_others_are_made(case, monkeypatch):
+    """Those of a narrower stack would have other last bits."""
+    monkeypatch.setattr(passes, "_WORK", 1)
+    cut = 0
+    for at in range(unbroken(case, CPU)[1]):
+        stack, asked = made(case), []
+        state = start(stack)
+
+        def should_stop(at=at, asked=asked):
+            asked.append(0)
+            return len(asked) > at
+
+        while len(asked) <= at and state.step < ROUNDS and not stack.settled(state).all():
+            state.live &= ~stack.due(state)
+            records = stack.advance(state, ROUNDS, should_stop=should_stop)
+            assert not records.whole or state.progress.aimed[stack._moving(state)].all(), at
+        if not records.whole and stack.due(state).any():
+            cut, step = cut + 1, state.step
+            assert stack.advance(state, ROUNDS).whole
+            assert state.step == step
+            assert state.progress.aimed[stack._moving(state)].all()
+    assert cut or case[1] == "lbfgs"  # whose directions nothing stops
 
 
 WIDE = [("logistic", "lbfgs", 0.0, 1), ("poisson", "lbfgs", 0.0, 2), ("softmax", "lbfgs", 0.0, 1)]

@@ -82,11 +82,13 @@ def test_as_often_as_is_asked_for():
     assert len(folder.written) == 9
 
 
-@pytest.mark.parametrize(("seconds", "written"), [(0.5, 0), (2.0, 1)])
-def test_before_a_refit_where_there_is_something_to_lose(seconds, written):
+@pytest.mark.parametrize(
+    ("seconds", "stops", "written"), [(0.5, False, 0), (2.0, False, 1), (0.5, True, 1)]
+)
+def test_before_a_refit_where_there_is_something_to_lose(seconds, stops, written):
     checkpoints, folder, clock = made()
     clock.now += seconds
-    checkpoints.before_refit(Scheduled())
+    checkpoints.before_refit(Scheduled(), stops)
     assert len(folder.written) == written
 
 
@@ -102,7 +104,7 @@ def test_none_are_none():
 
     at_round(checkpoints)
     at_round(checkpoints, stops=True)
-    checkpoints.before_refit(Scheduled())
+    checkpoints.before_refit(Scheduled(), stops=True)
     assert folder.written == []
     assert checkpoints.told() == {}
 

@@ -49,6 +49,18 @@ def told_by(run, *arguments, **more):
     return found, shown.getvalue().splitlines()
 
 
+def narrow_stacks(monkeypatch):
+    """Let memory run out in stacks of more than one column, once they have taken a step."""
+    advance = build.Stack.advance
+
+    def narrow(stack, state, *more):
+        if state.step and stack.columns > 1:
+            raise MemoryError("Unable to allocate 7 GiB")
+        return advance(stack, state, *more)
+
+    monkeypatch.setattr(build.Stack, "advance", narrow)
+
+
 @pytest.mark.parametrize("share", [0.1, 0.5, 0.9])
 def test_a_run_that_is_stopped_and_gone_on_with_has_the_same_bytes(share, tmp_path):
     asked = []
@@ -145,6 +157,23 @@ def test_other_data_are_refused(stopped, tmp_path):
     assert refused(stopped).startswith(f"{stopped}: its data are not what they were (sha256 ")
 
 
+def test_other_data_of_a_trial_that_is_not_the_first_are_refused(tmp_path):
+    draw, tables = np.random.default_rng(0), [str(tmp_path / f"{name}.csv") for name in "ab"]
+    for table in tables:
+        rows = [f"{a:.3f},{b:.3f},{'u' if a > b else 'v'}" for a, b in draw.normal(size=(200, 2))]
+        (tmp_path / table).write_text("\n".join(["x,z,y", *rows]))
+    spec = SMALL | {
+        "model": "logistic",
+        "data": {"train": {"table": tables[0], "target": "y"}},
+        "sweep": {"parameters": {"data.train.table": tables}},
+    }
+    run = trainer.run(spec, tmp_path / "r", should_stop=stop_after(10))
+    assert run.status == "interrupted"
+    with open(tables[1], "a") as file:
+        file.write("\n1,2,u")
+    assert "its data are not what they were" in refused(run.folder)
+
+
 def test_another_config_is_refused(stopped):
     config = stopped / "config.yaml"
     config.write_text(config.read_text().replace("epochs: 60", "epochs: 90"))
@@ -230,14 +259,7 @@ def test_the_command_prints_the_folder(stopped, capsys):
 
 @pytest.mark.parametrize("calls", [8, 14, 20])
 def test_a_sweep_that_memory_has_cut_is_gone_on_with_in_its_halves(calls, tmp_path, monkeypatch):
-    advance = build.Stack.advance
-
-    def narrow(stack, state, *more):
-        if state.step and stack.columns > 1:
-            raise MemoryError("Unable to allocate 7 GiB")
-        return advance(stack, state, *more)
-
-    monkeypatch.setattr(build.Stack, "advance", narrow)
+    narrow_stacks(monkeypatch)
     whole = trainer.run(FOLDED, tmp_path / "whole")
     run = trainer.run(FOLDED, tmp_path / "run", should_stop=stop_after(calls))
     assert run.status == "interrupted"
@@ -248,3 +270,60 @@ def test_a_sweep_that_memory_has_cut_is_gone_on_with_in_its_halves(calls, tmp_pa
         assert (done.folder / name).read_bytes() == (whole.folder / name).read_bytes(), name
     done, whole = (json.loads((one.folder / "manifest.json").read_text()) for one in (done, whole))
     assert done["warning"] == whole["warning"]
+
+
+def test_what_a_stop_has_warned_of_is_no_warning_of_the_end(tmp_path):
+    spec = {
+        "model": "linear",
+        "data": {"train": "diamonds"},
+        "device": "cpu",
+        "optimizer": {"steps": 300, "lr": 0.003},
+        "log": {"eval_every": 1},
+    }
+    whole = trainer.run(spec, tmp_path / "whole")
+    run = trainer.run(spec, tmp_path / "run", should_stop=stop_after(12))
+    manifest = json.loads((run.folder / "manifest.json").read_text())
+    assert "worse than the mean" in manifest["warning"]
+    done = go_on(run.folder)
+    told = [json.loads((one.folder / "manifest.json").read_text()) for one in (whole, done)]
+    assert [one["status"] for one in told] == ["finished", "finished"]
+    assert not any("warning" in one for one in told)
+
+
+def test_logs_that_lack_the_end_are_gone_on_with_from_before_memory_cut_the_stacks(
+    tmp_path, monkeypatch
+):
+    run = trainer.run(FOLDED, tmp_path / "run", should_stop=stop_after(8))
+    narrow_stacks(monkeypatch)
+    trainer.resume(run.folder, should_stop=stop_after(14))
+    before, last = (
+        json.loads((run.folder / "checkpoint" / f"{n}.json").read_text())["saved"] for n in (1, 2)
+    )
+    stacks = [len(one["sweep"]["arrangement"]["stacks"]) for one in (before, last)]
+    assert stacks[0] < stacks[1]
+    assert before["folder"]["steps"] < last["folder"]["steps"]
+    with open(run.folder / "steps.arrows", "r+b") as file:
+        file.truncate(last["folder"]["steps"] - 8)
+    done, lines = told_by(trainer.resume, run.folder, should_stop=lambda: None)
+    assert done.status == "finished"
+    assert any("steps.arrows lacks steps that were there; the one before it" in o for o in lines)
+
+
+def test_a_run_that_goes_on_is_refused_before_its_data_are_read(tmp_path, monkeypatch):
+    from trainer.workflow import resume
+
+    def reads(*given):
+        raise AssertionError("its data are read")
+
+    told = []
+
+    def should_stop():
+        if not told and (tmp_path / "r" / "config.yaml").exists():
+            with monkeypatch.context() as patch:
+                patch.setattr(resume, "get_ready", reads)
+                with pytest.raises(trainer.UserError) as error:
+                    go_on(tmp_path / "r")
+            told.append(str(error.value))
+
+    assert trainer.run(SMALL, tmp_path / "r", should_stop=should_stop).status == "finished"
+    assert "the run goes on in process" in told[0]

@@ -113,10 +113,23 @@ def hold_again(path: Path, manifest: Mapping[str, Any]) -> system.Lock:
     except OSError as error:
         raise disk_error(path / LOG, error) from error
     if held is None or (not held.works and lives(path, manifest)):
-        raise RunFolderError(
-            f"{path}: the run goes on in {process_text(manifest)}; wait for its end, or end it"
-        )
+        raise _goes_on(path, manifest)
     return held
+
+
+def check_ended(path: Path, manifest: Mapping[str, Any]) -> None:
+    """Check that the process of a run has ended, as far as that can be told without its lock.
+
+    Raises:
+        RunFolderError: it goes on.
+    """
+    if status(path, manifest) == RUNNING:
+        raise _goes_on(path, manifest)
+
+
+def _goes_on(path: Path, manifest: Mapping[str, Any]) -> RunFolderError:
+    process = process_text(manifest)
+    return RunFolderError(f"{path}: the run goes on in {process}; wait for its end, or end it")
 
 
 def is_stillborn(path: Path, held: system.Lock | None = None) -> bool:

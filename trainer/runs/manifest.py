@@ -17,7 +17,8 @@ from trainer.text import system
 from trainer.text.atomic import utf8, write_atomic
 from trainer.text.csv_json import json_text
 
-_FIELDS_OF_AN_END = ("ended", "seconds", "reason")  # fields that a run which goes on does not have
+_FIELDS_OF_AN_END = ("ended", "seconds", "reason", "warning", "elsewhere")
+"""Fields that a run which goes on does not have: its new end may be another."""
 KILLED = "killed by a second signal before all was written"
 
 
@@ -35,12 +36,13 @@ class Manifest:
         self._begun = time.monotonic() - seconds
 
     @classmethod
-    def reopen(cls, path: Path, seconds: float = 0.0) -> Manifest:
+    def reopen(cls, path: Path, seconds: float = 0.0, warning: str = "") -> Manifest:
         """Go on with the manifest of a run whose process has ended; its fields are kept.
 
         Args:
             path: of the file.
             seconds: that the run has taken so far.
+            warning: what it has warned of so far; what its end did is no longer so.
 
         Raises:
             DiskError: the disk refused.
@@ -53,6 +55,8 @@ class Manifest:
         before = fields.get("resumed")
         times = [*before, _now()] if isinstance(before, list) else [_now()]
         kept = {key: value for key, value in fields.items() if key not in _FIELDS_OF_AN_END}
+        if warning:
+            kept["warning"] = warning
         manifest = cls(path, kept, seconds)
         manifest.update(status=RUNNING, resumed=times, **_process())
         return manifest
@@ -61,6 +65,11 @@ class Manifest:
     def seconds(self) -> float:
         """How long the run has taken, without the time between a process and the next."""
         return round(time.monotonic() - self._begun, 3)
+
+    @property
+    def warning(self) -> str:
+        """What the run has warned of so far."""
+        return str(self._fields.get("warning") or "")
 
     def start(self, name: str, **fields: Any) -> None:
         """Write the first fields of a run that goes on from now.
@@ -83,7 +92,7 @@ class Manifest:
 
     def warn(self, sentences: Sequence[str]) -> None:
         """Put sentences, which have no full stop, behind those of `warning`."""
-        known = str(self._fields.get("warning") or "")
+        known = self.warning
         # a run that was resumed finds again what it had found before
         new = [told for told in sentences if told.lower() not in known.lower()]
         if new:

@@ -53,6 +53,29 @@ class Resumed(NamedTuple):
     told: tuple[str, ...]
 
 
+def check(path: Path) -> None:
+    """Check that there is a run to go on with, before much is read for it; `resume` does again.
+
+    Raises:
+        RunFolderError: as `resume`.
+    """
+    fields = RunReader(path).manifest()
+    liveness.check_ended(path, fields)
+    _check(path, fields)
+
+
+def last_checkpoint(path: Path) -> tuple[Saved | None, list[str]]:
+    """Read the last checkpoint that the folder's logs can be gone on with from.
+
+    Returns:
+        As `trainer.runs.checkpoint.read_last`.
+
+    Raises:
+        RunFolderError: as that.
+    """
+    return checkpoint.read_last(path, lambda saved: _fault(path, saved))
+
+
 def resume(path: Path) -> Resumed:
     """Take up the run in a folder.
 
@@ -68,7 +91,7 @@ def resume(path: Path) -> Resumed:
     try:
         fields = reader.manifest()  # which cannot change any more
         _check(path, fields)
-        saved, told = checkpoint.read_last(path, lambda saved: _fault(path, saved))
+        saved, told = last_checkpoint(path)
         if why := liveness.doubt(held, fields):
             told.append(f"{path}: {why}")
         return _taken_up(path, held, saved, told)
@@ -80,7 +103,8 @@ def resume(path: Path) -> Resumed:
 def _taken_up(path: Path, held: Lock, saved: Saved | None, told: list[str]) -> Resumed:
     own: dict[str, Any] = {} if saved is None else saved.pop(FOLDER)
     try:
-        manifest = Manifest.reopen(path / MANIFEST, own.get("seconds", 0.0))
+        before = own.get("seconds", 0.0), own.get("warning", "")
+        manifest = Manifest.reopen(path / MANIFEST, *before)
         (path / STEPS).unlink(missing_ok=True)  # the stream goes on
         for place in (path, (path / GRADIENTS).parent):
             for name in os.listdir(place) if place.is_dir() else ():
@@ -125,6 +149,8 @@ def _fault(path: Path, saved: Saved) -> str | None:
         return "it does not tell of steps and history"
     if type(seconds) is not float or not 0 <= seconds < float("inf"):
         return "it does not tell of the time"
+    if not isinstance(own.get("warning", ""), str):
+        return "it does not tell of warnings"
     if not step_log.has_whole(path / STEPS_STREAM, steps):
         return f"{STEPS_STREAM} lacks steps that were there"
     if not has_whole_rows(path / HISTORY, history):

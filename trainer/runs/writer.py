@@ -160,6 +160,7 @@ class RunWriter:
             "steps": self._steps.log.offset,
             "history": self._history.offset,
             "seconds": self._manifest.seconds,
+            "warning": self._manifest.warning,
         }
         checkpoint.write(self.path, {**saved, FOLDER: own})
 

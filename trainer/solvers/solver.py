@@ -207,8 +207,10 @@ class SolverStack:
         self._begun = state.step
         until = min(until, (state.step // self._stretch + 1) * self._stretch)
         with np.errstate(all="ignore"):
-            if self.due(state).any() or not self._moving(state).any():
+            if is_over := self._is_over(state):
                 found = Rounds.of([], self.shape[2])
+                with contextlib.suppress(Interrupted):
+                    self._aim(state, self._moving(state))
             elif self._newton is None:
                 found = self._rounds(state, until)
             else:
@@ -217,8 +219,21 @@ class SolverStack:
             self._write(state)
         step = np.arange(first, state.step + 1, dtype=np.int64)
         values |= {"lr": found.lr, "loss": found.loss}
-        whole = state.step >= until or self._pauses(state, self._moving(state))
+        moving = self._moving(state)
+        is_over = is_over or state.step >= until or self._pauses(state, moving)
+        # a direction that is made once others have left, in a narrower stack, has other last bits
+        whole = is_over and bool(state.progress.aimed[moving].all())
         return Records(step, step.astype(np.int32), values, found.takes, whole)
+
+    def _is_over(self, state: SolverState) -> bool:
+        """Whether a stretch has no rounds: columns are due, or none moves.
+
+        Or a stop has cut the one before within the directions after its last round.
+        """
+        moving = self._moving(state)
+        lacks = not state.progress.aimed[moving].all()
+        pauses = state.step % self._stretch == 0 or self._pauses(state, moving)
+        return bool(self.due(state).any() or not moving.any() or (lacks and pauses))
 
     def _rounds(self, state: SolverState, until: int) -> Rounds:
         """Rounds until `until`, or until columns are to leave: what they log."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -75,6 +76,12 @@ class Sources:
         if key not in self._read:
             self._read[key] = read(spec, self.arrays)
         return self._read[key]
+
+    @property
+    def digest(self) -> str:
+        """sha256 (hex) over the bytes of all that was read."""
+        digests = sorted({source.hashed.hexdigest() for source in self._read.values()})
+        return digests[0] if len(digests) == 1 else sha256("".join(digests).encode()).hexdigest()
 
 
 def block_key(spec: Spec) -> Hashable:

@@ -328,7 +328,6 @@ class Training:
         self.unread = Stretch.restored(saved["unread"]) if "unread" in saved else None
         self.result = StackResult.restored(saved["result"], self._gone)
 
-    @property
     def _gone(self) -> Flags:
         """(K,) columns that the stack no longer has."""
         gone = np.ones(len(self.unseen), bool)

@@ -139,7 +139,7 @@ def facts_of(ready: Ready) -> Saved:
     config = ready.spec.to_yaml().encode("utf-8", "surrogatepass")
     return {
         "config": hashlib.sha256(config).hexdigest(),
-        "data": ready.sweep.first.prepared.digest,
+        "data": ready.sweep.sources.digest,
         "device": ready.device.kind,
     }
 
@@ -148,7 +148,7 @@ def write_start(folder: RunWriter, ready: Ready) -> None:
     """Write what a new folder begins with: the config as it was written, and resolved."""
     spec, config = ready.spec, ready.spec.to_yaml()
     folder.write_input(spec.source_text if spec.source_text is not None else config)
-    folder.write_config(with_digest(config, ready.sweep.first.prepared.digest))
+    folder.write_config(with_digest(config, ready.sweep.sources.digest))
 
 
 def _write_facts(folder: RunWriter, ready: Ready, command: str | None) -> None:
@@ -159,7 +159,7 @@ def _write_facts(folder: RunWriter, ready: Ready, command: str | None) -> None:
         notes=ready.spec.notes,
         device=device_facts(ready.device, ready.sweep),
         data={
-            "digest": ready.sweep.first.prepared.digest,
+            "digest": ready.sweep.sources.digest,
             "source": summary.source,
             "rows": summary.rows,
             "columns": summary.columns,

@@ -74,10 +74,15 @@ class Checkpoints:
         if self._every is not None and (stops or since >= max(self._every, wait)):
             self._write()
 
-    def before_refit(self, scheduler: Scheduler) -> None:
-        """Write one where what was trained so far took long enough to be worth it."""
+    def before_refit(self, scheduler: Scheduler, stops: bool) -> None:
+        """Write one where what was trained so far took long enough to be worth it.
+
+        Args:
+            scheduler: of the sweep, whose stacks have ended.
+            stops: whether a signal came: then there is no refit, and one is due.
+        """
         self._parts[SWEEP] = scheduler
-        worth = self._clock() - self._begun >= _SHARE * self._cost
+        worth = stops or self._clock() - self._begun >= _SHARE * self._cost
         if self._every is not None and worth and self.saved(REFIT) is None:
             self._write()
 

@@ -15,7 +15,7 @@ from trainer.device import Device
 from trainer.errors import RunFolderError
 from trainer.machine.threads import one_thread_a_product
 from trainer.model.arithmetic import default_errstate
-from trainer.runs import checkpoint
+from trainer.runs import resuming
 from trainer.runs.beginning import libraries
 from trainer.runs.data_note import noted_digest
 from trainer.runs.names import CHECKPOINTS, CONFIG, OVER
@@ -92,8 +92,9 @@ def _go_on(
     should_stop: Callable[[], int | None],
 ) -> Run:
     """Compare what there is with what there was before anything in the folder is changed."""
+    resuming.check(path)
     spec, before = _spec_of(path, data), RunReader(path).manifest()
-    saved, _ = checkpoint.read_last(path)
+    saved, _ = resuming.last_checkpoint(path)
     device = devices.choose(spec.device)
     announce(device, spec, terminal)
     with said_as_met(device, terminal.line):
@@ -135,14 +136,8 @@ def _spec_of(path: Path, data: Mapping[str, Any] | None) -> Spec:
     """The spec of the folder's config.yaml, with the text that the user had written.
 
     Raises:
-        RunFolderError: there is none: nothing was trained.
         SpecError: it is wrong.
     """
-    if not (path / CONFIG).is_file():
-        raise RunFolderError(
-            f"{path}: nothing was trained there; `run CONFIG --out` takes the folder, if it has no"
-            " more than a run leaves that has not begun"
-        )
     return as_spec(path / CONFIG) if data is None else as_spec(load_spec(path / CONFIG), data)
 
 

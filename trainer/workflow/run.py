@@ -85,7 +85,7 @@ def _run(
     announce(device, spec, terminal)
     with said_as_met(device, terminal.line):
         ready = get_ready(device, spec, data, terminal)
-        read, noted = ready.sweep.first.prepared.digest, noted_digest(spec.source_text)
+        read, noted = ready.sweep.sources.digest, noted_digest(spec.source_text)
         if noted is not None and noted != read:
             terminal.summary(opening({"noted_data": {"noted": noted, "read": read}}))
         should_stop()  # from here on a signal is noted, and what the folder holds is whole

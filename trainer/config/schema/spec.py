@@ -305,7 +305,7 @@ class Spec(Block):
 
     def to_yaml(self) -> str:
         """Return the resolved spec as YAML, every key written out; it loads as an equal spec."""
-        return to_yaml(self.tree())
+        return to_yaml(self.tree(), exact=("vars", "sweep"))  # tables show swept values as written
 
     @property
     def loss_name(self) -> str:

@@ -53,7 +53,7 @@ def test_what_a_solver_keeps_is_a_number_a_column_each():
     state = stack.start(np.zeros((D, C, K)), np.zeros((C, K)))
     stack.advance(state, 3)
     names = [field.name for field in fields(state.progress)]
-    assert len(names) == 19
+    assert len(names) == 21
     for name in names:
         assert getattr(state.progress, name).shape == (K,), name
     part = take_columns(state.progress, np.array([1, 3]))

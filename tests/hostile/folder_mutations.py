@@ -232,10 +232,10 @@ def _parquet(rng: Random, path: Path, others: list[Path]) -> str:
         table = table.rename_columns(["<b>x</b>" if c == name else c for c in table.column_names])
     elif how == "no rows":
         table = table.slice(0, 0)
-    elif how == "a bomb":
+    elif how == "a bomb" and n:
         _bomb(table, path)
         return f"{name}: {how}"
-    else:
+    else:  # also of a table without a row to make a bomb of
         words = pa.DictionaryArray.from_arrays(pa.array(np.zeros(n, np.int32)), ["x" * 10**7])
         table = table.set_column(i, name, words)
     pq.write_table(table, path)

@@ -319,3 +319,28 @@ def test_arrays_are_written_without_a_second_copy(tmp_path):
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert peak < 4 << 20
+
+
+def deep(path):
+    path.write_text(path.read_text().replace('"n": 2', f'"n": {"[" * 990}{"]" * 990}'))
+
+
+def terabyte(path):
+    os.truncate(path, 1 << 40)
+
+
+@pytest.mark.parametrize(
+    ("name", "damage", "why"),
+    [
+        ("2.json", deep, "2.json: no checkpoint: it is n"),
+        ("2.json", terabyte, "2.json has more bytes than the memory has room for"),
+        ("2.safetensors", terabyte, "2.safetensors has more bytes than the memory has room for"),
+    ],
+)
+def test_what_is_nested_or_large_as_none_of_ours_falls_back(tmp_path, name, damage, why):
+    for n in (1, 2):
+        write(tmp_path, {"n": n, "array": np.arange(4.0)})
+    damage(tmp_path / "checkpoint" / name)
+    saved, (told,) = read_last(tmp_path)
+    assert saved["n"] == 1
+    assert why in told

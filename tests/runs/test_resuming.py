@@ -447,3 +447,37 @@ def test_a_log_is_whole_up_to_the_end_of_a_batch_alone(tmp_path):
     assert whole[0] == 0
     assert not step_log.has_whole(path.with_name("run.log"), 8)
     assert not step_log.has_whole(path.with_name("missing"), 8)
+
+
+def a_link_out(path: Path, outside: Path) -> None:
+    path.rename(outside)
+    path.symlink_to(outside)
+
+
+def a_pipe(path: Path, outside: Path) -> None:
+    path.rename(outside)
+    os.mkfifo(path)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="Windows has no such pipes")
+@pytest.mark.parametrize(("put", "why"), [(a_link_out, "a link"), (a_pipe, "is no regular file")])
+@pytest.mark.parametrize("name", ["run.log", "steps.arrows", "history.csv", "checkpoint"])
+def test_a_run_goes_on_in_no_file_outside_its_folder(tmp_path, name, put, why):
+    path = interrupted(tmp_path / "a")
+    outside = tmp_path / "outside"
+    put(path / name, outside)
+    before = sorted(os.listdir(outside)) if outside.is_dir() else outside.read_bytes()
+    with pytest.raises(RunFolderError) as caught:
+        RunWriter.reopen(path)
+    assert str(caught.value).startswith(f"{path / name}: {why}")
+    assert "\n" not in str(caught.value)
+    assert before == (sorted(os.listdir(outside)) if outside.is_dir() else outside.read_bytes())
+
+
+def test_a_folder_with_the_name_of_a_half_stays(tmp_path):
+    path = interrupted(tmp_path / "a")
+    (path / ".x.1.tmp").mkdir()
+    writer, saved = RunWriter.reopen(path)
+    assert saved is not None
+    assert (path / ".x.1.tmp").is_dir()
+    writer.close("interrupted")

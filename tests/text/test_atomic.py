@@ -8,6 +8,7 @@ import os
 import pytest
 
 from trainer.errors import DiskError
+from trainer.text import atomic
 from trainer.text.atomic import disk_error, replacing, write_atomic
 
 
@@ -75,3 +76,23 @@ def test_a_folder_that_is_gone(tmp_path):
 
 def test_an_error_without_a_number_keeps_its_words():
     assert "odd thing" in str(disk_error("p", OSError("odd thing")))
+
+
+def test_a_link_that_somebody_has_put_beside_is_not_followed(tmp_path, monkeypatch):
+    kept = tmp_path / "kept"
+    kept.write_bytes(b"precious")
+    monkeypatch.setattr(atomic.secrets, "randbelow", lambda most: 7)  # who can know it in advance
+    link = tmp_path / ".a.txt.7.tmp"
+    link.symlink_to(kept)
+    with pytest.raises(DiskError):
+        write_atomic(tmp_path / "a.txt", b"mine")
+    assert kept.read_bytes() == b"precious"
+    assert not (tmp_path / "a.txt").exists()
+
+
+def test_two_writes_of_one_process_do_not_meet(tmp_path):
+    with replacing(tmp_path / "a") as one, replacing(tmp_path / "a") as other:
+        assert one != other
+        one.write_bytes(b"1")
+        other.write_bytes(b"2")
+    assert os.listdir(tmp_path) == ["a"]

@@ -10,6 +10,7 @@ import pytest
 import trainer
 from trainer.cli import main
 from trainer.console.terminal import Terminal
+from trainer.runs import checkpoint
 from trainer.sweep import build
 
 SAME = ("model.safetensors", "steps.parquet", "history.csv", "trials.csv", "results.json")
@@ -138,7 +139,7 @@ def stopped(tmp_path):
     (tmp_path / "a.csv").write_text("\n".join(["x,z,y", *rows]))
     data = {"train": {"table": str(tmp_path / "a.csv"), "target": "y"}}
     spec = SMALL | {"model": "logistic", "data": data, "optimizer": {"epochs": 60}}
-    return trainer.run(spec, tmp_path / "r", should_stop=stop_after(60)).folder
+    return trainer.run(spec, tmp_path / "r", should_stop=stop_after(10)).folder
 
 
 def refused(folder, **more):
@@ -327,3 +328,52 @@ def test_a_run_that_goes_on_is_refused_before_its_data_are_read(tmp_path, monkey
 
     assert trainer.run(SMALL, tmp_path / "r", should_stop=should_stop).status == "finished"
     assert "the run goes on in process" in told[0]
+
+
+def changed(saved, name, value):
+    """What was saved with another value at a flat name."""
+    *above, last = name.split(".")
+    node = saved
+    for key in above:
+        node = node[key]
+    node[last] = value(node[last])
+    return saved
+
+
+STATE = "sweep.stacks.0.training.state"
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        (f"{STATE}.arrays.parameters", lambda array: array[:5]),  # which a twin would write beyond
+        (f"{STATE}.arrays.parameters", lambda array: array.astype(np.float64)),
+        (f"{STATE}.live", lambda array: np.ones(7, bool)),
+        (f"{STATE}.step", lambda step: "x"),
+        (f"{STATE}.arrays", lambda arrays: {}),
+        ("sweep.stacks.0.training.result.metrics.val_loss", lambda array: array[:0]),
+        ("sweep.stacks.0.training.every", lambda every: 0),
+        ("sweep.groups", lambda groups: [1, "x"]),
+        ("sweep.stacks.0.facts", lambda facts: None),
+    ],
+)
+def test_numbers_that_do_not_fit_the_run_are_a_line(name, value, tmp_path, capsys):
+    run = trainer.run(SMALL, tmp_path / "run", should_stop=stop_after(10))
+    saved, _ = checkpoint.read_last(run.folder)
+    shutil.rmtree(run.folder / "checkpoint")
+    checkpoint.write(run.folder, changed(saved, name, value))
+    assert main(["run", "--resume", str(run.folder), "--quiet"]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"{run.folder / 'checkpoint'}: the run cannot go on from it (")
+    assert "Traceback" in (run.folder / "run.log").read_text()
+    shutil.rmtree(run.folder / "checkpoint")
+    assert go_on(run.folder).status == "finished"
+
+
+@pytest.mark.parametrize("facts", [{}, {"x": "y"}, {"config": 1, "data": [2], "device": {}}])
+def test_facts_that_are_none_are_a_line(facts, tmp_path):
+    run = trainer.run(SMALL, tmp_path / "run", should_stop=stop_after(10))
+    saved, _ = checkpoint.read_last(run.folder)
+    checkpoint.write(run.folder, {**saved, "facts": facts})
+    with pytest.raises(trainer.RunFolderError, match="is not of a run of this program"):
+        go_on(run.folder)

@@ -11,11 +11,11 @@ int, bool, None, float (NaN and infinities too) and lists of them; all come back
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import json
 import os
 import re
-import stat
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -25,14 +25,16 @@ import numpy.typing as npt
 from safetensors import SafetensorError, safe_open
 
 from trainer.errors import RunFolderError
+from trainer.machine.memory import memory_limit
 from trainer.runs.names import CHECKPOINTS
 from trainer.text.atomic import disk_error, left_over, replacing, sync_folder, utf8, write_atomic
+from trainer.text.regular_file import open_regular
 
 Saved = dict[str, Any]
 Arrays = dict[str, npt.NDArray[Any]]
 VERSION = 1  # of the form of these files
 KEPT = 2  # pairs
-_TO_READ = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)  # also a pipe
+_TEXT_SHARE = 32  # bytes that an object of Python may take for one of its text
 _ARRAYS, _MARK = ".safetensors", ".json"
 _FILE = re.compile(r"([0-9]{1,18})\.(?:safetensors|json)", re.ASCII)
 _TYPES = {
@@ -245,7 +247,7 @@ def _numbers(place: Path, ending: str = "") -> set[int]:
 
 def _read(place: Path, number: int) -> Saved:
     path = place / f"{number}{_MARK}"
-    with _opened(path) as file:
+    with _opened(path, memory_limit() // _TEXT_SHARE) as file:
         text = file.read()
     try:
         record = json.loads(text)
@@ -259,8 +261,14 @@ def _read(place: Path, number: int) -> Saved:
             f" {VERSION}; go on with the version that wrote it (manifest.json names it)"
         )
     content = {key: record[key] for key in record if key not in ("format_version", "digest")}
-    if record.get("digest") != _digest(content):
-        raise _Unusable("it is not as it was written")
+    with contextlib.suppress(RecursionError):  # of what is nested as no record of ours is
+        if record.get("digest") == _digest(content):
+            return _whole(path, content)
+    raise _Unusable("it is not as it was written")
+
+
+def _whole(path: Path, content: dict[str, Any]) -> Saved:
+    """What was saved, by what the JSON has, with its arrays."""
     names, sha256, saved = (content.get(key) for key in ("arrays", "sha256", "saved"))
     if not (isinstance(names, list) and all(isinstance(name, str) for name in names)):
         raise _Unusable("its arrays have no names")
@@ -268,7 +276,7 @@ def _read(place: Path, number: int) -> Saved:
         raise _Unusable("it has nothing saved")
     arrays = _read_arrays(path.with_suffix(_ARRAYS), sha256)
     if arrays.keys() != set(names):
-        raise _Unusable(f"{number}{_ARRAYS} has other arrays than it names")
+        raise _Unusable(f"{path.stem}{_ARRAYS} has other arrays than it names")
     for name in names:  # in the order that they were saved in
         _put(saved, name, arrays[name])
     return saved
@@ -286,7 +294,7 @@ def _put(saved: Saved, name: str, array: npt.NDArray[Any]) -> None:
 
 
 def _read_arrays(path: Path, sha256: Any) -> Arrays:
-    with _opened(path) as file:
+    with _opened(path, memory_limit()) as file:
         if hashlib.file_digest(file, "sha256").hexdigest() != sha256:
             raise _Unusable(f"{path.name} is not as it was written")
     try:
@@ -306,20 +314,20 @@ def _own(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
 
 
 @contextlib.contextmanager
-def _opened(path: Path) -> Iterator[Any]:
-    """A file open for reading; it is damaged if it is gone, none, or the disk cannot read it."""
+def _opened(path: Path, most: int) -> Iterator[Any]:
+    """A file open for reading; it is damaged if it is gone, none, too large or cannot be read."""
     try:
-        descriptor = os.open(path, _TO_READ)
-        with open(descriptor, "rb") as file:
-            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-                raise _Unusable(f"{path.name} is no file")
+        with open_regular(path) as file:
+            if os.fstat(file.fileno()).st_size > most:
+                raise _Unusable(f"{path.name} has more bytes than the memory has room for")
             yield file
     except (FileNotFoundError, IsADirectoryError) as error:
         raise _Unusable(f"{path.name} is not there") from error
     except PermissionError as error:
         raise _unreadable(path, error) from error
     except OSError as error:
-        raise _Unusable(f"{path.name} cannot be read") from error
+        why = "is no file" if error.errno == errno.EINVAL else "cannot be read"
+        raise _Unusable(f"{path.name} {why}") from error
 
 
 def _unreadable(path: Path, error: OSError) -> RunFolderError:

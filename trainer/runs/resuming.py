@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import stat
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple, TypeGuard
@@ -14,6 +15,7 @@ from trainer.runs.checkpoint import Saved
 from trainer.runs.history_log import HistoryLog, has_whole_rows
 from trainer.runs.manifest import Manifest
 from trainer.runs.names import (
+    CHECKPOINTS,
     CONFIG,
     GRADIENTS,
     HISTORY,
@@ -83,10 +85,12 @@ def resume(path: Path) -> Resumed:
         path: of the folder, absolute.
 
     Raises:
-        RunFolderError: it is no run folder, its run goes on or is over, or nothing was trained.
+        RunFolderError: it is no run folder, its run goes on or is over, nothing was trained, or
+            it leads out of the folder.
         DiskError: the disk refused.
     """
     reader = RunReader(path)
+    _check_places(path)
     held = liveness.hold_again(path, reader.manifest())
     try:
         fields = reader.manifest()  # which cannot change any more
@@ -108,7 +112,7 @@ def _taken_up(path: Path, held: Lock, saved: Saved | None, told: list[str]) -> R
         (path / STEPS).unlink(missing_ok=True)  # the stream goes on
         for place in (path, (path / GRADIENTS).parent):
             for name in os.listdir(place) if place.is_dir() else ():
-                if left_over(name):
+                if left_over(name) and not stat.S_ISDIR(os.lstat(place / name).st_mode):
                     (place / name).unlink()
     except OSError as error:
         raise disk_error(path / STEPS, error) from error
@@ -120,6 +124,24 @@ def _taken_up(path: Path, held: Lock, saved: Saved | None, told: list[str]) -> R
     with contextlib.suppress(DiskError):
         _end_line(path / LOG)  # a kill may have torn it
     return Resumed(held, manifest, steps, history, saved, tuple(told))
+
+
+def _check_places(path: Path) -> None:
+    """Check that what is written to in place is the folder's own: a link would lead out of it.
+
+    Raises:
+        RunFolderError: somebody has put a link there, or a pipe, or the like.
+    """
+    for name in (LOG, STEPS_STREAM, HISTORY, CHECKPOINTS, os.path.dirname(GRADIENTS)):
+        with contextlib.suppress(FileNotFoundError):
+            mode = os.lstat(path / name).st_mode
+            if stat.S_ISLNK(mode):
+                raise RunFolderError(
+                    f"{path / name}: a link; a run goes on in files of its own: put there what it"
+                    " leads to, or remove it"
+                )
+            if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+                raise RunFolderError(f"{path / name}: is no regular file; remove it")
 
 
 def _check(path: Path, fields: Mapping[str, Any]) -> None:

@@ -9,6 +9,7 @@ import contextlib
 import errno
 import os
 import re
+import secrets
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -52,8 +53,10 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
         DiskError: an OSError of the block or of the rename; the message names `path`.
     """
     path = Path(path)
-    beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    beside = path.with_name(f".{path.name}.{secrets.randbelow(10**12)}.tmp")
     try:
+        # anew, and under a name that nobody knows before: no link of somebody else is followed
+        os.close(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666))
         yield beside
         _sync(beside, os.O_RDWR)
         _rename(beside, path)

@@ -99,7 +99,7 @@ def named_file(out: str | os.PathLike[str], example: str) -> Path:
     if not os.path.isdir(path.parent):
         raise UserError(f"--out: {path}: {path.parent} is no folder; make it first")
     try:
-        path.with_name(f".{path.name}.{os.getpid()}.tmp").exists()  # as it is written, see files.py
+        path.with_name(f".{path.name}.{'9' * 12}.tmp").exists()  # as it is written, see atomic.py
     except OSError as error:
         raise UserError(f"--out: {path}: {error.strerror}; name another file") from None
     return path

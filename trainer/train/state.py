@@ -96,3 +96,23 @@ def restored_state(saved: Saved) -> AnyState:
     numbers = saved.get("progress", {})
     progress = make_dataclass("Progress", numbers)(**numbers)
     return State(saved["step"], progress, saved.get("arrays", {}), saved["live"])
+
+
+def check_alike(found: AnyState, right: AnyState) -> None:
+    """Check that a state has the arrays of another, in shapes and types: what is compiled trusts.
+
+    Raises:
+        ValueError: it has not.
+    """
+    if type(found.step) is not int or found.step < 0:
+        raise ValueError("the state has not the steps of a stack")
+    is_, be = _layout(found), _layout(right)
+    if wrong := [name for name in be | is_ if be.get(name) != is_.get(name)]:
+        raise ValueError(f"the state has not the {wrong[0]!r:.80} of its stack")
+
+
+def _layout(state: AnyState) -> dict[str, tuple[object, object]]:
+    """{name: (shape, dtype)} of all arrays of a state, on the host or on a device."""
+    progress = {one.name: getattr(state.progress, one.name) for one in fields(state.progress)}
+    arrays = {**state.arrays, **progress, "live": state.live}
+    return {n: (getattr(a, "shape", None), getattr(a, "dtype", None)) for n, a in arrays.items()}

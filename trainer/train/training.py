@@ -16,7 +16,7 @@ from trainer.train.measure import Evaluate, Measured, measure
 from trainer.train.outcomes import Outcome, StackResult
 from trainer.train.protocol import AnyStack
 from trainer.train.saved import Saved
-from trainer.train.state import PARAMETERS, AnyState, restored_state
+from trainer.train.state import PARAMETERS, AnyState, check_alike, restored_state
 from trainer.train.step_record import Records, Snapshot, joined
 from trainer.train.stretch import Evaluation, Stretch
 
@@ -68,7 +68,7 @@ class Training:
             gradients_every: steps between snapshots; 0 for none.
         """
         self.columns, self.every = np.arange(count), 0
-        self.begun = self.open = False
+        self.begun = self.open = self._restored = False
         self._make, self._start, self._evaluator, self._every = make, start, evaluator, every
         self._gradients_every = gradients_every
         self._restore_best = np.zeros(count, bool) if restore_best is None else restore_best
@@ -101,6 +101,7 @@ class Training:
             self._best = {n: getattr(state, n).copy() for n in PARAMETERS if restores}
             self.state, self.begun = state, True
         else:
+            self._check_restored()
             self._move(self.stack.device.to_device)
         self.open = True
 
@@ -317,7 +318,9 @@ class Training:
         """
         if not saved["begun"]:
             return
-        self.begun, self.every = True, saved["every"]
+        if saved["every"] < 1:  # whose evaluations would never end
+            raise ValueError("the evaluations are not those of a stack")
+        self.begun, self._restored, self.every = True, True, saved["every"]
         self._steps_per_epoch = saved["steps_per_epoch"]
         self.columns, self.unseen = saved["columns"], saved["unseen"]
         self.state = restored_state(saved["state"])
@@ -328,6 +331,21 @@ class Training:
         self.unread = Stretch.restored(saved["unread"]) if "unread" in saved else None
         self.result = StackResult.restored(saved["result"], self._gone)
 
+    def _check_restored(self) -> None:
+        """Check once that a record is of this stack.
+
+        Raises:
+            ValueError: it is not.
+        """
+        if self._restored:
+            D, C, K = self.stack.shape
+            check_alike(self.state, self.stack.start(np.zeros((D, C, K)), np.zeros((C, K))))
+            right = self._every(self.stack), self.stack.steps_per_epoch
+            if (self.every, self._steps_per_epoch) != right:
+                raise ValueError("the evaluations are not those of its stack")
+        self._restored = False
+
+    @property
     def _gone(self) -> Flags:
         """(K,) columns that the stack no longer has."""
         gone = np.ones(len(self.unseen), bool)

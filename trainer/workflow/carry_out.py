@@ -12,13 +12,13 @@ from trainer.config import Spec
 from trainer.console.interrupt import Interrupt
 from trainer.console.terminal import Terminal
 from trainer.device import Device
-from trainer.errors import DiskError, TrainerError
+from trainer.errors import DiskError, RunFolderError, TrainerError
 from trainer.runs.data_note import with_digest
-from trainer.runs.names import LOG, REPORT
+from trainer.runs.names import CHECKPOINTS, LOG, REPORT
 from trainer.runs.writer import RunWriter
 from trainer.sweep.scheduler import Scheduler
 from trainer.sweep.sweep import SweepRun, set_up, train
-from trainer.text.printable import Verbatim
+from trainer.text.printable import Verbatim, first_line
 from trainer.text.windows import quoted
 from trainer.train.saved import Saved
 from trainer.wording.caveats import coarse_texts
@@ -33,6 +33,12 @@ from trainer.workflow.outputs import write_outputs
 from trainer.workflow.recorder import RunRecorder, SweepRecorder
 from trainer.workflow.report import draw_report
 from trainer.workflow.tables_so_far import TablesSoFar
+
+_MISFITS = (
+    ArithmeticError, AssertionError, AttributeError, LookupError, RecursionError, TypeError,
+    ValueError,
+)  # fmt: skip
+"""What comes of numbers of other shapes and types than the code knows."""
 
 
 class Ready(NamedTuple):
@@ -118,11 +124,12 @@ def carry_out(
         folder.start_history(sweep.metrics)
         _write_facts(folder, ready, command)
         _write_warnings(folder, read)
-        scheduler = _train(sweep, folder, terminal, should_stop, checkpoints)
-        products = ready.device.products
-        if products is not None and products.failed:
-            terminal.line(f"steps were launched one by one: {products.failed}")
-        status = write_outputs(folder, sweep, scheduler, terminal, should_stop, checkpoints)
+        with _fitting(folder, saved):
+            scheduler = _train(sweep, folder, terminal, should_stop, checkpoints)
+            products = ready.device.products
+            if products is not None and products.failed:
+                terminal.line(f"steps were launched one by one: {products.failed}")
+            status = write_outputs(folder, sweep, scheduler, terminal, should_stop, checkpoints)
         if status == "interrupted" and checkpoints.count:
             terminal.summary([("resume", Verbatim(resume_command(folder.path)))])
         refusal = _refusal(lambda: folder.close(status, **checkpoints.told()))
@@ -221,6 +228,27 @@ def _closing(folder: RunWriter) -> Iterator[None]:
             folder.close(status, reason=str(error) or type(error).__name__)
         folder.files.release()
         raise
+
+
+@contextlib.contextmanager
+def _fitting(folder: RunWriter, saved: Saved | None) -> Iterator[None]:
+    """Let numbers of a checkpoint that do not fit the run be a line: anybody may have made them.
+
+    Raises:
+        RunFolderError: they do not; run.log has where.
+    """
+    try:
+        yield
+    except _MISFITS as error:
+        if saved is None:
+            raise
+        with contextlib.suppress(DiskError):
+            folder.log(traceback.format_exc())
+        what = f"{type(error).__name__}: {first_line(error)}".removesuffix(": ")
+        raise RunFolderError(
+            f"{folder.path / CHECKPOINTS}: the run cannot go on from it ({what}); without that"
+            f" folder it starts over; if this program wrote it, please report it with {LOG}"
+        ) from error
 
 
 def _write_warnings(folder: RunWriter, read: DataFacts) -> None:

@@ -22,6 +22,7 @@ from trainer.runs.names import CHECKPOINTS, CONFIG, OVER
 from trainer.runs.provenance import machine_facts
 from trainer.runs.reader import RunReader
 from trainer.runs.writer import RunWriter
+from trainer.text.printable import one_line
 from trainer.train.saved import Saved
 from trainer.workflow.carry_out import Ready, announce, carry_out, facts_of, get_ready
 from trainer.workflow.checkpoints import FACTS, SWEEP
@@ -150,7 +151,8 @@ def _is_arranged(saved: Saved) -> bool:
     except (KeyError, TypeError):
         return False
     whole = all(type(n) is int and n >= 0 for n in numbers)
-    return whole and all(len(c) == 2 for c in columns) and isinstance(facts, dict)
+    known = isinstance(facts, dict) and all(type(facts.get(name)) is str for name in _DIFFERS)
+    return whole and all(len(c) == 2 for c in columns) and known
 
 
 def _check_same(path: Path, ready: Ready, saved: Saved | None) -> None:
@@ -161,9 +163,10 @@ def _check_same(path: Path, ready: Ready, saved: Saved | None) -> None:
     """
     now = facts_of(ready)
     noted = {"data": noted_digest(ready.spec.source_text)}
-    for name, was in (noted if saved is None else saved[FACTS]).items():
-        if was not in (None, now.get(name)):
-            raise RunFolderError(f"{path}: {_DIFFERS[name].format(was=was, now=now.get(name))}")
+    for name, told in _DIFFERS.items():
+        was = (noted if saved is None else saved[FACTS]).get(name)
+        if was not in (None, now[name]):
+            raise RunFolderError(f"{path}: {told.format(was=was and one_line(was), now=now[name])}")
 
 
 def _how(saved: Saved | None, before: Mapping[str, Any], now: Mapping[str, Any]) -> str:

@@ -17,6 +17,7 @@ from trainer.data.splits.repeats import row_splits
 from trainer.errors import DataError, SpecError
 from trainer.machine import threads
 from trainer.solvers import rotated_rows
+from trainer.sweep import build
 from trainer.workflow.run import run as carry_out
 
 __all__ = ["rows"]  # a fixture
@@ -203,6 +204,7 @@ def test_a_solver_that_is_interrupted_before_its_first_round_says_so(waits, tmp_
     ended, turn = Event(), rotated_rows.rotate
     monkeypatch.setattr(threads, "_LOOK", 0.001)
     if waits:
+        monkeypatch.setattr(build, "_QUICK", (0, 0))
         monkeypatch.setattr(rotated_rows, "rotate", lambda *given: ended.wait(60) and turn(*given))
     spec = BASE | {"optimizer": {"name": "lbfgs"}, "device": "cpu"}
     run = carry_out(spec, out=tmp_path / "r", should_stop=lambda: 15)

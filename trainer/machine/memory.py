@@ -27,7 +27,7 @@ def available_memory() -> int:
     Of a limit what this process and others hold counts as gone, but for pages of files that can be
     dropped; of the address space all that is mapped, which the imports' libraries are, too.
     """
-    left = [_left_of_the_machine(), *memory_left()]
+    left = [_left_of_the_machine(), *memory_left(_of_the_machine())]
     left += [limit - _status("VmSize") for limit in _address_space()]
     return max(min(left), 0)
 

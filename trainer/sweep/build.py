@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 Numbers = np.ndarray[Any, np.dtype[np.float64]]
 _ALWAYS = 1 << 26  # bytes that are there: to ask takes longer than a small fit
 _HESSIAN_SHARE = 0.2  # of the memory there is
+_QUICK = 1 << 20, 256  # numbers of X, directions: up to both rows are turned in a tenth of a second
 _IN_TF32 = "rounds are in TF32 until its roundings show, the rest is in float64"
 _NOT_IN_TF32 = "all of it in float64, none in TF32"
 
@@ -311,6 +312,8 @@ def _rotated(
         _check_room(device, rows.X)
         true = None if y.ndim == 1 else y
         given = device, rows, p, r, bias, sparse, exact, least, true, guess, turn
+        if rows.X.size <= _QUICK[0] and min(rows.X.shape) <= _QUICK[1]:
+            return rotate(*given)  # a thread takes as long as a small fit's rows
         return device.abandonable(partial(rotate, *given), should_stop)
 
     return device_rows.once(("rotated", bias, sparse, exact, least, guess, turn), make)
@@ -345,7 +348,9 @@ def _solver_settings(
     method = choose_method(optimizers[0].name, model, size, sparse)
     order = hessian_order(model, size, sparse)
     asked_for = OPTIMIZERS[optimizers[0].name].second_derivatives
-    if asked_for and 8.0 * order**2 > _HESSIAN_SHARE * (memory := device_rows.device.memory()):
+    one = 8.0 * order**2
+    asks = asked_for and one > _HESSIAN_SHARE * _ALWAYS
+    if asks and one > _HESSIAN_SHARE * (memory := device_rows.device.memory()):
         raise DataError(
             f"optimizer.name: newton would hold Hessians of {order:,} x {order:,}, which is"
             f" {shown_size(8 * order**2)} each, where {shown_size(memory)} in all are there;"

@@ -49,7 +49,7 @@ def _now() -> int:
 
 
 class _Limit(NamedTuple):
-    """A group's limit: bytes, and the files that tell what it has in use, and what can be dropped."""
+    """A group's limit, and the files that tell what it has in use and what of it can be dropped."""
 
     bytes: int
     usage: Path

@@ -134,22 +134,13 @@ class _Pass:
         self.found = (xp.empty if in_parts else xp.zeros)((len(NAMES), problem.shape[2]))
         if self._errors is not None:
             self._errors.begin(offset, self.found)
-        flat_weights = flat(weights)
+        given = None if at_zeros else flat(weights)
         if isinstance(self._errors, CompiledErrors) and self._narrow:
             of_bias = into[width] if problem.bias else self._bias
-            given = None if at_zeros else flat_weights
             X, sums = self._batches.rows.X, (into[:width], of_bias)
             self._errors.of_all(X, given, self.kept, *sums, should_stop)
             return
-        for number, step in enumerate(self._steps, start=1):
-            if number % self._asks == 0:
-                ask(should_stop)
-            if at_zeros:
-                step.z.fill(0)
-            else:
-                device.matmul(step.X, flat_weights, out=step.z)
-            if self.kept is not None:
-                xp.copyto(flat(self.kept[step.part]), step.z)
+        for step in self._products(given, should_stop):
             row = into[width] if problem.bias else self._bias
             if self._errors is None:
                 dz = flat(self._numpy_errors(step.part, offset, row, full))
@@ -161,6 +152,27 @@ class _Pass:
             into = self._part
         if isinstance(self._errors, KernelErrors):
             self._errors.end(self.sum[width] if problem.bias else self._bias)
+
+    def keep(self, weights: Array, offset: Array, should_stop: ShouldStop) -> None:
+        """Have `kept` as a `run` at these weights leaves it, to the bit."""
+        if isinstance(self._errors, CompiledErrors) and self._narrow:
+            self.run(weights, offset, False, False, should_stop)
+            return
+        for _ in self._products(flat(weights), should_stop):
+            pass
+
+    def _products(self, weights: Array | None, should_stop: ShouldStop) -> Iterator[_Step]:
+        """The chunks, each once X·W is in z, and kept where it is to be; None stands for zeros."""
+        for number, step in enumerate(self._steps, start=1):
+            if number % self._asks == 0:
+                ask(should_stop)
+            if weights is None:
+                step.z.fill(0)
+            else:
+                self.device.matmul(step.X, weights, out=step.z)
+            if self.kept is not None:
+                self.device.xp.copyto(flat(self.kept[step.part]), step.z)
+            yield step
 
     @cached_property
     def _steps(self) -> list[_Step]:
@@ -394,7 +406,7 @@ class Objective:
         weights, last = self.of_rows(w), self._kept_at
         offset, kept = self._offset(w, weights), self._passes[0].kept is not None
         if kept and (last is None or not bool((last == w).all())):
-            self.value(w, self.device.xp.empty(w.shape), full=False)
+            self._keep(w, weights, offset)
         for one in self._passes:
             if kept:
                 yield from one.scored(offset, self._should_stop)
@@ -403,6 +415,14 @@ class Objective:
                 with np.errstate(all="ignore"):
                     scores(self.device, chunk.X, weights, offset, b.z)
                 yield chunk, b
+
+    def _keep(self, w: Array, weights: Array, offset: Array) -> None:
+        """Have the passes keep scores at w, and know that they do."""
+        self._kept_at = None
+        given = weights, offset, self._should_stop
+        with np.errstate(all="ignore"):
+            self.device.side_by_side([partial(one.keep, *given) for one in self._passes])
+        self._kept_at = w.copy()
 
     # --- the bias, which nothing penalises ---
 

@@ -208,7 +208,7 @@ class SolverStack:
         self._begun = state.step
         until = min(until, (state.step // self._stretch + 1) * self._stretch)
         with np.errstate(all="ignore"):
-            if self.due(state).any() or not self._moving(state).any():
+            if self._is_over(state):
                 found = Rounds.of([], self.shape[2])
             elif self._newton is None:
                 found = self._rounds(state, until)
@@ -243,7 +243,8 @@ class SolverStack:
             return self._pauses(state, self._moving(state))
 
         def aim() -> None:
-            self._aim(state, self._moving(state))
+            if not state.progress.aimed.all():
+                self._aim(state, self._moving(state))
 
         go_down = partial(self._go_down, state)
         kept = partial(self._kept, state)
@@ -275,10 +276,18 @@ class SolverStack:
         has settled is no burden to the compiled twin: there those alone leave whose loss was never
         finite, whom whoever trains ends at any pause.
         """
+        if not moving.any():
+            return True
         n, stays = state.progress, moving
         if self._newton is not None:
             stays = state.live & ~((n.evaluations > 0) & ~np.isfinite(n.loss))
-        return not moving.any() or bool(stays.sum() < _CROWDED * len(stays))
+        return bool(stays.sum() < _CROWDED * len(stays))
+
+    def _is_over(self, state: SolverState) -> bool:
+        """Whether columns are due already, or none moves."""
+        moving = self._moving(state)
+        waits = not moving.any() or bool((state.live & ~moving).any())
+        return waits and self._pauses(state, moving)
 
     def due(self, state: SolverState) -> Flags:
         """(K,) columns that have settled, where enough have for their evaluation."""

@@ -348,9 +348,7 @@ def _solver_settings(
     method = choose_method(optimizers[0].name, model, size, sparse)
     order = hessian_order(model, size, sparse)
     asked_for = OPTIMIZERS[optimizers[0].name].second_derivatives
-    one = 8.0 * order**2
-    asks = asked_for and one > _HESSIAN_SHARE * _ALWAYS
-    if asks and one > _HESSIAN_SHARE * (memory := device_rows.device.memory()):
+    if asked_for and 8.0 * order**2 > _HESSIAN_SHARE * (memory := device_rows.device.memory()):
         raise DataError(
             f"optimizer.name: newton would hold Hessians of {order:,} x {order:,}, which is"
             f" {shown_size(8 * order**2)} each, where {shown_size(memory)} in all are there;"

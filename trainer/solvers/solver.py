@@ -204,11 +204,12 @@ class SolverStack:
 
         Where that comes before the first round is done, or columns are due already, it has none.
         """
-        first, self._should_stop = state.step + 1, should_stop
-        self._begun = state.step
+        self._begun, self._should_stop = state.step, should_stop
         until = min(until, (state.step // self._stretch + 1) * self._stretch)
         with np.errstate(all="ignore"):
-            if self._is_over(state):
+            moving = self._moving(state)
+            waits = bool((state.live & ~moving).any()) or not moving.any()
+            if waits and self._pauses(state, moving):
                 found = Rounds.of([], self.shape[2])
             elif self._newton is None:
                 found = self._rounds(state, until)
@@ -216,7 +217,7 @@ class SolverStack:
                 found = self._newton_rounds(self._newton, state, until)
             values = StepRecorder.values(found.sums, self._elements)
             self._write(state)
-        step = np.arange(first, state.step + 1, dtype=np.int64)
+        step = np.arange(self._begun + 1, state.step + 1, dtype=np.int64)
         values |= {"lr": found.lr, "loss": found.loss}
         whole = state.step >= until or self._pauses(state, self._moving(state))
         return Records(step, step.astype(np.int32), values, found.takes, whole)
@@ -276,18 +277,10 @@ class SolverStack:
         has settled is no burden to the compiled twin: there those alone leave whose loss was never
         finite, whom whoever trains ends at any pause.
         """
-        if not moving.any():
-            return True
         n, stays = state.progress, moving
         if self._newton is not None:
             stays = state.live & ~((n.evaluations > 0) & ~np.isfinite(n.loss))
-        return bool(stays.sum() < _CROWDED * len(stays))
-
-    def _is_over(self, state: SolverState) -> bool:
-        """Whether columns are due already, or none moves."""
-        moving = self._moving(state)
-        waits = not moving.any() or bool((state.live & ~moving).any())
-        return waits and self._pauses(state, moving)
+        return not moving.any() or bool(stays.sum() < _CROWDED * len(stays))
 
     def due(self, state: SolverState) -> Flags:
         """(K,) columns that have settled, where enough have for their evaluation."""

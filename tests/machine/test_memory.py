@@ -85,13 +85,23 @@ LEFT = [
         [0],
     ),
     ("files that are not there", "0::/\n", {"memory.max": "5"}, []),
+    (
+        "a number beyond any memory",  # version 1's for no limit
+        "4:memory:/a\n",
+        {
+            "memory/a/memory.limit_in_bytes": f"{2**63 - 4096}",
+            "memory/a/memory.usage_in_bytes": "5",
+            "memory/a/memory.stat": "",
+        },
+        [],
+    ),
 ]
 
 
 @pytest.mark.parametrize(("what", "lines", "files", "left"), LEFT)
 def test_of_a_groups_limit_what_is_in_use_is_gone(grouped, what, lines, files, left):
     grouped(lines, files)
-    assert groups.memory_left() == left
+    assert groups.memory_left(psutil.virtual_memory().total) == left
     if left:
         assert available_memory() == min(left)
     assert available_memory() < psutil.virtual_memory().total
@@ -123,7 +133,7 @@ def test_processors_of_a_group(grouped, what, lines, files, limits):
 
 
 def test_the_tables_of_groups_are_whole():
-    assert (len(MEMORY), len(LEFT), len(PROCESSORS)) == (9, 5, 5)
+    assert (len(MEMORY), len(LEFT), len(PROCESSORS)) == (9, 6, 5)
 
 
 @pytest.mark.skipif(not hasattr(psutil, "RLIMIT_AS"), reason="no ulimit -v here")

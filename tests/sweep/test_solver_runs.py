@@ -14,9 +14,11 @@ from trainer.config import load_spec
 from trainer.console.terminal import Terminal
 from trainer.data import read
 from trainer.data.splits.repeats import row_splits
+from trainer.device import Device
 from trainer.errors import DataError, SpecError
 from trainer.machine import threads
 from trainer.solvers import rotated_rows
+from trainer.sweep import build
 from trainer.workflow.run import run as carry_out
 
 __all__ = ["rows"]  # a fixture
@@ -203,6 +205,7 @@ def test_a_solver_that_is_interrupted_before_its_first_round_says_so(waits, tmp_
     ended, turn = Event(), rotated_rows.rotate
     monkeypatch.setattr(threads, "_LOOK", 0.001)
     if waits:
+        monkeypatch.setattr(build, "_QUICK", (0, 0))
         monkeypatch.setattr(rotated_rows, "rotate", lambda *given: ended.wait(60) and turn(*given))
     spec = BASE | {"optimizer": {"name": "lbfgs"}, "device": "cpu"}
     run = carry_out(spec, out=tmp_path / "r", should_stop=lambda: 15)
@@ -211,6 +214,17 @@ def test_a_solver_that_is_interrupted_before_its_first_round_says_so(waits, tmp_
     assert (run.status, trial["status"]) == ("interrupted", "interrupted")
     assert trial["reason"] == "interrupted before its first step"
     assert len(run.steps()["step"]) == 0
+
+
+def test_few_rows_are_turned_without_a_thread(tmp_path, monkeypatch):
+    waited = []
+    monkeypatch.setattr(Device, "abandonable", lambda _, task, stop: waited.append(1) or task())
+    spec = BASE | {"optimizer": {"name": "lbfgs", "max_iter": 1}, "device": "cpu"}
+    carry_out(spec, out=tmp_path / "few")
+    assert waited == []
+    monkeypatch.setattr(build, "_QUICK", (1 << 20, 5))
+    carry_out(spec, out=tmp_path / "many")
+    assert waited == [1]
 
 
 def test_an_interruption_before_any_trial_has_all_its_folds_says_so(tmp_path):

@@ -53,7 +53,8 @@ Settings = dict[str, Value]
 class Record(BaseModel):
     """A JSON object: types are exact, further keys are let pass."""
 
-    model_config = ConfigDict(strict=True, extra="allow", protected_namespaces=())
+    # built at first use, as a run reads few of them and a command waits for its imports
+    model_config = ConfigDict(strict=True, extra="allow", protected_namespaces=(), defer_build=True)
 
 
 # ---------------------------------------------------------------- manifest.json

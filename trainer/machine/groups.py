@@ -11,6 +11,7 @@ import functools
 import time
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
+from typing import NamedTuple
 
 _OWN = Path("/proc/self/cgroup")  # lines of `number:controllers:group`, without controllers in v2
 _MOUNTED = Path("/sys/fs/cgroup")
@@ -21,16 +22,17 @@ _V2 = "memory.max", "memory.current", "inactive_file"
 
 def memory_limits() -> list[int]:
     """Bytes, one a group that has a limit."""
-    return list(_memory(_OWN, _MOUNTED, _now()))
+    return [one.bytes for one in _memory(_OWN, _MOUNTED, _now())]
 
 
-def memory_left() -> list[int]:
-    """Bytes that each group with a limit has left: the limit, less what cannot be dropped.
+def memory_left(most: int) -> list[int]:
+    """Bytes that each group with a limit below `most` has left: less what cannot be dropped.
 
     Groups count pages of files that were read lately, which the system drops where memory is short.
+    Version 1 has no limit as a number beyond any memory.
     """
-    groups = _groups(_OWN)
-    return [*_left(groups, "memory", _V1), *_left(groups, "", _V2)]
+    limits = [one for one in _memory(_OWN, _MOUNTED, _now()) if one.bytes < most]
+    return [left for one in limits for left in _left(one)]
 
 
 def processor_limits() -> list[float]:
@@ -46,18 +48,38 @@ def _now() -> int:
     return int(time.monotonic())
 
 
+class _Limit(NamedTuple):
+    """A group's limit, and the files that tell what it has in use and what of it can be dropped."""
+
+    bytes: int
+    usage: Path
+    stat: Path
+    dropped: str
+
+
 @functools.lru_cache(maxsize=1)
-def _memory(own: Path, mounted: Path, now: int) -> list[int]:
+def _memory(own: Path, mounted: Path, now: int) -> list[_Limit]:
     groups = _groups(own)
-    v1 = _texts(groups, "memory", "memory.limit_in_bytes")
-    return [int(text) for text in (*v1, *_texts(groups, "", "memory.max")) if _is_limit(text)]
+    return [*_limits(groups, "memory", _V1), *_limits(groups, "", _V2)]
+
+
+def _limits(groups: str, controller: str, files: tuple[str, str, str]) -> Iterator[_Limit]:
+    limit, usage, dropped = files
+    for path, text in _texts(groups, controller, limit):
+        if _is_limit(text):
+            folder = Path(path).parent
+            yield _Limit(int(text), folder / usage, folder / "memory.stat", dropped)
 
 
 @functools.lru_cache(maxsize=1)
 def _processors(own: Path, mounted: Path, now: int) -> list[float]:
     groups = _groups(own)
-    quotas = _texts(groups, "cpu", "cpu.cfs_quota_us"), _texts(groups, "cpu", "cpu.cfs_period_us")
-    pairs = [*zip(*quotas, strict=False), *(text.split() for text in _texts(groups, "", "cpu.max"))]
+
+    def texts(controller: str, file: str) -> list[str]:
+        return [text for _, text in _texts(groups, controller, file)]
+
+    quotas = texts("cpu", "cpu.cfs_quota_us"), texts("cpu", "cpu.cfs_period_us")
+    pairs = [*zip(*quotas, strict=False), *(text.split() for text in texts("", "cpu.max"))]
     return [
         int(pair[0]) / int(pair[1])
         for pair in pairs
@@ -65,16 +87,12 @@ def _processors(own: Path, mounted: Path, now: int) -> list[float]:
     ]
 
 
-def _left(groups: str, controller: str, files: tuple[str, str, str]) -> Iterator[int]:
-    limit, usage, dropped = files
-    for path in _paths(groups, controller, limit, _MOUNTED / controller):
-        with contextlib.suppress(OSError, ValueError):
-            if not _is_limit(most := _read(path).strip()):
-                continue
-            folder = Path(path).parent
-            stat = dict(line.split(" ", 1) for line in _read(folder / "memory.stat").splitlines())
-            used = int(_read(folder / usage))
-            yield max(int(most) - used + int(stat.get(dropped, 0)), 0)
+def _left(limit: _Limit) -> Iterator[int]:
+    """What a group has left; nothing where its files do not tell."""
+    with contextlib.suppress(OSError, ValueError):
+        stat = dict(line.split(" ", 1) for line in _read(limit.stat).splitlines())
+        used = int(_read(limit.usage)) - int(stat.get(limit.dropped, 0))
+        yield max(limit.bytes - used, 0)
 
 
 def _is_limit(text: str) -> bool:
@@ -89,11 +107,11 @@ def _groups(own: Path) -> str:
     return ""
 
 
-def _texts(groups: str, controller: str, file: str) -> Iterator[str]:
-    """What a file says in this process's group and in those around it, where it is there."""
+def _texts(groups: str, controller: str, file: str) -> Iterator[tuple[str, str]]:
+    """A file in this process's group and in those around it, where it is there; what it says."""
     for path in _paths(groups, controller, file, _MOUNTED / controller):
         with contextlib.suppress(OSError):
-            yield _read(path).strip()
+            yield path, _read(path).strip()
 
 
 def _read(path: str | Path) -> str:

@@ -27,7 +27,7 @@ def available_memory() -> int:
     Of a limit what this process and others hold counts as gone, but for pages of files that can be
     dropped; of the address space all that is mapped, which the imports' libraries are, too.
     """
-    left = [_left_of_the_machine(), *memory_left()]
+    left = [_left_of_the_machine(), *memory_left(_of_the_machine())]
     left += [limit - _status("VmSize") for limit in _address_space()]
     return max(min(left), 0)
 
@@ -59,11 +59,9 @@ def _status(name: str, otherwise: Callable[[], int] = lambda: 0) -> int:
 
 def _size_in(path: str, wanted: str) -> int | None:
     """Bytes of a line `name: number kB` of a file of Linux; None without the file or the line."""
-    with contextlib.suppress(OSError, ValueError), open(path, encoding="utf-8") as lines:
-        for line in lines:
-            name, _, size = line.partition(":")
-            if name == wanted:
-                return int(size.split()[0]) * 1024
+    with contextlib.suppress(OSError, ValueError), open(path, "rb", buffering=0) as file:
+        _, found, after = file.read().partition(f"{wanted}:".encode())
+        return int(after.split(maxsplit=1)[0]) * 1024 if found else None
     return None
 
 

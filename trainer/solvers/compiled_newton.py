@@ -66,6 +66,8 @@ class Rounds(NamedTuple):
     @classmethod
     def of(cls, found: Sequence[Rounds], columns: int) -> Rounds:
         """All of several, which may be none."""
+        if len(found) == 1:
+            return found[0]
         parts = zip(_nothing(0, columns), *found, strict=True)
         return cls(*(np.concatenate(part) for part in parts))
 

@@ -234,7 +234,7 @@ class Objective:
         weights, last = self.of_rows(w), self._kept_at
         offset, kept = self._offset(w, weights), self._passes[0].kept is not None
         if kept and (last is None or not bool((last == w).all())):
-            self.value(w, self.device.xp.empty(w.shape), full=False)
+            self._keep(w, weights, offset)
         for one in self._passes:
             if kept:
                 yield from one.scored(offset, self._should_stop)
@@ -243,6 +243,14 @@ class Objective:
                 with np.errstate(all="ignore"):
                     scores(self.device, chunk.X, weights, offset, b.z)
                 yield chunk, b
+
+    def _keep(self, w: Array, weights: Array, offset: Array) -> None:
+        """Have the passes keep scores at w, and know that they do."""
+        self._kept_at = None
+        given = weights, offset, self._should_stop
+        with np.errstate(all="ignore"):
+            self.device.side_by_side([partial(one.keep, *given) for one in self._passes])
+        self._kept_at = w.copy()
 
     # --- the bias, which nothing penalises ---
 

@@ -128,22 +128,13 @@ class Pass:
         self.found = (xp.empty if in_parts else xp.zeros)((len(NAMES), problem.shape[2]))
         if self._errors is not None:
             self._errors.begin(offset, self.found)
-        flat_weights = flat(weights)
+        given = None if at_zeros else flat(weights)
         if isinstance(self._errors, CompiledErrors) and self._narrow:
             of_bias = into[width] if problem.bias else self._bias
-            given = None if at_zeros else flat_weights
             X, sums = self._batches.rows.X, (into[:width], of_bias)
             self._errors.of_all(X, given, self.kept, *sums, should_stop)
             return
-        for number, step in enumerate(self._steps, start=1):
-            if number % self._asks == 0:
-                ask(should_stop)
-            if at_zeros:
-                step.z.fill(0)
-            else:
-                device.matmul(step.X, flat_weights, out=step.z)
-            if self.kept is not None:
-                xp.copyto(flat(self.kept[step.part]), step.z)
+        for step in self._products(given, should_stop):
             row = into[width] if problem.bias else self._bias
             if self._errors is None:
                 dz = flat(self._numpy_errors(step.part, offset, row, full))
@@ -155,6 +146,27 @@ class Pass:
             into = self._part
         if isinstance(self._errors, KernelErrors):
             self._errors.end(self.sum[width] if problem.bias else self._bias)
+
+    def keep(self, weights: Array, offset: Array, should_stop: ShouldStop) -> None:
+        """Have `kept` as a `run` at these weights leaves it, to the bit."""
+        if isinstance(self._errors, CompiledErrors) and self._narrow:
+            self.run(weights, offset, False, False, should_stop)
+            return
+        for _ in self._products(flat(weights), should_stop):
+            pass
+
+    def _products(self, weights: Array | None, should_stop: ShouldStop) -> Iterator[_Step]:
+        """The chunks, each once X·W is in z, and kept where it is to be; None stands for zeros."""
+        for number, step in enumerate(self._steps, start=1):
+            if number % self._asks == 0:
+                ask(should_stop)
+            if weights is None:
+                step.z.fill(0)
+            else:
+                self.device.matmul(step.X, weights, out=step.z)
+            if self.kept is not None:
+                self.device.xp.copyto(flat(self.kept[step.part]), step.z)
+            yield step
 
     @cached_property
     def _steps(self) -> list[_Step]:

@@ -203,8 +203,7 @@ class SolverStack:
 
         Where that comes before the first round is done, or columns are due already, it has none.
         """
-        first, self._should_stop = state.step + 1, should_stop
-        self._begun = state.step
+        self._begun, self._should_stop = state.step, should_stop
         until = min(until, (state.step // self._stretch + 1) * self._stretch)
         with np.errstate(all="ignore"):
             if is_over := self._is_over(state):
@@ -217,7 +216,7 @@ class SolverStack:
                 found = self._newton_rounds(self._newton, state, until)
             values = StepRecorder.values(found.sums, self._elements)
             self._write(state)
-        step = np.arange(first, state.step + 1, dtype=np.int64)
+        step = np.arange(self._begun + 1, state.step + 1, dtype=np.int64)
         values |= {"lr": found.lr, "loss": found.loss}
         moving = self._moving(state)
         is_over = is_over or state.step >= until or self._pauses(state, moving)
@@ -257,7 +256,8 @@ class SolverStack:
             return self._pauses(state, self._moving(state))
 
         def aim() -> None:
-            self._aim(state, self._moving(state))
+            if not state.progress.aimed.all():
+                self._aim(state, self._moving(state))
 
         go_down = partial(self._go_down, state)
         kept = partial(self._kept, state)

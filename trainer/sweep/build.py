@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 Numbers = np.ndarray[Any, np.dtype[np.float64]]
 _ALWAYS = 1 << 26  # bytes that are there: to ask takes longer than a small fit
 _HESSIAN_SHARE = 0.2  # of the memory there is
+_QUICK = 1 << 20, 256  # numbers of X, directions: up to both rows are turned in a tenth of a second
 _IN_TF32 = "rounds are in TF32 until its roundings show, the rest is in float64"
 _NOT_IN_TF32 = "all of it in float64, none in TF32"
 
@@ -311,6 +312,8 @@ def _rotated(
         _check_room(device, rows.X)
         true = None if y.ndim == 1 else y
         given = device, rows, p, r, bias, sparse, exact, least, true, guess, turn
+        if rows.X.size <= _QUICK[0] and min(rows.X.shape) <= _QUICK[1]:
+            return rotate(*given)  # a thread takes as long as a small fit's rows
         return device.abandonable(partial(rotate, *given), should_stop)
 
     return device_rows.once(("rotated", bias, sparse, exact, least, guess, turn), make)

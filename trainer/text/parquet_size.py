@@ -5,12 +5,11 @@ A few kilobytes can hold a billion equal rows, or one long word in each of a mil
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.types as types
 
 from trainer.text import arrow
@@ -55,7 +54,7 @@ def _width(kind: pa.DataType) -> int:
 
 def _letters(source: Any, file: Any, name: str, most: int) -> int:
     """Bytes of the letters of a column of text: counted, where few words may stand in many rows."""
-    import pyarrow.parquet as pq
+    from pyarrow import compute, parquet  # `compute` takes 30 ms, and text in few words is rare
 
     groups = [file.metadata.row_group(i) for i in range(file.metadata.num_row_groups)]
     chunks = [
@@ -67,19 +66,19 @@ def _letters(source: Any, file: Any, name: str, most: int) -> int:
     held: int = sum(size for _, size in chunks)
     if held > most or sum(rows * size for rows, size in chunks) <= most:
         return held
-    coded = pq.ParquetFile(source, metadata=file.metadata, read_dictionary=[name])
+    coded = parquet.ParquetFile(source, metadata=file.metadata, read_dictionary=[name])
     total = 0
     for i in range(len(groups)):
         for chunk in coded.read_row_group(i, columns=[name]).column(0).chunks:
-            total += _letters_of(chunk)
+            total += _letters_of(chunk, compute.binary_length)
         if total > most:
             break
     return total
 
 
-def _letters_of(chunk: Any) -> int:
+def _letters_of(chunk: Any, lengths_of: Callable[[Any], Any]) -> int:
     if not types.is_dictionary(chunk.type):
         return int(chunk.nbytes)
-    lengths = arrow.numbers(pc.binary_length(chunk.dictionary)).astype(np.int64)
+    lengths = arrow.numbers(lengths_of(chunk.dictionary)).astype(np.int64)
     codes = arrow.numbers(chunk.indices.drop_null())
     return int(np.bincount(codes, minlength=len(lengths)) @ lengths) if len(codes) else 0

@@ -317,3 +317,24 @@ def test_a_few_rows_are_predicted_without_asking_the_machine(
     assert model.predict(np.ones((1, 3))).shape == (1,)
     with pytest.raises(AssertionError):
         allocate((1 << 22, 3), np.dtype(np.float64), "X")
+
+
+@pytest.mark.parametrize(
+    ("manifest", "words"),
+    [
+        ({"status": "running"}, "has not ended; if its process has, `stacked-trainer run --resume"),
+        (
+            {"status": "interrupted"},
+            "its run was cut short (interrupted); `stacked-trainer run --re",
+        ),
+        ({"status": "failed", "elsewhere": "/o"}, "what this folder refused of its run is in /o"),
+        ({"status": "diverged"}, "a folder with the model of a finished run is right"),
+        ({"status": 3}, "a folder with the model of a finished run is right"),
+    ],
+)
+def test_a_run_without_a_model_says_what_would_be_right(tmp_path, manifest, words):
+    (tmp_path / "manifest.json").write_text(json.dumps(manifest))
+    with pytest.raises(RunFolderError) as caught:
+        FittedModel.load(tmp_path)
+    assert words in str(caught.value)
+    assert "\n" not in str(caught.value)

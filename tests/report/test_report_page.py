@@ -195,6 +195,8 @@ def test_a_run_without_an_end_is_drawn_as_far_as_it_went(runs, tmp_path, status)
     (copy / "trials.csv").unlink()
     manifest = json.loads((copy / "manifest.json").read_text())
     manifest |= {"status": status, "reason": "the disk is full"}
+    if status == "failed":
+        manifest["elsewhere"] = "/some/where"
     if status == "unknown":  # of a version that took no lock
         manifest = {k: v for k, v in manifest.items() if k != "pid"} | {"status": "running"}
     (copy / "manifest.json").write_text(json.dumps(manifest))
@@ -204,6 +206,7 @@ def test_a_run_without_an_end_is_drawn_as_far_as_it_went(runs, tmp_path, status)
     words = words_of(text)
     assert "Not read" not in words
     assert ("the disk is full" in words) == (status == "failed")
+    assert ("What this folder refused is in /some/where." in words) == (status == "failed")
     assert ("Killed Its process ended before the run did" in words) == (status == "running")
     assert ("--resume DIR`, of this folder, starts it over." in words) == (status == "running")
     assert ("Unknown Drawn while the run was going on, or after" in words) == (status == "unknown")

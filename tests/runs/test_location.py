@@ -261,3 +261,10 @@ def test_one_dead_folder_is_taken_once(tmp_path):
     with ThreadPoolExecutor(8) as pool:
         outcomes = list(pool.map(create, range(8)))
     assert outcomes.count(str(path)) == 1
+
+
+def test_a_folder_whose_run_was_cut_short_can_be_gone_on_with(tmp_path):
+    (tmp_path / "a" / "checkpoint").mkdir(parents=True)
+    with pytest.raises(RunFolderError) as caught:
+        location.named_folder(tmp_path / "a")
+    assert str(caught.value).endswith(f"run --resume {tmp_path / 'a'}` goes on with the run there")

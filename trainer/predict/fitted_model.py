@@ -31,12 +31,16 @@ from trainer.model.arithmetic import default_errstate
 from trainer.text.atomic import write_atomic
 from trainer.text.numbers import counted
 from trainer.text.printable import error_text, show_path
+from trainer.text.program import PROGRAM
 from trainer.text.regular_file import read_regular
 from trainer.text.tensors import arrays_of
+from trainer.text.windows import quoted
 
 ARRAYS = "model.safetensors"
 FIELDS = "model.json"
+MANIFEST = "manifest.json"
 FORMAT_VERSION = 1
+_LARGEST_MANIFEST = 1 << 24  # bytes
 _JSON_SHARE = 32  # bytes that an object of Python may take for one of its text
 
 
@@ -313,17 +317,18 @@ def _blanked(values: Array, predicted: NDArray[np.bool_]) -> Array:
 
 
 def _fields(path: Path) -> Mapping[str, Any]:
-    from trainer.catalog.records import ModelRecord, Record, read_record  # with pydantic
+    records = _records()
 
     data = _read(path, memory_limit() // _JSON_SHARE)
     try:
-        version = read_record(Record, data).get("format_version")
+        version = records.read_record(records.Record, data).get("format_version")
         if isinstance(version, int) and version != FORMAT_VERSION:
             raise RunFolderError(
                 f"{show_path(path)}: has format version {version}; this release reads"
                 f" {FORMAT_VERSION}: use the release that wrote it"
             )
-        return read_record(ModelRecord, data)
+        found: Mapping[str, Any] = records.read_record(records.ModelRecord, data)
+        return found
     except ValueError as error:
         raise _damaged(path, error) from None
 
@@ -383,9 +388,11 @@ def _read(path: Path, most: int) -> bytes:
     try:
         return read_regular(path, most)
     except OSError as error:
-        why = "no such file" if isinstance(error, FileNotFoundError) else error.strerror
+        gone = isinstance(error, FileNotFoundError)
+        why = "no such file" if gone else error.strerror
+        right = "a folder with the model of a finished run is right"
         raise RunFolderError(
-            f"{show_path(path)}: {why}; a folder with the model of a finished run is right"
+            f"{show_path(path)}: {why}; {(gone and _of_its_run(path.parent)) or right}"
         ) from None
 
 
@@ -402,3 +409,29 @@ def load_model(folder: str | os.PathLike[str]) -> FittedModel:
         RunFolderError: there is none, or it is damaged.
     """
     return FittedModel.load(folder)
+
+
+def _records() -> Any:
+    """The module that checks JSON, which imports pydantic: a model that is trained needs it not."""
+    from trainer.catalog import records
+
+    return records
+
+
+def _of_its_run(folder: Path) -> str:
+    """Why the run of a folder has left no model there, and what would; empty if nobody can say."""
+    records = _records()
+    try:
+        data = read_regular(folder / MANIFEST, _LARGEST_MANIFEST)
+        manifest = records.read_record(records.ManifestRecord, data)
+    except (OSError, ValueError):
+        return ""
+    if elsewhere := manifest.get("elsewhere"):
+        return f"what this folder refused of its run is in {show_path(elsewhere)}"
+    again = f"`{PROGRAM} run --resume {quoted(str(folder))}` goes on with it"
+    status = manifest["status"]
+    if status == "running":
+        return f"its run has not ended; if its process has, {again}"
+    if status in ("interrupted", "failed"):
+        return f"its run was cut short ({status}); {again}"
+    return ""

@@ -129,6 +129,8 @@ def notices(run_data: RunData) -> list[Notice]:
         found.append(Notice("What would mend it", mend, grave=True))
     elif run_data.status == "failed":
         told = f"{reason or 'The run did not end'}; run.log has more."
+        if elsewhere := run_data.manifest.get("elsewhere"):
+            told += f" What this folder refused is in {text(elsewhere)}."
         found.append(Notice("Failed", told + resume_text(run_data), grave=True))
     elif run_data.status in NOT_ENDED:
         told = NOT_ENDED[run_data.status] + resume_text(run_data)

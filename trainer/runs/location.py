@@ -10,9 +10,10 @@ from pathlib import Path
 
 from trainer.errors import DiskError, RunFolderError
 from trainer.runs.liveness import is_stillborn
-from trainer.runs.names import MANIFEST
+from trainer.runs.names import CHECKPOINTS, MANIFEST
 from trainer.text import windows
 from trainer.text.atomic import disk_error
+from trainer.text.program import PROGRAM
 
 
 def safe_name(name: str) -> str:
@@ -94,8 +95,10 @@ def check_free(out: str | os.PathLike[str]) -> None:
     except OSError as error:
         raise _no_folder(path, error) from error
     more = f" and {len(held) - 1} more" if len(held) > 1 else ""
+    again = f"; `{PROGRAM} run --resume {windows.quoted(str(path))}` goes on with the run there"
     raise RunFolderError(
         f"{path}: not empty (it holds {held[0]}{more}); --out takes a new or an empty folder"
+        + (again if os.path.isdir(path / CHECKPOINTS) else "")
     )
 
 

@@ -98,16 +98,20 @@ def restored_state(saved: Saved) -> AnyState:
     return State(saved["step"], progress, saved.get("arrays", {}), saved["live"])
 
 
-def check_alike(found: AnyState, right: AnyState) -> None:
-    """Check that a state has the arrays of another, in shapes and types: what is compiled trusts.
+def check_fits(state: AnyState, start: AnyState) -> None:
+    """Check that a state is one of a stack, in shapes and types: what is compiled trusts them.
+
+    Args:
+        state: maybe somebody's work.
+        start: the stack's own, at any weights.
 
     Raises:
-        ValueError: it has not.
+        ValueError: it is not.
     """
-    if type(found.step) is not int or found.step < 0:
+    if type(state.step) is not int or state.step < 0:
         raise ValueError("the state has not the steps of a stack")
-    is_, be = _layout(found), _layout(right)
-    if wrong := [name for name in be | is_ if be.get(name) != is_.get(name)]:
+    right, found = _layout(start), _layout(state)
+    if wrong := [name for name in right | found if right.get(name) != found.get(name)]:
         raise ValueError(f"the state has not the {wrong[0]!r:.80} of its stack")
 
 

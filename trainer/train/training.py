@@ -16,7 +16,7 @@ from trainer.train.measure import Evaluate, Measured, measure
 from trainer.train.outcomes import Outcome, StackResult
 from trainer.train.protocol import AnyStack
 from trainer.train.saved import Saved
-from trainer.train.state import PARAMETERS, AnyState, check_alike, restored_state
+from trainer.train.state import PARAMETERS, AnyState, check_fits, restored_state
 from trainer.train.step_record import Records, Snapshot, joined
 from trainer.train.stretch import Evaluation, Stretch
 
@@ -101,7 +101,10 @@ class Training:
             self._best = {n: getattr(state, n).copy() for n in PARAMETERS if restores}
             self.state, self.begun = state, True
         else:
-            self._check_restored()
+            if self._restored:
+                D, C, K = self.stack.shape
+                check_fits(self.state, self.stack.start(np.zeros((D, C, K)), np.zeros((C, K))))
+            self._restored = False
             self._move(self.stack.device.to_device)
         self.open = True
 
@@ -330,20 +333,6 @@ class Training:
         self._parts = [Records(**saved["parts"])] if "parts" in saved else []
         self.unread = Stretch.restored(saved["unread"]) if "unread" in saved else None
         self.result = StackResult.restored(saved["result"], self._gone)
-
-    def _check_restored(self) -> None:
-        """Check once that a record is of this stack.
-
-        Raises:
-            ValueError: it is not.
-        """
-        if self._restored:
-            D, C, K = self.stack.shape
-            check_alike(self.state, self.stack.start(np.zeros((D, C, K)), np.zeros((C, K))))
-            right = self._every(self.stack), self.stack.steps_per_epoch
-            if (self.every, self._steps_per_epoch) != right:
-                raise ValueError("the evaluations are not those of its stack")
-        self._restored = False
 
     @property
     def _gone(self) -> Flags:

@@ -9,7 +9,8 @@ from trainer.model import MODELS
 from trainer.solvers.choose import Size, choose_method
 from trainer.solvers.problem import Problem
 from trainer.solvers.rotated_rows import rotate
-from trainer.solvers.solver import SolverSettings, SolverStack
+from trainer.solvers.solver import SolverStack
+from trainer.solvers.solver_settings import SolverSettings
 from trainer.solvers.tf32_passes import single_rows
 from trainer.train.batches import RowSet
 

@@ -287,7 +287,11 @@ class Failing:
         self.folder = folder
 
     def close(self) -> None:
-        if read_status(self.folder.path) == "running":
+        try:
+            status = read_status(self.folder.path)
+        except RunFolderError:  # it was this reading that the disk refused
+            status = read_status(self.folder.path)
+        if status == "running":
             self.folder.close("failed", reason="the disk refused")
 
 

@@ -1,6 +1,7 @@
 """Newton's rounds in C against the NumPy text; columns are on their own, bit for bit."""
 
 import ctypes
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -125,7 +126,7 @@ def test_what_rounds_log_is_the_texts(monkeypatch, model, outputs):
 @needs_library
 def test_the_gradients_norm_is_of_full_records():
     stack = stack_of(rows("logistic", 1), "newton", 1e-3, 0, 1e-9)
-    every = solver.SolverSettings(stack.settings.method, np.array([100.0]), np.array([1e-9]), 2)
+    every = replace(stack.settings, log_every=2)
     again = solver.SolverStack(stack.problem, stack.rows, stack.objective.rows, every)
     norms = again.advance(start(again), 4).values["grad_norm"][:, 0]
     assert (norms[::2] == 0).all()

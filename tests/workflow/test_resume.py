@@ -175,6 +175,16 @@ def test_other_data_of_a_trial_that_is_not_the_first_are_refused(tmp_path):
     assert "its data are not what they were" in refused(run.folder)
 
 
+def test_another_model_to_begin_with_is_refused(tmp_path):
+    first = trainer.run(SMALL, tmp_path / "first")
+    spec = SMALL | {"init": str(first.folder)}
+    run = trainer.run(spec, tmp_path / "r", should_stop=stop_after(30))
+    assert go_on(shutil.copytree(run.folder, tmp_path / "copy")).status == "finished"
+    shutil.rmtree(first.folder)
+    trainer.run(SMALL | {"seed": 1}, first.folder)
+    assert "the model that its init names is not what it was" in refused(run.folder)
+
+
 def test_another_config_is_refused(stopped):
     config = stopped / "config.yaml"
     config.write_text(config.read_text().replace("epochs: 60", "epochs: 90"))

@@ -21,7 +21,6 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -29,7 +28,7 @@ import numpy as np
 
 from trainer.machine.interrupted import Interrupted, ShouldStop, ask, never
 from trainer.solvers.certificates import Points, certify_in_turn
-from trainer.solvers.choose import Method, Size
+from trainer.solvers.choose import Size
 from trainer.solvers.compiled_newton import CompiledNewton, Rounds, compiled_newton
 from trainer.solvers.costs import hessian_bytes, hessian_operations, rounds_of_a_stretch
 from trainer.solvers.directions import Directions
@@ -42,6 +41,7 @@ from trainer.solvers.problem import Problem
 from trainer.solvers.progress import FACTS, SolverState, at_start, share_done
 from trainer.solvers.prox_newton import prox_newton_steps
 from trainer.solvers.slopes import Tried
+from trainer.solvers.solver_settings import SolverSettings
 from trainer.solvers.tf32_passes import Tf32Objective
 from trainer.solvers.tf32_rounds import Tf32Rounds
 from trainer.solvers.trial_points import Evaluated, evaluate
@@ -55,27 +55,6 @@ Array = Any
 Numbers = np.ndarray[Any, np.dtype[np.float64]]
 Flags = np.ndarray[Any, np.dtype[np.bool_]]
 _CROWDED = 0.75  # of a stack's width: with fewer columns alive the others may leave
-
-
-@dataclass(frozen=True)
-class SolverSettings:
-    """What K columns share, and (K,) arrays of what they do not.
-
-    Attributes:
-        method: how directions are made.
-        max_iter: (K,) most iterations.
-        tol: (K,) bound of max |dJ/dW|, the bias included.
-        log_every: iterations between full records of the step log.
-    """
-
-    method: Method
-    max_iter: Numbers
-    tol: Numbers
-    log_every: int = 1
-
-    def take(self, columns: Any) -> SolverSettings:
-        """The settings of some of the columns."""
-        return replace(self, max_iter=self.max_iter[columns], tol=self.tol[columns])
 
 
 class SolverStack:

@@ -243,10 +243,20 @@ def _to_the_optimum(
 ) -> Columns:
     """Columns of a solver."""
     # runs that take steps do without, which is a fiftieth of a short one's time
-    from trainer.solvers import costs, problem, rotated_rows, solver, tf32_passes, tf32_sizes
+    from trainer.solvers import (
+        costs,
+        problem,
+        rotated_rows,
+        solver,
+        solver_settings,
+        tf32_passes,
+        tf32_sizes,
+    )  # fmt: skip
 
     sparse, spec = bool(np.any(l1 > 0)), specs[0]
-    settings = solver.SolverSettings(*_solver_settings(specs, device_rows, sparse), log_every)
+    settings = solver_settings.SolverSettings(
+        *_solver_settings(specs, device_rows, sparse), log_every
+    )
     exact = settings.method.closed_form
     least = 0.0 if sparse else _decade(least_l2)
     parameters = _loss_parameters(specs)

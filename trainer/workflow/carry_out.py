@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import traceback
 from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from trainer.config import Spec
@@ -13,6 +14,7 @@ from trainer.console.interrupt import Interrupt
 from trainer.console.terminal import Terminal
 from trainer.device import Device
 from trainer.errors import DiskError, RunFolderError, TrainerError
+from trainer.predict.fitted_model import FIELDS as MODEL_FIELDS
 from trainer.runs.data_note import with_digest
 from trainer.runs.names import CHECKPOINTS, LOG, REPORT
 from trainer.runs.writer import RunWriter
@@ -147,8 +149,20 @@ def facts_of(ready: Ready) -> Saved:
     return {
         "config": hashlib.sha256(config).hexdigest(),
         "data": ready.sweep.sources.digest,
+        "init": _init_digest(ready.spec),
         "device": ready.device.kind,
     }
+
+
+def _init_digest(spec: Spec) -> str | None:
+    """sha256 (hex) of the models that `init` names, whose model.json has that of their weights."""
+    starts = {trial.spec.init for trial in spec.trials if isinstance(trial.spec.init, str)}
+    models = [Path(folder, MODEL_FIELDS) for folder in sorted(starts - {"zeros"})]
+    found = hashlib.sha256()
+    for path in models:
+        with contextlib.suppress(OSError):  # a trial that cannot begin says so when it does
+            found.update(path.read_bytes())
+    return found.hexdigest() if models else None
 
 
 def write_start(folder: RunWriter, ready: Ready) -> None:

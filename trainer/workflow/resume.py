@@ -34,6 +34,7 @@ _DIFFERS = {
     "config": f"{CONFIG} is not what it was when the run began; put it back, or run it anew",
     "data": "its data are not what they were (sha256 {was}, now {now}); put them back, or run it"
     " anew",
+    "init": "the model that its init names is not what it was; put it back, or run it anew",
     "device": "it was trained on a {was}, and goes on there alone; this would be a {now}",
 }
 _EXACT = (

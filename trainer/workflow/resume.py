@@ -55,8 +55,9 @@ def resume(
 ) -> Run:
     """Go on with a run that was killed, interrupted or has failed; it ends as if it never was.
 
-    On the same machine with the same libraries all its files have the bytes that they would have
-    had. A run that is over is left as it is; one without a checkpoint starts over in its folder.
+    On the same machine with the same libraries its model, tables and steps have the bytes that
+    they would have had. A run that is over is left as it is; one without a checkpoint starts over
+    in its folder.
 
     Args:
         folder: the run folder.
@@ -110,7 +111,8 @@ def _go_on(
         was = {**(before.get("versions") or {}), **(before.get("machine") or {})}
         terminal.summary([("resumed", _how(saved, was, now | machine))])
         folder.update_manifest(versions=now, machine=machine)
-        return carry_out(ready, folder, terminal, command, should_stop, saved=saved)
+        began = before.get("command") or command  # it is the run's, not that of its last process
+        return carry_out(ready, folder, terminal, began, should_stop, saved=saved)
 
 
 def _ready(

@@ -201,7 +201,8 @@ def test_the_coefficient_path_differs_in_the_penalty_alone(tmp_path):
     trial = np.array([row[2]["trial"] for row in rows] * 2)
     repeat = np.repeat([0, 1], len(rows))
     weights = np.stack([1.0 * trial + 1000 * repeat, np.where(trial % 10 > 1, 0, 2.0)])
-    arrays = {"weights": weights[:, None, :], "trial": trial, "repeat": repeat}
+    bias = np.zeros((1, len(trial)))
+    arrays = {"weights": weights[:, None, :], "bias": bias, "trial": trial, "repeat": repeat}
     save_file(arrays, folder / "weights.safetensors")
     chart = coefficient_path(view(folder))
     first, second = traces(chart)
@@ -246,7 +247,13 @@ def test_winners_of_each_value_with_their_test_scores(tmp_path):
 
 def test_what_was_chosen_and_by_how_much(tmp_path):
     rows = [({LR: 0.1}, 0.5, {"val_loss_std": 0.0123}), ({LR: 0.2}, 0.6, {"val_loss_std": 0.01})]
-    runner_up = {"trial": 1, "settings": {LR: 0.2}, "margin": 0.1, "standard_errors": 1.5}
+    runner_up = {
+        "trial": 1,
+        "settings": {LR: 0.2},
+        "metrics": {},
+        "margin": 0.1,
+        "standard_errors": 1.5,
+    }
     edges = [{"path": LR, "side": "low", "value": 0.1, "advice": "widen optimizer.lr downward"}]
     folder = write_sweep(
         tmp_path / "run", rows, {LR: [0.1, 0.2]}, runner_up=runner_up, edges=edges, repeats=5
@@ -331,7 +338,13 @@ def test_compare_shows_the_winner_of_a_sweep(tmp_path):
 
 def test_repeats_that_differ_by_the_same_amount_are_no_single_value(tmp_path):
     rows = [({LR: 0.1}, 0.5, {"val_loss_std": 0.1}), ({LR: 0.2}, 0.6, {"val_loss_std": 0.1})]
-    runner_up = {"trial": 1, "settings": {LR: 0.2}, "margin": 0.1, "standard_errors": None}
+    runner_up = {
+        "trial": 1,
+        "settings": {LR: 0.2},
+        "metrics": {},
+        "margin": 0.1,
+        "standard_errors": None,
+    }
     folder = write_sweep(tmp_path / "run", rows, {LR: [0.1, 0.2]}, runner_up=runner_up, repeats=2)
     lead = dict(selection(view(folder)))["Lead"]
     assert lead == "0.1 of validation loss ahead of trial 1 (lr 0.2), the same in every repeat"

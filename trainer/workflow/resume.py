@@ -154,7 +154,8 @@ def _is_arranged(saved: Saved) -> bool:
     except (KeyError, TypeError):
         return False
     whole = all(type(n) is int and n >= 0 for n in numbers)
-    known = isinstance(facts, dict) and all(type(facts.get(name)) is str for name in _DIFFERS)
+    known = isinstance(facts, dict) and facts.keys() >= _DIFFERS.keys()
+    known = known and all(type(facts[n]) is str or (n, facts[n]) == ("init", None) for n in facts)
     return whole and all(len(c) == 2 for c in columns) and known
 
 

@@ -8,9 +8,7 @@ goes on. The same arguments make the same cases.
 
 from __future__ import annotations
 
-import contextlib
 import faulthandler
-import io
 import json
 import os
 import resource
@@ -28,7 +26,7 @@ from random import Random
 
 import folder_kinds
 from folder_mutations import MARKUP, mutate
-from hostile_worker import broken_promises
+from hostile_worker import broken_promises, called, traceback_behind
 
 HANG = 20  # seconds of one case, all readers
 _MEMORY = 3 << 30
@@ -175,27 +173,10 @@ def readers(run: Path, whole: Path, place: Path) -> dict[str, Reader]:
 
 
 def _command(argv: list[str]) -> tuple[int, str]:
-    from trainer.cli import main
-
-    out, err = (io.TextIOWrapper(io.BytesIO(), "utf-8") for _ in range(2))
-    err.reconfigure(errors="backslashreplace")  # as standard error is
-    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-        try:
-            code = main(argv)
-        except BaseException:
-            code = 1
-            traceback.print_exc()
-    err.flush()
-    told = err.buffer.getvalue().decode("utf-8", "backslashreplace")
+    code, _, told = called(argv)
     if code == 0:
         told = ""  # metrics and remarks on the rows
-    return code, told + _traceback_behind(told)
-
-
-def _traceback_behind(err: str) -> str:
-    """The end of what a fault of ours left in a log."""
-    log = Path(err.rpartition("please report it with ")[2].split("\n")[0])
-    return "".join(log.read_text().splitlines(True)[-8:]) if log.suffix == ".log" else ""
+    return code, told + traceback_behind(told)
 
 
 def _as_python_users(run: Path) -> tuple[int, str]:

@@ -106,7 +106,7 @@ def carry_out(case: Case, here: Path, root: Path, own_process: bool = False) -> 
         else:
             code, _, err = _in_this_process(case)
     seconds = time.monotonic() - start
-    err += _traceback_behind(err)
+    err += traceback_behind(err)
     faults = list(broken_promises(code, err, seconds))
     changed = (case.race[0],) if case.race else ()
     for path in sorted(_differences(before, snapshot(root))):
@@ -122,7 +122,7 @@ def carry_out(case: Case, here: Path, root: Path, own_process: bool = False) -> 
     }
 
 
-def _traceback_behind(err: str) -> str:
+def traceback_behind(err: str) -> str:
     """The end of what a fault of ours left in a log."""
     log = Path(err.rpartition("please report it with ")[2].split("\n")[0])
     return "".join(log.read_text().splitlines(True)[-8:]) if log.suffix == ".log" else ""
@@ -163,13 +163,20 @@ def _differences(before: dict[Path, Any], after: dict[Path, Any]) -> set[Path]:
 
 
 def _in_this_process(case: Case) -> tuple[int, str, str]:
-    from trainer.cli import main as trainer
-
     argv = list(case.argv)
     if argv[0] == "run" and _is_long(argv):
         argv.append("--check")
     if case.race:
         _armed[:] = [str(case.race[0]), case.race[1], case.race[2]]
+    ended = called(argv)
+    _armed.clear()
+    return ended
+
+
+def called(argv: list[str]) -> tuple[int, str, str]:
+    """The exit code of a command in this process, and what it printed on either stream."""
+    from trainer.cli import main as trainer
+
     out, err = (io.TextIOWrapper(io.BytesIO(), "utf-8") for _ in range(2))
     err.reconfigure(errors="backslashreplace")  # as standard error is
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
@@ -178,7 +185,6 @@ def _in_this_process(case: Case) -> tuple[int, str, str]:
         except BaseException:
             code = 1
             traceback.print_exc()
-    _armed.clear()
     texts = []
     for stream in (out, err):
         stream.flush()

@@ -44,11 +44,15 @@ _MISFITS = (
 
 
 class Ready(NamedTuple):
-    """What is there before the folder: the spec, its columns on their rows, what was read."""
+    """What is there before the folder: the spec, its columns on their rows, what was read.
+
+    `config` is the text of the spec, resolved.
+    """
 
     spec: Spec
     sweep: SweepRun
     read: DataFacts
+    config: str
 
     @property
     def device(self) -> Device:
@@ -86,7 +90,7 @@ def get_ready(
         sweep = set_up(spec, data, device, saved and saved["arrangement"])
     read = data_facts(sweep.first.prepared.summary, spec)
     terminal.summary(opening({"data": read}))
-    return Ready(spec, sweep, read)
+    return Ready(spec, sweep, read, spec.to_yaml())
 
 
 def carry_out(
@@ -112,7 +116,7 @@ def carry_out(
     Raises:
         DiskError: the disk refused; all that it took is there.
     """
-    spec, sweep, read = ready
+    spec, sweep, read, _ = ready
     folder.tell = terminal.error
     if isinstance(should_stop, Interrupt):
         should_stop.last_act = folder.end_at_once
@@ -145,7 +149,7 @@ def carry_out(
 
 def facts_of(ready: Ready) -> Saved:
     """What a process that goes on with a run must have alike."""
-    config = ready.spec.to_yaml().encode("utf-8", "surrogatepass")
+    config = ready.config.encode("utf-8", "surrogatepass")
     return {
         "config": hashlib.sha256(config).hexdigest(),
         "data": ready.sweep.sources.digest,
@@ -167,7 +171,7 @@ def _init_digest(spec: Spec) -> str | None:
 
 def write_start(folder: RunWriter, ready: Ready) -> None:
     """Write what a new folder begins with: the config as it was written, and resolved."""
-    spec, config = ready.spec, ready.spec.to_yaml()
+    spec, config = ready.spec, ready.config
     folder.write_input(spec.source_text if spec.source_text is not None else config)
     folder.write_config(with_digest(config, ready.sweep.sources.digest))
 

@@ -104,6 +104,13 @@ def test_a_refit_that_is_stopped_is_gone_on_with(tmp_path):
         assert (done.folder / name).read_bytes() == (whole.folder / name).read_bytes(), name
 
 
+@pytest.mark.parametrize("no_signal", [0, False])
+def test_what_is_no_signal_stops_nothing(no_signal, tmp_path):
+    run = trainer.run(FOLDED, tmp_path / "r", should_stop=lambda: no_signal)
+    assert run.status == "finished"
+    assert json.loads((run.folder / "manifest.json").read_text()).get("checkpoints") is None
+
+
 def test_the_last_line_proposes_to_go_on(tmp_path):
     _, lines = told_by(trainer.run, SMALL, tmp_path / "r", should_stop=stop_after(10))
     proposed = next(line for line in lines if line.startswith("resume"))

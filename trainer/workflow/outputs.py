@@ -64,7 +64,7 @@ def write_outputs(
     chosen = choose(trials, spec, metric)
     cut_short = any(trial.status == "interrupted" for trial in trials)
     if refit_of(spec) and not cut_short:
-        checkpoints.before_refit(scheduler, should_stop() is not None)
+        checkpoints.before_refit(scheduler, bool(should_stop()))
     observer = RefitRecorder(should_stop, folder.tell, checkpoints)
     models, all_there = _models(sweep, chosen, observer, checkpoints.saved(REFIT), terminal)
     tests = {trial: _test_metrics(model) for trial, model in models.items()}

@@ -49,7 +49,7 @@ class NullObserver:
 
     def should_stop(self) -> bool:
         """Whether a signal came."""
-        return self._asked() is not None
+        return bool(self._asked())
 
 
 class RefitRecorder(NullObserver):

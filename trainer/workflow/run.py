@@ -43,9 +43,9 @@ def run(
             Without "val" there is no validation.
         terminal: where to say what happens; silent by default.
         command: the command line, for the manifest.
-        should_stop: asked after each step; a signal's number ends the run. By default Ctrl-C and
-            SIGTERM do: the step is finished, everything is written, and then the interruption is
-            raised.
+        should_stop: asked after each step; a signal's number ends the run, None and 0 do not. By
+            default Ctrl-C and SIGTERM do: the step is finished, everything is written, and then the
+            interruption is raised.
 
     Returns:
         The run; its `status` is "finished", "diverged", "unranked" (no trial has a number to be

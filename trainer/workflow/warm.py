@@ -55,7 +55,7 @@ def warm(tell: Callable[[str], None], should_stop: Callable[[], int | None]) -> 
             compile_kernels(device, [precision], tell)
             in_tf32 = _in_tf32() if device.tf32 and precision == "float32" else ()
             for spec in (*_small_runs(precision), *in_tf32):
-                if should_stop() is not None:
+                if should_stop():
                     raise KeyboardInterrupt
                 arrays = _constant_features() if spec["data"] == _ARRAYS else None
                 with device.enough_memory(), one_thread_a_product():

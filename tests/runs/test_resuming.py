@@ -17,7 +17,7 @@ import pytest
 from run_folders import history_row, log_steps, raising, read, trial_row
 
 from trainer.errors import DiskError, RunFolderError
-from trainer.runs import checkpoint, step_log
+from trainer.runs import checkpoint, resuming, step_log
 from trainer.runs.writer import RunWriter
 from trainer.workflow.loaded import load_run
 
@@ -476,6 +476,53 @@ def test_a_run_goes_on_in_no_file_outside_its_folder(tmp_path, name, put, why):
     assert str(caught.value).startswith(f"{path / name}: {why}")
     assert "\n" not in str(caught.value)
     assert before == (sorted(os.listdir(outside)) if outside.is_dir() else outside.read_bytes())
+
+
+def a_folder(path: Path, outside: Path) -> None:
+    if path.is_file():
+        path.unlink()
+    path.mkdir()
+
+
+def a_file(path: Path, outside: Path) -> None:
+    path.rename(outside)
+    path.write_bytes(b"x")
+
+
+def a_link_to_nothing(path: Path, outside: Path) -> None:
+    path.unlink()
+    path.symlink_to("nowhere")
+
+
+def a_device(path: Path, outside: Path) -> None:
+    path.unlink()
+    path.symlink_to("/dev/zero")
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="Windows has no such pipes")
+@pytest.mark.parametrize(
+    ("name", "put", "why"),
+    [
+        *((name, a_folder, "is a folder; remove it") for name in ("run.log", "steps.arrows")),
+        *((name, a_folder, "is a folder; remove it") for name in ("steps.parquet", "model.json")),
+        ("checkpoint", a_file, "is no folder; remove it"),
+        *(("config.yaml", put, "is no regular file; put") for put in (a_folder, a_pipe, a_device)),
+        ("config.yaml", a_link_to_nothing, "is a link to nothing; put the run's own back"),
+    ],
+)
+@pytest.mark.parametrize("take_up", [RunWriter.reopen, resuming.check])
+def test_what_stands_in_the_place_of_a_file_is_told_before_anything_is_changed(
+    tmp_path, name, put, why, take_up
+):
+    path = interrupted(tmp_path / "a")
+    put(path / name, tmp_path / "outside")
+    manifest, names = (path / "manifest.json").read_bytes(), sorted(os.listdir(path))
+    with pytest.raises(RunFolderError) as caught:
+        take_up(path)
+    assert str(caught.value).startswith(f"{path / name}: {why}")
+    assert "\n" not in str(caught.value)
+    assert (path / "manifest.json").read_bytes() == manifest
+    assert sorted(os.listdir(path)) == names
 
 
 def test_a_folder_with_the_name_of_a_half_stays(tmp_path):

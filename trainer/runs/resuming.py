@@ -32,6 +32,8 @@ from trainer.text.atomic import disk_error, left_over
 from trainer.text.system import Lock
 from trainer.text.windows import quoted
 
+_GROWING = (LOG, STEPS_STREAM, HISTORY)
+_FOLDERS = (CHECKPOINTS, os.path.dirname(GRADIENTS))
 FOLDER = "folder"  # the key under which a checkpoint has what is the folder's own
 
 
@@ -63,6 +65,7 @@ def check(path: Path) -> None:
     """
     fields = RunReader(path).manifest()
     liveness.check_ended(path, fields)
+    _check_places(path)
     _check(path, fields)
 
 
@@ -129,19 +132,27 @@ def _taken_up(path: Path, held: Lock, saved: Saved | None, told: list[str]) -> R
 def _check_places(path: Path) -> None:
     """Check that what is written to in place is the folder's own: a link would lead out of it.
 
+    And that no folder stands where a file is to come.
+
     Raises:
         RunFolderError: somebody has put a link there, or a pipe, or the like.
     """
-    for name in (LOG, STEPS_STREAM, HISTORY, CHECKPOINTS, os.path.dirname(GRADIENTS)):
+    for name in (*_GROWING, *_FOLDERS, STEPS, *OF_AN_END):
         with contextlib.suppress(FileNotFoundError):
-            mode = os.lstat(path / name).st_mode
-            if stat.S_ISLNK(mode):
-                raise RunFolderError(
-                    f"{path / name}: a link; a run goes on in files of its own: put there what it"
-                    " leads to, or remove it"
-                )
-            if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
-                raise RunFolderError(f"{path / name}: is no regular file; remove it")
+            if why := _misplaced(name, os.lstat(path / name).st_mode):
+                raise RunFolderError(f"{path / name}: {why}")
+
+
+def _misplaced(name: str, mode: int) -> str | None:
+    """Why what is there cannot be the file or folder of this name; None if it can."""
+    in_place = name in _GROWING or name in _FOLDERS  # what else there is makes way for a new file
+    if in_place and stat.S_ISLNK(mode):
+        return "a link; a run goes on in files of its own: put there what it leads to, or remove it"
+    if stat.S_ISDIR(mode):
+        return None if name in _FOLDERS else "is a folder; remove it"
+    if in_place and not stat.S_ISREG(mode):
+        return "is no regular file; remove it"
+    return "is no folder; remove it" if name == CHECKPOINTS else None
 
 
 def _check(path: Path, fields: Mapping[str, Any]) -> None:
@@ -154,7 +165,11 @@ def _check(path: Path, fields: Mapping[str, Any]) -> None:
             f"{path}: the run was trained to its end ({trained}), and failed after it;"
             f" `stacked-trainer report {quoted(str(path))}` draws its page"
         )
-    if not (path / CONFIG).is_file():
+    config = path / CONFIG
+    if os.path.lexists(config) and not config.is_file():
+        what = "is no regular file" if config.exists() else "is a link to nothing"
+        raise RunFolderError(f"{config}: {what}; put the run's own back")
+    if not config.is_file():
         raise RunFolderError(
             f"{path}: nothing was trained there, and it has no {CONFIG};"
             f" `stacked-trainer run CONFIG --out {quoted(str(path))}` takes the folder"

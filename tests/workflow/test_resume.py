@@ -347,6 +347,28 @@ def test_a_run_that_goes_on_is_refused_before_its_data_are_read(tmp_path, monkey
     assert "the run goes on in process" in told[0]
 
 
+def test_a_checkpoint_is_read_once_and_nobody_else_goes_on_meanwhile(stopped, monkeypatch):
+    from trainer.workflow import resume
+
+    read, ready, reads, told = checkpoint._read, resume.get_ready, [], []
+
+    def reading(*given):
+        reads.append(1)
+        return read(*given)
+
+    def getting(*given):
+        with pytest.raises(trainer.UserError) as error:
+            trainer.resume(stopped)
+        told.append(str(error.value))
+        return ready(*given)
+
+    monkeypatch.setattr(checkpoint, "_read", reading)
+    monkeypatch.setattr(resume, "get_ready", getting)
+    assert go_on(stopped).status == "finished"
+    assert len(reads) == 1
+    assert "the run goes on in" in told[0]
+
+
 def changed(saved, name, value):
     """What was saved with another value at a flat name."""
     *above, last = name.split(".")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import stat
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple, TypeGuard
 
@@ -37,6 +37,22 @@ _FOLDERS = (CHECKPOINTS, os.path.dirname(GRADIENTS))
 FOLDER = "folder"  # the key under which a checkpoint has what is the folder's own
 
 
+class Held(NamedTuple):
+    """A run that no other process can go on with, of whose folder nothing has been changed.
+
+    Attributes:
+        path: of the folder, absolute.
+        lock: of run.log.
+        saved: what its last whole checkpoint has; None without one.
+        told: sentences on what was found, without full stops.
+    """
+
+    path: Path
+    lock: Lock
+    saved: Saved | None
+    told: tuple[str, ...]
+
+
 class Resumed(NamedTuple):
     """What a run goes on with.
 
@@ -57,35 +73,12 @@ class Resumed(NamedTuple):
     told: tuple[str, ...]
 
 
-def check(path: Path) -> None:
-    """Check that there is a run to go on with, before much is read for it; `resume` does again.
-
-    Raises:
-        RunFolderError: as `resume`.
-    """
-    fields = RunReader(path).manifest()
-    liveness.check_ended(path, fields)
-    _check_places(path)
-    _check(path, fields)
-
-
-def last_checkpoint(path: Path) -> tuple[Saved | None, list[str]]:
-    """Read the last checkpoint that the folder's logs can be gone on with from.
-
-    Returns:
-        As `trainer.runs.checkpoint.read_last`.
-
-    Raises:
-        RunFolderError: as that.
-    """
-    return checkpoint.read_last(path, lambda saved: _fault(path, saved))
-
-
-def resume(path: Path) -> Resumed:
-    """Take up the run in a folder.
+@contextlib.contextmanager
+def hold(path: Path) -> Iterator[Held]:
+    """Hold a run whose process has ended, and read what it goes on from; what raises lets it go.
 
     Args:
-        path: of the folder, absolute.
+        path: of its folder, absolute.
 
     Raises:
         RunFolderError: it is no run folder, its run goes on or is over, nothing was trained, or
@@ -94,20 +87,26 @@ def resume(path: Path) -> Resumed:
     """
     reader = RunReader(path)
     _check_places(path)
-    held = liveness.hold_again(path, reader.manifest())
+    lock = liveness.hold_again(path, reader.manifest())
     try:
         fields = reader.manifest()  # which cannot change any more
         _check(path, fields)
-        saved, told = last_checkpoint(path)
-        if why := liveness.doubt(held, fields):
+        saved, told = checkpoint.read_last(path, lambda saved: _fault(path, saved))
+        if why := liveness.doubt(lock, fields):
             told.append(f"{path}: {why}")
-        return _taken_up(path, held, saved, told)
+        yield Held(path, lock, saved, tuple(told))
     except BaseException:
-        held.release()
+        lock.release()
         raise
 
 
-def _taken_up(path: Path, held: Lock, saved: Saved | None, told: list[str]) -> Resumed:
+def take_up(run: Held) -> Resumed:
+    """Take up a run: from here on it is this process's, and its folder is changed.
+
+    Raises:
+        DiskError: the disk refused.
+    """
+    path, saved = run.path, run.saved
     own: dict[str, Any] = {} if saved is None else saved.pop(FOLDER)
     try:
         before = own.get("seconds", 0.0), own.get("warning", "")
@@ -126,7 +125,7 @@ def _taken_up(path: Path, held: Lock, saved: Saved | None, told: list[str]) -> R
         history = HistoryLog.reopen(path / HISTORY, own["history"])
     with contextlib.suppress(DiskError):
         _end_line(path / LOG)  # a kill may have torn it
-    return Resumed(held, manifest, steps, history, saved, tuple(told))
+    return Resumed(run.lock, manifest, steps, history, saved, run.told)
 
 
 def _check_places(path: Path) -> None:

@@ -18,7 +18,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from trainer.errors import DiskError
-from trainer.runs import checkpoint
+from trainer.runs import checkpoint, resuming
 from trainer.runs.beginning import begin
 from trainer.runs.checkpoint import Saved
 from trainer.runs.contents import csv_bytes, parquet_bytes, safetensors_bytes
@@ -50,7 +50,7 @@ from trainer.runs.names import (
 )
 from trainer.runs.page import write_page
 from trainer.runs.refusals import Write
-from trainer.runs.resuming import FOLDER, Earlier, files_of_an_end, remove_unchanged, resume
+from trainer.runs.resuming import FOLDER, Earlier, Held
 from trainer.runs.run_log import RunLog
 from trainer.runs.spared_steps import LOST_STEPS, WAITING_STEPS, SparedSteps
 from trainer.runs.step_log import StepLog, stream_to_parquet
@@ -128,11 +128,19 @@ class RunWriter:
                 trained there.
             DiskError: the disk refused.
         """
-        path = Path(os.path.abspath(folder))
-        again = resume(path)
-        earlier = files_of_an_end(path)
+        with resuming.hold(Path(os.path.abspath(folder))) as run:
+            return cls.go_on(run)
+
+    @classmethod
+    def go_on(cls, run: Held) -> tuple[RunWriter, Saved | None]:
+        """Take up a run that is held, as `reopen` does.
+
+        Raises:
+            DiskError: the disk refused.
+        """
+        again, path = resuming.take_up(run), run.path
         logs = again.manifest, again.steps, again.held, again.history
-        writer = cls(path, *logs, earlier, again.told)
+        writer = cls(path, *logs, resuming.files_of_an_end(path), again.told)
         how = "starts over" if again.saved is None else "goes on from its last checkpoint"
         with contextlib.suppress(DiskError):
             writer.log(f"the run {how}")
@@ -402,7 +410,7 @@ class RunWriter:
         if over and refusal is None:  # nothing goes on from here
             (self.path / STEPS_STREAM).unlink(missing_ok=True)
             checkpoint.remove(self.path)
-            remove_unchanged(self._earlier)
+            resuming.remove_unchanged(self._earlier)
         self._lock.release()
         if refusal is not None:
             raise refusal

@@ -95,24 +95,23 @@ def _go_on(
     should_stop: Callable[[], int | None],
 ) -> Run:
     """Compare what there is with what there was before anything in the folder is changed."""
-    resuming.check(path)
-    spec, before = _spec_of(path, data), RunReader(path).manifest()
-    saved, _ = resuming.last_checkpoint(path)
-    device = devices.choose(spec.device)
-    announce(device, spec, terminal)
-    with said_as_met(device, terminal.line):
-        ready = _ready(path, device, spec, data, terminal, saved)
-        _check_same(path, ready, saved)
-        should_stop()  # from here on a signal is noted, and what the folder holds is whole
-        folder, saved = RunWriter.reopen(path)
-        for told in folder.found:
-            terminal.error(f"warning: {told}")
-        now, machine = libraries(), machine_facts()
-        was = {**(before.get("versions") or {}), **(before.get("machine") or {})}
-        terminal.summary([("resumed", _how(saved, was, now | machine))])
-        folder.update_manifest(versions=now, machine=machine)
-        began = before.get("command") or command  # it is the run's, not that of its last process
-        return carry_out(ready, folder, terminal, began, should_stop, saved=saved)
+    with resuming.hold(path) as held:
+        spec, before, saved = _spec_of(path, data), RunReader(path).manifest(), held.saved
+        device = devices.choose(spec.device)
+        announce(device, spec, terminal)
+        with said_as_met(device, terminal.line):
+            ready = _ready(path, device, spec, data, terminal, saved)
+            _check_same(path, ready, saved)
+            should_stop()  # from here on a signal is noted, and what the folder holds is whole
+            folder, saved = RunWriter.go_on(held)
+            for told in folder.found:
+                terminal.error(f"warning: {told}")
+            now, machine = libraries(), machine_facts()
+            was = {**(before.get("versions") or {}), **(before.get("machine") or {})}
+            terminal.summary([("resumed", _how(saved, was, now | machine))])
+            folder.update_manifest(versions=now, machine=machine)
+            began = before.get("command") or command  # it is the run's, not its last process's
+            return carry_out(ready, folder, terminal, began, should_stop, saved=saved)
 
 
 def _ready(

@@ -394,10 +394,18 @@ STATE = "sweep.stacks.0.training.state"
         ("sweep.stacks.0.training.every", lambda every: 0),
         ("sweep.groups", lambda groups: [1, "x"]),
         ("sweep.stacks.0.facts", lambda facts: None),
+        ("sweep.room", lambda room: 0),  # of which no stack would have its turn
+        ("sweep.room", lambda room: 0.5),
     ],
 )
 def test_numbers_that_do_not_fit_the_run_are_a_line(name, value, tmp_path, capsys):
-    run = trainer.run(SMALL, tmp_path / "run", should_stop=stop_after(10))
+    assert_line(
+        trainer.run(SMALL, tmp_path / "run", should_stop=stop_after(10)), name, value, capsys
+    )
+
+
+def assert_line(run, name, value, capsys):
+    """A run with another value in its checkpoint is refused in a line, and starts over without."""
     saved, _ = checkpoint.read_last(run.folder)
     shutil.rmtree(run.folder / "checkpoint")
     checkpoint.write(run.folder, changed(saved, name, value))
@@ -416,3 +424,33 @@ def test_facts_that_are_none_are_a_line(facts, tmp_path):
     checkpoint.write(run.folder, {**saved, "facts": facts})
     with pytest.raises(trainer.RunFolderError, match="is not of a run of this program"):
         go_on(run.folder)
+
+
+@pytest.mark.parametrize(
+    ("solver", "name", "number"),
+    [
+        *(("lbfgs", name, float("nan")) for name in ("evaluations", "before", "iterations")),
+        *(("lbfgs", name, 1e300) for name in ("before", "tries", "stalled")),
+        ("newton", "before", float("nan")),
+        ("newton", "before", 2.0),
+        ("newton", "evaluations", -1.0),
+    ],
+)
+def test_counts_by_which_a_solver_would_never_end_are_a_line(
+    solver, name, number, tmp_path, capsys
+):
+    spec = {
+        "model": "logistic",
+        "data": {"train": "breast_cancer"},
+        "device": "cpu",
+        "optimizer": {"name": solver},
+        "sweep": {"parameters": {"penalty.l2": [1e-6, 1e-4]}},
+    }
+    run = trainer.run(spec, tmp_path / "run", should_stop=stop_after(9 if solver == "lbfgs" else 1))
+    assert run.status == "interrupted"
+
+    def value(array):
+        array[0] = number
+        return array
+
+    assert_line(run, f"{STATE}.progress.{name}", value, capsys)

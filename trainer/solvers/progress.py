@@ -67,6 +67,18 @@ class SolverProgress:
     before: Numbers
     tf32: Flags
 
+    def fault(self, step: int) -> str | None:
+        """Say why these cannot be numbers of so many rounds; None if they can.
+
+        A column that has been evaluated no more often than before it began would never settle.
+        """
+        counts = self.iterations, self.tries, self.stalled, self.before, self.evaluations
+        if not all(bool(((n >= 0) & (n <= step)).all()) for n in counts):  # of NaN neither holds
+            return "a column has counts that are none of its rounds"
+        if not (self.before <= self.evaluations).all():
+            return "a column has begun after its last round"
+        return None
+
 
 SolverState = State[SolverProgress]
 

@@ -196,6 +196,8 @@ class Scheduler:
             raise ValueError("the record is of other stacks")
         for i, member in enumerate(self.members):
             member.restore(saved["stacks"][str(i)])
+        if type(saved["room"]) is not int or saved["room"] < 1:
+            raise ValueError("no stack has room")
         self.room = min(self.room, saved["room"])  # their turns are the same, and their order
         self.waiting = [list(members) for members in saved["waiting"]]
         self.groups = [SyncGroup(list(members), at) for members, at in saved["groups"]]

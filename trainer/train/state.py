@@ -23,10 +23,17 @@ class PerColumn(Protocol):
 
     __dataclass_fields__: ClassVar[dict[str, Any]]
 
+    def fault(self, step: int) -> str | None:
+        """Say why these cannot be numbers of so many steps; None if they can."""
+
 
 @dataclass
 class NoProgress:
     """What a first-order stack knows of its columns beside their arrays: nothing."""
+
+    def fault(self, step: int) -> str | None:
+        """Say that there is nothing to be wrong."""
+        return None
 
 
 Progress = TypeVar("Progress", bound=PerColumn)
@@ -99,7 +106,9 @@ def restored_state(saved: Saved) -> AnyState:
 
 
 def check_fits(state: AnyState, start: AnyState) -> None:
-    """Check that a state is one of a stack, in shapes and types: what is compiled trusts them.
+    """Check that a state is one of a stack: what is compiled trusts shapes and types.
+
+    And loops trust counts to end.
 
     Args:
         state: maybe somebody's work.
@@ -110,9 +119,12 @@ def check_fits(state: AnyState, start: AnyState) -> None:
     """
     if type(state.step) is not int or state.step < 0:
         raise ValueError("the state has not the steps of a stack")
-    right, found = _layout(start), _layout(state)
-    if wrong := [name for name in right | found if right.get(name) != found.get(name)]:
+    right, layout = _layout(start), _layout(state)
+    if wrong := [name for name in right | layout if right.get(name) != layout.get(name)]:
         raise ValueError(f"the state has not the {wrong[0]!r:.80} of its stack")
+    found = {one.name: getattr(state.progress, one.name) for one in fields(state.progress)}
+    if why := replace(start.progress, **found).fault(state.step):
+        raise ValueError(why)
 
 
 def _layout(state: AnyState) -> dict[str, tuple[object, object]]:

@@ -10,7 +10,7 @@ import pytest
 
 import trainer
 from trainer.console.terminal import Terminal
-from trainer.runs.names import BEST, CONFIG, HISTORY, PREDICTIONS, REPORT, RESULTS, TRIALS
+from trainer.runs.names import BEST, CONFIG, HISTORY, INPUT, PREDICTIONS, REPORT, RESULTS, TRIALS
 from trainer.runs.reserve import Reserve
 from trainer.runs.writer import RunWriter
 from trainer.text import atomic
@@ -121,6 +121,22 @@ def test_of_a_folder_that_is_read_only_too(tmp_path, places, capsys, monkeypatch
     assert not TABLES - {HISTORY} & names(folder)
     assert trainer.load_run(folder).steps().num_rows == 2 * 2 * 6
     assert json.loads((folder / "manifest.json").read_text())["status"] == "failed"
+
+
+def test_of_a_run_that_goes_on_the_other_folder_says_which_it_is(
+    tmp_path, places, capsys, in_mid_run
+):
+    folder, asked = tmp_path / "r", []
+    run = trainer.run(SWEEP, out=folder, should_stop=lambda: asked.append(1) or len(asked) > 2)
+    assert run.status == "interrupted"
+    texts = {name: (folder / name).read_bytes() for name in (CONFIG, INPUT)}
+    in_mid_run(lambda: shutil.rmtree(folder))
+    with pytest.raises(trainer.DiskError):
+        trainer.resume(folder)
+    (place,) = places.iterdir()
+    assert names(place) >= TABLES - {HISTORY}
+    assert {name: (place / name).read_bytes() for name in texts} == texts
+    assert trainer.load_run(place).status == "failed"
 
 
 def test_a_refusal_in_between_costs_nothing(tmp_path, places, capsys, monkeypatch):

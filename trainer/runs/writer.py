@@ -56,8 +56,10 @@ from trainer.runs.spared_steps import LOST_STEPS, WAITING_STEPS, SparedSteps
 from trainer.runs.step_log import StepLog, stream_to_parquet
 from trainer.text.atomic import utf8, write_atomic
 from trainer.text.csv_json import json_text
+from trainer.text.regular_file import read_regular
 from trainer.text.system import Lock
 
+_LARGEST = 1 << 24  # bytes of a config
 _SPARE = 1 << 20  # bytes of the disk that the log of steps leaves where room is kept for the end
 
 
@@ -141,6 +143,9 @@ class RunWriter:
         again, path = resuming.take_up(run), run.path
         logs = again.manifest, again.steps, again.held, again.history
         writer = cls(path, *logs, resuming.files_of_an_end(path), again.told)
+        for name in (INPUT, CONFIG):
+            with contextlib.suppress(OSError):
+                writer._texts[name] = read_regular(path / name, _LARGEST)
         how = "starts over" if again.saved is None else "goes on from its last checkpoint"
         with contextlib.suppress(DiskError):
             writer.log(f"the run {how}")

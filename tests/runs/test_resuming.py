@@ -7,6 +7,7 @@ import errno
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -165,6 +166,8 @@ def test_without_a_whole_checkpoint_a_run_starts_over(tmp_path, unbroken):
         {"seconds": float("nan")},
         {"seconds": -1.0},
         {"seconds": "1"},
+        {"gradients": "step-1.safetensors"},
+        {"gradients": [[1]]},
     ],
 )
 def test_offsets_that_are_somebody_s_work(tmp_path, own):
@@ -451,6 +454,35 @@ def test_a_log_is_whole_up_to_the_end_of_a_batch_alone(tmp_path):
     assert whole[0] == 0
     assert not step_log.has_whole(path.with_name("run.log"), 8)
     assert not step_log.has_whole(path.with_name("missing"), 8)
+
+
+def write_gradients(folder: RunWriter, step: int, stack: int | None = None) -> None:
+    folder.write_gradients(step, {"error": np.full((2, 1, 1), step, np.float32)}, stack)
+
+
+@pytest.mark.parametrize("whole", [True, False])
+def test_gradients_that_came_after_the_checkpoint_are_removed(tmp_path, whole):
+    """They are written again, by other names where memory has cut the stack since."""
+    folder = begin(tmp_path / "run")
+    write_gradients(folder, 2)
+    train(folder, None, 4)
+    write_gradients(folder, 6)
+    write_gradients(folder, 8, stack=1)
+    gradients = folder.path / "gradients"
+    (gradients / "notes.txt").write_text("the user's own")
+    (gradients / "step-9.safetensors").mkdir()
+    folder.close("interrupted")
+    if not whole:
+        shutil.rmtree(folder.path / "checkpoint")
+    folder, saved = RunWriter.reopen(folder.path)
+    assert (saved is not None) == whole
+    kept = {"notes.txt", "step-9.safetensors"} | ({"step-2.safetensors"} if whole else set())
+    assert set(os.listdir(gradients)) == kept
+    write_gradients(folder, 6, stack=0)
+    folder.checkpoint({"weights": np.array([7.0])})
+    folder.close("interrupted")
+    RunWriter.reopen(folder.path)
+    assert set(os.listdir(gradients)) == kept | {"step-6-stack-0.safetensors"}
 
 
 def a_link_out(path: Path, outside: Path) -> None:

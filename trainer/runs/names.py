@@ -4,6 +4,8 @@ Nobody else spells them, but for the model's two files, which `trainer.predict` 
 folder holds besides is named elsewhere: metrics in `trainer.catalog`, swept keys by the config.
 """
 
+import re
+
 INPUT = "input.yaml"
 CONFIG = "config.yaml"
 MANIFEST = "manifest.json"
@@ -20,6 +22,7 @@ PREDICTIONS = "predictions.parquet"
 WEIGHTS = "weights.safetensors"
 GRADIENTS = "gradients/step-{step}.safetensors"
 GRADIENTS_OF_STACK = "gradients/step-{step}-stack-{stack}.safetensors"
+STEP_IN_FULL = re.compile(r"step-[0-9]+(?:-stack-[0-9]+)?\.safetensors", re.ASCII)  # of the two
 REPORT = "report.html"
 CHECKPOINTS = "checkpoint"  # a folder
 

@@ -23,6 +23,7 @@ from trainer.runs.names import (
     MANIFEST,
     OF_AN_END,
     OVER,
+    STEP_IN_FULL,
     STEPS,
     STEPS_STREAM,
 )
@@ -100,6 +101,24 @@ def hold(path: Path) -> Iterator[Held]:
         raise
 
 
+def own_record(path: Path, manifest: Manifest, steps: int, history: int) -> Saved:
+    """What a checkpoint has of the folder itself, for `take_up`: offsets, and what else grows."""
+    return {
+        "steps": steps,
+        "history": history,
+        "gradients": sorted(_steps_in_full(path)),
+        "seconds": manifest.seconds,
+        "warning": manifest.warning,
+    }
+
+
+def _steps_in_full(path: Path) -> list[str]:
+    """The names of the files in gradients/."""
+    place = (path / GRADIENTS).parent
+    names = os.listdir(place) if place.is_dir() else ()
+    return [name for name in names if STEP_IN_FULL.fullmatch(name)]
+
+
 def take_up(run: Held) -> Resumed:
     """Take up a run: from here on it is this process's, and its folder is changed.
 
@@ -114,8 +133,11 @@ def take_up(run: Held) -> Resumed:
         (path / STEPS).unlink(missing_ok=True)  # the stream goes on
         for place in (path, (path / GRADIENTS).parent):
             for name in os.listdir(place) if place.is_dir() else ():
-                if left_over(name) and not stat.S_ISDIR(os.lstat(place / name).st_mode):
-                    (place / name).unlink()
+                if left_over(name):
+                    _remove_file(place / name)
+        # they are written again, by other names where memory cuts a stack, or does not this time
+        for name in set(_steps_in_full(path)) - set(own.get("gradients", ())):
+            _remove_file((path / GRADIENTS).with_name(name))
     except OSError as error:
         raise disk_error(path / STEPS, error) from error
     if saved is None:
@@ -126,6 +148,11 @@ def take_up(run: Held) -> Resumed:
     with contextlib.suppress(DiskError):
         _end_line(path / LOG)  # a kill may have torn it
     return Resumed(run.lock, manifest, steps, history, saved, run.told)
+
+
+def _remove_file(path: Path) -> None:
+    if not stat.S_ISDIR(os.lstat(path).st_mode):
+        path.unlink()
 
 
 def _check_places(path: Path) -> None:
@@ -185,6 +212,9 @@ def _fault(path: Path, saved: Saved) -> str | None:
         return "it does not tell of steps and history"
     if type(seconds) is not float or not 0 <= seconds < float("inf"):
         return "it does not tell of the time"
+    gradients = own.get("gradients", [])
+    if not (isinstance(gradients, list) and all(isinstance(name, str) for name in gradients)):
+        return "it does not tell of gradients"
     if not isinstance(own.get("warning", ""), str):
         return "it does not tell of warnings"
     if not step_log.has_whole(path / STEPS_STREAM, steps):

@@ -169,12 +169,8 @@ class RunWriter:
         if (lacking := self.files.refusals.first_of(grown)) is not None:
             raise lacking
         self.flush()
-        own = {
-            "steps": self._steps.log.offset,
-            "history": self._history.offset,
-            "seconds": self._manifest.seconds,
-            "warning": self._manifest.warning,
-        }
+        offsets = self._steps.log.offset, self._history.offset
+        own = resuming.own_record(self.path, self._manifest, *offsets)
         checkpoint.write(self.path, {**saved, FOLDER: own})
 
     @property

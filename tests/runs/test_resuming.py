@@ -166,6 +166,7 @@ def test_without_a_whole_checkpoint_a_run_starts_over(tmp_path, unbroken):
         {"seconds": float("nan")},
         {"seconds": -1.0},
         {"seconds": "1"},
+        {"seconds": 1e300},
         {"gradients": "step-1.safetensors"},
         {"gradients": [[1]]},
     ],

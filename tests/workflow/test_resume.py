@@ -394,6 +394,8 @@ STATE = "sweep.stacks.0.training.state"
         ("sweep.stacks.0.training.every", lambda every: 0),
         ("sweep.groups", lambda groups: [1, "x"]),
         ("sweep.stacks.0.facts", lambda facts: None),
+        (f"{STATE}.step", lambda step: 1 << 62),  # which is past every evaluation
+        ("sweep.groups", lambda groups: [[[0], -(1 << 62)]]),
         ("sweep.room", lambda room: 0),  # of which no stack would have its turn
         ("sweep.room", lambda room: 0.5),
     ],

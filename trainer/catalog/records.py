@@ -28,6 +28,8 @@ ENDS = (
 )  # fmt: skip
 """Statuses of a trial, and of its columns."""
 
+LONGEST = 1e10
+"""Seconds of a run, at most."""
 Count = Annotated[int, Field(ge=0, le=2**53)]
 Number = Annotated[float, Field(allow_inf_nan=False)]
 
@@ -95,7 +97,7 @@ class ManifestRecord(Record):
     name: str = ""
     started: str | None = None
     ended: str | None = None
-    seconds: Annotated[float, Field(ge=0, le=1e10)] | None = None
+    seconds: Annotated[float, Field(ge=0, le=LONGEST)] | None = None
     versions: dict[str, str | None] | None = None
     git_commit: str | None = None
     git_dirty: bool | None = None

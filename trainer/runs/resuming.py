@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple, TypeGuard
 
+from trainer.catalog.records import LONGEST
 from trainer.errors import DiskError, RunFolderError
 from trainer.runs import checkpoint, liveness, step_log
 from trainer.runs.checkpoint import Saved
@@ -210,7 +211,7 @@ def _fault(path: Path, saved: Saved) -> str | None:
     steps, history, seconds = own.get("steps"), own.get("history"), own.get("seconds")
     if not (_is_offset(steps) and _is_offset(history)):
         return "it does not tell of steps and history"
-    if type(seconds) is not float or not 0 <= seconds < float("inf"):
+    if type(seconds) is not float or not 0 <= seconds <= LONGEST:
         return "it does not tell of the time"
     gradients = own.get("gradients", [])
     if not (isinstance(gradients, list) and all(isinstance(name, str) for name in gradients)):

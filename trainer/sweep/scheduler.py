@@ -201,6 +201,10 @@ class Scheduler:
         self.room = min(self.room, saved["room"])  # their turns are the same, and their order
         self.waiting = [list(members) for members in saved["waiting"]]
         self.groups = [SyncGroup(list(members), at) for members, at in saved["groups"]]
+        for group in self.groups:  # one ahead would be judged again and again, and never train
+            for training in (self.members[i].training for i in group.members):
+                if training.begun and training.state.step > group.evaluation * training.every:
+                    raise ValueError("a stack is past the evaluation that it goes to")
         whole = copied(saved.get("stretches", {}))
         self.stretches = {
             i: Stretch.restored(whole[str(i)]) if str(i) in whole else None for i in saved["round"]

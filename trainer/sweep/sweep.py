@@ -12,13 +12,13 @@ from trainer.catalog import facts_of, is_minimized
 from trainer.config.schema.optimizer import Solver
 from trainer.config.schema.spec import Spec, Trial
 from trainer.errors import DataError
-from trainer.model import MODELS
 from trainer.model.metrics import Targets
 from trainer.predict.init_weights import check_init
 from trainer.sweep.build import (
     Columns,
     build,
     metric_names,
+    model_of,
     steps_per_unit,
 )
 from trainer.sweep.columns import (
@@ -124,7 +124,7 @@ def set_up(
     first = build([column.spec for column in planned[0].columns], device_rows, log_every)
     rules = _rules(spec, trials, device_rows.prepared.val is not None)
     metrics = _metrics(trials, rules.metric, sources)
-    _check_defined(columns, rules)
+    _check_defined(columns, rules, sources)
     block = block_key(trials[0].spec)
     same = [trial.spec for trial in trials if block_key(trial.spec) == block]
     for one in {str(one.init): one for one in same}.values():
@@ -194,7 +194,7 @@ def _metrics(trials: Sequence[Trial], ranking: str, sources: Sources) -> list[st
         checked.add((block, folds, stopping))
         if block not in outputs:
             outputs[block] = outputs_of(spec, sources)
-        known = metric_names(spec.model, outputs[block], held=spec.data.val != "none" or folds)
+        known = metric_names(spec, outputs[block], held=spec.data.val != "none" or folds)
         found |= dict.fromkeys(known)
         for key, name in (("sweep.metric.name", ranking), ("early_stopping.metric", stopping)):
             if name not in known:
@@ -205,7 +205,9 @@ def _metrics(trials: Sequence[Trial], ranking: str, sources: Sources) -> list[st
     return list(found)
 
 
-def _check_defined(columns: Sequence[tuple[RowsOf, Column]], rules: Rules) -> None:
+def _check_defined(
+    columns: Sequence[tuple[RowsOf, Column]], rules: Rules, sources: Sources
+) -> None:
     """Refuse a metric that decides and that the validation rows of no column define.
 
     Raises:
@@ -216,7 +218,7 @@ def _check_defined(columns: Sequence[tuple[RowsOf, Column]], rules: Rules) -> No
     for key, name in [("sweep.metric.name", rules.metric), *watched]:
         stops = key.startswith("early")
         rows = {r.key: (r, c.spec) for r, c in columns if not stops or stopping[c.trial] == name}
-        if facts_of(name).needs and not any(_defines(*one, name) for one in rows.values()):
+        if facts_of(name).needs and not any(_defines(*one, name, sources) for one in rows.values()):
             word = word_for_repeats(columns[0][1].spec)
             raise DataError(f"{key}: {nowhere_text(name, len(rows), word)}")
 
@@ -226,15 +228,15 @@ def word_for_repeats(spec: Spec) -> str:
     return repeat_word(spec.repeat.model_dump() if spec.repeat else None)
 
 
-def _defines(rows: RowsOf, spec: Spec, name: str) -> bool:
+def _defines(rows: RowsOf, spec: Spec, name: str, sources: Sources) -> bool:
     """Whether the validation rows of one repeat define a metric, whatever is predicted for them."""
     held = rows.held()
     if held is None:
         return True
     y, weight = held
-    outputs = y.shape[1]
+    outputs = outputs_of(spec, sources)
     targets = Targets(y, np.asarray(weight, np.float64), np.ones(outputs), outputs)
-    undefined = MODELS[spec.model, spec.loss_name].metrics.undefined(targets)
+    undefined = model_of(spec).metrics.undefined(targets)
     return name.removeprefix("val_") not in undefined
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from trainer.data.rows import Rows
 from trainer.machine.interrupted import ShouldStop, ask, never
 from trainer.model.compiled_errors import errors_of, squares_of
-from trainer.model.metrics import Targets
+from trainer.model.metrics import Targets, add
 from trainer.model.ranking import ranking
 from trainer.model.step import error, flat, scores
 from trainer.train.batches import Chunk, FullBatch, RowSet
@@ -46,18 +46,21 @@ def _asked(parts: Iterable[T], should_stop: ShouldStop) -> Iterator[T]:
 class HeldOut:
     """The rows of one split on a device, for any number of stacks to be scored on."""
 
-    def __init__(self, device: Device, rows: Rows, target_scale: Numbers) -> None:
+    def __init__(
+        self, device: Device, rows: Rows, target_scale: Numbers, labels: Numbers | None = None
+    ) -> None:
         """Copy a split to the device.
 
         Args:
             device: where to.
             rows: the split.
             target_scale: (C,) σ of the targets in the user's units, for rmse.
+            labels: (C,) the classes where they are numbers.
         """
         outputs = len(target_scale)
         w = rows.weight  # raw: sums of ones are exact in float32, so an accuracy of 1 is 1
         self.rows = RowSet(device, rows.X, rows.y, w, w, outputs)
-        self.targets = Targets(rows.y, w, target_scale, outputs)
+        self.targets = Targets(rows.y, w, target_scale, outputs, labels)
         self._device = device
 
     @cached_property
@@ -97,27 +100,33 @@ class Evaluator:
             for part, z in parts:
                 if z is not None:
                     all_scores.append(z)
-                for name, value in part.items():
-                    wide = value.astype(np.float64)
-                    totals[name] = totals[name] + wide if name in totals else wide
+                add(self.stack.device.xp, totals, part)
             sums = self.stack.device.fetch(totals)  # device -> host, once
             targets = self.held.targets
             loss = sums["loss"] / targets.w.sum()
-            ranked = metrics.ranked
-            areas = ranking(np.concatenate(all_scores), targets.y, targets.w) if ranked else None
-            return {"loss": loss} | metrics.finish(sums, targets, areas)
+            whole = np.concatenate(all_scores) if all_scores else None
+            areas = None
+            if metrics.ranked and whole is not None:
+                areas = ranking(whole, targets.y, targets.w)
+            found = {"loss": loss} | metrics.finish(sums, targets, areas)
+            return found | metrics.finish_named(sums, targets, whole)
 
     def _of_scores(
         self, state: AnyState, should_stop: ShouldStop
     ) -> Iterator[tuple[dict[str, Array], Numbers | None]]:
         """Sums over the rows of each chunk, in the stack's own buffers, and scores if wanted."""
-        stack, wanted = self.stack, self.stack.model.metrics.ranked
-        xp = stack.device.xp
+        stack, metrics, targets = self.stack, self.stack.model.metrics, self.held.targets
+        xp, wanted = stack.device.xp, metrics.ranked or metrics.whole
         weights, bias = (xp.asarray(one, stack.dtype) for one in (state.weights, state.bias))
         for chunk in _asked(self.batches.chunks(1), should_stop):
             b = stack.buffers(chunk.rows.stop - chunk.rows.start)
             scores(stack.device, chunk.X, weights, bias, b.z)
-            part = stack.model.metrics.sums(xp, b.z, chunk.y[:, :, 0], chunk.r[0])
+            y, w = chunk.y[:, :, 0], chunk.r[0]
+            part = metrics.sums(xp, b.z, y, w) | metrics.named_sums(xp, b.z, y, w, targets, False)
+            if metrics.named_predictions:
+                xp.copyto(b.error, b.z)
+                stack.model.activation(xp, b.error, b.error, b.scratch)
+                part |= metrics.named_sums(xp, b.error, y, w, targets, True)
             all_scores = np.array(stack.device.to_host(b.z)) if wanted else None
             part["loss"] = self._losses(chunk, b)
             yield part, all_scores
@@ -134,7 +143,7 @@ class Evaluator:
 
     def _of_predictions(
         self, state: AnyState, should_stop: ShouldStop
-    ) -> Iterator[tuple[dict[str, Array], None]]:
+    ) -> Iterator[tuple[dict[str, Array], Numbers | None]]:
         """The same from ŷ beside the targets, in float64: their difference may be small.
 
         Scores are in the precision of the weights. A few rows at a time stay in the cache. What is
@@ -142,6 +151,7 @@ class Evaluator:
         """
         stack, (true, w) = self.stack, self.held.wide
         xp, buffers, N = stack.device.xp, self._wide_buffers, len(self.held.rows)
+        metrics = stack.model.metrics
         weights, bias, size = state.weights, state.bias, len(buffers.z)
         narrow = buffers.z if weights.dtype == buffers.z.dtype else self._narrow
         squares, offset = squares_of(xp, stack.model, weights), xp.ascontiguousarray(bias)
@@ -149,20 +159,29 @@ class Evaluator:
             part = slice(start, min(start + size, N))
             y, b, z = true[part], buffers.first(part.stop - start), narrow[: part.stop - start]
             X = xp.asarray(self.held.rows.X[part], dtype=weights.dtype)
+            found: dict[str, Array] = {}
             if squares is not None:
                 stack.device.matmul(X, flat(weights), out=flat(z))
                 total = squares(z, offset, y, w[part])
-                yield {"squares": total, "loss": 0.5 * total.sum(axis=0)}, None
-                continue
-            scores(stack.device, X, weights, bias, z)
+                found = {"squares": total, "loss": 0.5 * total.sum(axis=0)}
+                if not metrics.named:
+                    yield found, None
+                    continue
+                z += bias
+            else:
+                scores(stack.device, X, weights, bias, z)
+            kept = np.array(stack.device.to_host(z)) if metrics.whole else None
             if narrow is not buffers.z:
                 xp.copyto(b.z, z)
             stack.model.activation(xp, b.z, b.error, b.scratch)
-            found = stack.model.metrics.sums(xp, b.error, y[:, :, 0], w[part])
-            b.error -= y
-            stack.model.loss(xp, b.z, y, b.error, b.loss, b.scratch)
-            found["loss"] = w[part] @ b.loss
-            yield found, None
+            given = xp, b.error, y[:, :, 0], w[part]
+            found |= metrics.named_sums(*given, self.held.targets, False)
+            if squares is None:
+                found |= metrics.sums(*given)
+                b.error -= y
+                stack.model.loss(xp, b.z, y, b.error, b.loss, b.scratch)
+                found["loss"] = w[part] @ b.loss
+            yield found, kept
 
     @cached_property
     def _wide_buffers(self) -> Buffers:

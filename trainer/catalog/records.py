@@ -218,6 +218,7 @@ class ModelRecord(Record):
     model: str
     loss: str
     loss_parameters: dict[str, Number] = {}
+    metrics: list[str] = []
     sha256: str
     columns: list[str]
     features: list[str]

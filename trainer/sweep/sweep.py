@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from trainer.catalog import facts_of, is_minimized
+from trainer.catalog import facts_of, is_minimized, metrics_of
 from trainer.config.schema.optimizer import Solver
 from trainer.config.schema.spec import Spec, Trial
 from trainer.errors import DataError
@@ -26,6 +26,7 @@ from trainer.sweep.columns import (
     Sources,
     block_key,
     early_stopping,
+    has_numbers,
     lay_out,
     outputs_of,
     stacks_of,
@@ -36,6 +37,7 @@ from trainer.sweep.jobs import Job, make_jobs, run
 from trainer.sweep.planned import Column, RowsOf
 from trainer.sweep.scheduler import Observer, Rules, Scheduler
 from trainer.sweep.stopping import Halving
+from trainer.text.numbers import counted
 from trainer.wording.undefined import nowhere_text, repeat_word
 
 if TYPE_CHECKING:
@@ -123,7 +125,7 @@ def set_up(
     repeats = 1 + max(column.repeat for _, column in columns)
     first = build([column.spec for column in planned[0].columns], device_rows, log_every)
     rules = _rules(spec, trials, device_rows.prepared.val is not None)
-    metrics = _metrics(trials, rules.metric, sources)
+    metrics = _metrics(spec, trials, rules.metric, sources)
     _check_defined(columns, rules, sources)
     block = block_key(trials[0].spec)
     same = [trial.spec for trial in trials if block_key(trial.spec) == block]
@@ -176,7 +178,7 @@ def _groups(spec: Spec, trials: Sequence[Trial]) -> np.ndarray[Any, np.dtype[np.
     return np.array([number[key] for key in keys])
 
 
-def _metrics(trials: Sequence[Trial], ranking: str, sources: Sources) -> list[str]:
+def _metrics(whole: Spec, trials: Sequence[Trial], ranking: str, sources: Sources) -> list[str]:
     """The metrics of all trials.
 
     Raises:
@@ -198,11 +200,35 @@ def _metrics(trials: Sequence[Trial], ranking: str, sources: Sources) -> list[st
         found |= dict.fromkeys(known)
         for key, name in (("sweep.metric.name", ranking), ("early_stopping.metric", stopping)):
             if name not in known:
-                raise DataError(
-                    f"{key}: {name} is not measured for this target with {outputs[block]} outputs;"
-                    f" {', '.join(known)} are"
-                )
+                raise _not_measured(key, name, outputs[block], known)
+        able = metrics_of(spec.model, outputs[block])
+        for name in () if isinstance(whole.metrics, str) else whole.metrics:
+            if name not in able:
+                raise _not_measured("metrics", name, outputs[block], able)
+        _check_numbers(spec, known, sources)
     return list(found)
+
+
+def _not_measured(key: str, name: str, outputs: int, known: Sequence[str]) -> DataError:
+    return DataError(
+        f"{key}: {name} is not measured for this target with {counted(outputs, 'output')};"
+        f" {', '.join(known)} are"
+    )
+
+
+def _check_numbers(spec: Spec, known: Sequence[str], sources: Sources) -> None:
+    """Refuse a metric of labels that are numbers where they are words.
+
+    Raises:
+        DataError: there is one.
+    """
+    asked = [name for name in known if facts_of(name).of_numbers]
+    if asked and not has_numbers(spec, sources):
+        name = asked[0].removeprefix("val_")
+        raise DataError(
+            f"metrics: {name} is of labels that are numbers, and this target's are words; numbers"
+            " in their order are right, or another metric"
+        )
 
 
 def _check_defined(

@@ -198,14 +198,15 @@ def _metrics(whole: Spec, trials: Sequence[Trial], ranking: str, sources: Source
             outputs[block] = outputs_of(spec, sources)
         known = metric_names(spec, outputs[block], held=spec.data.val != "none" or folds)
         found |= dict.fromkeys(known)
-        for key, name in (("sweep.metric.name", ranking), ("early_stopping.metric", stopping)):
+        watched = {stopping: "early_stopping.metric", ranking: "sweep.metric.name"}
+        for name, key in watched.items():
             if name not in known:
                 raise _not_measured(key, name, outputs[block], known)
         able = metrics_of(spec.model, outputs[block])
         for name in () if isinstance(whole.metrics, str) else whole.metrics:
             if name not in able:
                 raise _not_measured("metrics", name, outputs[block], able)
-        _check_numbers(spec, known, sources)
+        _check_numbers(spec, known, {f"val_{name}": "metrics" for name in able} | watched, sources)
     return list(found)
 
 
@@ -216,7 +217,9 @@ def _not_measured(key: str, name: str, outputs: int, known: Sequence[str]) -> Da
     )
 
 
-def _check_numbers(spec: Spec, known: Sequence[str], sources: Sources) -> None:
+def _check_numbers(
+    spec: Spec, known: Sequence[str], keys: Mapping[str, str], sources: Sources
+) -> None:
     """Refuse a metric of labels that are numbers where they are words.
 
     Raises:
@@ -226,7 +229,7 @@ def _check_numbers(spec: Spec, known: Sequence[str], sources: Sources) -> None:
     if asked and not has_numbers(spec, sources):
         name = asked[0].removeprefix("val_")
         raise DataError(
-            f"metrics: {name} is of labels that are numbers, and this target's are words; numbers"
+            f"{keys[asked[0]]}: {name} is of labels that are numbers, and this target's are words; numbers"
             " in their order are right, or another metric"
         )
 

@@ -175,8 +175,8 @@ class Spec(Block):
         examples=[{"train": "digits"}],
     )
     metrics: Annotated[
-        Annotated[Literal["auto"], Expected("auto, or a list of metrics"), Tag("<word>")]
-        | Annotated[Names, Expected("auto, or a list of metrics"), Tag("<list>")],
+        Annotated[Literal["auto"], Expected("auto, or a list of one metric or more"), Tag("<word>")]
+        | Annotated[Names, Expected("auto, or a list of one metric or more"), Tag("<list>")],
         Discriminator(word_or_list),
     ] = Field(
         "auto",

@@ -14,6 +14,7 @@ from trainer.catalog import METRICS, metrics_of
 from trainer.data.rows import Rows
 from trainer.model import MODELS
 from trainer.model.metrics import LARGEST, Targets
+from trainer.model.named_metrics import NAMED, with_named
 from trainer.model.number_metrics import weighted_median
 from trainer.train import evaluate as evaluate_module
 from trainer.train.evaluate import Evaluator, HeldOut
@@ -46,7 +47,7 @@ def read(model, X, y, w, weights, bias, monkeypatch, labels=None, names=None, dt
     wanted = metrics_of(model, outputs) if names is None else names
     if labels is None:
         wanted = [name for name in wanted if not METRICS[name].of_numbers]
-    stack.model = stack.model.naming(wanted)
+    stack.model = with_named(stack.model, model, wanted)
     rows = Rows(name="val", X=X, y=y, weight=w, index=np.arange(N))
     held = HeldOut(DEVICE, rows, np.full(outputs, 2.0), labels)
     found = Evaluator(stack, held).metrics(start(stack, weights.astype(dtype), bias.astype(dtype)))
@@ -185,7 +186,7 @@ def test_several_labels(weights, monkeypatch):
 def test_classes(outputs, K, weights, dtype, monkeypatch):
     draw, X, w = draw_rows(40 + outputs, weights)
     y = draw.integers(0, outputs, N)
-    W, b = draw.integers(-4, 5, (D, outputs, K)) / 8, draw.standard_normal((outputs, K))
+    W, b = (draw.integers(-4, 5, shape) / 8 for shape in ((D, outputs, K), (outputs, K)))
     labels = 3.0 + 0.5 * np.arange(outputs)
     found, z = read("softmax", X, y, w, W, b, monkeypatch, labels, dtype=dtype)
     assert len(found) == 7
@@ -286,7 +287,7 @@ def test_rows_of_one_value_leave_a_metric_undefined_in_every_column(
     labels = np.arange(4.0) if model == "softmax" else None
     found, _ = read(model, X, y, w, W, b, monkeypatch, labels)
     targets = Targets(y, w, np.ones(outputs), outputs, labels)
-    row = MODELS[model, "auto"].naming(found)
+    row = with_named(MODELS[model, "auto"], model, found)
     told = row.metrics.undefined(targets) & set(found)
     assert told == (set() if weight else undefined)
     nowhere = {name for name, values in found.items() if np.isnan(values[:3]).all()}
@@ -321,7 +322,7 @@ def test_classes_that_do_not_occur_are_left_out_of_means_and_told(monkeypatch):
     y = draw.integers(1, 4, N)
     W, b = draw.standard_normal((D, 4, 2)), draw.standard_normal((4, 2))
     found, z = read("softmax", X, y, w, W, b, monkeypatch, np.arange(4.0))
-    row = MODELS["softmax", "auto"].naming(found)
+    row = with_named(MODELS["softmax", "auto"], "softmax", found)
     parts = row.metrics.in_some(Targets(y, w, np.ones(4), 4, np.arange(4.0)))
     assert parts == dict.fromkeys(("balanced_accuracy", "macro_f1", "auc"), (3, 4))
     for k in range(2):
@@ -352,11 +353,11 @@ def test_a_column_of_nan_has_none_and_leaves_the_others(model, outputs, monkeypa
 
 
 def test_nothing_is_computed_that_is_not_named():
-    for key, row in MODELS.items():
-        assert row.metrics.named == {}, key
-        assert row.naming(["accuracy", "nothing"]) is row, key
-        for name in row.named:
-            assert list(row.naming([name]).metrics.named) == [name]
+    for (model, loss), row in MODELS.items():
+        assert row.metrics.named == {}, loss
+        assert with_named(row, model, ["accuracy", "nothing"]) is row, loss
+        for name in NAMED.get(model, {}):
+            assert list(with_named(row, model, [name]).metrics.named) == [name]
 
 
 @pytest.mark.parametrize(("model", "outputs"), [("linear", 2), ("logistic", 1), ("softmax", 6)])
@@ -369,7 +370,7 @@ def test_what_is_always_computed_keeps_its_bits(model, outputs, monkeypatch):
     rows = Rows(name="val", X=X, y=y, weight=w, index=np.arange(N))
     held, state = HeldOut(DEVICE, rows, np.ones(outputs), np.arange(6.0)), start(stack, W, b)
     plain = Evaluator(stack, held).metrics(state)
-    stack.model = stack.model.naming(metrics_of(model, outputs))
+    stack.model = with_named(stack.model, model, metrics_of(model, outputs))
     named = Evaluator(stack, held).metrics(state)
     assert len(named) > len(plain)
     for name in plain:
@@ -377,7 +378,7 @@ def test_what_is_always_computed_keeps_its_bits(model, outputs, monkeypatch):
 
 
 def test_every_named_metric_has_a_row_and_a_function():
-    found = {(model, name) for (model, _), row in MODELS.items() for name in row.named}
+    found = {(model, name) for model, named in NAMED.items() for name in named}
     rows = {(model, name) for name, facts in METRICS.items() for model in facts.named}
     assert found == rows
     assert len(rows) == 19
@@ -388,13 +389,12 @@ def test_every_named_metric_has_a_row_and_a_function():
 def test_sums_take_targets_and_weights_of_a_columns_own(model, outputs):
     """y (B, C, K) and w (B, K): each column is as it is alone."""
     draw = np.random.default_rng(3)
-    row = MODELS[model, "auto"]
     z = draw.standard_normal((20, outputs, 4))
     y = draw.integers(0, 2, (20, outputs, 4)).astype(float)
     w = draw.uniform(0, 2, (20, 4))
     targets = Targets(y[:, :, 0], w[:, 0], np.ones(outputs), outputs, np.arange(float(outputs)))
     checked = 0
-    for name, one in row.named.items():
+    for name, one in NAMED[model].items():
         if one.sums is None:
             continue
         found = one.sums(np, z, y, w, targets)

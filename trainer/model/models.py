@@ -11,8 +11,8 @@ activation's own: its dL/dz is (ŷ − y)·ŷ·(1 − ŷ). docs/mathematics.md d
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -20,10 +20,6 @@ import numpy as np
 
 from trainer.catalog import LOSSES, OWN_LOSS, LossFacts
 from trainer.model import metrics
-from trainer.model.class_metrics import CLASS_METRICS
-from trainer.model.label_metrics import LABEL_METRICS
-from trainer.model.metrics import Named
-from trainer.model.number_metrics import NUMBER_METRICS
 
 Array = Any
 # Rows of a batched product. A GPU has 2^16 − 1 places for them side by side, and there have been
@@ -225,7 +221,6 @@ class Model:
         curvature: the largest second derivative of the loss by z; None where there is none.
         least: `(xp, y, out)`: out (B, C, 1) ← the least that the loss of a target can be, at ŷ = y;
             None where losses are from 0 up.
-        named: metrics beside these, which an evaluation has where they are named.
         coupled: whether ∂²L/∂z_a∂z_b = −ŷ_a·ŷ_b for b ≠ a; else it is 0.
     """
 
@@ -239,7 +234,6 @@ class Model:
     curvature: float | None
     least: Callable[[Any, Array, Array], None] | None = None
     coupled: bool = False
-    named: Mapping[str, Named] = field(default_factory=dict)
 
     @property
     def convex(self) -> bool:
@@ -250,11 +244,6 @@ class Model:
     def quadratic(self) -> bool:
         """Whether the variance is the same for every ŷ."""
         return self.facts.quadratic
-
-    def naming(self, names: Collection[str]) -> Model:
-        """The row whose evaluations have those of these metrics that it has, beside its own."""
-        named = {name: one for name, one in self.named.items() if name in names}
-        return replace(self, metrics=self.metrics._replace(named=named)) if named else self
 
     def with_parameters(self, parameters: Mapping[str, Array]) -> Model:
         """The row with the loss's own parameters given, each (K,) on the device.
@@ -276,7 +265,6 @@ MODELS: dict[tuple[str, str], Model] = {
         loss=squared_error,
         dz=error_is_dz,
         metrics=metrics.REGRESSION,
-        named=NUMBER_METRICS,
         variance=unit_variance,
         curvature=1.0,
     ),
@@ -287,7 +275,6 @@ MODELS: dict[tuple[str, str], Model] = {
         loss=binary_cross_entropy,
         dz=error_is_dz,
         metrics=metrics.BINARY,
-        named=LABEL_METRICS,
         variance=binomial_variance,
         curvature=0.25,
     ),
@@ -298,7 +285,6 @@ MODELS: dict[tuple[str, str], Model] = {
         loss=categorical_cross_entropy,
         dz=error_is_dz,
         metrics=metrics.CLASSES,
-        named=CLASS_METRICS,
         variance=binomial_variance,
         curvature=0.5,
         coupled=True,
@@ -321,7 +307,6 @@ MODELS: dict[tuple[str, str], Model] = {
         loss=squared_error,
         dz=squared_error_on_sigmoid_dz,
         metrics=metrics.BINARY,
-        named=LABEL_METRICS,
         variance=None,
         curvature=0.0771,
     ),

@@ -21,6 +21,7 @@ from trainer.machine.threads import one_thread_a_product
 from trainer.model import Scratch, models
 from trainer.model.arithmetic import default_errstate
 from trainer.model.metrics import Targets
+from trainer.model.named_metrics import with_named
 from trainer.model.ranking import ranking
 from trainer.model.step import error
 from trainer.predict.fitted_model import FittedModel, RowScores
@@ -209,7 +210,8 @@ def _row(model: FittedModel) -> models.Model:
     row = models.MODELS[model.model, model.loss].with_parameters(parameters)
     known = metrics_of(model.model, len(model.encoder.outputs), model.metrics)
     numbers = model.encoder.target.numbers is not None
-    return row.naming([name for name in known if numbers or not METRICS[name].of_numbers])
+    names = [name for name in known if numbers or not METRICS[name].of_numbers]
+    return with_named(row, model.model, names)
 
 
 def _targets(model: FittedModel, y: Array, w: Numbers) -> Targets:

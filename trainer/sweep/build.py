@@ -20,6 +20,7 @@ from trainer.model import MODELS, Model
 from trainer.model.penalties import elastic_net, from_inverse_c
 from trainer.optim.schedules import LrSchedule
 from trainer.solvers.choose import Method, Size, choose_method, hessian_order
+from trainer.sweep.model_of import model_of
 from trainer.text.numbers import shown_size
 from trainer.train.batches import RowSet
 from trainer.train.device_rows import DeviceRows, shares
@@ -372,11 +373,6 @@ def steps_per_unit(spec: Spec, rows: int) -> int:
     """How many steps what the spec counts in lasts: 1 with `steps:`, else an epoch."""
     size = spec.optimizer.batch_size
     return 1 if spec.optimizer.steps else -(-rows // (rows if size == "full" else size))
-
-
-def model_of(spec: Spec) -> Model:
-    """The row of the model table, with the metrics that a spec names."""
-    return MODELS[spec.model, spec.loss_name].naming(spec.named_metrics)
 
 
 def metric_names(spec: Spec, outputs: int, held: bool) -> list[str]:

@@ -14,7 +14,7 @@ from trainer.machine.threads import cores
 from trainer.model import MODELS
 from trainer.optim.first_order import OPTIMIZERS
 from trainer.solvers.choose import Size, choose_method
-from trainer.sweep.build import model_of
+from trainer.sweep.model_of import model_of
 from trainer.sweep.planned import Planned, cut, rebuilt
 from trainer.train.device_rows import DeviceRows
 from trainer.train.fused import graph_bytes

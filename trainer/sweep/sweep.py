@@ -18,7 +18,6 @@ from trainer.sweep.build import (
     Columns,
     build,
     metric_names,
-    model_of,
     steps_per_unit,
 )
 from trainer.sweep.columns import (
@@ -34,6 +33,7 @@ from trainer.sweep.columns import (
 )
 from trainer.sweep.fit_memory import Arrangement, arrange, rows_share
 from trainer.sweep.jobs import Job, make_jobs, run
+from trainer.sweep.model_of import model_of
 from trainer.sweep.planned import Column, RowsOf
 from trainer.sweep.scheduler import Observer, Rules, Scheduler
 from trainer.sweep.stopping import Halving
@@ -229,8 +229,8 @@ def _check_numbers(
     if asked and not has_numbers(spec, sources):
         name = asked[0].removeprefix("val_")
         raise DataError(
-            f"{keys[asked[0]]}: {name} is of labels that are numbers, and this target's are words; numbers"
-            " in their order are right, or another metric"
+            f"{keys[asked[0]]}: {name} is of labels that are numbers, and this target's are words;"
+            " numbers in their order are right, or another metric"
         )
 
 

@@ -60,9 +60,7 @@ def test_a_metric_is_measured_ranked_by_and_shown(found):
     assert values == sorted(values)
     assert run["metrics"]["val_miss"] == values[0]
     for one in found.values():
-        assert (
-            "Validation mean miss" in one["page"] or "mean miss" in one["page"]
-        )
+        assert "Validation mean miss" in one["page"] or "mean miss" in one["page"]
     assert X.shape == (len(y), 2)
 
 

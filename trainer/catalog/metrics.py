@@ -41,6 +41,7 @@ class MetricFacts(NamedTuple):
             are sums over rows.
         needs_predictions: which predictions it is defined for; empty for one that any will do.
         named: in these models it is computed only where a config names it.
+        negatives: how many negative rows it takes; of fewer it is told what it comes to.
         of_numbers: whether it is for labels that are numbers alone.
         formula: what it is, of ŷ, y and the row weights w, W = Σ w; in Markdown.
         source: who defined it, or the function of that name which it equals.
@@ -62,6 +63,7 @@ class MetricFacts(NamedTuple):
     baseline: float | None = None
     needs_predictions: str = ""
     named: frozenset[str] = frozenset()
+    negatives: int = 0
     of_numbers: bool = False
     formula: str = ""
     source: str = ""
@@ -164,6 +166,7 @@ METRICS: dict[str, MetricFacts] = {
         to_1=True,
         needs=_CLASSES,
         named=_LOGISTIC,
+        negatives=100,
         formula="the largest recall of a threshold, found on the same rows, at which at most 1 % of"
         " the negative weight is called positive; equal scores are on one side of it",
         source="Carlini et al. 2022, section III",

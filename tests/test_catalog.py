@@ -17,6 +17,7 @@ from trainer.data.sources.registry import READERS
 from trainer.data.sources.synthetic import DRAWS
 from trainer.model.metrics import Targets
 from trainer.model.models import MODELS, Scratch, error_is_dz
+from trainer.model.named_metrics import NAMED
 from trainer.model.ranking import ranking
 from trainer.optim import first_order
 from trainer.solvers import choose
@@ -85,15 +86,21 @@ def test_metrics_are_those_that_are_computed(model, outputs):
     row.activation(np, z.copy(), read, Scratch.of(np, *z.shape))
     sums = row.metrics.sums(np, read if row.metrics.of_predictions else z, y, w)
     found = row.metrics.finish(sums, Targets(y, w, np.ones(outputs), outputs), ranking(z, y, w))
-    assert [catalog.LOSS, *found] == list(catalog.metrics_of(model, outputs))
+    assert [catalog.LOSS, *found] == list(catalog.metrics_of(model, outputs, ()))
+    named = set(catalog.metrics_of(model, outputs)) - {catalog.LOSS, *found}
+    assert named <= set(NAMED.get(model, {}))
+    assert {name for name in named if model not in catalog.METRICS[name].named} == set()
 
 
 def test_every_metric_belongs_to_a_model_and_every_headline_is_a_metric():
-    assert len(catalog.METRICS) == 12
+    assert len(catalog.METRICS) == 28
     for name, metric in catalog.METRICS.items():
         assert set(metric.models) <= set(catalog.MODELS), name
         assert any(name in catalog.metrics_of(model) for model in catalog.MODELS), name
         assert metric.beside is None or metric.beside[0] in catalog.METRICS
+        assert metric.named <= set(metric.models), name
+        assert metric.formula, name
+        assert metric.source, name
     for model, facts in catalog.MODELS.items():
         assert facts.headline in catalog.metrics_of(model)
         assert catalog.METRICS[facts.headline].meaning
@@ -141,8 +148,15 @@ def test_a_column_is_read_as_its_metric():
     assert catalog.metric_of("test_later_top5") == "top5"
     assert catalog.metric_of("loss") == "loss"
     assert catalog.metric_of("val_nothing") is None
+    assert catalog.metric_of("val_macro_f1") == "macro_f1"
+    assert catalog.metric_of("test_recall_at_1pct_fpr") == "recall_at_1pct_fpr"
     assert [name for name in catalog.METRICS if catalog.is_minimized(f"val_{name}")] == [
+        "brier",
+        "ece",
         "rmse",
+        "mae",
+        "median_absolute_error",
+        "max_error",
         "deviance",
         "loss",
     ]

@@ -40,7 +40,7 @@ def test_a_model_predicts_through_its_own_activation(found):
     np.testing.assert_allclose(toy["predictions"], plain["predictions"], rtol=1e-8)
     assert toy["metrics"]["val_r2"] == pytest.approx(plain["metrics"]["val_r2"], rel=1e-8)
     assert "J = mean ½(ŷ − y)², ŷ = 2z" in toy["log"]
-    assert "is the mean absolute error on 30 validation rows" in toy["page"]
+    assert "is the mean miss on 30 validation rows" in toy["page"]
     assert "How far half the prediction moves when" in toy["page"]
     assert "Here it is 2·(ŷ − y), twice the error" in toy["page"]
 
@@ -54,15 +54,13 @@ def rows():
 def test_a_metric_is_measured_ranked_by_and_shown(found):
     X, y = rows()
     run = found["loss"]
-    assert run["goal"] == {"name": "val_mae", "goal": "minimize"}
-    values = [trial["val_mae"] for trial in run["trials"]]
+    assert run["goal"] == {"name": "val_miss", "goal": "minimize"}
+    values = [trial["val_miss"] for trial in run["trials"]]
     assert len(values) == 3
     assert values == sorted(values)
-    assert run["metrics"]["val_mae"] == values[0]
+    assert run["metrics"]["val_miss"] == values[0]
     for one in found.values():
-        assert (
-            "Validation mean absolute error" in one["page"] or "mean absolute error" in one["page"]
-        )
+        assert "Validation mean miss" in one["page"] or "mean miss" in one["page"]
     assert X.shape == (len(y), 2)
 
 
@@ -71,9 +69,9 @@ def test_a_parameter_of_a_loss_is_an_axis_and_each_column_has_its_own(found):
     assert sorted(trials) == [0.05, 0.5, 1e3]
     assert {trial["status"] for trial in trials.values()} == {"converged"}
     # the largest δ cuts nothing off: least squares
-    plain = found["plain"]["metrics"]["val_mae"]
-    assert trials[1e3]["val_mae"] == pytest.approx(plain, rel=1e-6)
-    assert trials[0.5]["val_mae"] < 0.9 * plain
+    plain = found["plain"]["metrics"]["val_miss"]
+    assert trials[1e3]["val_miss"] == pytest.approx(plain, rel=1e-6)
+    assert trials[0.5]["val_miss"] < 0.9 * plain
     assert found["loss"]["model"]["loss"] == "huber"
     assert set(found["loss"]["model"]["loss_parameters"]) == {"delta"}
 
@@ -81,7 +79,7 @@ def test_a_parameter_of_a_loss_is_an_axis_and_each_column_has_its_own(found):
 def test_a_loss_with_a_parameter_comes_to_its_optimum_by_steps_and_by_a_solver(found):
     solved = next(t for t in found["loss"]["trials"] if t["loss.delta"] == 0.5)
     steps = found["steps"]
-    assert steps["metrics"]["val_mae"] == pytest.approx(solved["val_mae"], rel=1e-5)
+    assert steps["metrics"]["val_miss"] == pytest.approx(solved["val_miss"], rel=1e-5)
     assert steps["metrics"]["val_loss"] == pytest.approx(solved["val_loss"], rel=1e-5)
 
 

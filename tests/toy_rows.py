@@ -22,18 +22,18 @@ from trainer import catalog
 
 ANY = catalog.Outputs()
 catalog.MODELS["doubled"] = catalog.MODELS["linear"]._replace(
-    headline="mae", score="half the prediction", scales_target=False
+    headline="miss", score="half the prediction", scales_target=False
 )
 catalog.LOSSES["doubled", "auto"] = catalog.LossFacts(
     "½(ŷ − y)², ŷ = 2z",
     catalog.Apart("the toy's loss", "2·(ŷ − y)", "twice the error", "twice as much"),
 )
-catalog.METRICS["mae"] = catalog.MetricFacts(
-    "mean absolute error",
+catalog.METRICS["miss"] = catalog.MetricFacts(
+    "mean miss",
     {"linear": ANY, "doubled": ANY},
     greater_is_better=False,
     decades=True,
-    meaning="is the mean absolute error on {rows}.",
+    meaning="is the mean miss on {rows}.",
 )
 loss = catalog.METRICS["loss"]
 catalog.METRICS["loss"] = loss._replace(models={**loss.models, "doubled": ANY})
@@ -62,8 +62,8 @@ def sums(xp: Any, predicted: Any, y: Any, w: Any) -> dict[str, Any]:
 
 
 def finish(sums: Any, targets: Any, areas: Any) -> dict[str, Any]:
-    mae = sums["absolute"] / targets.w.sum() * targets.scale[:, None]
-    return SQUARES.finish(sums, targets, areas) | {"mae": mae.mean(axis=0)}
+    miss = sums["absolute"] / targets.w.sum() * targets.scale[:, None]
+    return SQUARES.finish(sums, targets, areas) | {"miss": miss.mean(axis=0)}
 
 
 metrics.REGRESSION = SQUARES._replace(sums=sums, finish=finish)
@@ -202,7 +202,7 @@ RUNS: dict[str, dict[str, Any]] = {
         "model": "linear",
         "loss": {"name": "huber"},
         "optimizer": {"name": "auto", "tol": 1e-8},
-        "sweep": {"parameters": {"loss.delta": [0.05, 0.5, 1e3]}, "metric": {"name": "val_mae"}},
+        "sweep": {"parameters": {"loss.delta": [0.05, 0.5, 1e3]}, "metric": {"name": "val_miss"}},
         "log": {"weights": "all"},
     },
     "steps": {

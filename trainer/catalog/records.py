@@ -152,9 +152,21 @@ class RefitRecord(Record):
     epochs: Count
 
 
-class BestRecord(Standing):
-    """The chosen trial."""
+class LabelRecord(Record):
+    """What is measured of one label; None where it is not defined."""
 
+    label: str
+    precision: Number | None
+    recall: Number | None
+    f1: Number | None
+    auc: Number | None
+    average_precision: Number | None
+
+
+class BestRecord(Standing):
+    """The chosen trial; `labels` are by split, where a row has several."""
+
+    labels: dict[str, list[LabelRecord]] = {}
     parts: dict[str, Annotated[list[Count], Field(min_length=2, max_length=2)]] = {}
     epochs: Count | None = None
     best_epoch: Count | None = None
@@ -220,6 +232,7 @@ class ModelRecord(Record):
     model: str
     loss: str
     loss_parameters: dict[str, Number] = {}
+    metrics: list[str] = []
     sha256: str
     columns: list[str]
     features: list[str]

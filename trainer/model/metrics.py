@@ -5,6 +5,8 @@ counts and ŷ would tie; of the targets y (B, C) and the row weights w (B,) of t
 They equal scikit-learn's of the same name with `sample_weight=w`, but where the rows leave one
 undefined (a 0/0, for which scikit-learn puts 0, 1 or a warning): it is NaN in every column then.
 Areas under curves need all scores of a column at once: `trainer.model.ranking` has them.
+Those here every evaluation reads; number_metrics.py, label_metrics.py and class_metrics.py have
+those that it reads where a config names them.
 """
 
 from __future__ import annotations
@@ -25,17 +27,44 @@ class Targets(NamedTuple):
     """The host's view of one split's targets, for the last step of a metric.
 
     y (N, C), or (N,) class codes; w (N,) raw weights; `scale` (C,) is the target's σ in the user's
-    units (ones without scaling); `outputs` is C.
+    units (ones without scaling); `outputs` is C; `labels` (C,) are the classes where they are
+    numbers.
     """
 
     y: Numbers
     w: Numbers
     scale: Numbers
     outputs: int
+    labels: Numbers | None = None
 
 
 def _on_any_rows(targets: Targets) -> dict[str, Flags]:
     return {}
+
+
+LARGEST = "largest "  # what a sum is called that is no sum over rows but the largest of them
+
+
+class Named(NamedTuple):
+    """A metric that an evaluation reads where a config names it.
+
+    It is of sums over rows, or of all scores at once, which then are kept.
+
+    Attributes:
+        finish: `(sums, targets)` -> (K,), of its own sums and those of `Metrics`.
+        sums: `(xp, ŷ or z, y, w, targets)` -> named sums over the rows of one chunk, the last axis
+            K; those called LARGEST… are the largest of the rows. y is (B, C) or (B, C, 1 or K), w
+            (B,) or (B, 1 or K). None: those of `Metrics` will do.
+        of_predictions: whether `sums` reads ŷ of labels or classes; else z. Numbers are ŷ.
+        whole: `(z (N, C, K), targets)` -> (K,), in the place of `finish`; z is on the host.
+        defined: as in `Metrics`; None where any rows define it.
+    """
+
+    finish: Callable[[Sums, Targets], Numbers] | None = None
+    sums: Callable[[Any, Array, Array, Array, Targets], dict[str, Array]] | None = None
+    of_predictions: bool = False
+    whole: Callable[[Numbers, Targets], Numbers] | None = None
+    defined: Callable[[Targets], Flags] | None = None
 
 
 class Metrics(NamedTuple):
@@ -50,6 +79,7 @@ class Metrics(NamedTuple):
         defined: which of the parts that a metric is the mean over have it, by the metrics that not
             all rows define: outputs (C,), or classes for the mean of their recalls. Of a part
             without it no number is made, and where no part has it the metric is undefined.
+        named: those beside them that are named, in order.
     """
 
     sums: Callable[[Any, Array, Array, Array], dict[str, Array]]
@@ -57,41 +87,89 @@ class Metrics(NamedTuple):
     of_predictions: bool = False
     ranked: bool = False
     defined: Callable[[Targets], dict[str, Flags]] = _on_any_rows
+    named: Mapping[str, Named] = {}
+
+    @property
+    def whole(self) -> bool:
+        """Whether one that is named wants all scores at once."""
+        return any(one.whole is not None for one in self.named.values())
+
+    @property
+    def named_predictions(self) -> bool:
+        """Whether one that is named wants ŷ beside z."""
+        return any(one.of_predictions for one in self.named.values())
+
+    def named_sums(
+        self, xp: Any, values: Array, y: Array, w: Array, targets: Targets, predictions: bool
+    ) -> dict[str, Array]:
+        """The sums of those that are named, of ŷ or of z; each once."""
+        wanted = [one.sums for one in self.named.values() if one.of_predictions == predictions]
+        found: dict[str, Array] = {}
+        for sums in dict.fromkeys(wanted):
+            if sums is not None:
+                found |= sums(xp, values, y, w, targets)
+        return found
+
+    def finish_named(
+        self, sums: Sums, targets: Targets, scores: Numbers | None
+    ) -> dict[str, Numbers]:
+        """Those that are named, each (K,); `scores` are z (N, C, K) where one wants them all."""
+        found = {}
+        for name, one in self.named.items():
+            if one.whole is not None:
+                assert scores is not None
+                found[name] = one.whole(scores, targets)
+            elif one.finish is not None:
+                found[name] = one.finish(sums, targets)
+        return found
+
+    def _parts(self, targets: Targets) -> dict[str, Flags]:
+        named = {name: one.defined for name, one in self.named.items()}
+        own = {name: defined(targets) for name, defined in named.items() if defined is not None}
+        return self.defined(targets) | own
 
     def undefined(self, targets: Targets) -> frozenset[str]:
         """The metrics that these rows leave undefined, whatever is predicted for them."""
-        return frozenset(name for name, of in self.defined(targets).items() if not of.any())
+        return frozenset(name for name, of in self._parts(targets).items() if not of.any())
 
     def in_some(self, targets: Targets) -> dict[str, tuple[int, int]]:
         """{metric: (parts that it is the mean over, all of them)}, where those are some alone."""
-        found = {name: (int(of.sum()), len(of)) for name, of in self.defined(targets).items()}
+        found = {name: (int(of.sum()), len(of)) for name, of in self._parts(targets).items()}
         return {name: (some, whole) for name, (some, whole) in found.items() if 0 < some < whole}
 
 
 # --- linear ---------------------------------------------------------------------------------------
 
 
+def add(xp: Any, totals: dict[str, Array], part: Mapping[str, Array]) -> None:
+    """Add the sums of a chunk to those of the chunks before it, in float64."""
+    for name, value in part.items():
+        wide = value.astype(np.float64)
+        both = xp.maximum if name.startswith(LARGEST) else xp.add
+        totals[name] = both(totals[name], wide) if name in totals else wide
+
+
 def regression_sums(xp: Any, predicted: Array, y: Array, w: Array) -> dict[str, Array]:
     """Σ_rows w·(ŷ − y)² (C, K); compiled in squares.c."""
     squares = predicted - y[:, :, None]
     squares *= squares
-    return {"squares": _weighted(xp, squares, w)}  # (C, K)
+    return {"squares": weighted(xp, squares, w)}  # (C, K)
 
 
 def _regression_finish(sums: Sums, targets: Targets, areas: Areas | None) -> dict[str, Numbers]:
     """r2 and rmse as means over the outputs, rmse in the user's units."""
-    spread, squares = _spread(targets)[:, None], sums["squares"]  # (C, 1), (C, K)
+    spread, squares = spread_of(targets)[:, None], sums["squares"]  # (C, 1), (C, K)
     with np.errstate(divide="ignore", invalid="ignore"):
         r2 = 1 - squares / spread
     rmse = np.sqrt(squares / targets.w.sum()) * targets.scale[:, None]
-    return {"r2": _mean_over(r2, spread[:, 0] > 0), "rmse": rmse.mean(axis=0)}
+    return {"r2": mean_over(r2, spread[:, 0] > 0), "rmse": rmse.mean(axis=0)}
 
 
 def _regression_defined(targets: Targets) -> dict[str, Flags]:
-    return {"r2": _spread(targets) > 0}
+    return {"r2": spread_of(targets) > 0}
 
 
-def _spread(targets: Targets) -> Numbers:
+def spread_of(targets: Targets) -> Numbers:
     """Σ_rows w·(y − mean)² of each output (C,)."""
     with np.errstate(over="ignore", invalid="ignore"):  # it may be infinite
         mean = targets.w @ targets.y / targets.w.sum()  # (C,)
@@ -114,7 +192,7 @@ def _count_sums(xp: Any, predicted: Array, y: Array, w: Array) -> dict[str, Arra
     some = true > 0
     ratio = xp.where(some, true, 1) / xp.where(some, predicted, 1)
     deviance = 2 * (true * xp.log(ratio) + (predicted - true))
-    return {"deviance": _weighted(xp, deviance, w)}  # (C, K)
+    return {"deviance": weighted(xp, deviance, w)}  # (C, K)
 
 
 def _count_finish(sums: Sums, targets: Targets, areas: Areas | None) -> dict[str, Numbers]:
@@ -123,7 +201,7 @@ def _count_finish(sums: Sums, targets: Targets, areas: Areas | None) -> dict[str
     with np.errstate(divide="ignore", invalid="ignore"):
         d2 = 1 - deviance / spread
     mean = (deviance / targets.w.sum()).mean(axis=0)
-    return {"d2": _mean_over(d2, spread[:, 0] > 0), "deviance": mean}
+    return {"d2": mean_over(d2, spread[:, 0] > 0), "deviance": mean}
 
 
 def _count_defined(targets: Targets) -> dict[str, Flags]:
@@ -146,9 +224,9 @@ def _binary_sums(xp: Any, z: Array, y: Array, w: Array) -> dict[str, Array]:
     true = y[:, :, None]
     wrong = xp.abs(chosen - true).max(axis=1)  # (B, K): 1 if any label of the row is wrong
     return {
-        "row_right": _weighted(xp, 1 - wrong, w),  # (K,)
-        "chosen": _weighted(xp, chosen, w),  # (C, K)
-        "chosen_true": _weighted(xp, chosen * true, w),  # (C, K)
+        "row_right": weighted(xp, 1 - wrong, w),  # (K,)
+        "chosen": weighted(xp, chosen, w),  # (C, K)
+        "chosen_true": weighted(xp, chosen * true, w),  # (C, K)
     }
 
 
@@ -159,14 +237,14 @@ def _binary_finish(sums: Sums, targets: Targets, areas: Areas | None) -> dict[st
     area, precision = areas
     if targets.outputs > 1:
         both = _binary_defined(targets)["auc"]
-        return found | {"auc": _mean_over(area, both), "map": _mean_over(precision, both)}
+        return found | {"auc": mean_over(area, both), "map": mean_over(precision, both)}
     true, false = targets.w @ targets.y, targets.w @ (1 - targets.y)  # (1,); 0 to the bit or not
     hits, chosen = sums["chosen_true"], sums["chosen"]
     with np.errstate(divide="ignore", invalid="ignore"):
         recall = hits / true[:, None]
         specificity = 1 - (chosen - hits) / false[:, None]
         f1 = np.where(true[:, None] > 0, 2 * hits / (chosen + true[:, None]), np.nan)
-    balanced = _mean_known(np.concatenate([recall, specificity]))
+    balanced = mean_known(np.concatenate([recall, specificity]))
     return found | {
         "balanced_accuracy": balanced,
         "auc": area[0],
@@ -210,7 +288,7 @@ def _class_finish(sums: Sums, targets: Targets, areas: Areas | None) -> dict[str
         recall = sums["right"] / sums["rows"]  # (C, K); NaN for a class that does not occur
     found = {
         "accuracy": sums["right"].sum(axis=0) / total,
-        "balanced_accuracy": _mean_known(recall),
+        "balanced_accuracy": mean_known(recall),
     }
     if targets.outputs > 5:
         found["top5"] = sums["top5"].sum(axis=0) / total
@@ -218,9 +296,7 @@ def _class_finish(sums: Sums, targets: Targets, areas: Areas | None) -> dict[str
 
 
 def _class_defined(targets: Targets) -> dict[str, Flags]:
-    codes = targets.y if targets.y.ndim == 1 else targets.y.argmax(axis=1)
-    rows = np.bincount(codes.astype(np.int64), targets.w, targets.outputs)
-    return {"balanced_accuracy": rows > 0}
+    return {"balanced_accuracy": class_weights(targets) > 0}
 
 
 REGRESSION = Metrics(
@@ -231,12 +307,27 @@ BINARY = Metrics(_binary_sums, _binary_finish, ranked=True, defined=_binary_defi
 CLASSES = Metrics(_class_sums, _class_finish, defined=_class_defined)
 
 
-def _weighted(xp: Any, values: Array, w: Array) -> Array:
-    """Σ_rows w·values: (B, ...) -> (...)."""
-    return xp.tensordot(w, values, axes=1)
+def weighted(xp: Any, values: Array, w: Array) -> Array:
+    """Σ_rows w·values: (B, ..., K) -> (..., K), of weights (B,) or a column's own (B, K)."""
+    if w.ndim == 1:
+        return xp.tensordot(w, values, axes=1)
+    rows, columns = w.shape
+    return (w.reshape(rows, *[1] * (values.ndim - 2), columns) * values).sum(axis=0)
 
 
-def _mean_known(values: Numbers) -> Numbers:
+def by_column(y: Array) -> Array:
+    """Targets (B, C, 1 or K) of targets (B, C), or of those that columns have of their own."""
+    return y[:, :, None] if y.ndim == 2 else y
+
+
+def class_weights(targets: Targets) -> Numbers:
+    """The weight (C,) of the rows of each class."""
+    codes = targets.y if targets.y.ndim == 1 else targets.y.argmax(axis=1)
+    counts = np.bincount(codes.astype(np.int64), targets.w, targets.outputs)
+    return np.asarray(counts, np.float64)
+
+
+def mean_known(values: Numbers) -> Numbers:
     """Mean over the first axis, leaving out NaN; NaN where all are."""
     known = ~np.isnan(values)
     count = known.sum(axis=0)
@@ -244,6 +335,6 @@ def _mean_known(values: Numbers) -> Numbers:
     return np.where(count > 0, total / np.maximum(count, 1), np.nan)
 
 
-def _mean_over(values: Numbers, outputs: Flags) -> Numbers:
+def mean_over(values: Numbers, outputs: Flags) -> Numbers:
     """Mean (K,) of values (C, K) over these outputs (C,); NaN without any."""
     return values[outputs].mean(axis=0) if outputs.any() else np.full(values.shape[1], np.nan)

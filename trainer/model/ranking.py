@@ -14,6 +14,7 @@ from trainer.model import compiled
 Numbers = np.ndarray[Any, np.dtype[np.float64]]
 Places = np.ndarray[Any, np.dtype[np.intp]]
 _SORTED = 1 << 16  # scores ranked at once: their arrays stay in the cache
+_ROUNDING = 1e-12  # of sums of weights
 _PLACE = 16  # bytes of a score's key and row, as ranking.c sorts them
 
 
@@ -40,6 +41,30 @@ def ranking(scores: Numbers, y: Numbers, w: Numbers) -> tuple[Numbers, Numbers]:
             score = np.ascontiguousarray(scores[:, c, part].T)
             area[c, part], precision[c, part] = areas(score, y[:, c], w)
     return area, precision
+
+
+def recall_at(rate: float, scores: Numbers, y: Numbers, w: Numbers) -> Numbers:
+    """The largest recall (C, K) of a threshold with at most this rate of false positives.
+
+    Args:
+        rate: of the weight of label 0.
+        scores: (N, C, K).
+        y: (N, C) of 0 and 1.
+        w: (N,) row weights.
+
+    Returns:
+        0 where every threshold has more; NaN as `ranking`.
+    """
+    found = np.empty(scores.shape[1:])
+    for c, k in np.ndindex(found.shape):
+        score = np.ascontiguousarray(scores[None, :, c, k])  # (1, N)
+        order = descending(score)
+        hits, alarms = _sums(y[:, c], w, order, _thresholds(score.take(order)))
+        known = hits[-1] > 0 and alarms[-1] > 0 and (score > -np.inf).all()
+        few = alarms <= rate * alarms[-1] * (1 + _ROUNDING)
+        most = hits.max(where=few, initial=0.0)
+        found[c, k] = most / hits[-1] if known else np.nan
+    return found
 
 
 def _areas(score: Numbers, y: Numbers, w: Numbers) -> tuple[Numbers, Numbers]:

@@ -95,6 +95,8 @@ class FittedModel:
     """Its name, as the spec had it."""
     loss_parameters: Mapping[str, float] = field(default_factory=dict)
     """The loss's own parameters by name; most have none."""
+    metrics: tuple[str, ...] = ()
+    """What is computed of rows with a target, beside what every model of its kind has."""
 
     @default_errstate
     def scores(self, X: Any) -> NDArray[np.float64]:
@@ -277,6 +279,7 @@ class FittedModel:
             "model": self.model,
             "loss": self.loss,
             **({"loss_parameters": dict(self.loss_parameters)} if self.loss_parameters else {}),
+            **({"metrics": list(self.metrics)} if self.metrics else {}),
             "sha256": hashlib.sha256(arrays).hexdigest(),
             **self.encoder.to_json(),
         }
@@ -303,7 +306,8 @@ class FittedModel:
             _check_shapes(arrays, encoder)
         except ValueError as error:
             raise _damaged(path / FIELDS, error) from None
-        return cls(model, arrays["weights"], arrays["bias"], encoder, loss, parameters)
+        metrics = tuple(fields.get("metrics", ()))
+        return cls(model, arrays["weights"], arrays["bias"], encoder, loss, parameters, metrics)
 
 
 def _blanked(values: Array, predicted: NDArray[np.bool_]) -> Array:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from trainer.catalog import MODELS, facts_of
+from trainer.catalog import METRICS, MODELS, facts_of, metrics_of
 from trainer.data.frame import Frame
 from trainer.data.rows import Array, IntArray, Rows
 from trainer.data.sources.registry import read_for_predict
@@ -21,6 +21,7 @@ from trainer.machine.threads import one_thread_a_product
 from trainer.model import Scratch, models
 from trainer.model.arithmetic import default_errstate
 from trainer.model.metrics import Targets
+from trainer.model.named_metrics import with_named
 from trainer.model.ranking import ranking
 from trainer.model.step import error
 from trainer.predict.fitted_model import FittedModel, RowScores
@@ -168,9 +169,7 @@ def score(model: FittedModel, z: Numbers, y: Array, w: Numbers) -> dict[str, flo
         y: (N, C) targets as `Target.encode` gives them, or (N,) class codes.
         w: (N,) row weights.
     """
-    row = models.MODELS[model.model, model.loss].with_parameters(
-        {name: np.array([value]) for name, value in model.loss_parameters.items()}
-    )
+    row = _row(model)
     encoder, outputs = model.encoder, z.shape[1]
     z = (z - encoder.target_mean) / encoder.target_scale
     full = np.eye(outputs)[y] if y.ndim == 1 else y.astype(np.float64)
@@ -179,13 +178,16 @@ def score(model: FittedModel, z: Numbers, y: Array, w: Numbers) -> dict[str, flo
     scratch = Scratch.of(np, *z.shape)
     # a metric may be infinite, or be none
     with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
-        read = z3
-        if row.metrics.of_predictions:
-            read = np.empty_like(z3)
-            row.activation(np, z3, read, scratch)
-        sums = row.metrics.sums(np, read, full, w)
-        areas = ranking(z3, y, w) if row.metrics.ranked else None
-        found = row.metrics.finish(sums, Targets(y, w, encoder.target_scale, outputs), areas)
+        metrics, targets = row.metrics, _targets(model, y, w)
+        predicted = np.empty_like(z3)
+        if metrics.of_predictions or metrics.named_predictions:
+            row.activation(np, z3.copy(), predicted, scratch)
+        read = predicted if metrics.of_predictions else z3
+        sums = metrics.sums(np, read, full, w)
+        sums |= metrics.named_sums(np, read, full, w, targets, False)
+        sums |= metrics.named_sums(np, predicted, full, w, targets, True)
+        areas = ranking(z3, y, w) if metrics.ranked else None
+        found = metrics.finish(sums, targets, areas) | metrics.finish_named(sums, targets, z3)
         error(row, np, z3, full[:, :, None], np.empty_like(z3), loss, scratch)
         values = {"loss": w @ loss / w.sum(), **found}
     return {name: float(value[0]) for name, value in values.items()}
@@ -199,14 +201,29 @@ def parts_of_means(model: FittedModel, y: Array, w: Numbers) -> dict[str, tuple[
         y: targets as `score` takes them.
         w: (N,) row weights.
     """
-    metrics = models.MODELS[model.model, model.loss].metrics
-    outputs = len(model.encoder.outputs)
-    return metrics.in_some(Targets(y, w, model.encoder.target_scale, outputs))
+    return _row(model).metrics.in_some(_targets(model, y, w))
+
+
+def _row(model: FittedModel) -> models.Model:
+    """The row of the model table, with the loss's parameters and the metrics that are named."""
+    parameters = {name: np.array([value]) for name, value in model.loss_parameters.items()}
+    row = models.MODELS[model.model, model.loss].with_parameters(parameters)
+    known = metrics_of(model.model, len(model.encoder.outputs), model.metrics)
+    numbers = model.encoder.target.numbers is not None
+    names = [name for name in known if numbers or not METRICS[name].of_numbers]
+    return with_named(row, model.model, names)
+
+
+def _targets(model: FittedModel, y: Array, w: Numbers) -> Targets:
+    encoder = model.encoder
+    return Targets(y, w, encoder.target_scale, len(encoder.outputs), encoder.target.numbers)
 
 
 def _metrics_line(metrics: Mapping[str, float]) -> str:
     return ", ".join(
-        f"{name} not defined" if np.isnan(value) and facts_of(name).needs else f"{name} {value:.6g}"
+        f"{name} not defined"
+        if np.isnan(value) and facts_of(name).may_be_undefined
+        else f"{name} {value:.6g}"
         for name, value in metrics.items()
     )
 

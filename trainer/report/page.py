@@ -11,6 +11,7 @@ from trainer.report import headline
 from trainer.report.charts import coefficients, predictions, training
 from trainer.report.charts.curves import mistakes
 from trainer.report.html import chart, document, esc, scrolling, section, table, tabs
+from trainer.report.label_table import label_table
 from trainer.report.prediction_data import PredictionData, read_predictions
 from trainer.report.sweep.view import view_sweep
 from trainer.runs.names import CONFIG
@@ -124,7 +125,7 @@ def _predictions(run_data: RunData) -> str:
         name = f"{split_name(data.split)}, {counted(len(data), 'row')}"
         charts = [chart(drawing) for drawing in predictions.charts(data)]
         layout = "cards three" if len(charts) == 3 else "cards"
-        rows = _mistakes(data)
+        rows = _mistakes(data) or label_table(run_data.best, data.split)
         inner = "\n".join([*charts, rows] if rows else charts)
         panels.append((name, f'<div class="{layout}">\n{inner}\n</div>'))
     if not panels:

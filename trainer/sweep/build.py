@@ -20,6 +20,7 @@ from trainer.model import MODELS, Model
 from trainer.model.penalties import elastic_net, from_inverse_c
 from trainer.optim.schedules import LrSchedule
 from trainer.solvers.choose import Method, Size, choose_method, hessian_order
+from trainer.sweep.model_of import model_of
 from trainer.text.numbers import shown_size
 from trainer.train.batches import RowSet
 from trainer.train.device_rows import DeviceRows, shares
@@ -87,7 +88,7 @@ class Columns:
     @property
     def model(self) -> Model:
         """The row of the model table."""
-        return MODELS[self.spec.model, self.spec.loss_name]
+        return model_of(self.spec)
 
     @property
     def outputs(self) -> int:
@@ -174,7 +175,7 @@ def _by_steps(
 ) -> Columns:
     """Columns of a first-order optimizer."""
     settings = _settings(specs, len(device_rows.rows), l2, l1, log_every)
-    model, outputs = MODELS[specs[0].model, specs[0].loss_name], device_rows.outputs
+    model, outputs = model_of(specs[0]), device_rows.outputs
 
     def make(columns: Any, should_stop: ShouldStop) -> Stack:
         device, rows = device_rows.device, device_rows.rows.take(columns)
@@ -260,7 +261,7 @@ def _to_the_optimum(
     exact = settings.method.closed_form
     least = 0.0 if sparse else _decade(least_l2)
     parameters = _loss_parameters(specs)
-    model, outputs = MODELS[spec.model, spec.loss_name], device_rows.outputs
+    model, outputs = model_of(spec), device_rows.outputs
     guess, turn = not model.quadratic, settings.method.pairs > 0
     rounds = turn and tf32_sizes.multiplies(device_rows.device) and spec.precision == "tf32"
 
@@ -378,6 +379,7 @@ def steps_per_unit(spec: Spec, rows: int) -> int:
     return 1 if spec.optimizer.steps else -(-rows // (rows if size == "full" else size))
 
 
-def metric_names(model: str, outputs: int, held: bool) -> list[str]:
+def metric_names(spec: Spec, outputs: int, held: bool) -> list[str]:
     """The names of an evaluation's metrics, as history.csv and trials.csv have them."""
-    return ["train_loss", *(f"val_{name}" for name in metrics_of(model, outputs) if held)]
+    names = metrics_of(spec.model, outputs, spec.named_metrics) if held else ()
+    return ["train_loss", *(f"val_{name}" for name in names)]

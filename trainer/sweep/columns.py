@@ -135,6 +135,11 @@ def outputs_of(spec: Spec, sources: Sources) -> int:
     return len(hold_out(sources.of(spec), spec).target.outputs)
 
 
+def has_numbers(spec: Spec, sources: Sources) -> bool:
+    """Whether a spec's classes are numbers."""
+    return hold_out(sources.of(spec), spec).target.numbers is not None
+
+
 def refit_rows(spec: Spec, sources: Sources, rows: str) -> RowsOf:
     """The rows of a last fit: "train" or "train+val"."""
     return RowsOf(

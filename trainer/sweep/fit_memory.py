@@ -14,6 +14,7 @@ from trainer.machine.threads import cores
 from trainer.model import MODELS
 from trainer.optim.first_order import OPTIMIZERS
 from trainer.solvers.choose import Size, choose_method
+from trainer.sweep.model_of import model_of
 from trainer.sweep.planned import Planned, cut, rebuilt
 from trainer.train.device_rows import DeviceRows
 from trainer.train.fused import graph_bytes
@@ -171,13 +172,21 @@ def needed(spec: Spec, columns: int, device_rows: DeviceRows, restores: bool) ->
     slots = len(OPTIMIZERS[name].slots)
     held = len(device_rows.held.rows) if device_rows.held else 0
     size = X.dtype.itemsize
-    metrics = MODELS[spec.model, spec.loss_name].metrics
-    # areas under curves want all scores at once, in chunks and then in one
-    scores = 2 * size * held * shape[1] * columns if metrics.ranked else 0
+    metrics = model_of(spec).metrics
+    scores = _scores_kept(spec, size, held * shape[1] * columns)
     device, rows, wide = device_rows.device, len(device_rows.rows), metrics.of_predictions
     tf32 = spec.precision == "tf32"
     arrays = stack_bytes(device, shape, rows, batch, size, slots, restores, held, wide, tf32)
     return scores + arrays + graphs_needed(spec, columns, device_rows)
+
+
+def _scores_kept(spec: Spec, size: int, scores: int) -> int:
+    """Bytes of the scores that an evaluation keeps, for metrics that want all of them at once.
+
+    They are there in chunks, and then in one.
+    """
+    metrics = model_of(spec).metrics
+    return 2 * size * scores if metrics.ranked or metrics.whole else 0
 
 
 def graphs_needed(spec: Spec, columns: int, device_rows: DeviceRows) -> int:

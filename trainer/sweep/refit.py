@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from trainer.catalog import metrics_of
 from trainer.config.schema.spec import Spec
 from trainer.data.prepared import Prepared
 from trainer.predict.fitted_model import FittedModel
@@ -108,4 +109,6 @@ def _fitted(job: Job, k: int, prepared: Prepared) -> FittedModel:
     weights = np.ascontiguousarray(result.weights[:, :, k])  # (D, C)
     bias = np.ascontiguousarray(result.bias[:, k])  # (C,)
     loss = spec.loss_name, spec.loss_parameters
-    return FittedModel(spec.model, weights, bias, prepared.encoder, *loss)
+    own = metrics_of(spec.model, len(bias), ())
+    named = tuple(name for name in spec.named_metrics if name not in own)
+    return FittedModel(spec.model, weights, bias, prepared.encoder, *loss, named)

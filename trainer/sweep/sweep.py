@@ -8,11 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from trainer.catalog import facts_of, is_minimized
+from trainer.catalog import facts_of, is_minimized, metrics_of
 from trainer.config.schema.optimizer import Solver
 from trainer.config.schema.spec import Spec, Trial
 from trainer.errors import DataError
-from trainer.model import MODELS
 from trainer.model.metrics import Targets
 from trainer.predict.init_weights import check_init
 from trainer.sweep.build import (
@@ -26,6 +25,7 @@ from trainer.sweep.columns import (
     Sources,
     block_key,
     early_stopping,
+    has_numbers,
     lay_out,
     outputs_of,
     stacks_of,
@@ -33,9 +33,11 @@ from trainer.sweep.columns import (
 )
 from trainer.sweep.fit_memory import Arrangement, arrange, rows_share
 from trainer.sweep.jobs import Job, make_jobs, run
+from trainer.sweep.model_of import model_of
 from trainer.sweep.planned import Column, RowsOf
 from trainer.sweep.scheduler import Observer, Rules, Scheduler
 from trainer.sweep.stopping import Halving
+from trainer.text.numbers import counted
 from trainer.wording.undefined import nowhere_text, repeat_word
 
 if TYPE_CHECKING:
@@ -123,8 +125,8 @@ def set_up(
     repeats = 1 + max(column.repeat for _, column in columns)
     first = build([column.spec for column in planned[0].columns], device_rows, log_every)
     rules = _rules(spec, trials, device_rows.prepared.val is not None)
-    metrics = _metrics(trials, rules.metric, sources)
-    _check_defined(columns, rules)
+    metrics = _metrics(spec, trials, rules.metric, sources)
+    _check_defined(columns, rules, sources)
     block = block_key(trials[0].spec)
     same = [trial.spec for trial in trials if block_key(trial.spec) == block]
     for one in {str(one.init): one for one in same}.values():
@@ -176,7 +178,7 @@ def _groups(spec: Spec, trials: Sequence[Trial]) -> np.ndarray[Any, np.dtype[np.
     return np.array([number[key] for key in keys])
 
 
-def _metrics(trials: Sequence[Trial], ranking: str, sources: Sources) -> list[str]:
+def _metrics(whole: Spec, trials: Sequence[Trial], ranking: str, sources: Sources) -> list[str]:
     """The metrics of all trials.
 
     Raises:
@@ -194,18 +196,47 @@ def _metrics(trials: Sequence[Trial], ranking: str, sources: Sources) -> list[st
         checked.add((block, folds, stopping))
         if block not in outputs:
             outputs[block] = outputs_of(spec, sources)
-        known = metric_names(spec.model, outputs[block], held=spec.data.val != "none" or folds)
+        known = metric_names(spec, outputs[block], held=spec.data.val != "none" or folds)
         found |= dict.fromkeys(known)
-        for key, name in (("sweep.metric.name", ranking), ("early_stopping.metric", stopping)):
+        watched = {stopping: "early_stopping.metric", ranking: "sweep.metric.name"}
+        for name, key in watched.items():
             if name not in known:
-                raise DataError(
-                    f"{key}: {name} is not measured for this target with {outputs[block]} outputs;"
-                    f" {', '.join(known)} are"
-                )
+                raise _not_measured(key, name, outputs[block], known)
+        able = metrics_of(spec.model, outputs[block])
+        for name in () if isinstance(whole.metrics, str) else whole.metrics:
+            if name not in able:
+                raise _not_measured("metrics", name, outputs[block], able)
+        _check_numbers(spec, known, {f"val_{name}": "metrics" for name in able} | watched, sources)
     return list(found)
 
 
-def _check_defined(columns: Sequence[tuple[RowsOf, Column]], rules: Rules) -> None:
+def _not_measured(key: str, name: str, outputs: int, known: Sequence[str]) -> DataError:
+    return DataError(
+        f"{key}: {name} is not measured for this target with {counted(outputs, 'output')};"
+        f" {', '.join(known)} are"
+    )
+
+
+def _check_numbers(
+    spec: Spec, known: Sequence[str], keys: Mapping[str, str], sources: Sources
+) -> None:
+    """Refuse a metric of labels that are numbers where they are words.
+
+    Raises:
+        DataError: there is one.
+    """
+    asked = [name for name in known if facts_of(name).of_numbers]
+    if asked and not has_numbers(spec, sources):
+        name = asked[0].removeprefix("val_")
+        raise DataError(
+            f"{keys[asked[0]]}: {name} is of labels that are numbers, and this target's are words;"
+            " numbers in their order are right, or another metric"
+        )
+
+
+def _check_defined(
+    columns: Sequence[tuple[RowsOf, Column]], rules: Rules, sources: Sources
+) -> None:
     """Refuse a metric that decides and that the validation rows of no column define.
 
     Raises:
@@ -216,7 +247,7 @@ def _check_defined(columns: Sequence[tuple[RowsOf, Column]], rules: Rules) -> No
     for key, name in [("sweep.metric.name", rules.metric), *watched]:
         stops = key.startswith("early")
         rows = {r.key: (r, c.spec) for r, c in columns if not stops or stopping[c.trial] == name}
-        if facts_of(name).needs and not any(_defines(*one, name) for one in rows.values()):
+        if facts_of(name).needs and not any(_defines(*one, name, sources) for one in rows.values()):
             word = word_for_repeats(columns[0][1].spec)
             raise DataError(f"{key}: {nowhere_text(name, len(rows), word)}")
 
@@ -226,15 +257,15 @@ def word_for_repeats(spec: Spec) -> str:
     return repeat_word(spec.repeat.model_dump() if spec.repeat else None)
 
 
-def _defines(rows: RowsOf, spec: Spec, name: str) -> bool:
+def _defines(rows: RowsOf, spec: Spec, name: str, sources: Sources) -> bool:
     """Whether the validation rows of one repeat define a metric, whatever is predicted for them."""
     held = rows.held()
     if held is None:
         return True
     y, weight = held
-    outputs = y.shape[1]
+    outputs = outputs_of(spec, sources)
     targets = Targets(y, np.asarray(weight, np.float64), np.ones(outputs), outputs)
-    undefined = MODELS[spec.model, spec.loss_name].metrics.undefined(targets)
+    undefined = model_of(spec).metrics.undefined(targets)
     return name.removeprefix("val_") not in undefined
 
 

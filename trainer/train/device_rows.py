@@ -77,7 +77,10 @@ def put_on_device(prepared: Prepared, class_weight: Any, device: Device) -> Devi
     s = raw_weights(prepared, class_weight)
     outputs = len(encoder.outputs)
     rows = RowSet(device, train.X, train.y, shares(s), shares(train.weight), outputs)
-    held = HeldOut(device, prepared.val, encoder.target_scale) if prepared.val is not None else None
+    held = None
+    if prepared.val is not None:
+        labels = encoder.target.numbers
+        held = HeldOut(device, prepared.val, encoder.target_scale, labels=labels)
     return DeviceRows(device, prepared, s, rows, held)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
@@ -11,7 +11,7 @@ import numpy as np
 from trainer.data.rows import Rows
 from trainer.machine.interrupted import ShouldStop, ask, never
 from trainer.model.compiled_errors import errors_of, squares_of
-from trainer.model.metrics import Targets
+from trainer.model.metrics import Targets, add
 from trainer.model.ranking import ranking
 from trainer.model.step import error, flat, leave_out, scores, weighted_sums
 from trainer.train.batches import Chunk, FullBatch, RowSet
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 Array = Any
 Numbers = np.ndarray[Any, np.dtype[np.float64]]
+SumsOfRows = Callable[[Array, Array, Array, Targets], dict[str, Array]]  # of ŷ or z, y and w
 Indices = np.ndarray[Any, np.dtype[np.int64]]
 # numbers of an array in float64: so many stay in the cache; so many more for as few rows as a
 # product needs, where it is large
@@ -73,7 +74,12 @@ class HeldOut:
     """The rows of one split on a device, for any number of stacks to be scored on."""
 
     def __init__(
-        self, device: Device, rows: Rows, target_scale: Numbers, weights: Numbers | None = None
+        self,
+        device: Device,
+        rows: Rows,
+        target_scale: Numbers,
+        weights: Numbers | None = None,
+        labels: Numbers | None = None,
     ) -> None:
         """Copy a split to the device.
 
@@ -82,12 +88,13 @@ class HeldOut:
             rows: the split; of several targets y is (N, C, T), NaN where a label is missing.
             target_scale: (C,) or (C, T) σ of the targets in the user's units, for rmse.
             weights: (R, N) row weights of row sets, by which columns are scored; None: of one.
+            labels: (C,) the classes where they are numbers.
         """
         outputs = len(target_scale)
         # raw: sums of ones are exact in float32, so an accuracy of 1 is 1
         w = rows.weight if weights is None else weights
         self.rows = RowSet(device, rows.X, rows.y, w, w, outputs, whole=False)
-        self.targets = Targets(rows.y, rows.weight, target_scale, outputs)
+        self.targets = Targets(rows.y, rows.weight, target_scale, outputs, labels)
         self._device, self._several = device, weights is not None
 
     def rows_of(self, trained: RowSet) -> RowSet:
@@ -113,7 +120,7 @@ class HeldOut:
             used = np.flatnonzero(weights[by])
             y = whole.y if whole.y.ndim < 3 else whole.y[:, :, of]
             scale = whole.scale if whole.scale.ndim < 2 else whole.scale[:, of]
-            own = Targets(y[used], weights[by][used], scale, whole.outputs)
+            own = whole._replace(y=y[used], w=weights[by][used], scale=scale)
             at = np.flatnonzero(group_of.reshape(-1) == number)
             found.append(Group(at, of, by, own, None if len(used) == len(y) else used))
         return found
@@ -158,14 +165,12 @@ class Evaluator:
             for part, z in parts:
                 if z is not None:
                     all_scores.append(z)
-                for name, value in part.items():
-                    wide = value.astype(np.float64)
-                    totals[name] = totals[name] + wide if name in totals else wide
+                add(self.stack.device.xp, totals, part)
             sums = self.stack.device.fetch(totals)  # device -> host, once
-            scores = np.concatenate(all_scores) if metrics.ranked else None
+            whole = np.concatenate(all_scores) if all_scores else None
             found = {"loss": np.empty(self.stack.shape[2])}
             for number, group in enumerate(self.groups):
-                for name, value in self._finished(number, group, sums, scores).items():
+                for name, value in self._finished(number, group, sums, whole).items():
                     found.setdefault(name, np.empty(self.stack.shape[2]))[group.columns] = value
             return found
 
@@ -174,44 +179,74 @@ class Evaluator:
     ) -> dict[str, Numbers]:
         """The metrics of a group's columns, each (k,), from sums and scores of all."""
         metrics, targets, at = self.stack.model.metrics, group.targets, group.columns
-        own = {n.partition(" ")[2]: a for n, a in sums.items() if n.startswith(f"{number} ")}
+        own = {n.rpartition(" ")[0]: a for n, a in sums.items() if n.endswith(f" {number}")}
         areas = None
         if scores is not None:
             rows = slice(None) if group.rows is None else group.rows
-            areas = ranking(scores[rows][:, :, at], targets.y, targets.w)
-        return {"loss": sums["loss"][at] / targets.w.sum()} | metrics.finish(own, targets, areas)
+            scores = scores[rows][:, :, at]
+            areas = ranking(scores, targets.y, targets.w) if metrics.ranked else None
+        found = {"loss": sums["loss"][at] / targets.w.sum()} | metrics.finish(own, targets, areas)
+        return found | metrics.finish_named(own, targets, scores)
 
-    def _sums(self, part: slice, values: Array, y: Array, w: Array) -> dict[str, Array]:
-        """The sums of each group, under its number, over a part of the rows.
+    def _sums(
+        self, part: slice, values: Array, y: Array, w: Array, *sums: SumsOfRows
+    ) -> dict[str, Array]:
+        """The sums of each group, by name and its number, over a part of the rows.
 
         Args:
             part: of the rows.
             values: (b, C, K) what the metrics read.
             y: (b, C, T).
             w: (b, V).
+            sums: what makes them.
         """
-        xp, sums, found = self.stack.device.xp, self.stack.model.metrics.sums, {}
+        found = {}
         for number, group in enumerate(self.groups):
             true, weight, own = y[:, :, group.target], w[:, group.share], values
             if len(self.groups) > 1 or group.rows is not None:
                 rows = group.within(part)
                 own, true, weight = values[rows][:, :, group.columns], true[rows], weight[rows]
-            for name, value in sums(xp, own, true, weight).items():
-                found[f"{number} {name}"] = value
+            for of in sums:
+                for name, value in of(own, true, weight, group.targets).items():
+                    found[f"{name} {number}"] = value
         return found
+
+    @cached_property
+    def _sums_of(self) -> tuple[SumsOfRows, SumsOfRows, SumsOfRows]:
+        """Those that every run has, those that are named, and of these those of ŷ beside z."""
+        xp, metrics = self.stack.device.xp, self.stack.model.metrics
+
+        def of_all(values: Array, y: Array, w: Array, targets: Targets) -> dict[str, Array]:
+            return metrics.sums(xp, values, y, w)
+
+        def of_named(values: Array, y: Array, w: Array, targets: Targets) -> dict[str, Array]:
+            return metrics.named_sums(xp, values, y, w, targets, False)
+
+        def of_named_predictions(
+            values: Array, y: Array, w: Array, targets: Targets
+        ) -> dict[str, Array]:
+            return metrics.named_sums(xp, values, y, w, targets, True)
+
+        return of_all, of_named, of_named_predictions
 
     def _of_scores(
         self, state: AnyState, should_stop: ShouldStop
     ) -> Iterator[tuple[dict[str, Array], Numbers | None]]:
         """Sums over the rows of each chunk, in the stack's own buffers, and scores if wanted."""
-        stack, wanted = self.stack, self.stack.model.metrics.ranked
-        xp = stack.device.xp
+        stack, metrics = self.stack, self.stack.model.metrics
+        xp, wanted = stack.device.xp, metrics.ranked or metrics.whole
+        of_all, of_named, of_named_predictions = self._sums_of
         weights, bias = (xp.asarray(one, stack.dtype) for one in (state.weights, state.bias))
         for chunk in _asked(self.batches.chunks(1), should_stop):
             b = stack.buffers(chunk.rows.stop - chunk.rows.start)
             scores(stack.device, chunk.X, weights, bias, b.z)
             y = chunk.y if self.rows.target is None else self.rows.y[chunk.rows]
-            part = self._sums(chunk.rows, b.z, y, self.rows.r[chunk.rows])
+            given, w = chunk.rows, self.rows.r[chunk.rows]
+            part = self._sums(given, b.z, y, w, of_all, of_named)
+            if metrics.named_predictions:
+                xp.copyto(b.error, b.z)
+                stack.model.activation(xp, b.error, b.error, b.scratch)
+                part |= self._sums(given, b.error, y, w, of_named_predictions)
             all_scores = np.array(stack.device.to_host(b.z)) if wanted else None
             part["loss"] = self._losses(chunk, b)
             yield part, all_scores
@@ -231,7 +266,7 @@ class Evaluator:
 
     def _of_predictions(
         self, state: AnyState, should_stop: ShouldStop
-    ) -> Iterator[tuple[dict[str, Array], None]]:
+    ) -> Iterator[tuple[dict[str, Array], Numbers | None]]:
         """The same from ŷ beside the targets, in float64: their difference may be small.
 
         Scores are in the precision of the weights. A few rows at a time stay in the cache. What is
@@ -239,8 +274,10 @@ class Evaluator:
         """
         stack, (true, w) = self.stack, self._wide
         xp, buffers, N = stack.device.xp, self._wide_buffers, len(self.held.rows)
+        metrics = stack.model.metrics
         weights, bias, size = state.weights, state.bias, len(buffers.z)
         narrow = buffers.z if weights.dtype == buffers.z.dtype else self._narrow
+        of_all, of_named, _ = self._sums_of
         alike = len(self.groups) == 1 and self.groups[0].rows is None
         squares = squares_of(xp, stack.model, weights) if alike else None
         offset = xp.ascontiguousarray(bias)
@@ -248,18 +285,27 @@ class Evaluator:
             part = slice(start, min(start + size, N))
             b, z = buffers.first(part.stop - start), narrow[: part.stop - start]
             X = xp.asarray(self.held.rows.X[part], dtype=weights.dtype)
+            found: dict[str, Array] = {}
             if squares is not None:
                 stack.device.matmul(X, flat(weights), out=flat(z))
                 total = squares(z, offset, true[part][:, :, [self.groups[0].target]], w[part][:, 0])
-                yield {"0 squares": total, "loss": 0.5 * total.sum(axis=0)}, None
-                continue
-            scores(stack.device, X, weights, bias, z)
+                found = {"squares 0": total, "loss": 0.5 * total.sum(axis=0)}
+                if not metrics.named:
+                    yield found, None
+                    continue
+                z += bias
+            else:
+                scores(stack.device, X, weights, bias, z)
+            kept = np.array(stack.device.to_host(z)) if metrics.whole else None
             if narrow is not buffers.z:
                 xp.copyto(b.z, z)
             stack.model.activation(xp, b.z, b.error, b.scratch)
-            found = self._sums(part, b.error, true[part], w[part])
-            found["loss"] = self._wide_losses(b, true[part], w[part])
-            yield found, None
+            given = part, b.error, true[part], w[part]
+            found |= self._sums(*given, of_named)
+            if squares is None:
+                found |= self._sums(*given, of_all)
+                found["loss"] = self._wide_losses(b, true[part], w[part])
+            yield found, kept
 
     def _wide_losses(self, b: Buffers, y: Array, w: Array) -> Array:
         """Weighted sums (K,) of losses, of scores and ŷ in buffers; y (b, C, T), w (b, V)."""

@@ -122,3 +122,18 @@ def _mend_fit(facts: FitFacts) -> str:
     if not facts["bias"]:
         cures.append("bias=true")
     return f"{one_of(cures or ['more iterations'])} would help"
+
+
+def few_negatives_text(metric: str, count: int, least: int) -> str:
+    """Of a metric at a share of false positives that is less than one of the negative rows.
+
+    Args:
+        metric: a column of the run's tables.
+        count: of negative rows.
+        least: how many there are to be.
+    """
+    rows = counted(count, "negative row")
+    return (
+        f"{metric} is of {rows}, and 1 in {least} of them is less than one: it is the recall"
+        " without a false positive"
+    )

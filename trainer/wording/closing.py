@@ -150,7 +150,7 @@ def _metrics(numbers: Metrics) -> str:
 
 
 def _value(name: str, value: float) -> str:
-    undefined = math.isnan(value) and facts_of(name).needs
+    undefined = math.isnan(value) and facts_of(name).may_be_undefined
     return "not defined" if undefined else plain_number(value)
 
 

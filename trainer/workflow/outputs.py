@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,6 +12,7 @@ from trainer.catalog import METRICS, metrics_of
 from trainer.config.schema.optimizer import Solver
 from trainer.console.terminal import Terminal
 from trainer.data import Rows
+from trainer.predict.label_table import label_table
 from trainer.predict.tables import parts_of_means, prediction_table, row_scores, score, stacked
 from trainer.predict.training_fit import training_metrics
 from trainer.runs.names import BEST, GROUPS, MANIFEST, PREDICTIONS, RESULTS
@@ -24,7 +25,7 @@ from trainer.sweep.select import Chosen, choose, rank
 from trainer.sweep.sweep import SweepRun, word_for_repeats
 from trainer.sweep.trial_result import TrialResult
 from trainer.train.saved import Saved
-from trainer.wording.caveats import worse_than_mean_text
+from trainer.wording.caveats import few_negatives_text, worse_than_mean_text
 from trainer.wording.closing import SHOWN, commands, run_closing, sweep_closing
 from trainer.wording.divergence import mend_divergence
 from trainer.wording.undefined import undefined_texts, unranked_text
@@ -75,6 +76,8 @@ def write_outputs(
     refit = _refit(chosen, model)
     parts = _parts(chosen.best, model) if chosen.best and model else None
     record = results(chosen, ranked, spec, sweep.repeats, tests, refit, scheduler.rungs, parts)
+    if model is not None and record["best"] is not None and (labels := _labels(model)):
+        record["best"]["labels"] = labels
     with folder.spared(RESULTS):
         folder.write_results(record)
     if chosen.best is None or model is None:
@@ -200,6 +203,17 @@ def _parts(best: TrialResult, model: TrialModel) -> dict[str, tuple[int, int]]:
     return found
 
 
+def _labels(model: TrialModel) -> dict[str, list[dict[str, Any]]]:
+    """{split: what is measured of each label there}; empty but of several labels a row."""
+    held = [rows for rows in (model.prepared.val, *model.prepared.tests) if rows is not None]
+    fitted = model.fitted
+    return {
+        rows.name: label_table(fitted, row_scores(fitted, rows), rows.y, rows.weight)
+        for rows in held
+        if fitted.encoder.target.kind == "multilabel"
+    }
+
+
 def _test_metrics(model: TrialModel) -> dict[str, float]:
     found: dict[str, float] = {}
     for rows in model.prepared.tests:
@@ -214,11 +228,27 @@ def _warn(
 ) -> None:
     """Say where the chosen trial's training loss went up, or where its fit is worse than none."""
     rose = _blown_up(sweep, best)
-    found = [rose, _worse_than_mean(best, model, rose is not None)]
+    found = [rose, _worse_than_mean(best, model, rose is not None), *_few_negatives(sweep, model)]
     if told := [warning for warning in found if warning is not None]:
         with folder.spared(MANIFEST):
             folder.add_warnings(told)
         terminal.summary([("warning", warning) for warning in told])
+
+
+def _few_negatives(sweep: SweepRun, model: TrialModel) -> Iterator[str]:
+    """Where there are too few negative rows for a metric that has been named to tell much."""
+    spec = sweep.trials[0].spec
+    for name in spec.named_metrics:
+        least = METRICS[name].negatives if name in METRICS else 0
+        if not least:
+            continue
+        held = {job.planned.rows.key: job.planned.rows.held for job in sweep.jobs}
+        targets = {"val": [rows for read in held.values() if (rows := read()) is not None]}
+        targets |= {_prefix(rows): [(rows.y, rows.weight)] for rows in model.prepared.tests}
+        for prefix, splits in targets.items():
+            counts = [int(((y[:, 0] == 0) & (w > 0)).sum()) for y, w in splits]
+            if counts and min(counts) < least:
+                yield few_negatives_text(f"{prefix}_{name}", min(counts), least)
 
 
 def _blown_up(sweep: SweepRun, best: TrialResult) -> str | None:

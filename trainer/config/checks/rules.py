@@ -257,6 +257,19 @@ def _early_stopping(spec: Spec) -> Iterator[Broken]:
         yield Broken("early_stopping.metric", what, reads)
 
 
+def _metrics(spec: Spec) -> Iterator[Broken]:
+    known = metrics_of(spec.model)
+    for i, name in enumerate(() if isinstance(spec.metrics, str) else spec.metrics):
+        if name in known:
+            continue
+        bare = name.removeprefix("val_").removeprefix("test_")
+        meant = bare if bare in known else nearest(bare, known)
+        cure = f"did you mean {meant}?" if meant else f"write some of {', '.join(known)}"
+        yield Broken(
+            f"metrics.{i}", f"{spec.model} has no metric {show_value(name)}; {cure}", ("model",)
+        )
+
+
 def metric_fault(spec: Spec, metric: str) -> str | None:
     """What is wrong with a metric that a spec does not have; None if it has it."""
     known = _known(spec)
@@ -347,6 +360,7 @@ _READS: dict[Rule, frozenset[str]] = {
     _solver: frozenset(
         {"model", "loss", "optimizer", "penalty", "precision", "early_stopping", "log"}
     ),
+    _metrics: frozenset({"model", "metrics"}),
     _early_stopping: frozenset({"model", "data", "early_stopping", "repeat"}),
     _repeat: frozenset({"model", "data", "init", "optimizer", "repeat"}),
     _select: frozenset({"data", "repeat", "select", "sweep"}),

@@ -27,12 +27,14 @@ from trainer.config.schema.fields import (
     Count,
     Expected,
     FromZero,
+    Names,
     OneOf,
     Positive,
     Seed,
     Switch,
     Text,
     tag,
+    word_or_list,
     word_or_mapping,
 )
 from trainer.config.schema.loss import Loss
@@ -172,6 +174,16 @@ class Spec(Block):
         description="Where the rows come from, how they are split, encoded and scaled.",
         examples=[{"train": "digits"}],
     )
+    metrics: Annotated[
+        Annotated[Literal["auto"], Expected("auto, or a list of one metric or more"), Tag("<word>")]
+        | Annotated[Names, Expected("auto, or a list of one metric or more"), Tag("<list>")],
+        Discriminator(word_or_list),
+    ] = Field(
+        "auto",
+        description="Metrics to compute beside those that every run has; one that trials are"
+        " ranked or stopped by need not be listed.",
+        examples=[["mcc", "ece"]],
+    )
     class_weight: ClassWeight = Field(
         "none",
         description="none, balanced or a weight for each label; in training only, not in metrics.",
@@ -273,6 +285,15 @@ class Spec(Block):
     def dtype(self) -> str:
         """The precision of arrays: float32 also where products of them are in TF32."""
         return "float32" if self.precision == "tf32" else self.precision
+
+    @property
+    def named_metrics(self) -> tuple[str, ...]:
+        """The metrics that it names, to be computed beside those that every run has."""
+        listed = () if isinstance(self.metrics, str) else self.metrics
+        ranks = self.sweep.metric.name if self.sweep and self.sweep.metric else ""
+        stops = self.early_stopping.metric if self.early_stopping else ""
+        watched = [name.removeprefix("val_") for name in (ranks, stops) if name]
+        return tuple(dict.fromkeys((*listed, *watched)))
 
     @property
     def trials(self) -> tuple[Trial, ...]:

@@ -10,7 +10,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from trainer.catalog import SOLVERS
+from trainer.catalog import METRICS, SOLVERS
 from trainer.config.checks.fault_messages import owners
 from trainer.config.checks.rules import broken_rules, metric_fault
 from trainer.config.checks.validate import validate
@@ -49,6 +49,7 @@ def expand(tree: Tree) -> tuple[Spec, Expansion]:
     whole = trials.shared
     assert whole is not None
     kept = _without_duplicates([trial for trial in found if trial is not None], trials.notes)
+    kept = _with_metrics(kept, whole)
     axes: dict[str, dict[Any, None]] = {}
     for trial in kept:
         for key, value in trial.settings.items():
@@ -57,6 +58,26 @@ def expand(tree: Tree) -> tuple[Spec, Expansion]:
     _check_per(tree, whole, distinct)
     _check_columns(tree, whole, len(kept))
     return whole, Expansion(tuple(kept), distinct, tuple(trials.notes))
+
+
+def _with_metrics(trials: Sequence[Trial], whole: Spec) -> list[Trial]:
+    """Trials whose specs name every metric that the sweep or one of them names: one table has all.
+
+    Those that a run has unnamed are left as they are written.
+    """
+    watched = {trial.spec.early_stopping.metric for trial in trials if trial.spec.early_stopping}
+    names = [*whole.named_metrics, *(name.removeprefix("val_") for name in sorted(watched))]
+    own: dict[str, tuple[str, ...]] = {}
+    for model in dict.fromkeys(trial.spec.model for trial in trials):
+        more = [name for name in names if name in METRICS and model in METRICS[name].named]
+        own[model] = tuple(dict.fromkeys(more))
+    if not any(own.values()):
+        return list(trials)
+    named = {model: {"metrics": more} if more else {} for model, more in own.items()}
+    return [
+        replace(trial, spec=trial.spec.model_copy(update=named[trial.spec.model]))
+        for trial in trials
+    ]
 
 
 def _check_per(tree: Tree, spec: Spec, axes: Mapping[str, Any]) -> None:

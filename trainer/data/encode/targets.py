@@ -46,6 +46,14 @@ class Target:
         """Whether an encoded target is one class number a row, for an output a class."""
         return self.kind == "labels" and MODELS[self.model].output_a_class
 
+    @property
+    def numbers(self) -> NDArray[np.float64] | None:
+        """(C,): the classes of an output a class as numbers; None where they are none."""
+        values = self.classes if MODELS[self.model].output_a_class else None
+        if values is None or any(isinstance(one, str | bool) for one in values):
+            return None
+        return np.array(values, np.float64)
+
     def encode(self, frame: Frame, rows: Array, dtype: np.dtype[Any]) -> Array:
         """Targets of some rows.
 

@@ -13,7 +13,8 @@ from trainer.machine.interrupted import ShouldStop, ask, never
 from trainer.model.compiled_errors import errors_of, squares_of
 from trainer.model.metrics import Targets
 from trainer.model.ranking import ranking
-from trainer.model.step import error, flat, leave_out, scores, weighted_sums
+from trainer.model.row_sums import weighted_sums
+from trainer.model.step import error, flat, leave_out, scores
 from trainer.train.batches import Chunk, FullBatch, RowSet
 from trainer.train.buffers import Buffers
 from trainer.train.protocol import AnyStack
@@ -44,7 +45,7 @@ def _asked(parts: Iterable[T], should_stop: ShouldStop) -> Iterator[T]:
         yield part
 
 
-class Group(NamedTuple):
+class ScoredColumns(NamedTuple):
     """Columns that are scored on the same rows: those of one target and one row set.
 
     Attributes:
@@ -98,11 +99,11 @@ class HeldOut:
             return self.rows
         return self.rows.of_columns(target, row_set)
 
-    def groups(self, rows: RowSet) -> list[Group]:
+    def groups(self, rows: RowSet) -> list[ScoredColumns]:
         """The columns of `rows_of`, by what they are scored on."""
         whole, (target, share) = self.targets, (rows.target_of, rows.share_of)
         if target is None and share is None:
-            return [Group(slice(None), 0, 0, whole, None)]
+            return [ScoredColumns(slice(None), 0, 0, whole, None)]
         columns = len(target if share is None else share)  # type: ignore[arg-type]
         none = np.zeros(columns, np.int64)
         both = np.stack([none if one is None else one for one in (target, share)])  # (2, K)
@@ -115,7 +116,7 @@ class HeldOut:
             scale = whole.scale if whole.scale.ndim < 2 else whole.scale[:, of]
             own = Targets(y[used], weights[by][used], scale, whole.outputs)
             at = np.flatnonzero(group_of.reshape(-1) == number)
-            found.append(Group(at, of, by, own, None if len(used) == len(y) else used))
+            found.append(ScoredColumns(at, of, by, own, None if len(used) == len(y) else used))
         return found
 
     @cached_property
@@ -170,7 +171,7 @@ class Evaluator:
             return found
 
     def _finished(
-        self, number: int, group: Group, sums: dict[str, Numbers], scores: Numbers | None
+        self, number: int, group: ScoredColumns, sums: dict[str, Numbers], scores: Numbers | None
     ) -> dict[str, Numbers]:
         """The metrics of a group's columns, each (k,), from sums and scores of all."""
         metrics, targets, at = self.stack.model.metrics, group.targets, group.columns

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from trainer.streams import shuffle
+from trainer.train.own_scaling import OwnScaling, Statistics
 from trainer.train.row_weights import Indices, Numbers, WeightTables
 
 if TYPE_CHECKING:
@@ -65,7 +66,10 @@ class RowSet:
         target: (K,) which of T targets a column has; None: all have the one there is.
         share: (K,) which of V weights a column has; None: all have the ones there are.
         selects: whether a row has weight 0 somewhere.
+        scaling: the standardisation of each column by its own rows; None: X is as columns have it.
     """
+
+    scaling: OwnScaling | None = None
 
     def __init__(
         self,
@@ -151,7 +155,7 @@ class RowSet:
 
     def take(self, columns: Any) -> RowSet:
         """The same rows for some of the columns; all tables are shared."""
-        if self.target_of is None and self.row_set_of is None:
+        if self.target_of is None and self.row_set_of is None and self.scaling is None:
             return self
         some = [
             None if one is None else one[columns]
@@ -160,6 +164,17 @@ class RowSet:
         other = copy(self)
         other.target_of, other.row_set_of = some[:2]
         other._columns(some[0], some[2])
+        if self.scaling is not None:
+            other.scaling = self.scaling.take(columns, self._device.xp)
+        return other
+
+    def scaled(self, own: Statistics, which: Indices) -> RowSet:
+        """The same rows, standardised for each column by statistics `own` of numbers `which` (K,).
+
+        X is of `share_features`, and `own` in its units.
+        """
+        other = copy(self)
+        other.scaling = OwnScaling.of(self._device, own, which, self.X.dtype)
         return other
 
     @property

@@ -207,7 +207,7 @@ class Evaluator:
         """Sums over the rows of each chunk, in the stack's own buffers, and scores if wanted."""
         stack, wanted = self.stack, self.stack.model.metrics.ranked
         xp = stack.device.xp
-        weights, bias = (xp.asarray(one, stack.dtype) for one in (state.weights, state.bias))
+        weights, bias = (xp.asarray(one, stack.dtype) for one in self._of_rows(state))
         for chunk in _asked(self.batches.chunks(1), should_stop):
             b = stack.buffers(chunk.rows.stop - chunk.rows.start)
             scores(stack.device, chunk.X, weights, bias, b.z)
@@ -240,7 +240,7 @@ class Evaluator:
         """
         stack, (true, w) = self.stack, self._wide
         xp, buffers, N = stack.device.xp, self._wide_buffers, len(self.held.rows)
-        weights, bias, size = state.weights, state.bias, len(buffers.z)
+        (weights, bias), size = self._of_rows(state), len(buffers.z)
         narrow = buffers.z if weights.dtype == buffers.z.dtype else self._narrow
         alike = len(self.groups) == 1 and self.groups[0].rows is None
         squares = squares_of(xp, stack.model, weights) if alike else None
@@ -272,6 +272,13 @@ class Evaluator:
             return w[:, 0] @ b.loss
         w = w if rows.share is None else xp.take(w, rows.share, axis=1)
         return xp.where(w == 0, 0.0, w * b.loss).sum(axis=0)
+
+    def _of_rows(self, state: AnyState) -> tuple[Array, Array]:
+        """Weights (D, C, K) and bias (C, K) for the features that the rows have."""
+        weights, bias, scaling = state.weights, state.bias, self.stack.rows.scaling
+        if scaling is None:
+            return weights, bias
+        return scaling.widened(self.stack.device.xp, weights.dtype).of_held(weights, bias)
 
     @cached_property
     def _wide(self) -> tuple[Array, Array]:

@@ -1,4 +1,4 @@
-"""Columns on shared features with rows and statistics of their own: each is the plain run on them."""
+"""Columns on shared features with rows and statistics of their own: each is its plain run."""
 
 from __future__ import annotations
 
@@ -18,9 +18,8 @@ KEYS = [
     ("linear", "auto"), ("logistic", "auto"), ("softmax", "auto"), ("poisson", "auto"),
     ("logistic", "squared_error"),
 ]  # fmt: skip
-CASES = [
-    case for case in itertools.product(KEYS, ("sgd", "adam"), ("own", "as they are"), ("text", "twin"))
-]  # fmt: skip
+SCALES = "own", "as they are"
+CASES = list(itertools.product(KEYS, ("sgd", "adam"), SCALES, ("text", "twin")))
 CLOSE = 1e-13
 N, R, OUTPUTS = 90, 3, 3
 

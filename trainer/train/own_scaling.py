@@ -19,12 +19,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from trainer.train.row_weights import Indices, Numbers
-
 if TYPE_CHECKING:
     from trainer.device import Device
 
 Array = Any
+Numbers = np.ndarray[Any, np.dtype[np.float64]]
+Indices = np.ndarray[Any, np.dtype[np.int64]]
 _CHUNK = 1 << 20  # numbers of the rows in float64 at once
 
 

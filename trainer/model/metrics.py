@@ -2,6 +2,7 @@
 
 Every metric is a function of the predictions ŷ (B, C, K) or of the scores z, where only their order
 counts and ŷ would tie; of the targets y (B, C) and the row weights w (B,) of the `weight` column.
+Of one column w may be many weightings at once, (…, B): sums and metrics have these axes first.
 They equal scikit-learn's of the same name with `sample_weight=w`, but where the rows leave one
 undefined (a 0/0, for which scikit-learn puts 0, 1 or a warning): it is NaN in every column then.
 Areas under curves need all scores of a column at once: `trainer.model.ranking` has them.
@@ -24,14 +25,19 @@ Sums = Mapping[str, Numbers]
 class Targets(NamedTuple):
     """The host's view of one split's targets, for the last step of a metric.
 
-    y (N, C), or (N,) class codes; w (N,) raw weights; `scale` (C,) is the target's σ in the user's
-    units (ones without scaling); `outputs` is C.
+    y (N, C), or (N,) class codes; w (…, N) raw weights; `scale` (C,) is the target's σ in the
+    user's units (ones without scaling); `outputs` is C.
     """
 
     y: Numbers
     w: Numbers
     scale: Numbers
     outputs: int
+
+    @property
+    def total(self) -> Numbers:
+        """The sum of the weights (…, 1)."""
+        return np.asarray(self.w.sum(axis=-1)[..., None])
 
 
 def _on_any_rows(targets: Targets) -> dict[str, Flags]:
@@ -80,11 +86,11 @@ def regression_sums(xp: Any, predicted: Array, y: Array, w: Array) -> dict[str, 
 
 def _regression_finish(sums: Sums, targets: Targets, areas: Areas | None) -> dict[str, Numbers]:
     """r2 and rmse as means over the outputs, rmse in the user's units."""
-    spread, squares = _spread(targets)[:, None], sums["squares"]  # (C, 1), (C, K)
+    spread, squares = _spread(targets)[..., None], sums["squares"]  # (…, C, 1), (…, C, K)
     with np.errstate(divide="ignore", invalid="ignore"):
         r2 = 1 - squares / spread
-    rmse = np.sqrt(squares / targets.w.sum()) * targets.scale[:, None]
-    return {"r2": _mean_over(r2, spread[:, 0] > 0), "rmse": rmse.mean(axis=0)}
+    rmse = np.sqrt(squares / targets.total[..., None]) * targets.scale[:, None]
+    return {"r2": _mean_over(r2, spread[..., 0] > 0), "rmse": rmse.mean(axis=-2)}
 
 
 def _regression_defined(targets: Targets) -> dict[str, Flags]:
@@ -92,17 +98,27 @@ def _regression_defined(targets: Targets) -> dict[str, Flags]:
 
 
 def _spread(targets: Targets) -> Numbers:
-    """Σ_rows w·(y − mean)² of each output (C,)."""
-    with np.errstate(over="ignore", invalid="ignore"):  # it may be infinite
-        mean = targets.w @ targets.y / targets.w.sum()  # (C,)
-        return np.asarray(_varies(targets) * (targets.w @ (targets.y - mean) ** 2))
+    """Σ_rows w·(y − mean)² of each output (…, C), from squares about a centre of all means."""
+    with np.errstate(over="ignore", divide="ignore", invalid="ignore"):  # it may be infinite
+        mean = targets.w @ targets.y / targets.total  # (…, C)
+        centre = _centre(mean)
+        squares = targets.w @ (targets.y - centre) ** 2
+        off = np.where(mean == centre, 0.0, targets.total * (mean - centre) ** 2)
+        return np.asarray(_varies(targets) * (squares - off))
+
+
+def _centre(means: Numbers) -> Numbers:
+    """A mean (C,) of means (…, C), of one the very same; those of no rows are left out."""
+    each = means.reshape(-1, means.shape[-1])
+    return _mean_known(each) if len(each) > 1 else np.asarray(each[0])
 
 
 def _varies(targets: Targets) -> Numbers:
-    """Whether each output has two values (C,): y − its rounded mean cannot tell."""
-    y, known = targets.y, targets.w[:, None] > 0
-    most = y.max(axis=0, where=known, initial=-np.inf)
-    return np.asarray(most > y.min(axis=0, where=known, initial=np.inf))
+    """Whether each output has two values (…, C): y − its rounded mean cannot tell."""
+    known = targets.w[..., None] > 0  # (…, N, 1)
+    y = np.broadcast_to(targets.y, (*known.shape[:-1], targets.outputs))
+    most = y.max(axis=-2, where=known, initial=-np.inf)
+    return np.asarray(most > y.min(axis=-2, where=known, initial=np.inf))
 
 
 # --- counts ---------------------------------------------------------------------------------------
@@ -119,11 +135,11 @@ def _count_sums(xp: Any, predicted: Array, y: Array, w: Array) -> dict[str, Arra
 
 def _count_finish(sums: Sums, targets: Targets, areas: Areas | None) -> dict[str, Numbers]:
     """d2 and deviance as means over the outputs; d2 as r2, with deviances for squares."""
-    spread, deviance = _count_spread(targets)[:, None], sums["deviance"]  # (C, 1), (C, K)
+    spread, deviance = _count_spread(targets)[..., None], sums["deviance"]  # (…, C, 1), (…, C, K)
     with np.errstate(divide="ignore", invalid="ignore"):
         d2 = 1 - deviance / spread
-    mean = (deviance / targets.w.sum()).mean(axis=0)
-    return {"d2": _mean_over(d2, spread[:, 0] > 0), "deviance": mean}
+    mean = (deviance / targets.total[..., None]).mean(axis=-2)
+    return {"d2": _mean_over(d2, spread[..., 0] > 0), "deviance": mean}
 
 
 def _count_defined(targets: Targets) -> dict[str, Flags]:
@@ -131,11 +147,15 @@ def _count_defined(targets: Targets) -> dict[str, Flags]:
 
 
 def _count_spread(targets: Targets) -> Numbers:
-    """The deviance of the mean of each output (C,)."""
+    """The deviance of the mean of each output (…, C), from logarithms to a centre of all means."""
     y, w = targets.y, targets.w
     with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
-        each = np.where(y > 0, y * np.log(y / (w @ y / w.sum())), 0.0)
-        return np.asarray(_varies(targets) * (2 * w @ each))
+        mean = w @ y / targets.total  # (…, C)
+        centre = _centre(mean)
+        each = np.where(y > 0, y * np.log(y / centre), 0.0)
+        same = (mean == centre) | (mean <= 0)
+        off = np.where(same, 0.0, w @ y * np.log(mean / centre))
+        return np.asarray(_varies(targets) * (2 * w @ each - 2 * off))
 
 
 # --- logistic: one output is a binary label, several are independent labels -----------------------
@@ -154,32 +174,32 @@ def _binary_sums(xp: Any, z: Array, y: Array, w: Array) -> dict[str, Array]:
 
 def _binary_finish(sums: Sums, targets: Targets, areas: Areas | None) -> dict[str, Numbers]:
     assert areas is not None
-    total = targets.w.sum()
-    found = {"accuracy": sums["row_right"] / total}
+    found = {"accuracy": sums["row_right"] / targets.total}
     area, precision = areas
     if targets.outputs > 1:
         both = _binary_defined(targets)["auc"]
         return found | {"auc": _mean_over(area, both), "map": _mean_over(precision, both)}
-    true, false = targets.w @ targets.y, targets.w @ (1 - targets.y)  # (1,); 0 to the bit or not
+    true = (targets.w @ targets.y)[..., None]  # (…, 1, 1); 0 to the bit or not
+    false = (targets.w @ (1 - targets.y))[..., None]
     hits, chosen = sums["chosen_true"], sums["chosen"]
     with np.errstate(divide="ignore", invalid="ignore"):
-        recall = hits / true[:, None]
-        specificity = 1 - (chosen - hits) / false[:, None]
-        f1 = np.where(true[:, None] > 0, 2 * hits / (chosen + true[:, None]), np.nan)
-    balanced = _mean_known(np.concatenate([recall, specificity]))
+        recall = hits / true
+        specificity = 1 - (chosen - hits) / false
+        f1 = np.where(true > 0, 2 * hits / (chosen + true), np.nan)
+    balanced = _mean_known(np.concatenate([recall, specificity], axis=-2))
     return found | {
         "balanced_accuracy": balanced,
-        "auc": area[0],
-        "average_precision": precision[0],
-        "f1": f1[0],
+        "auc": area[..., 0, :],
+        "average_precision": precision[..., 0, :],
+        "f1": f1[..., 0, :],
     }
 
 
 def _binary_defined(targets: Targets) -> dict[str, Flags]:
-    true, false = targets.w @ targets.y > 0, targets.w @ (1 - targets.y) > 0  # (C,)
+    true, false = targets.w @ targets.y > 0, targets.w @ (1 - targets.y) > 0  # (…, C)
     if targets.outputs > 1:
         return {"auc": true & false, "map": true & false}
-    both, classes = true & false, np.concatenate([false, true])
+    both, classes = true & false, np.concatenate([false, true], axis=-1)
     return {"auc": both, "average_precision": both, "f1": true, "balanced_accuracy": classes}
 
 
@@ -196,24 +216,24 @@ def _class_sums(xp: Any, z: Array, y: Array, w: Array) -> dict[str, Array]:
     )  # ties go to the first class, as argmax does
     rank = ((z > true_score) | ((z == true_score) & before[:, :, None])).sum(axis=1)  # (B, K)
     rank = xp.where(xp.isfinite(true_score[:, 0]), rank, outputs)
-    weighted = (own * w[:, None]).T  # (C, B)
+    weighted = xp.swapaxes(own * w[..., None], -1, -2)  # (…, C, B)
     return {
-        "right": weighted @ (rank == 0).astype(z.dtype),  # (C, K)
-        "top5": weighted @ (rank < 5).astype(z.dtype),  # (C, K)
-        "rows": weighted.sum(axis=1)[:, None],  # (C, 1)
+        "right": weighted @ (rank == 0).astype(z.dtype),  # (…, C, K)
+        "top5": weighted @ (rank < 5).astype(z.dtype),  # (…, C, K)
+        "rows": weighted.sum(axis=-1)[..., None],  # (…, C, 1)
     }
 
 
 def _class_finish(sums: Sums, targets: Targets, areas: Areas | None) -> dict[str, Numbers]:
-    total = targets.w.sum()
+    total = targets.total
     with np.errstate(divide="ignore", invalid="ignore"):
-        recall = sums["right"] / sums["rows"]  # (C, K); NaN for a class that does not occur
+        recall = sums["right"] / sums["rows"]  # (…, C, K); NaN for a class that does not occur
     found = {
-        "accuracy": sums["right"].sum(axis=0) / total,
+        "accuracy": sums["right"].sum(axis=-2) / total,
         "balanced_accuracy": _mean_known(recall),
     }
     if targets.outputs > 5:
-        found["top5"] = sums["top5"].sum(axis=0) / total
+        found["top5"] = sums["top5"].sum(axis=-2) / total
     return found
 
 
@@ -232,18 +252,21 @@ CLASSES = Metrics(_class_sums, _class_finish, defined=_class_defined)
 
 
 def _weighted(xp: Any, values: Array, w: Array) -> Array:
-    """Σ_rows w·values: (B, ...) -> (...)."""
+    """Σ_rows w·values: (..., B) and (B, C, K) -> (..., C, K)."""
     return xp.tensordot(w, values, axes=1)
 
 
 def _mean_known(values: Numbers) -> Numbers:
-    """Mean over the first axis, leaving out NaN; NaN where all are."""
-    known = ~np.isnan(values)
-    count = known.sum(axis=0)
-    total = np.where(known, values, 0.0).sum(axis=0)
-    return np.where(count > 0, total / np.maximum(count, 1), np.nan)
+    """Mean over the last axis but one, leaving out NaN; NaN where all are."""
+    return _mean_of(values, ~np.isnan(values))
 
 
 def _mean_over(values: Numbers, outputs: Flags) -> Numbers:
-    """Mean (K,) of values (C, K) over these outputs (C,); NaN without any."""
-    return values[outputs].mean(axis=0) if outputs.any() else np.full(values.shape[1], np.nan)
+    """Mean (…, K) of values (…, C, K) over these outputs (…, C); NaN without any."""
+    return _mean_of(values, outputs[..., None])
+
+
+def _mean_of(values: Numbers, known: Flags) -> Numbers:
+    count = known.sum(axis=-2)
+    total = np.where(known, values, 0.0).sum(axis=-2)
+    return np.where(count > 0, total / np.maximum(count, 1), np.nan)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -168,27 +168,41 @@ def score(model: FittedModel, z: Numbers, y: Array, w: Numbers) -> dict[str, flo
         y: (N, C) targets as `Target.encode` gives them, or (N,) class codes.
         w: (N,) row weights.
     """
+    return {name: float(value) for name, value in metrics_by_weights(model, z, y)(w).items()}
+
+
+def metrics_by_weights(
+    model: FittedModel, z: Numbers, y: Array
+) -> Callable[[Numbers], dict[str, Numbers]]:
+    """Loss and metrics of scores as a function of the row weights (…, N), each (…).
+
+    Args:
+        model, z, y: as `score` takes them.
+    """
     row = models.MODELS[model.model, model.loss].with_parameters(
         {name: np.array([value]) for name, value in model.loss_parameters.items()}
     )
     encoder, outputs = model.encoder, z.shape[1]
-    z = (z - encoder.target_mean) / encoder.target_scale
+    z3 = ((z - encoder.target_mean) / encoder.target_scale)[:, :, None]  # (N, C, 1)
     full = np.eye(outputs)[y] if y.ndim == 1 else y.astype(np.float64)
-    z3 = z[:, :, None].copy()  # (N, C, 1): the loss overwrites it
-    loss = np.empty((len(z), 1))
-    scratch = Scratch.of(np, *z.shape)
-    # a metric may be infinite, or be none
+    loss, read, scratch = np.empty((len(z), 1)), z3, Scratch.of(np, *z.shape)
+
+    def each(w: Numbers) -> dict[str, Numbers]:
+        # a metric may be infinite, or be none
+        with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
+            sums = row.metrics.sums(np, read, full, w)
+            areas = ranking(z3, y, w) if row.metrics.ranked else None
+            targets = Targets(y, w, encoder.target_scale, outputs)
+            found = row.metrics.finish(sums, targets, areas)
+            values = {"loss": w @ loss / targets.total, **found}
+        return {name: value[..., 0] for name, value in values.items()}
+
     with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
-        read = z3
         if row.metrics.of_predictions:
             read = np.empty_like(z3)
-            row.activation(np, z3, read, scratch)
-        sums = row.metrics.sums(np, read, full, w)
-        areas = ranking(z3, y, w) if row.metrics.ranked else None
-        found = row.metrics.finish(sums, Targets(y, w, encoder.target_scale, outputs), areas)
-        error(row, np, z3, full[:, :, None], np.empty_like(z3), loss, scratch)
-        values = {"loss": w @ loss / w.sum(), **found}
-    return {name: float(value[0]) for name, value in values.items()}
+            row.activation(np, z3.copy(), read, scratch)  # it overwrites its argument
+        error(row, np, z3.copy(), full[:, :, None], np.empty_like(z3), loss, scratch)
+    return each
 
 
 def parts_of_means(model: FittedModel, y: Array, w: Numbers) -> dict[str, tuple[int, int]]:

@@ -143,6 +143,9 @@ class Standing(Record):
     defined: dict[str, Count] = {}
 
 
+Ends = Annotated[list[Number], Field(min_length=2, max_length=2)]
+
+
 class RefitRecord(Record):
     """What the chosen trial was trained on again, and for how long."""
 
@@ -157,6 +160,7 @@ class BestRecord(Standing):
     epochs: Count | None = None
     best_epoch: Count | None = None
     refit: RefitRecord | None = None
+    intervals: dict[str, Ends] = {}
 
 
 class RunnerUpRecord(Standing):
@@ -164,6 +168,7 @@ class RunnerUpRecord(Standing):
 
     margin: Number | None = None
     standard_errors: Number | None = None
+    margin_interval: Ends | None = None
     paired: bool = True
 
 
@@ -191,6 +196,18 @@ class RungRecord(Record):
     dropped: list[Count]
 
 
+class IntervalsRecord(Record):
+    """How the intervals were made."""
+
+    resamples: Count
+    level: Annotated[float, Field(gt=0, lt=1)]
+    fewest: Count
+    cut: bool = False
+    by: dict[str, Literal["row", "group"]] = {}
+    undefined: dict[str, Count] = {}
+    selected: list[str] = []
+
+
 class ResultsRecord(Record):
     """results.json."""
 
@@ -201,6 +218,7 @@ class ResultsRecord(Record):
     axes: dict[str, list[Value]] = {}
     rule: Literal["best", "one_std_err"] = "best"
     best: BestRecord | None = None
+    intervals: IntervalsRecord | None = None
     runner_up: RunnerUpRecord | None = None
     groups: list[GroupRecord] = []
     without_winner: list[Settings] = []

@@ -115,10 +115,10 @@ def _centre(means: Numbers) -> Numbers:
 
 def _varies(targets: Targets) -> Numbers:
     """Whether each output has two values (…, C): y − its rounded mean cannot tell."""
-    known = targets.w[..., None] > 0  # (…, N, 1)
-    y = np.broadcast_to(targets.y, (*known.shape[:-1], targets.outputs))
-    most = y.max(axis=-2, where=known, initial=-np.inf)
-    return np.asarray(most > y.min(axis=-2, where=known, initial=np.inf))
+    known = targets.w > 0  # (…, N)
+    first = targets.y[known.argmax(axis=-1)]  # (…, C): of a row that has a weight, if one has
+    other = targets.y != first[..., None, :]  # (…, N, C)
+    return np.asarray((known[..., None] & other).any(axis=-2))
 
 
 # --- counts ---------------------------------------------------------------------------------------
@@ -216,12 +216,18 @@ def _class_sums(xp: Any, z: Array, y: Array, w: Array) -> dict[str, Array]:
     )  # ties go to the first class, as argmax does
     rank = ((z > true_score) | ((z == true_score) & before[:, :, None])).sum(axis=1)  # (B, K)
     rank = xp.where(xp.isfinite(true_score[:, 0]), rank, outputs)
-    weighted = xp.swapaxes(own * w[..., None], -1, -2)  # (…, C, B)
     return {
-        "right": weighted @ (rank == 0).astype(z.dtype),  # (…, C, K)
-        "top5": weighted @ (rank < 5).astype(z.dtype),  # (…, C, K)
-        "rows": weighted.sum(axis=-1)[..., None],  # (…, C, 1)
+        "right": _by_class(xp, own, (rank == 0).astype(z.dtype), w),  # (…, C, K)
+        "top5": _by_class(xp, own, (rank < 5).astype(z.dtype), w),  # (…, C, K)
+        "rows": (w @ own)[..., None],  # (…, C, 1)
     }
+
+
+def _by_class(xp: Any, own: Array, values: Array, w: Array) -> Array:
+    """Σ_rows w·values (…, C, K) of the rows of each class, own (B, C) 0 or 1, values (B, K)."""
+    if w.ndim == 1:
+        return (own * w[:, None]).T @ values
+    return _weighted(xp, own[:, :, None] * values[:, None, :], w)  # (…, B) by (B, C, K)
 
 
 def _class_finish(sums: Sums, targets: Targets, areas: Areas | None) -> dict[str, Numbers]:

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from trainer.machine.interrupted import ShouldStop, ask, never
 from trainer.statistics.draws import repeat_draws, row_draws, units_of
 
 Numbers = np.ndarray[Any, np.dtype[np.float64]]
@@ -29,15 +30,22 @@ class Part(NamedTuple):
             parts with the same label are drawn with it.
         w: (N,) row weights, which stay with their rows.
         measure: the metrics as a function of row weights (R, N), each (R,).
+        outputs: C; arrays (R, N, C) are made.
     """
 
     labels: Places
     w: Numbers
     measure: Measure
+    outputs: int = 1
 
 
 def resample(
-    parts: Sequence[Part], resamples: int, seed: int, *, draw_parts: bool = False
+    parts: Sequence[Part],
+    resamples: int,
+    seed: int,
+    *,
+    draw_parts: bool = False,
+    should_stop: ShouldStop = never,
 ) -> dict[str, Numbers]:
     """Metrics of so many draws of rows, (R,) each: means over the parts, NaN where none has it.
 
@@ -46,11 +54,16 @@ def resample(
         resamples: R, how many draws.
         seed: of the draws: equal seeds and labels draw equal rows, so that two calls are paired.
         draw_parts: whether parts are drawn with replacement too, as draws and seeds are.
+        should_stop: asked between some draws and the next.
+
+    Raises:
+        Interrupted: `should_stop()`.
     """
     units, count = units_of(*(part.labels for part in parts))
-    most = max(1, _AT_ONCE // max(count, *(len(part.w) for part in parts)))
+    most = max(1, _AT_ONCE // max(count, *(len(part.w) * part.outputs for part in parts)))
     found: list[dict[str, Numbers]] = []
     for start in range(0, resamples, most):
+        ask(should_stop)
         stop = min(start + most, resamples)
         drawn = row_draws(seed, count, start, stop)  # (r, units)
         read = [

@@ -26,8 +26,8 @@ def ranking(scores: Numbers, y: Numbers, w: Numbers) -> tuple[Numbers, Numbers]:
         w: (N,) row weights; of scores of one column also (R, N), many weightings.
 
     Returns:
-        Two arrays (C, K), of many weightings (R, C, 1); NaN where one of the two labels does not occur, or a score is NaN or
-        minus infinity. Tied scores are one threshold, as in scikit-learn (Fawcett 2006,
+        Two arrays (C, K), of many weightings (R, C, 1); NaN where one of the two labels does not
+        occur, or a score is NaN or minus infinity. Tied scores are one threshold, as in scikit-learn (Fawcett 2006,
         algorithm 2).
     """
     if w.ndim > 1:

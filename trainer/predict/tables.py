@@ -177,7 +177,9 @@ def metrics_by_weights(
     """Loss and metrics of scores as a function of the row weights (…, N), each (…).
 
     Args:
-        model, z, y: as `score` takes them.
+        model: as `score` takes it.
+        z: the same.
+        y: the same.
     """
     row = models.MODELS[model.model, model.loss].with_parameters(
         {name: np.array([value]) for name, value in model.loss_parameters.items()}

@@ -22,7 +22,8 @@ def row_draws(seed: int, units: int, start: int, stop: int) -> Numbers:
     Args:
         seed: of the stream; a draw depends on it, on its own number and on `units` alone.
         units: what is drawn, and as often: (stop − start, units), each row sums to it.
-        start, stop: numbers of draws.
+        start: number of the first draw.
+        stop: number behind the last.
     """
     return _draws(seed, RESAMPLES, units, start, stop)
 

@@ -38,7 +38,8 @@ def run_operations(
     Args:
         rows: that are trained on.
         everyone: those held out, too.
-        features, outputs: D, C.
+        features: D.
+        outputs: C.
         steps: of all stacks.
         passes: over the rows, of all columns.
     """

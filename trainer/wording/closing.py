@@ -82,7 +82,7 @@ def run_closing(
     return [
         ("outcome", end),
         ("metrics", _metrics(metrics, _intervals(results or {}))),
-        *(("intervals", told) for told in interval_texts(results or {})),
+        *_told(results or {}),
         *(("note", note) for note in notes),
         ("predict", Verbatim(f"stacked-trainer predict {quoted(str(folder))} DATA")),
     ]
@@ -130,7 +130,7 @@ def sweep_closing(
         lines.append(("model", FIRST_REPEAT))
     if found := tests.get(best["trial"]):
         lines.append(("test", _metrics(found, _intervals(results))))
-    lines += [("intervals", told) for told in interval_texts(results)]
+    lines += _told(results)
     return lines + [("note", note) for note in undefined_texts(best, repeats, word)]
 
 
@@ -158,6 +158,12 @@ def _metrics(numbers: Metrics, intervals: Mapping[str, Sequence[float]] | None =
     ends = {name: ends_text(of, plain_number) for name, of in (intervals or {}).items()}
     each = (f"{name} {_value(name, value)} {ends.get(name, '')}" for name, value in numbers.items())
     return ", ".join(map(str.rstrip, each))
+
+
+def _told(results: Mapping[str, Any]) -> list[Line]:
+    """How the intervals were made, where there are any."""
+    told = interval_texts(results)
+    return [("intervals", "; ".join(told))] if told else []
 
 
 def _intervals(results: Mapping[str, Any]) -> Mapping[str, Sequence[float]]:

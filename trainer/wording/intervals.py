@@ -39,11 +39,11 @@ def interval_texts(results: Results, call: Callable[[str], str] = str) -> list[s
             f" intervals.resamples: {facts['fewest']} is never cut"
         ]
     told = [
-        f"in [ ] the middle {level} of {drawn} of {_units(facts['by'])}; the model stays as it is,"
-        " another draw of training rows would add to them"
+        f"[ ] has the middle {level} of {drawn} of {_units(facts['by'])}, the model as it is; other"
+        " training rows would widen it"
     ]
     if facts["selected"]:
-        told.append("those of val are selected, optimistic: its rows have chosen what they score")
+        told.append("of val it is selected, optimistic: its rows have chosen what they score")
     if facts["cut"]:
         told.append(
             f"{drawn} in place of 1,000, which would take more than 5 % of the run; written,"

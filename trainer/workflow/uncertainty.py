@@ -51,14 +51,14 @@ class _Draws(NamedTuple):
     """What is drawn, how often, and by which seed; and what ends it."""
 
     wanted: Intervals
-    count: int
+    resamples: int
     seed: int
     should_stop: ShouldStop
 
     def of(self, held: _Held) -> dict[str, Numbers]:
         """Metrics of each draw (R,); of other models on the same rows by the same draws."""
         part = _part(self.wanted, held)
-        return resample([part], self.count, self.seed, should_stop=self.should_stop)
+        return resample([part], self.resamples, self.seed, should_stop=self.should_stop)
 
     def interval(self, values: Numbers) -> Interval | None:
         return percentile_interval(values, self.wanted.level)

@@ -27,8 +27,8 @@ def ranking(scores: Numbers, y: Numbers, w: Numbers) -> tuple[Numbers, Numbers]:
 
     Returns:
         Two arrays (C, K), of many weightings (R, C, 1); NaN where one of the two labels does not
-        occur, or a score is NaN or minus infinity. Tied scores are one threshold, as in scikit-learn (Fawcett 2006,
-        algorithm 2).
+        occur, or a score is NaN or minus infinity. Tied scores are one threshold, as in
+        scikit-learn (Fawcett 2006, algorithm 2).
     """
     if w.ndim > 1:
         return _weightings(scores[:, :, 0], y, w)

@@ -47,7 +47,8 @@ def prediction_table(model: FittedModel, rows: Rows) -> pa.Table:
     """The rows of predictions.parquet for one split.
 
     Columns: split, row, target, prediction, and p_<class> where there are classes. With several
-    targets, target_<name> and prediction_<name> stand in their place.
+    targets, target_<name> and prediction_<name> stand in their place. Behind them are weight and
+    group, where the rows have them.
     """
     columns: dict[str, Any] = {
         "split": np.full(len(rows), rows.name),
@@ -55,6 +56,10 @@ def prediction_table(model: FittedModel, rows: Rows) -> pa.Table:
         **_named("target", model, _words(model, rows.y)),
         **predictions(model, row_scores(model, rows)),
     }
+    if (rows.weight != 1).any():
+        columns["weight"] = rows.weight
+    if rows.group is not None:
+        columns["group"] = rows.group
     return _table(columns)
 
 
@@ -74,7 +79,7 @@ def predictions(model: FittedModel, z: Numbers) -> dict[str, Array]:
 def stacked(tables: Sequence[pa.Table]) -> pa.Table:
     """One table of several splits; without any, one without rows."""
     if tables:
-        return pa.concat_tables(tables)
+        return pa.concat_tables(tables, promote_options="default")
     names = {"split": pa.string(), "row": pa.int64(), "target": pa.null(), "prediction": pa.null()}
     return pa.table({name: pa.nulls(0, kind) for name, kind in names.items()})
 

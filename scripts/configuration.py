@@ -14,7 +14,7 @@ from typing import Any, get_args
 from pydantic import Tag
 from pydantic.fields import FieldInfo
 
-from trainer.config.schema import data, optimizer, penalty, spec, sweep
+from trainer.config.schema import data, intervals, optimizer, penalty, spec, sweep
 from trainer.config.schema.fields import Absent, Block, Expected
 from trainer.config.yaml.write import flow
 
@@ -23,7 +23,7 @@ _TABLE = re.compile(r"(<!-- keys of (\w+)(?: beyond (\w+))? -->\n).*?(?=<!-- end
 
 BLOCKS = {
     name: kind
-    for module in (data, penalty, optimizer, sweep, spec)
+    for module in (data, penalty, optimizer, sweep, intervals, spec)
     for name, kind in vars(module).items()
     if isinstance(kind, type) and issubclass(kind, Block) and name[0] != "_"
 }

@@ -26,7 +26,7 @@ STOREYS = [
     ["catalog", "streams", "text", "machine"],
     ["device", "console", "config"],
     ["data", "model", "optim"],
-    ["train", "predict", "runs"],
+    ["train", "predict", "runs", "statistics"],
     ["solvers", "explain", "starter", "wording"],
     ["sweep", "report"],
     ["workflow", "arguments"],
@@ -41,6 +41,7 @@ FORBIDDEN = {
     "optim": {"config", "device"},
     "train": {"config"},
     "solvers": {"config", "data", "runs", "predict"},
+    "statistics": {"config", "data", "device", "console"},  # arrays and callables
     "explain": {"config", "data", "device", "optim"},
     "wording": BELOW_WORDING - {"errors", "catalog", "text"},  # dicts
     "report": {"config", "data", "device", "optim", "train", "solvers"},  # run folders

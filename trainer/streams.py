@@ -33,6 +33,12 @@ DRAWS = 0xFC << 56
 VAL_DRAWS = 0xFB << 56
 """The same, for the rows of val."""
 
+RESAMPLES = 0xF6 << 56
+"""Rows drawn for intervals, of `seed`: the draws one after another."""
+
+RESAMPLED_REPEATS = 0xF5 << 56
+"""The same, of repeats."""
+
 _MASK = (1 << 64) - 1
 _GOLDEN = 0x9E3779B97F4A7C15
 _FACTORS = (0xBF58476D1CE4E5B9, 0x94D049BB133111EB)

@@ -386,20 +386,20 @@ def test_every_named_metric_has_a_row_and_a_function():
 
 
 @pytest.mark.parametrize(("model", "outputs"), [("linear", 2), ("logistic", 1), ("softmax", 3)])
-def test_sums_take_targets_and_weights_of_a_columns_own(model, outputs):
-    """y (B, C, K) and w (B, K): each column is as it is alone."""
+def test_sums_take_targets_of_a_columns_own(model, outputs):
+    """y (B, C, K): each column is as it is alone."""
     draw = np.random.default_rng(3)
     z = draw.standard_normal((20, outputs, 4))
     y = draw.integers(0, 2, (20, outputs, 4)).astype(float)
-    w = draw.uniform(0, 2, (20, 4))
-    targets = Targets(y[:, :, 0], w[:, 0], np.ones(outputs), outputs, np.arange(float(outputs)))
+    w = draw.uniform(0, 2, 20)
+    targets = Targets(y[:, :, 0], w, np.ones(outputs), outputs, np.arange(float(outputs)))
     checked = 0
     for name, one in NAMED[model].items():
         if one.sums is None:
             continue
         found = one.sums(np, z, y, w, targets)
         for k in range(4):
-            alone = one.sums(np, z[:, :, [k]], y[:, :, k], w[:, k], targets)
+            alone = one.sums(np, z[:, :, [k]], y[:, :, k], w, targets)
             for key, value in alone.items():
                 np.testing.assert_allclose(found[key][..., [k]], value, rtol=1e-12, atol=1e-14)
                 checked += not key.startswith(LARGEST)

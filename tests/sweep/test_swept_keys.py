@@ -106,6 +106,7 @@ NO_AXIS = {
     "select",
     "repeat",
     "vars",
+    "intervals",
     "metrics",
 }
 # Rows are tested in test_sweep_runs.py and test_columns.py, the model by the rows that it needs.

@@ -145,6 +145,9 @@ class Standing(Record):
     defined: dict[str, Count] = {}
 
 
+Ends = Annotated[list[Number], Field(min_length=2, max_length=2)]
+
+
 class RefitRecord(Record):
     """What the chosen trial was trained on again, and for how long."""
 
@@ -171,6 +174,7 @@ class BestRecord(Standing):
     epochs: Count | None = None
     best_epoch: Count | None = None
     refit: RefitRecord | None = None
+    intervals: dict[str, Ends] = {}
 
 
 class RunnerUpRecord(Standing):
@@ -178,6 +182,7 @@ class RunnerUpRecord(Standing):
 
     margin: Number | None = None
     standard_errors: Number | None = None
+    margin_interval: Ends | None = None
     paired: bool = True
 
 
@@ -205,6 +210,18 @@ class RungRecord(Record):
     dropped: list[Count]
 
 
+class IntervalsRecord(Record):
+    """How the intervals were made."""
+
+    resamples: Count
+    level: Annotated[float, Field(gt=0, lt=1)]
+    fewest: Count
+    cut: bool = False
+    by: dict[str, Literal["row", "group"]] = {}
+    undefined: dict[str, Count] = {}
+    selected: list[str] = []
+
+
 class ResultsRecord(Record):
     """results.json."""
 
@@ -215,6 +232,7 @@ class ResultsRecord(Record):
     axes: dict[str, list[Value]] = {}
     rule: Literal["best", "one_std_err"] = "best"
     best: BestRecord | None = None
+    intervals: IntervalsRecord | None = None
     runner_up: RunnerUpRecord | None = None
     groups: list[GroupRecord] = []
     without_winner: list[Settings] = []

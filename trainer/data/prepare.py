@@ -243,7 +243,8 @@ def _encoded(encoder: Encoder, split: _Split, dtype: np.dtype[Any]) -> EncodedSp
     y = encoder.target.encode(frame, rows, dtype)
     weight = read_weight(frame, rows, name)
     encoded = encoder.transform(frame, dtype, rows)
-    return EncodedSplit(Rows(name, encoded.X, y, weight, rows.astype(np.int64)), encoded)
+    group = None if frame.group is None else frame.group[rows].astype(np.int64)
+    return EncodedSplit(Rows(name, encoded.X, y, weight, rows.astype(np.int64), group), encoded)
 
 
 def _check_training(train: Rows, encoder: Encoder, class_weight: Any, frame: Frame) -> None:

@@ -53,6 +53,8 @@ class Rows:
     """(N,): the source's `weight` column, ones without one. Class weights are not in it."""
     index: IntArray
     """(N,): the row of its source, from 0, ascending."""
+    group: IntArray | None = None
+    """(N,): codes of the groups that rows are drawn by; None where the source has none."""
 
     def __len__(self) -> int:
         return len(self.index)

@@ -2,6 +2,7 @@
 
 Every metric is a function of the predictions ŷ (B, C, K) or of the scores z, where only their order
 counts and ŷ would tie; of the targets y (B, C) and the row weights w (B,) of the `weight` column.
+Of one column w may be many weightings at once, (…, B): sums and metrics have these axes first.
 They equal scikit-learn's of the same name with `sample_weight=w`, but where the rows leave one
 undefined (a 0/0, for which scikit-learn puts 0, 1 or a warning): it is NaN in every column then.
 Areas under curves need all scores of a column at once: `trainer.model.ranking` has them.
@@ -26,9 +27,9 @@ Sums = Mapping[str, Numbers]
 class Targets(NamedTuple):
     """The host's view of one split's targets, for the last step of a metric.
 
-    y (N, C), or (N,) class codes; w (N,) raw weights; `scale` (C,) is the target's σ in the user's
-    units (ones without scaling); `outputs` is C; `labels` (C,) are the classes where they are
-    numbers.
+    y (N, C), or (N,) class codes; w (…, N) raw weights; `scale` (C,) is the target's σ in the
+    user's units (ones without scaling); `outputs` is C; `labels` (C,) are the classes where they
+    are numbers.
     """
 
     y: Numbers
@@ -36,6 +37,11 @@ class Targets(NamedTuple):
     scale: Numbers
     outputs: int
     labels: Numbers | None = None
+
+    @property
+    def total(self) -> Numbers:
+        """The sum of the weights (…, 1)."""
+        return np.asarray(self.w.sum(axis=-1)[..., None])
 
 
 def _on_any_rows(targets: Targets) -> dict[str, Flags]:
@@ -54,7 +60,7 @@ class Named(NamedTuple):
         finish: `(sums, targets)` -> (K,), of its own sums and those of `Metrics`.
         sums: `(xp, ŷ or z, y, w, targets)` -> named sums over the rows of one chunk, the last axis
             K; those called LARGEST… are the largest of the rows. y is (B, C) or (B, C, 1 or K), w
-            (B,) or (B, 1 or K). None: those of `Metrics` will do.
+            (B,). None: those of `Metrics` will do.
         of_predictions: whether `sums` reads ŷ of labels or classes; else z. Numbers are ŷ.
         whole: `(z (N, C, K), targets)` -> (K,), in the place of `finish`; z is on the host.
         defined: as in `Metrics`; None where any rows define it.
@@ -158,11 +164,11 @@ def regression_sums(xp: Any, predicted: Array, y: Array, w: Array) -> dict[str, 
 
 def _regression_finish(sums: Sums, targets: Targets, areas: Areas | None) -> dict[str, Numbers]:
     """r2 and rmse as means over the outputs, rmse in the user's units."""
-    spread, squares = spread_of(targets)[:, None], sums["squares"]  # (C, 1), (C, K)
+    spread, squares = spread_of(targets)[..., None], sums["squares"]  # (…, C, 1), (…, C, K)
     with np.errstate(divide="ignore", invalid="ignore"):
         r2 = 1 - squares / spread
-    rmse = np.sqrt(squares / targets.w.sum()) * targets.scale[:, None]
-    return {"r2": mean_over(r2, spread[:, 0] > 0), "rmse": rmse.mean(axis=0)}
+    rmse = np.sqrt(squares / targets.total[..., None]) * targets.scale[:, None]
+    return {"r2": mean_over(r2, spread[..., 0] > 0), "rmse": rmse.mean(axis=-2)}
 
 
 def _regression_defined(targets: Targets) -> dict[str, Flags]:
@@ -170,17 +176,27 @@ def _regression_defined(targets: Targets) -> dict[str, Flags]:
 
 
 def spread_of(targets: Targets) -> Numbers:
-    """Σ_rows w·(y − mean)² of each output (C,)."""
-    with np.errstate(over="ignore", invalid="ignore"):  # it may be infinite
-        mean = targets.w @ targets.y / targets.w.sum()  # (C,)
-        return np.asarray(_varies(targets) * (targets.w @ (targets.y - mean) ** 2))
+    """Σ_rows w·(y − mean)² of each output (…, C), from squares about a centre of all means."""
+    with np.errstate(over="ignore", divide="ignore", invalid="ignore"):  # it may be infinite
+        mean = targets.w @ targets.y / targets.total  # (…, C)
+        centre = _centre(mean)
+        squares = targets.w @ (targets.y - centre) ** 2
+        off = np.where(mean == centre, 0.0, targets.total * (mean - centre) ** 2)
+        return np.asarray(_varies(targets) * (squares - off))
+
+
+def _centre(means: Numbers) -> Numbers:
+    """A mean (C,) of means (…, C), of one the very same; those of no rows are left out."""
+    each = means.reshape(-1, means.shape[-1])
+    return mean_known(each) if len(each) > 1 else np.asarray(each[0])
 
 
 def _varies(targets: Targets) -> Numbers:
-    """Whether each output has two values (C,): y − its rounded mean cannot tell."""
-    y, known = targets.y, targets.w[:, None] > 0
-    most = y.max(axis=0, where=known, initial=-np.inf)
-    return np.asarray(most > y.min(axis=0, where=known, initial=np.inf))
+    """Whether each output has two values (…, C): y − its rounded mean cannot tell."""
+    known = targets.w > 0  # (…, N)
+    first = targets.y[known.argmax(axis=-1)]  # (…, C): of a row that has a weight, if one has
+    other = targets.y != first[..., None, :]  # (…, N, C)
+    return np.asarray((known[..., None] & other).any(axis=-2))
 
 
 # --- counts ---------------------------------------------------------------------------------------
@@ -197,11 +213,11 @@ def _count_sums(xp: Any, predicted: Array, y: Array, w: Array) -> dict[str, Arra
 
 def _count_finish(sums: Sums, targets: Targets, areas: Areas | None) -> dict[str, Numbers]:
     """d2 and deviance as means over the outputs; d2 as r2, with deviances for squares."""
-    spread, deviance = _count_spread(targets)[:, None], sums["deviance"]  # (C, 1), (C, K)
+    spread, deviance = _count_spread(targets)[..., None], sums["deviance"]  # (…, C, 1), (…, C, K)
     with np.errstate(divide="ignore", invalid="ignore"):
         d2 = 1 - deviance / spread
-    mean = (deviance / targets.w.sum()).mean(axis=0)
-    return {"d2": mean_over(d2, spread[:, 0] > 0), "deviance": mean}
+    mean = (deviance / targets.total[..., None]).mean(axis=-2)
+    return {"d2": mean_over(d2, spread[..., 0] > 0), "deviance": mean}
 
 
 def _count_defined(targets: Targets) -> dict[str, Flags]:
@@ -209,11 +225,15 @@ def _count_defined(targets: Targets) -> dict[str, Flags]:
 
 
 def _count_spread(targets: Targets) -> Numbers:
-    """The deviance of the mean of each output (C,)."""
+    """The deviance of the mean of each output (…, C), from logarithms to a centre of all means."""
     y, w = targets.y, targets.w
     with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
-        each = np.where(y > 0, y * np.log(y / (w @ y / w.sum())), 0.0)
-        return np.asarray(_varies(targets) * (2 * w @ each))
+        mean = w @ y / targets.total  # (…, C)
+        centre = _centre(mean)
+        each = np.where(y > 0, y * np.log(y / centre), 0.0)
+        same = (mean == centre) | (mean <= 0)
+        off = np.where(same, 0.0, w @ y * np.log(mean / centre))
+        return np.asarray(_varies(targets) * (2 * w @ each - 2 * off))
 
 
 # --- logistic: one output is a binary label, several are independent labels -----------------------
@@ -232,32 +252,32 @@ def _binary_sums(xp: Any, z: Array, y: Array, w: Array) -> dict[str, Array]:
 
 def _binary_finish(sums: Sums, targets: Targets, areas: Areas | None) -> dict[str, Numbers]:
     assert areas is not None
-    total = targets.w.sum()
-    found = {"accuracy": sums["row_right"] / total}
+    found = {"accuracy": sums["row_right"] / targets.total}
     area, precision = areas
     if targets.outputs > 1:
         both = _binary_defined(targets)["auc"]
         return found | {"auc": mean_over(area, both), "map": mean_over(precision, both)}
-    true, false = targets.w @ targets.y, targets.w @ (1 - targets.y)  # (1,); 0 to the bit or not
+    true = (targets.w @ targets.y)[..., None]  # (…, 1, 1); 0 to the bit or not
+    false = (targets.w @ (1 - targets.y))[..., None]
     hits, chosen = sums["chosen_true"], sums["chosen"]
     with np.errstate(divide="ignore", invalid="ignore"):
-        recall = hits / true[:, None]
-        specificity = 1 - (chosen - hits) / false[:, None]
-        f1 = np.where(true[:, None] > 0, 2 * hits / (chosen + true[:, None]), np.nan)
-    balanced = mean_known(np.concatenate([recall, specificity]))
+        recall = hits / true
+        specificity = 1 - (chosen - hits) / false
+        f1 = np.where(true > 0, 2 * hits / (chosen + true), np.nan)
+    balanced = mean_known(np.concatenate([recall, specificity], axis=-2))
     return found | {
         "balanced_accuracy": balanced,
-        "auc": area[0],
-        "average_precision": precision[0],
-        "f1": f1[0],
+        "auc": area[..., 0, :],
+        "average_precision": precision[..., 0, :],
+        "f1": f1[..., 0, :],
     }
 
 
 def _binary_defined(targets: Targets) -> dict[str, Flags]:
-    true, false = targets.w @ targets.y > 0, targets.w @ (1 - targets.y) > 0  # (C,)
+    true, false = targets.w @ targets.y > 0, targets.w @ (1 - targets.y) > 0  # (…, C)
     if targets.outputs > 1:
         return {"auc": true & false, "map": true & false}
-    both, classes = true & false, np.concatenate([false, true])
+    both, classes = true & false, np.concatenate([false, true], axis=-1)
     return {"auc": both, "average_precision": both, "f1": true, "balanced_accuracy": classes}
 
 
@@ -274,24 +294,30 @@ def _class_sums(xp: Any, z: Array, y: Array, w: Array) -> dict[str, Array]:
     )  # ties go to the first class, as argmax does
     rank = ((z > true_score) | ((z == true_score) & before[:, :, None])).sum(axis=1)  # (B, K)
     rank = xp.where(xp.isfinite(true_score[:, 0]), rank, outputs)
-    weighted = (own * w[:, None]).T  # (C, B)
     return {
-        "right": weighted @ (rank == 0).astype(z.dtype),  # (C, K)
-        "top5": weighted @ (rank < 5).astype(z.dtype),  # (C, K)
-        "rows": weighted.sum(axis=1)[:, None],  # (C, 1)
+        "right": _by_class(xp, own, (rank == 0).astype(z.dtype), w),  # (…, C, K)
+        "top5": _by_class(xp, own, (rank < 5).astype(z.dtype), w),  # (…, C, K)
+        "rows": (w @ own)[..., None],  # (…, C, 1)
     }
+
+
+def _by_class(xp: Any, own: Array, values: Array, w: Array) -> Array:
+    """Σ_rows w·values (…, C, K) of the rows of each class, own (B, C) 0 or 1, values (B, K)."""
+    if w.ndim == 1:
+        return (own * w[:, None]).T @ values
+    return weighted(xp, own[:, :, None] * values[:, None, :], w)  # (…, B) by (B, C, K)
 
 
 def _class_finish(sums: Sums, targets: Targets, areas: Areas | None) -> dict[str, Numbers]:
-    total = targets.w.sum()
+    total = targets.total
     with np.errstate(divide="ignore", invalid="ignore"):
-        recall = sums["right"] / sums["rows"]  # (C, K); NaN for a class that does not occur
+        recall = sums["right"] / sums["rows"]  # (…, C, K); NaN for a class that does not occur
     found = {
-        "accuracy": sums["right"].sum(axis=0) / total,
+        "accuracy": sums["right"].sum(axis=-2) / total,
         "balanced_accuracy": mean_known(recall),
     }
     if targets.outputs > 5:
-        found["top5"] = sums["top5"].sum(axis=0) / total
+        found["top5"] = sums["top5"].sum(axis=-2) / total
     return found
 
 
@@ -308,11 +334,8 @@ CLASSES = Metrics(_class_sums, _class_finish, defined=_class_defined)
 
 
 def weighted(xp: Any, values: Array, w: Array) -> Array:
-    """Σ_rows w·values: (B, ..., K) -> (..., K), of weights (B,) or a column's own (B, K)."""
-    if w.ndim == 1:
-        return xp.tensordot(w, values, axes=1)
-    rows, columns = w.shape
-    return (w.reshape(rows, *[1] * (values.ndim - 2), columns) * values).sum(axis=0)
+    """Σ_rows w·values: (..., B) and (B, C, K) -> (..., C, K)."""
+    return xp.tensordot(w, values, axes=1)
 
 
 def by_column(y: Array) -> Array:
@@ -328,13 +351,16 @@ def class_weights(targets: Targets) -> Numbers:
 
 
 def mean_known(values: Numbers) -> Numbers:
-    """Mean over the first axis, leaving out NaN; NaN where all are."""
-    known = ~np.isnan(values)
-    count = known.sum(axis=0)
-    total = np.where(known, values, 0.0).sum(axis=0)
-    return np.where(count > 0, total / np.maximum(count, 1), np.nan)
+    """Mean over the last axis but one, leaving out NaN; NaN where all are."""
+    return _mean_of(values, ~np.isnan(values))
 
 
 def mean_over(values: Numbers, outputs: Flags) -> Numbers:
-    """Mean (K,) of values (C, K) over these outputs (C,); NaN without any."""
-    return values[outputs].mean(axis=0) if outputs.any() else np.full(values.shape[1], np.nan)
+    """Mean (…, K) of values (…, C, K) over these outputs (…, C); NaN without any."""
+    return _mean_of(values, outputs[..., None])
+
+
+def _mean_of(values: Numbers, known: Flags) -> Numbers:
+    count = known.sum(axis=-2)
+    total = np.where(known, values, 0.0).sum(axis=-2)
+    return np.where(count > 0, total / np.maximum(count, 1), np.nan)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -48,7 +48,8 @@ def prediction_table(model: FittedModel, rows: Rows) -> pa.Table:
     """The rows of predictions.parquet for one split.
 
     Columns: split, row, target, prediction, and p_<class> where there are classes. With several
-    targets, target_<name> and prediction_<name> stand in their place.
+    targets, target_<name> and prediction_<name> stand in their place. Behind them are weight and
+    group, where the rows have them.
     """
     columns: dict[str, Any] = {
         "split": np.full(len(rows), rows.name),
@@ -56,6 +57,10 @@ def prediction_table(model: FittedModel, rows: Rows) -> pa.Table:
         **_named("target", model, _words(model, rows.y)),
         **predictions(model, row_scores(model, rows)),
     }
+    if (rows.weight != 1).any():
+        columns["weight"] = rows.weight
+    if rows.group is not None:
+        columns["group"] = rows.group
     return _table(columns)
 
 
@@ -75,7 +80,7 @@ def predictions(model: FittedModel, z: Numbers) -> dict[str, Array]:
 def stacked(tables: Sequence[pa.Table]) -> pa.Table:
     """One table of several splits; without any, one without rows."""
     if tables:
-        return pa.concat_tables(tables)
+        return pa.concat_tables(tables, promote_options="default")
     names = {"split": pa.string(), "row": pa.int64(), "target": pa.null(), "prediction": pa.null()}
     return pa.table({name: pa.nulls(0, kind) for name, kind in names.items()})
 
@@ -169,28 +174,54 @@ def score(model: FittedModel, z: Numbers, y: Array, w: Numbers) -> dict[str, flo
         y: (N, C) targets as `Target.encode` gives them, or (N,) class codes.
         w: (N,) row weights.
     """
+    return {name: float(value) for name, value in metrics_by_weights(model, z, y)(w).items()}
+
+
+def metrics_by_weights(
+    model: FittedModel, z: Numbers, y: Array
+) -> Callable[[Numbers], dict[str, Numbers]]:
+    """Loss and metrics of scores as a function of the row weights (…, N), each (…).
+
+    Args:
+        model: as `score` takes it.
+        z: the same.
+        y: the same.
+    """
     row = _row(model)
+    metrics = row.metrics
     encoder, outputs = model.encoder, z.shape[1]
-    z = (z - encoder.target_mean) / encoder.target_scale
+    z3 = ((z - encoder.target_mean) / encoder.target_scale)[:, :, None]  # (N, C, 1)
     full = np.eye(outputs)[y] if y.ndim == 1 else y.astype(np.float64)
-    z3 = z[:, :, None].copy()  # (N, C, 1): the loss overwrites it
-    loss = np.empty((len(z), 1))
-    scratch = Scratch.of(np, *z.shape)
-    # a metric may be infinite, or be none
+    loss, scratch, predicted = np.empty((len(z), 1)), Scratch.of(np, *z.shape), np.empty_like(z3)
+    read = predicted if metrics.of_predictions else z3
+
+    def each(w: Numbers) -> dict[str, Numbers]:
+        # a metric may be infinite, or be none
+        with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
+            targets, areas = _targets(model, y, w), ranking(z3, y, w) if metrics.ranked else None
+            found = metrics.finish(metrics.sums(np, read, full, w), targets, areas)
+            values = {"loss": w @ loss / targets.total, **found}
+        found = {name: value[..., 0] for name, value in values.items()}
+        if metrics.named:
+            each_named = [named(one) for one in w.reshape(-1, len(z))]
+            for name in metrics.named:
+                found[name] = np.array([one[name] for one in each_named]).reshape(w.shape[:-1])
+        return found
+
+    def named(w: Numbers) -> dict[str, float]:
+        targets = _targets(model, y, w)
+        with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
+            sums = metrics.sums(np, read, full, w)
+            sums |= metrics.named_sums(np, read, full, w, targets, False)
+            sums |= metrics.named_sums(np, predicted, full, w, targets, True)
+            values = metrics.finish_named(sums, targets, z3)
+        return {name: float(value[0]) for name, value in values.items()}
+
     with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
-        metrics, targets = row.metrics, _targets(model, y, w)
-        predicted = np.empty_like(z3)
         if metrics.of_predictions or metrics.named_predictions:
-            row.activation(np, z3.copy(), predicted, scratch)
-        read = predicted if metrics.of_predictions else z3
-        sums = metrics.sums(np, read, full, w)
-        sums |= metrics.named_sums(np, read, full, w, targets, False)
-        sums |= metrics.named_sums(np, predicted, full, w, targets, True)
-        areas = ranking(z3, y, w) if metrics.ranked else None
-        found = metrics.finish(sums, targets, areas) | metrics.finish_named(sums, targets, z3)
-        error(row, np, z3, full[:, :, None], np.empty_like(z3), loss, scratch)
-        values = {"loss": w @ loss / w.sum(), **found}
-    return {name: float(value[0]) for name, value in values.items()}
+            row.activation(np, z3.copy(), predicted, scratch)  # it overwrites its argument
+        error(row, np, z3.copy(), full[:, :, None], np.empty_like(z3), loss, scratch)
+    return each
 
 
 def parts_of_means(model: FittedModel, y: Array, w: Numbers) -> dict[str, tuple[int, int]]:

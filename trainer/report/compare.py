@@ -32,8 +32,10 @@ from trainer.report.charts.training import (
 )
 from trainer.report.headline import manifest_seconds
 from trainer.report.html import chart, document, esc, section, swatch, table
+from trainer.report.paired import RESAMPLES, Difference, differences, level_of
 from trainer.text.names import cut_apart
-from trainer.text.numbers import counted, metric, split_name, text
+from trainer.text.numbers import counted, metric, percent, split_name, text
+from trainer.wording.intervals import ends_text
 
 if TYPE_CHECKING:
     from trainer.report.run_data import RunData
@@ -68,6 +70,7 @@ def compare_page(runs: Sequence[RunData]) -> bytes:
         f"<h1>{esc(title)}</h1></header>",
         _notices(runs),
         section("Metrics", _card(_metrics_table(runs, names))),
+        section("Paired differences", _card(_paired_table(runs, names))),
         section("Keys that differ", _card(_keys_table(runs, names))),
         section("Curves", *map(chart, _curves(runs, names))),
     ]
@@ -175,6 +178,52 @@ def _metrics_table(runs: Sequence[RunData], names: Sequence[str]) -> str:
         for name, run, of_run in zip(_named(names), runs, cells, strict=True)
     ]
     return table([*head, "status", "time"], rows, kind="full sticky", label="Metrics of each run")
+
+
+def _paired_table(runs: Sequence[RunData], names: Sequence[str]) -> str:
+    """A run a row: how much more it has of each metric than the first run, on the same rows."""
+    level, first = level_of(runs[0]), names[0]
+    found = [differences(run, runs[0], level) for run in runs[1:]]
+    measured = [
+        (split, name)
+        for split in dict.fromkeys(split for of in found for split in of)
+        for name in METRICS
+        if any(name in of.get(split, {}) for of in found)
+    ]
+    if not measured:
+        return ""
+    rows = [
+        [named, *(_difference(of.get(split, {}).get(name), name) for split, name in measured)]
+        for named, of in zip(_named(names)[1:], found, strict=True)
+        if of
+    ]
+    head = ["run", *(f"{esc(split_name(s))}<br>{esc(_label(runs, n))}" for s, n in measured)]
+    told = (
+        f"Each run minus {first}, on rows that both predicted: [ ] has the middle {100 * level:g} %"
+        f" of up to {RESAMPLES:,} draws of these rows, the same for both, the models as they are."
+        " In bold: without 0. Rows of validation that have chosen favour what they chose."
+    )
+    without = [name for name, of in zip(names[1:], found, strict=True) if not of]
+    told += f" Without {', '.join(without)}: it predicted other rows." if without else ""
+    inner = table(head, rows, kind="full sticky", label="Paired differences")
+    return f'<p class="note">{esc(told)}</p>{inner}'
+
+
+def _difference(found: Difference | None, name: str) -> str:
+    if found is None:
+        return "–"
+    value, interval = found
+
+    def number(of: float) -> str:
+        """A share in percent, its minus as in other numbers."""
+        return percent(of).replace("-", "−") if is_share(name) else metric(of, is_share=False)
+
+    shown = esc(f"{'+' if value > 0 else ''}{number(value)}")
+    if interval is None:
+        return shown
+    shown = f"{shown} {esc(ends_text((interval.low, interval.high), number))}"
+    apart = interval.low > 0 or interval.high < 0
+    return f'<span class="best">{shown}</span>' if apart else shown
 
 
 def _label(runs: Sequence[RunData], name: str) -> str:

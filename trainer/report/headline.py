@@ -11,6 +11,7 @@ from trainer.report.unfinished import NOT_ENDED, resume_text
 from trainer.runs.liveness import DIED
 from trainer.text.numbers import counted, deviation, metric, split_name, text
 from trainer.wording.choice import of_training_rows_text
+from trainer.wording.intervals import ends_text, interval_texts
 from trainer.wording.opening import device_text
 from trainer.wording.undefined import over_text, repeat_word, undefined_texts
 
@@ -198,10 +199,18 @@ def metrics_table(run_data: RunData) -> tuple[list[str], list[tuple[str, list[st
 
 
 def _spread(run_data: RunData, split: str, name: str) -> str:
-    """A metric, with its standard deviation over repeats where it has one."""
-    shown = metric(run_data.metrics[split].get(name), is_share(name))
+    """A metric, with its interval and its standard deviation over repeats where it has one."""
+    share, column = is_share(name), run_data.column(split, name)
+    shown = metric(run_data.metrics[split].get(name), share)
+    ends = (run_data.best.get("intervals") or {}).get(column)
+    shown += f" {ends_text(ends, lambda end: metric(end, share))}" if ends else ""
     std = (run_data.best.get("std") or {}).get(f"{split}_{name}")
     return shown if std is None else f"{shown} ± {deviation(std, is_share(name))}"
+
+
+def interval_note(run_data: RunData) -> str:
+    """How the intervals of the table were made; empty without any."""
+    return " ".join(map(_sentence, interval_texts(run_data.results, metric_words)))
 
 
 def facts(run_data: RunData) -> list[tuple[str, str]]:

@@ -70,7 +70,9 @@ def _head(run_data: RunData, choice: str) -> str:
     if splits:
         names = [esc(split_name(split)) for split in splits]
         cells = [[esc(name), *map(esc, values)] for name, values in rows]
-        numbers = table(["metric", *names], cells, label="Metrics")
+        note = headline.interval_note(run_data)
+        told = f'<p class="note intervals">{esc(note)}</p>' if note else ""
+        numbers = f"<div>{table(['metric', *names], cells, label='Metrics')}{told}</div>"
     notes = run_data.manifest.get("notes")
     free = f'<p class="free-text">{esc(notes)}</p>' if notes else ""
     return f"""<header class="result">

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from trainer.report.run_data import RunData
 
 Numbers = NDArray[np.float64]
+_MORE = {"weight": "f", "group": "iu"}
+"""Columns that a split has where its source has them, and the kinds of their numbers."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +39,8 @@ class PredictionData:
             distribution that of its largest share.
         p: (N, classes or C) probabilities; without columns for numbers.
         shares: (N, C) of a distribution, the targets as they are; else None.
+        weight: (N,) row weights; None without any.
+        group: (N,) codes of the rows' groups; None without any.
     """
 
     split: str
@@ -47,6 +51,8 @@ class PredictionData:
     prediction: NDArray[Any]
     p: Numbers
     shares: Numbers | None = None
+    weight: Numbers | None = None
+    group: NDArray[np.int64] | None = None
 
     def __len__(self) -> int:
         return len(self.row)
@@ -59,6 +65,8 @@ def read_predictions(run_data: RunData) -> Iterator[PredictionData]:
         RunFolderError: the predictions are not those of the model beside them.
     """
     table, model = run_data.predictions, run_data.model
+    more = {name: table[name] for name in _MORE if table is not None and name in table.column_names}
+    table = table if table is None else table.drop_columns([*more])
     if table is None or model is None or table.num_columns < 4:
         return
     try:
@@ -72,10 +80,32 @@ def read_predictions(run_data: RunData) -> Iterator[PredictionData]:
             here = split.codes == code
             if here.any():
                 values = [column[here] for column in columns]
-                yield _checked(_prediction_data(str(name), row[here], values, model))
+                data = _checked(_prediction_data(str(name), row[here], values, model))
+                found = _more_of(more, here)
+                yield replace(data, weight=found.get("weight"), group=found.get("group"))
     except (KeyError, IndexError, ValueError, TypeError, OverflowError) as error:
         path = run_data.folder / PREDICTIONS
         raise RunFolderError(f"{path}: does not fit the model beside it") from error
+
+
+def _more_of(
+    more: Mapping[str, pa.ChunkedArray], here: NDArray[np.bool_]
+) -> dict[str, NDArray[Any]]:
+    """What some splits have beside their predictions.
+
+    Raises:
+        ValueError: they are no such numbers.
+    """
+    found: dict[str, NDArray[Any]] = {}
+    for name, column in more.items():
+        some = column.filter(pa.array(here))
+        if some.null_count == len(some):
+            continue
+        values = arrow.numbers(some)
+        if values.dtype.kind not in _MORE[name] or not (np.isfinite(values) & (values >= 0)).all():
+            raise ValueError(f"its {name} is none")
+        found[name] = values
+    return found
 
 
 def _checked(data: PredictionData) -> PredictionData:

@@ -171,15 +171,19 @@ class RunData:
         found: dict[str, dict[str, float]] = {}
         values = self.best.get("metrics", {})
         for split in self.splits:
-            prefix = f"test_{split}_" if split not in ("train", "val", "test") else f"{split}_"
             of_split = {
-                name: values[prefix + name]
+                name: values[self.column(split, name)]
                 for name in METRICS
-                if isinstance(values.get(prefix + name), int | float)
+                if isinstance(values.get(self.column(split, name)), int | float)
             }
             if of_split:
                 found[split] = of_split
         return found
+
+    @staticmethod
+    def column(split: str, name: str) -> str:
+        """What results.json calls a metric of a split."""
+        return f"{split if split in ('train', 'val', 'test') else f'test_{split}'}_{name}"
 
     @property
     def apart(self) -> Apart | None:

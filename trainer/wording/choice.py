@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from trainer.text.numbers import counted, text
+from trainer.wording.intervals import margin_text
 from trainer.wording.undefined import mean_of, over_text
 
 _TIE = 2.0  # standard errors: less is no difference to speak of
@@ -45,7 +46,8 @@ def lead_text(
     sentence = f"{number(abs(margin), 2)} of {metric}"
     sentence += f" ahead of {name}" if margin > 0 else f" behind {name}, the best by that alone"
     if mean_of(results) < 2:
-        return f"{sentence}; one value each, so chance may be all of it"
+        paired = margin_text(results, lambda value: number(value, 2))
+        return f"{sentence}; {paired or 'one value each, so chance may be all of it'}"
     if other.get("paired") is False:
         return f"{sentence}; the two are means over different repeats"
     if errors is None:  # of a finite difference only where it has no deviation

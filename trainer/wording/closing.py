@@ -19,6 +19,7 @@ from trainer.wording.choice import (
     outcomes_text,
     refit_text,
 )
+from trainer.wording.intervals import ends_text, interval_texts
 from trainer.wording.settings import BriefSettings, Settings, settings_text
 from trainer.wording.undefined import undefined_texts
 
@@ -59,7 +60,11 @@ def metric_text(trial: RankedTrial | Record, name: str, repeats: int = 1) -> str
 
 
 def run_closing(
-    folder: Path, row: Mapping[str, Any], metrics: Metrics, notes: Sequence[str] = ()
+    folder: Path,
+    row: Mapping[str, Any],
+    metrics: Metrics,
+    notes: Sequence[str] = (),
+    results: Mapping[str, Any] | None = None,
 ) -> list[Line]:
     """Of a run with one column: how it ended and its metrics.
 
@@ -68,6 +73,7 @@ def run_closing(
         row: its row of trials.csv.
         metrics: of its model, those on test rows too.
         notes: on metrics that are not defined.
+        results: results.json, with the intervals.
     """
     status, reason = row["status"].replace("_", " "), row["reason"]
     end = reason if reason.startswith(status) else f"{status}: {reason}"
@@ -75,7 +81,8 @@ def run_closing(
         end += f"; epoch {row['best_epoch']} of {row['epochs']} counts"
     return [
         ("outcome", end),
-        ("metrics", _metrics(metrics)),
+        ("metrics", _metrics(metrics, _intervals(results or {}))),
+        *_told(results or {}),
         *(("note", note) for note in notes),
         ("predict", Verbatim(f"stacked-trainer predict {quoted(str(folder))} DATA")),
     ]
@@ -105,7 +112,8 @@ def sweep_closing(
     lines: list[Line] = [("ranking", _table(ranking, results, brief))]
     lines.append(("outcomes", outcomes_text(results["counts"])))
     won = f"trial {best['trial']}: {settings_text(best['settings'])}"
-    won = f"{won}; {metric} {metric_text(best, metric, repeats)}"
+    ends = ends_text(_intervals(results).get(metric), plain_number)
+    won = f"{won}; {metric} {metric_text(best, metric, repeats)} {ends}".rstrip()
     lines.append(("winner", Sentence(won, _texts(best))))
     if (lead := lead_text(results, metric, brief, plain_number)) is not None:
         lines.append(("lead", Sentence(lead, _texts(results["runner_up"]))))
@@ -121,7 +129,8 @@ def sweep_closing(
     elif repeats > 1:
         lines.append(("model", FIRST_REPEAT))
     if found := tests.get(best["trial"]):
-        lines.append(("test", _metrics(found)))
+        lines.append(("test", _metrics(found, _intervals(results))))
+    lines += _told(results)
     return lines + [("note", note) for note in undefined_texts(best, repeats, word)]
 
 
@@ -145,8 +154,21 @@ def commands(folder: Path) -> list[Line]:
     ]
 
 
-def _metrics(numbers: Metrics) -> str:
-    return ", ".join(f"{name} {_value(name, value)}" for name, value in numbers.items())
+def _metrics(numbers: Metrics, intervals: Mapping[str, Sequence[float]] | None = None) -> str:
+    ends = {name: ends_text(of, plain_number) for name, of in (intervals or {}).items()}
+    each = (f"{name} {_value(name, value)} {ends.get(name, '')}" for name, value in numbers.items())
+    return ", ".join(map(str.rstrip, each))
+
+
+def _told(results: Mapping[str, Any]) -> list[Line]:
+    """How the intervals were made, where there are any."""
+    told = interval_texts(results)
+    return [("intervals", "; ".join(told))] if told else []
+
+
+def _intervals(results: Mapping[str, Any]) -> Mapping[str, Sequence[float]]:
+    found: Mapping[str, Sequence[float]] = (results.get("best") or {}).get("intervals") or {}
+    return found
 
 
 def _value(name: str, value: float) -> str:

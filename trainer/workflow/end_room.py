@@ -37,7 +37,7 @@ def end_room(sweep: SweepRun) -> tuple[int, int]:
         + (columns + 4) * parameters * (sweep.spec.log.weights == "all")
         + parameters
         + model_bytes(np.empty(0), (*first.encoder.features, *first.encoder.outputs))
-        + held * (outputs + 4) * 8
+        + held * (outputs + 6) * 8
     )
     return int(_MORE * size), _gradients(sweep, features, outputs, itemsize)
 

@@ -12,6 +12,7 @@ from trainer.catalog import METRICS, metrics_of
 from trainer.config.schema.optimizer import Solver
 from trainer.console.terminal import Terminal
 from trainer.data import Rows
+from trainer.machine.interrupted import Interrupted
 from trainer.predict.label_table import label_table
 from trainer.predict.tables import parts_of_means, prediction_table, row_scores, score, stacked
 from trainer.predict.training_fit import training_metrics
@@ -40,6 +41,7 @@ from trainer.workflow.result_tables import (
     refit_spec,
     results,
 )
+from trainer.workflow.uncertainty import Uncertainty, uncertainty
 
 _BLOWN_UP = 10  # times the first batch's loss, which is one batch's and so may be far off by chance
 
@@ -75,7 +77,10 @@ def write_outputs(
     model = models.get(chosen.best.number) if chosen.best else None
     refit = _refit(chosen, model)
     parts = _parts(chosen.best, model) if chosen.best and model else None
-    record = results(chosen, ranked, spec, sweep.repeats, tests, refit, scheduler.rungs, parts)
+    uncertain, all_there = _uncertainty(sweep, chosen, model, should_stop, all_there)
+    record = results(
+        chosen, ranked, spec, sweep.repeats, tests, refit, scheduler.rungs, parts, uncertain
+    )
     if model is not None and record["best"] is not None and (labels := _labels(model)):
         record["best"]["labels"] = labels
     with folder.spared(RESULTS):
@@ -94,7 +99,7 @@ def write_outputs(
     else:
         best = record["best"]
         notes = undefined_texts(best, 1, "repeat")
-        terminal.summary(run_closing(folder.path, rows[0], best["metrics"], notes))
+        terminal.summary(run_closing(folder.path, rows[0], best["metrics"], notes, record))
     return "interrupted" if cut_short or not all_there else "finished"
 
 
@@ -141,6 +146,20 @@ def _models(
         which = ", ".join(map(str, lost))
         terminal.summary([("warning", f"the refit of trial {which} came to no model; see its own")])
     return models | refitted, True
+
+
+def _uncertainty(
+    sweep: SweepRun,
+    chosen: Chosen,
+    model: TrialModel | None,
+    should_stop: Callable[[], int | None],
+    all_there: bool,
+) -> tuple[Uncertainty | None, bool]:
+    """The intervals, and whether all is there: a stop leaves them to who goes on with the run."""
+    try:
+        return uncertainty(sweep, chosen, model, lambda: should_stop() is not None), all_there
+    except Interrupted:
+        return None, False
 
 
 def _refit(chosen: Chosen, model: TrialModel | None) -> dict[str, Any] | None:

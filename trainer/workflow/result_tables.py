@@ -18,6 +18,7 @@ from trainer.sweep.select import Chosen, ranks
 from trainer.sweep.stopping import Rung
 from trainer.sweep.trial_result import ColumnResult, TrialResult
 from trainer.wording.closing import RankedTrial
+from trainer.workflow.uncertainty import Uncertainty
 
 Row = dict[str, Any]
 Metrics = Mapping[str, float]
@@ -167,6 +168,7 @@ def results(
     refit: Row | None,
     rungs: Sequence[Rung],
     parts: Mapping[str, tuple[int, int]] | None = None,
+    uncertain: Uncertainty | None = None,
 ) -> Row:
     """The content of results.json.
 
@@ -180,6 +182,7 @@ def results(
         rungs: what halving dropped.
         parts: {metric: (classes or outputs that it is the mean over, all)} of the chosen trial,
             where these are fewer.
+        uncertain: intervals of its metrics, or None.
     """
     return {
         "metric": {
@@ -191,8 +194,9 @@ def results(
         "repeats": repeats,
         "axes": axes(ranked, spec),
         "rule": spec.select.rule,
-        "best": _best(chosen, tests, refit, parts or {}),
-        "runner_up": _runner_up(chosen),
+        "best": _best(chosen, tests, refit, parts or {}, uncertain),
+        "runner_up": _runner_up(chosen, uncertain),
+        **({"intervals": dict(uncertain.facts)} if uncertain else {}),
         "groups": [{"per": dict(group.per), **_standing(group.trial)} for group in chosen.groups],
         **({"without_winner": [dict(per) for per in chosen.without]} if chosen.without else {}),
         "edges": [
@@ -211,6 +215,7 @@ def _best(
     tests: Mapping[int, Metrics],
     refit: Row | None,
     parts: Mapping[str, tuple[int, int]],
+    uncertain: Uncertainty | None,
 ) -> Row | None:
     best = chosen.best
     if best is None:
@@ -222,16 +227,23 @@ def _best(
         "epochs": best.epochs,
         "best_epoch": best.best_epoch,
         "refit": refit,
+        **({"intervals": _ends(uncertain)} if uncertain else {}),
     }
 
 
-def _runner_up(chosen: Chosen) -> Row | None:
+def _ends(uncertain: Uncertainty) -> dict[str, list[float]]:
+    return {name: [found.low, found.high] for name, found in uncertain.metrics.items()}
+
+
+def _runner_up(chosen: Chosen, uncertain: Uncertainty | None) -> Row | None:
     if chosen.runner_up is None:
         return None
+    ends = uncertain.margin if uncertain else None
     return {
         **_standing(chosen.runner_up),
         "margin": chosen.margin,
         "standard_errors": chosen.standard_errors,
+        **({"margin_interval": [ends.low, ends.high]} if ends else {}),
         **({} if chosen.paired else {"paired": False}),
     }
 

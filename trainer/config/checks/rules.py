@@ -351,6 +351,15 @@ def _select(spec: Spec) -> Iterator[Broken]:
         yield Broken("sweep.num_trials", what, ("sweep.method",))
 
 
+def _intervals(spec: Spec) -> Iterator[Broken]:
+    intervals, source = spec.intervals, spec.data.train
+    if isinstance(intervals, str) or intervals.by != "group" or source == "arrays":
+        return  # whether arrays have groups, they say themselves
+    if getattr(source, "group", None) is None:
+        what = "data.train has no groups; name their column with group, or write row"
+        yield Broken("intervals.by", what, ("data.train",))
+
+
 # Each with the keys of a spec that it reads.
 _READS: dict[Rule, frozenset[str]] = {
     _model: frozenset({"model", "data", "loss", "class_weight"}),
@@ -364,4 +373,5 @@ _READS: dict[Rule, frozenset[str]] = {
     _early_stopping: frozenset({"model", "data", "early_stopping", "repeat"}),
     _repeat: frozenset({"model", "data", "init", "optimizer", "repeat"}),
     _select: frozenset({"data", "repeat", "select", "sweep"}),
+    _intervals: frozenset({"data", "intervals"}),
 }

@@ -37,6 +37,7 @@ from trainer.config.schema.fields import (
     word_or_list,
     word_or_mapping,
 )
+from trainer.config.schema.intervals import Intervals, IntervalsOrNone
 from trainer.config.schema.loss import Loss
 from trainer.config.schema.optimizer import Optimizer, Sgd, _optimizer_form
 from trainer.config.schema.penalty import L2L1, Penalty, _penalty_form
@@ -237,6 +238,11 @@ class Spec(Block):
         None,
         description="Folds, draws or seeds that each trial is averaged over; none: one fit each.",
         examples=[{"folds": 5}],
+    )
+    intervals: IntervalsOrNone = Field(
+        Intervals.model_construct(),
+        description="Intervals of the metrics of val and test, by drawing rows anew; or none.",
+        examples=[{"resamples": 1000}],
     )
     select: Select = Field(
         Select.model_construct(),

@@ -127,7 +127,9 @@ def _without_duplicates(trials: Sequence[Trial], notes: dict[str, None]) -> list
     return list(known.values())
 
 
-_NOT_COMPARED = ("name", "notes", "vars", "sweep", "select", "log", "device", "checkpoint")
+_NOT_COMPARED = (
+    "name", "notes", "vars", "sweep", "select", "log", "device", "checkpoint", "intervals"
+)  # fmt: skip
 
 
 def _distinct(faults: Sequence[Fault]) -> list[Fault]:

@@ -21,7 +21,8 @@ from trainer.text.printable import show_value
 MOST_TRIALS = 100_000
 
 _WHOLE_RUN = (
-    "name", "notes", "device", "checkpoint", "log", "metrics", "sweep", "select", "repeat", "vars"
+    "name", "notes", "device", "checkpoint", "log", "metrics", "intervals", "sweep", "select",
+    "repeat", "vars",
 )  # fmt: skip
 
 

@@ -183,6 +183,7 @@ def _write_facts(folder: RunWriter, ready: Ready, command: str | None) -> None:
         command=command,
         notes=ready.spec.notes,
         device=device_facts(ready.device, ready.sweep),
+        stacks=ready.sweep.arrangement.facts(),
         data={
             "digest": ready.sweep.sources.digest,
             "source": summary.source,

@@ -16,9 +16,9 @@ from trainer.model import MODELS
 from trainer.optim.first_order import OPTIMIZERS
 from trainer.solvers.choose import Size, choose_method
 from trainer.sweep.planned import Planned, cut, rebuilt
+from trainer.text.saved import Saved
 from trainer.train.device_rows import DeviceRows
 from trainer.train.fused import graph_bytes
-from trainer.train.saved import Saved
 from trainer.train.stack import batch_parts, stack_bytes
 
 if TYPE_CHECKING:

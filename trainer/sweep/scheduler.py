@@ -19,7 +19,7 @@ from trainer.sweep.defined import means
 from trainer.sweep.stopping import EarlyStopper, Halving, Rung
 from trainer.sweep.threads import Threads
 from trainer.text.numbers import counted
-from trainer.train.saved import Saved, copied
+from trainer.text.saved import Saved, copied
 from trainer.train.stretch import Evaluation, Stretch
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from trainer.train.saved import Saved
+from trainer.text.saved import Saved
 
 if TYPE_CHECKING:
     from trainer.device import Device

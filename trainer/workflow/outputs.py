@@ -23,7 +23,7 @@ from trainer.sweep.scheduler import Scheduler
 from trainer.sweep.select import Chosen, choose, rank
 from trainer.sweep.sweep import SweepRun, word_for_repeats
 from trainer.sweep.trial_result import TrialResult
-from trainer.train.saved import Saved
+from trainer.text.saved import Saved
 from trainer.wording.caveats import worse_than_mean_text
 from trainer.wording.closing import SHOWN, commands, run_closing, sweep_closing
 from trainer.wording.divergence import mend_divergence

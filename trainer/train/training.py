@@ -6,6 +6,7 @@ evaluation of a column counts and which columns end (`trainer.sweep.scheduler`).
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from typing import Any
 
@@ -263,7 +264,12 @@ class Training:
         except (MemoryError, RuntimeError) as error:
             if not self.open or not self.stack.device.is_full(error):
                 raise
+            wide = len(self.columns) == len(stay)
             self.park()  # the next stack is built without the last one beside it
+            # later they would leave a stack that has gone on as wide, whose last bits are others
+            if wide:
+                with contextlib.suppress(MemoryError):
+                    self._leave(stay)
 
     def _leave(self, stay: Flags) -> None:
         self._store(~stay)
@@ -274,9 +280,9 @@ class Training:
             return self._xp.take(array, where, axis=-1)
 
         best = {name: pick(array) for name, array in self._best.items()}
-        self.state, self._best = self.state.take(keep, pick), best
+        recent = [losses[:, keep] for losses in self._recent]
+        self.state, self._best, self._recent = self.state.take(keep, pick), best, recent
         self.columns = self.columns[keep]
-        self._recent = [losses[:, keep] for losses in self._recent]
         if self.open:
             self.stack = self.stack.take(keep)
             self._evaluate = self._evaluator(self.stack)

@@ -125,14 +125,14 @@ def _loop(kind: str, work: Path, numbers: Sequence[int] | None, stuck: bool) -> 
     anew = [str(config), "--out", str(folder)]
 
     faults.faults_at(os.fsencode(folder), 0, 0, 0)
-    _command(*anew)
+    command(*anew)
     count = faults.faults_seen()
-    whole = _contents(folder)
+    whole = contents(folder)
     for n in range(1, count + 100) if numbers is None else numbers:
         _clear(work)
         n = n if n > 0 else count + 1 + n
         faults.faults_at(os.fsencode(folder), n, errno.ENOSPC if n % 2 else errno.EIO, stuck)
-        exit_code, lines = _command(*anew)
+        exit_code, lines = command(*anew)
         refused = faults.faults_refused()
         faults.faults_at(b"", 0, 0, 0)
         problems = list(_problems(folder, work / "elsewhere", whole, exit_code, lines))
@@ -149,16 +149,17 @@ def _gone_on(folder: Path, whole: dict[str, bytes]) -> Iterator[str]:
     """What is wrong about a run that failed and is gone on with, once the disk takes all."""
     manifest = json.loads((folder / "manifest.json").read_bytes())
     over = manifest["status"] == "finished" or manifest.get("trained") == "finished"
-    exit_code, lines = _command("--resume", str(folder))
+    exit_code, lines = command("--resume", str(folder))
     if exit_code and not over:
         yield f"gone on with: exit code {exit_code}: {lines[-1:]}"
-    here = _contents(folder)
+    here = contents(folder)
     for name in SAME:
         if here.get(name) != whole[name]:
             yield f"gone on with: {name} is another file"
 
 
-def _command(*arguments: str) -> tuple[int, list[str]]:
+def command(*arguments: str) -> tuple[int, list[str]]:
+    """Carry out `run` in this process; its exit code, and the lines that it says."""
     from trainer.cli import main
 
     said = io.StringIO()
@@ -173,7 +174,7 @@ def _clear(work: Path) -> None:
         shutil.rmtree(place)
 
 
-def _contents(folder: Path) -> dict[str, bytes]:
+def contents(folder: Path) -> dict[str, bytes]:
     """{name: bytes} of the files of a run folder, those in folders of it too."""
     files = folder.rglob("*") if folder.is_dir() else ()
     return {str(p.relative_to(folder)): p.read_bytes() for p in files if p.is_file()}
@@ -183,10 +184,10 @@ def _problems(
     folder: Path, places: Path, whole: dict[str, bytes], exit_code: int, lines: list[str]
 ) -> Iterator[str]:
     """What is wrong about the end of a run, `whole` being what an unbroken run leaves."""
-    here = _contents(folder)
+    here = contents(folder)
     there: dict[str, bytes] = {}
     for place in places.iterdir():
-        there |= _contents(place)
+        there |= contents(place)
     if any("Traceback" in line or "fault of ours" in line for line in lines):
         yield "a traceback"
     if halves := [name for name in here if Path(name).name.startswith(".")]:

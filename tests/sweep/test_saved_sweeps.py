@@ -125,7 +125,7 @@ class Heard:
 
     def __init__(self, rounds=None, asks=None):
         """End after so many rounds as a kill does, or after so many questions as a stop does."""
-        self.told, self.records, self.jobs = [], [], []
+        self.told, self.records, self.jobs, self.said = [], [], [], []
         self._rounds, self._asks, self._asked = rounds, asks, itertools.count(1)
 
     def on_stretch(self, stack, stretch):
@@ -141,6 +141,9 @@ class Heard:
         number, step, metrics, due = evaluation
         read = of_bytes((columns, step, due, *metrics.values()))
         self.told.append((stack, "evaluation", number, list(metrics), *read))
+
+    def on_shortage(self, told):
+        self.said.append(told)
 
     def on_round(self, scheduler):
         self.scheduler = scheduler
@@ -409,3 +412,39 @@ def test_an_arrangement_is_its_record():
         assert again.saved() == one.saved()
         assert again.room == one.room
         assert len(again.stacks) == len(one.stacks) > 1
+
+
+def gone_on_with(kind, monkeypatch, memory):
+    """What a sweep tells that was killed, and goes on where less memory is free: `memory(a)`."""
+    heard = Heard(rounds=2)
+    with pytest.raises(Killed):
+        trained(start(kind), heard)
+    at, saved = heard.records[-1]
+    arrangement = start(kind).arrangement
+    assert arrangement.room == len(arrangement.stacks) > 1
+    monkeypatch.setattr(type(DEVICE), "memory", lambda self: memory(arrangement))
+    again, more = start(kind, saved["arrangement"]), Heard()
+    found = end(again, trained(again, more, saved))
+    return heard.told[:at] + more.told, found, more.said
+
+
+def test_stacks_keep_their_turns_where_less_memory_is_free(monkeypatch):
+    short_stretches(monkeypatch, 3)
+    told, ended, _ = whole("halving")
+    again, found, said = gone_on_with(
+        "halving", monkeypatch, lambda one: one.bytes * len(one.stacks)
+    )
+    assert (again, found, said) == (told, ended, [])
+
+
+def test_rows_in_another_order_are_told(monkeypatch):
+    short_stretches(monkeypatch, 3)
+    told, ended, _ = whole("halving")
+    again, found, said = gone_on_with("halving", monkeypatch, lambda one: one.bytes)
+    assert found == ended
+    assert again != told
+    assert sorted(map(repr, again)) == sorted(map(repr, told))
+    assert said == [
+        "less memory is free than before: 1 stack at once in place of 2 keep in step, so that rows"
+        " of the logs come in another order; numbers are the same"
+    ]

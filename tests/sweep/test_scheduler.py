@@ -22,9 +22,9 @@ from trainer.sweep.scheduler import Rules, Scheduler
 from trainer.sweep.stopping import EarlyStopper, Halving, never_stopping
 from trainer.sweep.threads import Threads
 from trainer.text.numbers import counted
+from trainer.text.saved import copied
 from trainer.train import training as training_module
 from trainer.train.evaluate import HeldOut
-from trainer.train.saved import copied
 from trainer.train.training import Training
 
 

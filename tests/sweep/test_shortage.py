@@ -25,6 +25,7 @@ from trainer.sweep.sweep import set_up, train
 from trainer.train import twins
 from trainer.train.evaluate import Evaluator
 from trainer.train.halves import NumpyHalves
+from trainer.train.state import State
 from trainer.train.training import Training
 from trainer.workflow.recorder import NullObserver
 
@@ -255,6 +256,35 @@ def test_a_wide_stack_is_cut_wherever_memory_runs_out(where, monkeypatch):
     assert (heard.steps, heard.evaluations) == (whole.steps, whole.evaluations)
     assert bool(takes) == (where == "compaction")
     np.testing.assert_allclose(weights_of(sweep), wanted, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("times", [1, 2])
+@pytest.mark.parametrize("optimizer", ["sgd", "lbfgs"])
+def test_columns_leave_when_they_would_though_memory_runs_out_as_they_do(
+    optimizer, times, monkeypatch
+):
+    """Left in the stack a while longer they would change the last bits of those that stay."""
+    keys = {"sweep": {"parameters": {"optimizer.lr": NUMBERS}} | HALVING}
+    if optimizer == "lbfgs":
+        keys = {"sweep": {"parameters": {"penalty.l2": NUMBERS}}, "optimizer": {"name": "lbfgs"}}
+    wanted, _ = unbroken(monkeypatch, **keys)
+    left, take = [times], State.take
+
+    def taken(state, *which):
+        if left[0]:
+            left[0] -= 1
+            raise MemoryError("Unable to allocate 7 GiB")
+        return take(state, *which)
+
+    monkeypatch.setattr(State, "take", taken)
+    sweep, heard = arranged(monkeypatch, **keys), Heard()
+    train(sweep, heard)
+    assert left == [0]
+    assert heard.told == []
+    if times == 1:
+        np.testing.assert_array_equal(weights_of(sweep), wanted)
+    else:  # parked, they have no room either
+        np.testing.assert_allclose(weights_of(sweep), wanted, rtol=1e-3, atol=1e-4)
 
 
 def test_halves_have_the_coordinates_of_the_whole(monkeypatch):

@@ -88,6 +88,8 @@ def test_a_sweep_that_is_stopped_again_and_again_has_the_same_bytes(tmp_path):
     assert stops > 2
     for name in SAME:
         assert (run.folder / name).read_bytes() == (whole.folder / name).read_bytes(), name
+    manifest = json.loads((run.folder / "manifest.json").read_text())
+    assert manifest["stacks"] == {"widths": [[2, 3]], "threads": 1}
 
 
 def test_a_refit_that_is_stopped_is_gone_on_with(tmp_path):
@@ -281,13 +283,16 @@ def test_a_sweep_that_memory_has_cut_is_gone_on_with_in_its_halves(calls, tmp_pa
     whole = trainer.run(FOLDED, tmp_path / "whole")
     run = trainer.run(FOLDED, tmp_path / "run", should_stop=stop_after(calls))
     assert run.status == "interrupted"
-    assert "two halves" in json.loads((run.folder / "manifest.json").read_text())["warning"]
+    manifest = json.loads((run.folder / "manifest.json").read_text())
+    assert "two halves" in manifest["warning"]
+    assert manifest["stacks"] == {"widths": [[2, 2], [1, 2]], "threads": 1}
     done = go_on(run.folder)
     assert done.status == "finished"
     for name in SAME:
         assert (done.folder / name).read_bytes() == (whole.folder / name).read_bytes(), name
     done, whole = (json.loads((one.folder / "manifest.json").read_text()) for one in (done, whole))
     assert done["warning"] == whole["warning"]
+    assert done["stacks"] == whole["stacks"] == {"widths": [[1, 6]], "threads": 1}
 
 
 def test_what_a_stop_has_warned_of_is_no_warning_of_the_end(tmp_path):

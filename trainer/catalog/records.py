@@ -89,6 +89,16 @@ class SolverRecord(Record):
     columns: Count
 
 
+class StacksRecord(Record):
+    """How columns lie in stacks: [columns of a stack, how many there are], the widest first.
+
+    `threads` is how many stacks train side by side.
+    """
+
+    widths: list[Annotated[list[Count], Field(min_length=2, max_length=2)]]
+    threads: Count
+
+
 class ManifestRecord(Record):
     """manifest.json; all but its status may be yet to come."""
 
@@ -112,6 +122,7 @@ class ManifestRecord(Record):
     host: str | None = None
     boot_id: str | None = None
     machine: dict[str, Value] | None = None
+    stacks: StacksRecord | None = None
     resumed: list[str] | None = None
     trained: str | None = None
     elsewhere: str | None = None

@@ -29,8 +29,8 @@ from trainer.machine.memory import memory_limit
 from trainer.runs.names import CHECKPOINTS
 from trainer.text.atomic import disk_error, left_over, replacing, sync_folder, utf8, write_atomic
 from trainer.text.regular_file import open_regular
+from trainer.text.saved import Saved
 
-Saved = dict[str, Any]
 Arrays = dict[str, npt.NDArray[Any]]
 VERSION = 1  # of the form of these files
 KEPT = 2  # pairs

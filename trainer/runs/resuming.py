@@ -12,7 +12,6 @@ from typing import Any, NamedTuple, TypeGuard
 from trainer.catalog.records import LONGEST
 from trainer.errors import DiskError, RunFolderError
 from trainer.runs import checkpoint, liveness, step_log
-from trainer.runs.checkpoint import Saved
 from trainer.runs.history_log import HistoryLog, has_whole_rows
 from trainer.runs.manifest import Manifest
 from trainer.runs.names import (
@@ -31,6 +30,7 @@ from trainer.runs.names import (
 from trainer.runs.reader import RunReader
 from trainer.runs.step_log import StepLog
 from trainer.text.atomic import disk_error, left_over
+from trainer.text.saved import Saved
 from trainer.text.system import Lock
 from trainer.text.windows import quoted
 

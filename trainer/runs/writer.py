@@ -20,7 +20,6 @@ import pyarrow as pa
 from trainer.errors import DiskError
 from trainer.runs import checkpoint, resuming
 from trainer.runs.beginning import begin
-from trainer.runs.checkpoint import Saved
 from trainer.runs.contents import csv_bytes, parquet_bytes, safetensors_bytes
 from trainer.runs.folder_files import FolderFiles
 from trainer.runs.history_log import HistoryLog
@@ -57,6 +56,7 @@ from trainer.runs.step_log import StepLog, stream_to_parquet
 from trainer.text.atomic import utf8, write_atomic
 from trainer.text.csv_json import json_text
 from trainer.text.regular_file import read_regular
+from trainer.text.saved import Saved
 from trainer.text.system import Lock
 
 _LARGEST = 1 << 24  # bytes of a config

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -16,9 +17,9 @@ from trainer.optim.first_order import OPTIMIZERS
 from trainer.solvers.choose import Size, choose_method
 from trainer.sweep.model_of import model_of
 from trainer.sweep.planned import Planned, cut, rebuilt
+from trainer.text.saved import Saved
 from trainer.train.device_rows import DeviceRows
 from trainer.train.fused import graph_bytes
-from trainer.train.saved import Saved
 from trainer.train.stack import batch_parts, stack_bytes
 
 if TYPE_CHECKING:
@@ -58,6 +59,12 @@ class Arrangement(NamedTuple):
         stacks = [[[column.trial, column.repeat] for column in one.columns] for one in self.stacks]
         return {"stacks": stacks, "threads": self.threads}
 
+    def facts(self) -> dict[str, Any]:
+        """Say how wide the stacks are, and how many train side by side: see `StacksRecord`."""
+        widths = Counter(len(one.columns) for one in self.stacks)
+        found = [[columns, count] for columns, count in sorted(widths.items(), reverse=True)]
+        return {"widths": found, "threads": self.threads}
+
     def at_once(self, in_step: bool) -> int:
         """How many stacks are on the device together: all that fit where they keep in step."""
         return min(self.room, len(self.stacks) if in_step else self.threads, len(self.stacks))
@@ -85,6 +92,7 @@ def arrange(
     if arranged is None:
         stacks, threads = _cut_to_fit(planned, device_rows, restores, budget)
     else:
+        budget /= _SHARE  # as many stacks at once as before, if at all possible: see `restore`
         stacks, threads = rebuilt(planned, arranged["stacks"]), int(arranged["threads"])
     largest = max(needed(one.spec, len(one.columns), device_rows, restores) for one in stacks)
     room = max(threads, min(int(budget // largest), len(stacks)))  # free memory comes and goes

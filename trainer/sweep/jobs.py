@@ -15,11 +15,11 @@ from trainer.sweep.build import Columns, build, steps_per_unit
 from trainer.sweep.scheduler import Observer, Rules, Scheduler
 from trainer.sweep.shortage import Shortage, halves
 from trainer.sweep.threads import Threads
+from trainer.text.saved import Saved, copied
 from trainer.train.evaluate import Evaluator
 from trainer.train.measure import Evaluate
 from trainer.train.part import part_of
 from trainer.train.protocol import AnyStack
-from trainer.train.saved import Saved, copied
 from trainer.train.state import AnyState
 from trainer.train.training import Flags, Indices, Training
 

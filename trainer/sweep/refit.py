@@ -19,7 +19,7 @@ from trainer.sweep.scheduler import Observer, Rules
 
 if TYPE_CHECKING:
     from trainer.sweep.sweep import SweepRun
-    from trainer.train.saved import Saved
+    from trainer.text.saved import Saved
 
 
 class TrialModel(NamedTuple):

@@ -19,7 +19,7 @@ from trainer.sweep.defined import means
 from trainer.sweep.stopping import EarlyStopper, Halving, Rung
 from trainer.sweep.threads import Threads
 from trainer.text.numbers import counted
-from trainer.train.saved import Saved, copied
+from trainer.text.saved import Saved, copied
 from trainer.train.stretch import Evaluation, Stretch
 
 if TYPE_CHECKING:
@@ -198,9 +198,13 @@ class Scheduler:
             member.restore(saved["stacks"][str(i)])
         if type(saved["room"]) is not int or saved["room"] < 1:
             raise ValueError("no stack has room")
-        self.room = min(self.room, saved["room"])  # their turns are the same, and their order
+        now, self.room = self.room, min(self.room, saved["room"])  # the same turns, and order
         self.waiting = [list(members) for members in saved["waiting"]]
         self.groups = [SyncGroup(list(members), at) for members, at in saved["groups"]]
+        together = [*map(len, self.waiting), *(len(group.members) for group in self.groups)]
+        before = min(max(together, default=0), saved["room"])
+        if now < before:
+            self.observer.on_shortage(shortage.fewer_at_once(now, before))
         for group in self.groups:  # one ahead would be judged again and again, and never train
             for training in (self.members[i].training for i in group.members):
                 if training.begun and training.state.step > group.evaluation * training.every:

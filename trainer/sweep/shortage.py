@@ -103,6 +103,14 @@ def one_at_a_time(error: Exception) -> str:
     )
 
 
+def fewer_at_once(now: int, before: int) -> str:
+    """The sentence that says so where a sweep goes on."""
+    return (
+        f"less memory is free than before: {counted(now, 'stack')} at once in place of {before}"
+        " keep in step, so that rows of the logs come in another order; numbers are the same"
+    )
+
+
 def in_halves(error: Exception, columns: int) -> str:
     """The sentence that says so."""
     return (

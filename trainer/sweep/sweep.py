@@ -42,7 +42,7 @@ from trainer.wording.undefined import nowhere_text, repeat_word
 
 if TYPE_CHECKING:
     from trainer.device import Device
-    from trainer.train.saved import Saved
+    from trainer.text.saved import Saved
 
 _MOST_RECORDS = 10_000_000  # of a sweep's step log
 

@@ -7,9 +7,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from trainer.train.saved import Saved
+from trainer.text.saved import Saved
+from trainer.train.step_record import Records
 
 Numbers = np.ndarray[Any, np.dtype[np.float64]]
+Indices = np.ndarray[Any, np.dtype[np.int64]]
 Flags = np.ndarray[Any, np.dtype[np.bool_]]
 
 
@@ -54,6 +56,27 @@ class StackResult:
     grad_norm: Numbers = field(default_factory=lambda: np.zeros(0))
     first_loss: Numbers = field(default_factory=lambda: np.zeros(0))
     finite_loss: Numbers = field(default_factory=lambda: np.zeros(0))
+
+    def note(self, columns: Indices, records: Records, counts: Flags) -> None:
+        """Keep the first, the last finite loss and the last gradient norm of each column.
+
+        Args:
+            columns: (K,) which of them the records are of.
+            records: of S steps.
+            counts: (S, K) steps that were taken, and whose losses are finite.
+        """
+        loss, norms = records.values["loss"], records.values["grad_norm"]
+        if len(loss) == 0:  # a stop came within the first round
+            return
+        if records.step[0] == 1:
+            self.first_loss[columns] = loss[0]
+        some = counts.any(axis=0)
+        last = len(loss) - 1 - counts[::-1].argmax(axis=0)  # (K,)
+        self.finite_loss[columns[some]] = loss[last[some], np.flatnonzero(some)]
+        read = counts & ~np.isnan(norms)  # not every step has one
+        some = read.any(axis=0)
+        last = len(loss) - 1 - read[::-1].argmax(axis=0)
+        self.grad_norm[columns[some]] = norms[last[some], np.flatnonzero(some)]
 
     def saved(self, gone: Flags) -> Saved:
         """A record of it, for `restored`: weights are those of the columns (K,) that are `gone`."""

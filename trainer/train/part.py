@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from trainer.train.saved import Saved
+from trainer.text.saved import Saved
 
 Indices = np.ndarray[Any, np.dtype[np.int64]]
 Flags = np.ndarray[Any, np.dtype[np.bool_]]

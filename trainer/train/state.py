@@ -11,7 +11,7 @@ from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
 import numpy as np
 
-from trainer.train.saved import Saved
+from trainer.text.saved import Saved
 
 Array = Any
 Flags = np.ndarray[Any, np.dtype[np.bool_]]

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from trainer.model.row_sums import weighted_sums
-from trainer.train.saved import Saved
+from trainer.text.saved import Saved
 
 if TYPE_CHECKING:
     from trainer.device import Device

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from trainer.train.saved import Saved
+from trainer.text.saved import Saved
 from trainer.train.step_record import Records, Snapshot
 
 Numbers = np.ndarray[Any, np.dtype[np.float64]]

@@ -6,16 +6,17 @@ evaluation of a column counts and which columns end (`trainer.sweep.scheduler`).
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from trainer.machine.interrupted import Interrupted, ShouldStop, never
+from trainer.text.saved import Saved
 from trainer.train.measure import Evaluate, Measured, measure
 from trainer.train.outcomes import Outcome, StackResult
 from trainer.train.protocol import AnyStack
-from trainer.train.saved import Saved
 from trainer.train.state import PARAMETERS, AnyState, check_fits, restored_state
 from trainer.train.step_record import Records, Snapshot, joined
 from trainer.train.stretch import Evaluation, Stretch
@@ -202,7 +203,7 @@ class Training:
         counts = live & takes & unbroken[:-1]
         if len(records.step):
             self._recent.append(records.values["loss"])
-            self._note(records, counts & finite)
+            self.result.note(self.columns, records, counts & finite)
         for at in np.flatnonzero(live & ~unbroken[-1]).tolist():
             self._diverge(at, int(records.step[unbroken[1:, at].sum()]))
         return Stretch(columns, records, counts, snapshots, None)
@@ -263,7 +264,12 @@ class Training:
         except (MemoryError, RuntimeError) as error:
             if not self.open or not self.stack.device.is_full(error):
                 raise
+            wide = len(self.columns) == len(stay)
             self.park()  # the next stack is built without the last one beside it
+            # later they would leave a stack that has gone on as wide, whose last bits are others
+            if wide:
+                with contextlib.suppress(MemoryError):
+                    self._leave(stay)
 
     def _leave(self, stay: Flags) -> None:
         self._store(~stay)
@@ -274,9 +280,9 @@ class Training:
             return self._xp.take(array, where, axis=-1)
 
         best = {name: pick(array) for name, array in self._best.items()}
-        self.state, self._best = self.state.take(keep, pick), best
+        recent = [losses[:, keep] for losses in self._recent]
+        self.state, self._best, self._recent = self.state.take(keep, pick), best, recent
         self.columns = self.columns[keep]
-        self._recent = [losses[:, keep] for losses in self._recent]
         if self.open:
             self.stack = self.stack.take(keep)
             self._evaluate = self._evaluator(self.stack)
@@ -372,21 +378,6 @@ class Training:
         if self._may_leave(self._staying()):
             pauses.append((step // self._steps_per_epoch + 1) * self._steps_per_epoch)
         return int(min(pauses))
-
-    def _note(self, records: Records, counts: Flags) -> None:
-        """Keep the first, the last finite loss and the last gradient norm of each column."""
-        loss, norms = records.values["loss"], records.values["grad_norm"]
-        if len(loss) == 0:  # a stop came within the first round
-            return
-        if records.step[0] == 1:
-            self.result.first_loss[self.columns] = loss[0]
-        some = counts.any(axis=0)
-        last = len(loss) - 1 - counts[::-1].argmax(axis=0)  # (K,)
-        self.result.finite_loss[self.columns[some]] = loss[last[some], np.flatnonzero(some)]
-        read = counts & ~np.isnan(norms)  # not every step has one
-        some = read.any(axis=0)
-        last = len(loss) - 1 - read[::-1].argmax(axis=0)
-        self.result.grad_norm[self.columns[some]] = norms[last[some], np.flatnonzero(some)]
 
     def _take(self, due: Flags, read: Measured) -> Evaluation:
         """Take an evaluation; columns that are not finite diverge, those past a budget finish."""

@@ -21,8 +21,8 @@ from trainer.runs.writer import RunWriter
 from trainer.sweep.scheduler import Scheduler
 from trainer.sweep.sweep import SweepRun, set_up, train
 from trainer.text.printable import Verbatim, first_line
+from trainer.text.saved import Saved
 from trainer.text.windows import quoted
-from trainer.train.saved import Saved
 from trainer.wording.caveats import coarse_texts
 from trainer.wording.closing import resume_command
 from trainer.wording.opening import DataFacts, opening
@@ -183,6 +183,7 @@ def _write_facts(folder: RunWriter, ready: Ready, command: str | None) -> None:
         command=command,
         notes=ready.spec.notes,
         device=device_facts(ready.device, ready.sweep),
+        stacks=ready.sweep.arrangement.facts(),
         data={
             "digest": ready.sweep.sources.digest,
             "source": summary.source,

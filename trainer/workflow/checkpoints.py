@@ -16,7 +16,7 @@ from trainer.runs.names import CHECKPOINTS
 if TYPE_CHECKING:
     from trainer.runs.writer import RunWriter
     from trainer.sweep.scheduler import Scheduler
-    from trainer.train.saved import Saved
+    from trainer.text.saved import Saved
 
 SWEEP, REFIT, FACTS = "sweep", "refit", "facts"  # the parts of what is saved
 _SHARE = 50  # a checkpoint is due no sooner than so many times the seconds of the last one

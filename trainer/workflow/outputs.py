@@ -25,7 +25,7 @@ from trainer.sweep.scheduler import Scheduler
 from trainer.sweep.select import Chosen, choose, rank
 from trainer.sweep.sweep import SweepRun, word_for_repeats
 from trainer.sweep.trial_result import TrialResult
-from trainer.train.saved import Saved
+from trainer.text.saved import Saved
 from trainer.wording.caveats import few_negatives_text, worse_than_mean_text
 from trainer.wording.closing import SHOWN, commands, run_closing, sweep_closing
 from trainer.wording.divergence import mend_divergence
@@ -157,7 +157,7 @@ def _uncertainty(
 ) -> tuple[Uncertainty | None, bool]:
     """The intervals, and whether all is there: a stop leaves them to who goes on with the run."""
     try:
-        return uncertainty(sweep, chosen, model, lambda: should_stop() is not None), all_there
+        return uncertainty(sweep, chosen, model, lambda: bool(should_stop())), all_there
     except Interrupted:
         return None, False
 

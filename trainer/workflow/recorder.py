@@ -81,7 +81,8 @@ class Recorder(NullObserver):
     ) -> None:
         super().__init__(should_stop, folder.tell)
         self.checkpoints = checkpoints
-        self.jobs, self.folder, self.every = sweep.jobs, folder, sweep.log_every
+        self.sweep, self.jobs, self.folder = sweep, sweep.jobs, folder
+        self.every = sweep.log_every
 
     def on_stretch(self, stack: int, stretch: Stretch) -> None:
         """Append to the log of steps; write steps in full, their rows numbered as in the source."""
@@ -108,10 +109,11 @@ class Recorder(NullObserver):
         )
 
     def on_shortage(self, told: str) -> None:
-        """Say it, and keep it for the page."""
+        """Say it, and keep it for the page; stacks may be others now."""
         super().on_shortage(told)
         with self.folder.spared(MANIFEST):
             self.folder.add_warnings([told])
+            self.folder.update_manifest(stacks=self.sweep.arrangement.facts())
 
     def on_round(self, scheduler: Scheduler) -> None:
         """Keep what has been learned."""
@@ -184,7 +186,7 @@ class SweepRecorder(Recorder):
             keep: writes what is known by the end of a round.
         """
         super().__init__(sweep, folder, should_stop, checkpoints)
-        self.sweep, self.progress, self._keep = sweep, progress, keep
+        self.progress, self._keep = progress, keep
 
     def on_round(self, scheduler: Scheduler) -> None:
         """Show how far it is; keep what is known by then."""

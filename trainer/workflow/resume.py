@@ -23,7 +23,7 @@ from trainer.runs.provenance import machine_facts
 from trainer.runs.reader import RunReader
 from trainer.runs.writer import RunWriter
 from trainer.text.printable import one_line
-from trainer.train.saved import Saved
+from trainer.text.saved import Saved
 from trainer.workflow.carry_out import Ready, announce, carry_out, facts_of, get_ready
 from trainer.workflow.checkpoints import FACTS, SWEEP
 from trainer.workflow.compiling import said_as_met

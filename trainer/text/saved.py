@@ -1,4 +1,4 @@
-"""Records of what a training has learned, from which another process goes on: no files here."""
+"""Records of what was learned, from which another process goes on: what files are to hold."""
 
 from __future__ import annotations
 

@@ -44,6 +44,7 @@ class Basis(NamedTuple):
         whole: whether XᵀX is diagonal in these coordinates. It is not where directions of little
             spread were left mixed, or where some of the rows told the coordinates.
         centred: whether the rows X are stored without their mean.
+        scale: (D,) what features are multiplied by, once their mean is taken out; None: nothing.
     """
 
     mean: Array
@@ -53,6 +54,26 @@ class Basis(NamedTuple):
     rotated: bool = True
     whole: bool = True
     centred: bool = True
+    scale: Array | None = None
+
+    @property
+    def is_own(self) -> bool:
+        """Whether each column has coordinates of its own."""
+        return False
+
+    @property
+    def spread(self) -> Array:
+        """The sum of the spectrum."""
+        return self.spectrum.sum()
+
+    @property
+    def means(self) -> Array:
+        """(D, 1, 1) the mean."""
+        return self.mean[:, None, None]
+
+    def take(self, columns: Any) -> Basis:
+        """That of some of the columns, which is theirs all."""
+        return self
 
     def sizes(self, xp: Any) -> Array:
         """(D,) the roots of the features' weighted mean squares about `mean`."""
@@ -76,7 +97,23 @@ class Basis(NamedTuple):
 
     def about_mean(self, X: Array) -> Array:
         """Stored rows (n, D) without their mean."""
+        if self.scale is not None:
+            return (X - self.mean) * self.scale
         return X if self.centred else X - self.mean
+
+    def of_rows(self, xp: Any, inner: Array) -> Array:
+        """Weights of rows as they are stored, of inner ones (r, C, K)."""
+        weights = inner if self.rotated else self.weights(xp, inner)
+        return weights if self.scale is None else weights * self.scale[:, None, None]
+
+    def stored_shift(self, xp: Any, stored: Array) -> Array:
+        """mean·W (C, K) of weights of rows that are stored with their mean."""
+        return self.shift(xp, stored)
+
+    def largest_shift(self, xp: Any, weights: Array) -> Array:
+        """(C, K) how large the terms of shifts are, of |weights| (D, C, K)."""
+        flat = weights.reshape(len(weights), -1)
+        return (xp.absolute(self.mean)[None] @ flat).reshape(weights.shape[1:])
 
     def shift(self, xp: Any, weights: Array) -> Array:
         """mean·W (C, K): what the bias of the centred rows is larger by than the bias."""

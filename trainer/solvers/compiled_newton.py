@@ -22,11 +22,11 @@ from trainer.model.compiled import Library
 from trainer.model.compiled_errors import errors_of
 from trainer.solvers.hessian_sizes import padded_width, suits_twin, work_of
 from trainer.solvers.hessians import RIDGE, Hessians
-from trainer.solvers.own_hessians import AnyHessians
 from trainer.solvers.progress import SolverState
 
 if TYPE_CHECKING:
     from trainer.solvers.objective import Objective
+    from trainer.solvers.own_hessians import AnyHessians
 
 Array = Any
 Numbers = np.ndarray[Any, np.dtype[np.float64]]

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -23,10 +23,12 @@ from trainer.solvers.hessians import Hessians
 from trainer.solvers.kernel_rounds import kernel_rounds
 from trainer.solvers.lbfgs import direct, dot
 from trainer.solvers.orthants import common_shift, orthant, project
-from trainer.solvers.own_hessians import AnyHessians
 from trainer.solvers.problem import EPS, Problem
 from trainer.solvers.progress import SolverState
 from trainer.solvers.slopes import OF_PAIRS, Tried, of_pairs, of_points
+
+if TYPE_CHECKING:
+    from trainer.solvers.own_hessians import AnyHessians
 
 Array = Any
 Numbers = np.ndarray[Any, np.dtype[np.float64]]

@@ -16,8 +16,8 @@ import numpy as np
 
 from trainer.machine.interrupted import ShouldStop, ask, never
 from trainer.model.step import flat, scores
+from trainer.solvers.basis import OwnBasis
 from trainer.solvers.linear_systems import are_definite, solved
-from trainer.solvers.own_basis import OwnBasis
 from trainer.solvers.passes import Pass, chunk_rows
 from trainer.solvers.problem import EPS, Problem
 from trainer.train.batches import Chunk, RowSet

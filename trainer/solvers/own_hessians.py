@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
+from trainer.solvers.basis import OwnBasis
 from trainer.solvers.hessians import Hessians
-from trainer.solvers.own_basis import OwnBasis
 from trainer.solvers.problem import Problem
 from trainer.train.batches import RowSet
 

@@ -17,10 +17,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from trainer.model import Model
-from trainer.solvers.basis import Basis
+from trainer.solvers.basis import Basis, OwnBasis
 from trainer.solvers.lbfgs import dot
 from trainer.solvers.orthants import common_shift, pseudo_gradient
-from trainer.solvers.own_basis import OwnBasis
 
 if TYPE_CHECKING:
     from trainer.device import Device

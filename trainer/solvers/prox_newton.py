@@ -21,12 +21,12 @@ from trainer.solvers.compiled_sparse import follow_path, proven_minimum
 from trainer.solvers.hessian_sizes import SMALL, are_quick
 from trainer.solvers.hessians import Hessians
 from trainer.solvers.lasso_path import MOST
-from trainer.solvers.own_hessians import AnyHessians
 from trainer.solvers.problem import Problem
 from trainer.solvers.progress import SolverState
 
 if TYPE_CHECKING:
     from trainer.solvers.objective import Objective
+    from trainer.solvers.own_hessians import AnyHessians
 
 Array = Any
 Numbers = np.ndarray[Any, np.dtype[np.float64]]

@@ -60,13 +60,10 @@ class Hessians:
         self.device, self.model, self.outputs, self.bias = device, model, problem.outputs, bias
         assert isinstance(problem.basis, Basis)
         self.basis = problem.basis
-        self.inner = problem.inner  # r
-        self.parameters = self.inner + bias  # P
-        self._rows, self._keeps = rows.bare, keeps
-        rows = self._rows
+        self.inner, self.parameters = problem.inner, problem.inner + bias  # r, P
+        self._rows, self._keeps = (rows := rows.bare), keeps
         self._batches = FullBatch(device, rows, rows_at_once(device, len(rows), self.order))
-        self._products: dict[int, Array] = {}
-        self._kept: dict[int, Array] = {}
+        self._products, self._kept = dict[int, Array](), dict[int, Array]()
         self._room: dict[tuple[int, int], Buffers] = {}
         self._constant: Array | None = None
         xp, C = device.xp, problem.outputs if model.coupled else 1
@@ -84,7 +81,7 @@ class Hessians:
         return self
 
     def alike(self, which: Flags) -> Iterator[tuple[Hessians, Flags]]:
-        """Columns (K,) of the same rows, and their second derivatives."""
+        """Columns (K,) of the same rows."""
         yield self, which
 
     @cached_property
@@ -198,7 +195,10 @@ class Hessians:
             at p·C + c, where outputs are coupled.
         """
         P, C, k = self.parameters, self.outputs, w.shape[2]
-        second = self._second(w, self.pairs(), should_stop)
+        if self.model.quadratic and not self._keeps:  # the same wherever it is
+            second = self.device.xp.zeros((C * k, 1, 1)) + self.gram(should_stop)
+        else:
+            second = self._second(w, self.pairs(), should_stop)
         if self.model.coupled:
             whole = self._coupled(second.reshape(-1, k, P, P))
         else:

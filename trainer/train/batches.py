@@ -124,6 +124,11 @@ class RowSet:
         return np.asarray(self.used if self.share_of is None else self.used[self.share_of], float)
 
     @property
+    def is_own(self) -> bool:
+        """Whether columns have row weights or statistics of their own."""
+        return self.share is not None or self.scaling is not None
+
+    @property
     def several(self) -> bool:
         """Whether columns have targets or weights of their own."""
         return self.target is not None or self.share is not None

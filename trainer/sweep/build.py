@@ -30,8 +30,10 @@ from trainer.train.stack import Settings, Stack
 if TYPE_CHECKING:
     from trainer.device import Device
     from trainer.solvers.costs import BasisWork
+    from trainer.solvers.problem import Problem
     from trainer.solvers.rotated_rows import RotatedRows
     from trainer.solvers.solver import SolverStack
+    from trainer.solvers.solver_settings import SolverSettings
 
 Numbers = np.ndarray[Any, np.dtype[np.float64]]
 _ALWAYS = 1 << 26  # bytes that are there: to ask takes longer than a small fit
@@ -246,6 +248,7 @@ def _to_the_optimum(
     # runs that take steps do without, which is a fiftieth of a short one's time
     from trainer.solvers import (
         costs,
+        own_basis,
         problem,
         rotated_rows,
         solver,
@@ -264,6 +267,14 @@ def _to_the_optimum(
     model, outputs = model_of(spec), device_rows.outputs
     guess, turn = not model.quadratic, settings.method.pairs > 0
     rounds = turn and tf32_sizes.multiplies(device_rows.device) and spec.precision == "tf32"
+
+    if device_rows.rows.is_own:
+        makers = own_basis.own_basis, problem.Problem, solver.SolverStack
+        make_own = partial(_own_stack, makers, device_rows, model, spec.bias, turn and not sparse)
+        given = l2, l1, parameters, settings
+        told = settings.method.name, settings.method.reason
+        shared = specs, device_rows, l2, l1, settings.max_iter
+        return Columns(*shared, lambda columns, _: make_own(columns, *given), told)
 
     def make(columns: Any, should_stop: ShouldStop, turned: bool = True) -> SolverStack:
         as_it_is = True, False, 0.0, False, False
@@ -293,6 +304,33 @@ def _to_the_optimum(
     unturned = partial(make, slice(None), never, turned=False) if work else None
     columns = specs, device_rows, l2, l1, settings.max_iter, make, told
     return Columns(*columns, single_bytes=single, unturned=unturned, basis_work=work)
+
+
+def _own_stack(
+    makers: tuple[Callable[..., Any], type[Problem], type[SolverStack]],
+    device_rows: DeviceRows,
+    model: Model,
+    bias: bool,
+    turn: bool,
+    columns: Any,
+    l2: Numbers,
+    l1: Numbers,
+    loss: dict[str, Numbers],
+    settings: SolverSettings,
+) -> SolverStack:
+    """A stack of some of the columns, which have rows or statistics of their own."""
+    find_basis, make_problem, make_stack = makers
+    device, rows = device_rows.device, device_rows.rows
+    _check_room(device, rows.X)
+    basis, inner = device_rows.once(
+        ("own", bias, turn), lambda: find_basis(device, rows, bias, turn, len(l2))
+    )
+    own = make_problem(
+        device, model, basis.take(columns), device_rows.outputs, bias, l2[columns], l1[columns],
+        {name: value[columns] for name, value in loss.items()},
+    )  # fmt: skip
+    inner, settings = inner.take(columns), settings.take(columns)
+    return make_stack(own, rows.take(columns), inner, settings)
 
 
 def _single(
@@ -360,7 +398,7 @@ def _solver_settings(
     rows, features = map(int, device_rows.rows.X.shape)
     size = Size(rows, features, device_rows.outputs)
     model = MODELS[specs[0].model, specs[0].loss_name]
-    method = choose_method(optimizers[0].name, model, size, sparse)
+    method = choose_method(optimizers[0].name, model, size, sparse, device_rows.rows.is_own)
     order = hessian_order(model, size, sparse)
     asked_for = OPTIMIZERS[optimizers[0].name].second_derivatives
     if asked_for and 8.0 * order**2 > _HESSIAN_SHARE * (memory := device_rows.device.memory()):

@@ -172,6 +172,11 @@ class Spec(Block):
         description="Where the rows come from, how they are split, encoded and scaled.",
         examples=[{"train": "digits"}],
     )
+    targets: Annotated[Literal["joint", "separate"], Expected()] = Field(
+        "joint",
+        description="separate: every target is a problem of its own, with its own winner; a label"
+        " that is missing leaves its row out for that target alone.",
+    )
     class_weight: ClassWeight = Field(
         "none",
         description="none, balanced or a weight for each label; in training only, not in metrics.",

@@ -21,7 +21,7 @@ from trainer.text.printable import show_value
 MOST_TRIALS = 100_000
 
 _WHOLE_RUN = (
-    "name", "notes", "device", "checkpoint", "log", "sweep", "select", "repeat", "vars"
+    "name", "notes", "device", "checkpoint", "log", "sweep", "select", "repeat", "targets", "vars"
 )  # fmt: skip
 
 

@@ -42,7 +42,9 @@ from trainer.text.printable import quote, show_path
 _FOLDER = Path(__file__).parents[1] / "bundled"
 
 
-def read_source(source: Any, model: str, like: Like | None, digest: Digest) -> Frame:
+def read_source(
+    source: Any, model: str, like: Like | None, digest: Digest, separate: bool = False
+) -> Frame:
     """Read one source.
 
     Args:
@@ -51,6 +53,7 @@ def read_source(source: Any, model: str, like: Like | None, digest: Digest) -> F
         like: the training source's columns, None for the training source itself: there alone
             groups are read.
         digest: takes the bytes read.
+        separate: whether each of several targets in a table is read as one alone would be.
 
     Raises:
         DataError: whatever is wrong with the files.
@@ -60,7 +63,10 @@ def read_source(source: Any, model: str, like: Like | None, digest: Digest) -> F
     group = getattr(source, "group", None) if like is None else None
 
     def read(one: Any, group: str | None, like: Like | None) -> Frame:
-        return READERS[one.form](one, group, model, like, digest)
+        reader = READERS[one.form]
+        if separate and reader is _of_table:
+            return _of_table(one, group, model, like, digest, separate=True)
+        return reader(one, group, model, like, digest)
 
     def read_group(one: Any) -> Array:
         if one.form in _ARCHIVES:
@@ -100,19 +106,26 @@ Reader = Callable[[Any, str | None, str, Like | None, Digest], Frame]
 
 
 def _of_table(
-    source: Any, group: str | None, model: str, like: Like | None, digest: Digest
+    source: Any,
+    group: str | None,
+    model: str,
+    like: Like | None,
+    digest: Digest,
+    *,
+    separate: bool = False,
 ) -> Frame:
     from trainer.data.sources import tables
 
-    target, options = source.target_names, _csv_options(source)
-    roles = Roles(target, source.columns, source.drop, source.categorical, source.weight, group)
+    target, options = source.target_names, csv_options_of(source)
+    chosen = source.columns, source.drop, source.categorical
+    roles = Roles(target, *chosen, source.weight, group, separate)
     with digest.reading(source.table):
         return tables.read_table(
             source.table, roles, labels=has_labels(model), like=like, options=options
         )
 
 
-def _csv_options(source: Any) -> CsvOptions:
+def csv_options_of(source: Any) -> CsvOptions:
     """What a table source of the spec says of how its text is written."""
     words = source.na_values
     return CsvOptions(

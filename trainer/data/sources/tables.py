@@ -17,8 +17,8 @@ import pyarrow as pa
 
 from trainer.catalog import SOURCES
 from trainer.data.column_faults import ColumnFault, FeatureChoice
-from trainer.data.frame import ColumnData, Frame, Labels, Like, check_names
-from trainer.data.rows import Array, IntArray
+from trainer.data.frame import ColumnData, Frame, Labels, Like, check_names, positions
+from trainer.data.rows import Array, IntArray, Label
 from trainer.data.sources import csv_faults, csv_text
 from trainer.data.sources.arrow_types import plain_array
 from trainer.data.sources.column_roles import (
@@ -313,9 +313,13 @@ def _frame(
         what = "no rows" if reader.options is None else "a header and no rows"
         raise DataError(f"{reader.where}: has {what}; at least one row is needed")
     target: Array | Labels | None = None
+    target_values: tuple[tuple[Label, ...], ...] = ()
+    read_labels = reader.labels if reader.has_keys else reader.known_labels
     if labels and len(roles.target) == 1:
-        read_labels = reader.labels if reader.has_keys else reader.known_labels
         target = read_labels(columns.pop(roles.target[0]), roles.target[0])
+    elif labels and roles.separate:
+        several = [read_labels(columns.pop(name), name) for name in roles.target]
+        target, target_values = positions(several)
     elif roles.target:
         read = reader.target if reader.has_keys else reader.known_numbers
         target = np.column_stack([read(columns.pop(name), name) for name in roles.target])
@@ -348,6 +352,7 @@ def _frame(
         rows,
         target,
         roles.target,
+        target_values,
         target_where=reader.where,
         weight=weight,
         weight_where=reader.where,

@@ -37,6 +37,10 @@ class Member:
     repeat: np.ndarray
     undefined: frozenset = frozenset()
 
+    @property
+    def target(self) -> np.ndarray:
+        return np.zeros_like(self.trial)
+
 
 def _device() -> Device:
     assert WANTED in ("cpu", "gpu", "double"), f"STACKED_TRAINER_TEST_DEVICE={WANTED}"

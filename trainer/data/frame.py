@@ -85,7 +85,7 @@ class Frame:
     """(N, C) numbers, perhaps memory-mapped; or the labels of one column."""
     target_names: tuple[str, ...] = ()
     target_values: tuple[tuple[Label, ...], ...] = ()
-    """Of several columns of labels their values, of which `target` has the positions; else empty."""
+    """Of several columns of labels their values, whose positions `target` has; else empty."""
     target_named: bool = True
     """Whether several targets have names of their own rather than numbers."""
     target_where: str = ""

@@ -60,7 +60,7 @@ class Prepared:
     summary: Summary
 
     def of_target(self, c: int) -> Prepared:
-        """The same rows with output c alone, where each is a problem of its own; else themselves."""
+        """The same rows with output c alone, where each is a problem of its own."""
         target = self.encoder.target.alone(c)
         if target is self.encoder.target:
             return self

@@ -95,6 +95,15 @@ def splits_of(source: Source, spec: Spec) -> list[list[tuple[TargetGroup, RowSpl
     ]
 
 
+def common_rows(source: Source, spec: Spec, rows: str) -> IntArray:
+    """The rows of a refit that some target has, "train" or "train+val", as `RowSplit.common`."""
+    whole = hold_out(source, spec)
+    if rows == "train+val" and "val" in source.held:
+        own = usable(source, source.held["val"], spec.data.missing, spec.targets)
+        return np.concatenate([whole.train, source.frame.rows + own])
+    return np.union1d(whole.train, whole.val) if rows == "train+val" else whole.train
+
+
 def _draws(spec: Spec) -> bool:
     return spec.repeat is not None and spec.repeat.few_shot is not None
 
@@ -159,21 +168,21 @@ def _why_not(
     found = dict(pairs.faults) if pairs else {}
     codes, known = values[""]
     none = np.flatnonzero(~known[hold_out(source, spec).usable].any(axis=0))
-    found |= {t: "no row has a label" for t in none.tolist()}
+    found |= dict.fromkeys(none.tolist(), "no row has a label")
     for part in () if _draws(spec) else row_splits(source, spec):
         where = f" (in {part.name})" if part.name else ""
         there = known[part.train]
         few = np.flatnonzero(~there.any(axis=0))
-        told = {t: f"no training row has a label{where}" for t in few.tolist()}
+        told = dict.fromkeys(few.tolist(), f"no training row has a label{where}")
         if pairs is not None:
             of_train = codes[part.train]
             alike = ~((of_train == 1).any(axis=0) & (of_train == 0).any(axis=0))
             said = f"its training rows have one class; two are needed{where}"
-            told = {t: said for t in np.flatnonzero(alike).tolist()} | told
+            told = dict.fromkeys(np.flatnonzero(alike).tolist(), said) | told
         held = _held_known(source, spec, part, values)
         if held is not None:
             what = f"no validation row has a label{where}"
-            told = {t: what for t in np.flatnonzero(~held.any(axis=0)).tolist()} | told
+            told = dict.fromkeys(np.flatnonzero(~held.any(axis=0)).tolist(), what) | told
         found = told | found
     return dict(sorted(found.items()))
 
@@ -221,12 +230,15 @@ def _group(
     frames = {name: _frame(f, columns, values[name], target) for name, f in _frames(source).items()}
     known = {name: values[name].known[:, columns[0]] for name in frames}
     held = {name: frame for name, frame in frames.items() if name}
-    kept = {f.where: len(usable(source, f, missing, spec.targets)) for f in _frames(source).values()}
+    kept = {
+        f.where: len(usable(source, f, missing, spec.targets)) for f in _frames(source).values()
+    }
     found = Source(
         frames[""], held, source.keys, source.hashed, source.copies, source.passed, kept=kept
     )
     own = known[""]
-    parts = (rows[own[rows]] for rows in (whole.usable, whole.train, whole.val, whole.test))
+    train, val, test = (rows[own[rows]] for rows in (whole.train, whole.val, whole.test))
+    parts = whole.usable[own[whole.usable]], train, val, test
     found.holdouts[holdout_key(source, spec)] = Holdout(*parts, target, None)
     for name, frame in _frames(source).items():
         rows = usable(source, frame, missing, spec.targets)

@@ -11,7 +11,7 @@ import json
 import os
 import warnings
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -23,7 +23,7 @@ from trainer.catalog import LOSSES, MODELS, OWN_LOSS
 from trainer.data.encode.encoder import Encoded, Encoder
 from trainer.data.encode.gaps import first_gap, has_gap
 from trainer.data.frame import Frame, chunks
-from trainer.data.rows import Array, FloatArray
+from trainer.data.rows import Array, FloatArray, Label
 from trainer.data.sources.registry import features_frame
 from trainer.errors import DataError, RunFolderError, UserError
 from trainer.machine.memory import memory_limit
@@ -155,9 +155,9 @@ class FittedModel:
 
         Returns:
             linear: (N,) float64, (N, C) of several targets. Labels: (N,) of `classes_`. Several
-            labels a row: (N, C) int64 of 0 and 1. A row that cannot be predicted (a value is
-            infinite, or missing where training filled none in) has NaN, for labels None in an
-            array of objects, and a warning counts them.
+            labels a row: (N, C) int64 of 0 and 1, or the classes of each of separate targets. A row
+            that cannot be predicted (a value is infinite, or missing where training filled none
+            in) has NaN, for labels None in an array of objects, and a warning counts them.
 
         Raises:
             DataError: columns or values that do not fit.
@@ -186,7 +186,9 @@ class FittedModel:
             predicted = self._activated(z)
             return predicted[:, 0] if z.shape[1] == 1 else predicted
         if kind == "multilabel":
-            return (z > 0).astype(np.int64)
+            codes = (z > 0).astype(np.int64)
+            pairs = self.encoder.target.pairs
+            return codes if pairs is None else _labels_of(codes, pairs)
         codes = z.argmax(axis=1) if z.shape[1] > 1 else (z[:, 0] > 0).astype(np.int64)
         classes = self.classes_
         assert classes is not None
@@ -310,10 +312,18 @@ def _blanked(values: Array, predicted: NDArray[np.bool_]) -> Array:
     """Predictions without those of some rows: NaN of numbers, None of labels."""
     if predicted.all():
         return values
-    is_labels = values.ndim == 1 and values.dtype.kind != "f"
+    is_labels = values.dtype.kind in "OUb" or (values.ndim == 1 and values.dtype.kind != "f")
     blanked = values.astype(object if is_labels else np.float64)
     blanked[~predicted] = None if is_labels else np.nan
     return blanked
+
+
+def _labels_of(codes: NDArray[np.int64], pairs: Sequence[tuple[Label, Label]]) -> Array:
+    """The labels (N, C) of codes 0 and 1, of each output its own; objects where types differ."""
+    kinds = {type(label) for pair in pairs for label in pair}
+    table = np.array(pairs, dtype=None if len(kinds) == 1 else object)  # (C, 2)
+    labels: Array = table[np.arange(len(pairs)), codes]
+    return labels
 
 
 def _fields(path: Path) -> Mapping[str, Any]:

@@ -58,6 +58,42 @@ def prediction_table(model: FittedModel, rows: Rows) -> pa.Table:
     return _table(columns)
 
 
+def target_words(model: FittedModel, y: Array) -> dict[str, Array]:
+    """The columns of encoded targets (N, T) that are problems of their own; see `table_of`."""
+    target = model.encoder.target
+    if target.kind == "numbers":
+        return {
+            f"target_{n}": v for n, v in zip(target.outputs, _in_units(model, y).T, strict=True)
+        }
+    words = model.decide(np.nan_to_num(y) - 0.5)  # of codes 0 and 1
+    return {f"target_{n}": v for n, v in zip(target.outputs, words.T, strict=True)}
+
+
+def table_of(columns: Mapping[str, Array], known: Array, model: FittedModel) -> pa.Table:
+    """A table whose cells of a target are empty where that is not known.
+
+    Args:
+        columns: (N,) each; of a target those whose name ends in its own.
+        known: (N, T) where targets are.
+        model: of the targets.
+    """
+    place = {
+        f"{of}_{name}": t
+        for t, name in enumerate(model.encoder.outputs)
+        for of in ("target", "prediction", "p")
+    }
+    if len(model.encoder.outputs) == 1:
+        place |= {"prediction": 0}
+    arrays = {}
+    for name, values in columns.items():
+        t = place.get(name)
+        if t is None or known[:, t].all():
+            arrays[name] = arrow.column(np.ascontiguousarray(values))
+        else:
+            arrays[name] = pa.array(values, mask=~known[:, t])
+    return pa.table(arrays)
+
+
 def _table(columns: Mapping[str, Any]) -> pa.Table:
     return pa.table({name: arrow.column(np.asarray(of)) for name, of in columns.items()})
 

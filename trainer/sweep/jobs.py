@@ -85,7 +85,7 @@ class Job:
 
     Attributes:
         planned: its rows and columns.
-        trial, repeat: (K,) which each column is.
+        trial, repeat, target: (K,) which each column is.
         training: from its first step to its end.
         facts: of its columns, once they have been built; None before.
         undefined: metrics that its validation rows leave undefined, once they have been built.
@@ -115,6 +115,7 @@ class Job:
         self.planned = planned
         self.trial: Indices = np.array([column.trial for column in planned.columns])
         self.repeat: Indices = np.array([column.repeat for column in planned.columns])
+        self.target: Indices = np.array([column.target for column in planned.columns])
         self.facts: StackFacts | None = None
         self.undefined: frozenset[str] = frozenset()
         self.parts: dict[str, tuple[int, int]] = {}
@@ -154,7 +155,7 @@ class Job:
         columns, self._built = self._built, None
         if columns is None:
             planned = self.planned
-            rows = self._cache.of(planned.rows, planned.spec)
+            rows = self._cache.of(planned.rows, planned.spec, planned.target)
             specs, every = ([c.spec for c in of] for of in (planned.columns, planned.every))
             columns = build(specs, rows, self._log_every, every)
         self.facts = StackFacts.of(columns)
@@ -191,7 +192,8 @@ class Job:
         return stack.start(*initial_weights(built.specs, built.prepared.encoder, stack.shape))
 
     def _evaluator(self, stack: AnyStack) -> Evaluate:
-        held = self._cache.of(self.planned.rows, self.planned.spec).held
+        planned = self.planned
+        held = self._cache.of(planned.rows, planned.spec, planned.target).held
         evaluator = Evaluator(stack, held) if held else None
         if evaluator and not self.training.begun:
             metrics, targets = stack.model.metrics, evaluator.held.targets
@@ -221,9 +223,18 @@ def make_jobs(
     """Make a job a stack, in order; nothing is built yet but the `first`'s columns, if given."""
     jobs: list[Job] = []
     for planned in arrangement.stacks:
-        best = rules.stopping.restore_best[[column.trial for column in planned.columns]]
+        candidates = [rules.candidate(c.trial, c.target) for c in planned.columns]
+        best = rules.stopping.restore_best[candidates]
         jobs.append(Job(planned, cache, best, log_every, None if jobs else first))
     return jobs
+
+
+def has_model(job: Job, k: int, *, whole: bool) -> bool:
+    """Whether a column came to weights; if they must be `whole`, also to its own end."""
+    result, outcome = job.training.result, job.training.result.outcomes[k]
+    if result.weights is None or outcome is None or outcome.status == "diverged":
+        return False
+    return not (whole and outcome.status == "interrupted")
 
 
 def halve(jobs: list[Job], arrangement: Arrangement, number: int) -> None:

@@ -117,6 +117,12 @@ class RowSet:
             other.codes = self.codes[rows]
         return other
 
+    def with_targets(self, device: Device, y: Array) -> RowSet:
+        """The same rows with other targets (N, C); X is shared."""
+        other = copy(self)
+        other.y = device.to_device(y[:, :, None], self.X.dtype)
+        return other
+
     def weighted(self, device: Device, q: Array) -> RowSet:
         """The same rows with other weights (N,) of the objective; all else is shared."""
         other = copy(self)

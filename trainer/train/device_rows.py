@@ -27,6 +27,7 @@ class DeviceRows:
     Attributes:
         device: where they are.
         prepared: the same on the host.
+        shared: the same with all targets that have these rows, each a problem of its own.
         s: (N,) raw row weights of the objective (the `weight` column times class weights).
         rows: the training rows.
         held: val, or None.
@@ -37,6 +38,7 @@ class DeviceRows:
     s: Numbers
     rows: RowSet
     held: HeldOut | None
+    shared: Prepared
     _made: dict[Hashable, object] = field(default_factory=dict, compare=False, repr=False)
 
     def once(self, key: Hashable, make: Callable[[], Made]) -> Made:
@@ -45,15 +47,25 @@ class DeviceRows:
             self._made[key] = make()
         return cast(Made, self._made[key])
 
-    def weighted(self, class_weight: Any) -> DeviceRows:
-        """The same rows with other class weights; X is shared.
+    def weighted(self, class_weight: Any, target: int = 0) -> DeviceRows:
+        """The same rows with other class weights, or for another of the targets; X is shared.
+
+        Args:
+            class_weight: of the spec.
+            target: the place of the target among those that have these rows.
 
         Raises:
             DataError: class weights that do not fit the labels.
         """
-        s = raw_weights(self.prepared, class_weight)
-        rows = self.rows.weighted(self.device, shares(s))
-        return replace(self, s=s, rows=rows, _made={})
+        prepared, device = self.shared.of_target(target), self.device
+        s = raw_weights(prepared, class_weight)
+        rows, held = self.rows, self.held
+        if prepared is not self.prepared:
+            rows = rows.with_targets(device, prepared.train.y)
+            if held is not None and prepared.val is not None:
+                held = held.with_targets(prepared.val, prepared.encoder.target_scale)
+        rows = rows.weighted(device, shares(s))
+        return replace(self, prepared=prepared, s=s, rows=rows, held=held, _made={})
 
     @property
     def outputs(self) -> int:
@@ -67,18 +79,27 @@ class DeviceRows:
         return sum(part.X.nbytes for part in parts if part is not None)
 
 
-def put_on_device(prepared: Prepared, class_weight: Any, device: Device) -> DeviceRows:
+def put_on_device(
+    shared: Prepared, class_weight: Any, device: Device, target: int = 0
+) -> DeviceRows:
     """Put the rows of one part on a device.
+
+    Args:
+        shared: the rows, perhaps for several targets that are problems of their own.
+        class_weight: of the spec.
+        device: where to.
+        target: which of these targets.
 
     Raises:
         DataError: class weights that do not fit the labels.
     """
+    prepared = shared.of_target(target)
     train, encoder = prepared.train, prepared.encoder
     s = raw_weights(prepared, class_weight)
     outputs = len(encoder.outputs)
     rows = RowSet(device, train.X, train.y, shares(s), shares(train.weight), outputs)
     held = HeldOut(device, prepared.val, encoder.target_scale) if prepared.val is not None else None
-    return DeviceRows(device, prepared, s, rows, held)
+    return DeviceRows(device, prepared, s, rows, held, shared)
 
 
 def raw_weights(prepared: Prepared, class_weight: Any) -> Numbers:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from copy import copy
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -59,6 +60,14 @@ class HeldOut:
         self.rows = RowSet(device, rows.X, rows.y, w, w, outputs)
         self.targets = Targets(rows.y, w, target_scale, outputs)
         self._device = device
+
+    def with_targets(self, rows: Rows, target_scale: Numbers) -> HeldOut:
+        """The same rows with other targets; X is shared."""
+        other = copy(self)
+        other.__dict__.pop("wide", None)
+        other.rows = self.rows.with_targets(self._device, rows.y)
+        other.targets = Targets(rows.y, self.targets.w, target_scale, len(target_scale))
+        return other
 
     @cached_property
     def wide(self) -> tuple[Array, Array]:

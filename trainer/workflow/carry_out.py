@@ -127,7 +127,7 @@ def carry_out(
         if short := folder.reserve(*end_room(sweep)):
             terminal.error(f"warning: {short}")
         begin()
-        folder.start_history(sweep.metrics)
+        folder.start_history(sweep.metrics, sweep.targets is not None)
         _write_facts(folder, ready, command)
         _write_warnings(folder, read)
         with _fitting(folder, saved):
@@ -290,6 +290,6 @@ def _train(
         epochs, unit = (None, "iteration") if solves else (-(-steps // per_epoch), "epoch")
         with terminal.progress(steps, epochs, unit, goes_on) as progress:
             return train(sweep, RunRecorder(*given, progress), saved)
-    columns, keep = len(sweep.trials) * sweep.repeats, TablesSoFar(folder, sweep).write_if_due
-    with terminal.sweep_progress(columns, sweep.rules.metric, saved is not None) as progress:
+    keep = TablesSoFar(folder, sweep).write_if_due
+    with terminal.sweep_progress(sweep.columns, sweep.rules.metric, saved is not None) as progress:
         return train(sweep, SweepRecorder(*given, progress, keep), saved)

@@ -39,6 +39,7 @@ from trainer.workflow.result_tables import (
     refit_spec,
     results,
 )
+from trainer.workflow.target_outputs import write_target_outputs
 
 _BLOWN_UP = 10  # times the first batch's loss, which is one batch's and so may be far off by chance
 
@@ -58,14 +59,17 @@ def write_outputs(
     folder.files.begin_end()
     trials, spec, metric = trial_results(sweep), sweep.spec, sweep.rules.metric
     ranked = rank(trials, metric)
-    rows = write_columns(folder, sweep, ranked, sweep.jobs)
+    rows = write_columns(folder, sweep, ranked if sweep.targets is None else trials, sweep.jobs)
     with folder.spared(MANIFEST):
         _write_solvers(folder, sweep)
-    chosen = choose(trials, spec, metric)
     cut_short = any(trial.status == "interrupted" for trial in trials)
     if refit_of(spec) and not cut_short:
         checkpoints.before_refit(scheduler, should_stop() is not None)
     observer = RefitRecorder(should_stop, folder.tell, checkpoints)
+    if sweep.targets is not None:
+        saved = checkpoints.saved(REFIT)
+        return write_target_outputs(folder, sweep, trials, terminal, observer, saved)
+    chosen = choose(trials, spec, metric)
     models, all_there = _models(sweep, chosen, observer, checkpoints.saved(REFIT), terminal)
     tests = {trial: _test_metrics(model) for trial, model in models.items()}
     if chosen.groups:

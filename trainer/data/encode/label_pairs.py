@@ -51,7 +51,7 @@ class LabelPairs:
     def _column(self, frame: Frame, t: int, numbers: FloatArray | None) -> FloatArray:
         pair = self.classes[t]
         if numbers is not None and all(type(label) is int for label in pair):
-            codes = (numbers == pair[1]).astype(np.float64)
+            codes: FloatArray = (numbers == pair[1]).astype(np.float64)
             known = (codes == 1) | (numbers == pair[0])
             if (known | np.isnan(numbers)).all():
                 codes[~known] = np.nan
@@ -110,7 +110,8 @@ def _numbers(frame: Frame, columns: slice, rows: IntArray | None = None) -> Floa
     if isinstance(frame.target, Labels) or frame.target is None or frame.target_values:
         return None
     part: Array = frame.target[:, columns] if rows is None else frame.target[rows, columns]
-    return part.astype(np.float64)
+    numbers: FloatArray = np.asarray(part, np.float64)
+    return numbers
 
 
 def _of_numbers(values: FloatArray) -> list[tuple[Label, ...] | None]:

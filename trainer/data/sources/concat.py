@@ -99,9 +99,8 @@ def _targets(
     target = _target(frames)
     if not any(frame.target_values for frame in frames):
         return target, ()
-    return positions(
-        [merged_labels([column_labels(f, c) for f in frames]) for c in range(target.shape[1])]
-    )
+    several = range(len(frames[0].target_values))
+    return positions([merged_labels([column_labels(f, c) for f in frames]) for c in several])
 
 
 def _target(frames: tuple[Frame, ...]) -> Array | Labels | None:

@@ -13,8 +13,8 @@ from trainer import device as devices
 from trainer.device import Device
 from trainer.model import MODELS
 from trainer.optim.schedules import LrSchedule
-from trainer.sweep.scheduler import Rules, Scheduler
-from trainer.sweep.stopping import never_stopping
+from trainer.sweep.scheduler import Scheduler
+from trainer.sweep.stopping import Rules, never_stopping
 from trainer.sweep.threads import Threads
 from trainer.train import stack as stack_module
 from trainer.train.batches import RowSet

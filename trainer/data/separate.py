@@ -144,6 +144,17 @@ def _encoded(source: Source, spec: Spec) -> tuple[LabelPairs | None, dict[str, _
                 f"{frame.target_where or frame.where}: has {len(frame.target_names)} targets, the"
                 f" training source has {T}; both must have the same"
             )
+        odd = [
+            (own, name)
+            for own, name in zip(source.frame.target_names, frame.target_names, strict=True)
+            if own != name
+        ]
+        if odd and frame.target_named and source.frame.target_named:
+            own, name = map(quote, odd[0])
+            raise DataError(
+                f"{frame.target_where}: has the target {name} where the training source has {own};"
+                " the same, in the same order, are right"
+            )
     if not MODELS[spec.model].has_classes:
         return None, {name: _numbers(frame) for name, frame in frames.items()}
     rows = hold_out(source, spec).usable

@@ -12,8 +12,9 @@ from trainer.config.schema.optimizer import Solver
 from trainer.machine.interrupted import ShouldStop, never
 from trainer.predict.init_weights import initial_weights
 from trainer.sweep.build import Columns, build, steps_per_unit
-from trainer.sweep.scheduler import Observer, Rules, Scheduler
+from trainer.sweep.scheduler import Observer, Scheduler
 from trainer.sweep.shortage import Shortage, halves
+from trainer.sweep.stopping import Rules
 from trainer.sweep.threads import Threads
 from trainer.train.evaluate import Evaluator
 from trainer.train.measure import Evaluate

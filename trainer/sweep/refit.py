@@ -14,7 +14,8 @@ from trainer.sweep.columns import early_stopping, refit_rows, stacks_of
 from trainer.sweep.fit_memory import arrange
 from trainer.sweep.jobs import Job, has_model, make_jobs, run
 from trainer.sweep.planned import Column
-from trainer.sweep.scheduler import Observer, Rules
+from trainer.sweep.scheduler import Observer
+from trainer.sweep.stopping import Rules
 
 if TYPE_CHECKING:
     from trainer.sweep.sweep import SweepRun

@@ -10,14 +10,14 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
 from trainer.machine.interrupted import Interrupted
 from trainer.sweep import shortage
 from trainer.sweep.defined import means
-from trainer.sweep.stopping import EarlyStopper, Halving, Rung
+from trainer.sweep.stopping import Rules, Rung
 from trainer.sweep.threads import Threads
 from trainer.text.numbers import counted
 from trainer.train.saved import Saved, copied
@@ -88,28 +88,6 @@ class Observer(Protocol):
 
     def should_stop(self) -> bool:
         """Whether to end after the step that is running; asked from any thread."""
-
-
-class Rules(NamedTuple):
-    """How trials are judged.
-
-    Attributes:
-        metric: the metric they are ranked by.
-        sign: 1 where smaller is better, −1 where larger is.
-        stopping: early stopping of each candidate.
-        halving: which candidates go on, or None.
-        targets: how many are problems of their own.
-    """
-
-    metric: str
-    sign: float
-    stopping: EarlyStopper
-    halving: Halving | None = None
-    targets: int = 1
-
-    def candidate(self, trial: Any, target: Any) -> Any:
-        """The number of the candidate that a trial is for a target, of numbers or arrays."""
-        return trial * self.targets + target
 
 
 class Scheduler:

@@ -35,8 +35,8 @@ from trainer.sweep.columns import (
 from trainer.sweep.fit_memory import Arrangement, arrange, rows_share
 from trainer.sweep.jobs import Job, make_jobs, run
 from trainer.sweep.planned import Column, RowsOf
-from trainer.sweep.scheduler import Observer, Rules, Scheduler
-from trainer.sweep.stopping import Halving
+from trainer.sweep.scheduler import Observer, Scheduler
+from trainer.sweep.stopping import Halving, Rules
 from trainer.text.printable import quote
 from trainer.wording.undefined import nowhere_text, repeat_word
 

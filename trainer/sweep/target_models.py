@@ -21,8 +21,8 @@ from trainer.sweep.columns import refit_rows, stacks_of
 from trainer.sweep.fit_memory import arrange
 from trainer.sweep.jobs import Job, has_model, make_jobs, run
 from trainer.sweep.planned import Column
-from trainer.sweep.scheduler import Observer, Rules
-from trainer.sweep.stopping import never_stopping
+from trainer.sweep.scheduler import Observer
+from trainer.sweep.stopping import Rules, never_stopping
 
 if TYPE_CHECKING:
     from trainer.sweep.sweep import SweepRun

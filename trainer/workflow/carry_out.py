@@ -35,6 +35,7 @@ from trainer.workflow.outputs import write_outputs
 from trainer.workflow.recorder import RunRecorder, SweepRecorder
 from trainer.workflow.report import draw_report
 from trainer.workflow.tables_so_far import TablesSoFar
+from trainer.workflow.target_outputs import write_target_outputs
 
 _MISFITS = (
     ArithmeticError, AssertionError, AttributeError, LookupError, RecursionError, TypeError,
@@ -135,7 +136,8 @@ def carry_out(
             products = ready.device.products
             if products is not None and products.failed:
                 terminal.line(f"steps were launched one by one: {products.failed}")
-            status = write_outputs(folder, sweep, scheduler, terminal, should_stop, checkpoints)
+            write = write_outputs if sweep.targets is None else write_target_outputs
+            status = write(folder, sweep, scheduler, terminal, should_stop, checkpoints)
         if status == "interrupted" and checkpoints.count:
             terminal.summary([("resume", Verbatim(resume_command(folder.path)))])
         refusal = _refusal(lambda: folder.close(status, **checkpoints.told()))

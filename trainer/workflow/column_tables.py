@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -75,3 +76,14 @@ def _write_weights(folder: RunWriter, jobs: Sequence[Job], *, separate: bool) ->
         np.concatenate([job.repeat for job in there]).astype(np.int32),
         target if separate else None,
     )
+
+
+def write_solvers(folder: RunWriter, sweep: SweepRun) -> None:
+    """Say in the manifest which solvers there were and why, and for how many columns."""
+    counts: Counter[tuple[str, str]] = Counter()
+    for job in sweep.jobs:
+        if job.facts is not None and job.facts.solver is not None:
+            counts[job.facts.solver] += len(job.planned.columns)
+    if counts:
+        solvers = [{"name": n, "reason": r, "columns": c} for (n, r), c in counts.items()]
+        folder.update_manifest(solver=solvers)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -29,7 +28,7 @@ from trainer.wording.closing import SHOWN, commands, run_closing, sweep_closing
 from trainer.wording.divergence import mend_divergence
 from trainer.wording.undefined import undefined_texts, unranked_text
 from trainer.workflow.checkpoints import REFIT, Checkpoints
-from trainer.workflow.column_tables import write_columns
+from trainer.workflow.column_tables import write_columns, write_solvers
 from trainer.workflow.end_room import model_bytes
 from trainer.workflow.recorder import RefitRecorder
 from trainer.workflow.result_tables import (
@@ -39,7 +38,6 @@ from trainer.workflow.result_tables import (
     refit_spec,
     results,
 )
-from trainer.workflow.target_outputs import write_target_outputs
 
 _BLOWN_UP = 10  # times the first batch's loss, which is one batch's and so may be far off by chance
 
@@ -59,17 +57,14 @@ def write_outputs(
     folder.files.begin_end()
     trials, spec, metric = trial_results(sweep), sweep.spec, sweep.rules.metric
     ranked = rank(trials, metric)
-    rows = write_columns(folder, sweep, ranked if sweep.targets is None else trials, sweep.jobs)
+    rows = write_columns(folder, sweep, ranked, sweep.jobs)
     with folder.spared(MANIFEST):
-        _write_solvers(folder, sweep)
+        write_solvers(folder, sweep)
+    chosen = choose(trials, spec, metric)
     cut_short = any(trial.status == "interrupted" for trial in trials)
     if refit_of(spec) and not cut_short:
         checkpoints.before_refit(scheduler, should_stop() is not None)
     observer = RefitRecorder(should_stop, folder.tell, checkpoints)
-    if sweep.targets is not None:
-        saved = checkpoints.saved(REFIT)
-        return write_target_outputs(folder, sweep, trials, terminal, observer, saved)
-    chosen = choose(trials, spec, metric)
     models, all_there = _models(sweep, chosen, observer, checkpoints.saved(REFIT), terminal)
     tests = {trial: _test_metrics(model) for trial, model in models.items()}
     if chosen.groups:
@@ -97,17 +92,6 @@ def write_outputs(
         notes = undefined_texts(best, 1, "repeat")
         terminal.summary(run_closing(folder.path, rows[0], best["metrics"], notes))
     return "interrupted" if cut_short or not all_there else "finished"
-
-
-def _write_solvers(folder: RunWriter, sweep: SweepRun) -> None:
-    """Say in the manifest which solvers there were and why, and for how many columns."""
-    counts: Counter[tuple[str, str]] = Counter()
-    for job in sweep.jobs:
-        if job.facts is not None and job.facts.solver is not None:
-            counts[job.facts.solver] += len(job.planned.columns)
-    if counts:
-        solvers = [{"name": n, "reason": r, "columns": c} for (n, r), c in counts.items()]
-        folder.update_manifest(solver=solvers)
 
 
 def _models(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,21 +14,25 @@ from trainer.predict.fitted_model import FittedModel
 from trainer.predict.tables import predictions, score, stacked, table_of, target_words
 from trainer.runs.names import GROUPS, MANIFEST, PREDICTIONS, RESULTS
 from trainer.sweep.refit import refit_of
+from trainer.sweep.results import trial_results
 from trainer.sweep.select import Chosen, choose
 from trainer.sweep.target_models import Candidate, TargetFit, first_fits, refit_fits, together
 from trainer.sweep.trial_result import TrialResult
 from trainer.wording.closing import commands
 from trainer.wording.targets import targets_closing, unranked_targets_text
+from trainer.workflow.checkpoints import REFIT, Checkpoints
+from trainer.workflow.column_tables import write_columns, write_solvers
 from trainer.workflow.end_room import model_bytes
+from trainer.workflow.recorder import RefitRecorder
 from trainer.workflow.result_tables import refit_spec
 from trainer.workflow.target_tables import by_target, target_results, winner_rows, winners
 
 if TYPE_CHECKING:
     from trainer.console.terminal import Terminal
     from trainer.runs.writer import RunWriter
+    from trainer.sweep.scheduler import Scheduler
     from trainer.sweep.sweep import SweepRun
     from trainer.train.saved import Saved
-    from trainer.workflow.recorder import RefitRecorder
 
 _MOST_CELLS = 50_000_000  # of predictions.parquet: rows held out times targets
 
@@ -36,26 +40,28 @@ _MOST_CELLS = 50_000_000  # of predictions.parquet: rows held out times targets
 def write_target_outputs(
     folder: RunWriter,
     sweep: SweepRun,
-    trials: Sequence[TrialResult],
+    scheduler: Scheduler,
     terminal: Terminal,
-    observer: RefitRecorder,
-    saved: Saved | None,
+    should_stop: Callable[[], int | None],
+    checkpoints: Checkpoints,
 ) -> str:
-    """Write the winners and their models; return the status of the run.
+    """Write the tables, each target's winner and its model; return the status of the run.
 
-    Args:
-        folder: the run folder, which has the tables of trials and columns.
-        sweep: what trained.
-        trials: of all targets.
-        terminal: shows it.
-        observer: of the refits.
-        saved: the record of the refits' scheduler, to go on from.
+    What the disk refuses keeps nothing else from being written, and is tried again at the close.
     """
     assert sweep.targets is not None
+    folder.files.begin_end()
     spec, names, metric = sweep.spec, sweep.targets.names, sweep.rules.metric
+    trials = trial_results(sweep)
+    write_columns(folder, sweep, trials, sweep.jobs)
+    with folder.spared(MANIFEST):
+        write_solvers(folder, sweep)
     chosen = [choose(of, spec, metric) for of in by_target(trials, len(names))]
     cut_short = any(trial.status == "interrupted" for trial in trials)
-    fits, all_there = _fits(sweep, chosen, observer, saved, terminal)
+    if refit_of(spec) and not cut_short:
+        checkpoints.before_refit(scheduler, should_stop() is not None)
+    observer = RefitRecorder(should_stop, folder.tell, checkpoints)
+    fits, all_there = _fits(sweep, chosen, observer, checkpoints.saved(REFIT), terminal)
     tests = {name: _test_metrics(fit) for name, fit in fits.items()} if _has_tests(fits) else {}
     with folder.spared(GROUPS):
         folder.write_groups(winner_rows(chosen, names, sweep.metrics, tests))

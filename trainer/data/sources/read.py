@@ -14,7 +14,6 @@ from trainer.data.sources.digest import Digest
 from trainer.data.sources.host import host_array
 from trainer.data.sources.registry import features_frame, read_source
 from trainer.data.sources.source import Source
-from trainer.data.sources.target_names import with_names
 from trainer.errors import DataError
 from trainer.text.suggest import nearest_name
 
@@ -37,8 +36,8 @@ def read(spec: Spec, arrays: Mapping[str, Any] | None = None) -> Source:
 
 def _read_files(spec: Spec) -> Source:
     data, model, digest = spec.data, spec.model, Digest()
-    separate, source = spec.targets == "separate", with_names(data.train)
-    train = read_source(source, model, None, digest, separate)
+    separate = spec.targets == "separate"
+    train = read_source(data.train, model, None, digest, separate)
     wanted: dict[str, Any] = {}
     if data.val != "none" and not isinstance(data.val, float):
         wanted["val"] = data.val
@@ -48,10 +47,7 @@ def _read_files(spec: Spec) -> Source:
         wanted["test"] = data.test
     keys = {**_keys(data.train), **train.keys}
     like = Like(train.names, train.text, is_indexed(keys))
-    held = {
-        name: read_source(with_names(one, data.train, source), model, like, digest, separate)
-        for name, one in wanted.items()
-    }
+    held = {name: read_source(one, model, like, digest, separate) for name, one in wanted.items()}
     return Source(train, held, keys, digest, _copies(held, digest), passed=False)
 
 

@@ -35,6 +35,7 @@ from trainer.data.sources.shards import (
     with_targets_alike,
 )
 from trainer.data.sources.synthetic import synthetic_frame
+from trainer.data.sources.target_names import target_columns
 from trainer.errors import DataError
 from trainer.text.labels import label_text, nfc
 from trainer.text.printable import quote, show_path
@@ -116,16 +117,21 @@ def _of_table(
 ) -> Frame:
     from trainer.data.sources import tables
 
-    target, options = source.target_names, csv_options_of(source)
-    chosen = source.columns, source.drop, source.categorical
-    roles = Roles(target, *chosen, source.weight, group, separate)
+    options, chosen = _csv_options(source), (source.columns, source.drop, source.categorical)
     with digest.reading(source.table):
+        target = target_columns(
+            source.target_names,
+            lambda: tables.column_names(source.table, options),
+            {*source.drop, source.weight, source.group},
+            show_path(source.table),
+        )
+        roles = Roles(target, *chosen, source.weight, group, separate)
         return tables.read_table(
             source.table, roles, labels=has_labels(model), like=like, options=options
         )
 
 
-def csv_options_of(source: Any) -> CsvOptions:
+def _csv_options(source: Any) -> CsvOptions:
     """What a table source of the spec says of how its text is written."""
     words = source.na_values
     return CsvOptions(

@@ -312,17 +312,7 @@ def _frame(
     if rows == 0:
         what = "no rows" if reader.options is None else "a header and no rows"
         raise DataError(f"{reader.where}: has {what}; at least one row is needed")
-    target: Array | Labels | None = None
-    target_values: tuple[tuple[Label, ...], ...] = ()
-    read_labels = reader.labels if reader.has_keys else reader.known_labels
-    if labels and len(roles.target) == 1:
-        target = read_labels(columns.pop(roles.target[0]), roles.target[0])
-    elif labels and roles.separate:
-        several = [read_labels(columns.pop(name), name) for name in roles.target]
-        target, target_values = positions(several)
-    elif roles.target:
-        read = reader.target if reader.has_keys else reader.known_numbers
-        target = np.column_stack([read(columns.pop(name), name) for name in roles.target])
+    target, target_values = _target(columns, roles, labels, reader)
     weight = None
     if roles.weight:
         weight = reader.weight(columns.pop(roles.weight), roles.weight)
@@ -365,6 +355,21 @@ def _frame(
             reader.told(converted), roles.columns, roles.drop, roles.categorical, reader.has_keys
         ),
     )
+
+
+def _target(
+    columns: dict[str, Any], roles: Roles, labels: bool, reader: ColumnReader
+) -> tuple[Array | Labels | None, tuple[tuple[Label, ...], ...]]:
+    """The target, and of several columns of labels their values."""
+    read_labels = reader.labels if reader.has_keys else reader.known_labels
+    if labels and len(roles.target) == 1:
+        return read_labels(columns.pop(roles.target[0]), roles.target[0]), ()
+    if labels and roles.separate and roles.target:
+        return positions([read_labels(columns.pop(name), name) for name in roles.target])
+    if not roles.target:
+        return None, ()
+    read = reader.target if reader.has_keys else reader.known_numbers
+    return np.column_stack([read(columns.pop(name), name) for name in roles.target]), ()
 
 
 def _block(column: Any, name: str, like: Like | None, reader: ColumnReader) -> Array:

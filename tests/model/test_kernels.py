@@ -97,6 +97,7 @@ class Rows:
             "q_row": outputs * columns,
             "q_output": columns * (outputs > 1),
             "q_column": int(columns > 1),
+            "r_row": 1,
             "start": self.start,
             "rows": rows,
         }

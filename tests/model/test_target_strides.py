@@ -75,6 +75,7 @@ def by_the_twin(library, model, z, bias, y, q, r):
     for name, value in zip(names, strides, strict=True):
         setattr(plan, name, value)
     plan.y_output = 1 if C == 1 else plan.y_output
+    plan.r_row = 1
     arrays = {"z": z, "parameters": bias, "y": y, "q": q, "r": r, "room": room}
     arrays |= {"mean": found, "ring": found[1:]}
     for name, array in arrays.items():

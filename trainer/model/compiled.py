@@ -30,9 +30,11 @@ _BLOCK = 1 << 13
 _NUMBERS = (
     *("features", "outputs", "columns", "loss", "update", "coefficients", "bias", "prox", "decay"),
     *("narrow", "padded", "y_row", "y_output", "y_column", "q_row", "q_output", "q_column"),
+    *("r_row", "r_column"),
 )
 _ARRAYS = (
-    *("X", "order", "codes", "y", "q", "r", "parameters", "slot0", "slot1", "gradient"),
+    *("X", "order", "codes", "targets", "shares", "y", "q", "r"),
+    *("parameters", "slot0", "slot1", "gradient"),
     *("l2", "table", "ring", "z", "gathered", "room", "mean"),
 )
 
@@ -158,6 +160,21 @@ def room_of_errors(outputs: int, columns: int) -> int:
     if columns < 16:  # rows times columns side by side
         return 5 * outputs * (LANES if outputs == 1 else TILE)
     return 3 * min(outputs * LANES, max(_BLOCK, 16 * outputs))
+
+
+def strides(y: Any, q: Any, picks: Mapping[str, Any]) -> dict[str, int]:
+    """How far rows, outputs and columns are apart in y, q and r, for a plan of either twin.
+
+    Args:
+        y: (N, C, T) targets, or the (C, C, 1) that codes pick from.
+        q: (N, 1, V) row weights; r is (N, V).
+        picks: the `targets` (K,) that columns have of T and the `shares` (K,) of V; None: of one.
+    """
+    _, outputs, targets = y.shape
+    own_y, own_q = (int(picks.get(name) is not None) for name in ("targets", "shares"))
+    of_y = {"y_row": outputs * targets, "y_output": targets, "y_column": own_y}
+    of_q = {"q_row": q.shape[-1], "q_column": own_q, "r_row": q.shape[-1], "r_column": own_q}
+    return of_y | of_q
 
 
 def version() -> str:

@@ -17,6 +17,7 @@ from trainer.model.compiled import (
     Library,
     Plan,
     room_of_errors,
+    strides,
 )
 from trainer.model.metrics import regression_sums
 from trainer.model.models import Model
@@ -139,8 +140,8 @@ def errors_of(
     Args:
         xp: the array module.
         model: a row of the model table.
-        y: (N, C, 1) targets, or the (C, C, 1) that codes pick from.
-        placed: the rows' `codes`, `q`, `r`, and `order` None.
+        y: (N, C, T) targets, or the (C, C, 1) that codes pick from.
+        placed: the rows' `codes`, `q`, `r`, `targets`, `shares`, and `order` None.
         columns: K.
     """
     library, _ = compiled.load()
@@ -151,7 +152,8 @@ def errors_of(
         return None
     room = np.empty(room_of_errors(outputs, columns), y.dtype)
     held = {**placed, "y": y, "room": room}
-    plan = Plan(outputs=outputs, columns=columns, loss=rule, y_row=outputs, y_output=1, q_row=1)
+    apart = strides(y, placed["q"], placed)
+    plan = Plan(outputs=outputs, columns=columns, loss=rule, **apart)
     for name, array in held.items():
         if array is not None:
             assert array.flags.c_contiguous, name

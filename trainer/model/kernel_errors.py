@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from trainer.model import kernels
+from trainer.model.compiled import strides
 from trainer.model.kernels import ERROR_STEPS, ERROR_SUMS, LOGGED, REALS, ErrorBlocks, Launch
 
 Array = Any
@@ -32,7 +33,8 @@ class KernelErrors:
         Args:
             xp: the array module of a GPU.
             rule: of the loss, as rules.h numbers them.
-            arrays: y, and the rows' `codes`, `q`, `r`, `order`; all are of q's precision.
+            arrays: y, and the rows' `codes`, `q`, `r`, `order`, `targets`, `shares`; all numbers
+                are of q's precision.
             rows: of a part, at most.
             outputs: C.
             columns: K.
@@ -53,9 +55,7 @@ class KernelErrors:
             outputs=outputs,
             columns=columns,
             mean=1,
-            y_row=outputs,
-            y_output=1,
-            q_row=1,
+            **strides(arrays["y"], q, arrays),
             block_rows=self._blocks.rows,
             tile=self._blocks.tile,
         )
@@ -112,8 +112,8 @@ def kernel_errors_of(
     Args:
         xp: the array module of a GPU.
         rule: of the loss, as rules.h numbers them; None for one of somebody's own.
-        y: (N, C, 1) targets, or the (C, C, 1) that codes pick from.
-        placed: the rows' `codes`, `q`, `r`, and `order` None.
+        y: (N, C, T) targets, or the (C, C, 1) that codes pick from.
+        placed: the rows' `codes`, `q`, `r`, `targets`, `shares`, and `order` None.
         rows: of a part, at most.
         columns: K.
     """

@@ -33,11 +33,25 @@ ERROR_SUMS = "error_sums"  # of a solver's pass
 _NUMBERS = (
     *("features", "outputs", "columns", "coefficients", "bias", "prox", "decay", "mean"),
     *("y_row", "y_output", "y_column", "q_row", "q_output", "q_column"),
+    *("r_row", "r_column"),
     *("block_rows", "tile", "row_blocks", "weight_blocks", "start", "rows", "first", "slot"),
     *("batch", "places", "width"),
 )
 _ARRAYS = (
-    *("order", "codes", "now", "y", "q", "r", "X", "parameters", "slot0", "slot1"),
+    *(
+        "order",
+        "codes",
+        "targets",
+        "shares",
+        "now",
+        "y",
+        "q",
+        "r",
+        "X",
+        "parameters",
+        "slot0",
+        "slot1",
+    ),
     *("gradient", "l2", "table", "ring", "z", "partial", "squares", "taken"),
 )
 _THREADS = 256  # of a block: the bound that step.cu compiles for

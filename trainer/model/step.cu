@@ -30,12 +30,13 @@ enum { LOSS, ERROR_SQUARES, ERROR_MAX, DZ_SQUARES, LOGGED, MEAN = LOGGED };
 /* What a launch is told, by value; trainer/model/kernels.py lays it out. */
 struct plan {
   long long features, outputs, columns, coefficients, bias, prox, decay, mean; /* mean: whether MEAN is told beside LOGGED */
-  long long y_row, y_output, y_column, q_row, q_output, q_column;
+  long long y_row, y_output, y_column, q_row, q_output, q_column, r_row, r_column;
   long long block_rows, tile;            /* rows of a block of error_step; those of them that are judged at once */
   long long row_blocks, weight_blocks;   /* G of this step; blocks that move weights */
   long long start, rows, first, slot;    /* place of the part's first row, B, whether it is the step's first; the log's slot */
   long long batch, places, width;        /* rows that a step moves on by, and N; numbers of a row of `taken` */
   const long long *order, *codes;        /* rows of y by place in the epoch; classes by place; or none */
+  const long long *targets, *shares;     /* (K,) which column of y, and of q and r, a column has; none: its own number's */
   long long *now;                        /* (2,) to be added to `start`, and the slot in place of `slot`; or none */
   const real *y, *q, *r, *X;             /* q, r by place; X (N, D) */
   real *parameters, *slot0, *slot1;      /* (D + 1, C, K) each, as is gradient */
@@ -58,6 +59,9 @@ RULE void take_part(const plan &s) {
   real *to = s.taken + b * s.width;
   for (long long d = blockIdx.y * blockDim.x + threadIdx.x; d < s.features; d += (long long)gridDim.y * blockDim.x) to[d] = from[d];
 }
+
+/* weight times value; a weight of 0 selects: 0 times what is not finite is NaN. */
+RULE real selected(real weight, real value) { return weight == 0 ? (real)0 : weight * value; }
 
 RULE real together(real a, real b, const bool largest) { return largest ? larger(a, b) : a + b; }
 
@@ -82,6 +86,7 @@ struct row {
   long long next, q_output;
   int outputs, lane, lanes, step;
   bool live;         /* a lane without a row or column only keeps its warp whole */
+  bool used;         /* whether the row is the column's: one of its weights is not 0 */
   __device__ __forceinline__ real score(int c) const { return z[c * next] + bias[c * next]; }
 };
 
@@ -126,17 +131,18 @@ template <int rule> __device__ __forceinline__ void judge_row(const row &a, real
         } else {
           found = judge(rule, a.score(c), a.y.of(c));
         }
+        if (!a.used) found.error = found.dz = found.loss = 0;
         const real square = found.error * found.error;
         part[LOSS] += found.loss;
         part[ERROR_SQUARES] += square;
         part[ERROR_MAX] = larger(square, part[ERROR_MAX]);
         if (rule == SQUARED_ERROR_ON_SIGMOID) part[DZ_SQUARES] += found.dz * found.dz;
-        a.z[c * a.next] = found.dz * a.q[c * a.q_output];
+        a.z[c * a.next] = selected(a.q[c * a.q_output], found.dz);
       }
       for (int j = 0; j < LOGGED; j++) told[j] = together(told[j], part[j], j == ERROR_MAX);
     }
   if (rule != CATEGORICAL_CROSS_ENTROPY) told[LOSS] = over_lanes(told[LOSS], a.step, a.lanes, false);
-  else told[LOSS] = of.loss;
+  else told[LOSS] = a.used ? of.loss : (real)0;
   told[ERROR_SQUARES] = over_lanes(told[ERROR_SQUARES], a.step, a.lanes, false);
   told[ERROR_MAX] = over_lanes(told[ERROR_MAX], a.step, a.lanes, true);
   if (rule == SQUARED_ERROR_ON_SIGMOID) told[DZ_SQUARES] = over_lanes(told[DZ_SQUARES], a.step, a.lanes, false);
@@ -195,19 +201,21 @@ template <int rule> __device__ __forceinline__ void error_step(const plan &s) {
       const int b = b0 + threadIdx.z;
       const bool live = b < n && k < K;
       const long long place = start + at + b;
-      row one = {s.z + (at + b) * C * K + k, bias, s.q, {s.y, s.y_output, 0}, K, s.q_output, C, (int)threadIdx.y, CY, KX, live};
+      row one = {s.z + (at + b) * C * K + k, bias, s.q, {s.y, s.y_output, 0}, K, s.q_output, C, (int)threadIdx.y, CY, KX, live, true};
       real weight = 0, logged[LOGGED];
       if (live) {
-        weight = s.r[place];
-        one.q += place * s.q_row + k * s.q_column;
+        const long long share = s.shares ? s.shares[k] : k;
+        weight = s.r[place * s.r_row + share * s.r_column];
+        one.q += place * s.q_row + share * s.q_column;
+        one.used = weight != 0 || *one.q != 0;
         if (s.codes) one.y = {nullptr, 0, s.codes[place]};
-        else one.y.y += (s.order ? s.order[place] : place) * s.y_row + k * s.y_column;
+        else one.y.y += (s.order ? s.order[place] : place) * s.y_row + (s.targets ? s.targets[k] : k) * s.y_column;
       }
       judge_row<rule>(one, logged);
       if (live && threadIdx.y == 0) {
         real *to = room + b * L * KX + threadIdx.x;
-        if (s.mean) to[MEAN * KX] = logged[LOSS] * *one.q; /* of the first output, where they differ */
-        logged[LOSS] *= weight;
+        if (s.mean) to[MEAN * KX] = selected(*one.q, logged[LOSS]); /* of the first output, where they differ */
+        logged[LOSS] = selected(weight, logged[LOSS]);
         for (int j = 0; j < LOGGED; j++) to[j * KX] = logged[j];
       }
     }

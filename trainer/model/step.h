@@ -13,11 +13,12 @@
 typedef struct {
   int64_t features, outputs, columns, loss, update, coefficients, bias, prox, decay;
   int64_t narrow, padded; /* whether C·K is small enough for products.c; features, to whole vectors */
-  int64_t y_row, y_output, y_column, q_row, q_output, q_column;
+  int64_t y_row, y_output, y_column, q_row, q_output, q_column, r_row, r_column;
   const void *X;
   const int64_t *order;  /* rows of X by place in the epoch; none: as they stand */
   const int64_t *codes;  /* rows of y by place; none: those of X */
-  const void *y, *q, *r; /* q, r by place */
+  const int64_t *targets, *shares; /* (K,) which column of y, and of q and r, a column has; none: its own number's */
+  const void *y, *q, *r;           /* q, r by place; a row of q and r both 0 is left out, whatever stands in it */
   void *parameters, *slot0, *slot1, *gradient; /* (D + 1, C, K) each */
   const void *l2, *table;                      /* (K,), (S, J, K) */
   void *ring, *z, *gathered, *room;            /* (S, 5, K), (B, C, K), (B, padded) */

@@ -10,8 +10,8 @@ Two products, and beside them two halves: `errors` is all between the products, 
 second. They are written once for any array module; a device may bring compiled twins of the two,
 which are tested against these.
 
-Letters: B rows, D features, C outputs, K columns; X (B, D), W (D, C, K), b (C, K), y (B, C, 1), row
-weights q (B, 1, 1) with q_i = (N/b)·p_i, so that a batch's gradient is unbiased for J's.
+Letters: B rows, D features, C outputs, K columns; X (B, D), W (D, C, K), b (C, K), y (B, C, 1|K),
+row weights q (B, 1, 1|K) with q_i = (N/b)·p_i, so that a batch's gradient is unbiased for J's.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def errors(
         model: the row of the model table.
         z: X·W; overwritten.
         bias: (C, K).
-        rows: y (B, C, 1), q (B, 1, 1) and r (1, B) of these rows.
+        rows: y (B, C, 1|K), q (B, 1, 1|K), r (1|K, B) of these rows, and where they are 0.
         into: (C, K) ← dJ/db.
         log: takes the loss, ŷ − y and dL/dz: `trainer.train.step_record.StepRecorder`.
         b: buffers for the rows: `trainer.train.buffers.Buffers`.
@@ -54,13 +54,53 @@ def errors(
     """
     z += bias
     dz = error(model, device.xp, z, rows.y, b.error, b.loss, b.scratch)
+    leave_out(device.xp, rows.unused, b.error, dz, b.loss)
     look(b.error, dz)
-    log.add_loss(device, rows.r, b.loss, b.total)
+    log.add_loss(device, rows.r, b.loss, b.total, b.ones)
     log.add_error(device, b.error, dz, z, into, b.ones, b.total)
+    if rows.idle is not None:
+        device.xp.copyto(dz, 0, where=rows.idle)
     # as a product, the column sums are as fast and as exact as BLAS makes them
-    device.matmul(rows.q.reshape(1, len(dz)), flat(dz), out=into.reshape(1, -1))  # (1,B)·(B,C·K)
-    dz *= rows.q
+    if rows.q.shape[2] == 1:
+        device.matmul(rows.q.reshape(1, len(dz)), flat(dz), out=into.reshape(1, -1))
+        dz *= rows.q
+    else:  # columns have weights of their own
+        dz *= rows.q
+        device.matmul(b.ones[:, : len(dz)], flat(dz), out=into.reshape(1, -1))  # (1,B)·(B,C·K)
     return dz
+
+
+def leave_out(xp: Any, unused: Array | None, error: Array, dz: Array, loss: Array) -> None:
+    """Set to 0 what is known of rows that a column does not use: 0 times infinity is NaN.
+
+    Args:
+        xp: the array module.
+        unused: (B, 1|K), or None where there are no such rows.
+        error: ŷ − y (B, C, K).
+        dz: dL/dz, maybe the same array.
+        loss: (B, K).
+    """
+    if unused is None:
+        return
+    xp.copyto(error, 0, where=unused[:, None])
+    if dz is not error:
+        xp.copyto(dz, 0, where=unused[:, None])
+    xp.copyto(loss, 0, where=unused)
+
+
+def weighted_sums(device: Any, weights: Array, values: Array, ones: Array, out: Array) -> None:
+    """Write Σ_rows weights·values of each column: values (B, K) -> out (1, K).
+
+    Args:
+        device: whose product it is.
+        weights: (1, B) of all columns, or (K, B).
+        values: (B, K).
+        ones: (1, B or more).
+        out: (1, K).
+    """
+    if len(weights) > 1:
+        values, weights = weights.T * values, ones[:, : len(values)]
+    device.matmul(weights, values, out=out)
 
 
 class Parameter(NamedTuple):

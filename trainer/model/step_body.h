@@ -3,6 +3,12 @@
 
 #define BOTH (sizeof(real) == 8) /* sums of losses by r and by q: solvers ask for both */
 
+/* weight · value; a weight of 0 selects: 0 times what is not finite is NaN. */
+INLINE real NAME(selected)(real weight, real value) { return weight == 0 ? (real)0 : weight * value; }
+
+/* Which column of a table a column has. */
+INLINE int64_t NAME(picked)(const int64_t *of, int64_t k) { return of ? of[k] : k; }
+
 /* A tile: `C` outputs of `L` lanes, a lane a column of a row. Overwrites z with dL/dz ⊙ q; adds to the sums.
  * y_lane, q_lane are 0 where all lanes have one number, or 1. sums: losses times r, squares, the largest, squares of
  * dL/dz, losses times q. */
@@ -36,8 +42,8 @@ INLINE void NAME(tile)(const int rule, int64_t C, int64_t L, real *restrict z, i
     }
     LOOP for (int64_t l = 0; l < L; l++) {
       const real loss = NAME(softmax_loss)(total[l], dot[l]);
-      sums[0][l] += r[l * r_lane] * loss;
-      if (BOTH) sums[4][l] += q[l * q_lane] * loss;
+      sums[0][l] += NAME(selected)(r[l * r_lane], loss);
+      if (BOTH) sums[4][l] += NAME(selected)(q[l * q_lane], loss);
       total[l] = 1 / total[l];
     }
   }
@@ -57,14 +63,17 @@ INLINE void NAME(tile)(const int rule, int64_t C, int64_t L, real *restrict z, i
           NAME(verdict) found = NAME(judge)(rule, zc[l] + bc[l], yc[l * y_lane]);
           error = found.error;
           dz = found.dz;
-          to[0][l] += r[l * r_lane] * found.loss;
-          if (BOTH) to[4][l] += qc[l * q_lane] * found.loss;
+          to[0][l] += NAME(selected)(r[l * r_lane], found.loss);
+          if (BOTH) to[4][l] += NAME(selected)(qc[l * q_lane], found.loss);
         }
+        const real weight = qc[l * q_lane], used = weight == 0 && r[l * r_lane] == 0 ? (real)0 : (real)1;
+        error = NAME(selected)(used, error);
+        dz = NAME(selected)(used, dz);
         real square = error * error;
         to[1][l] += square;
         to[2][l] = square > to[2][l] ? square : to[2][l]; /* a NaN is in their sum */
         if (rule == SQUARED_ERROR_ON_SIGMOID) to[3][l] += dz * dz;
-        dz *= qc[l * q_lane];
+        dz = NAME(selected)(weight, dz);
         sc[l] += dz;
         zc[l] = dz;
       }
@@ -167,13 +176,19 @@ static void NAME(errors_wide)(const plan *s, int64_t start, int64_t B, real *z, 
   const real *bias = (const real *)s->parameters + s->features * C * K;
   int64_t wide = LANES; /* a row's block stays in the first cache */
   while (wide > 16 && C * wide * (int64_t)sizeof(real) > 32768) wide /= 2;
-  const int alike = !s->y_column && !s->q_column;
+  const int alike = !s->y_column && !s->q_column && !s->r_column;
   const int64_t few = NAME(between)(C);
   real *slopes = room, *lanes = room + C * wide, one_r[LANES], sums[5][LANES] = {{0}};
+  int64_t at_y[LANES], at_q[LANES], at_r[LANES];
   double all[5][LANES];
   for (int64_t k0 = 0; k0 < K; k0 += wide) {
     const int64_t L = K - k0 < wide ? K - k0 : wide;
     memset(all, 0, sizeof all);
+    for (int64_t l = 0; l < L; l++) {
+      at_y[l] = NAME(picked)(s->targets, k0 + l) * s->y_column;
+      at_q[l] = NAME(picked)(s->shares, k0 + l) * s->q_column;
+      at_r[l] = NAME(picked)(s->shares, k0 + l) * s->r_column;
+    }
     for (int64_t b0 = 0; b0 < B; b0 += 32) { /* slopes of few rows at a time: fewer roundings in a chain */
       const int64_t end = B - b0 < 32 ? B : b0 + 32;
       memset(slopes, 0, (size_t)(C * wide) * sizeof(real));
@@ -181,18 +196,17 @@ static void NAME(errors_wide)(const plan *s, int64_t start, int64_t B, real *z, 
         if ((b - b0) % few == 0) NAME(carry)(s, L, sums, all);
         const int64_t place = start + b;
         real *zb = z + b * C * K + k0;
-        const real *yb = y + NAME(target)(s, place) * s->y_row, *qb = q + place * s->q_row;
+        const real *yb = y + NAME(target)(s, place) * s->y_row, *qb = q + place * s->q_row, *rb = r + place * s->r_row;
         if (alike) {
-          NAME(tile_of_a_row)(s, C, L, zb, K, bias + k0, K, yb, s->y_output, qb, s->q_output, r + place, slopes,
-                              wide, sums);
+          NAME(tile_of_a_row)(s, C, L, zb, K, bias + k0, K, yb, s->y_output, qb, s->q_output, rb, slopes, wide, sums);
           continue;
         }
         real *ly = lanes, *lq = lanes + C * wide;
-        LOOP for (int64_t l = 0; l < L; l++) one_r[l] = r[place];
+        LOOP for (int64_t l = 0; l < L; l++) one_r[l] = rb[at_r[l]];
         for (int64_t c = 0; c < C; c++)
           LOOP for (int64_t l = 0; l < L; l++) {
-            ly[c * wide + l] = yb[c * s->y_output + (k0 + l) * s->y_column];
-            lq[c * wide + l] = qb[c * s->q_output + (k0 + l) * s->q_column];
+            ly[c * wide + l] = yb[c * s->y_output + at_y[l]];
+            lq[c * wide + l] = qb[c * s->q_output + at_q[l]];
           }
         NAME(tile_of_rows)(s, C, L, zb, K, bias + k0, K, ly, wide, lq, wide, one_r, slopes, wide, sums);
       }
@@ -211,6 +225,12 @@ static void NAME(errors_few)(const plan *s, int64_t start, int64_t B, real *z, r
   const int64_t q_outputs = s->q_output ? C : 1;
   real *zt = room, *yt = room + C * wide, *qt = yt + C * wide, *bt = qt + C * wide, *slopes = bt + C * wide;
   const int64_t few = NAME(between)(C) * rows;
+  int64_t at_y[16], at_q[16], at_r[16];
+  for (int64_t k = 0; k < K; k++) {
+    at_y[k] = NAME(picked)(s->targets, k) * s->y_column;
+    at_q[k] = NAME(picked)(s->shares, k) * s->q_column;
+    at_r[k] = NAME(picked)(s->shares, k) * s->r_column;
+  }
   real rt[LANES], sums[5][LANES] = {{0}};
   double all[5][LANES] = {{0}};
   memset(slopes, 0, (size_t)(C * wide) * sizeof(real));
@@ -229,18 +249,18 @@ static void NAME(errors_few)(const plan *s, int64_t start, int64_t B, real *z, r
       for (int64_t i = 0; i < n; i++) {
         const real *yb = y + NAME(target)(s, from + i) * s->y_row;
         for (int64_t c = 0; c < C; c++)
-          for (int64_t k = 0; k < K; k++) yt[c * wide + i * K + k] = yb[c * s->y_output + k * s->y_column];
+          for (int64_t k = 0; k < K; k++) yt[c * wide + i * K + k] = yb[c * s->y_output + at_y[k]];
       }
-    if (K == 1 && q_outputs == 1 && s->q_row == 1) {
+    if (K == 1 && q_outputs == 1 && s->q_row == 1 && s->r_row == 1) {
       qb = q + from;
       rb = r + from;
     } else {
       for (int64_t i = 0; i < n; i++)
-        for (int64_t k = 0; k < K; k++) rt[i * K + k] = r[from + i];
+        for (int64_t k = 0; k < K; k++) rt[i * K + k] = r[(from + i) * s->r_row + at_r[k]];
       for (int64_t c = 0; c < q_outputs; c++)
         for (int64_t i = 0; i < n; i++)
           for (int64_t k = 0; k < K; k++)
-            qt[c * wide + i * K + k] = q[(from + i) * s->q_row + c * s->q_output + k * s->q_column];
+            qt[c * wide + i * K + k] = q[(from + i) * s->q_row + c * s->q_output + at_q[k]];
     }
     if (C > 1) {
       at = zt;
@@ -301,15 +321,16 @@ INLINE void NAME(softmax_row)(int64_t C, real *restrict z, const real *restrict 
   NAME(fold)(total, wide, 1, 0);
   NAME(fold)(dot, wide, 1, 0);
   const real loss = NAME(softmax_loss)(total[0], dot[0]), share = 1 / total[0];
-  sums[0][0] += r * loss;
-  if (BOTH) sums[4][0] += q * loss;
+  sums[0][0] += NAME(selected)(r, loss);
+  if (BOTH) sums[4][0] += NAME(selected)(q, loss);
+  const real used = q == 0 && r == 0 ? (real)0 : (real)1;
   for (int64_t c = 0; c < C; c += wide) {
     const int64_t L = C - c < wide ? C - c : wide;
     LOOP for (int64_t l = 0; l < L; l++) {
-      real error = NAME(softmax_error)(z[c + l], share, y[c + l]), square = error * error;
+      real error = NAME(selected)(used, NAME(softmax_error)(z[c + l], share, y[c + l])), square = error * error;
       sums[1][l] += square;
       sums[2][l] = square > sums[2][l] ? square : sums[2][l];
-      error *= q;
+      error = NAME(selected)(q, error);
       slopes[c + l] += error;
       z[c + l] = error;
     }
@@ -329,7 +350,10 @@ static void NAME(errors_of_one)(const plan *s, int64_t start, int64_t B, real *z
     memset(slopes, 0, (size_t)C * sizeof(real));
     for (int64_t b = b0; b < end; b++) {
       if ((b - b0) % few == 0) NAME(carry)(s, LANES, sums, all);
-      const real *yb = y + NAME(target)(s, start + b) * s->y_row, *qb = q + (start + b) * s->q_row, *rb = r + start + b;
+      const real *yb = y + NAME(target)(s, start + b) * s->y_row, *qb = q + (start + b) * s->q_row;
+      const real *rb = r + (start + b) * s->r_row + NAME(picked)(s->shares, 0) * s->r_column;
+      qb += NAME(picked)(s->shares, 0) * s->q_column;
+      yb += NAME(picked)(s->targets, 0) * s->y_column;
       real *zb = z + b * C;
       if (s->loss == CATEGORICAL_CROSS_ENTROPY) NAME(softmax_row)(C, zb, bias, yb, *qb, *rb, slopes, sums);
       else

@@ -242,13 +242,13 @@ def _tightened(
         grad = xp.empty_like(trial)
         sums = objective.value(trial, grad, full=False)
         reached = xp.stack([sums[0] + problem.penalty(trial), sums[0]])  # (2, k)
-        known = device.to_device(np.stack([value + whole.rounding(value), value, data]))
+        known = device.to_device(np.stack([value + objective.rounding(value), value, data]))
         better = reached[0] <= known[0]
         xp.copyto(w, trial, where=better)
         xp.copyto(gradient, grad, where=better)
         reached = xp.where(better, reached, known[1:])
         hessian, curvature = _moved(objective, w, hessian, step, far)
-        above = reached[1] - whole.least[0]
+        above = reached[1] - device.to_device(objective.least[0])
         gaps, step, size = _bounds(objective, points, above, curvature, hessian)
         told = device.fetch({"reached": reached, "gaps": gaps, "far": size})  # device -> host
         (value, data), far = told["reached"], told["far"]

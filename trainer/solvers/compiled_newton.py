@@ -175,7 +175,12 @@ def compiled_newton(
     problem, rows = objective.problem, objective.rows
     (P, C, K), library, xp = problem.shape, compiled.load()[0], problem.device.xp
     N, S, coupled = len(rows), padded_width(P), problem.model.coupled
-    if library is None or problem.sparse or not suits_twin(problem.device, N, P, C, coupled):
+    if (
+        library is None
+        or problem.sparse
+        or rows.several
+        or not suits_twin(problem.device, N, P, C, coupled)
+    ):
         return None
     errors = errors_of(xp, problem.model, rows.y, hessians.placed(), 1)
     if errors is None or problem.model.variance is None:
@@ -195,7 +200,7 @@ def compiled_newton(
     plan = _Newton(
         rows=N, features=problem.features, outputs=C, columns=K, parameters=P, stride=S,
         inner=problem.inner, coupled=coupled, log_every=log_every,
-        least=objective.least[1], ridge=RIDGE, errors=errors.address,
+        least=float(objective.least[1, 0]), ridge=RIDGE, errors=errors.address,
     )  # fmt: skip
     point_to(plan, held)
     return CompiledNewton(library, plan, [errors, held], work_of(N, P, len(hessians.pairs())))

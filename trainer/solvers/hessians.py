@@ -58,7 +58,7 @@ class Hessians:
         self.basis = problem.basis
         self.inner = problem.inner  # r
         self.parameters = self.inner + bias  # P
-        self._rows = rows
+        self._rows = rows = rows.bare
         self._batches = FullBatch(device, rows, rows_at_once(device, len(rows), self.order))
         self._products: dict[int, Array] = {}
         self._kept: dict[int, Array] = {}

@@ -87,7 +87,7 @@ class Objective:
         every = np.arange(self.problem.shape[2])
         if np.array_equal(every[columns], every):
             return self
-        return Objective(self.problem.take(columns), self.rows, self)
+        return Objective(self.problem.take(columns), self.rows.take(columns), self)
 
     def value(self, w: Array, grad: Array, full: bool, at_zeros: bool = False) -> Array:
         """Sums (6, K) by `NAMES`, the data term of J first; grad (P, C, K) ← dJ/dw without l1.
@@ -135,43 +135,53 @@ class Objective:
         return np.asarray(_FLAT * (np.abs(value) + self.least[1]))
 
     @property
-    def least(self) -> tuple[float, float]:
-        """(what the data term cannot go below, how large its terms are there): 0 of most losses."""
+    def least(self) -> Numbers:
+        """(2, 1|K): what the data term cannot go below, how large its terms are there; mostly 0."""
         return self._of_targets[:2]
 
     @property
-    def curvature_at_targets(self) -> float:
-        """The largest second derivative of the loss by z where ŷ = y; 0 where there is a bound."""
+    def curvature_at_targets(self) -> Numbers:
+        """(1|K,) the largest second derivative of the loss where ŷ = y; 0 where it is bounded."""
         assert self.model.curvature is not None or self.model.variance is not None
-        return self._of_targets[2]
+        largest: Numbers = self._of_targets[2]
+        return largest
 
     @cached_property
-    def _of_targets(self) -> tuple[float, float, float]:
-        """`least` and `curvature_at_targets`, which all columns share: one pass, one wait."""
+    def _of_targets(self) -> Numbers:
+        """(3, 1|K) `least` and `curvature_at_targets`: one pass, one wait."""
         least_of, curved = self.model.least, self.model.curvature is None
-        if self._whole is not None:
+        if self._whole is not None and not self.rows.several:
             return self._whole._of_targets
         if least_of is None and not curved:
-            return 0.0, 0.0, 0.0
-        xp, sums, largest = self.device.xp, self.device.xp.zeros(2), self.device.xp.zeros(1)
+            return np.zeros((3, 1))
+        xp, columns = self.device.xp, self.problem.shape[2] if self.rows.several else 1
+        total = xp.zeros((3, columns))
         for chunk, _ in self._chunks():
             found = xp.empty_like(chunk.y)
             if curved and self.model.variance is not None:
                 self.model.variance(xp, chunk.y, found)
-                largest = xp.maximum(largest, found.max())
+                if chunk.idle is not None:
+                    found = xp.where(chunk.idle, 0.0, found)
+                total[2] = xp.maximum(total[2], found.max(axis=(0, 1)))
             if least_of is not None:
+                found = xp.empty_like(chunk.y)
                 least_of(xp, chunk.y, found)
-                found *= chunk.q
-                sums += xp.stack([found.sum(), xp.absolute(found).sum()])
-        least, terms, most = self.device.to_host(xp.concatenate([sums, largest]))  # device -> host
-        return float(least), float(terms), float(most)
+                found = found * chunk.q
+                total[0] += found.sum(axis=(0, 1))
+                total[1] += xp.absolute(found).sum(axis=(0, 1))
+        told: Numbers = self.device.to_host(total)  # device -> host
+        return told
 
     def mean_score(self) -> Array:
-        """The scores (C, 1) whose ŷ is the mean of the targets; 0 where they are not finite."""
+        """The scores (C, 1|K) whose ŷ is the mean of the targets; 0 where they are not finite."""
         xp = self.device.xp
-        mean = xp.zeros((1, self.problem.outputs, 1))
+        columns = self.problem.shape[2] if self.rows.several else 1
+        mean = xp.zeros((1, self.problem.outputs, columns))
         for chunk, _ in self._chunks():
-            mean[0, :, 0] += xp.einsum("nc,n->c", chunk.y[:, :, 0], chunk.q[:, 0, 0])
+            if self.rows.several:
+                mean[0] += (chunk.y * chunk.q).sum(axis=0)
+            else:
+                mean[0, :, 0] += xp.einsum("nc,n->c", chunk.y[:, :, 0], chunk.q[:, 0, 0])
         z = xp.empty_like(mean)
         with np.errstate(all="ignore"):
             self.model.link(xp, mean, z)
@@ -199,9 +209,11 @@ class Objective:
             with np.errstate(all="ignore"):  # past e^z the first weights are an outcome
                 self.model.activation(xp, b.z, b.error, b.scratch)
                 variance(xp, b.error, b.z)
+            if chunk.idle is not None:
+                xp.copyto(b.z, 0, where=chunk.idle)
             largest = xp.maximum(largest, b.z.max(axis=(0, 1)))
             if of_biases:
-                total += (chunk.q.reshape(1, -1) @ flat(b.z)).reshape(total.shape)
+                total += _weighted(chunk.q, b.z)
         return total.T if of_biases else None, largest
 
     def at_zeros(self, full: bool) -> tuple[Array, Array]:
@@ -295,7 +307,9 @@ class Objective:
         for chunk, b in self._scored(w):
             self.model.activation(xp, b.z, b.error, b.scratch)
             root = xp.ascontiguousarray(b.error.transpose(2, 0, 1))  # (K, n, C)
-            root *= xp.sqrt(chunk.q[:, 0])
+            if chunk.idle is not None:
+                xp.copyto(root, 0, where=chunk.idle[:, 0].T[:, :, None])
+            root *= xp.sqrt(chunk.q[:, 0].T)[:, :, None]
             parts = self.device.product_parts(K, root.size * C)
             self.device.side_by_side([partial(_subtract, total[k], root[k]) for k in parts])
         diagonal = xp.arange(C)
@@ -306,15 +320,25 @@ class Objective:
     def bias_curvature(self, w: Array) -> Array:
         """Σ_rows p·∂²L/∂z_c² (C, K): the curvature of J along each bias."""
         if self.model.quadratic:  # 1 of every row, wherever it is
-            return self.device.xp.zeros(self.problem.shape[1:]) + self.rows.q.sum()
+            return self.device.xp.zeros(self.problem.shape[1:]) + self.rows.totals()
         xp, variance = self.device.xp, self.model.variance
         assert variance is not None
         total = xp.zeros(self.problem.shape[1:])
         for chunk, b in self._scored(w):
             self.model.activation(xp, b.z, b.error, b.scratch)
             variance(xp, b.error, b.z)
-            total += (chunk.q.reshape(1, -1) @ flat(b.z)).reshape(total.shape)  # (1, b) · (b, C·K)
+            if chunk.idle is not None:
+                xp.copyto(b.z, 0, where=chunk.idle)
+            total += _weighted(chunk.q, b.z)
         return total
+
+
+def _weighted(q: Array, values: Array) -> Array:
+    """Σ_rows q·values (C, K) of q (b, 1, 1|K) and values (b, C, K), which it may overwrite."""
+    if q.shape[2] > 1:
+        values *= q
+        return values.sum(axis=0)
+    return (q.reshape(1, -1) @ flat(values)).reshape(values.shape[1:])  # (1, b) · (b, C·K)
 
 
 def _subtract(total: Array, root: Array) -> None:

@@ -18,7 +18,7 @@ from trainer.machine.interrupted import ShouldStop, ask, never
 from trainer.model import kernels
 from trainer.model.compiled_errors import RULES, CompiledErrors, errors_of, is_narrow, rule_of
 from trainer.model.kernel_errors import KernelErrors, kernel_errors_of
-from trainer.model.step import errors, flat
+from trainer.model.step import errors, flat, weighted_sums
 from trainer.solvers.problem import Problem
 from trainer.train.batches import Chunk, FullBatch, RowSet
 from trainer.train.buffers import Buffers
@@ -183,7 +183,7 @@ class Pass:
         b = self._buffers.first(part.stop - part.start)
         log = StepRecorder(self.found[1:], full)
         dz = errors(device, self.model, b.z, offset, rows, into, log, b, lambda *shown: None)
-        device.matmul(rows.q.reshape(1, -1), b.loss, out=b.total)
+        weighted_sums(device, rows.q[:, 0].T, b.loss, b.ones, b.total)
         self.found[0] += b.total[0]
         return dz
 

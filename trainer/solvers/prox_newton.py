@@ -108,7 +108,7 @@ def _follow(
     done = np.zeros_like(which)
     # counted are all columns of the stack: none depends on how many others have failed
     several = [one for one in np.unique(l2) if (l2 == one).sum() >= _ON_PATH]
-    if not several or not which.any() or P > MOST:
+    if objective.rows.several or not several or not which.any() or P > MOST:
         return done
     hessians.gram(should_stop)
     if not hessians.independent:

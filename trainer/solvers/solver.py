@@ -104,7 +104,7 @@ class SolverStack:
         if settings.method.hessian_from == 0:
             limits = settings.tol, settings.max_iter, settings.log_every
             self._newton = compiled_newton(self.objective, self.hessians, *limits)
-        self._elements = np.array([[len(rows) * outputs]])  # of ŷ − y
+        self._elements = inner_rows.counts[None] * outputs  # of ŷ − y
         self._should_stop: ShouldStop = never
         self._begun = 0  # the step before the stretch
         width, start = int(inner_rows.X.shape[1]), settings.method.hessian_from
@@ -137,8 +137,9 @@ class SolverStack:
     def take(self, columns: Any) -> SolverStack:
         """A stack of some of the columns, on the same rows."""
         problem, settings = self.problem.take(columns), self.settings.take(columns)
-        single = self._tf32.objective.rows if self._tf32 else None
-        return SolverStack(problem, self.rows, self.objective.rows, settings, self.hessians, single)
+        single = self._tf32.objective.rows.take(columns) if self._tf32 else None
+        rows, inner = self.rows.take(columns), self.objective.rows.take(columns)
+        return SolverStack(problem, rows, inner, settings, self.hessians, single)
 
     def start(self, weights: Array, bias: Array) -> SolverState:
         """State before the first evaluation, at weights (D, C, K) and bias (C, K) of the host."""

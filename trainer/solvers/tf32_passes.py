@@ -21,7 +21,7 @@ import numpy as np
 from trainer.model import kernels
 from trainer.model.compiled_errors import RULES, rule_of
 from trainer.model.kernel_errors import kernel_errors_of
-from trainer.model.step import errors, flat
+from trainer.model.step import errors, flat, weighted_sums
 from trainer.solvers.basis import CHUNK
 from trainer.solvers.passes import NAMES
 from trainer.solvers.rotated_rows import RotatedRows
@@ -186,7 +186,7 @@ class Tf32Objective:
         device, rows = self.device, self._batches.targets(part)
         log, model = StepRecorder(found[1:], True), self.problem.model
         dz = errors(device, model, b.z, self._bias, rows, self._row, log, b, lambda *shown: None)
-        device.matmul(rows.q.reshape(1, -1), b.loss, out=b.total)
+        weighted_sums(device, rows.q[:, 0].T, b.loss, b.ones, b.total)
         found[0] += b.total[0]
         if dz is not b.z:
             b.z[...] = dz  # where the product reads it

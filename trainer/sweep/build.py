@@ -177,7 +177,7 @@ def _by_steps(
     model, outputs = MODELS[specs[0].model, specs[0].loss_name], device_rows.outputs
 
     def make(columns: Any, should_stop: ShouldStop) -> Stack:
-        device, rows = device_rows.device, device_rows.rows
+        device, rows = device_rows.device, device_rows.rows.take(columns)
         held = len(device_rows.held.rows) if device_rows.held else 0
         return Stack(device, model, rows, outputs, settings.take(columns), held)
 
@@ -273,8 +273,12 @@ def _to_the_optimum(
         loss = {name: value[columns] for name, value in parameters.items()}
         device, basis = device_rows.device, rotated.basis
         own = problem.Problem(device, model, basis, outputs, spec.bias, *strengths, loss)
-        own_settings = settings.take(columns)
-        return solver.SolverStack(own, device_rows.rows, rotated.rows, own_settings, single=single)
+        own_settings, rows = settings.take(columns), device_rows.rows
+        target, row_set = rows.target_of, rows.row_set_of
+        inner = (
+            rotated.rows.of_columns(target, row_set).take(columns) if rows.several else rotated.rows
+        )
+        return solver.SolverStack(own, rows.take(columns), inner, own_settings, single=single)
 
     reason, single = settings.method.reason, 0
     if spec.precision == "tf32":

@@ -10,11 +10,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from copy import copy
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from trainer.streams import shuffle
+from trainer.train.row_weights import Indices, Numbers, WeightTables
 
 if TYPE_CHECKING:
     from trainer.device import Device
@@ -26,12 +28,17 @@ _MANY_ROWS = 1 << 13
 
 
 class Chunk(NamedTuple):
-    """Some rows of a batch, on the device, with what a step needs of them (b rows)."""
+    """Some rows of a batch, on the device, with what a step needs of them (b rows).
+
+    Where all columns share a number its axis of columns is 1 long.
+    """
 
     X: Array  # (b, D)
-    y: Array  # (b, C, 1)
-    q: Array  # (b, 1, 1): (N/b)·p, the row weights of the objective
-    r: Array  # (1, b): the same for the logged loss, which knows no class weights
+    y: Array  # (b, C, 1|K)
+    q: Array  # (b, 1, 1|K): (N/b)·p, the row weights of the objective
+    r: Array  # (1|K, b): the same for the logged loss, which knows no class weights
+    unused: Array | None  # (b, 1|K): rows whose weights q and r are 0; None: no weight is
+    idle: Array | None  # (b, 1, 1|K): rows whose weight q is 0; None: no weight is
     rows: slice  # where the batch's order has them
 
 
@@ -41,41 +48,126 @@ class RowTargets(NamedTuple):
     y: Array
     q: Array
     r: Array
+    unused: Array | None
+    idle: Array | None
 
 
 class RowSet:
-    """The training rows of a stack, on the device.
+    """The training rows of a stack, on the device, and which of their numbers each column takes.
+
+    Targets and row weights are tables that columns pick from, a chunk of rows at a time: (N, K)
+    never exists.
 
     Attributes:
-        X: (N, D).  codes: (N,) class numbers, or None.  y: (N, C, 1), or the (C, C, 1) one-hot rows
+        X: (N, D).  codes: (N,) class numbers, or None.  y: (N, C, T), or the (C, C, 1) one-hot rows
             that `codes` picks from: dense one-hot targets of a million rows would outgrow X.
-        q: (N, 1, 1) row weights of the objective.  r: (1, N) of the logged loss.
+        q: (N, 1, V) row weights of the objective.  r: (N, V) of the logged loss.
+        target: (K,) which of T targets a column has; None: all have the one there is.
+        share: (K,) which of V weights a column has; None: all have the ones there are.
+        selects: whether a row has weight 0 somewhere.
     """
 
     def __init__(
-        self, device: Device, X: Array, y: Array, q: Array, r: Array, outputs: int
+        self,
+        device: Device,
+        X: Array,
+        y: Array,
+        q: Array,
+        r: Array,
+        outputs: int,
+        target: Indices | None = None,
+        row_set: Indices | None = None,
+        whole: bool = True,
     ) -> None:
         """Move rows to the device.
+
+        A label that is NaN is missing: its row has weight 0 for the columns of its target.
 
         Args:
             device: where to.
             X: (N, D) of the stack's dtype.
-            y: (N, C) numbers, or (N,) class codes.
-            q: (N,) row weights p of the objective: they sum to 1.
-            r: (N,) row weights of the logged loss.
+            y: (N, C) numbers, (N, C, T) of several targets, or (N,) class codes.
+            q: (N,) row weights p of the objective, which sum to 1; or (R, N) of row sets.
+            r: (N,) or (R, N) row weights of the logged loss.
             outputs: C.
+            target: (K,) which of the T targets each column has.
+            row_set: (K,) which of the R row sets each column has.
+            whole: whether weights of rows whose labels are known are to sum to 1 as well.
         """
         dtype = X.dtype
-        self.X = device.to_device(X)
+        self._tables = tables = WeightTables(q, r, y, whole)
+        X = tables.without_unused(X)
+        self._device, self.X = device, device.to_device(X)
         self.codes = device.to_device(y) if y.ndim == 1 else None
-        table = np.eye(outputs) if y.ndim == 1 else y
-        self.y = device.to_device(table[:, :, None], dtype)
-        self.q = device.to_device(q[:, None, None], dtype)
-        self.r = device.to_device(r[None, :], dtype)
+        table = np.eye(outputs) if y.ndim == 1 else np.where(np.isnan(y), 0.0, y)
+        self.y = device.to_device(table.reshape(len(table), outputs, -1), dtype)
         self.wide: dict[int, Array] = {}  # shared by all that have this X
+        self._weigh(dtype, target, row_set)
+
+    def _weigh(self, dtype: Any, target: Indices | None, row_set: Indices | None) -> None:
+        """Have the tables of weights of these columns on the device."""
+        to_device = self._device.to_device
+        self.target_of, self.row_set_of = target, row_set
+        q, r, share = self._tables.of(target, row_set)  # (V, N) twice, (K,)
+        self.selects = not (q.all() and r.all())
+        self.q = to_device(np.ascontiguousarray(q.T)[:, None], dtype)
+        self.r = to_device(np.ascontiguousarray(r.T), dtype)
+        self.used = np.count_nonzero((q != 0) | (r != 0), axis=1)  # (V,)
+        self._columns(target, share)
+
+    def _columns(self, target: Indices | None, share: Indices | None) -> None:
+        to_device = self._device.to_device
+        self.target = None if target is None else to_device(target, np.int64)
+        self.share = None if share is None else to_device(share, np.int64)
+        self.share_of = share
 
     def __len__(self) -> int:
         return int(self.X.shape[0])
+
+    @property
+    def counts(self) -> Numbers:
+        """(1|K,) rows of each column: those whose weight is not 0."""
+        return np.asarray(self.used if self.share_of is None else self.used[self.share_of], float)
+
+    @property
+    def several(self) -> bool:
+        """Whether columns have targets or weights of their own."""
+        return self.target is not None or self.share is not None
+
+    def totals(self) -> Array:
+        """(1|K,) the sums of the objective's row weights, on the device."""
+        sums = self.q.sum(axis=(0, 1)) if self.q.shape[2] > 1 else self.q.sum().reshape(1)
+        return sums if self.share is None else self._device.xp.take(sums, self.share)
+
+    def weights_on_host(self) -> Numbers:
+        """(V, N) row weights of the logged loss, in float64."""
+        return self._tables.of(self.target_of, self.row_set_of)[1]
+
+    def of_columns(self, target: Indices | None, row_set: Indices | None) -> RowSet:
+        """The same rows for other columns, of which (K,) say which target and row set they take."""
+        other = copy(self)
+        other._weigh(self.X.dtype, target, row_set)
+        return other
+
+    def take(self, columns: Any) -> RowSet:
+        """The same rows for some of the columns; all tables are shared."""
+        if self.target_of is None and self.row_set_of is None:
+            return self
+        some = [
+            None if one is None else one[columns]
+            for one in (self.target_of, self.row_set_of, self.share_of)
+        ]
+        other = copy(self)
+        other.target_of, other.row_set_of = some[:2]
+        other._columns(some[0], some[2])
+        return other
+
+    @property
+    def bare(self) -> RowSet:
+        """The same rows and tables, for no columns: q is (n, 1, V), y (n, C, T)."""
+        other = copy(self)
+        other._columns(None, None)
+        return other
 
     def rotated(
         self, device: Device, X: Array, q: Array, r: Array, y: Array | None = None
@@ -85,16 +177,19 @@ class RowSet:
         Args:
             device: where they are.
             X: (N, r), on the device.
-            q: (N,) row weights of the objective, on the host.
-            r: (N,) those of the logged loss.
-            y: (N, C) targets on the host, if they have more digits than these rows'.
+            q: (N,) row weights of the objective, or (R, N), on the host.
+            r: those of the logged loss.
+            y: (N, C) or (N, C, T) targets on the host, if they have more digits than these rows'.
         """
         other = copy(self)
-        other.wide = {}
-        true = self.y if y is None else device.to_device(y[:, :, None], X.dtype)
-        other.X, other.y = X, device.xp.asarray(true, dtype=X.dtype)
-        other.q = device.to_device(q[:, None, None], X.dtype)
-        other.r = device.to_device(r[None, :], X.dtype)
+        other.wide, other.X = {}, X
+        if y is None:
+            other.y = device.xp.asarray(self.y, dtype=X.dtype)
+        else:
+            known = np.where(np.isnan(y), 0.0, y)
+            other.y = device.to_device(known.reshape(self.y.shape), X.dtype)
+        other._tables = self._tables.weighted(q, r)
+        other._weigh(X.dtype, self.target_of, self.row_set_of)
         return other
 
     def padded(self, xp: Any, width: int) -> Array:
@@ -110,7 +205,7 @@ class RowSet:
         """Some of the rows, as views."""
         other = copy(self)
         other.wide = {}
-        other.X, other.q, other.r = self.X[rows], self.q[rows], self.r[:, rows]
+        other.X, other.q, other.r = self.X[rows], self.q[rows], self.r[rows]
         if self.codes is None:
             other.y = self.y[rows]
         else:
@@ -124,10 +219,50 @@ class RowSet:
         return other
 
     def weighted(self, device: Device, q: Array) -> RowSet:
-        """The same rows with other weights (N,) of the objective; all else is shared."""
+        """The same rows with other weights (N,) or (R, N) of the objective; all else is shared."""
         other = copy(self)
-        other.q = device.to_device(q[:, None, None], self.X.dtype)
+        other._tables = self._tables.weighted(q, None)
+        other._weigh(self.X.dtype, self.target_of, self.row_set_of)
         return other
+
+
+class _Picked:
+    """Targets and weights of a chunk's rows, for each column where columns differ: in buffers."""
+
+    def __init__(self, device: Device, rows: RowSet, chunk_rows: int) -> None:
+        self._rows, self._xp, self._size = rows, device.xp, chunk_rows
+
+    @cached_property
+    def _buffers(self) -> tuple[Array | None, Array | None, Array | None, Array | None]:
+        """Room for y (b, C, K), q (b, 1, K), r (b, K), and twice (b, 1|K) for what is not used."""
+        rows, xp, b, dtype = self._rows, self._xp, self._size, self._rows.X.dtype
+        y = q = r = unused = None
+        if rows.target is not None:
+            y = xp.empty((b, rows.y.shape[1], len(rows.target)), dtype)
+        if rows.share is not None:
+            columns = len(rows.share)
+            q, r = xp.empty((b, rows.q.shape[1], columns), dtype), xp.empty((b, columns), dtype)
+        if rows.selects:
+            unused = xp.empty((2, b, 1 if rows.share is None else len(rows.share)), bool)
+        return y, q, r, unused
+
+    def of(self, y: Array, q: Array, r: Array) -> RowTargets:
+        """Pick from y (b, C, T), q (b, 1, V) and r (b, V)."""
+        rows, xp, b = self._rows, self._xp, len(r)
+        to_y, to_q, to_r, to_unused = self._buffers
+        if to_y is not None:
+            y = xp.take(y, rows.target, axis=2, out=to_y[:b])
+        if to_q is not None and to_r is not None:
+            q = xp.take(q, rows.share, axis=2, out=to_q[:b])
+            r = xp.take(r, rows.share, axis=1, out=to_r[:b])
+        unused = idle = None
+        if to_unused is not None:
+            unused, idle = to_unused[0, :b], to_unused[1, :b]
+            xp.equal(r, 0, out=unused)
+            xp.equal(q[:, 0], 0, out=idle)
+            xp.logical_and(unused, idle, out=unused)
+            idle = idle[:, None]
+        return RowTargets(y, q, r.reshape(1, b) if r.shape[1] == 1 else r.T, unused, idle)
 
 
 @dataclass
@@ -145,9 +280,9 @@ class MiniBatches:
         b, n, dtype = self.chunk_rows, len(rows), rows.X.dtype
         self.gathered = xp.empty((b, rows.X.shape[1]), dtype)
         self._y = xp.empty((b, *rows.y.shape[1:]), dtype)
-        # what is one number a row is put in order once an epoch, X and y a batch at a time
-        self._q = xp.empty(rows.q.shape, dtype)
-        self._r = xp.empty(n, dtype)
+        self._picked = _Picked(self.device, rows, b)
+        # weights are put in order once an epoch, X and y a batch at a time
+        self._q, self._r = xp.empty(rows.q.shape, dtype), xp.empty(rows.r.shape, dtype)
         self._codes = xp.empty(n if rows.codes is not None else 0, np.int64)
         self._epoch = -1
         self._order = xp.empty(n, np.int64)
@@ -177,7 +312,7 @@ class MiniBatches:
     def _put_in_order(self) -> None:
         take, rows, n = self.device.take_rows, self.rows, len(self.rows)
         take(rows.q, self._order, self._q)
-        take(rows.r.reshape(-1), self._order, self._r)
+        take(rows.r, self._order, self._r)
         if rows.codes is not None:
             take(rows.codes, self._order, self._codes)
         whole = n // self.size * self.size
@@ -195,6 +330,11 @@ class MiniBatches:
         first = (step - 1) % self.steps_per_epoch * self.size
         return slice(first, min(first + self.size, len(self.rows)))
 
+    def counts(self, steps: Any) -> Array:
+        """(S, 1) rows of the batches of steps (S,)."""
+        place = (steps - 1) % self.steps_per_epoch * self.size
+        return np.minimum(len(self.rows) - place, self.size)[:, None]
+
     def rows_of(self, part: slice) -> np.ndarray[Any, Any]:
         """(b,) which rows a part of the order are, on the host."""
         return self.device.to_host(self._order[part])
@@ -202,7 +342,8 @@ class MiniBatches:
     def placed(self) -> dict[str, Array | None]:
         """What a compiled step reads by place in the epoch's order, in that order or in its own."""
         codes = None if self.rows.codes is None else self._codes
-        return {"order": self._order, "codes": codes, "q": self._q, "r": self._r}
+        picks = {"targets": self.rows.target, "shares": self.rows.share}
+        return {"order": self._order, "codes": codes, "q": self._q, "r": self._r} | picks
 
     def parts(self, step: int) -> list[slice]:
         """The chunks of this step's batch, as parts of the epoch's order."""
@@ -224,7 +365,7 @@ class MiniBatches:
         rows, y = self.rows, self._y[: part.stop - part.start]
         places = self._order if rows.codes is None else self._codes
         self.device.take_rows(rows.y, places[part], y)
-        return RowTargets(y, self._q[part], self._r[None, part])
+        return self._picked.of(y, self._q[part], self._r[part])
 
 
 @dataclass
@@ -241,6 +382,7 @@ class FullBatch:
         xp = self.device.xp
         self._y = xp.empty((self.chunk_rows, *rows.y.shape[1:]), rows.X.dtype)
         self._codes = None if rows.codes is None else xp.asarray(rows.codes, dtype=np.int64)
+        self._picked = _Picked(self.device, rows, self.chunk_rows)
 
     steps_per_epoch = 1
     gathered: Array | None = None
@@ -257,13 +399,19 @@ class FullBatch:
         """All rows."""
         return slice(0, self.size)
 
+    def counts(self, steps: Any) -> Array:
+        """(1, 1|K) rows of each column at every step."""
+        return self.rows.counts[None]
+
     def rows_of(self, part: slice) -> np.ndarray[Any, Any]:
         """(b,) which rows a part of them are."""
         return np.arange(part.start, part.stop)
 
     def placed(self) -> dict[str, Array | None]:
         """What a compiled step reads of the rows, which are where they are."""
-        return {"order": None, "codes": self._codes, "q": self.rows.q, "r": self.rows.r}
+        rows = self.rows
+        picks = {"targets": rows.target, "shares": rows.share}
+        return {"order": None, "codes": self._codes, "q": rows.q, "r": rows.r} | picks
 
     def parts(self, step: int) -> list[slice]:
         """All rows, `chunk_rows` at a time."""
@@ -284,7 +432,7 @@ class FullBatch:
         if self._codes is not None:
             y = self._y[: part.stop - part.start]
             self.device.take_rows(rows.y, self._codes[part], y)
-        return RowTargets(y, rows.q[part], rows.r[:, part])
+        return self._picked.of(y, rows.q[part], rows.r[part])
 
 
 def _parts(batch: slice, chunk_rows: int) -> list[slice]:

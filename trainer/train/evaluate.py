@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from copy import copy
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import numpy as np
 
@@ -14,7 +14,7 @@ from trainer.machine.interrupted import ShouldStop, ask, never
 from trainer.model.compiled_errors import errors_of, squares_of
 from trainer.model.metrics import Targets
 from trainer.model.ranking import ranking
-from trainer.model.step import error, flat, scores
+from trainer.model.step import error, flat, leave_out, scores, weighted_sums
 from trainer.train.batches import Chunk, FullBatch, RowSet
 from trainer.train.buffers import Buffers
 from trainer.train.protocol import AnyStack
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 Array = Any
 Numbers = np.ndarray[Any, np.dtype[np.float64]]
+Indices = np.ndarray[Any, np.dtype[np.int64]]
 # numbers of an array in float64: so many stay in the cache; so many more for as few rows as a
 # product needs, where it is large
 _WIDE, _MOST = 1 << 15, 1 << 20
@@ -44,22 +45,79 @@ def _asked(parts: Iterable[T], should_stop: ShouldStop) -> Iterator[T]:
         yield part
 
 
+class Group(NamedTuple):
+    """Columns that are scored on the same rows: those of one target and one row set.
+
+    Attributes:
+        columns: which of the K.
+        target: which of T.
+        share: which of the tables of weights.
+        targets: of the rows that they use, on the host.
+        rows: (n,) these rows, where others have weight 0; None: all.
+    """
+
+    columns: Any
+    target: int
+    share: int
+    targets: Targets
+    rows: Indices | None
+
+    def within(self, part: slice) -> Any:
+        """Which of the rows of a part it uses."""
+        if self.rows is None:
+            return slice(None)
+        first, last = np.searchsorted(self.rows, (part.start, part.stop))
+        return self.rows[first:last] - part.start
+
+
 class HeldOut:
     """The rows of one split on a device, for any number of stacks to be scored on."""
 
-    def __init__(self, device: Device, rows: Rows, target_scale: Numbers) -> None:
+    def __init__(
+        self, device: Device, rows: Rows, target_scale: Numbers, weights: Numbers | None = None
+    ) -> None:
         """Copy a split to the device.
 
         Args:
             device: where to.
-            rows: the split.
-            target_scale: (C,) σ of the targets in the user's units, for rmse.
+            rows: the split; of several targets y is (N, C, T), NaN where a label is missing.
+            target_scale: (C,) or (C, T) σ of the targets in the user's units, for rmse.
+            weights: (R, N) row weights of row sets, by which columns are scored; None: of one.
         """
         outputs = len(target_scale)
-        w = rows.weight  # raw: sums of ones are exact in float32, so an accuracy of 1 is 1
-        self.rows = RowSet(device, rows.X, rows.y, w, w, outputs)
-        self.targets = Targets(rows.y, w, target_scale, outputs)
-        self._device = device
+        # raw: sums of ones are exact in float32, so an accuracy of 1 is 1
+        w = rows.weight if weights is None else weights
+        self.rows = RowSet(device, rows.X, rows.y, w, w, outputs, whole=False)
+        self.targets = Targets(rows.y, rows.weight, target_scale, outputs)
+        self._device, self._several = device, weights is not None
+
+    def rows_of(self, trained: RowSet) -> RowSet:
+        """The rows for the columns that train on others: each by its own target and row set."""
+        target = trained.target_of if self.targets.y.ndim > 2 else None
+        row_set = trained.row_set_of if self._several else None
+        if target is None and row_set is None:
+            return self.rows
+        return self.rows.of_columns(target, row_set)
+
+    def groups(self, rows: RowSet) -> list[Group]:
+        """The columns of `rows_of`, by what they are scored on."""
+        whole, (target, share) = self.targets, (rows.target_of, rows.share_of)
+        if target is None and share is None:
+            return [Group(slice(None), 0, 0, whole, None)]
+        columns = len(target if share is None else share)  # type: ignore[arg-type]
+        none = np.zeros(columns, np.int64)
+        both = np.stack([none if one is None else one for one in (target, share)])  # (2, K)
+        pairs, group_of = np.unique(both, axis=1, return_inverse=True)
+        weights = rows.weights_on_host()  # (V, N)
+        found = []
+        for number, (of, by) in enumerate(pairs.T.tolist()):
+            used = np.flatnonzero(weights[by])
+            y = whole.y if whole.y.ndim < 3 else whole.y[:, :, of]
+            scale = whole.scale if whole.scale.ndim < 2 else whole.scale[:, of]
+            own = Targets(y[used], weights[by][used], scale, whole.outputs)
+            at = np.flatnonzero(group_of.reshape(-1) == number)
+            found.append(Group(at, of, by, own, None if len(used) == len(y) else used))
+        return found
 
     def with_targets(self, rows: Rows, target_scale: Numbers) -> HeldOut:
         """The same rows with other targets; X is shared."""
@@ -71,9 +129,10 @@ class HeldOut:
 
     @cached_property
     def wide(self) -> tuple[Array, Array]:
-        """Targets (N, C, 1) and weights (N,) on the device in float64; of targets (N, C)."""
+        """Targets (N, C, T) and weights (N,) on the device in float64; of targets (N, C, …)."""
         to_device = self._device.to_device
-        y, w = self.targets.y[:, :, None], self.targets.w
+        y, w = self.targets.y, self.targets.w
+        y = np.where(np.isnan(y), 0.0, y).reshape(*y.shape[:2], -1)
         return to_device(y, np.float64), to_device(w, np.float64)
 
 
@@ -82,10 +141,12 @@ class Evaluator:
 
     def __init__(self, stack: AnyStack, held: HeldOut) -> None:
         self.stack, self.held = stack, held
-        chunk_rows = min(len(held.rows), stack.chunk_rows)
-        self.batches = FullBatch(stack.device, held.rows, chunk_rows)
+        self.rows = rows = held.rows_of(stack.rows)
+        self.groups = held.groups(rows)
+        chunk_rows = min(len(rows), stack.chunk_rows)
+        self.batches = FullBatch(stack.device, rows, chunk_rows)
         _, outputs, columns = stack.shape
-        xp, rows = stack.device.xp, held.rows
+        xp = stack.device.xp
         self._errors = errors_of(xp, stack.model, rows.y, self.batches.placed(), columns)
         self._none = xp.zeros((outputs, columns), rows.X.dtype)
         self._slopes = xp.empty((outputs, columns), rows.X.dtype)
@@ -110,11 +171,43 @@ class Evaluator:
                     wide = value.astype(np.float64)
                     totals[name] = totals[name] + wide if name in totals else wide
             sums = self.stack.device.fetch(totals)  # device -> host, once
-            targets = self.held.targets
-            loss = sums["loss"] / targets.w.sum()
-            ranked = metrics.ranked
-            areas = ranking(np.concatenate(all_scores), targets.y, targets.w) if ranked else None
-            return {"loss": loss} | metrics.finish(sums, targets, areas)
+            scores = np.concatenate(all_scores) if metrics.ranked else None
+            found = {"loss": np.empty(self.stack.shape[2])}
+            for number, group in enumerate(self.groups):
+                for name, value in self._finished(number, group, sums, scores).items():
+                    found.setdefault(name, np.empty(self.stack.shape[2]))[group.columns] = value
+            return found
+
+    def _finished(
+        self, number: int, group: Group, sums: dict[str, Numbers], scores: Numbers | None
+    ) -> dict[str, Numbers]:
+        """The metrics of a group's columns, each (k,), from sums and scores of all."""
+        metrics, targets, at = self.stack.model.metrics, group.targets, group.columns
+        own = {n.partition(" ")[2]: a for n, a in sums.items() if n.startswith(f"{number} ")}
+        areas = None
+        if scores is not None:
+            rows = slice(None) if group.rows is None else group.rows
+            areas = ranking(scores[rows][:, :, at], targets.y, targets.w)
+        return {"loss": sums["loss"][at] / targets.w.sum()} | metrics.finish(own, targets, areas)
+
+    def _sums(self, part: slice, values: Array, y: Array, w: Array) -> dict[str, Array]:
+        """The sums of each group, under its number, over a part of the rows.
+
+        Args:
+            part: of the rows.
+            values: (b, C, K) what the metrics read.
+            y: (b, C, T).
+            w: (b, V).
+        """
+        xp, sums, found = self.stack.device.xp, self.stack.model.metrics.sums, {}
+        for number, group in enumerate(self.groups):
+            true, weight, own = y[:, :, group.target], w[:, group.share], values
+            if len(self.groups) > 1 or group.rows is not None:
+                rows = group.within(part)
+                own, true, weight = values[rows][:, :, group.columns], true[rows], weight[rows]
+            for name, value in sums(xp, own, true, weight).items():
+                found[f"{number} {name}"] = value
+        return found
 
     def _of_scores(
         self, state: AnyState, should_stop: ShouldStop
@@ -126,7 +219,8 @@ class Evaluator:
         for chunk in _asked(self.batches.chunks(1), should_stop):
             b = stack.buffers(chunk.rows.stop - chunk.rows.start)
             scores(stack.device, chunk.X, weights, bias, b.z)
-            part = stack.model.metrics.sums(xp, b.z, chunk.y[:, :, 0], chunk.r[0])
+            y = chunk.y if self.rows.target is None else self.rows.y[chunk.rows]
+            part = self._sums(chunk.rows, b.z, y, self.rows.r[chunk.rows])
             all_scores = np.array(stack.device.to_host(b.z)) if wanted else None
             part["loss"] = self._losses(chunk, b)
             yield part, all_scores
@@ -134,8 +228,11 @@ class Evaluator:
     def _losses(self, chunk: Chunk, b: Buffers) -> Array:
         """Weighted sums (K,) of the losses of scores in z, which are overwritten."""
         if self._errors is None:
-            error(self.stack.model, self.stack.device.xp, b.z, chunk.y, b.error, b.loss, b.scratch)
-            return (chunk.r @ b.loss)[0]
+            device = self.stack.device
+            dz = error(self.stack.model, device.xp, b.z, chunk.y, b.error, b.loss, b.scratch)
+            leave_out(device.xp, chunk.unused, b.error, dz, b.loss)
+            weighted_sums(device, chunk.r, b.loss, b.ones, b.total)
+            return b.total[0].copy()
         found = np.zeros((6, b.z.shape[2]), b.z.dtype)
         self._errors.begin(self._none, found)
         self._errors.run(chunk.rows, b.z, self._slopes)
@@ -149,29 +246,48 @@ class Evaluator:
         Scores are in the precision of the weights. A few rows at a time stay in the cache. What is
         all of squares is compiled.
         """
-        stack, (true, w) = self.stack, self.held.wide
+        stack, (true, w) = self.stack, self._wide
         xp, buffers, N = stack.device.xp, self._wide_buffers, len(self.held.rows)
         weights, bias, size = state.weights, state.bias, len(buffers.z)
         narrow = buffers.z if weights.dtype == buffers.z.dtype else self._narrow
-        squares, offset = squares_of(xp, stack.model, weights), xp.ascontiguousarray(bias)
+        alike = len(self.groups) == 1 and self.groups[0].rows is None
+        squares = squares_of(xp, stack.model, weights) if alike else None
+        offset = xp.ascontiguousarray(bias)
         for start in _asked(range(0, N, size), should_stop):
             part = slice(start, min(start + size, N))
-            y, b, z = true[part], buffers.first(part.stop - start), narrow[: part.stop - start]
+            b, z = buffers.first(part.stop - start), narrow[: part.stop - start]
             X = xp.asarray(self.held.rows.X[part], dtype=weights.dtype)
             if squares is not None:
                 stack.device.matmul(X, flat(weights), out=flat(z))
-                total = squares(z, offset, y, w[part])
-                yield {"squares": total, "loss": 0.5 * total.sum(axis=0)}, None
+                total = squares(z, offset, true[part][:, :, [self.groups[0].target]], w[part][:, 0])
+                yield {"0 squares": total, "loss": 0.5 * total.sum(axis=0)}, None
                 continue
             scores(stack.device, X, weights, bias, z)
             if narrow is not buffers.z:
                 xp.copyto(b.z, z)
             stack.model.activation(xp, b.z, b.error, b.scratch)
-            found = stack.model.metrics.sums(xp, b.error, y[:, :, 0], w[part])
-            b.error -= y
-            stack.model.loss(xp, b.z, y, b.error, b.loss, b.scratch)
-            found["loss"] = w[part] @ b.loss
+            found = self._sums(part, b.error, true[part], w[part])
+            found["loss"] = self._wide_losses(b, true[part], w[part])
             yield found, None
+
+    def _wide_losses(self, b: Buffers, y: Array, w: Array) -> Array:
+        """Weighted sums (K,) of losses, of scores and ŷ in buffers; y (b, C, T), w (b, V)."""
+        xp, rows, model = self.stack.device.xp, self.rows, self.stack.model
+        y = y if rows.target is None else xp.take(y, rows.target, axis=2)
+        b.error -= y
+        model.loss(xp, b.z, y, b.error, b.loss, b.scratch)
+        if rows.share is None and not rows.selects:
+            return w[:, 0] @ b.loss
+        w = w if rows.share is None else xp.take(w, rows.share, axis=1)
+        return xp.where(w == 0, 0.0, w * b.loss).sum(axis=0)
+
+    @cached_property
+    def _wide(self) -> tuple[Array, Array]:
+        """Targets (N, C, T) and weights (N, V) on the device in float64."""
+        y, w = self.held.wide
+        if self.rows is self.held.rows:
+            return y, w[:, None]
+        return y, self.stack.device.to_device(self.rows.weights_on_host().T, np.float64)
 
     @cached_property
     def _wide_buffers(self) -> Buffers:

@@ -232,8 +232,8 @@ class Stack:
 
     def take(self, columns: Any) -> Stack:
         """A stack of some of the columns, on the same rows."""
-        settings = self.settings.take(columns)
-        return Stack(self.device, self._model, self.rows, self.shape[1], settings, self._held)
+        settings, rows = self.settings.take(columns), self.rows.take(columns)
+        return Stack(self.device, self._model, rows, self.shape[1], settings, self._held)
 
     @cached_property
     def stretch(self) -> int:
@@ -348,9 +348,7 @@ class Stack:
         step = np.arange(first, first + len(lr), dtype=np.int64)
         if self.settings.log_every > 1:
             logged[~self._is_full(step, last), 1:] = np.nan
-        size = self.batches.size
-        place = (step - 1) % self.steps_per_epoch * size
-        rows = np.minimum(len(self.rows) - place, size)[:, None]  # of each step's batch
+        rows = self.batches.counts(step)  # of each step's batch
         with np.errstate(all="ignore"):
             values = StepRecorder.values(logged, rows * self.shape[1]) | {"lr": lr}
         epoch = ((step - 1) // self.steps_per_epoch + 1).astype(np.int32)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from trainer.model.step import weighted_sums
 from trainer.train.saved import Saved
 
 if TYPE_CHECKING:
@@ -33,9 +34,9 @@ class StepRecorder:
         self.full = full
         self.loss, self.error_squares, self.error_max, self.dz_squares, self.grad_squares = slot
 
-    def add_loss(self, device: Device, r: Array, loss: Array, free: Array) -> None:
-        """Add Σ_rows r·loss of a chunk: r (1, b), loss (b, K), free (1, K)."""
-        device.matmul(r, loss, out=free)
+    def add_loss(self, device: Device, r: Array, loss: Array, free: Array, ones: Array) -> None:
+        """Add Σ_rows r·loss of a chunk: r (1|K, b), loss (b, K), free (1, K), ones (1, b·C)."""
+        weighted_sums(device, r, loss, ones, free)
         self.loss += free[0]
 
     def add_error(
@@ -83,7 +84,7 @@ class StepRecorder:
     def values(ring: Numbers, elements: Numbers) -> dict[str, Numbers]:
         """Turn a fetched ring (S, 5, K) into the columns of the step log, each (S, K).
 
-        `elements` (S, 1) is B·C, how many numbers each step's ŷ − y has.
+        `elements` (S, 1) or (1, K) is B·C, how many numbers each step's ŷ − y has.
         """
         loss, error_squares, error_max, dz_squares, grad_squares = ring.transpose(1, 0, 2)
         return {

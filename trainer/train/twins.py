@@ -172,7 +172,8 @@ def halves_of(
         return text
     loss, update = rules = RULES[rule_of(model)], _UPDATES[optimizer.update]
     same = {"features": D, "outputs": C, "columns": K, "coefficients": len(COEFFICIENTS[update])}
-    same |= {"bias": bias, "prox": prox is not None, "y_row": C, "y_output": 1, "q_row": 1}
+    same |= {"bias": bias, "prox": prox is not None}
+    same |= compiled.strides(batches.rows.y, batches.rows.q, batches.placed())
     same |= {"decay": optimizer.update is first_order.adamw}
     l2 = device.to_device(hyper["l2"], X.dtype)
     if device.twin == "cuda" and kernels.wanted():

@@ -37,6 +37,9 @@ class Member:
     repeat: np.ndarray
     undefined: frozenset = frozenset()
 
+    def defines(self, name: str) -> np.ndarray:
+        return np.full(len(self.trial), name not in self.undefined)
+
     @property
     def target(self) -> np.ndarray:
         return np.zeros_like(self.trial)

@@ -22,7 +22,7 @@ from trainer.data.splits.row_split import RowSplit
 from trainer.errors import DataError
 from trainer.model import MODELS
 from trainer.model.lambda_max import lambda_max
-from trainer.sweep.planned import Column, Planned, RowsOf
+from trainer.sweep.planned import Column, Planned, RowsOf, common_target
 from trainer.sweep.stopping import EarlyStopper
 from trainer.train.device_rows import DeviceRows, put_on_device, raw_weights, shares
 
@@ -41,10 +41,10 @@ class DeviceCache:
 
     device: Device
     room: float = np.inf
-    _held: dict[tuple[Hashable, str, int], DeviceRows] = field(default_factory=dict)
+    _held: dict[tuple[Hashable, str, int | None], DeviceRows] = field(default_factory=dict)
 
-    def of(self, rows: RowsOf, spec: Spec, target: int = 0) -> DeviceRows:
-        """The rows of one part, with the weights that a spec gives them, for one of its targets."""
+    def of(self, rows: RowsOf, spec: Spec, target: int | None = None) -> DeviceRows:
+        """The rows of one part with the weights that a spec gives them, for a target or for all."""
         key = rows.key, str(spec.class_weight), target
         device_rows = self._held.pop(key, None)
         if device_rows is None:
@@ -59,8 +59,8 @@ class DeviceCache:
         """Of all that is held; rows for several targets or class weights are there once."""
         return sum({key: rows.bytes for (key, *_), rows in self._held.items()}.values())
 
-    def _lay(self, rows: RowsOf, spec: Spec, target: int) -> DeviceRows:
-        place = list(rows.targets).index(target)
+    def _lay(self, rows: RowsOf, spec: Spec, target: int | None) -> DeviceRows:
+        place = None if target is None else list(rows.targets).index(target)
         for (key, *_), other in self._held.items():
             if key == rows.key:  # one copy of X for all targets and class weights
                 return other.weighted(spec.class_weight, place)
@@ -239,7 +239,7 @@ def largest_l1(prepared: Prepared, spec: Spec) -> float:
 def stack_key(spec: Spec) -> Hashable:
     """What columns of one stack have in common; all else of a spec is a number a column.
 
-    Rows are not in it: a stack has one row set, and one target.
+    Rows are not in it: a stack has one row set.
     """
     o = spec.optimizer
     shuffled = o.batch_size != "full"
@@ -262,7 +262,7 @@ def stacks_of(columns: Sequence[tuple[RowsOf, Column]]) -> list[Planned]:
     """Columns on the same rows that differ only in numbers, together, in order of appearance."""
     groups: dict[Hashable, Planned] = {}
     for rows, column in columns:
-        key = rows.key, column.target, stack_key(column.spec)
+        key = rows.key, common_target(column), stack_key(column.spec)
         if key not in groups:
             together: list[Column] = []
             groups[key] = Planned(rows, together, together)

@@ -89,8 +89,10 @@ class Job:
         trial, repeat, target: (K,) which each column is.
         training: from its first step to its end.
         facts: of its columns, once they have been built; None before.
-        undefined: metrics that its validation rows leave undefined, once they have been built.
-        parts: {metric: (classes or outputs that it is the mean over, all)}, where these are fewer.
+        undefined: {metric: (K,) columns whose validation rows leave it undefined}, once these have
+            been built; without those that all have.
+        parts: {metric: (K, 2) classes or outputs that it is the mean over, and all; 0 where it is
+            over all}, without those that all are.
         should_stop: asked while its stack is made, which raises Interrupted.
     """
 
@@ -118,8 +120,8 @@ class Job:
         self.repeat: Indices = np.array([column.repeat for column in planned.columns])
         self.target: Indices = np.array([column.target for column in planned.columns])
         self.facts: StackFacts | None = None
-        self.undefined: frozenset[str] = frozenset()
-        self.parts: dict[str, tuple[int, int]] = {}
+        self.undefined: dict[str, Flags] = {}
+        self.parts: dict[str, Indices] = {}
         self._cache, self._log_every, self._built = cache, log_every, built
         self._restore_best = restore_best
         every = planned.spec.log.gradients
@@ -144,7 +146,9 @@ class Job:
         part = Job(planned, self._cache, self._restore_best[which], self._log_every)
         if self.facts is not None:
             part.facts = replace(self.facts, l2=self.facts.l2[which], l1=self.facts.l1[which])
-        part.undefined, part.parts, part.should_stop = self.undefined, self.parts, self.should_stop
+        part.undefined = {name: of[which] for name, of in self.undefined.items()}
+        part.parts = {name: of[which] for name, of in self.parts.items()}
+        part.should_stop = self.should_stop
         part.training.restore(part_of(self.training.saved(), which))
         return part
 
@@ -157,6 +161,7 @@ class Job:
         if columns is None:
             planned = self.planned
             rows = self._cache.of(planned.rows, planned.spec, planned.target)
+            rows = rows.of_columns(planned.places)
             specs, every = ([c.spec for c in of] for of in (planned.columns, planned.every))
             columns = build(specs, rows, self._log_every, every)
         self.facts = StackFacts.of(columns)
@@ -168,8 +173,7 @@ class Job:
         if self.training.begun:
             assert self.facts is not None  # it has been built
             found["facts"] = self.facts.saved()
-            found["undefined"] = sorted(self.undefined)
-            found["parts"] = {name: list(of) for name, of in self.parts.items()}
+            found["undefined"], found["parts"] = self.undefined, self.parts
         return found
 
     def restore(self, saved: Saved) -> None:
@@ -177,8 +181,8 @@ class Job:
         self.training.restore(copied(saved["training"]))
         if self.training.begun:
             self.facts = StackFacts.restored(saved["facts"])
-            self.undefined = frozenset(saved["undefined"])
-            self.parts = {name: tuple(of) for name, of in saved.get("parts", {}).items()}
+            self.undefined = copied(saved.get("undefined", {}))
+            self.parts = copied(saved.get("parts", {}))
         if self.training.ended:
             self._built = None
 
@@ -190,22 +194,35 @@ class Job:
 
     def _start(self, stack: AnyStack) -> AnyState:
         built = self.build()
-        return stack.start(*initial_weights(built.specs, built.prepared.encoder, stack.shape))
+        given = built.specs, built.prepared.encoder, stack.shape
+        return stack.start(*initial_weights(*given, self.planned.places))
 
     def _evaluator(self, stack: AnyStack) -> Evaluate:
         planned = self.planned
         held = self._cache.of(planned.rows, planned.spec, planned.target).held
         evaluator = Evaluator(stack, held) if held else None
         if evaluator and not self.training.begun:
-            metrics, targets = stack.model.metrics, evaluator.held.targets
-            self.undefined = frozenset(f"val_{name}" for name in metrics.undefined(targets))
-            self.parts = {f"val_{name}": n for name, n in metrics.in_some(targets).items()}
+            self._look_at(evaluator)
 
         def evaluate(state: AnyState, should_stop: ShouldStop) -> dict[str, Numbers]:
             read = evaluator.metrics(state, should_stop) if evaluator else {}
             return {f"val_{name}": one for name, one in read.items()}
 
         return evaluate
+
+    def _look_at(self, evaluator: Evaluator) -> None:
+        """Find out which metrics the validation rows of columns define, wholly or in part."""
+        metrics, K = evaluator.stack.model.metrics, len(self.trial)
+        for group in evaluator.groups:
+            for name in metrics.undefined(group.targets):
+                self.undefined.setdefault(f"val_{name}", np.zeros(K, bool))[group.columns] = True
+            for name, some in metrics.in_some(group.targets).items():
+                parts = self.parts.setdefault(f"val_{name}", np.zeros((K, 2), np.int64))
+                parts[group.columns] = some
+
+    def defines(self, name: str) -> Flags:
+        """(K,) columns whose validation rows define a metric, as far as that is known."""
+        return ~self.undefined.get(name, np.zeros(len(self.trial), bool))
 
     def _every(self, stack: AnyStack) -> int:
         spec = self.planned.spec

@@ -60,9 +60,23 @@ class Planned:
         return self.columns[0].spec
 
     @property
-    def target(self) -> int:
-        """The target that the columns have in common."""
-        return self.columns[0].target
+    def target(self) -> int | None:
+        """The target that the columns have in common; None where each says its own."""
+        return common_target(self.columns[0])
+
+    @property
+    def places(self) -> list[int]:
+        """(K,) the place of each column's target among those that have the rows."""
+        place = {target: i for i, target in enumerate(self.rows.targets)}
+        return [place[column.target] for column in self.columns]
+
+
+def common_target(column: Column) -> int | None:
+    """The target that all columns of its stack have; None: any that has the same rows.
+
+    Class weights are a target's own, and so are the weights of its rows.
+    """
+    return None if column.spec.class_weight == "none" else column.target
 
 
 def cut(planned: Planned, pieces: int) -> list[Planned]:

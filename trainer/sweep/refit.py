@@ -71,7 +71,7 @@ def refit_models(
         for i, (trial, spec) in enumerate(specs.items())
     ]
     planned = stacks_of(columns)
-    device_rows = sweep.cache.of(planned[0].rows, planned[0].spec)
+    device_rows = sweep.cache.of(planned[0].rows, planned[0].spec, planned[0].target)
     rules = Rules("train_loss", 1.0, early_stopping(list(specs.values())))
     arranged = None if saved is None else saved["arrangement"]
     arrangement = arrange(planned, device_rows, restores=False, arranged=arranged)
@@ -89,7 +89,8 @@ def _models(
         for trial, number in numbers.items():
             for k in np.flatnonzero((job.trial == number) & (job.repeat == 0)).tolist():
                 if has_model(job, k, whole=refit is not None):
-                    prepared = sweep.cache.of(job.planned.rows, job.planned.spec).prepared
+                    one = job.planned
+                    prepared = sweep.cache.of(one.rows, one.spec, one.target).prepared
                     found[trial] = TrialModel(_fitted(job, k, prepared), prepared, refit)
     return found
 

@@ -58,7 +58,7 @@ def _columns(job: Job) -> Iterator[ColumnResult]:
     facts, fit = job.facts, job.training.result
     K = len(job.trial)
     trial, repeat, read = job.trial.tolist(), job.repeat.tolist(), fit.read.tolist()
-    target = job.target.tolist()
+    target, undefined, parts = job.target.tolist(), _undefined(job), _parts(job)
     step, norm = fit.step.tolist(), _floats(fit.grad_norm)
     measured, known = _rows(fit.metrics, K), _rows(fit.facts, K)
     l2, l1 = (_floats(facts.l2), _floats(facts.l1)) if facts else ([math.nan] * K, [math.nan] * K)
@@ -84,9 +84,31 @@ def _columns(job: Job) -> Iterator[ColumnResult]:
             grad_norm=norm[k],
             facts=known[k],
             metrics=measured[k] if read[k] else {},
-            undefined=job.undefined,
-            parts=job.parts,
+            undefined=undefined[k],
+            parts=parts[k],
         )
+
+
+def _undefined(job: Job) -> list[frozenset[str]]:
+    """The metrics that the validation rows of each column leave undefined."""
+    if not job.undefined:
+        return [frozenset()] * len(job.trial)
+    table = np.stack(list(job.undefined.values()))  # (metrics, K)
+    distinct, which = np.unique(table, axis=1, return_inverse=True)
+    sets = [
+        frozenset(name for name, lacks in zip(job.undefined, of, strict=True) if lacks)
+        for of in distinct.T.tolist()
+    ]
+    return [sets[i] for i in which.reshape(-1).tolist()]
+
+
+def _parts(job: Job) -> list[dict[str, tuple[int, int]]]:
+    """{metric: (parts that it is the mean over, all)} of each column."""
+    found: list[dict[str, tuple[int, int]]] = [{} for _ in job.trial]
+    for name, of in job.parts.items():
+        for k in np.flatnonzero(of[:, 1]).tolist():
+            found[k][name] = int(of[k, 0]), int(of[k, 1])
+    return found
 
 
 def _floats(values: Any) -> list[float]:

@@ -8,7 +8,7 @@ compares wait for each other at every evaluation; others go each its own way.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -33,19 +33,15 @@ Flags = np.ndarray[Any, np.dtype[np.bool_]]
 
 
 class Member(Protocol):
-    """One stack of a sweep: its training, and which trial, repeat and target each column is, (K,).
-
-    `undefined` names the metrics that its validation rows leave undefined, once they are there.
-    """
+    """One stack of a sweep: its training, and of each column its trial, repeat and target, (K,)."""
 
     training: Training
     trial: Indices
     repeat: Indices
     target: Indices
 
-    @property
-    def undefined(self) -> Collection[str]:
-        """Metrics of its validation rows."""
+    def defines(self, name: str) -> Flags:
+        """(K,) columns whose validation rows define a metric, once they are there."""
 
     def saved(self) -> Saved:
         """A record of it, for `restore`."""
@@ -354,15 +350,14 @@ class Scheduler:
         for i in members:
             member, of = self.members[i], self._candidates(i)
             table[of, member.repeat] = member.training.latest(name)
-            there[of, member.repeat] = name not in member.undefined
+            there[of, member.repeat] = member.defines(name)
         return means(name, table, there)
 
     def _ranked_by(self) -> Numbers:
         """(T,) what trials are halved by, smaller is better; NaN where it is no number."""
         defined = np.zeros(self.scores.shape, bool)
         for i, member in enumerate(self.members):
-            known = self.rules.metric not in member.undefined
-            defined[self._candidates(i), member.repeat] = known
+            defined[self._candidates(i), member.repeat] = member.defines(self.rules.metric)
         return self.rules.sign * means(self.rules.metric, self.scores, defined)
 
     def _halve(self, group: SyncGroup) -> None:

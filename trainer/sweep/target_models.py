@@ -119,7 +119,7 @@ def _fits(
             planned, result = job.planned, job.training.result
             assert result.weights is not None
             assert result.bias is not None
-            rows = sweep.cache.of(planned.rows, planned.spec, target[k])
+            rows = sweep.cache.of(planned.rows, planned.spec, planned.target)
             found[name] = TargetFit(
                 np.ascontiguousarray(result.weights[:, :, k]),
                 np.ascontiguousarray(result.bias[:, k]),

@@ -212,10 +212,12 @@ class RowSet:
             other.codes = self.codes[rows]
         return other
 
-    def with_targets(self, device: Device, y: Array) -> RowSet:
-        """The same rows with other targets (N, C); X is shared."""
+    def with_targets(self, y: Array, q: Array) -> RowSet:
+        """The same rows with other targets, all of them known, and weights; X is shared."""
         other = copy(self)
-        other.y = device.to_device(y[:, :, None], self.X.dtype)
+        other.y = self._device.to_device(y.reshape(*y.shape[:2], -1), self.X.dtype)
+        other._tables = self._tables.weighted(q, None)
+        other._weigh(self.X.dtype, None, None)
         return other
 
     def weighted(self, device: Device, q: Array) -> RowSet:

@@ -119,12 +119,12 @@ class HeldOut:
             found.append(Group(at, of, by, own, None if len(used) == len(y) else used))
         return found
 
-    def with_targets(self, rows: Rows, target_scale: Numbers) -> HeldOut:
-        """The same rows with other targets; X is shared."""
+    def with_targets(self, y: Array, target_scale: Numbers) -> HeldOut:
+        """The same rows with other targets, all of them known; X is shared."""
         other = copy(self)
         other.__dict__.pop("wide", None)
-        other.rows = self.rows.with_targets(self._device, rows.y)
-        other.targets = Targets(rows.y, self.targets.w, target_scale, len(target_scale))
+        other.rows = self.rows.with_targets(y, self.targets.w)
+        other.targets = Targets(y, self.targets.w, target_scale, len(target_scale))
         return other
 
     @cached_property

@@ -144,7 +144,8 @@ def _cost(sweep: SweepRun, job: Job) -> Cost:
     device_rows = columns.device_rows
     stack = columns.unturned() if columns.unturned else columns.stack()
     encoder = device_rows.prepared.encoder
-    state = stack.start(*initial_weights(columns.specs, encoder, stack.shape))
+    given = columns.specs, encoder, stack.shape
+    state = stack.start(*initial_weights(*given, job.planned.places))
     evaluator = Evaluator(stack, device_rows.held) if device_rows.held else None
     budget = columns.budget
     steps = int(budget.max())

@@ -1,15 +1,12 @@
 """Targets that are problems of their own: each comes out as the plain run on it alone."""
 
 import csv
-import json
 
 import numpy as np
 import pytest
-from safetensors.numpy import load_file
 
 import trainer
 from trainer.workflow import carry_out
-from trainer.errors import DataError, SpecError
 
 ROWS, FEATURES, TARGETS = 120, 4, 3
 TRAIN = 90

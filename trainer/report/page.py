@@ -28,6 +28,8 @@ _MOST_SPLITS = 8
 
 def run_page(run_data: RunData) -> bytes:
     """The page as HTML."""
+    if run_data.is_separate:
+        return targets_page(run_data)
     sweep = view_sweep(run_data)
     choice, sections = _of_sweep(sweep)
     parts = [
@@ -42,6 +44,21 @@ def run_page(run_data: RunData) -> bytes:
         section(_of_winner("Validation", sweep), *map(chart, training.epoch_charts(run_data))),
         _predictions(run_data),
         _coefficients(run_data),
+        _settings(run_data),
+        f"<footer>Drawn by {PROGRAM} {esc(__version__)} from the run folder"
+        f" {esc(run_data.folder.name)} alone.</footer>",
+    ]
+    return document(f"{run_data.name}: {run_data.status}", "\n".join(filter(None, parts)))
+
+
+def targets_page(run_data: RunData) -> bytes:
+    """The page of a run whose targets are problems of their own."""
+    from trainer.report.targets import spread_list, target_sections
+
+    parts = [
+        _head(run_data, spread_list(run_data)),
+        _notices(run_data),
+        *target_sections(run_data),
         _settings(run_data),
         f"<footer>Drawn by {PROGRAM} {esc(__version__)} from the run folder"
         f" {esc(run_data.folder.name)} alone.</footer>",

@@ -10,10 +10,10 @@ from trainer.text.numbers import counted, plain_number
 from trainer.text.printable import Verbatim
 from trainer.wording.choice import outcomes_text, refit_text
 from trainer.wording.closing import Line
+from trainer.wording.opening import separate_text
 from trainer.wording.settings import BriefSettings
 
 _SHOWN = 5  # targets at either end
-_NAMED = 5  # of those that are left out
 _WIDTH = 40  # letters of a target's name
 
 Record = Mapping[str, Any]
@@ -69,13 +69,8 @@ def _quantile(values: Sequence[float], share: float) -> float:
 
 def targets_text(results: Record) -> str:
     """How many targets were trained, and which were not and why."""
-    told = f"{counted(len(results['targets']), 'target')}, each with a winner of its own"
-    left_out = results.get("left_out") or {}
-    if not left_out:
-        return told
-    named = "; ".join(f"{_short(name)}: {why}" for name, why in list(left_out.items())[:_NAMED])
-    more = f"; and {len(left_out) - _NAMED:,} more" if len(left_out) > _NAMED else ""
-    return f"{told}; {len(left_out):,} left out ({named}{more})"
+    told = separate_text(len(results["targets"]), results.get("left_out") or {})
+    return told.replace(" of their own", ", each with a winner of its own", 1)
 
 
 def spread_text(spread: Spread, metric: str) -> str:

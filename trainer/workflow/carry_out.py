@@ -89,7 +89,7 @@ def get_ready(
     """
     with device.enough_memory():
         sweep = set_up(spec, data, device, saved and saved["arrangement"])
-    read = data_facts(sweep.first.prepared.summary, spec)
+    read = data_facts(sweep.first.prepared.summary, spec, sweep.targets)
     terminal.summary(opening({"data": read}))
     return Ready(spec, sweep, read, spec.to_yaml())
 
@@ -191,7 +191,7 @@ def _write_facts(folder: RunWriter, ready: Ready, command: str | None) -> None:
             "rows": summary.rows,
             "columns": summary.columns,
             "features": summary.features,
-            "outputs": summary.outputs,
+            "outputs": ready.read["outputs"],
         },
     )
 

@@ -12,7 +12,7 @@ import os
 import warnings
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -111,6 +111,11 @@ class FittedModel:
             DataError: columns or values that do not fit.
         """
         return self._with_warnings(X).z
+
+    def of_target(self, t: int) -> FittedModel:
+        """The model of one target, of several that are problems of their own."""
+        encoder = replace(self.encoder, target=self.encoder.target.alone(t))
+        return replace(self, weights=self.weights[:, [t]], bias=self.bias[[t]], encoder=encoder)
 
     @default_errstate
     def score_rows(self, frame: Frame) -> RowScores:

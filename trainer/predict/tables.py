@@ -189,10 +189,29 @@ def _told(
     w = np.ones(len(known)) if frame.weight is None else frame.weight[known].astype(np.float64)
     if w.any():
         some = "" if len(known) == frame.rows else f" (of {len(known):,} of {frame.rows:,} rows)"
-        told.insert(0, _metrics_line(score(model, scored.z[known], y, w)) + some)
+        if model.encoder.target.separate:
+            told.insert(0, _means_line(model, scored.z[known], y, w) + some)
+        else:
+            told.insert(0, _metrics_line(score(model, scored.z[known], y, w)) + some)
     elif frame.target is not None:
         told.insert(0, "not scored")
     return told
+
+
+def _means_line(model: FittedModel, z: Numbers, y: Array, w: Numbers) -> str:
+    """Means over targets that are problems of their own, each by the rows that have its label."""
+    found: dict[str, list[float]] = {}
+    scored = 0
+    for t in range(y.shape[1]):
+        rows = ~np.isnan(y[:, t]) & (w > 0)
+        if not rows.any():
+            continue
+        scored += 1
+        values = score(model.of_target(t), z[rows][:, [t]], y[rows][:, [t]], w[rows])
+        for name, value in values.items():
+            found.setdefault(name, []).append(value)
+    means = {n: float(np.nanmean(v)) for n, v in found.items() if not np.isnan(v).all()}
+    return f"means over {counted(scored, 'target')}: {_metrics_line(means)}"
 
 
 def score(model: FittedModel, z: Numbers, y: Array, w: Numbers) -> dict[str, float]:

@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
+from trainer.catalog import is_minimized
 from trainer.text.numbers import counted, plain_number
 from trainer.text.printable import Verbatim
 from trainer.wording.choice import outcomes_text, refit_text
@@ -24,8 +25,7 @@ class Spread(NamedTuple):
 
     Attributes:
         groups: of the winners, worst first.
-        low, median, high: of their values: the tenth and the ninetieth hundredth at the ends, low
-            the worse.
+        low, median, high: of their values, those at the ends with a tenth of the targets beyond.
         undefined: how many winners have no number.
     """
 
@@ -48,9 +48,9 @@ def spread_of(results: Record, name: str | None = None) -> Spread | None:
     known = [g for g in groups if _is_number(g["metrics"].get(metric))]
     if not known:
         return None
-    worst_first = results["metric"]["goal"] == "minimize"
-    ordered = sorted(known, key=lambda group: group["metrics"][metric], reverse=worst_first)
-    values = [group["metrics"][metric] for group in ordered]
+    by_value = sorted(known, key=lambda group: group["metrics"][metric])
+    values = [group["metrics"][metric] for group in by_value]
+    ordered = by_value[::-1] if is_minimized(metric) else by_value
     low, median, high = (_quantile(values, share) for share in (0.1, 0.5, 0.9))
     return Spread(ordered, low, median, high, len(groups) - len(known))
 

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from trainer.sweep.sweep import SweepRun
     from trainer.train.saved import Saved
 
-_MOST_CELLS = 50_000_000  # of predictions.parquet: rows held out times targets
+_MOST_CELLS = 10_000_000  # of predictions.parquet: rows held out times targets
 
 
 def write_target_outputs(

@@ -31,8 +31,13 @@ class LabelPairs:
     classes: tuple[tuple[Label, Label], ...]
     faults: Mapping[int, str]
 
-    def encode(self, frame: Frame) -> FloatArray:
+    def encode(self, frame: Frame, *, strict: bool = True) -> FloatArray:
         """Codes (N, T) of a source's targets: 1 for the positive class, NaN where missing.
+
+        Args:
+            frame: the source.
+            strict: whether a label that the training source does not have is an error; else it
+                counts as missing.
 
         Raises:
             DataError: a label that the training source does not have.
@@ -45,15 +50,15 @@ class LabelPairs:
                 if t in self.faults:
                     continue
                 whole = None if numbers is None else numbers[:, t - start]
-                codes[:, t] = self._column(frame, t, whole)
+                codes[:, t] = self._column(frame, t, whole, strict)
         return codes
 
-    def _column(self, frame: Frame, t: int, numbers: FloatArray | None) -> FloatArray:
+    def _column(self, frame: Frame, t: int, numbers: FloatArray | None, strict: bool) -> FloatArray:
         pair = self.classes[t]
         if numbers is not None and all(type(label) is int for label in pair):
             codes: FloatArray = (numbers == pair[1]).astype(np.float64)
             known = (codes == 1) | (numbers == pair[0])
-            if (known | np.isnan(numbers)).all():
+            if not strict or (known | np.isnan(numbers)).all():
                 codes[~known] = np.nan
                 return codes
         found = labels_at(frame, t)
@@ -61,6 +66,8 @@ class LabelPairs:
         texts = [label_text(value) for value in found.values]
         places = [position.get(text, -2) for text in texts]
         codes = np.array([*places, np.nan])[found.codes]  # code −1 reads the last: missing
+        if not strict:
+            codes[codes == -2] = np.nan
         if (codes == -2).any():
             row = int(np.flatnonzero(codes == -2)[0])
             label = texts[found.codes[row]]

@@ -296,7 +296,10 @@ def _predict_frame(path: str, encoder: Encoder, with_target: bool, *, labels: bo
     there = with_target and set(target) <= set(names)
     left_out = () if there else target  # of a table whose columns are taken in their order
     roles = Roles(
-        target if there else (), drop=left_out, weight=weight if weight in names else None
+        target if there else (),
+        drop=left_out,
+        weight=weight if weight in names else None,
+        separate=encoder.target.separate,
     )
     frame = tables.read_table(path, roles, labels=labels, like=encoder.like, options=options)
     absent = [name for name in (*target, weight) if name and name not in names]

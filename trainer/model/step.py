@@ -88,21 +88,6 @@ def leave_out(xp: Any, unused: Array | None, error: Array, dz: Array, loss: Arra
     xp.copyto(loss, 0, where=unused)
 
 
-def weighted_sums(device: Any, weights: Array, values: Array, ones: Array, out: Array) -> None:
-    """Write Σ_rows weights·values of each column: values (B, K) -> out (1, K).
-
-    Args:
-        device: whose product it is.
-        weights: (1, B) of all columns, or (K, B).
-        values: (B, K).
-        ones: (1, B or more).
-        out: (1, K).
-    """
-    if len(weights) > 1:
-        values, weights = weights.T * values, ones[:, : len(values)]
-    device.matmul(weights, values, out=out)
-
-
 class Parameter(NamedTuple):
     """Weights or a bias as an update sees them: each array (n, C·K), n = D or 1."""
 

@@ -18,7 +18,8 @@ from trainer.machine.interrupted import ShouldStop, ask, never
 from trainer.model import kernels
 from trainer.model.compiled_errors import RULES, CompiledErrors, errors_of, is_narrow, rule_of
 from trainer.model.kernel_errors import KernelErrors, kernel_errors_of
-from trainer.model.step import errors, flat, weighted_sums
+from trainer.model.row_sums import weighted_sums
+from trainer.model.step import errors, flat
 from trainer.solvers.problem import Problem
 from trainer.train.batches import Chunk, FullBatch, RowSet
 from trainer.train.buffers import Buffers

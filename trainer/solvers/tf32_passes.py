@@ -21,7 +21,8 @@ import numpy as np
 from trainer.model import kernels
 from trainer.model.compiled_errors import RULES, rule_of
 from trainer.model.kernel_errors import kernel_errors_of
-from trainer.model.step import errors, flat, weighted_sums
+from trainer.model.row_sums import weighted_sums
+from trainer.model.step import errors, flat
 from trainer.solvers.basis import CHUNK
 from trainer.solvers.passes import NAMES
 from trainer.solvers.rotated_rows import RotatedRows

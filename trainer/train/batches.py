@@ -10,12 +10,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from copy import copy
 from dataclasses import dataclass
-from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from trainer.streams import shuffle
+from trainer.train.own_scaling import OwnScaling, Statistics
+from trainer.train.row_targets import Picked, RowTargets
 from trainer.train.row_weights import Indices, Numbers, WeightTables
 
 if TYPE_CHECKING:
@@ -42,16 +43,6 @@ class Chunk(NamedTuple):
     rows: slice  # where the batch's order has them
 
 
-class RowTargets(NamedTuple):
-    """What the errors of some rows need beside their scores: as in `Chunk`."""
-
-    y: Array
-    q: Array
-    r: Array
-    unused: Array | None
-    idle: Array | None
-
-
 class RowSet:
     """The training rows of a stack, on the device, and which of their numbers each column takes.
 
@@ -65,7 +56,10 @@ class RowSet:
         target: (K,) which of T targets a column has; None: all have the one there is.
         share: (K,) which of V weights a column has; None: all have the ones there are.
         selects: whether a row has weight 0 somewhere.
+        scaling: the standardisation of each column by its own rows; None: X is as columns have it.
     """
+
+    scaling: OwnScaling | None = None
 
     def __init__(
         self,
@@ -151,7 +145,7 @@ class RowSet:
 
     def take(self, columns: Any) -> RowSet:
         """The same rows for some of the columns; all tables are shared."""
-        if self.target_of is None and self.row_set_of is None:
+        if self.target_of is None and self.row_set_of is None and self.scaling is None:
             return self
         some = [
             None if one is None else one[columns]
@@ -160,6 +154,17 @@ class RowSet:
         other = copy(self)
         other.target_of, other.row_set_of = some[:2]
         other._columns(some[0], some[2])
+        if self.scaling is not None:
+            other.scaling = self.scaling.take(columns, self._device.xp)
+        return other
+
+    def scaled(self, own: Statistics, which: Indices) -> RowSet:
+        """The same rows, standardised for each column by statistics `own` of numbers `which` (K,).
+
+        X is of `share_features`, and `own` in its units.
+        """
+        other = copy(self)
+        other.scaling = OwnScaling.of(self._device, own, which, self.X.dtype)
         return other
 
     @property
@@ -228,45 +233,6 @@ class RowSet:
         return other
 
 
-class _Picked:
-    """Targets and weights of a chunk's rows, for each column where columns differ: in buffers."""
-
-    def __init__(self, device: Device, rows: RowSet, chunk_rows: int) -> None:
-        self._rows, self._xp, self._size = rows, device.xp, chunk_rows
-
-    @cached_property
-    def _buffers(self) -> tuple[Array | None, Array | None, Array | None, Array | None]:
-        """Room for y (b, C, K), q (b, 1, K), r (b, K), and twice (b, 1|K) for what is not used."""
-        rows, xp, b, dtype = self._rows, self._xp, self._size, self._rows.X.dtype
-        y = q = r = unused = None
-        if rows.target is not None:
-            y = xp.empty((b, rows.y.shape[1], len(rows.target)), dtype)
-        if rows.share is not None:
-            columns = len(rows.share)
-            q, r = xp.empty((b, rows.q.shape[1], columns), dtype), xp.empty((b, columns), dtype)
-        if rows.selects:
-            unused = xp.empty((2, b, 1 if rows.share is None else len(rows.share)), bool)
-        return y, q, r, unused
-
-    def of(self, y: Array, q: Array, r: Array) -> RowTargets:
-        """Pick from y (b, C, T), q (b, 1, V) and r (b, V)."""
-        rows, xp, b = self._rows, self._xp, len(r)
-        to_y, to_q, to_r, to_unused = self._buffers
-        if to_y is not None:
-            y = xp.take(y, rows.target, axis=2, out=to_y[:b])
-        if to_q is not None and to_r is not None:
-            q = xp.take(q, rows.share, axis=2, out=to_q[:b])
-            r = xp.take(r, rows.share, axis=1, out=to_r[:b])
-        unused = idle = None
-        if to_unused is not None:
-            unused, idle = to_unused[0, :b], to_unused[1, :b]
-            xp.equal(r, 0, out=unused)
-            xp.equal(q[:, 0], 0, out=idle)
-            xp.logical_and(unused, idle, out=unused)
-            idle = idle[:, None]
-        return RowTargets(y, q, r.reshape(1, b) if r.shape[1] == 1 else r.T, unused, idle)
-
-
 @dataclass
 class MiniBatches:
     """Batches of `size` rows in an order of (seed, epoch) alone; the last one is shorter."""
@@ -282,7 +248,7 @@ class MiniBatches:
         b, n, dtype = self.chunk_rows, len(rows), rows.X.dtype
         self.gathered = xp.empty((b, rows.X.shape[1]), dtype)
         self._y = xp.empty((b, *rows.y.shape[1:]), dtype)
-        self._picked = _Picked(self.device, rows, b)
+        self._picked = Picked(self.device, rows, b)
         # weights are put in order once an epoch, X and y a batch at a time
         self._q, self._r = xp.empty(rows.q.shape, dtype), xp.empty(rows.r.shape, dtype)
         self._codes = xp.empty(n if rows.codes is not None else 0, np.int64)
@@ -384,7 +350,7 @@ class FullBatch:
         xp = self.device.xp
         self._y = xp.empty((self.chunk_rows, *rows.y.shape[1:]), rows.X.dtype)
         self._codes = None if rows.codes is None else xp.asarray(rows.codes, dtype=np.int64)
-        self._picked = _Picked(self.device, rows, self.chunk_rows)
+        self._picked = Picked(self.device, rows, self.chunk_rows)
 
     steps_per_epoch = 1
     gathered: Array | None = None

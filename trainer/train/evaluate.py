@@ -14,7 +14,8 @@ from trainer.machine.interrupted import ShouldStop, ask, never
 from trainer.model.compiled_errors import errors_of, squares_of
 from trainer.model.metrics import Targets
 from trainer.model.ranking import ranking
-from trainer.model.step import error, flat, leave_out, scores, weighted_sums
+from trainer.model.row_sums import weighted_sums
+from trainer.model.step import error, flat, leave_out, scores
 from trainer.train.batches import Chunk, FullBatch, RowSet
 from trainer.train.buffers import Buffers
 from trainer.train.protocol import AnyStack
@@ -45,7 +46,7 @@ def _asked(parts: Iterable[T], should_stop: ShouldStop) -> Iterator[T]:
         yield part
 
 
-class Group(NamedTuple):
+class ScoredColumns(NamedTuple):
     """Columns that are scored on the same rows: those of one target and one row set.
 
     Attributes:
@@ -99,11 +100,11 @@ class HeldOut:
             return self.rows
         return self.rows.of_columns(target, row_set)
 
-    def groups(self, rows: RowSet) -> list[Group]:
+    def groups(self, rows: RowSet) -> list[ScoredColumns]:
         """The columns of `rows_of`, by what they are scored on."""
         whole, (target, share) = self.targets, (rows.target_of, rows.share_of)
         if target is None and share is None:
-            return [Group(slice(None), 0, 0, whole, None)]
+            return [ScoredColumns(slice(None), 0, 0, whole, None)]
         columns = len(target if share is None else share)  # type: ignore[arg-type]
         none = np.zeros(columns, np.int64)
         both = np.stack([none if one is None else one for one in (target, share)])  # (2, K)
@@ -116,7 +117,7 @@ class HeldOut:
             scale = whole.scale if whole.scale.ndim < 2 else whole.scale[:, of]
             own = Targets(y[used], weights[by][used], scale, whole.outputs)
             at = np.flatnonzero(group_of.reshape(-1) == number)
-            found.append(Group(at, of, by, own, None if len(used) == len(y) else used))
+            found.append(ScoredColumns(at, of, by, own, None if len(used) == len(y) else used))
         return found
 
     def with_targets(self, y: Array, target_scale: Numbers) -> HeldOut:
@@ -179,7 +180,7 @@ class Evaluator:
             return found
 
     def _finished(
-        self, number: int, group: Group, sums: dict[str, Numbers], scores: Numbers | None
+        self, number: int, group: ScoredColumns, sums: dict[str, Numbers], scores: Numbers | None
     ) -> dict[str, Numbers]:
         """The metrics of a group's columns, each (k,), from sums and scores of all."""
         metrics, targets, at = self.stack.model.metrics, group.targets, group.columns
@@ -215,7 +216,7 @@ class Evaluator:
         """Sums over the rows of each chunk, in the stack's own buffers, and scores if wanted."""
         stack, wanted = self.stack, self.stack.model.metrics.ranked
         xp = stack.device.xp
-        weights, bias = (xp.asarray(one, stack.dtype) for one in (state.weights, state.bias))
+        weights, bias = (xp.asarray(one, stack.dtype) for one in self._of_rows(state))
         for chunk in _asked(self.batches.chunks(1), should_stop):
             b = stack.buffers(chunk.rows.stop - chunk.rows.start)
             scores(stack.device, chunk.X, weights, bias, b.z)
@@ -232,7 +233,7 @@ class Evaluator:
             dz = error(self.stack.model, device.xp, b.z, chunk.y, b.error, b.loss, b.scratch)
             leave_out(device.xp, chunk.unused, b.error, dz, b.loss)
             weighted_sums(device, chunk.r, b.loss, b.ones, b.total)
-            return b.total[0].copy()
+            return b.total[0]
         found = np.zeros((6, b.z.shape[2]), b.z.dtype)
         self._errors.begin(self._none, found)
         self._errors.run(chunk.rows, b.z, self._slopes)
@@ -248,7 +249,7 @@ class Evaluator:
         """
         stack, (true, w) = self.stack, self._wide
         xp, buffers, N = stack.device.xp, self._wide_buffers, len(self.held.rows)
-        weights, bias, size = state.weights, state.bias, len(buffers.z)
+        (weights, bias), size = self._of_rows(state), len(buffers.z)
         narrow = buffers.z if weights.dtype == buffers.z.dtype else self._narrow
         alike = len(self.groups) == 1 and self.groups[0].rows is None
         squares = squares_of(xp, stack.model, weights) if alike else None
@@ -280,6 +281,13 @@ class Evaluator:
             return w[:, 0] @ b.loss
         w = w if rows.share is None else xp.take(w, rows.share, axis=1)
         return xp.where(w == 0, 0.0, w * b.loss).sum(axis=0)
+
+    def _of_rows(self, state: AnyState) -> tuple[Array, Array]:
+        """Weights (D, C, K) and bias (C, K) for the features that the rows have."""
+        weights, bias, scaling = state.weights, state.bias, self.stack.rows.scaling
+        if scaling is None:
+            return weights, bias
+        return scaling.widened(self.stack.device.xp, weights.dtype).of_held(weights, bias)
 
     @cached_property
     def _wide(self) -> tuple[Array, Array]:

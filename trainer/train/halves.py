@@ -49,6 +49,7 @@ class NumpyHalves:
         gradient: tuple[Array, Array],
         ring: Array,
         bias: bool,
+        shared: Array | None = None,
     ) -> None:
         """Have room for a step's coefficients, each repeated for its C outputs.
 
@@ -63,11 +64,13 @@ class NumpyHalves:
             gradient: (D + 1, C, K), and as much to overwrite.
             ring: (S, 5, K), what each step of a stretch logs.
             bias: whether it is trained.
+            shared: (D + 1, C, K) weights and bias of the features that columns share, by which
+                scores are; None: the parameters themselves.
         """
         xp, self.device, self._model, self.batches = device.xp, device, model, batches
         self._optimizer, self._prox, self.buffers, self._bias = optimizer, prox, buffers, bias
         self._grad, self._free = self.gradients = gradient
-        self._ring = ring
+        self._ring, self._shared = ring, shared
         rows, outputs, columns = self._grad.shape
         dtype, wide = self._grad.dtype, outputs * columns
         self._l2 = device.to_device(np.tile(hyper["l2"], outputs), dtype)  # (C·K,)
@@ -83,7 +86,7 @@ class NumpyHalves:
         """Go on with a state's arrays, by coefficients (S, J, K) of the steps from `first` on."""
         self._table, D = self.device.to_device(table, self._grad.dtype), len(self._grad) - 1
         parts = slice(0, D), slice(D, D + 1)
-        self._offset = arrays["parameters"][D]
+        self._offset = (arrays["parameters"] if self._shared is None else self._shared)[D]
         self._parameters: Sequence[Parameter] = [
             Parameter(
                 p=flat(arrays["parameters"][part]),

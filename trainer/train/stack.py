@@ -215,6 +215,8 @@ class Stack:
         whole = (features + 1, outputs, columns)  # the weights, and below them the bias
         self._grad, self._free = xp.empty(whole, dtype), xp.empty(whole, dtype)
         self._ring = xp.empty((self.stretch, len(StepRecorder.names), columns), dtype)
+        scaling = self.rows.scaling
+        self._shared = None if scaling is None else xp.empty(whole, dtype)
         settings, hyper = self.settings, self.settings.hyper
         self._halves = halves_of(
             self.device,
@@ -228,6 +230,7 @@ class Stack:
             self._ring,
             settings.bias,
             settings.tf32,
+            self._shared,
         )
 
     def take(self, columns: Any) -> Stack:
@@ -387,12 +390,16 @@ class Stack:
     def _step(
         self, state: FirstOrderState, step: int, slot: int, full: bool, snapshot: Snapshot | None
     ) -> None:
-        into = self._grad
+        into, scaling, xp = self._grad, self.rows.scaling, self.device.xp
+        if scaling is not None:
+            scaling.write_shared(xp, state.arrays["parameters"], self._shared, self._free)
         for part in self.batches.parts(step):
             self._part(state, part, into, slot, full, snapshot)
             if into is self._free:
                 self._grad += self._free
             into = self._grad if self._halves.adds else self._free
+        if scaling is not None:
+            scaling.turn_gradient(xp, self._grad, self._free)
 
         look = None if snapshot is None else partial(self._show_gradient, snapshot, state)
         state.step = step  # before: what raises in between has moved weights
@@ -421,7 +428,8 @@ class Stack:
         X = halves.rows(part)
         if not halves.narrow:
             z = self.buffers(len(X)).flat_z
-            device.matmul(X, flat(state.weights), out=z)  # (b, D) · (D, C·K)
+            weights = state.weights if self._shared is None else self._shared[:-1]
+            device.matmul(X, flat(weights), out=z)  # (b, D) · (D, C·K)
         look = None if snapshot is None else partial(self._show_errors, snapshot, part)
         dz = halves.errors(part, slot, full, into, look)
         if not halves.narrow:

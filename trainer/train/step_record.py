@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from trainer.model.step import weighted_sums
+from trainer.model.row_sums import weighted_sums
 from trainer.train.saved import Saved
 
 if TYPE_CHECKING:

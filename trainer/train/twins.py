@@ -56,9 +56,15 @@ class CompiledHalves:
     adds = False
 
     def __init__(
-        self, library: compiled.Library, precision: str, plan: Plan, text: NumpyHalves
+        self,
+        library: compiled.Library,
+        precision: str,
+        plan: Plan,
+        text: NumpyHalves,
+        shared: Array | None,
     ) -> None:
         """Begin with a plan of what never changes; the text gives what only snapshots need."""
+        self._shared = shared  # see `NumpyHalves`
         self._plan, self._at, self._text = plan, ctypes.byref(plan), text
         self._step, self._steps = library.step[precision], library.steps[precision]
         self._held: dict[str, Array | None] = {}
@@ -67,7 +73,7 @@ class CompiledHalves:
         self._batches = text.batches
         flop = 4.0 * self._batches.size * plan.features * plan.outputs * plan.columns
         one = self._batches.gathered is not None and self._batches.chunk_rows == self._batches.size
-        self.at_once = max(1, int(_PIECE_FLOP / flop)) if one else 1  # batches of one part
+        self.at_once = max(1, int(_PIECE_FLOP / flop)) if one and shared is None else 1
 
     def point(self, arrays: Mapping[str, Array | None]) -> None:
         """Have the plan point to these arrays, and keep them."""
@@ -115,6 +121,8 @@ class CompiledHalves:
         if look is not None:
             self._text.begin(*self._begun)
             self._text.show(z.copy(), part, look)
+        if self._shared is not None:
+            self.point({"parameters": self._shared})
         self._step(self._at, ERRORS | GRADIENT, part.start, size, slot, self._last_row[id(into)])
         return z
 
@@ -122,6 +130,8 @@ class CompiledHalves:
         """The second half; to be looked at, dJ/dW has its l2 added before."""
         if look is not None:
             self._text.show_gradient(look)
+        if self._shared is not None:
+            self.point({"parameters": self._begun[0]["parameters"]})
         self._step(self._at, MOVE, 0, 0, slot, None)
 
     def steps(self, slot: int, first: int, last: int) -> None:
@@ -156,13 +166,15 @@ def halves_of(
     ring: Array,
     bias: bool,
     tf32: bool = False,
+    shared: Array | None = None,
 ) -> NumpyHalves | CompiledHalves | FusedHalves:
     """The halves of a stack: compiled where the device, its model and its optimizer have them.
 
-    Arguments are those of `NumpyHalves`, and `tf32`: whether a GPU multiplies in TF32.
+    Arguments are those of `NumpyHalves`, and `tf32`: whether a GPU multiplies in TF32. Kernels of
+    CUDA are not for columns that are standardised by their own rows.
     """
     text = NumpyHalves(
-        device, model, optimizer, prox, batches, hyper, buffers, gradient, ring, bias
+        device, model, optimizer, prox, batches, hyper, buffers, gradient, ring, bias, shared
     )
     X = batches.rows.X
     rows, C, K = gradient[0].shape
@@ -176,16 +188,17 @@ def halves_of(
     same |= compiled.strides(batches.rows.y, batches.rows.q, batches.placed())
     same |= {"decay": optimizer.update is first_order.adamw}
     l2 = device.to_device(hyper["l2"], X.dtype)
-    if device.twin == "cuda" and kernels.wanted():
+    if device.twin == "cuda" and kernels.wanted() and shared is None:
         return FusedHalves(device, rules, same, l2, ring, text, tf32)
     library, _ = compiled.load()
     if library is None or device.twin != "c":
         return text
     b = batches.chunk_rows
-    narrow = isinstance(batches, MiniBatches) and _narrow((D, C, K), b == batches.size)
+    whole = isinstance(batches, MiniBatches) and b == batches.size and shared is None
+    narrow = _narrow((D, C, K), whole)
     padded = _padded(D) if narrow else D
     plan = Plan(**same, loss=loss, update=update, narrow=narrow, padded=padded)
-    found = CompiledHalves(library, str(X.dtype), plan, text)
+    found = CompiledHalves(library, str(X.dtype), plan, text, shared)
     found.point({"X": X, "y": batches.rows.y, "ring": ring, "gradient": gradient[0]})
     found.point({"z": buffers(b).z, "l2": l2})
     wide = np.zeros((b, padded), X.dtype) if padded > D else batches.gathered

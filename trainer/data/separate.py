@@ -179,7 +179,7 @@ def _why_not(
     found = dict(pairs.faults) if pairs else {}
     codes, known = values[""]
     none = np.flatnonzero(~known[hold_out(source, spec).usable].any(axis=0))
-    found |= dict.fromkeys(none.tolist(), "no row has a label")
+    found = dict.fromkeys(none.tolist(), "no row has a label") | found
     for part in () if _draws(spec) else row_splits(source, spec):
         where = f" (in {part.name})" if part.name else ""
         there = known[part.train]

@@ -219,10 +219,8 @@ class RowSet:
 
     def with_targets(self, y: Array, q: Array) -> RowSet:
         """The same rows with other targets, all of them known, and weights; X is shared."""
-        other = copy(self)
+        other = self.weighted(self._device, q).of_columns(None, None)
         other.y = self._device.to_device(y.reshape(*y.shape[:2], -1), self.X.dtype)
-        other._tables = self._tables.weighted(q, None)
-        other._weigh(self.X.dtype, None, None)
         return other
 
     def weighted(self, device: Device, q: Array) -> RowSet:

@@ -6,7 +6,7 @@ known rows share them, with one scaling; splits of the rows are the same for all
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -20,7 +20,6 @@ from trainer.data.frame import Frame, Labels
 from trainer.data.rows import Array, IntArray
 from trainer.data.sources.source import Source, UsableKey
 from trainer.data.splits.holdout import hold_out, holdout_key, usable
-from trainer.data.splits.repeats import row_splits
 from trainer.data.splits.row_split import Holdout, RowSplit
 from trainer.errors import DataError
 from trainer.text.printable import quote
@@ -65,26 +64,42 @@ class _Values(NamedTuple):
     known: NDArray[np.bool_]
 
 
-def separate_targets(source: Source, spec: Spec) -> SeparateTargets:
+Splits = Callable[[Source, "Spec"], Sequence[RowSplit]]
+"""The repeats of a source, as `row_splits` makes them."""
+
+
+def separate_targets(source: Source, spec: Spec, row_splits: Splits) -> SeparateTargets:
     """The targets of a source, made once for all specs that split it alike.
+
+    Args:
+        source: what `read` returned.
+        spec: of a trial.
+        row_splits: makes its repeats.
 
     Raises:
         DataError: no target is left, or one that does not fit the model.
     """
     key = holdout_key(source, spec), repr(spec.data.positive), str(spec.repeat)
     if key not in source.by_target:
-        source.by_target[key] = _made(source, spec)
+        source.by_target[key] = _made(source, spec, row_splits)
     found: SeparateTargets = source.by_target[key]
     return found
 
 
-def splits_of(source: Source, spec: Spec) -> list[list[tuple[TargetGroup, RowSplit]]]:
+def splits_of(
+    source: Source, spec: Spec, row_splits: Splits
+) -> list[list[tuple[TargetGroup, RowSplit]]]:
     """By repeat the rows of each group of targets.
+
+    Args:
+        source: what `read` returned.
+        spec: of a trial.
+        row_splits: makes its repeats.
 
     Raises:
         DataError: as `row_splits`.
     """
-    groups = separate_targets(source, spec).groups
+    groups = separate_targets(source, spec, row_splits).groups
     if _draws(spec):  # rows of each class, and so of each target
         by_group = [[(g, part) for part in row_splits(g.source, spec)] for g in groups]
         return [list(of) for of in zip(*by_group, strict=True)]
@@ -115,10 +130,11 @@ def _known_rows(part: RowSplit, known: NDArray[np.bool_], several: bool) -> RowS
     return replace(part, train=part.train[known[part.train]], val=val, common=common)
 
 
-def _made(source: Source, spec: Spec) -> SeparateTargets:
+def _made(source: Source, spec: Spec, row_splits: Splits) -> SeparateTargets:
     whole, frame = hold_out(source, spec).target, source.frame
     pairs, values = _encoded(source, spec)
-    why = _why_not(source, spec, values, pairs)
+    parts = () if _draws(spec) else row_splits(source, spec)
+    why = _why_not(source, spec, values, pairs, parts)
     kept = [t for t in range(len(whole.columns)) if t not in why]
     names = whole.columns
     if not kept:
@@ -173,14 +189,18 @@ def _numbers(frame: Frame) -> _Values:
 
 
 def _why_not(
-    source: Source, spec: Spec, values: Mapping[str, _Values], pairs: LabelPairs | None
+    source: Source,
+    spec: Spec,
+    values: Mapping[str, _Values],
+    pairs: LabelPairs | None,
+    parts: Sequence[RowSplit],
 ) -> dict[int, str]:
     """{target: why it cannot be trained} of those whose labels are too few or all alike."""
     found = dict(pairs.faults) if pairs else {}
     codes, known = values[""]
     none = np.flatnonzero(~known[hold_out(source, spec).usable].any(axis=0))
     found = dict.fromkeys(none.tolist(), "no row has a label") | found
-    for part in () if _draws(spec) else row_splits(source, spec):
+    for part in parts:
         where = f" (in {part.name})" if part.name else ""
         there = known[part.train]
         few = np.flatnonzero(~there.any(axis=0))

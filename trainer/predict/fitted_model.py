@@ -11,7 +11,7 @@ import json
 import os
 import warnings
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -22,8 +22,9 @@ from numpy.typing import NDArray
 from trainer.catalog import LOSSES, MODELS, OWN_LOSS
 from trainer.data.encode.encoder import Encoded, Encoder
 from trainer.data.encode.gaps import first_gap, has_gap
+from trainer.data.encode.label_pairs import labels_of_codes
 from trainer.data.frame import Frame, chunks
-from trainer.data.rows import Array, FloatArray, Label
+from trainer.data.rows import Array, FloatArray
 from trainer.data.sources.registry import features_frame
 from trainer.errors import DataError, RunFolderError, UserError
 from trainer.machine.memory import memory_limit
@@ -193,7 +194,7 @@ class FittedModel:
         if kind == "multilabel":
             codes = (z > 0).astype(np.int64)
             pairs = self.encoder.target.pairs
-            return codes if pairs is None else _labels_of(codes, pairs)
+            return codes if pairs is None else labels_of_codes(codes, pairs)
         codes = z.argmax(axis=1) if z.shape[1] > 1 else (z[:, 0] > 0).astype(np.int64)
         classes = self.classes_
         assert classes is not None
@@ -321,14 +322,6 @@ def _blanked(values: Array, predicted: NDArray[np.bool_]) -> Array:
     blanked = values.astype(object if is_labels else np.float64)
     blanked[~predicted] = None if is_labels else np.nan
     return blanked
-
-
-def _labels_of(codes: NDArray[np.int64], pairs: Sequence[tuple[Label, Label]]) -> Array:
-    """The labels (N, C) of codes 0 and 1, of each output its own; objects where types differ."""
-    kinds = {type(label) for pair in pairs for label in pair}
-    table = np.array(pairs, dtype=None if len(kinds) == 1 else object)  # (C, 2)
-    labels: Array = table[np.arange(len(pairs)), codes]
-    return labels
 
 
 def _fields(path: Path) -> Mapping[str, Any]:

@@ -13,6 +13,7 @@ from trainer.report.charts.curves import mistakes
 from trainer.report.html import chart, document, esc, scrolling, section, table, tabs
 from trainer.report.prediction_data import PredictionData, read_predictions
 from trainer.report.sweep.view import view_sweep
+from trainer.report.targets import spread_list, target_sections
 from trainer.runs.names import CONFIG
 from trainer.runs.provenance import __version__
 from trainer.text.names import cut_apart
@@ -53,8 +54,6 @@ def run_page(run_data: RunData) -> bytes:
 
 def targets_page(run_data: RunData) -> bytes:
     """The page of a run whose targets are problems of their own."""
-    from trainer.report.targets import spread_list, target_sections
-
     parts = [
         _head(run_data, spread_list(run_data)),
         _notices(run_data),

@@ -15,7 +15,7 @@ from trainer.config.checks.rules import has_l1
 from trainer.config.schema.optimizer import FirstOrder, Sgd
 from trainer.config.schema.spec import Spec, Trial
 from trainer.data import Prepared, Source, held_targets, prepare_refit, prepare_split, read
-from trainer.data.separate import common_rows, separate_targets, splits_of
+from trainer.data.separate import SeparateTargets, common_rows, separate_targets, splits_of
 from trainer.data.splits.holdout import hold_out
 from trainer.data.splits.repeats import row_splits
 from trainer.data.splits.row_split import RowSplit
@@ -161,7 +161,7 @@ def _rows_of(spec: Spec, sources: Sources) -> list[list[RowsOf]]:
                 _rows(group.source, spec, part, (block, part.key, at), group.numbers.tolist())
                 for at, (group, part) in enumerate(groups)
             ]
-            for groups in splits_of(source, spec)
+            for groups in splits_of(source, spec, row_splits)
         ]
     return [[_rows(source, spec, part, (block, part.key))] for part in row_splits(source, spec)]
 
@@ -171,6 +171,11 @@ def _rows(
 ) -> RowsOf:
     given = source, spec, part
     return RowsOf(key, partial(prepare_split, *given), partial(held_targets, *given), targets)
+
+
+def targets_of(sources: Sources, spec: Spec) -> SeparateTargets:
+    """The targets of a spec that are problems of their own."""
+    return separate_targets(sources.of(spec), spec, row_splits)
 
 
 def outputs_of(spec: Spec, sources: Sources) -> int:
@@ -185,7 +190,7 @@ def refit_rows(spec: Spec, sources: Sources, rows: str) -> list[RowsOf]:
     source, key = sources.of(spec), (block_key(spec), "refit", rows)
     if spec.targets == "joint":
         return [RowsOf(key, partial(prepare_refit, source, spec, rows))]  # type: ignore[arg-type]
-    groups = separate_targets(source, spec).groups
+    groups = separate_targets(source, spec, row_splits).groups
     common = common_rows(source, spec, rows) if len(groups) > 1 else None
     return [
         RowsOf(

@@ -11,7 +11,7 @@ import numpy as np
 from trainer.catalog import facts_of, is_minimized
 from trainer.config.schema.optimizer import Solver
 from trainer.config.schema.spec import Spec, Trial
-from trainer.data.separate import SeparateTargets, separate_targets
+from trainer.data.separate import SeparateTargets
 from trainer.errors import DataError
 from trainer.model import MODELS
 from trainer.model.metrics import Targets
@@ -30,6 +30,7 @@ from trainer.sweep.columns import (
     lay_out,
     outputs_of,
     stacks_of,
+    targets_of,
     with_lambda_max,
 )
 from trainer.sweep.fit_memory import Arrangement, arrange, rows_share
@@ -170,7 +171,7 @@ def _targets(trials: Sequence[Trial], sources: Sources) -> SeparateTargets | Non
     """
     if trials[0].spec.targets == "joint":
         return None
-    found = {block_key(t.spec): separate_targets(sources.of(t.spec), t.spec) for t in trials}
+    found = {block_key(t.spec): targets_of(sources, t.spec) for t in trials}
     first, *others = found.values()
     for other in others:
         if other.names != first.names:

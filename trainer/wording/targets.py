@@ -10,13 +10,13 @@ from trainer.catalog import is_minimized
 from trainer.text.numbers import counted, plain_number
 from trainer.text.printable import Verbatim
 from trainer.wording.choice import outcomes_text, refit_text
-from trainer.wording.closing import Line
 from trainer.wording.opening import separate_text
 from trainer.wording.settings import BriefSettings
 
 _SHOWN = 5  # targets at either end
 _WIDTH = 40  # letters of a target's name
 
+Line = tuple[str, object]
 Record = Mapping[str, Any]
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -182,3 +182,11 @@ def _with_positive(
             f" {quote(frame.target_names[t])}; {nearest_name(written, texts)}"
         )
     return (negative, one) if place == 1 else (one, negative)
+
+
+def labels_of_codes(codes: NDArray[np.int64], pairs: Sequence[tuple[Label, Label]]) -> Array:
+    """The labels (N, C) of codes 0 and 1, of each output its own; objects where types differ."""
+    kinds = {type(label) for pair in pairs for label in pair}
+    table = np.array(pairs, dtype=None if len(kinds) == 1 else object)  # (C, 2)
+    labels: Array = table[np.arange(len(pairs)), codes]
+    return labels

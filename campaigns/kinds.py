@@ -102,6 +102,12 @@ KINDS: dict[str, Kind] = {
         | {"optimizer": {"name": "lbfgs"}, "penalty": {"l2": 0}}
         | _sweep("penalty.l1", {"geomspace": {"start": 1e-3, "stop": 1e-2, "num": 8}})
     ),
+    "separate": Kind(
+        {"model": "linear", "targets": "separate", "optimizer": {"name": "adam", "epochs": 400}}
+        | {"data": {"train": {"synthetic": {"rows": 300, "columns": 6, "outputs": 5}}}}
+        | {"early_stopping": {"patience": 20}, "repeat": {"folds": 3}}
+        | _sweep("penalty.l2", [1e-4, 1e-2, 1.0])
+    ),
     "double": Kind(
         _DIGITS
         | {"optimizer": {"name": "adam", "epochs": 3}, "early_stopping": {"patience": 2}}

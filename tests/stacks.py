@@ -13,8 +13,8 @@ from trainer import device as devices
 from trainer.device import Device
 from trainer.model import MODELS
 from trainer.optim.schedules import LrSchedule
-from trainer.sweep.scheduler import Rules, Scheduler
-from trainer.sweep.stopping import never_stopping
+from trainer.sweep.scheduler import Scheduler
+from trainer.sweep.stopping import Rules, never_stopping
 from trainer.sweep.threads import Threads
 from trainer.train import stack as stack_module
 from trainer.train.batches import RowSet
@@ -36,6 +36,13 @@ class Member:
     trial: np.ndarray
     repeat: np.ndarray
     undefined: frozenset = frozenset()
+
+    def defines(self, name: str) -> np.ndarray:
+        return np.full(len(self.trial), name not in self.undefined)
+
+    @property
+    def target(self) -> np.ndarray:
+        return np.zeros_like(self.trial)
 
 
 def _device() -> Device:

@@ -97,7 +97,7 @@ def test_every_yaml_block_is_a_config(tmp_path):
             file.write_text(text, encoding="utf-8")
             load_spec(file)
             found[page.name] = found.get(page.name, 0) + 1
-    assert found == {"README.md": 4, "configuration.md": 6}
+    assert found == {"README.md": 4, "configuration.md": 7}
 
 
 def test_the_readme_has_the_two_commands_each_on_a_line_of_its_own():

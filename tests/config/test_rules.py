@@ -95,6 +95,10 @@ BROKEN = [
      "write none, or take sgd"),
     ("model: softmax\noptimizer: {name: auto}\nlog: {eval_every: 5}", "log.eval_every",
      "auto has one evaluation, at its end; write 1"),
+    ("model: softmax\ntargets: separate", "targets", "softmax has one target, its class"),
+    ("model: logistic\ntargets: separate\ndata: {train: breast_cancer, stratify: true}",
+     "data.stratify", "the same for all targets"),
+    ("model: linear\ntargets: separate\ninit: runs/x", "init", "for targets: joint; write zeros"),
 ]  # fmt: skip
 
 
@@ -108,7 +112,7 @@ def test_a_broken_rule_is_one_fault_at_the_key_to_change(tmp_path, text, key, wo
 
 
 def test_the_table_of_rules_is_whole():
-    assert len(BROKEN) == 53
+    assert len(BROKEN) == 56
 
 
 class Watched:
@@ -147,7 +151,7 @@ def test_a_rule_reads_no_other_keys_than_it_says(tmp_path, monkeypatch):
     ):
         load(tmp_path, f"model: softmax\n{text}" + "\ndata: {train: digits}" * ("data" not in text))
     assert seen == {rule: set(reads) for rule, reads in rules._READS.items()}
-    assert len(seen) == 8
+    assert len(seen) == 9
 
 
 def test_the_rules_of_some_keys():

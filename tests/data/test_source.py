@@ -41,7 +41,7 @@ def test_each_key_that_decides_makes_another_holdout(key: str) -> None:
     other = hold_out(source, spec_of(**{key: OTHERS[key]}))
     assert other is not first
     assert len(source.holdouts) == 2
-    assert {*OTHERS, "model", "positive"} == set(HoldoutKey._fields)
+    assert {*OTHERS, "model", "positive", "targets"} == set(HoldoutKey._fields)
 
 
 def test_the_positive_class_decides_too() -> None:
@@ -59,7 +59,7 @@ def test_rows_are_looked_through_once(monkeypatch: pytest.MonkeyPatch) -> None:
     looked: list[str] = []
     found = holdout.usable_rows
     monkeypatch.setattr(
-        holdout, "usable_rows", lambda frame, how: looked.append(how) or found(frame, how)
+        holdout, "usable_rows", lambda frame, how, **more: looked.append(how) or found(frame, how)
     )
     for how in ("error", "drop", "error"):
         assert len(usable(source, source.frame, how)) == source.frame.rows

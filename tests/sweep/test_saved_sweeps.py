@@ -392,14 +392,14 @@ def test_records_of_other_columns_are_refused():
         train(start("adam"), heard)
     saved = heard.records[0][1]
     stacks = saved["arrangement"]["stacks"]
-    assert stacks == [[[0, 0], [1, 0], [2, 0], [3, 0]]]
+    assert stacks == [[[0, 0, 0], [1, 0, 0], [2, 0, 0], [3, 0, 0]]]
     with pytest.raises(ValueError, match="of other columns than the config's"):
         start("plain", saved["arrangement"])
-    for other in ([stacks[0][:3]], [[*stacks[0], [4, 0]]], [stacks[0], stacks[0]]):
+    for other in ([stacks[0][:3]], [[*stacks[0], [4, 0, 0]]], [stacks[0], stacks[0]]):
         with pytest.raises(ValueError, match="of other columns than the config's"):
             start("adam", {"stacks": other, "threads": 1})
     with pytest.raises(ValueError, match="do not go together"):
-        start("halving", {"stacks": [[[trial, 0] for trial in range(8)]], "threads": 1})
+        start("halving", {"stacks": [[[trial, 0, 0] for trial in range(8)]], "threads": 1})
     apart = {"stacks": [stacks[0][:1], stacks[0][1:]], "threads": 1}
     with pytest.raises(ValueError, match="of other stacks"):
         train(start("adam", apart), Heard(), saved)

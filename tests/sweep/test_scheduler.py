@@ -18,8 +18,8 @@ from stacks import (
 from trainer.data.rows import Rows
 from trainer.machine.interrupted import ask
 from trainer.sweep import scheduler as scheduler_module
-from trainer.sweep.scheduler import Rules, Scheduler
-from trainer.sweep.stopping import EarlyStopper, Halving, never_stopping
+from trainer.sweep.scheduler import Scheduler
+from trainer.sweep.stopping import EarlyStopper, Halving, Rules, never_stopping
 from trainer.sweep.threads import Threads
 from trainer.text.numbers import counted
 from trainer.text.saved import copied

@@ -360,7 +360,9 @@ def test_a_sweep_that_is_gone_on_with_has_the_halves_that_there_were(kind, stops
     widths = []
     for saved in records:
         sweep, heard = arranged(monkeypatch, saved["arrangement"], **keys), Left()
-        columns = [[[c.trial, c.repeat] for c in of.columns] for of in sweep.arrangement.stacks]
+        columns = [
+            [[c.trial, c.repeat, c.target] for c in of.columns] for of in sweep.arrangement.stacks
+        ]
         assert columns == saved["arrangement"]["stacks"]
         train(sweep, heard, saved)
         assert len(sweep.jobs) == stacks

@@ -97,18 +97,9 @@ GROUPS = {
 }
 # Of the whole run, and so of no trial.
 NO_AXIS = {
-    "name",
-    "notes",
-    "device",
-    "checkpoint",
-    "log",
-    "sweep",
-    "select",
-    "repeat",
-    "vars",
-    "intervals",
-    "metrics",
-}
+    "name", "notes", "device", "checkpoint", "log", "sweep", "select", "repeat", "targets", "vars",
+    "intervals", "metrics",
+}  # fmt: skip
 # Rows are tested in test_sweep_runs.py and test_columns.py, the model by the rows that it needs.
 ELSEWHERE = {"data", "model"}
 LISTS = {"optimizer.schedule.milestones"}  # which no trial can have one value of

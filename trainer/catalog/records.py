@@ -198,9 +198,10 @@ class RunnerUpRecord(Standing):
 
 
 class GroupRecord(Standing):
-    """The winner among the trials with these values."""
+    """The winner among the trials with these values, of a target that is a problem of its own."""
 
     per: Settings
+    target: str | None = None
 
 
 class EdgeRecord(Record):
@@ -249,6 +250,8 @@ class ResultsRecord(Record):
     without_winner: list[Settings] = []
     edges: list[EdgeRecord] = []
     halving: list[RungRecord] = []
+    targets: list[str] = []
+    left_out: dict[str, str] = {}
 
 
 # ---------------------------------------------------------------- model.json
@@ -275,6 +278,8 @@ class ModelRecord(Record):
     target_mean: list[Number]
     target_scale: list[Number]
     keys: dict[str, str]
+    separate: bool = False
+    pairs: list[Annotated[list[bool | int | str], Field(min_length=2, max_length=2)]] | None = None
 
     @field_validator("loss")
     @classmethod

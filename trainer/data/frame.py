@@ -84,6 +84,8 @@ class Frame:
     target: Array | Labels | None = None
     """(N, C) numbers, perhaps memory-mapped; or the labels of one column."""
     target_names: tuple[str, ...] = ()
+    target_values: tuple[tuple[Label, ...], ...] = ()
+    """Of several columns of labels their values, whose positions `target` has; else empty."""
     target_named: bool = True
     """Whether several targets have names of their own rather than numbers."""
     target_where: str = ""
@@ -244,6 +246,20 @@ def labels_of(values: Array, where: str, place: Callable[[int], str] = row_numbe
         )
     distinct, codes = _distinct(values)
     return coded(distinct.tolist(), codes.astype(np.int32).reshape(-1))
+
+
+def positions(columns: Sequence[Labels]) -> tuple[Array, tuple[tuple[Label, ...], ...]]:
+    """Several columns of labels as positions (N, C) in the values of each, NaN where missing."""
+    codes = np.column_stack([column.codes for column in columns]).astype(np.float64)
+    codes[codes < 0] = np.nan
+    return codes, tuple(column.values for column in columns)
+
+
+def column_labels(frame: Frame, c: int) -> Labels:
+    """Column c of several that are labels."""
+    assert isinstance(frame.target, np.ndarray)
+    codes = np.nan_to_num(frame.target[:, c], nan=-1.0).astype(np.int32)
+    return Labels(frame.target_values[c], codes)
 
 
 def _distinct(values: Array) -> tuple[Array, Array]:

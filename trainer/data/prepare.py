@@ -71,7 +71,7 @@ def prepare_split(source: Source, spec: Spec, part: RowSplit) -> Prepared:
     val = _held_out(source, spec, part)
     splits = [train, *([val] if val else []), *_tests(source, spec)]
     try:
-        return _prepared(source, spec, target, splits)
+        return _prepared(source, spec, target, splits, part.common)
     except DataError as error:
         if not part.name or isinstance(error, ColumnError):  # columns are those of all parts
             raise
@@ -106,7 +106,12 @@ def _held_out(source: Source, spec: Spec, part: RowSplit) -> _Split | None:
     return _Split("val", source.frame, rows) if len(rows) else None
 
 
-def prepare_refit(source: Source, spec: Spec, rows: Literal["train", "train+val"]) -> Prepared:
+def prepare_refit(
+    source: Source,
+    spec: Spec,
+    rows: Literal["train", "train+val"],
+    common: IntArray | None = None,
+) -> Prepared:
     """The rows of a refit, without validation.
 
     Args:
@@ -115,6 +120,7 @@ def prepare_refit(source: Source, spec: Spec, rows: Literal["train", "train+val"
         rows: "train": all that are for training in a plain run, with folds those that all folds
             are made of. "train+val": those of val too, a fraction's in their place, those of a
             source of its own behind.
+        common: as in `RowSplit`, of the same numbers.
 
     Raises:
         DataError: anything wrong with the data, in one line.
@@ -128,9 +134,10 @@ def prepare_refit(source: Source, spec: Spec, rows: Literal["train", "train+val"
         joined = concat(frame, own.frame)
         below = frame.rows + own.rows
         train = _Split("train", joined, np.concatenate([holdout.train, below]))
-        target = fit_target(joined, spec.model, np.concatenate([holdout.usable, below]))
-        target = with_positive(target, spec.data.positive, joined.target_where)
-    return _prepared(source, spec, target, [train, *_tests(source, spec)])
+        if not target.separate:
+            target = fit_target(joined, spec.model, np.concatenate([holdout.usable, below]))
+            target = with_positive(target, spec.data.positive, joined.target_where)
+    return _prepared(source, spec, target, [train, *_tests(source, spec)], common)
 
 
 def _tests(source: Source, spec: Spec) -> list[_Split]:
@@ -141,10 +148,16 @@ def _tests(source: Source, spec: Spec) -> list[_Split]:
 
 def _whole(name: str, source: Source, spec: Spec) -> _Split:
     frame = source.held[name]
-    return _Split(name, frame, usable(source, frame, spec.data.missing))
+    return _Split(name, frame, usable(source, frame, spec.data.missing, spec.targets))
 
 
-def _prepared(source: Source, spec: Spec, target: Target, splits: Sequence[_Split]) -> Prepared:
+def _prepared(
+    source: Source,
+    spec: Spec,
+    target: Target,
+    splits: Sequence[_Split],
+    common: IntArray | None = None,
+) -> Prepared:
     """Fit the encoder to the first split, the training rows, and encode all."""
     _, frame, rows = splits[0]
     weight = relative_weights(frame, rows, "train")
@@ -157,6 +170,7 @@ def _prepared(source: Source, spec: Spec, target: Target, splits: Sequence[_Spli
         impute=spec.data.missing == "mean",
         max_categories=spec.data.max_categories,
         keys=source.keys,
+        common=common,
     )
     encoder, held, found = _encoded_splits(source, spec, encoder, splits)
     by_name = {part.rows.name: part.rows for part in held}
@@ -207,7 +221,7 @@ def _lost(source: Source, spec: Spec, splits: Sequence[_Split]) -> LostRows:
     names += ["val"] * (splits[0].frame is not source.frame)  # val's rows are among train's
     frames = [source.frame, *(frame for name, frame in source.held.items() if name in names)]
     weightless = {f.where: int(zero_weight(f).sum()) for f in frames}
-    kept = {f.where: len(usable(source, f, spec.data.missing)) for f in frames}
+    kept = source.kept or {f.where: len(usable(source, f, spec.data.missing)) for f in frames}
     dropped = {f.where: f.rows - weightless[f.where] - kept[f.where] for f in frames}
     return LostRows(weightless, dropped)
 
@@ -249,6 +263,8 @@ def _encoded(encoder: Encoder, split: _Split, dtype: np.dtype[Any]) -> EncodedSp
 
 def _check_training(train: Rows, encoder: Encoder, class_weight: Any, frame: Frame) -> None:
     """Refuse what only shows in the training rows: one class alone, class weights without use."""
+    if encoder.target.separate:
+        return  # what of a target is too little leaves it out
     weight = row_weights(train.y, train.weight, class_weight, encoder.classes)
     if encoder.target.kind == "labels":
         codes, counts = train.y.reshape(-1), weight > 0

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from trainer.data.encode.encoder import Encoder
 from trainer.data.rows import Coarse, Rows
@@ -58,6 +58,19 @@ class Prepared:
     hashed: Digest = field(repr=False)
     """Of the bytes of every source."""
     summary: Summary
+
+    def of_target(self, c: int) -> Prepared:
+        """The same rows with output c alone, where each is a problem of its own."""
+        target = self.encoder.target.alone(c)
+        if target is self.encoder.target:
+            return self
+        return replace(
+            self,
+            train=self.train.of_target(c),
+            val=None if self.val is None else self.val.of_target(c),
+            tests=tuple(rows.of_target(c) for rows in self.tests),
+            encoder=replace(self.encoder, target=target),
+        )
 
     @property
     def digest(self) -> str:

@@ -5,7 +5,7 @@ N rows, D features, C outputs.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
@@ -58,3 +58,7 @@ class Rows:
 
     def __len__(self) -> int:
         return len(self.index)
+
+    def of_target(self, c: int) -> Rows:
+        """The same rows with column c of the targets (N, C) alone."""
+        return replace(self, y=self.y[:, c : c + 1])

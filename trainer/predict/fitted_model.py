@@ -12,7 +12,7 @@ import os
 import warnings
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from trainer.catalog import LOSSES, MODELS, OWN_LOSS
 from trainer.data.encode.encoder import Encoded, Encoder
 from trainer.data.encode.gaps import first_gap, has_gap
+from trainer.data.encode.label_pairs import labels_of_codes
 from trainer.data.frame import Frame, chunks
 from trainer.data.rows import Array, FloatArray
 from trainer.data.sources.registry import features_frame
@@ -114,6 +115,11 @@ class FittedModel:
         """
         return self._with_warnings(X).z
 
+    def of_target(self, t: int) -> FittedModel:
+        """The model of one target, of several that are problems of their own."""
+        encoder = replace(self.encoder, target=self.encoder.target.alone(t))
+        return replace(self, weights=self.weights[:, [t]], bias=self.bias[[t]], encoder=encoder)
+
     @default_errstate
     def score_rows(self, frame: Frame) -> RowScores:
         """Scores of a frame whose columns are the model's, and what is to be said of its rows."""
@@ -157,9 +163,9 @@ class FittedModel:
 
         Returns:
             linear: (N,) float64, (N, C) of several targets. Labels: (N,) of `classes_`. Several
-            labels a row: (N, C) int64 of 0 and 1. A row that cannot be predicted (a value is
-            infinite, or missing where training filled none in) has NaN, for labels None in an
-            array of objects, and a warning counts them.
+            labels a row: (N, C) int64 of 0 and 1, or the classes of each of separate targets. A row
+            that cannot be predicted (a value is infinite, or missing where training filled none
+            in) has NaN, for labels None in an array of objects, and a warning counts them.
 
         Raises:
             DataError: columns or values that do not fit.
@@ -188,7 +194,9 @@ class FittedModel:
             predicted = self._activated(z)
             return predicted[:, 0] if z.shape[1] == 1 else predicted
         if kind == "multilabel":
-            return (z > 0).astype(np.int64)
+            codes = (z > 0).astype(np.int64)
+            pairs = self.encoder.target.pairs
+            return codes if pairs is None else labels_of_codes(codes, pairs)
         codes = z.argmax(axis=1) if z.shape[1] > 1 else (z[:, 0] > 0).astype(np.int64)
         classes = self.classes_
         assert classes is not None
@@ -314,7 +322,7 @@ def _blanked(values: Array, predicted: NDArray[np.bool_]) -> Array:
     """Predictions without those of some rows: NaN of numbers, None of labels."""
     if predicted.all():
         return values
-    is_labels = values.ndim == 1 and values.dtype.kind != "f"
+    is_labels = values.dtype.kind in "OUb" or (values.ndim == 1 and values.dtype.kind != "f")
     blanked = values.astype(object if is_labels else np.float64)
     blanked[~predicted] = None if is_labels else np.nan
     return blanked

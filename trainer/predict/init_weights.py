@@ -21,7 +21,10 @@ Numbers = np.ndarray[Any, np.dtype[np.float64]]
 
 
 def initial_weights(
-    specs: Sequence[Spec], encoder: Encoder, shape: tuple[int, int, int]
+    specs: Sequence[Spec],
+    encoder: Encoder,
+    shape: tuple[int, int, int],
+    places: Sequence[int] | None = None,
 ) -> tuple[Numbers, Numbers]:
     """Weights (D, C, K) and bias (C, K) before the first step, by `init`.
 
@@ -30,6 +33,7 @@ def initial_weights(
             centred, so that centring changes no step; a solver may begin at the mean.
         encoder: of their rows.
         shape: D, C, K.
+        places: (K,) which target each column has, of several that are problems of their own.
 
     Raises:
         DataError: `init` names a run whose model has other features or outputs.
@@ -46,7 +50,9 @@ def initial_weights(
             weights[:, :, k], bias[:, k] = _saved_weights(spec.init, encoder, spec.dtype)
             continue
         if spec.data.scale_target == "none" and not isinstance(spec.optimizer, Solver):
-            bias[:, k] -= encoder.target_mean  # of targets as they are it is 0, centred or not
+            # of targets as they are it is 0, centred or not
+            own = slice(None) if not encoder.target.separate or places is None else [places[k]]
+            bias[:, k] -= encoder.target_mean[own]
     return weights, bias
 
 

@@ -64,6 +64,42 @@ def prediction_table(model: FittedModel, rows: Rows) -> pa.Table:
     return _table(columns)
 
 
+def target_words(model: FittedModel, y: Array) -> dict[str, Array]:
+    """The columns of encoded targets (N, T) that are problems of their own; see `table_of`."""
+    target = model.encoder.target
+    if target.kind == "numbers":
+        return {
+            f"target_{n}": v for n, v in zip(target.outputs, _in_units(model, y).T, strict=True)
+        }
+    words = model.decide(np.nan_to_num(y) - 0.5)  # of codes 0 and 1
+    return {f"target_{n}": v for n, v in zip(target.outputs, words.T, strict=True)}
+
+
+def table_of(columns: Mapping[str, Array], known: Array, model: FittedModel) -> pa.Table:
+    """A table whose cells of a target are empty where that is not known.
+
+    Args:
+        columns: (N,) each; of a target those whose name ends in its own.
+        known: (N, T) where targets are.
+        model: of the targets.
+    """
+    place = {
+        f"{of}_{name}": t
+        for t, name in enumerate(model.encoder.outputs)
+        for of in ("target", "prediction", "p")
+    }
+    if len(model.encoder.outputs) == 1:
+        place |= {"prediction": 0}
+    arrays = {}
+    for name, values in columns.items():
+        t = place.get(name)
+        if t is None or known[:, t].all():
+            arrays[name] = arrow.column(np.ascontiguousarray(values))
+        else:
+            arrays[name] = pa.array(values, mask=~known[:, t])
+    return pa.table(arrays)
+
+
 def _table(columns: Mapping[str, Any]) -> pa.Table:
     return pa.table({name: arrow.column(np.asarray(of)) for name, of in columns.items()})
 
@@ -159,10 +195,29 @@ def _told(
     w = np.ones(len(known)) if frame.weight is None else frame.weight[known].astype(np.float64)
     if w.any():
         some = "" if len(known) == frame.rows else f" (of {len(known):,} of {frame.rows:,} rows)"
-        told.insert(0, _metrics_line(score(model, scored.z[known], y, w)) + some)
+        if model.encoder.target.separate:
+            told.insert(0, _means_line(model, scored.z[known], y, w) + some)
+        else:
+            told.insert(0, _metrics_line(score(model, scored.z[known], y, w)) + some)
     elif frame.target is not None:
         told.insert(0, "not scored")
     return told
+
+
+def _means_line(model: FittedModel, z: Numbers, y: Array, w: Numbers) -> str:
+    """Means over targets that are problems of their own, each by the rows that have its label."""
+    found: dict[str, list[float]] = {}
+    scored = 0
+    for t in range(y.shape[1]):
+        rows = ~np.isnan(y[:, t]) & (w > 0)
+        if not rows.any():
+            continue
+        scored += 1
+        values = score(model.of_target(t), z[rows][:, [t]], y[rows][:, [t]], w[rows])
+        for name, value in values.items():
+            found.setdefault(name, []).append(value)
+    means = {n: float(np.nanmean(v)) for n, v in found.items() if not np.isnan(v).all()}
+    return f"means over {counted(scored, 'target')}: {_metrics_line(means)}"
 
 
 def score(model: FittedModel, z: Numbers, y: Array, w: Numbers) -> dict[str, float]:

@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from trainer.catalog import LOSS, METRICS, MODELS, Apart, is_share
+from trainer.catalog import LOSS, METRICS, MODELS, Apart, is_share, metric_of
 from trainer.report.sweep.words import metric_words
 from trainer.report.unfinished import NOT_ENDED, resume_text
 from trainer.runs.liveness import DIED
 from trainer.text.numbers import counted, deviation, metric, split_name, text
-from trainer.wording.choice import of_training_rows_text
+from trainer.wording.choice import of_training_rows_text, outcomes_text
 from trainer.wording.intervals import ends_text, interval_texts
 from trainer.wording.opening import device_text
+from trainer.wording.targets import spread_of
 from trainer.wording.undefined import over_text, repeat_word, undefined_texts
 
 if TYPE_CHECKING:
@@ -37,6 +38,8 @@ def headline(run_data: RunData) -> Headline:
     """The result: on the test rows, else on the validation rows, else the training loss."""
     if run_data.status == "diverged":
         return Headline("Diverged", "The weights ran away: there is no model.", _end(run_data))
+    if run_data.is_separate and run_data.results.get("groups"):
+        return _over_targets(run_data)
     if run_data.status == "unranked":
         reason = _sentence(text(run_data.manifest.get("reason") or "no trial has a rank"))
         return Headline("No choice", reason, _end(run_data))
@@ -58,6 +61,26 @@ def headline(run_data: RunData) -> Headline:
         shown_beside = metric(values[other], is_share(other))
         meaning += " " + sentence.format(value=shown_beside, labels=labels)
     return Headline(shown, meaning, _end(run_data))
+
+
+def _over_targets(run_data: RunData) -> Headline:
+    """The median over targets: on test rows, else on validation rows, else of the loss."""
+    names = [f"{split}_{name}" for name in _leading(run_data.kind, 1) for split in ("test", "val")]
+    for column in (*names, "train_loss"):
+        if (spread := spread_of(run_data.results, column)) is None:
+            continue
+        kind = metric_of(column) or column
+        shown = metric(spread.median, is_share(column))
+        split = column.split("_", 1)[0]
+        where = f" on the {split_name(split)} rows" if split != "train" else " in training"
+        over = counted(len(spread.groups), "target")
+        ends = (metric(value, is_share(column)) for value in (spread.low, spread.high))
+        label = METRICS[kind].label if kind in METRICS else column
+        meaning = f"is the median {label} of {over}{where}, each by its own winner."
+        if len(spread.groups) > 4:
+            meaning += f" The middle 80 % go from {' to '.join(ends)}."
+        return Headline(shown, meaning, _sentence(outcomes_text(run_data.results["counts"])))
+    return Headline("No result", "No winner has a metric that is a number.", "")
 
 
 def _leading(model: str, labels: int) -> tuple[str, ...]:

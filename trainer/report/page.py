@@ -14,6 +14,7 @@ from trainer.report.html import chart, document, esc, scrolling, section, table,
 from trainer.report.label_table import label_table
 from trainer.report.prediction_data import PredictionData, read_predictions
 from trainer.report.sweep.view import view_sweep
+from trainer.report.targets import spread_list, target_sections
 from trainer.runs.names import CONFIG
 from trainer.runs.provenance import __version__
 from trainer.text.names import cut_apart
@@ -29,6 +30,8 @@ _MOST_SPLITS = 8
 
 def run_page(run_data: RunData) -> bytes:
     """The page as HTML."""
+    if run_data.is_separate:
+        return targets_page(run_data)
     sweep = view_sweep(run_data)
     choice, sections = _of_sweep(sweep)
     parts = [
@@ -43,6 +46,19 @@ def run_page(run_data: RunData) -> bytes:
         section(_of_winner("Validation", sweep), *map(chart, training.epoch_charts(run_data))),
         _predictions(run_data),
         _coefficients(run_data),
+        _settings(run_data),
+        f"<footer>Drawn by {PROGRAM} {esc(__version__)} from the run folder"
+        f" {esc(run_data.folder.name)} alone.</footer>",
+    ]
+    return document(f"{run_data.name}: {run_data.status}", "\n".join(filter(None, parts)))
+
+
+def targets_page(run_data: RunData) -> bytes:
+    """The page of a run whose targets are problems of their own."""
+    parts = [
+        _head(run_data, spread_list(run_data)),
+        _notices(run_data),
+        *target_sections(run_data),
         _settings(run_data),
         f"<footer>Drawn by {PROGRAM} {esc(__version__)} from the run folder"
         f" {esc(run_data.folder.name)} alone.</footer>",

@@ -71,12 +71,16 @@ def read_run_data(folder: str | os.PathLike[str], configs: ConfigReader) -> RunD
     chosen = _chosen(results, trials, history)
     # of all trials of a sweep they may be more than the memory holds
     of_trial = chosen if len(trials) > 1 else None
-    steps = parts.table(lambda: files.steps(of_trial), SCHEMA.names, STEPS)
+    config = configs.values(config_text, files.path)
+    whole = config.get("targets") != "separate"  # a page of many targets draws none alone
+    steps = None
+    if whole:
+        steps = parts.table(lambda: files.steps(of_trial), SCHEMA.names, STEPS)
     return RunData(
         folder=files.path,
         manifest=manifest,
         config_text=config_text,
-        config=configs.values(config_text, files.path),
+        config=config,
         steps=steps,
         history=history,
         trials=trials,
@@ -85,13 +89,15 @@ def read_run_data(folder: str | os.PathLike[str], configs: ConfigReader) -> RunD
         repeats=[] if swept else parts.read(files.repeats, []),
         groups=parts.read(files.groups, []),
         results=results,
-        predictions=parts.table(
-            lambda: files.predictions(coded=True), ("split", "row"), PREDICTIONS
-        ),
-        model=parts.read(lambda: FittedModel.load(files.path), None),
-        weights=parts.read(files.weights, {}),
+        predictions=_predictions(parts, files) if whole else None,
+        model=parts.read(lambda: FittedModel.load(files.path), None) if whole else None,
+        weights=parts.read(files.weights, {}) if whole else {},
         unread=tuple(parts.unread),
     )
+
+
+def _predictions(parts: _Parts, files: RunReader) -> pa.Table | None:
+    return parts.table(lambda: files.predictions(coded=True), ("split", "row"), PREDICTIONS)
 
 
 def _chosen(

@@ -150,6 +150,11 @@ class RunData:
         return status == "diverged"
 
     @property
+    def is_separate(self) -> bool:
+        """Whether every target is a problem of its own, with a winner of its own."""
+        return self.config.get("targets") == "separate"
+
+    @property
     def best_first(self) -> list[Row]:
         """Rows of trials.csv, the chosen trial's first."""
         best = self.best_row

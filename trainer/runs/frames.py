@@ -49,6 +49,15 @@ def record_batches(file: BinaryIO, schema: pa.Schema, most: int) -> Iterator[pa.
         return
 
 
+def first_schema(file: BinaryIO, most: int) -> pa.Schema | None:
+    """The schema that a stream begins with; None where there is none that can be read."""
+    try:
+        found = _next(file, most)
+        return None if found is None else pa.ipc.read_schema(pa.py_buffer(found))
+    except (pa.ArrowException, OSError, struct.error):
+        return None
+
+
 def _next(file: BinaryIO, most: int) -> bytes | None:
     """The next message's bytes; None where no whole one is left, or it cannot be one of ours."""
     start, size = file.tell(), os.fstat(file.fileno()).st_size

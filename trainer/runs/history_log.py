@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from trainer.runs.names import HISTORY_KEYS
+from trainer.runs.names import history_keys
 from trainer.text.atomic import disk_error, utf8, write_atomic
 from trainer.text.csv_json import csv_header, csv_lines
 
@@ -49,10 +49,15 @@ class HistoryLog:
         except OSError as error:
             raise disk_error(path, error) from error
 
-    def start(self, metrics: Sequence[str]) -> None:
-        """Write the header, so that a run that diverges at once has the file."""
+    def start(self, metrics: Sequence[str], separate: bool = False) -> None:
+        """Write the header, so that a run that diverges at once has the file.
+
+        Args:
+            metrics: their names.
+            separate: whether rows are of targets that are problems of their own.
+        """
         if not self._columns:  # else it goes on
-            self._begin((*HISTORY_KEYS, *metrics))
+            self._begin((*history_keys(separate), *metrics))
         self.flush()
 
     def append(self, rows: Sequence[Mapping[str, Any]]) -> None:

@@ -36,10 +36,17 @@ OVER = ("finished", "diverged", "unranked")  # nothing cut it short
 FORMAT_VERSION = 1  # of all of them together, in the manifest
 
 STEP_KEYS = ("step", "epoch", "trial", "repeat")  # whole numbers
+TARGET = "target"  # behind `repeat` where targets are problems of their own: its name, or number
 STEP_VALUES = ("loss", "error_rms", "error_max", "dz_rms", "grad_norm", "lr")  # float32
 HISTORY_KEYS = ("trial", "repeat", "epoch", "step")  # whole numbers; metrics follow
 TRIAL_KEYS = ("trial", "rank", "status", "reason")
 REPEAT_KEYS = ("trial", "repeat")
 GROUP_KEYS = ("trial",)
-TEXT_COLUMNS = frozenset({"status", "reason"})  # read as text whatever they look like
+TEXT_COLUMNS = frozenset({"status", "reason", TARGET})  # read as text whatever they look like
 PENALTY_COLUMNS = ("penalty.l2", "penalty.l1", "penalty.C")  # numbers, swept or not
+
+
+def history_keys(separate: bool) -> tuple[str, ...]:
+    """Of a run, and of one whose targets are problems of their own."""
+    trial, repeat, *rest = HISTORY_KEYS
+    return (trial, repeat, *((TARGET,) if separate else ()), *rest)

@@ -28,6 +28,7 @@ from trainer.runs.names import (
     RESULTS,
     STEPS,
     STEPS_STREAM,
+    TARGET,
     TRIALS,
     WEIGHTS,
 )
@@ -39,7 +40,10 @@ from trainer.text.printable import first_line
 from trainer.text.regular_file import read_regular
 from trainer.text.tensors import arrays_of
 
-_HISTORY_TYPES = dict.fromkeys(HISTORY_KEYS, pa.int32()) | {"step": pa.int64()}
+_HISTORY_TYPES = dict.fromkeys(HISTORY_KEYS, pa.int32()) | {
+    "step": pa.int64(),
+    TARGET: pa.string(),
+}
 _TEXT_SHARE = 32  # bytes that an object of Python may take for one of its text
 
 
@@ -97,7 +101,8 @@ class RunReader:
         """Read history.csv; an empty cell is null.
 
         Returns:
-            A table of trial, repeat, epoch (int32), step (int64) and metrics (float64).
+            A table of trial, repeat, epoch (int32), step (int64) and metrics (float64); behind
+            repeat the name of the target, where several are problems of their own.
         """
         from pyarrow import csv
 
@@ -138,6 +143,7 @@ class RunReader:
     def weights(self) -> dict[str, npt.NDArray[Any]]:
         """Read weights.safetensors: weights (D, C, K), bias (C, K), trial (K,), repeat (K,).
 
+        Also target (K,) where targets are problems of their own.
         Empty where `log.weights: all` was not asked for.
         """
         if not self._has(WEIGHTS):
@@ -215,7 +221,8 @@ def _check_columns(arrays: Mapping[str, npt.NDArray[Any]]) -> None:
     if weights.ndim != 3 or weights.dtype.kind != "f":
         raise ValueError(f"weights of shape {weights.shape}, which has not three axes of numbers")
     _, C, K = weights.shape
-    for name, shape, kind in (("bias", (C, K), "f"), ("trial", (K,), "i"), ("repeat", (K,), "i")):
+    numbers = ["trial", "repeat", *([TARGET] if TARGET in arrays else [])]
+    for name, shape, kind in (("bias", (C, K), "f"), *((name, (K,), "i") for name in numbers)):
         array = arrays[name]
         if array.shape != shape or array.dtype.kind != kind:
             raise ValueError(f"{name} of shape {array.shape} where {shape} is right")

@@ -20,8 +20,8 @@ import pyarrow as pa
 
 from trainer.errors import DiskError, RunFolderError
 from trainer.machine.memory import memory_limit
-from trainer.runs.frames import record_batches
-from trainer.runs.names import STEP_KEYS, STEP_VALUES
+from trainer.runs.frames import first_schema, record_batches
+from trainer.runs.names import STEP_KEYS, STEP_VALUES, TARGET
 from trainer.runs.parquet import check_columns, check_room, check_values, parquet_file, read_parquet
 from trainer.text import arrow
 from trainer.text.atomic import disk_error, replacing
@@ -34,6 +34,8 @@ _TYPES = {
     **dict.fromkeys(STEP_VALUES, pa.float32()),
 }
 SCHEMA = pa.schema([pa.field(name, type, nullable=False) for name, type in _TYPES.items()])
+WITH_TARGET = SCHEMA.insert(len(STEP_KEYS), pa.field(TARGET, pa.int32(), nullable=False))
+"""Of a run whose targets are problems of their own: their numbers, from 0, behind `repeat`."""
 _ROW_GROUP = 1 << 20  # rows; 50 MB before compression
 _END = bytes.fromhex("ffffffff00000000")  # of a stream: a message of no bytes
 _MOST = 64 << 20  # bytes that wait in memory for a disk that refuses them
@@ -61,6 +63,7 @@ class StepLog:
         self.refusal: DiskError | None = None
         self._waiting: list[pa.RecordBatch] = []
         self._is_broken = False
+        self._schema = SCHEMA  # until there are steps
         with self._refused_is_disk_error():
             self._file = _open(path, os.O_CREAT | (os.O_TRUNC if offset is None else 0))
             if offset is not None:
@@ -84,6 +87,7 @@ class StepLog:
         trial: npt.NDArray[np.integer],
         repeat: npt.NDArray[np.integer],
         counts: npt.NDArray[np.bool_] | None = None,
+        target: npt.NDArray[np.integer] | None = None,
     ) -> None:
         """Write n steps of K columns: n·K rows, step by step and within a step by column.
 
@@ -94,6 +98,7 @@ class StepLog:
             trial: (K,), the trial of each column.
             repeat: (K,), the repeat of each column.
             counts: (n, K), False where a column had ended before the step: it gets no row.
+            target: (K,), of each column, where there are several; in every call or in none.
 
         Raises:
             DiskError: the disk refused; the batches written before stay, and stay readable.
@@ -113,13 +118,15 @@ class StepLog:
             np.repeat(np.asarray(epoch, np.int32), columns),
             np.tile(np.asarray(trial, np.int32), n),
             np.tile(np.asarray(repeat, np.int32), n),
+            *([] if target is None else [np.tile(np.asarray(target, np.int32), n)]),
             *shown,
         ]
         if counts is not None and not counts.all():
             arrays = [array[counts.reshape(n * columns)] for array in arrays]
         if arrays[0].size == 0:
             return
-        batch = pa.record_batch([arrow.column(array) for array in arrays], schema=SCHEMA)
+        self._schema = SCHEMA if target is None else WITH_TARGET
+        batch = pa.record_batch([arrow.column(array) for array in arrays], schema=self._schema)
         if not self._is_broken:  # with a gap it would be no log
             self._waiting.append(batch)
         self._write_waiting()
@@ -179,7 +186,7 @@ class StepLog:
 
     def _write(self, message: pa.Buffer | bytes) -> None:
         """Write a message of the stream, whose first is the schema."""
-        for part in (message,) if self.offset else (SCHEMA.serialize(), message):
+        for part in (message,) if self.offset else (self._schema.serialize(), message):
             left = memoryview(part)
             while left:  # a disk that fills up, and a system's own limits, take a part
                 left = left[self._file.write(left) :]
@@ -219,15 +226,27 @@ def read_stream(path: Path, trial: int | None = None) -> pa.Table:
     Raises:
         RunFolderError: the file cannot be read.
     """
+    schema = _schema_of(path)
     batches = [_of_trial(batch, trial) for batch in _batches(path)]
-    return pa.Table.from_batches(batches, schema=SCHEMA)
+    return pa.Table.from_batches(batches, schema=schema)
+
+
+def _schema_of(path: Path) -> pa.Schema:
+    """Which of the two schemas a stream has."""
+    try:
+        with open_regular(path) as file:
+            found = first_schema(file, memory_limit() // 2)
+    except (OSError, MemoryError) as error:
+        raise RunFolderError(f"{path}: cannot read: {first_line(error)}") from error
+    return WITH_TARGET if found is not None and found.equals(WITH_TARGET) else SCHEMA
 
 
 def _batches(path: Path) -> Iterator[pa.RecordBatch]:
     """The whole record batches of a stream, one after another."""
+    schema = _schema_of(path)
     try:
         with open_regular(path) as file:
-            yield from record_batches(file, SCHEMA, memory_limit() // 2)
+            yield from record_batches(file, schema, memory_limit() // 2)
     except (OSError, ValueError, MemoryError) as error:
         raise RunFolderError(f"{path}: cannot read: {first_line(error)}") from error
 
@@ -241,7 +260,8 @@ def has_whole(path: Path, offset: int) -> bool:
             if file.size() < offset:
                 return False
             stream = pa.ipc.open_stream(file)
-            while stream.schema.equals(SCHEMA) and file.tell() < offset:
+            known = any(map(stream.schema.equals, (SCHEMA, WITH_TARGET)))
+            while known and file.tell() < offset:
                 stream.read_next_batch()
             return bool(file.tell() == offset)
     except (OSError, pa.ArrowException, StopIteration):
@@ -259,13 +279,13 @@ def stream_to_parquet(stream: Path, parquet: Path) -> None:
     with (
         replacing(parquet) as beside,
         pa.OSFile(os.fsencode(beside), "wb") as sink,
-        pq.ParquetWriter(sink, SCHEMA) as writer,
+        pq.ParquetWriter(sink, schema := _schema_of(stream)) as writer,
     ):
-        for table in _row_groups(stream):
+        for table in _row_groups(stream, schema):
             writer.write_table(table, row_group_size=_ROW_GROUP)
 
 
-def _row_groups(path: Path) -> Iterator[pa.Table]:
+def _row_groups(path: Path, schema: pa.Schema) -> Iterator[pa.Table]:
     """A stream in row groups, all but the last full: it may be larger than the memory."""
     waiting: list[pa.RecordBatch] = []
     rows = 0
@@ -275,15 +295,15 @@ def _row_groups(path: Path) -> Iterator[pa.Table]:
         while rows >= _ROW_GROUP:
             rows -= _ROW_GROUP
             cut = waiting[-1].num_rows - rows
-            yield _whole([*waiting[:-1], waiting[-1].slice(0, cut)])
+            yield _whole([*waiting[:-1], waiting[-1].slice(0, cut)], schema)
             waiting = [waiting[-1].slice(cut)]
     if rows:
-        yield _whole(waiting)
+        yield _whole(waiting, schema)
 
 
-def _whole(batches: list[pa.RecordBatch]) -> pa.Table:
+def _whole(batches: list[pa.RecordBatch], schema: pa.Schema) -> pa.Table:
     """A table in one piece: the pages of a Parquet file end where pieces do."""
-    return pa.Table.from_batches(batches, schema=SCHEMA).combine_chunks()
+    return pa.Table.from_batches(batches, schema=schema).combine_chunks()
 
 
 def _of_trial(rows: pa.RecordBatch, trial: int | None) -> pa.RecordBatch:
@@ -294,7 +314,7 @@ def _of_trial(rows: pa.RecordBatch, trial: int | None) -> pa.RecordBatch:
 
 
 def read_steps(path: Path, trial: int | None = None) -> pa.Table:
-    """Read steps.parquet, with the columns of `SCHEMA`.
+    """Read steps.parquet, with the columns of `SCHEMA`, or of `WITH_TARGET` if it has that.
 
     Args:
         path: the file.
@@ -303,20 +323,21 @@ def read_steps(path: Path, trial: int | None = None) -> pa.Table:
     Raises:
         RunFolderError: the file cannot be read, or is no log of steps.
     """
-    if trial is None:
-        return read_parquet(path, SCHEMA)
     with parquet_file(path) as (_, file):
-        check_columns(file.schema_arrow, SCHEMA)
+        right = WITH_TARGET if TARGET in file.schema_arrow.names else SCHEMA
+        if trial is None:
+            return read_parquet(path, right)
+        check_columns(file.schema_arrow, right)
         found, size = [], 0
-        for batch in file.iter_batches(columns=SCHEMA.names):
+        for batch in file.iter_batches(columns=right.names):
             found.append(_of_trial(batch, trial))
             size += found[-1].nbytes
             check_room(size)
-        table = pa.Table.from_batches(found, schema=_own_columns(file.schema_arrow))
-        check_values(table, SCHEMA)
+        table = pa.Table.from_batches(found, schema=_own_columns(file.schema_arrow, right))
+        check_values(table, right)
         return table
 
 
-def _own_columns(schema: pa.Schema) -> pa.Schema:
-    """The fields that `SCHEMA` has, as a file has them, in its order."""
-    return pa.schema([field for field in schema if field.name in SCHEMA.names])
+def _own_columns(schema: pa.Schema, right: pa.Schema) -> pa.Schema:
+    """The fields that the right schema has, as a file has them, in its order."""
+    return pa.schema([field for field in schema if field.name in right.names])

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from trainer.catalog.records import ENDS
-from trainer.runs.names import PENALTY_COLUMNS, TEXT_COLUMNS
+from trainer.runs.names import PENALTY_COLUMNS, TARGET, TEXT_COLUMNS
 from trainer.text.csv_json import number, parse_csv
 
 _WHOLE = ("trial", "repeat", "rank", "epochs", "best_epoch", "iterations", "evaluations")
@@ -53,6 +53,7 @@ def _check(rows: list[dict[str, Any]], keys: Sequence[str]) -> None:
             raise ValueError(f"its column {name} does not number the {name}s")
         if not _fits(name, cells - {None}):
             raise ValueError(f"its column {name!r:.80} has a cell that cannot be one of its own")
+    keys = (*keys, TARGET) if keys and TARGET in columns else keys
     if keys and len({tuple(row[name] for name in keys) for row in rows}) < len(rows):
         raise ValueError(f"two rows have the same {' and '.join(keys)}")
 

@@ -43,6 +43,7 @@ from trainer.runs.names import (
     RESULTS,
     STEPS,
     STEPS_STREAM,
+    TARGET,
     TRIAL_KEYS,
     TRIALS,
     WEIGHTS,
@@ -268,11 +269,12 @@ class RunWriter:
         trial: npt.NDArray[np.integer],
         repeat: npt.NDArray[np.integer],
         counts: npt.NDArray[np.bool_] | None = None,
+        target: npt.NDArray[np.integer] | None = None,
     ) -> None:
         """Append n logged steps of K columns: see `StepLog.append`."""
         self._flush_if_due()
         path = self.path / STEPS_STREAM
-        self._steps.append(path, step, epoch, values, trial, repeat, counts)
+        self._steps.append(path, step, epoch, values, trial, repeat, counts, target)
 
     def finish_steps(self) -> None:
         """Write steps.parquet, unless the stream lacks steps; `close` removes the stream."""
@@ -284,9 +286,9 @@ class RunWriter:
                 movable=False,
             )
 
-    def start_history(self, metrics: Sequence[str]) -> None:
+    def start_history(self, metrics: Sequence[str], separate: bool = False) -> None:
         """Write history.csv with its header: a run that diverges at once has no more of it."""
-        self._history.start(metrics)
+        self._history.start(metrics, separate)
 
     def append_history(self, rows: Sequence[Mapping[str, Any]]) -> None:
         """Add rows, a column of the stack at an evaluation each; see `HistoryLog`."""
@@ -334,9 +336,14 @@ class RunWriter:
         bias: npt.NDArray[np.floating],
         trial: npt.NDArray[np.integer],
         repeat: npt.NDArray[np.integer],
+        target: npt.NDArray[np.integer] | None = None,
     ) -> None:
-        """Write weights.safetensors: weights (D, C, K), bias (C, K), trial (K,), repeat (K,)."""
+        """Write weights.safetensors: weights (D, C, K), bias (C, K), trial (K,), repeat (K,).
+
+        Also target (K,), from 0, where targets are problems of their own.
+        """
         arrays = {"weights": weights, "bias": bias, "trial": trial, "repeat": repeat}
+        arrays |= {} if target is None else {TARGET: target}
         self.files.put_bytes(WEIGHTS, safetensors_bytes(arrays))
 
     def write_model(self, save: Write, size: int) -> None:

@@ -23,7 +23,7 @@ from trainer.solvers.choose import Method, Size, choose_method, hessian_order
 from trainer.sweep.model_of import model_of
 from trainer.text.numbers import shown_size
 from trainer.train.batches import RowSet
-from trainer.train.device_rows import DeviceRows, shares
+from trainer.train.device_rows import DeviceRows, shares, targets_of
 from trainer.train.protocol import AnyStack
 from trainer.train.stack import Settings, Stack
 
@@ -360,8 +360,9 @@ def _rotated(
     """
 
     def make() -> RotatedRows:
-        p, r = shares(device_rows.s), shares(device_rows.prepared.train.weight)
-        device, rows, y = device_rows.device, device_rows.rows, device_rows.prepared.train.y
+        prepared = device_rows.prepared
+        p, r = shares(device_rows.s), shares(prepared.train.weight)
+        device, rows, y = device_rows.device, device_rows.rows, targets_of(prepared, prepared.train)
         _check_room(device, rows.X)
         true = None if y.ndim == 1 else y
         given = device, rows, p, r, bias, sparse, exact, least, true, guess, turn

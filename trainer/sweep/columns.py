@@ -15,12 +15,14 @@ from trainer.config.checks.rules import has_l1
 from trainer.config.schema.optimizer import FirstOrder, Sgd
 from trainer.config.schema.spec import Spec, Trial
 from trainer.data import Prepared, Source, held_targets, prepare_refit, prepare_split, read
+from trainer.data.separate import SeparateTargets, common_rows, separate_targets, splits_of
 from trainer.data.splits.holdout import hold_out
 from trainer.data.splits.repeats import row_splits
+from trainer.data.splits.row_split import RowSplit
 from trainer.errors import DataError
 from trainer.model import MODELS
 from trainer.model.lambda_max import lambda_max
-from trainer.sweep.planned import Column, Planned, RowsOf
+from trainer.sweep.planned import Column, Planned, RowsOf, common_target
 from trainer.sweep.stopping import EarlyStopper
 from trainer.train.device_rows import DeviceRows, put_on_device, raw_weights, shares
 
@@ -39,24 +41,30 @@ class DeviceCache:
 
     device: Device
     room: float = np.inf
-    _held: dict[tuple[Hashable, str], DeviceRows] = field(default_factory=dict)
+    _held: dict[tuple[Hashable, str, int | None], DeviceRows] = field(default_factory=dict)
 
-    def of(self, rows: RowsOf, spec: Spec) -> DeviceRows:
-        """The rows of one part, with the weights that a spec gives them."""
-        key = rows.key, str(spec.class_weight)
+    def of(self, rows: RowsOf, spec: Spec, target: int | None = None) -> DeviceRows:
+        """The rows of one part with the weights that a spec gives them, for a target or for all."""
+        key = rows.key, str(spec.class_weight), target
         device_rows = self._held.pop(key, None)
         if device_rows is None:
-            device_rows = self._lay(rows, spec)
+            device_rows = self._lay(rows, spec, target)
         self._held[key] = device_rows  # the last used is the last to go
-        while len(self._held) > 1 and sum(g.bytes for g in self._held.values()) > self.room:
+        while len(self._held) > 1 and self._bytes > self.room:
             del self._held[next(iter(self._held))]
         return device_rows
 
-    def _lay(self, rows: RowsOf, spec: Spec) -> DeviceRows:
-        for (key, _), other in self._held.items():
-            if key == rows.key:  # one copy of X for all class weights
-                return other.weighted(spec.class_weight)
-        return put_on_device(rows.prepare(), spec.class_weight, self.device)
+    @property
+    def _bytes(self) -> int:
+        """Of all that is held; rows for several targets or class weights are there once."""
+        return sum({key: rows.bytes for (key, *_), rows in self._held.items()}.values())
+
+    def _lay(self, rows: RowsOf, spec: Spec, target: int | None) -> DeviceRows:
+        place = None if target is None else list(rows.targets).index(target)
+        for (key, *_), other in self._held.items():
+            if key == rows.key:  # one copy of X for all targets and class weights
+                return other.weighted(spec.class_weight, place)
+        return put_on_device(rows.prepare(), spec.class_weight, self.device, place)
 
 
 @dataclass
@@ -69,6 +77,7 @@ class Sources:
 
     arrays: Mapping[str, Any] | None = None
     _read: dict[Hashable, Source] = field(default_factory=dict)
+    _lambda_max: dict[Hashable, Mapping[int, float]] = field(default_factory=dict)
 
     def of(self, spec: Spec) -> Source:
         """What a spec's data come from."""
@@ -76,6 +85,18 @@ class Sources:
         if key not in self._read:
             self._read[key] = read(spec, self.arrays)
         return self._read[key]
+
+    def lambda_max(self, spec: Spec) -> Mapping[int, float]:
+        """By target the least l1 at which all its weights are 0, of targets that are separate."""
+        key = block_key(spec), str(spec.class_weight), str(spec.loss), spec.bias
+        if key not in self._lambda_max:
+            self._lambda_max[key] = {
+                target: largest_l1(prepared.of_target(place), spec)
+                for rows in refit_rows(spec, self, "train")
+                for prepared in [rows.prepare()]
+                for place, target in enumerate(rows.targets)
+            }
+        return self._lambda_max[key]
 
     @property
     def digest(self) -> str:
@@ -86,7 +107,8 @@ class Sources:
 
 def block_key(spec: Spec) -> Hashable:
     """Equal for specs whose rows, encoding and scaling are the same."""
-    return spec.model, spec.precision, spec.bias, spec.data.text  # a bias takes up what is centred
+    # a bias takes up what is centred
+    return spec.model, spec.precision, spec.bias, spec.data.text, spec.targets
 
 
 def lay_out(trials: Sequence[Trial], sources: Sources) -> list[tuple[RowsOf, Column]]:
@@ -98,7 +120,7 @@ def lay_out(trials: Sequence[Trial], sources: Sources) -> list[tuple[RowsOf, Col
         DataError: anything wrong with the data, or with how many rows there are of it.
     """
     found: list[tuple[RowsOf, Column]] = []
-    known: dict[Hashable, list[RowsOf]] = {}
+    known: dict[Hashable, list[list[RowsOf]]] = {}
     for number, trial in enumerate(trials):
         seeds = trial.spec.repeat.seeds if trial.spec.repeat else 1
         repeat = 0
@@ -108,30 +130,58 @@ def lay_out(trials: Sequence[Trial], sources: Sources) -> list[tuple[RowsOf, Col
             key = (block_key(spec), str(spec.repeat), _draw_seed(spec))
             if key not in known:
                 known[key] = _rows_of(spec, sources)
-            for rows in known[key]:
-                found.append((rows, Column(number, repeat, spec)))
+            for groups in known[key]:
+                for rows in groups:
+                    found += [
+                        (rows, Column(number, repeat, _own_spec(trial, spec, sources, t), t))
+                        for t in rows.targets
+                    ]
                 repeat += 1
     return found
+
+
+def _own_spec(trial: Trial, spec: Spec, sources: Sources, target: int) -> Spec:
+    """The spec of a trial for one target, whose path of penalties begins where its data say."""
+    if not trial.fractions:
+        return spec
+    penalty = trial.with_lambda_max(sources.lambda_max(spec)[target]).spec.penalty
+    return spec.model_copy(update={"penalty": penalty})
 
 
 def _draw_seed(spec: Spec) -> int | None:
     return spec.seed if spec.repeat and spec.repeat.few_shot else None
 
 
-def _rows_of(spec: Spec, sources: Sources) -> list[RowsOf]:
+def _rows_of(spec: Spec, sources: Sources) -> list[list[RowsOf]]:
+    """By repeat the rows of all targets that are trained together, of those that have the same."""
     source, block = sources.of(spec), block_key(spec)
-    return [
-        RowsOf(
-            (block, part.key),
-            partial(prepare_split, source, spec, part),
-            partial(held_targets, source, spec, part),
-        )
-        for part in row_splits(source, spec)
-    ]
+    if spec.targets == "separate":
+        return [
+            [
+                _rows(group.source, spec, part, (block, part.key, at), group.numbers.tolist())
+                for at, (group, part) in enumerate(groups)
+            ]
+            for groups in splits_of(source, spec, row_splits)
+        ]
+    return [[_rows(source, spec, part, (block, part.key))] for part in row_splits(source, spec)]
+
+
+def _rows(
+    source: Source, spec: Spec, part: RowSplit, key: Hashable, targets: Sequence[int] = (0,)
+) -> RowsOf:
+    given = source, spec, part
+    return RowsOf(key, partial(prepare_split, *given), partial(held_targets, *given), targets)
+
+
+def targets_of(sources: Sources, spec: Spec) -> SeparateTargets:
+    """The targets of a spec that are problems of their own."""
+    return separate_targets(sources.of(spec), spec, row_splits)
 
 
 def outputs_of(spec: Spec, sources: Sources) -> int:
-    """C of a spec's target."""
+    """C of a spec's target; of each of several that are problems of their own."""
+    if spec.targets == "separate":
+        return 1
     return len(hold_out(sources.of(spec), spec).target.outputs)
 
 
@@ -140,12 +190,21 @@ def has_numbers(spec: Spec, sources: Sources) -> bool:
     return hold_out(sources.of(spec), spec).target.numbers is not None
 
 
-def refit_rows(spec: Spec, sources: Sources, rows: str) -> RowsOf:
-    """The rows of a last fit: "train" or "train+val"."""
-    return RowsOf(
-        (block_key(spec), "refit", rows),
-        lambda: prepare_refit(sources.of(spec), spec, rows),  # type: ignore[arg-type]
-    )
+def refit_rows(spec: Spec, sources: Sources, rows: str) -> list[RowsOf]:
+    """The rows of a last fit: "train" or "train+val"; of several targets those that share them."""
+    source, key = sources.of(spec), (block_key(spec), "refit", rows)
+    if spec.targets == "joint":
+        return [RowsOf(key, partial(prepare_refit, source, spec, rows))]  # type: ignore[arg-type]
+    groups = separate_targets(source, spec, row_splits).groups
+    common = common_rows(source, spec, rows) if len(groups) > 1 else None
+    return [
+        RowsOf(
+            (*key, at),
+            partial(prepare_refit, group.source, spec, rows, common),  # type: ignore[arg-type]
+            targets=group.numbers.tolist(),
+        )
+        for at, group in enumerate(groups)
+    ]
 
 
 def with_lambda_max(trials: Sequence[Trial], sources: Sources) -> list[Trial]:
@@ -153,7 +212,7 @@ def with_lambda_max(trials: Sequence[Trial], sources: Sources) -> list[Trial]:
     found: dict[Hashable, float] = {}
     resolved = []
     for trial in trials:
-        if not trial.fractions:
+        if not trial.fractions or trial.spec.targets == "separate":  # then each has its own
             resolved.append(trial)
             continue
         spec = trial.spec
@@ -213,7 +272,7 @@ def stacks_of(columns: Sequence[tuple[RowsOf, Column]]) -> list[Planned]:
     """Columns on the same rows that differ only in numbers, together, in order of appearance."""
     groups: dict[Hashable, Planned] = {}
     for rows, column in columns:
-        key = rows.key, stack_key(column.spec)
+        key = rows.key, common_target(column), stack_key(column.spec)
         if key not in groups:
             together: list[Column] = []
             groups[key] = Planned(rows, together, together)
@@ -221,9 +280,14 @@ def stacks_of(columns: Sequence[tuple[RowsOf, Column]]) -> list[Planned]:
     return list(groups.values())
 
 
-def early_stopping(specs: Sequence[Spec]) -> EarlyStopper:
-    """The early stopping of T trials, of which each may have its own rule, or none."""
-    rules = [spec.early_stopping for spec in specs]
+def early_stopping(specs: Sequence[Spec], targets: int = 1) -> EarlyStopper:
+    """The early stopping of trials, of which each may have its own rule, or none.
+
+    Args:
+        specs: of the trials.
+        targets: how many candidates each is, one a target that is a problem of its own.
+    """
+    rules = [spec.early_stopping for spec in specs for _ in range(targets)]
     return EarlyStopper(
         metric=[rule.metric if rule else "" for rule in rules],
         sign=np.array([1.0 if not rule or is_minimized(rule.metric) else -1.0 for rule in rules]),

@@ -56,7 +56,7 @@ class Arrangement(NamedTuple):
 
     def saved(self) -> Saved:
         """A record of which columns go where, for `arrange`."""
-        stacks = [[[column.trial, column.repeat] for column in one.columns] for one in self.stacks]
+        stacks = [[list(column.name) for column in one.columns] for one in self.stacks]
         return {"stacks": stacks, "threads": self.threads}
 
     def facts(self) -> dict[str, Any]:

@@ -12,8 +12,9 @@ from trainer.config.schema.optimizer import Solver
 from trainer.machine.interrupted import ShouldStop, never
 from trainer.predict.init_weights import initial_weights
 from trainer.sweep.build import Columns, build, steps_per_unit
-from trainer.sweep.scheduler import Observer, Rules, Scheduler
+from trainer.sweep.scheduler import Observer, Scheduler
 from trainer.sweep.shortage import Shortage, halves
+from trainer.sweep.stopping import Rules
 from trainer.sweep.threads import Threads
 from trainer.text.saved import Saved, copied
 from trainer.train.evaluate import Evaluator
@@ -85,11 +86,13 @@ class Job:
 
     Attributes:
         planned: its rows and columns.
-        trial, repeat: (K,) which each column is.
+        trial, repeat, target: (K,) which each column is.
         training: from its first step to its end.
         facts: of its columns, once they have been built; None before.
-        undefined: metrics that its validation rows leave undefined, once they have been built.
-        parts: {metric: (classes or outputs that it is the mean over, all)}, where these are fewer.
+        undefined: {metric: (K,) columns whose validation rows leave it undefined}, once these have
+            been built; without those that all have.
+        parts: {metric: (K, 2) classes or outputs that it is the mean over, and all; 0 where it is
+            over all}, without those that all are.
         should_stop: asked while its stack is made, which raises Interrupted.
     """
 
@@ -115,9 +118,10 @@ class Job:
         self.planned = planned
         self.trial: Indices = np.array([column.trial for column in planned.columns])
         self.repeat: Indices = np.array([column.repeat for column in planned.columns])
+        self.target: Indices = np.array([column.target for column in planned.columns])
         self.facts: StackFacts | None = None
-        self.undefined: frozenset[str] = frozenset()
-        self.parts: dict[str, tuple[int, int]] = {}
+        self.undefined: dict[str, Flags] = {}
+        self.parts: dict[str, Indices] = {}
         self._cache, self._log_every, self._built = cache, log_every, built
         self._restore_best = restore_best
         every = planned.spec.log.gradients
@@ -142,7 +146,9 @@ class Job:
         part = Job(planned, self._cache, self._restore_best[which], self._log_every)
         if self.facts is not None:
             part.facts = replace(self.facts, l2=self.facts.l2[which], l1=self.facts.l1[which])
-        part.undefined, part.parts, part.should_stop = self.undefined, self.parts, self.should_stop
+        part.undefined = {name: of[which] for name, of in self.undefined.items()}
+        part.parts = {name: of[which] for name, of in self.parts.items()}
+        part.should_stop = self.should_stop
         part.training.restore(part_of(self.training.saved(), which))
         return part
 
@@ -154,7 +160,8 @@ class Job:
         columns, self._built = self._built, None
         if columns is None:
             planned = self.planned
-            rows = self._cache.of(planned.rows, planned.spec)
+            rows = self._cache.of(planned.rows, planned.spec, planned.target)
+            rows = rows.of_columns(planned.places)
             specs, every = ([c.spec for c in of] for of in (planned.columns, planned.every))
             columns = build(specs, rows, self._log_every, every)
         self.facts = StackFacts.of(columns)
@@ -166,8 +173,7 @@ class Job:
         if self.training.begun:
             assert self.facts is not None  # it has been built
             found["facts"] = self.facts.saved()
-            found["undefined"] = sorted(self.undefined)
-            found["parts"] = {name: list(of) for name, of in self.parts.items()}
+            found["undefined"], found["parts"] = self.undefined, self.parts
         return found
 
     def restore(self, saved: Saved) -> None:
@@ -175,8 +181,8 @@ class Job:
         self.training.restore(copied(saved["training"]))
         if self.training.begun:
             self.facts = StackFacts.restored(saved["facts"])
-            self.undefined = frozenset(saved["undefined"])
-            self.parts = {name: tuple(of) for name, of in saved.get("parts", {}).items()}
+            self.undefined = copied(saved.get("undefined", {}))
+            self.parts = copied(saved.get("parts", {}))
         if self.training.ended:
             self._built = None
 
@@ -188,21 +194,35 @@ class Job:
 
     def _start(self, stack: AnyStack) -> AnyState:
         built = self.build()
-        return stack.start(*initial_weights(built.specs, built.prepared.encoder, stack.shape))
+        given = built.specs, built.prepared.encoder, stack.shape
+        return stack.start(*initial_weights(*given, self.planned.places))
 
     def _evaluator(self, stack: AnyStack) -> Evaluate:
-        held = self._cache.of(self.planned.rows, self.planned.spec).held
+        planned = self.planned
+        held = self._cache.of(planned.rows, planned.spec, planned.target).held
         evaluator = Evaluator(stack, held) if held else None
         if evaluator and not self.training.begun:
-            metrics, targets = stack.model.metrics, evaluator.held.targets
-            self.undefined = frozenset(f"val_{name}" for name in metrics.undefined(targets))
-            self.parts = {f"val_{name}": n for name, n in metrics.in_some(targets).items()}
+            self._look_at(evaluator)
 
         def evaluate(state: AnyState, should_stop: ShouldStop) -> dict[str, Numbers]:
             read = evaluator.metrics(state, should_stop) if evaluator else {}
             return {f"val_{name}": one for name, one in read.items()}
 
         return evaluate
+
+    def _look_at(self, evaluator: Evaluator) -> None:
+        """Find out which metrics the validation rows of columns define, wholly or in part."""
+        metrics, K = evaluator.stack.model.metrics, len(self.trial)
+        for group in evaluator.groups:
+            for name in metrics.undefined(group.targets):
+                self.undefined.setdefault(f"val_{name}", np.zeros(K, bool))[group.columns] = True
+            for name, some in metrics.in_some(group.targets).items():
+                parts = self.parts.setdefault(f"val_{name}", np.zeros((K, 2), np.int64))
+                parts[group.columns] = some
+
+    def defines(self, name: str) -> Flags:
+        """(K,) columns whose validation rows define a metric, as far as that is known."""
+        return ~self.undefined.get(name, np.zeros(len(self.trial), bool))
 
     def _every(self, stack: AnyStack) -> int:
         spec = self.planned.spec
@@ -221,9 +241,18 @@ def make_jobs(
     """Make a job a stack, in order; nothing is built yet but the `first`'s columns, if given."""
     jobs: list[Job] = []
     for planned in arrangement.stacks:
-        best = rules.stopping.restore_best[[column.trial for column in planned.columns]]
+        candidates = [rules.candidate(c.trial, c.target) for c in planned.columns]
+        best = rules.stopping.restore_best[candidates]
         jobs.append(Job(planned, cache, best, log_every, None if jobs else first))
     return jobs
+
+
+def has_model(job: Job, k: int, *, whole: bool) -> bool:
+    """Whether a column came to weights; if they must be `whole`, also to its own end."""
+    result, outcome = job.training.result, job.training.result.outcomes[k]
+    if result.weights is None or outcome is None or outcome.status == "diverged":
+        return False
+    return not (whole and outcome.status == "interrupted")
 
 
 def halve(jobs: list[Job], arrangement: Arrangement, number: int) -> None:

@@ -12,23 +12,34 @@ from trainer.data.rows import Array, FloatArray
 
 
 class Column(NamedTuple):
-    """One (trial, repeat), with the spec that a plain run of it would have."""
+    """One (trial, repeat, target), with the spec that a plain run of it would have.
+
+    The target is one of several that are problems of their own; 0 of a run whose target is one.
+    """
 
     trial: int
     repeat: int
     spec: Spec
+    target: int = 0
+
+    @property
+    def name(self) -> tuple[int, int, int]:
+        """What tells it from all others."""
+        return self.trial, self.repeat, self.target
 
 
 @dataclass(frozen=True, eq=False)
 class RowsOf:
     """The rows of one repeat: a key that equal rows share, and what encodes and scales them.
 
-    `held` reads the targets of its validation rows alone, and their weights.
+    `held` reads the targets of its validation rows alone, and their weights. `targets` are those
+    that are problems of their own, in the order of the columns of y.
     """
 
     key: Hashable
     prepare: Callable[[], Prepared]
     held: Callable[[], tuple[Array, FloatArray] | None] = lambda: None
+    targets: Sequence[int] = (0,)
 
 
 @dataclass(frozen=True)
@@ -48,6 +59,25 @@ class Planned:
         """The first column's, for what all have in common."""
         return self.columns[0].spec
 
+    @property
+    def target(self) -> int | None:
+        """The target that the columns have in common; None where each says its own."""
+        return common_target(self.columns[0])
+
+    @property
+    def places(self) -> list[int]:
+        """(K,) the place of each column's target among those that have the rows."""
+        place = {target: i for i, target in enumerate(self.rows.targets)}
+        return [place[column.target] for column in self.columns]
+
+
+def common_target(column: Column) -> int | None:
+    """The target that all columns of its stack have; None: any that has the same rows.
+
+    Class weights are a target's own, and so are the weights of its rows.
+    """
+    return None if column.spec.class_weight == "none" else column.target
+
 
 def cut(planned: Planned, pieces: int) -> list[Planned]:
     """A stack in so many pieces, as equal as can be: neighbours take about as long, so by turns."""
@@ -56,22 +86,22 @@ def cut(planned: Planned, pieces: int) -> list[Planned]:
 
 
 def rebuilt(planned: Sequence[Planned], stacks: Sequence[Sequence[Sequence[int]]]) -> list[Planned]:
-    """Stacks of the columns that a record names, by trial and repeat.
+    """Stacks of the columns that a record names, by trial, repeat and target.
 
     Args:
         planned: all columns, those together that may be in one stack.
-        stacks: of each its columns.
+        stacks: of each its columns' names.
 
     Raises:
         ValueError: these are not the columns that there are, or not ones that fit together.
     """
-    known = {(one.trial, one.repeat): (of, one) for of in planned for one in of.columns}
-    named = [(int(trial), int(repeat)) for stack in stacks for trial, repeat in stack]
+    known = {one.name: (of, one) for of in planned for one in of.columns}
+    named = [tuple(map(int, name)) for stack in stacks for name in stack]
     if sorted(named) != sorted(known):
         raise ValueError("the stacks are of other columns than the config's")
     found = []
     for stack in stacks:
-        parts, columns = zip(*[known[trial, repeat] for trial, repeat in stack], strict=True)
+        parts, columns = zip(*[known[tuple(name)] for name in stack], strict=True)  # type: ignore[index]
         if any(part is not parts[0] for part in parts):
             raise ValueError("a stack has columns that do not go together")
         found.append(replace(parts[0], columns=list(columns)))

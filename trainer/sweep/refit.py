@@ -13,9 +13,10 @@ from trainer.data.prepared import Prepared
 from trainer.predict.fitted_model import FittedModel
 from trainer.sweep.columns import early_stopping, refit_rows, stacks_of
 from trainer.sweep.fit_memory import arrange
-from trainer.sweep.jobs import Job, make_jobs, run
+from trainer.sweep.jobs import Job, has_model, make_jobs, run
 from trainer.sweep.planned import Column
-from trainer.sweep.scheduler import Observer, Rules
+from trainer.sweep.scheduler import Observer
+from trainer.sweep.stopping import Rules
 
 if TYPE_CHECKING:
     from trainer.sweep.sweep import SweepRun
@@ -67,11 +68,11 @@ def refit_models(
         ValueError: `saved` is of other columns.
     """
     columns = [
-        (refit_rows(sweep.trials[trial].spec, sweep.sources, rows), Column(i, 0, spec))
+        (refit_rows(sweep.trials[trial].spec, sweep.sources, rows)[0], Column(i, 0, spec))
         for i, (trial, spec) in enumerate(specs.items())
     ]
     planned = stacks_of(columns)
-    device_rows = sweep.cache.of(planned[0].rows, planned[0].spec)
+    device_rows = sweep.cache.of(planned[0].rows, planned[0].spec, planned[0].target)
     rules = Rules("train_loss", 1.0, early_stopping(list(specs.values())))
     arranged = None if saved is None else saved["arrangement"]
     arrangement = arrange(planned, device_rows, restores=False, arranged=arranged)
@@ -88,18 +89,11 @@ def _models(
     for job in jobs:
         for trial, number in numbers.items():
             for k in np.flatnonzero((job.trial == number) & (job.repeat == 0)).tolist():
-                if _has_model(job, k, whole=refit is not None):
-                    prepared = sweep.cache.of(job.planned.rows, job.planned.spec).prepared
+                if has_model(job, k, whole=refit is not None):
+                    one = job.planned
+                    prepared = sweep.cache.of(one.rows, one.spec, one.target).prepared
                     found[trial] = TrialModel(_fitted(job, k, prepared), prepared, refit)
     return found
-
-
-def _has_model(job: Job, k: int, *, whole: bool) -> bool:
-    """Whether a column came to weights; if they must be `whole`, also to its own end."""
-    result, outcome = job.training.result, job.training.result.outcomes[k]
-    if result.weights is None or outcome is None or outcome.status == "diverged":
-        return False
-    return not (whole and outcome.status == "interrupted")
 
 
 def _fitted(job: Job, k: int, prepared: Prepared) -> FittedModel:

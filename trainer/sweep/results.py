@@ -21,32 +21,35 @@ def ended_jobs(jobs: Sequence[Job]) -> list[Job]:
 
 
 def trial_results(sweep: SweepRun, jobs: Sequence[Job] | None = None) -> list[TrialResult]:
-    """Return every trial with its columns, in the order of the trials.
+    """Return every trial with its columns, in the order of the trials; of each those by target.
 
     Args:
         sweep: of the trials.
         jobs: stacks that have ended, for their columns alone; all by default.
     """
-    columns: list[list[ColumnResult]] = [[] for _ in sweep.trials]
-    reached = np.zeros(len(sweep.trials), int)
+    targets, of_rules = sweep.rules.targets, sweep.rules.candidate
+    columns: list[list[ColumnResult]] = [[] for _ in range(len(sweep.trials) * targets)]
+    reached = np.zeros(len(columns), int)
     for job in sweep.jobs if jobs is None else jobs:
         for column in _columns(job):
-            columns[column.trial].append(column)
-        np.maximum.at(reached, job.trial, job.training.evaluations)
+            columns[column.trial * targets + column.target].append(column)
+        np.maximum.at(reached, of_rules(job.trial, job.target), job.training.evaluations)
     for of in columns:
         of.sort(key=lambda column: column.repeat)
     there = [i for i, of in enumerate(columns) if of]
     means = means_of([columns[i] for i in there])
     return [
         TrialResult(
-            number=sweep.trials[i].number,
-            settings=sweep.trials[i].settings,
-            spec=sweep.trials[i].spec,
+            number=trial.number,
+            settings=trial.settings,
+            spec=trial.spec,
             columns=tuple(columns[i]),
             evaluations=int(reached[i]),
             means=of,
+            target=i % targets,
         )
         for i, of in zip(there, means, strict=True)
+        for trial in [sweep.trial(i // targets, i % targets)]
     ]
 
 
@@ -55,6 +58,7 @@ def _columns(job: Job) -> Iterator[ColumnResult]:
     facts, fit = job.facts, job.training.result
     K = len(job.trial)
     trial, repeat, read = job.trial.tolist(), job.repeat.tolist(), fit.read.tolist()
+    target, undefined, parts = job.target.tolist(), _undefined(job), _parts(job)
     step, norm = fit.step.tolist(), _floats(fit.grad_norm)
     measured, known = _rows(fit.metrics, K), _rows(fit.facts, K)
     l2, l1 = (_floats(facts.l2), _floats(facts.l1)) if facts else ([math.nan] * K, [math.nan] * K)
@@ -66,6 +70,7 @@ def _columns(job: Job) -> Iterator[ColumnResult]:
         yield ColumnResult(
             trial=trial[k],
             repeat=repeat[k],
+            target=target[k],
             status=outcome.status,
             reason=outcome.reason,
             l2=l2[k],
@@ -79,9 +84,31 @@ def _columns(job: Job) -> Iterator[ColumnResult]:
             grad_norm=norm[k],
             facts=known[k],
             metrics=measured[k] if read[k] else {},
-            undefined=job.undefined,
-            parts=job.parts,
+            undefined=undefined[k],
+            parts=parts[k],
         )
+
+
+def _undefined(job: Job) -> list[frozenset[str]]:
+    """The metrics that the validation rows of each column leave undefined."""
+    if not job.undefined:
+        return [frozenset()] * len(job.trial)
+    table = np.stack(list(job.undefined.values()))  # (metrics, K)
+    distinct, which = np.unique(table, axis=1, return_inverse=True)
+    sets = [
+        frozenset(name for name, lacks in zip(job.undefined, of, strict=True) if lacks)
+        for of in distinct.T.tolist()
+    ]
+    return [sets[i] for i in which.reshape(-1).tolist()]
+
+
+def _parts(job: Job) -> list[dict[str, tuple[int, int]]]:
+    """{metric: (parts that it is the mean over, all)} of each column."""
+    found: list[dict[str, tuple[int, int]]] = [{} for _ in job.trial]
+    for name, of in job.parts.items():
+        for k in np.flatnonzero(of[:, 1]).tolist():
+            found[k][name] = int(of[k, 0]), int(of[k, 1])
+    return found
 
 
 def _floats(values: Any) -> list[float]:

@@ -1,22 +1,23 @@
 """The scheduler: trains stacks from evaluation to evaluation and decides which trials go on.
 
-A trial's columns may sit in several stacks, and halving compares trials of all stacks. Stacks that
-a decision compares wait for each other at every evaluation; others go each its own way.
+A candidate is a trial, or one of it for each target that is a problem of its own. Its columns may
+sit in several stacks, and halving compares candidates of all stacks. Stacks that a decision
+compares wait for each other at every evaluation; others go each its own way.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
 from trainer.machine.interrupted import Interrupted
 from trainer.sweep import shortage
 from trainer.sweep.defined import means
-from trainer.sweep.stopping import EarlyStopper, Halving, Rung
+from trainer.sweep.stopping import Rules, Rung
 from trainer.sweep.threads import Threads
 from trainer.text.numbers import counted
 from trainer.text.saved import Saved, copied
@@ -32,18 +33,15 @@ Flags = np.ndarray[Any, np.dtype[np.bool_]]
 
 
 class Member(Protocol):
-    """One stack of a sweep: its training, and which trial and repeat each column is, (K,) each.
-
-    `undefined` names the metrics that its validation rows leave undefined, once they are there.
-    """
+    """One stack of a sweep: its training, and of each column its trial, repeat and target, (K,)."""
 
     training: Training
     trial: Indices
     repeat: Indices
+    target: Indices
 
-    @property
-    def undefined(self) -> Collection[str]:
-        """Metrics of its validation rows."""
+    def defines(self, name: str) -> Flags:
+        """(K,) columns whose validation rows define a metric, once they are there."""
 
     def saved(self) -> Saved:
         """A record of it, for `restore`."""
@@ -88,27 +86,12 @@ class Observer(Protocol):
         """Whether to end after the step that is running; asked from any thread."""
 
 
-class Rules(NamedTuple):
-    """How trials are judged.
-
-    Attributes:
-        metric: the metric they are ranked by.
-        sign: 1 where smaller is better, −1 where larger is.
-        stopping: early stopping of each trial.
-        halving: which trials go on, or None.
-    """
-
-    metric: str
-    sign: float
-    stopping: EarlyStopper
-    halving: Halving | None = None
-
-
 class Scheduler:
     """Trains the members to the end.
 
     Attributes:
-        scores: (T, R) the ranking metric of each column at the evaluation that counts.
+        scores: (T, R) the ranking metric of each column at the evaluation that counts, of T
+            candidates.
         rungs: what halving did so far.
         waiting: the stacks that have not had their turn, those together that keep in step.
         groups: those whose turn it is.
@@ -128,7 +111,7 @@ class Scheduler:
         """Begin.
 
         Args:
-            members: the stacks; together they hold every column of every trial.
+            members: the stacks; together they hold every column of every candidate.
             rules: how trials are judged.
             observer: is told what happens.
             threads: train stacks side by side.
@@ -138,9 +121,9 @@ class Scheduler:
         self._giving_way = giving_way
         self.members, self.rules, self.observer, self.threads = members, rules, observer, threads
         self.room = len(members) if room is None else max(room, 1)
-        trials = len(rules.stopping.metric)
+        candidates = len(rules.stopping.metric)
         repeats = 1 + max(int(member.repeat.max()) for member in members)
-        self.scores = np.full((trials, repeats), np.nan)
+        self.scores = np.full((candidates, repeats), np.nan)
         self.rungs: list[Rung] = []
         self.waiting = self._sync_groups()
         self.groups: list[SyncGroup] = []
@@ -219,18 +202,26 @@ class Scheduler:
 
     @property
     def _columns(self) -> list[list[list[int]]]:
-        """The trial and the repeat of each column of each stack."""
-        return [np.column_stack([one.trial, one.repeat]).tolist() for one in self.members]
+        """The trial, the repeat and the target of each column of each stack."""
+        named = [[one.trial, one.repeat, one.target] for one in self.members]
+        return [np.column_stack(of).tolist() for of in named]
+
+    def _candidates(self, i: int) -> Indices:
+        """(K,) the candidate that each column of a stack is of."""
+        member = self.members[i]
+        found: Indices = self.rules.candidate(member.trial, member.target)
+        return found
 
     def _sync_groups(self) -> list[list[int]]:
-        """Which stacks keep in step: all where trials are compared, those of a trial's columns."""
+        """Which stacks keep in step: all where trials are compared, those of one's columns."""
         everyone = list(range(len(self.members)))
         if self.rules.halving is not None:
             return [everyone]
         group = np.arange(len(self.members))
-        first: dict[int, int] = {}  # the group of a trial that may stop early
-        for i, member in enumerate(self.members):
-            for t in sorted(set(member.trial[self.rules.stopping.watched[member.trial]].tolist())):
+        first: dict[int, int] = {}  # the group of a candidate that may stop early
+        for i in everyone:
+            of = self._candidates(i)
+            for t in sorted(set(of[self.rules.stopping.watched[of]].tolist())):
                 group[group == group[i]] = group[first.setdefault(t, i)]
         return [np.flatnonzero(group == p).tolist() for p in dict.fromkeys(group.tolist())]
 
@@ -340,11 +331,10 @@ class Scheduler:
         group.evaluation += 1
 
     def _due(self, members: Sequence[int]) -> Flags:
-        """(T,) trials with an evaluation that nobody has looked at."""
+        """(T,) candidates with an evaluation that nobody has looked at."""
         due = np.zeros(len(self.scores), bool)
         for i in members:
-            member = self.members[i]
-            due[member.trial[member.training.unseen]] = True
+            due[self._candidates(i)[self.members[i].training.unseen]] = True
         return due
 
     def _judge(self, members: Sequence[int], due: Flags) -> Flags:
@@ -356,10 +346,10 @@ class Scheduler:
             value = np.where(watched, self._means(members, name), value)
         counts, stop = rules.stopping.update(value, due)
         for i in members:
-            member = self.members[i]
-            better = counts[member.trial] & member.training.unseen
+            member, of = self.members[i], self._candidates(i)
+            better = counts[of] & member.training.unseen
             member.training.count(better)
-            at = member.trial[better], member.repeat[better]
+            at = of[better], member.repeat[better]
             self.scores[at] = member.training.latest(rules.metric)[better]
         return stop
 
@@ -368,16 +358,16 @@ class Scheduler:
         table = np.full(self.scores.shape, np.nan)
         there = np.zeros(self.scores.shape, bool)
         for i in members:
-            member = self.members[i]
-            table[member.trial, member.repeat] = member.training.latest(name)
-            there[member.trial, member.repeat] = name not in member.undefined
+            member, of = self.members[i], self._candidates(i)
+            table[of, member.repeat] = member.training.latest(name)
+            there[of, member.repeat] = member.defines(name)
         return means(name, table, there)
 
     def _ranked_by(self) -> Numbers:
         """(T,) what trials are halved by, smaller is better; NaN where it is no number."""
         defined = np.zeros(self.scores.shape, bool)
-        for member in self.members:
-            defined[member.trial, member.repeat] = self.rules.metric not in member.undefined
+        for i, member in enumerate(self.members):
+            defined[self._candidates(i), member.repeat] = member.defines(self.rules.metric)
         return self.rules.sign * means(self.rules.metric, self.scores, defined)
 
     def _halve(self, group: SyncGroup) -> None:
@@ -386,7 +376,7 @@ class Scheduler:
             return
         alive = np.zeros(len(self.scores), bool)
         for i in group.members:
-            alive[self.members[i].trial[self.members[i].training.live]] = True
+            alive[self._candidates(i)[self.members[i].training.live]] = True
         if not alive.any():
             return
         dropped: dict[int, str] = {}
@@ -405,11 +395,11 @@ class Scheduler:
         self.rungs.append(Rung(at, total, total - len(dropped), tuple(dropped)))
 
     def _end(self, members: Sequence[int], status: str, reasons: Mapping[int, str]) -> None:
-        """End trials, for each its reason."""
+        """End candidates, for each its reason."""
         for i in members if reasons else ():
-            trial = self.members[i].trial
-            columns = np.isin(trial, list(reasons))
-            told = {k: reasons[int(trial[k])] for k in np.flatnonzero(columns).tolist()}
+            of = self._candidates(i)
+            columns = np.isin(of, list(reasons))
+            told = {k: reasons[int(of[k])] for k in np.flatnonzero(columns).tolist()}
             self.members[i].training.end(columns, status, _told(told))
 
     def _interrupt(self) -> None:

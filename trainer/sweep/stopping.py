@@ -141,3 +141,25 @@ class Halving(NamedTuple):
         """
         known = int(np.count_nonzero(~np.isnan(score)))
         return min(-(-len(score) // self.eta), known) if known else len(score)
+
+
+class Rules(NamedTuple):
+    """How trials are judged.
+
+    Attributes:
+        metric: the metric they are ranked by.
+        sign: 1 where smaller is better, −1 where larger is.
+        stopping: early stopping of each candidate.
+        halving: which candidates go on, or None.
+        targets: how many are problems of their own.
+    """
+
+    metric: str
+    sign: float
+    stopping: EarlyStopper
+    halving: Halving | None = None
+    targets: int = 1
+
+    def candidate(self, trial: Any, target: Any) -> Any:
+        """The number of the candidate that a trial is for a target, of numbers or arrays."""
+        return trial * self.targets + target

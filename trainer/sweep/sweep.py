@@ -11,6 +11,7 @@ import numpy as np
 from trainer.catalog import facts_of, is_minimized, metrics_of
 from trainer.config.schema.optimizer import Solver
 from trainer.config.schema.spec import Spec, Trial
+from trainer.data.separate import SeparateTargets
 from trainer.errors import DataError
 from trainer.model.metrics import Targets
 from trainer.predict.init_weights import check_init
@@ -29,15 +30,17 @@ from trainer.sweep.columns import (
     lay_out,
     outputs_of,
     stacks_of,
+    targets_of,
     with_lambda_max,
 )
 from trainer.sweep.fit_memory import Arrangement, arrange, rows_share
 from trainer.sweep.jobs import Job, make_jobs, run
 from trainer.sweep.model_of import model_of
 from trainer.sweep.planned import Column, RowsOf
-from trainer.sweep.scheduler import Observer, Rules, Scheduler
-from trainer.sweep.stopping import Halving
+from trainer.sweep.scheduler import Observer, Scheduler
+from trainer.sweep.stopping import Halving, Rules
 from trainer.text.numbers import counted
+from trainer.text.printable import quote
 from trainer.wording.undefined import nowhere_text, repeat_word
 
 if TYPE_CHECKING:
@@ -63,6 +66,7 @@ class SweepRun:
         jobs: the same in training, in the same order.
         log_every: steps between records of the step log.
         metrics: the names of an evaluation's metrics; trials on other targets may have a few each.
+        targets: those that are problems of their own; None where the target is one.
     """
 
     spec: Spec
@@ -76,11 +80,24 @@ class SweepRun:
     jobs: list[Job]
     log_every: int
     metrics: Sequence[str]
+    targets: SeparateTargets | None = None
 
     @property
     def is_sweep(self) -> bool:
-        """Whether there is more than one column."""
-        return len(self.trials) * self.repeats > 1
+        """Whether there is more than one column, or targets each with a winner."""
+        return len(self.trials) * self.repeats > 1 or self.targets is not None
+
+    @property
+    def columns(self) -> int:
+        """How many there are."""
+        return len(self.trials) * self.repeats * self.rules.targets
+
+    def trial(self, number: int, target: int = 0) -> Trial:
+        """A trial, with the path of penalties that it has for a target."""
+        trial = self.trials[number]
+        if self.targets is None or not trial.fractions:
+            return trial
+        return trial.with_lambda_max(self.sources.lambda_max(trial.spec)[target])
 
     @property
     def takes_steps(self) -> bool:
@@ -120,11 +137,15 @@ def set_up(
     columns = lay_out(trials, sources)
     planned = stacks_of(columns)
     cache = DeviceCache(device)
-    device_rows = cache.of(planned[0].rows, planned[0].spec)
+    device_rows = cache.of(planned[0].rows, planned[0].spec, planned[0].target)
     log_every = _log_every(spec, columns, len(device_rows.rows))
     repeats = 1 + max(column.repeat for _, column in columns)
+    device_rows = device_rows.of_columns(planned[0].places)
     first = build([column.spec for column in planned[0].columns], device_rows, log_every)
-    rules = _rules(spec, trials, device_rows.prepared.val is not None)
+    targets = _targets(trials, sources)
+    rules = _rules(
+        spec, trials, device_rows.prepared.val is not None, len(targets.names) if targets else 1
+    )
     metrics = _metrics(spec, trials, rules.metric, sources)
     _check_defined(columns, rules, sources)
     block = block_key(trials[0].spec)
@@ -140,9 +161,28 @@ def set_up(
         cache.room = rows_share(device)
     whole = arrangement.stacks[0].columns == planned[0].columns  # not so where it was cut
     jobs = make_jobs(arrangement, cache, rules, log_every, first if whole else None)
-    return SweepRun(
-        spec, trials, repeats, sources, cache, first, rules, arrangement, jobs, log_every, metrics
-    )
+    laid_out = first, rules, arrangement, jobs, log_every, metrics, targets
+    return SweepRun(spec, trials, repeats, sources, cache, *laid_out)
+
+
+def _targets(trials: Sequence[Trial], sources: Sources) -> SeparateTargets | None:
+    """The targets that are problems of their own, the same in all trials; None of a joint run.
+
+    Raises:
+        DataError: trials with others.
+    """
+    if trials[0].spec.targets == "joint":
+        return None
+    found = {block_key(t.spec): targets_of(sources, t.spec) for t in trials}
+    first, *others = found.values()
+    for other in others:
+        if other.names != first.names:
+            odd = sorted({*first.names} ^ {*other.names})
+            raise DataError(
+                f"targets: separate: {quote(odd[0]) if odd else 'their order'} is not the same in"
+                " all trials; every trial must have the same targets"
+            )
+    return first
 
 
 def train(sweep: SweepRun, observer: Observer, saved: Saved | None = None) -> Scheduler:
@@ -159,15 +199,16 @@ def train(sweep: SweepRun, observer: Observer, saved: Saved | None = None) -> Sc
     return run(sweep.jobs, sweep.rules, observer, sweep.arrangement, saved)
 
 
-def _rules(spec: Spec, trials: Sequence[Trial], held: bool) -> Rules:
+def _rules(spec: Spec, trials: Sequence[Trial], held: bool, targets: int) -> Rules:
     wanted = spec.sweep.metric if spec.sweep else None
     metric = wanted.name if wanted else "val_loss" if held else "train_loss"
-    stopping = early_stopping([trial.spec for trial in trials])
+    stopping = early_stopping([trial.spec for trial in trials], targets)
     halving = None
     if spec.sweep is not None and spec.sweep.early_terminate is not None:
         rule = spec.sweep.early_terminate
-        halving = Halving(rule.min_iter, rule.eta, _groups(spec, trials))
-    return Rules(metric, 1.0 if is_minimized(metric) else -1.0, stopping, halving)
+        group = _groups(spec, trials)[:, None] * targets + np.arange(targets)  # (trials, targets)
+        halving = Halving(rule.min_iter, rule.eta, group.reshape(-1))
+    return Rules(metric, 1.0 if is_minimized(metric) else -1.0, stopping, halving, targets)
 
 
 def _groups(spec: Spec, trials: Sequence[Trial]) -> np.ndarray[Any, np.dtype[np.int64]]:
@@ -246,7 +287,11 @@ def _check_defined(
     watched = [("early_stopping.metric", name) for name in dict.fromkeys(stopping) if name]
     for key, name in [("sweep.metric.name", rules.metric), *watched]:
         stops = key.startswith("early")
-        rows = {r.key: (r, c.spec) for r, c in columns if not stops or stopping[c.trial] == name}
+        rows = {
+            r.key: (r, c.spec)
+            for r, c in columns
+            if not stops or stopping[rules.candidate(c.trial, c.target)] == name
+        }
         if facts_of(name).needs and not any(_defines(*one, name, sources) for one in rows.values()):
             word = word_for_repeats(columns[0][1].spec)
             raise DataError(f"{key}: {nowhere_text(name, len(rows), word)}")
@@ -263,10 +308,13 @@ def _defines(rows: RowsOf, spec: Spec, name: str, sources: Sources) -> bool:
     if held is None:
         return True
     y, weight = held
-    outputs = outputs_of(spec, sources)
-    targets = Targets(y, np.asarray(weight, np.float64), np.ones(outputs), outputs)
-    undefined = model_of(spec).metrics.undefined(targets)
-    return name.removeprefix("val_") not in undefined
+    metrics, w = model_of(spec).metrics, np.asarray(weight, np.float64)
+    # of targets that are problems of their own one is enough
+    separate = spec.targets == "separate"
+    parts = np.split(y, y.shape[1], axis=1) if separate else [y]
+    outputs = 1 if separate else outputs_of(spec, sources)
+    told = (Targets(part, w, np.ones(outputs), outputs) for part in parts)
+    return any(name.removeprefix("val_") not in metrics.undefined(of) for of in told)
 
 
 def _log_every(spec: Spec, columns: Sequence[tuple[RowsOf, Column]], rows: int) -> int:

@@ -18,7 +18,7 @@ Numbers = np.ndarray[Any, np.dtype[np.float64]]
 
 @dataclass(frozen=True)
 class ColumnResult:
-    """What came of one (trial, repeat).
+    """What came of one (trial, repeat, target).
 
     `epochs` and `step` are of its end, `best_epoch` and `best_step` of the evaluation that counts,
     as are its metrics, which are empty without one.
@@ -43,6 +43,7 @@ class ColumnResult:
     """Metrics that its validation rows leave undefined, in every trial."""
     parts: Mapping[str, tuple[int, int]] = field(default_factory=dict)
     """{metric: (classes or outputs that it is the mean over, all)}, where these are fewer."""
+    target: int = 0
 
 
 class Means(NamedTuple):
@@ -58,11 +59,12 @@ class Means(NamedTuple):
 
 @dataclass(frozen=True)
 class TrialResult:
-    """What came of one trial.
+    """What came of one trial, for one target where several are problems of their own.
 
     Attributes:
         number, settings, spec: as in `Trial`.
         columns: by repeat.
+        target: the number of the target.
         evaluations: how many it reached.
         means: over its columns; None: they are worked out when they are asked for.
     """
@@ -73,6 +75,7 @@ class TrialResult:
     columns: Sequence[ColumnResult]
     evaluations: int
     means: Means | None = field(default=None, compare=False, repr=False)
+    target: int = 0
 
     @cached_property
     def _means(self) -> Means:

@@ -234,6 +234,12 @@ class RowSet:
             other.codes = self.codes[rows]
         return other
 
+    def with_targets(self, y: Array, q: Array) -> RowSet:
+        """The same rows with other targets, all of them known, and weights; X is shared."""
+        other = self.weighted(self._device, q).of_columns(None, None)
+        other.y = self._device.to_device(y.reshape(*y.shape[:2], -1), self.X.dtype)
+        return other
+
     def weighted(self, device: Device, q: Array) -> RowSet:
         """The same rows with other weights (N,) or (R, N) of the objective; all else is shared."""
         other = copy(self)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
@@ -10,6 +10,7 @@ import numpy as np
 
 from trainer.data.class_weights import row_weights
 from trainer.data.prepared import Prepared
+from trainer.data.rows import Rows
 from trainer.train.batches import RowSet
 from trainer.train.evaluate import HeldOut
 
@@ -26,7 +27,9 @@ class DeviceRows:
 
     Attributes:
         device: where they are.
-        prepared: the same on the host.
+        prepared: the same on the host; of targets that are problems of their own all that have
+            them, of which columns pick one each, or one of these.
+        shared: the same with all targets.
         s: (N,) raw row weights of the objective (the `weight` column times class weights).
         rows: the training rows.
         held: val, or None.
@@ -37,6 +40,7 @@ class DeviceRows:
     s: Numbers
     rows: RowSet
     held: HeldOut | None
+    shared: Prepared
     _made: dict[Hashable, object] = field(default_factory=dict, compare=False, repr=False)
 
     def once(self, key: Hashable, make: Callable[[], Made]) -> Made:
@@ -45,20 +49,39 @@ class DeviceRows:
             self._made[key] = make()
         return cast(Made, self._made[key])
 
-    def weighted(self, class_weight: Any) -> DeviceRows:
-        """The same rows with other class weights; X is shared.
+    def of_columns(self, places: Sequence[int]) -> DeviceRows:
+        """The same rows for columns that pick the targets of these places, (K,)."""
+        if not self.prepared.encoder.target.separate:
+            return self
+        return replace(self, rows=self.rows.of_columns(np.array(places, np.int64), None))
+
+    def weighted(self, class_weight: Any, target: int | None = None) -> DeviceRows:
+        """The same rows with other class weights, or for another of the targets; X is shared.
+
+        Args:
+            class_weight: of the spec.
+            target: the place of the target among those that have these rows; None: all.
 
         Raises:
             DataError: class weights that do not fit the labels.
         """
-        s = raw_weights(self.prepared, class_weight)
-        rows = self.rows.weighted(self.device, shares(s))
-        return replace(self, s=s, rows=rows, _made={})
+        prepared, device = _prepared(self.shared, target), self.device
+        s = raw_weights(prepared, class_weight)
+        rows, held = self.rows, self.held
+        if prepared is not self.prepared:
+            rows = rows.with_targets(targets_of(prepared, prepared.train), shares(s))
+            if held is not None and prepared.val is not None:
+                y, scale = targets_of(prepared, prepared.val), _target_scale(prepared)
+                held = held.with_targets(y, scale)
+        else:
+            rows = rows.weighted(device, shares(s))
+        return replace(self, prepared=prepared, s=s, rows=rows, held=held, _made={})
 
     @property
     def outputs(self) -> int:
-        """C."""
-        return len(self.prepared.encoder.outputs)
+        """C; 1 of targets that are problems of their own."""
+        target = self.prepared.encoder.target
+        return 1 if target.separate else len(target.outputs)
 
     @property
     def bytes(self) -> int:
@@ -67,21 +90,46 @@ class DeviceRows:
         return sum(part.X.nbytes for part in parts if part is not None)
 
 
-def put_on_device(prepared: Prepared, class_weight: Any, device: Device) -> DeviceRows:
+def put_on_device(
+    shared: Prepared, class_weight: Any, device: Device, target: int | None = None
+) -> DeviceRows:
     """Put the rows of one part on a device.
+
+    Args:
+        shared: the rows, perhaps for several targets that are problems of their own.
+        class_weight: of the spec.
+        device: where to.
+        target: which of these targets; None: all.
 
     Raises:
         DataError: class weights that do not fit the labels.
     """
-    train, encoder = prepared.train, prepared.encoder
+    prepared = _prepared(shared, target)
+    train, scale = prepared.train, _target_scale(prepared)
     s = raw_weights(prepared, class_weight)
-    outputs = len(encoder.outputs)
-    rows = RowSet(device, train.X, train.y, shares(s), shares(train.weight), outputs)
+    y = targets_of(prepared, train)
+    rows = RowSet(device, train.X, y, shares(s), shares(train.weight), len(scale))
     held = None
     if prepared.val is not None:
-        labels = encoder.target.numbers
-        held = HeldOut(device, prepared.val, encoder.target_scale, labels=labels)
-    return DeviceRows(device, prepared, s, rows, held)
+        val = replace(prepared.val, y=targets_of(prepared, prepared.val))
+        labels = prepared.encoder.target.numbers
+        held = HeldOut(device, val, scale, labels=labels)
+    return DeviceRows(device, prepared, s, rows, held, shared)
+
+
+def _prepared(shared: Prepared, target: int | None) -> Prepared:
+    return shared if target is None else shared.of_target(target)
+
+
+def targets_of(prepared: Prepared, rows: Rows) -> Any:
+    """Targets (N, C) or codes (N,); (N, 1, T) of targets that are problems of their own."""
+    return rows.y[:, None, :] if prepared.encoder.target.separate else rows.y
+
+
+def _target_scale(prepared: Prepared) -> Numbers:
+    """(C,) σ of the targets; (1, T) of those that are problems of their own."""
+    scale = prepared.encoder.target_scale
+    return scale[None, :] if prepared.encoder.target.separate else scale
 
 
 def raw_weights(prepared: Prepared, class_weight: Any) -> Numbers:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from copy import copy
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
@@ -125,6 +126,14 @@ class HeldOut:
             at = np.flatnonzero(group_of.reshape(-1) == number)
             found.append(ScoredColumns(at, of, by, own, None if len(used) == len(y) else used))
         return found
+
+    def with_targets(self, y: Array, target_scale: Numbers) -> HeldOut:
+        """The same rows with other targets, all of them known; X is shared."""
+        other = copy(self)
+        other.__dict__.pop("wide", None)
+        other.rows = self.rows.with_targets(y, self.targets.w)
+        other.targets = Targets(y, self.targets.w, target_scale, len(target_scale))
+        return other
 
     @cached_property
     def wide(self) -> tuple[Array, Array]:

@@ -14,6 +14,7 @@ from trainer.wording.caveats import CoarseFacts, coarse_texts
 
 Line = tuple[str, object]
 _MOST = 40  # letters of a name
+_NAMED = 5  # targets that are left out
 
 
 class ChosenOptimizer(TypedDict, total=False):
@@ -64,6 +65,7 @@ class DataFacts(TypedDict):
         imputed: {split: values filled in}.
         unseen: {split: {column: rows with a category that training does not have}}.
         coarse: columns that a precision has few steps for.
+        targets: {target: why it is left out}, where `outputs` are problems of their own.
     """
 
     model: str
@@ -82,6 +84,7 @@ class DataFacts(TypedDict):
     imputed: Mapping[str, int]
     unseen: Mapping[str, Mapping[str, int]]
     coarse: Sequence[CoarseFacts]
+    targets: NotRequired[Mapping[str, str]]
 
 
 class NotedData(TypedDict):
@@ -133,8 +136,12 @@ class ChosenSolver(TypedDict):
 
 
 class SweepFacts(TypedDict):
-    """How many columns train, in how many stacks, and every how many steps are logged."""
+    """How many columns train, in how many stacks, and every how many steps are logged.
 
+    `targets` are those that are problems of their own.
+    """
+
+    targets: NotRequired[int]
     trials: int
     repeats: int
     stacks: int
@@ -203,6 +210,8 @@ def data_text(facts: DataFacts) -> Sentence:
     text = f"{facts['source']}: {counted(total, 'row')} x {columns}; {split}"
     if counts := facts["class_counts"].get("train"):
         text += f"; {_classes(counts, not MODELS[facts['model']].output_a_class)}"
+    elif (left_out := facts.get("targets")) is not None:
+        text += f"; {separate_text(facts['outputs'], left_out)}"
     elif facts["outputs"] > 1:
         text += f"; {facts['outputs']:,} outputs"
     if facts["index"]:
@@ -222,6 +231,17 @@ def data_text(facts: DataFacts) -> Sentence:
             text += f"; {counted(n, 'row')} of {name} {has} a {column} that training does not"
             text += ": all zeros"
     return Sentence(text, (facts["source"], *facts["weightless"], *facts["dropped"]))
+
+
+def separate_text(count: int, left_out: Mapping[str, str]) -> str:
+    """How many targets are problems of their own, and which are not trained and why."""
+    text = f"{counted(count, 'target')} of their own"
+    if not left_out:
+        return text
+    names = cut_apart(list(left_out)[:_NAMED], _MOST)
+    told = "; ".join(f"{n}: {why}" for n, why in zip(names, left_out.values(), strict=False))
+    more = f"; and {len(left_out) - _NAMED:,} more" if len(left_out) > _NAMED else ""
+    return f"{text}, {len(left_out):,} left out ({told}{more})"
 
 
 def noted_data_text(facts: NotedData) -> str:
@@ -293,6 +313,9 @@ def _equivalent(facts: ObjectiveFacts) -> str:
 def sweep_text(facts: SweepFacts) -> str:
     """Trials, repeats, columns and stacks in a line."""
     trials, repeats, every = facts["trials"], facts["repeats"], facts["log_every"]
-    text = f"{counted(trials, 'trial')} x {counted(repeats, 'repeat')} ="
-    text += f" {counted(trials * repeats, 'column')} in {counted(facts['stacks'], 'stack')}"
+    text = f"{counted(trials, 'trial')} x {counted(repeats, 'repeat')}"
+    columns = trials * repeats
+    if (targets := facts.get("targets")) is not None:
+        text, columns = f"{text} x {counted(targets, 'target')}", columns * targets
+    text += f" = {counted(columns, 'column')} in {counted(facts['stacks'], 'stack')}"
     return text if every == 1 else f"{text}; one step in {every} is logged"

@@ -35,6 +35,7 @@ from trainer.workflow.outputs import write_outputs
 from trainer.workflow.recorder import RunRecorder, SweepRecorder
 from trainer.workflow.report import draw_report
 from trainer.workflow.tables_so_far import TablesSoFar
+from trainer.workflow.target_outputs import write_target_outputs
 
 _MISFITS = (
     ArithmeticError, AssertionError, AttributeError, LookupError, RecursionError, TypeError,
@@ -88,7 +89,7 @@ def get_ready(
     """
     with device.enough_memory():
         sweep = set_up(spec, data, device, saved and saved["arrangement"])
-    read = data_facts(sweep.first.prepared.summary, spec)
+    read = data_facts(sweep.first.prepared.summary, spec, sweep.targets)
     terminal.summary(opening({"data": read}))
     return Ready(spec, sweep, read, spec.to_yaml())
 
@@ -127,7 +128,7 @@ def carry_out(
         if short := folder.reserve(*end_room(sweep)):
             terminal.error(f"warning: {short}")
         begin()
-        folder.start_history(sweep.metrics)
+        folder.start_history(sweep.metrics, sweep.targets is not None)
         _write_facts(folder, ready, command)
         _write_warnings(folder, read)
         with _fitting(folder, saved):
@@ -135,7 +136,8 @@ def carry_out(
             products = ready.device.products
             if products is not None and products.failed:
                 terminal.line(f"steps were launched one by one: {products.failed}")
-            status = write_outputs(folder, sweep, scheduler, terminal, should_stop, checkpoints)
+            write = write_outputs if sweep.targets is None else write_target_outputs
+            status = write(folder, sweep, scheduler, terminal, should_stop, checkpoints)
         if status == "interrupted" and checkpoints.count:
             terminal.summary([("resume", Verbatim(resume_command(folder.path)))])
         refusal = _refusal(lambda: folder.close(status, **checkpoints.told()))
@@ -190,7 +192,7 @@ def _write_facts(folder: RunWriter, ready: Ready, command: str | None) -> None:
             "rows": summary.rows,
             "columns": summary.columns,
             "features": summary.features,
-            "outputs": summary.outputs,
+            "outputs": ready.read["outputs"],
         },
     )
 
@@ -291,6 +293,6 @@ def _train(
         epochs, unit = (None, "iteration") if solves else (-(-steps // per_epoch), "epoch")
         with terminal.progress(steps, epochs, unit, goes_on) as progress:
             return train(sweep, RunRecorder(*given, progress), saved)
-    columns, keep = len(sweep.trials) * sweep.repeats, TablesSoFar(folder, sweep).write_if_due
-    with terminal.sweep_progress(columns, sweep.rules.metric, saved is not None) as progress:
+    keep = TablesSoFar(folder, sweep).write_if_due
+    with terminal.sweep_progress(sweep.columns, sweep.rules.metric, saved is not None) as progress:
         return train(sweep, SweepRecorder(*given, progress, keep), saved)

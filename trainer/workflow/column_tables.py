@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -9,6 +10,7 @@ import numpy as np
 
 from trainer.runs.names import REPEATS, TRIALS, WEIGHTS
 from trainer.workflow.result_tables import Row, repeat_rows, trial_rows
+from trainer.workflow.target_tables import column_rows, mean_rows
 
 if TYPE_CHECKING:
     from trainer.runs.writer import RunWriter
@@ -35,16 +37,23 @@ def write_columns(
         over: whether the sweep has ended, so that there are ranks.
     """
     whole = [trial for trial in trials if len(trial.columns) == sweep.repeats]
-    rows = trial_rows(whole, sweep.metrics, sweep.rules.metric)
+    metrics, metric, targets = sweep.metrics, sweep.rules.metric, sweep.targets
+    if targets is not None:
+        rows = mean_rows(whole, metrics, len(targets.names))
+    else:
+        rows = trial_rows(whole, metrics, metric)
     with folder.spared(TRIALS):
         folder.write_trials(rows if over else _without_rank(rows))
-    if sweep.repeats > 1:
-        columns = repeat_rows(trials, sweep.metrics, sweep.rules.metric)
+    if sweep.repeats > 1 or targets is not None:
+        if targets is not None:
+            columns = column_rows(trials, metrics, metric, targets.names)
+        else:
+            columns = repeat_rows(trials, metrics, metric)
         with folder.spared(REPEATS):
             folder.write_repeats(columns if over else _without_rank(columns))
     if sweep.spec.log.weights == "all":
         with folder.spared(WEIGHTS):
-            _write_weights(folder, jobs)
+            _write_weights(folder, jobs, separate=targets is not None)
     return rows
 
 
@@ -52,16 +61,29 @@ def _without_rank(rows: Sequence[Row]) -> list[Row]:
     return [row | {"rank": None} for row in rows]
 
 
-def _write_weights(folder: RunWriter, jobs: Sequence[Job]) -> None:
+def _write_weights(folder: RunWriter, jobs: Sequence[Job], *, separate: bool) -> None:
     """The weights of every column that has trained."""
     there = [job for job in jobs if job.training.result.weights is not None]
     weights = [np.asarray(job.training.result.weights) for job in there]
     bias = [np.asarray(job.training.result.bias) for job in there]
     if len({array.shape[:2] for array in weights}) != 1:  # other features in other trials
         return
+    target = np.concatenate([job.target for job in there]).astype(np.int32)
     folder.write_weights(
         np.concatenate(weights, axis=2),  # (D, C, K)
         np.concatenate(bias, axis=1),  # (C, K)
         np.concatenate([job.trial for job in there]).astype(np.int32),
         np.concatenate([job.repeat for job in there]).astype(np.int32),
+        target if separate else None,
     )
+
+
+def write_solvers(folder: RunWriter, sweep: SweepRun) -> None:
+    """Say in the manifest which solvers there were and why, and for how many columns."""
+    counts: Counter[tuple[str, str]] = Counter()
+    for job in sweep.jobs:
+        if job.facts is not None and job.facts.solver is not None:
+            counts[job.facts.solver] += len(job.planned.columns)
+    if counts:
+        solvers = [{"name": n, "reason": r, "columns": c} for (n, r), c in counts.items()]
+        folder.update_manifest(solver=solvers)

@@ -25,7 +25,7 @@ def end_room(sweep: SweepRun) -> tuple[int, int]:
     first = sweep.first.prepared
     outputs, itemsize = len(first.encoder.outputs), sweep.first.device_rows.rows.X.dtype.itemsize
     features = len(first.encoder.features)
-    columns = len(sweep.trials) * sweep.repeats
+    columns, targets = sweep.columns, sweep.rules.targets
     parameters = (features + 1) * outputs * itemsize  # of a column
     held = sum(len(rows) for rows in (first.val, *first.tests) if rows is not None)
     cells = 12 + len(sweep.spec.axes) + 2 * len(sweep.metrics)
@@ -35,9 +35,9 @@ def end_room(sweep: SweepRun) -> tuple[int, int]:
         + 2 * tables  # and as the page has them
         + evaluations(sweep) * (len(sweep.metrics) + 2) * _CELL
         + (columns + 4) * parameters * (sweep.spec.log.weights == "all")
-        + parameters
+        + parameters * targets
         + model_bytes(np.empty(0), (*first.encoder.features, *first.encoder.outputs))
-        + held * (outputs + 6) * 8
+        + held * (outputs * targets + 6) * 8
     )
     return int(_MORE * size), _gradients(sweep, features, outputs, itemsize)
 

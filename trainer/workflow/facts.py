@@ -11,6 +11,7 @@ import numpy as np
 from trainer.config import Spec
 from trainer.config.schema.optimizer import Solver
 from trainer.data import Summary
+from trainer.data.separate import SeparateTargets
 from trainer.model import compiled, kernels
 from trainer.sweep.build import Columns
 from trainer.sweep.sweep import SweepRun
@@ -57,8 +58,15 @@ def config_facts(spec: Spec) -> ConfigFacts:
     }
 
 
-def data_facts(summary: Summary, spec: Spec) -> DataFacts:
-    """What was read."""
+def data_facts(summary: Summary, spec: Spec, targets: SeparateTargets | None = None) -> DataFacts:
+    """What was read; of targets that are problems of their own all of them."""
+    found = _data_facts(summary, spec)
+    if targets is not None:
+        found["outputs"], found["targets"] = len(targets.names), targets.left_out
+    return found
+
+
+def _data_facts(summary: Summary, spec: Spec) -> DataFacts:
     return {
         "model": spec.model,
         "source": summary.source,
@@ -126,6 +134,8 @@ def training_facts(sweep: SweepRun, folder: Path) -> Facts:
             "stacks": len(sweep.arrangement.stacks),
             "log_every": sweep.log_every,
         }
+        if sweep.targets is not None:
+            found["sweep"]["targets"] = len(sweep.targets.names)
     return found
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -31,7 +30,7 @@ from trainer.wording.closing import SHOWN, commands, run_closing, sweep_closing
 from trainer.wording.divergence import mend_divergence
 from trainer.wording.undefined import undefined_texts, unranked_text
 from trainer.workflow.checkpoints import REFIT, Checkpoints
-from trainer.workflow.column_tables import write_columns
+from trainer.workflow.column_tables import write_columns, write_solvers
 from trainer.workflow.end_room import model_bytes
 from trainer.workflow.recorder import RefitRecorder
 from trainer.workflow.result_tables import (
@@ -63,7 +62,7 @@ def write_outputs(
     ranked = rank(trials, metric)
     rows = write_columns(folder, sweep, ranked, sweep.jobs)
     with folder.spared(MANIFEST):
-        _write_solvers(folder, sweep)
+        write_solvers(folder, sweep)
     chosen = choose(trials, spec, metric)
     cut_short = any(trial.status == "interrupted" for trial in trials)
     if refit_of(spec) and not cut_short:
@@ -101,17 +100,6 @@ def write_outputs(
         notes = undefined_texts(best, 1, "repeat")
         terminal.summary(run_closing(folder.path, rows[0], best["metrics"], notes, record))
     return "interrupted" if cut_short or not all_there else "finished"
-
-
-def _write_solvers(folder: RunWriter, sweep: SweepRun) -> None:
-    """Say in the manifest which solvers there were and why, and for how many columns."""
-    counts: Counter[tuple[str, str]] = Counter()
-    for job in sweep.jobs:
-        if job.facts is not None and job.facts.solver is not None:
-            counts[job.facts.solver] += len(job.planned.columns)
-    if counts:
-        solvers = [{"name": n, "reason": r, "columns": c} for (n, r), c in counts.items()]
-        folder.update_manifest(solver=solvers)
 
 
 def _models(

@@ -68,7 +68,7 @@ def plan(spec: Spec, tell: Callable[[str], None] = lambda line: None) -> str:
     columns = sum(len(one.columns) for one in stacks)
     most = "at most " if any(cost.iteration for cost in costs) else ""
     lines = {
-        "trials": f"{len(sweep.trials):,} x {counted(sweep.repeats, 'repeat')}",
+        "trials": f"{len(sweep.trials):,} x {counted(sweep.repeats, 'repeat')}" + _targets(sweep),
         "stacks": f"{len(stacks):,} of {_widths(stacks)}, {counted(columns, 'column')} in all",
         "steps": _steps(costs),
         **_memory(sweep, costs, room),
@@ -81,6 +81,13 @@ def plan(spec: Spec, tell: Callable[[str], None] = lambda line: None) -> str:
     if sweep.first.single_bytes:
         lines["solver"] += f"; the rows in float32 for it take {_mib(sweep.first.single_bytes)}"
     return "\n".join(f"{name}: {value}" for name, value in lines.items())
+
+
+def _targets(sweep: SweepRun) -> str:
+    """How many there are, where each is a problem of its own."""
+    if sweep.targets is None:
+        return ""
+    return f" x {counted(len(sweep.targets.names), 'target')}"
 
 
 @dataclass(frozen=True)
@@ -144,7 +151,8 @@ def _cost(sweep: SweepRun, job: Job) -> Cost:
     device_rows = columns.device_rows
     stack = columns.unturned() if columns.unturned else columns.stack()
     encoder = device_rows.prepared.encoder
-    state = stack.start(*initial_weights(columns.specs, encoder, stack.shape))
+    given = columns.specs, encoder, stack.shape
+    state = stack.start(*initial_weights(*given, job.planned.places))
     evaluator = Evaluator(stack, device_rows.held) if device_rows.held else None
     budget = columns.budget
     steps = int(budget.max())

@@ -83,6 +83,7 @@ class Recorder(NullObserver):
         self.checkpoints = checkpoints
         self.sweep, self.jobs, self.folder = sweep, sweep.jobs, folder
         self.every = sweep.log_every
+        self.targets = None if sweep.targets is None else np.array(sweep.targets.names, object)
 
     def on_stretch(self, stack: int, stretch: Stretch) -> None:
         """Append to the log of steps; write steps in full, their rows numbered as in the source."""
@@ -97,15 +98,19 @@ class Recorder(NullObserver):
         trial, repeat = job.trial[stretch.columns], job.repeat[stretch.columns]
         values = {name: value[due] for name, value in records.values.items()}
         step, epoch = records.step[due], records.epoch[due]
+        target = None if self.targets is None else job.target[stretch.columns]
         with self.folder.spared_steps():
-            self.folder.append_steps(step, epoch, values, trial, repeat, stretch.counts[due])
+            counts = stretch.counts[due]
+            self.folder.append_steps(step, epoch, values, trial, repeat, counts, target)
 
     def on_evaluation(self, stack: int, columns: Indices, evaluation: Evaluation) -> None:
         """Append to history.csv."""
         job, epoch = self.jobs[stack], self._facts(stack).epochs(evaluation.step)
         trial, repeat = job.trial[columns], job.repeat[columns]
+        target = None if self.targets is None else self.targets[job.target[columns]]
+        due, metrics = evaluation.due, evaluation.metrics
         self.folder.append_history(
-            history_rows(evaluation.step, epoch, evaluation.metrics, evaluation.due, trial, repeat)
+            history_rows(evaluation.step, epoch, metrics, due, trial, repeat, target)
         )
 
     def on_shortage(self, told: str) -> None:
@@ -218,6 +223,8 @@ class SweepRecorder(Recorder):
 
     def _top(self, scheduler: Scheduler) -> list[tuple[str, float, float | None]]:
         """The best trials so far: settings, mean and standard deviation over repeats."""
+        if self.targets is not None:  # of which each has another
+            return []
         scores, sign = scheduler.scores, scheduler.rules.sign
         read = ~np.isnan(scores)
         some = read.any(axis=1)

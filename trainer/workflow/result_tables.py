@@ -13,7 +13,7 @@ from trainer.catalog import is_minimized
 from trainer.config.schema.optimizer import Solver
 from trainer.config.schema.spec import Spec
 from trainer.config.schema.sweep import Select
-from trainer.runs.names import PENALTY_COLUMNS
+from trainer.runs.names import PENALTY_COLUMNS, TARGET
 from trainer.sweep.select import Chosen, ranks
 from trainer.sweep.stopping import Rung
 from trainer.sweep.trial_result import ColumnResult, TrialResult
@@ -25,12 +25,22 @@ Metrics = Mapping[str, float]
 
 
 def history_rows(
-    step: Any, epoch: Any, metrics: Mapping[str, Any], columns: Any, trial: Any, repeat: Any
+    step: Any,
+    epoch: Any,
+    metrics: Mapping[str, Any],
+    columns: Any,
+    trial: Any,
+    repeat: Any,
+    target: Any = None,
 ) -> list[Row]:
-    """One row a column that takes part in an evaluation."""
+    """One row a column that takes part in an evaluation; with the name of its target, if any."""
     due = np.flatnonzero(columns)
-    whole = {"trial": trial, "repeat": repeat, "epoch": epoch, "step": step}
-    named = {name: np.asarray(value)[due].astype(np.int64) for name, value in whole.items()}
+    whole = {"trial": trial, "repeat": repeat, TARGET: target, "epoch": epoch, "step": step}
+    named = {
+        name: np.asarray(value)[due].astype(object if name == TARGET else np.int64)
+        for name, value in whole.items()
+        if value is not None
+    }
     named |= {name: np.asarray(value)[due].astype(np.float64) for name, value in metrics.items()}
     cells = (value.tolist() for value in named.values())
     return [dict(zip(named, row, strict=True)) for row in zip(*cells, strict=True)]
@@ -52,8 +62,8 @@ def trial_rows(ranked: Sequence[TrialResult], names: Sequence[str], metric: str)
             "rank": places.get(trial.number),
             "status": trial.status,
             "reason": trial.reason,
-            **_settings(trial),
-            **_numbers(trial),
+            **settings_of(trial),
+            **numbers_of(trial),
             **{name: metrics.get(name) for name in names},
             **{std: deviations.get(name) for name, std in stds},
             **_counts(trial, counted),
@@ -84,8 +94,8 @@ def repeat_rows(ranked: Sequence[TrialResult], names: Sequence[str], metric: str
             "rank": places.get(trial.number),
             "status": column.status,
             "reason": column.reason,
-            **_settings(trial),
-            **_numbers(column),
+            **settings_of(trial),
+            **numbers_of(column),
             **{name: column.metrics.get(name) for name in names},
         }
         for trial in ranked
@@ -93,12 +103,13 @@ def repeat_rows(ranked: Sequence[TrialResult], names: Sequence[str], metric: str
     ]
 
 
-def _settings(trial: TrialResult) -> Row:
+def settings_of(trial: TrialResult) -> Row:
     """The swept keys, without those that have a column of their own, swept or not."""
     return {path: value for path, value in trial.settings.items() if path not in PENALTY_COLUMNS}
 
 
-def _numbers(of: TrialResult | ColumnResult) -> Row:
+def numbers_of(of: TrialResult | ColumnResult) -> Row:
+    """Penalties, lengths and what a solver knows, as tables have them."""
     return {
         "penalty.l2": of.l2,
         "penalty.l1": of.l1,
@@ -148,8 +159,8 @@ def group_rows(chosen: Chosen, names: Sequence[str], tests: Mapping[int, Metrics
         {
             **group.per,
             "trial": group.trial.number,
-            **{p: v for p, v in _settings(group.trial).items() if p not in group.per},
-            **_numbers(group.trial),
+            **{p: v for p, v in settings_of(group.trial).items() if p not in group.per},
+            **numbers_of(group.trial),
             **{name: group.trial.metrics.get(name) for name in names},
             **{f"{name}_std": group.trial.stds.get(name) for name in names},
             **_counts(group.trial, counted),
@@ -197,7 +208,7 @@ def results(
         "best": _best(chosen, tests, refit, parts or {}, uncertain),
         "runner_up": _runner_up(chosen, uncertain),
         **({"intervals": dict(uncertain.facts)} if uncertain else {}),
-        "groups": [{"per": dict(group.per), **_standing(group.trial)} for group in chosen.groups],
+        "groups": [{"per": dict(group.per), **standing(group.trial)} for group in chosen.groups],
         **({"without_winner": [dict(per) for per in chosen.without]} if chosen.without else {}),
         "edges": [
             {"path": edge.path, "side": edge.side, "value": edge.value, "advice": edge.advice}
@@ -221,7 +232,7 @@ def _best(
     if best is None:
         return None
     return {
-        **_standing(best),
+        **standing(best),
         "metrics": dict(best.metrics) | dict(tests.get(best.number, {})),
         **({"parts": dict(parts)} if parts else {}),
         "epochs": best.epochs,
@@ -240,7 +251,7 @@ def _runner_up(chosen: Chosen, uncertain: Uncertainty | None) -> Row | None:
         return None
     ends = uncertain.margin if uncertain else None
     return {
-        **_standing(chosen.runner_up),
+        **standing(chosen.runner_up),
         "margin": chosen.margin,
         "standard_errors": chosen.standard_errors,
         **({"margin_interval": [ends.low, ends.high]} if ends else {}),
@@ -248,7 +259,8 @@ def _runner_up(chosen: Chosen, uncertain: Uncertainty | None) -> Row | None:
     }
 
 
-def _standing(trial: TrialResult) -> Row:
+def standing(trial: TrialResult) -> Row:
+    """A trial and how it did, as results.json has it."""
     return {
         "trial": trial.number,
         "settings": dict(trial.settings),

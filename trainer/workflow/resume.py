@@ -155,7 +155,7 @@ def _is_arranged(saved: Saved) -> bool:
     whole = all(type(n) is int and n >= 0 for n in numbers)
     known = isinstance(facts, dict) and facts.keys() >= _DIFFERS.keys()
     known = known and all(type(facts[n]) is str or (n, facts[n]) == ("init", None) for n in facts)
-    return whole and all(len(c) == 2 for c in columns) and known
+    return whole and all(len(c) == 3 for c in columns) and known
 
 
 def _check_same(path: Path, ready: Ready, saved: Saved | None) -> None:

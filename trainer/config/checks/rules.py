@@ -72,6 +72,22 @@ def _model(spec: Spec) -> Iterator[Broken]:
         yield Broken("data.stratify", what, ("model",))
 
 
+def _targets(spec: Spec) -> Iterator[Broken]:
+    """Check what goes with targets that are problems of their own."""
+    if spec.targets == "joint":
+        return
+    if MODELS[spec.model].output_a_class:
+        others = one_of([name for name, row in MODELS.items() if not row.output_a_class], "and")
+        what = f"separate is for {others}: {spec.model} has one target, its class; write joint"
+        yield Broken("targets", what, ("model",))
+    if spec.data.stratify is True:
+        what = "a split is the same for all targets, which have classes of their own; write auto"
+        yield Broken("data.stratify", what, ("targets",))
+    if isinstance(spec.init, str) and spec.init != "zeros":
+        what = "the weights of a run are for targets: joint; write zeros or {normal: 0.01}"
+        yield Broken("init", what, ("targets",))
+
+
 def _data(spec: Spec) -> Iterator[Broken]:
     val, test = spec.data.val, spec.data.test
     if isinstance(val, float) and isinstance(test, float) and val + test >= 1:
@@ -363,6 +379,7 @@ def _intervals(spec: Spec) -> Iterator[Broken]:
 # Each with the keys of a spec that it reads.
 _READS: dict[Rule, frozenset[str]] = {
     _model: frozenset({"model", "data", "loss", "class_weight"}),
+    _targets: frozenset({"targets", "model", "data", "init"}),
     _data: frozenset({"data"}),
     _tables: frozenset({"data"}),
     _optimizer: frozenset({"optimizer", "penalty"}),

@@ -66,7 +66,8 @@ class TableSource(Block):
         Annotated[_Column, Tag("<word>")] | Annotated[_Columns, Tag("<list>")],
         Discriminator(word_or_list),
     ] = Field(
-        description="The column to predict, or a list of them; an index with `header: none`.",
+        description="The column to predict, or a list of them, or a pattern of names such as"
+        " gene_*; an index with `header: none`.",
         examples=["y"],
     )
     columns: Annotated[Names | None, Absent] = Field(

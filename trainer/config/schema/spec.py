@@ -175,6 +175,11 @@ class Spec(Block):
         description="Where the rows come from, how they are split, encoded and scaled.",
         examples=[{"train": "digits"}],
     )
+    targets: Annotated[Literal["joint", "separate"], Expected()] = Field(
+        "joint",
+        description="separate: every target is a problem of its own, with its own winner; a label"
+        " that is missing leaves its row out for that target alone.",
+    )
     metrics: Annotated[
         Annotated[Literal["auto"], Expected("auto, or a list of one metric or more"), Tag("<word>")]
         | Annotated[Names, Expected("auto, or a list of one metric or more"), Tag("<list>")],

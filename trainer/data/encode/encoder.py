@@ -258,7 +258,16 @@ class Encoder:
             "target_mean": self.target_mean.tolist(),
             "target_scale": self.target_scale.tolist(),
             "keys": dict(self.keys),
+            **self._of_separate(),
         }
+
+    def _of_separate(self) -> dict[str, Any]:
+        """What is written of targets that are problems of their own."""
+        target = self.target
+        if not target.separate:
+            return {}
+        pairs = None if target.pairs is None else [list(pair) for pair in target.pairs]
+        return {"separate": True, "pairs": pairs}
 
     @classmethod
     def from_json(cls, fields: Mapping[str, Any], model: str, mean: Array, scale: Array) -> Encoder:
@@ -277,6 +286,8 @@ class Encoder:
             None if classes is None else tuple(classes),
             np.asarray(fields["target_mean"], dtype=np.float64),
             np.asarray(fields["target_scale"], dtype=np.float64),
+            _pairs(fields),
+            bool(fields.get("separate", False)),
         )
         return cls(
             tuple(fields["columns"]),
@@ -302,6 +313,7 @@ def _check_fields(fields: Mapping[str, Any], model: str) -> None:
         "impute": not impute or len(impute) == len(columns),
         "outputs": _distinct(outputs),
         "classes": _classes_fit(fields, model),
+        "pairs": _pairs_fit(fields),
         "target_mean": len(fields["target_mean"]) == len(outputs),
         "target_scale": len(scale) == len(outputs) and min(scale) > 0,
         "keys": not is_indexed(fields["keys"]) or all(_INDEXED.fullmatch(n) for n in columns),
@@ -317,6 +329,21 @@ def _check_fields(fields: Mapping[str, Any], model: str) -> None:
         text = categories.get(name)
         if impute and (isinstance(impute[i], str) if text is None else impute[i] not in text):
             raise ValueError("its impute do not fit")
+
+
+def _pairs(fields: Mapping[str, Any]) -> tuple[tuple[Label, Label], ...] | None:
+    """The classes of each target, where several are labels and problems of their own."""
+    pairs = fields.get("pairs")
+    return None if pairs is None else tuple((one, other) for one, other in pairs)
+
+
+def _pairs_fit(fields: Mapping[str, Any]) -> bool:
+    """Whether there are two classes for each output, if any."""
+    pairs = fields.get("pairs")
+    if pairs is None:
+        return True
+    whole = fields["target"] == "multilabel" and len(pairs) == len(fields["outputs"])
+    return whole and all(_distinct(list(map(label_text, pair))) for pair in pairs)
 
 
 def _classes_fit(fields: Mapping[str, Any], model: str) -> bool:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from trainer.data.column_faults import ColumnFault
 from trainer.data.encode.encoder import Encoder, take
 from trainer.data.encode.targets import Target, Weight, mean_of, out_of_range
-from trainer.data.frame import Frame, Labels, Stacked, chunks
+from trainer.data.frame import Frame, Labels, Stacked, chunks, relative_weights
 from trainer.data.rows import Array
 from trainer.errors import DataError
 from trainer.text.labels import label_text
@@ -30,6 +30,7 @@ def fit_encoder(
     impute: bool,
     max_categories: int,
     keys: Mapping[str, str],
+    common: Array | None = None,
 ) -> Encoder:
     """Learn categories, fill-in values, mean and scale from training rows.
 
@@ -42,12 +43,15 @@ def fit_encoder(
         impute: whether missing values are filled in.
         max_categories: most categories of a text column.
         keys: names to read another file by.
+        common: rows whose categories and fill-ins are taken, which encoders for other targets have
+            in common; None: `rows`.
 
     Raises:
         DataError: too many categories, a column without any value, and as `Encoder.transform`.
     """
+    shared = rows if common is None else common
     categories = {
-        name: _categories(frame, column, name, rows) for name, column in _text_columns(frame)
+        name: _categories(frame, column, name, shared) for name, column in _text_columns(frame)
     }
     _check_columns(frame, categories, max_categories)
     D = len(frame.names) + sum(len(values) - 1 for values in categories.values())
@@ -56,7 +60,8 @@ def fit_encoder(
     )
     _check_features(frame, encoder)
     if impute:
-        encoder = replace(encoder, impute=_fill_ins(frame, rows, weight))
+        own = weight if common is None else relative_weights(frame, common, "train")
+        encoder = replace(encoder, impute=_fill_ins(frame, shared, own))
     if scale == "standard":
         mean, sigma = _statistics(encoder, frame, rows, weight)
         encoder = replace(encoder, mean=mean, scale=sigma)

@@ -13,9 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trainer.catalog import MODELS
+from trainer.data.encode.label_pairs import LabelPairs
 from trainer.data.encode.targets import Target, missing_targets, tolerance
 from trainer.data.frame import Frame, Labels
-from trainer.data.rows import Array, IntArray
+from trainer.data.rows import Array, FloatArray, IntArray
 from trainer.text.labels import label_positions, label_text
 from trainer.text.numbers import counted
 from trainer.text.printable import quote
@@ -48,6 +49,8 @@ def known_targets(target: Target, frame: Frame) -> KnownTargets:
     mismatch = _mismatch(target, frame)
     if mismatch:
         return none._replace(remarks=(f"{frame.target_where}: {mismatch}",))
+    if target.separate:
+        return _known_separate(target, frame)
     left_out = missing_targets(frame)
     remarks = _told(left_out, "no target" if _is_labels(frame) else "no number as its target")
     wrong, what = _unknown_labels(target, frame) if _is_labels(frame) else _odd(target, frame)
@@ -68,12 +71,41 @@ def known_targets(target: Target, frame: Frame) -> KnownTargets:
     return KnownTargets(rows, target.encode(frame, rows, np.dtype(np.float64)), remarks)
 
 
+def _known_separate(target: Target, frame: Frame) -> KnownTargets:
+    """The rows that have a label of any of several targets that are problems of their own.
+
+    y is NaN where a label is missing, or is none that the target can have.
+    """
+    left_out = np.zeros(frame.rows, bool)
+    if target.pairs is None:
+        assert isinstance(frame.target, np.ndarray)
+        y: FloatArray = frame.target.astype(np.float64)
+        lowest = MODELS[target.model].lowest
+        odd = np.isinf(y) | (False if lowest is None else y < lowest)
+        y[odd] = np.nan
+        y = (y - target.mean) / target.scale
+    else:
+        y = LabelPairs(target.pairs, {}).encode(frame, strict=False)
+    if frame.weight is not None:
+        weight = np.asarray(frame.weight, dtype=np.float64)
+        left_out = ~(np.isfinite(weight) & (weight >= 0))
+    rows = np.flatnonzero(~left_out & ~np.isnan(y).all(axis=1))
+    none = () if len(rows) else ("no row has a target",)
+    return KnownTargets(rows, y[rows], none)
+
+
 def _is_labels(frame: Frame) -> bool:
     return isinstance(frame.target, Labels)
 
 
 def _mismatch(target: Target, frame: Frame) -> str:
     """How the target differs in kind from that of training; empty where it does not."""
+    if target.separate:
+        found = frame.target.shape[1] if isinstance(frame.target, np.ndarray) else 1
+        if _is_labels(frame) and target.pairs is None:
+            return "its target is of another kind than in training"
+        trained = len(target.outputs)
+        return "" if found == trained else f"has {found} target columns, training had {trained}"
     if (target.kind == "labels") != _is_labels(frame):
         return "its target is of another kind than in training"
     if frame.target is None or isinstance(frame.target, Labels):

@@ -40,6 +40,20 @@ class Target:
     targets far from 0, which are centred."""
     scale: NDArray[np.float64]
     """(C,)."""
+    pairs: tuple[tuple[Label, Label], ...] | None = None
+    """Of separate targets that are labels the two classes of each, the positive one second."""
+    separate: bool = False
+    """Whether each output is a problem of its own, whose rows are those that have its label."""
+
+    def alone(self, c: int) -> Target:
+        """Output c as the one target of a model."""
+        if not self.separate:
+            return self
+        names = (self.columns[c],), (self.outputs[c],)
+        ends = self.mean[c : c + 1], self.scale[c : c + 1]
+        if self.pairs is None:
+            return Target(self.kind, self.model, *names, None, *ends)
+        return Target("labels", self.model, *names, self.pairs[c], *ends)
 
     @property
     def is_coded(self) -> bool:
@@ -142,6 +156,18 @@ def fit_target(frame: Frame, model: str, rows: Array) -> Target:
     classes = frame.target_names if frame.target_named else tuple(range(C))
     outputs = tuple(label_text(label) for label in classes)
     return _plain(kind, model, frame.target_names, outputs, classes)
+
+
+def several_targets(frame: Frame, model: str) -> Target:
+    """The targets of a source before their values are looked at, each to be a problem of its own.
+
+    Raises:
+        DataError: there is none.
+    """
+    if frame.target is None:
+        raise DataError(f"{frame.where}: has no target; name one under data.train.target")
+    names = frame.target_names
+    return replace(_plain(MODELS[model].several, model, names, names, None), separate=True)
 
 
 def scaled_target(target: Target, frame: Frame, rows: Array, weight: Weight) -> Target:

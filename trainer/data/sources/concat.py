@@ -12,7 +12,7 @@ from itertools import accumulate
 
 import numpy as np
 
-from trainer.data.frame import ColumnData, Frame, Labels, Stacked
+from trainer.data.frame import ColumnData, Frame, Labels, Stacked, column_labels, positions
 from trainer.data.rows import Array, Label
 from trainer.errors import DataError
 from trainer.text.labels import label_positions, label_text
@@ -36,11 +36,13 @@ def concat(first: Frame, *others: Frame) -> Frame:
         shown = frames[i].place(row - starts[i])
         return f"{shown} of {frames[i].where}" if i else shown
 
+    target, target_values = _targets(frames)
     return replace(
         first,
         features=_features(frames),
         rows=starts[-1],
-        target=_target(frames),
+        target=target,
+        target_values=target_values,
         weight=_weight(frames),
         group=None,
         place=place,
@@ -88,6 +90,17 @@ def merged_labels(parts: Sequence[Labels]) -> Labels:
         for part, at in zip(parts, places, strict=True)
     ]
     return Labels(tuple(values[i] for i in order), np.concatenate(codes))
+
+
+def _targets(
+    frames: tuple[Frame, ...],
+) -> tuple[Array | Labels | None, tuple[tuple[Label, ...], ...]]:
+    """The target of all, and of several columns of labels the values of all."""
+    target = _target(frames)
+    if not any(frame.target_values for frame in frames):
+        return target, ()
+    several = range(len(frames[0].target_values))
+    return positions([merged_labels([column_labels(f, c) for f in frames]) for c in several])
 
 
 def _target(frames: tuple[Frame, ...]) -> Array | Labels | None:

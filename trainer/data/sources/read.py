@@ -36,7 +36,8 @@ def read(spec: Spec, arrays: Mapping[str, Any] | None = None) -> Source:
 
 def _read_files(spec: Spec) -> Source:
     data, model, digest = spec.data, spec.model, Digest()
-    train = read_source(data.train, model, None, digest)
+    separate = spec.targets == "separate"
+    train = read_source(data.train, model, None, digest, separate)
     wanted: dict[str, Any] = {}
     if data.val != "none" and not isinstance(data.val, float):
         wanted["val"] = data.val
@@ -46,7 +47,7 @@ def _read_files(spec: Spec) -> Source:
         wanted["test"] = data.test
     keys = {**_keys(data.train), **train.keys}
     like = Like(train.names, train.text, is_indexed(keys))
-    held = {name: read_source(source, model, like, digest) for name, source in wanted.items()}
+    held = {name: read_source(one, model, like, digest, separate) for name, one in wanted.items()}
     return Source(train, held, keys, digest, _copies(held, digest), passed=False)
 
 

@@ -35,6 +35,7 @@ from trainer.data.sources.shards import (
     with_targets_alike,
 )
 from trainer.data.sources.synthetic import synthetic_frame
+from trainer.data.sources.target_names import target_columns
 from trainer.errors import DataError
 from trainer.text.labels import label_text, nfc
 from trainer.text.printable import quote, show_path
@@ -42,7 +43,9 @@ from trainer.text.printable import quote, show_path
 _FOLDER = Path(__file__).parents[1] / "bundled"
 
 
-def read_source(source: Any, model: str, like: Like | None, digest: Digest) -> Frame:
+def read_source(
+    source: Any, model: str, like: Like | None, digest: Digest, separate: bool = False
+) -> Frame:
     """Read one source.
 
     Args:
@@ -51,6 +54,7 @@ def read_source(source: Any, model: str, like: Like | None, digest: Digest) -> F
         like: the training source's columns, None for the training source itself: there alone
             groups are read.
         digest: takes the bytes read.
+        separate: whether each of several targets in a table is read as one alone would be.
 
     Raises:
         DataError: whatever is wrong with the files.
@@ -60,7 +64,10 @@ def read_source(source: Any, model: str, like: Like | None, digest: Digest) -> F
     group = getattr(source, "group", None) if like is None else None
 
     def read(one: Any, group: str | None, like: Like | None) -> Frame:
-        return READERS[one.form](one, group, model, like, digest)
+        reader = READERS[one.form]
+        if separate and reader is _of_table:
+            return _of_table(one, group, model, like, digest, separate=True)
+        return reader(one, group, model, like, digest)
 
     def read_group(one: Any) -> Array:
         if one.form in _ARCHIVES:
@@ -100,13 +107,25 @@ Reader = Callable[[Any, str | None, str, Like | None, Digest], Frame]
 
 
 def _of_table(
-    source: Any, group: str | None, model: str, like: Like | None, digest: Digest
+    source: Any,
+    group: str | None,
+    model: str,
+    like: Like | None,
+    digest: Digest,
+    *,
+    separate: bool = False,
 ) -> Frame:
     from trainer.data.sources import tables
 
-    target, options = source.target_names, _csv_options(source)
-    roles = Roles(target, source.columns, source.drop, source.categorical, source.weight, group)
+    options, chosen = _csv_options(source), (source.columns, source.drop, source.categorical)
     with digest.reading(source.table):
+        target = target_columns(
+            source.target_names,
+            lambda: tables.column_names(source.table, options),
+            {*source.drop, source.weight, source.group},
+            show_path(source.table),
+        )
+        roles = Roles(target, *chosen, source.weight, group, separate)
         return tables.read_table(
             source.table, roles, labels=has_labels(model), like=like, options=options
         )
@@ -277,7 +296,10 @@ def _predict_frame(path: str, encoder: Encoder, with_target: bool, *, labels: bo
     there = with_target and set(target) <= set(names)
     left_out = () if there else target  # of a table whose columns are taken in their order
     roles = Roles(
-        target if there else (), drop=left_out, weight=weight if weight in names else None
+        target if there else (),
+        drop=left_out,
+        weight=weight if weight in names else None,
+        separate=encoder.target.separate,
     )
     frame = tables.read_table(path, roles, labels=labels, like=encoder.like, options=options)
     absent = [name for name in (*target, weight) if name and name not in names]

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from weakref import WeakValueDictionary
 
 import numpy as np
@@ -28,6 +28,7 @@ class HoldoutKey(NamedTuple):
     """Share of the rows; 0 where val is none or a source of its own."""
     test: float
     """The same."""
+    targets: str
 
 
 class UsableKey(NamedTuple):
@@ -76,6 +77,10 @@ class Source:
         default_factory=WeakValueDictionary, repr=False
     )
     """Encoded rows that somebody still holds."""
+    kept: Mapping[str, int] = field(default_factory=dict, repr=False)
+    """{frame: rows that are kept} of the source of all targets, where this is of some of them."""
+    by_target: dict[Hashable, Any] = field(default_factory=dict, repr=False)
+    """What was made of it for targets that are problems of their own."""
 
     @property
     def digest(self) -> str:

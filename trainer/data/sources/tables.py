@@ -17,8 +17,8 @@ import pyarrow as pa
 
 from trainer.catalog import SOURCES
 from trainer.data.column_faults import ColumnFault, FeatureChoice
-from trainer.data.frame import ColumnData, Frame, Labels, Like, check_names
-from trainer.data.rows import Array, IntArray
+from trainer.data.frame import ColumnData, Frame, Labels, Like, check_names, positions
+from trainer.data.rows import Array, IntArray, Label
 from trainer.data.sources import csv_faults, csv_text
 from trainer.data.sources.arrow_types import plain_array
 from trainer.data.sources.column_roles import (
@@ -312,13 +312,7 @@ def _frame(
     if rows == 0:
         what = "no rows" if reader.options is None else "a header and no rows"
         raise DataError(f"{reader.where}: has {what}; at least one row is needed")
-    target: Array | Labels | None = None
-    if labels and len(roles.target) == 1:
-        read_labels = reader.labels if reader.has_keys else reader.known_labels
-        target = read_labels(columns.pop(roles.target[0]), roles.target[0])
-    elif roles.target:
-        read = reader.target if reader.has_keys else reader.known_numbers
-        target = np.column_stack([read(columns.pop(name), name) for name in roles.target])
+    target, target_values = _target(columns, roles, labels, reader)
     weight = None
     if roles.weight:
         weight = reader.weight(columns.pop(roles.weight), roles.weight)
@@ -348,6 +342,7 @@ def _frame(
         rows,
         target,
         roles.target,
+        target_values,
         target_where=reader.where,
         weight=weight,
         weight_where=reader.where,
@@ -360,6 +355,21 @@ def _frame(
             reader.told(converted), roles.columns, roles.drop, roles.categorical, reader.has_keys
         ),
     )
+
+
+def _target(
+    columns: dict[str, Any], roles: Roles, labels: bool, reader: ColumnReader
+) -> tuple[Array | Labels | None, tuple[tuple[Label, ...], ...]]:
+    """The target, and of several columns of labels their values."""
+    read_labels = reader.labels if reader.has_keys else reader.known_labels
+    if labels and len(roles.target) == 1:
+        return read_labels(columns.pop(roles.target[0]), roles.target[0]), ()
+    if labels and roles.separate and roles.target:
+        return positions([read_labels(columns.pop(name), name) for name in roles.target])
+    if not roles.target:
+        return None, ()
+    read = reader.target if reader.has_keys else reader.known_numbers
+    return np.column_stack([read(columns.pop(name), name) for name in roles.target]), ()
 
 
 def _block(column: Any, name: str, like: Like | None, reader: ColumnReader) -> Array:

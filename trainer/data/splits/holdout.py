@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trainer.data.encode.positive import with_positive
-from trainer.data.encode.targets import fit_target
+from trainer.data.encode.targets import fit_target, several_targets
 from trainer.data.frame import Frame, Labels
 from trainer.data.rows import IntArray
 from trainer.data.sources.source import HoldoutKey, Source, UsableKey
@@ -29,14 +29,20 @@ def hold_out(source: Source, spec: Spec) -> Holdout:
     Raises:
         DataError: a target that does not fit the model, rows that are missing or too few.
     """
+    key = holdout_key(source, spec)
+    if key not in source.holdouts:
+        source.holdouts[key] = _set_apart(source, spec, key.val, key.test)
+    return source.holdouts[key]
+
+
+def holdout_key(source: Source, spec: Spec) -> HoldoutKey:
+    """What decides how a source is split."""
     data = spec.data
     val = 0.0 if source.passed or not isinstance(data.val, float) else data.val
     test = 0.0 if source.passed or not isinstance(data.test, float) else data.test
     positive = repr(data.positive)  # 1 == True, and they may be two labels
-    key = HoldoutKey(spec.model, data.missing, data.stratify, data.seed, positive, val, test)
-    if key not in source.holdouts:
-        source.holdouts[key] = _set_apart(source, spec, val, test)
-    return source.holdouts[key]
+    of_rows = spec.model, data.missing, data.stratify, data.seed, positive
+    return HoldoutKey(*of_rows, val, test, spec.targets)
 
 
 def plain_split(source: Source, spec: Spec) -> RowSplit:
@@ -48,20 +54,23 @@ def plain_split(source: Source, spec: Spec) -> RowSplit:
     return RowSplit("", hold_out(source, spec).train, None, ("plain",))
 
 
-def usable(source: Source, frame: Frame, missing: str) -> IntArray:
+def usable(source: Source, frame: Frame, missing: str, targets: str = "joint") -> IntArray:
     """`usable_rows` of one of the source's frames, looked for once."""
     key = UsableKey(id(frame), missing)
     if key not in source.usable:
-        source.usable[key] = usable_rows(frame, missing)
+        source.usable[key] = usable_rows(frame, missing, separate=targets == "separate")
     return source.usable[key]
 
 
 def _set_apart(source: Source, spec: Spec, val: float, test: float) -> Holdout:
     frame = source.frame
-    rows = usable(source, frame, spec.data.missing)
-    target = fit_target(frame, spec.model, rows)
-    target = with_positive(target, spec.data.positive, frame.target_where)
-    codes = _stratify_codes(spec, frame, target.kind)
+    rows = usable(source, frame, spec.data.missing, spec.targets)
+    if spec.targets == "joint":
+        target = fit_target(frame, spec.model, rows)
+        target = with_positive(target, spec.data.positive, frame.target_where)
+        codes = _stratify_codes(spec, frame, target.kind)
+    else:  # their rows are split alike, whatever their classes
+        target, codes = several_targets(frame, spec.model), None
     parts = (_split_groups if frame.group is not None else _split_rows)(
         frame, rows, codes, val, test, spec.data.seed
     )

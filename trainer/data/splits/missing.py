@@ -12,12 +12,14 @@ from trainer.errors import DataError
 from trainer.text.printable import quote
 
 
-def usable_rows(frame: Frame, missing: str) -> IntArray:
+def usable_rows(frame: Frame, missing: str, *, separate: bool = False) -> IntArray:
     """Rows that are kept, ascending: with a weight, under `missing: drop` those without a gap.
 
     Args:
         frame: a source.
         missing: `data.missing`.
+        separate: whether each target is a problem of its own, for which its missing labels leave
+            their rows out.
 
     Raises:
         DataError: a target or a group that is missing and not to be dropped; a weight that is
@@ -28,7 +30,7 @@ def usable_rows(frame: Frame, missing: str) -> IntArray:
         raise DataError(
             f"{frame.weight_where}: every row has weight 0; at least one must be above 0"
         )
-    lost = missing_targets(frame)
+    lost = np.zeros(frame.rows, dtype=bool) if separate else missing_targets(frame)
     if missing != "drop":
         rows = _with_weights(frame, np.flatnonzero(~absent))
         _check_complete(frame, lost & ~absent, absent)
@@ -55,9 +57,11 @@ def _check_complete(frame: Frame, lost: NDArray[np.bool_], absent: NDArray[np.bo
     if lost.any():
         row = int(np.flatnonzero(lost)[0])
         names = ", ".join(repr(name) for name in frame.target_names[:3])
+        several = len(frame.target_names) > 1
+        each = ", or targets to separate, for which such a row is left out" * several
         raise DataError(
             f"{frame.target_where}: {frame.place(row)}, target {names}: is"
-            " missing or NaN; give a value, or set data.missing to drop"
+            f" missing or NaN; give a value, or set data.missing to drop{each}"
         )
     homeless = ~absent & (frame.group < 0) if frame.group is not None else absent & False
     if homeless.any():

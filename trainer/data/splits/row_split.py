@@ -32,6 +32,8 @@ class RowSplit:
     """Equal for equal rows, among specs of one data block and model."""
     drawn: IntArray | None = None
     """Where val is a source of its own and `val_k` draws from it: rows of that source."""
+    common: IntArray | None = None
+    """The training rows of all targets, where each has its own: what encoders have in common."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -260,7 +260,8 @@
       found.sort((a, b) => {
         const [x, y] = [a[by], b[by]];
         if (x === null || y === null) return (x === null) - (y === null); // the empty ones last
-        const order = x < y ? -1 : x > y ? 1 : 0;
+        const order = typeof x === "string" && typeof y === "string"
+          ? x.localeCompare(y, "en", { numeric: true }) : x < y ? -1 : x > y ? 1 : 0;
         return down ? -order : order;
       });
       this.body.replaceChildren(...found.slice(0, most).map(row => this.line(row)));

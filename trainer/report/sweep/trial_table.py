@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from trainer.catalog import metric_of
@@ -24,13 +24,36 @@ def trial_table(sweep: SweepView) -> str:
     """The frame of the table, with its rows beside it."""
     columns = _columns(sweep)
     heads = [_head(sweep, name) for name in columns]
-    cells = [_cells(name, [row.get(name) for row in sweep.rows]) for name in columns]
+    cells = [cells_of(name, [row.get(name) for row in sweep.rows]) for name in columns]
+    reasons = [text(row.get("reason") or "") for row in sweep.rows]
+    best = sweep.run_data.best.get("trial")
+    return searched_table("All trials", columns, heads, cells, reasons, best)
+
+
+def searched_table(
+    title: str,
+    columns: Sequence[str],
+    heads: Sequence[str],
+    cells: Sequence[Sequence[Any]],
+    reasons: Sequence[str],
+    best: Any = None,
+) -> str:
+    """The frame of a table that is sorted and filtered, with its rows beside it.
+
+    Args:
+        title: of the card.
+        columns: names, as the file has them.
+        heads: of the columns.
+        cells: a list a column.
+        reasons: of each row.
+        best: the cell of the second column of the row that stands out.
+    """
     data = {
         "rows": list(zip(*cells, strict=True)),
         "numbers": [all(v is None or isinstance(v, int | float) for v in of) for of in cells],
         "names": [_written(name, head) for name, head in zip(columns, heads, strict=True)],
-        "reasons": [text(row.get("reason") or "") for row in sweep.rows],
-        "best": sweep.run_data.best.get("trial"),
+        "reasons": reasons,
+        "best": best,
     }
     top = "".join(
         f'<th scope="col" aria-sort="{"ascending" if i == 0 else "none"}">'
@@ -40,11 +63,11 @@ def trial_table(sweep: SweepView) -> str:
     empty = f'<table class="full sticky"><thead><tr>{top}</tr></thead><tbody></tbody></table>'
     example = esc(f"filter, such as {_written(columns[2], heads[2])[-1]}>0.1")
     return f"""<div class="card wide trials">
-<div class="title"><h3>All trials</h3>
-<input type="search" placeholder="{example}" aria-label="filter trials"></div>
+<div class="title"><h3>{esc(title)}</h3>
+<input type="search" placeholder="{example}" aria-label="filter {esc(title.lower())}"></div>
 <p class="note">A head sorts. A word must occur in the row; <code>lr&gt;0.1</code>,
  <code>status=diverged</code> compare a column. <span class="shown" role="status"></span></p>
-{scrolling(empty, "Trials", pinned=True)}
+{scrolling(empty, title, pinned=True)}
 <p class="more"><button class="scale">show more</button></p>
 <script type="application/json">{embedded(data)}</script>
 </div>"""
@@ -86,7 +109,7 @@ def _written(name: str, head: str) -> list[str]:
     return [name.lower(), head.lower().replace(" ", "_")]
 
 
-def _cells(name: str, values: list[Any]) -> list[Any]:
+def cells_of(name: str, values: list[Any]) -> list[Any]:
     """A column of the table; of whole numbers as it is."""
     return values if set(map(type, values)) <= {int} else [_cell(name, value) for value in values]
 

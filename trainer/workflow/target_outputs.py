@@ -1,0 +1,235 @@
+"""The end of a run of targets that are problems of their own: each has a winner and a model."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+
+from trainer.config.schema.spec import Spec
+from trainer.data import Rows
+from trainer.predict.fitted_model import FittedModel
+from trainer.predict.tables import predictions, score, stacked, table_of, target_words
+from trainer.runs.names import GROUPS, MANIFEST, PREDICTIONS, RESULTS
+from trainer.sweep.refit import refit_of
+from trainer.sweep.results import trial_results
+from trainer.sweep.select import Chosen, choose
+from trainer.sweep.target_models import Candidate, TargetFit, first_fits, refit_fits, together
+from trainer.sweep.trial_result import TrialResult
+from trainer.wording.closing import commands
+from trainer.wording.targets import targets_closing, unranked_targets_text
+from trainer.workflow.checkpoints import REFIT, Checkpoints
+from trainer.workflow.column_tables import write_columns, write_solvers
+from trainer.workflow.end_room import model_bytes
+from trainer.workflow.recorder import RefitRecorder
+from trainer.workflow.result_tables import refit_spec
+from trainer.workflow.target_tables import by_target, target_results, winner_rows, winners
+
+if TYPE_CHECKING:
+    from trainer.console.terminal import Terminal
+    from trainer.runs.writer import RunWriter
+    from trainer.sweep.scheduler import Scheduler
+    from trainer.sweep.sweep import SweepRun
+    from trainer.train.saved import Saved
+
+_MOST_CELLS = 10_000_000  # of predictions.parquet: rows held out times targets
+
+
+def write_target_outputs(
+    folder: RunWriter,
+    sweep: SweepRun,
+    scheduler: Scheduler,
+    terminal: Terminal,
+    should_stop: Callable[[], int | None],
+    checkpoints: Checkpoints,
+) -> str:
+    """Write the tables, each target's winner and its model; return the status of the run.
+
+    What the disk refuses keeps nothing else from being written, and is tried again at the close.
+    """
+    assert sweep.targets is not None
+    folder.files.begin_end()
+    spec, names, metric = sweep.spec, sweep.targets.names, sweep.rules.metric
+    trials = trial_results(sweep)
+    write_columns(folder, sweep, trials, sweep.jobs)
+    with folder.spared(MANIFEST):
+        write_solvers(folder, sweep)
+    chosen = [choose(of, spec, metric) for of in by_target(trials, len(names))]
+    cut_short = any(trial.status == "interrupted" for trial in trials)
+    if refit_of(spec) and not cut_short:
+        checkpoints.before_refit(scheduler, should_stop() is not None)
+    observer = RefitRecorder(should_stop, folder.tell, checkpoints)
+    fits, all_there = _fits(sweep, chosen, observer, checkpoints.saved(REFIT), terminal)
+    tests = {name: _test_metrics(fit) for name, fit in fits.items()} if _has_tests(fits) else {}
+    with folder.spared(GROUPS):
+        folder.write_groups(winner_rows(chosen, names, sweep.metrics, tests))
+    left_out = sweep.targets.left_out
+    record = target_results(chosen, trials, spec, sweep.repeats, names, left_out, tests)
+    with folder.spared(RESULTS):
+        folder.write_results(record)
+    if not record["groups"]:
+        return _end_without_winners(folder, trials, metric, terminal)
+    best = {t: fits.get((one.best.number, t)) for t, one in enumerate(chosen) if one.best}
+    there = {t: fit for t, fit in best.items() if fit is not None}
+    told = _write_model(folder, there, names)
+    rows = next((fit.refit for fit in there.values() if fit.refit), None)
+    terminal.summary([*targets_closing(record, refit=rows, notes=told), *commands(folder.path)])
+    return "interrupted" if cut_short or not all_there else "finished"
+
+
+def _fits(
+    sweep: SweepRun,
+    chosen: Sequence[Chosen],
+    observer: RefitRecorder,
+    saved: Saved | None,
+    terminal: Terminal,
+) -> tuple[dict[Candidate, TargetFit], bool]:
+    """The models of all winners, and whether they are the last word, as of a joint run."""
+    won = {
+        (trial.number, target): trial
+        for target, one in enumerate(chosen)
+        for trial in [*([one.best] if one.best else []), *(of for _, of in winners(one))]
+    }
+    fits = first_fits(sweep, won)
+    rows = refit_of(sweep.spec)
+    again = _refits(won, rows)
+    if rows is None or not again:
+        return fits, True
+    if observer.should_stop():
+        return fits, False
+    refitted = refit_fits(sweep, again, rows, observer, saved)
+    lost = sorted(again.keys() - refitted.keys())
+    if observer.should_stop() and lost:
+        return fits | refitted, False
+    if lost:
+        what = f"the refits of {len(lost):,} winners came to no model; see their own"
+        terminal.summary([("warning", what)])
+    return fits | refitted, True
+
+
+def _refits(won: Mapping[Candidate, TrialResult], rows: str | None) -> dict[Candidate, Spec]:
+    if rows is None:
+        return {}
+    there = {name: trial for name, trial in won.items() if trial.best_step is not None}
+    return {name: refit_spec(trial, rows) for name, trial in there.items()}
+
+
+def _end_without_winners(
+    folder: RunWriter, trials: Sequence[TrialResult], metric: str, terminal: Terminal
+) -> str:
+    """Say why no target has a winner; return the status of the run."""
+    statuses = {trial.status for trial in trials}
+    if "interrupted" in statuses:
+        status, reason = "interrupted", "no target has all its columns trained"
+    elif statuses == {"diverged"}:
+        status, reason = "diverged", f"all targets; of the first: {trials[0].reason}"
+    else:
+        status, reason = "unranked", unranked_targets_text(metric)
+    with folder.spared(MANIFEST):
+        folder.update_manifest(reason=reason)
+    terminal.summary([(status, reason)])
+    return status
+
+
+# ---------------------------------------------------------------- models
+
+
+def _write_model(
+    folder: RunWriter, fits: Mapping[int, TargetFit], names: Sequence[str]
+) -> list[str]:
+    """Write the model of all targets that have one, and its predictions; what is to be said."""
+    if not fits:
+        return []
+    known = [names[t] for t in fits]
+    model = together(list(fits.values()), known)
+    if model is None:
+        return ["winners have other features or losses, so that there is no model of all targets"]
+    with folder.spared("model"):
+        size = model_bytes(model.weights, (*model.encoder.features, *known))
+        folder.write_model(model.save, size)
+    table = _prediction_table(model, list(fits.values()))
+    if table is None:
+        most = f"{_MOST_CELLS:,} numbers"
+        return [f"predictions of all targets are more than {most} and not kept; predict makes them"]
+    with folder.spared(PREDICTIONS):
+        folder.write_predictions(table)
+    return []
+
+
+def _prediction_table(model: FittedModel, fits: Sequence[TargetFit]) -> pa.Table | None:
+    """The rows of predictions.parquet: a row a held-out row, columns of each target.
+
+    Of a target whose label is missing both cells are empty. None where it would be too large.
+    """
+    splits: dict[str, list[tuple[int, TargetFit, Rows]]] = {}
+    for t, fit in enumerate(fits):
+        held = (fit.prepared.val, *fit.prepared.tests)
+        for rows in (rows for rows in held if rows is not None):
+            splits.setdefault(rows.name, []).append((t, fit, rows))
+    index = {name: _union([rows.index for _, _, rows in of]) for name, of in splits.items()}
+    if sum(map(len, index.values())) * len(fits) > _MOST_CELLS:
+        return None
+    return stacked([_split_table(model, name, index[name], of) for name, of in splits.items()])
+
+
+def _union(parts: Sequence[Any]) -> Any:
+    """Ascending row numbers of all; most targets have the very same."""
+    distinct = {id(part): part for part in parts}
+    return np.unique(np.concatenate(list(distinct.values())))
+
+
+def _split_table(
+    model: FittedModel, name: str, index: Any, of: Sequence[tuple[int, TargetFit, Rows]]
+) -> pa.Table:
+    z, y = np.full((2, len(index), len(model.bias)), np.nan)
+    for rows, members in _sharing(of):
+        at = np.searchsorted(index, rows.index)
+        for t, place, scores in members:
+            z[at, t] = scores
+            y[at, t] = rows.y[:, place] if rows.y.ndim == 2 else rows.y
+    target = model.encoder.target
+    z = z * target.scale + target.mean
+    columns = {
+        "split": np.full(len(index), name),
+        "row": index,
+        **target_words(model, y),
+        **predictions(model, z),
+    }
+    return table_of(columns, ~np.isnan(z), model)
+
+
+def _sharing(of: Sequence[tuple[int, TargetFit, Rows]]) -> Any:
+    """(rows, [(target, its column of y, scores)]) of targets that share their rows."""
+    by_rows: dict[int, list[tuple[int, TargetFit, Rows]]] = {}
+    for one in of:
+        by_rows.setdefault(id(one[2]), []).append(one)
+    for members in by_rows.values():
+        rows = members[0][2]
+        weights = np.concatenate([fit.weights for _, fit, _ in members], axis=1)  # (D, T)
+        bias = np.concatenate([fit.bias for _, fit, _ in members])
+        with np.errstate(over="ignore", invalid="ignore"):  # rows far outside those of training
+            z = (rows.X @ weights + bias).astype(np.float64)  # (n, T)
+        yield rows, [(t, fit.place, z[:, i]) for i, (t, fit, _) in enumerate(members)]
+
+
+def _has_tests(fits: Mapping[Candidate, TargetFit]) -> bool:
+    return any(fit.prepared.tests for fit in fits.values())
+
+
+def _test_metrics(fit: TargetFit) -> dict[str, float]:
+    """The metrics of one target on the test rows that have its label."""
+    found: dict[str, float] = {}
+    model = fit.fitted
+    for shared in fit.prepared.tests:
+        if not len(shared):
+            continue
+        rows = shared if shared.y.ndim == 1 else shared.of_target(fit.place)
+        with np.errstate(over="ignore", invalid="ignore"):
+            z = (rows.X @ model.weights + model.bias).astype(np.float64)
+        z = z * model.encoder.target_scale + model.encoder.target_mean
+        prefix = "test" if rows.name == "test" else f"test_{rows.name}"
+        read = score(model, z, rows.y, rows.weight)
+        found |= {f"{prefix}_{name}": value for name, value in read.items()}
+    return found

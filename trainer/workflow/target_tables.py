@@ -1,0 +1,240 @@
+"""The tables of targets that are problems of their own: trials over them, columns, winners."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from trainer.catalog import is_minimized
+from trainer.config.schema.spec import Spec
+from trainer.runs.names import TARGET
+from trainer.sweep.select import Chosen, rank
+from trainer.sweep.trial_result import TrialResult
+from trainer.text.numbers import counted
+from trainer.workflow.result_tables import (
+    Metrics,
+    Row,
+    axes,
+    numbers_of,
+    repeat_rows,
+    settings_of,
+    standing,
+)
+
+Tests = Mapping[tuple[int, int], Metrics]
+"""Test metrics of models, by trial and target."""
+_WORST = ("diverged", "interrupted", "not_converged")
+
+
+def by_target(trials: Sequence[TrialResult], targets: int) -> list[list[TrialResult]]:
+    """The trials of each target, in their order."""
+    found: list[list[TrialResult]] = [[] for _ in range(targets)]
+    for trial in trials:
+        found[trial.target].append(trial)
+    return found
+
+
+def mean_rows(trials: Sequence[TrialResult], names: Sequence[str], targets: int) -> list[Row]:
+    """The rows of trials.csv: of each trial means over its targets, without a rank.
+
+    Args:
+        trials: of all targets.
+        names: of the metrics.
+        targets: how many there are; a trial of which some are not there has no row.
+    """
+    members: dict[int, list[TrialResult]] = {}
+    for trial in trials:
+        members.setdefault(trial.number, []).append(trial)
+    rows = [_mean_row(of, names) for of in members.values() if len(of) == targets]
+    counts = [f"{name}_count" for name in names]
+    some = [n for n in counts if any(row[n] not in (None, targets) for row in rows)]
+    return [{name: row[name] for name in row if name in some or name not in counts} for row in rows]
+
+
+def _mean_row(of: Sequence[TrialResult], names: Sequence[str]) -> Row:
+    first, (status, reason) = of[0], _ending(of)
+    values = {name: _known(of, name) for name in names}
+    means = {name: float(v.mean()) if len(v) else None for name, v in values.items()}
+    return {
+        "trial": first.number,
+        "rank": None,
+        "status": status,
+        "reason": reason,
+        **_common_settings(of),
+        **_common_numbers(of),
+        **means,
+        **{f"{name}_std": None for name in names},
+        **{f"{name}_count": len(v) for name, v in values.items()},
+    }
+
+
+def _known(of: Sequence[TrialResult], name: str) -> Any:
+    """A metric of the targets that have it."""
+    values = np.array([trial.metrics.get(name, math.nan) for trial in of], np.float64)
+    return values[~np.isnan(values)]
+
+
+def _ending(of: Sequence[TrialResult]) -> tuple[str, str]:
+    """(status, sentence) of a trial: of its targets the worst off."""
+    counts = Counter(trial.status for trial in of)
+    if len(counts) == 1 and len({trial.reason for trial in of}) == 1:
+        return of[0].status, of[0].reason
+    told = next((status for status in _WORST if status in counts), counts.most_common(1)[0][0])
+    each = (f"{n:,} {status.replace('_', ' ')}" for status, n in counts.most_common())
+    return told, f"of {counted(len(of), 'target')} {', '.join(each)}"
+
+
+def _common_settings(of: Sequence[TrialResult]) -> Row:
+    """Settings; of a path of penalties, which each target begins elsewhere, the mean."""
+    found = dict(settings_of(of[0]))
+    for path in found:
+        values = {trial.settings[path] for trial in of} if of[0].settings != of[-1].settings else ()
+        if len(values) > 1:
+            found[path] = float(np.mean([trial.settings[path] for trial in of]))
+    return found
+
+
+def _common_numbers(of: Sequence[TrialResult]) -> Row:
+    """Means, of epochs and what a solver counts the most; unknown where one is."""
+    rows = [numbers_of(trial) for trial in of]
+    found: Row = {}
+    for name in rows[0]:
+        values: list[Any] = [row.get(name) for row in rows]
+        if None in values:
+            found[name] = None
+        elif all(isinstance(value, int) for value in values):
+            found[name] = max(values)
+        else:
+            most = name in ("gradient_max", "gap")
+            found[name] = float(np.max(values) if most else np.mean(values))
+    return found
+
+
+def column_rows(
+    trials: Sequence[TrialResult], metrics: Sequence[str], metric: str, names: Sequence[str]
+) -> list[Row]:
+    """The rows of repeats.csv: target by target, the trials of each in the order of rank."""
+    rows: list[Row] = []
+    for target, of in enumerate(by_target(trials, len(names))):
+        for row in repeat_rows(rank(of, metric), metrics, metric):
+            trial, repeat = row.pop("trial"), row.pop("repeat")
+            rows.append({"trial": trial, "repeat": repeat, TARGET: names[target], **row})
+    return rows
+
+
+def winner_rows(
+    chosen: Sequence[Chosen], names: Sequence[str], metrics: Sequence[str], tests: Tests
+) -> list[Row]:
+    """The rows of groups.csv: a row a target, and a value of the `select.per` paths.
+
+    Args:
+        chosen: of each target.
+        names: of the targets.
+        metrics: their names.
+        tests: of the winners' models.
+    """
+    tested = list(dict.fromkeys(name for found in tests.values() for name in found))
+    rows = []
+    for target, one in enumerate(chosen):
+        for per, trial in winners(one):
+            found = tests.get((trial.number, target), {})
+            counts = {f"{name}_count": trial.count(name) for name in trial.fewer}
+            rows.append(
+                {
+                    TARGET: names[target],
+                    **per,
+                    "trial": trial.number,
+                    **{p: v for p, v in settings_of(trial).items() if p not in per},
+                    **numbers_of(trial),
+                    **{name: trial.metrics.get(name) for name in metrics},
+                    **{f"{name}_std": trial.stds.get(name) for name in metrics},
+                    **counts,
+                    **{name: found.get(name) for name in tested},
+                }
+            )
+    return rows
+
+
+def winners(chosen: Chosen) -> list[tuple[Mapping[str, Any], TrialResult]]:
+    """The winners of one target, by the values of the `select.per` paths if there are any."""
+    if chosen.groups:
+        return [(group.per, group.trial) for group in chosen.groups]
+    return [] if chosen.best is None else [({}, chosen.best)]
+
+
+def target_results(
+    chosen: Sequence[Chosen],
+    trials: Sequence[TrialResult],
+    spec: Spec,
+    repeats: int,
+    names: Sequence[str],
+    left_out: Mapping[str, str],
+    tests: Tests,
+) -> Row:
+    """The content of results.json, without a best trial: each target has its own.
+
+    Args:
+        chosen: of each target.
+        trials: of all targets.
+        spec: says the rule.
+        repeats: columns a trial and target.
+        names: of the targets.
+        left_out: {target: why it was not trained}.
+        tests: of the winners' models.
+    """
+    metric = chosen[0].metric
+    groups = [
+        {
+            TARGET: names[target],
+            "per": dict(per),
+            **standing(trial),
+            "metrics": dict(trial.metrics) | dict(tests.get((trial.number, target), {})),
+        }
+        for target, one in enumerate(chosen)
+        for per, trial in winners(one)
+    ]
+    first = [trial for trial in trials if trial.target == 0]
+    return {
+        "metric": {"name": metric, "goal": "minimize" if is_minimized(metric) else "maximize"},
+        "counts": dict(Counter(trial.status for trial in trials)),
+        "trials": len(first),
+        "repeats": repeats,
+        "targets": list(names),
+        **({"left_out": dict(left_out)} if left_out else {}),
+        "axes": axes(first, spec),
+        "rule": spec.select.rule,
+        "best": None,
+        "runner_up": None,
+        "groups": groups,
+        "without_winner": [
+            {TARGET: names[target], **per} for target, one in enumerate(chosen) for per in lost(one)
+        ],
+        "edges": _edges(chosen),
+        "halving": [],
+    }
+
+
+def lost(chosen: Chosen) -> list[Mapping[str, Any]]:
+    """The values of the `select.per` paths for which no trial of a target has a rank."""
+    if chosen.best is None:
+        return [{}]
+    return list(chosen.without)
+
+
+def _edges(chosen: Sequence[Chosen]) -> list[Row]:
+    """Ends of axes where winners are, with how many of them; those of most targets first."""
+    counts = Counter((edge.path, edge.side) for one in chosen for edge in one.edges)
+    found = {(e.path, e.side): e for one in chosen for e in one.edges}
+    return [
+        {
+            "path": path,
+            "side": side,
+            "value": found[path, side].value,
+            "advice": f"{n:,} of {counted(len(chosen), 'target')} {found[path, side].advice}",
+        }
+        for (path, side), n in counts.most_common()
+    ]

@@ -117,8 +117,10 @@ def _varies(targets: Targets) -> Numbers:
     """Whether each output has two values (…, C): y − its rounded mean cannot tell."""
     known = targets.w > 0  # (…, N)
     first = targets.y[known.argmax(axis=-1)]  # (…, C): of a row that has a weight, if one has
-    other = targets.y != first[..., None, :]  # (…, N, C)
-    return np.asarray((known[..., None] & other).any(axis=-2))
+    each = range(targets.outputs)  # (…, N, C) would be large
+    return np.stack(
+        [(known & (targets.y[:, c] != first[..., c, None])).any(axis=-1) for c in each], axis=-1
+    )
 
 
 # --- counts ---------------------------------------------------------------------------------------

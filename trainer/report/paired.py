@@ -92,7 +92,7 @@ def _of_split(
     w = np.ones(len(data)) if data.weight is None else data.weight
     parts = [_part(of, model, w) for of, model in zip(pair, models, strict=True)]
     values = [{name: of[0] for name, of in part.measure(w[None]).items()} for part in parts]
-    drawn = [Drawn(len(data), part.outputs, ranked=True) for part in parts]
+    drawn = [Drawn(len(data), len(data.names), ranked=True) for _ in parts]
     count, names = affordable(_OPERATIONS, drawn, RESAMPLES), values[0].keys() & values[1].keys()
     draws: Sequence[Mapping[str, Numbers]] = []
     if count >= fewest_resamples(level):
@@ -121,4 +121,4 @@ def _part(data: PredictionData, model: FittedModel, w: Numbers) -> Part:
     with np.errstate(divide="ignore", invalid="ignore"):
         inside = p if data.kind == "numbers" else np.clip(p, _LEAST, _MOST)
         MODELS[model.model, model.loss].link(np, inside[:, :, None], z)
-    return Part(labels, w, metrics_by_weights(model, z[:, :, 0], y), p.shape[1])
+    return Part(labels, w, metrics_by_weights(model, z[:, :, 0], y))

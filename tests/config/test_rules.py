@@ -147,7 +147,7 @@ def test_a_rule_reads_no_other_keys_than_it_says(tmp_path, monkeypatch):
     ):
         load(tmp_path, f"model: softmax\n{text}" + "\ndata: {train: digits}" * ("data" not in text))
     assert seen == {rule: set(reads) for rule, reads in rules._READS.items()}
-    assert len(seen) == 8
+    assert len(seen) == 9
 
 
 def test_the_rules_of_some_keys():

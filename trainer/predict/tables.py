@@ -18,11 +18,10 @@ from trainer.data.sources.shards import files_of
 from trainer.data.sources.standard_input import as_file
 from trainer.errors import UserError
 from trainer.machine.threads import one_thread_a_product
-from trainer.model import Scratch, models
+from trainer.model import models
 from trainer.model.arithmetic import default_errstate
 from trainer.model.metrics import Targets
-from trainer.model.ranking import ranking
-from trainer.model.step import error
+from trainer.model.weightings import metrics_by_weights
 from trainer.predict.fitted_model import FittedModel, RowScores
 from trainer.text import arrow
 from trainer.text.atomic import replacing
@@ -173,10 +172,10 @@ def score(model: FittedModel, z: Numbers, y: Array, w: Numbers) -> dict[str, flo
         y: (N, C) targets as `Target.encode` gives them, or (N,) class codes.
         w: (N,) row weights.
     """
-    return {name: float(value) for name, value in metrics_by_weights(model, z, y)(w).items()}
+    return {name: float(value) for name, value in scores_by_weights(model, z, y)(w).items()}
 
 
-def metrics_by_weights(
+def scores_by_weights(
     model: FittedModel, z: Numbers, y: Array
 ) -> Callable[[Numbers], dict[str, Numbers]]:
     """Loss and metrics of scores as a function of the row weights (…, N), each (…).
@@ -186,30 +185,9 @@ def metrics_by_weights(
         z: the same.
         y: the same.
     """
-    row = models.MODELS[model.model, model.loss].with_parameters(
-        {name: np.array([value]) for name, value in model.loss_parameters.items()}
-    )
-    encoder, outputs = model.encoder, z.shape[1]
-    z3 = ((z - encoder.target_mean) / encoder.target_scale)[:, :, None]  # (N, C, 1)
-    full = np.eye(outputs)[y] if y.ndim == 1 else y.astype(np.float64)
-    loss, read, scratch = np.empty((len(z), 1)), z3, Scratch.of(np, *z.shape)
-
-    def each(w: Numbers) -> dict[str, Numbers]:
-        # a metric may be infinite, or be none
-        with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
-            sums = row.metrics.sums(np, read, full, w)
-            areas = ranking(z3, y, w) if row.metrics.ranked else None
-            targets = Targets(y, w, encoder.target_scale, outputs)
-            found = row.metrics.finish(sums, targets, areas)
-            values = {"loss": w @ loss / targets.total, **found}
-        return {name: value[..., 0] for name, value in values.items()}
-
-    with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
-        if row.metrics.of_predictions:
-            read = np.empty_like(z3)
-            row.activation(np, z3.copy(), read, scratch)  # it overwrites its argument
-        error(row, np, z3.copy(), full[:, :, None], np.empty_like(z3), loss, scratch)
-    return each
+    row, encoder = models.MODELS[model.model, model.loss], model.encoder
+    z = (z - encoder.target_mean) / encoder.target_scale
+    return metrics_by_weights(row, model.loss_parameters, z, y, encoder.target_scale)
 
 
 def parts_of_means(model: FittedModel, y: Array, w: Numbers) -> dict[str, tuple[int, int]]:

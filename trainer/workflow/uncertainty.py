@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -11,14 +11,14 @@ from trainer.config.schema.intervals import Intervals
 from trainer.data import Rows
 from trainer.machine.interrupted import ShouldStop, never
 from trainer.model import MODELS
-from trainer.predict.tables import metrics_by_weights, row_scores
+from trainer.predict.tables import row_scores, scores_by_weights
 from trainer.statistics.intervals import Interval, fewest_resamples, percentile_interval
 from trainer.statistics.operations import Drawn, affordable, run_operations
 from trainer.statistics.resampling import Part, resample
-from trainer.sweep.refit import TrialModel, first_models
-from trainer.sweep.select import Chosen
 
 if TYPE_CHECKING:
+    from trainer.sweep.refit import TrialModel
+    from trainer.sweep.select import Chosen
     from trainer.sweep.sweep import SweepRun
 
 Numbers = np.ndarray[Any, np.dtype[np.float64]]
@@ -76,7 +76,11 @@ class _Draws(NamedTuple):
 
 
 def uncertainty(
-    sweep: SweepRun, chosen: Chosen, model: TrialModel | None, should_stop: ShouldStop
+    sweep: SweepRun,
+    chosen: Chosen,
+    model: TrialModel | None,
+    models_of: Callable[[SweepRun, Iterable[int]], Mapping[int, TrialModel]],
+    should_stop: ShouldStop,
 ) -> Uncertainty | None:
     """The intervals that a config asks for; None where it asks for none, or nothing was held out.
 
@@ -84,6 +88,7 @@ def uncertainty(
         sweep: at its end.
         chosen: the choice.
         model: of the chosen trial, by which the test rows were scored.
+        models_of: has the models of trials as val has scored them.
         should_stop: ends a written number of draws, which may take long.
 
     Raises:
@@ -92,7 +97,7 @@ def uncertainty(
     wanted, best = sweep.spec.intervals, chosen.best
     if not isinstance(wanted, Intervals) or best is None or model is None:
         return None
-    ranked = first_models(sweep, _pair(sweep, chosen))
+    ranked = models_of(sweep, _pair(sweep, chosen))
     held = _held(ranked.get(best.number), model)
     if not held:
         return None
@@ -173,7 +178,7 @@ def _part(wanted: Intervals, held: _Held) -> Part:
     rows, fitted = held.rows, held.model.fitted
     labels = rows.index if _by(wanted, rows) == "row" else rows.group
     assert labels is not None
-    measure = metrics_by_weights(fitted, row_scores(fitted, rows), rows.y)
+    measure = scores_by_weights(fitted, row_scores(fitted, rows), rows.y)
     return Part(labels, rows.weight, measure)
 
 

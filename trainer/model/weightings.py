@@ -34,14 +34,15 @@ def metrics_by_weights(
     loss, read, scratch = np.empty((len(z), 1)), z3, Scratch.of(np, *z.shape)
 
     def each(w: Numbers) -> dict[str, Numbers]:
+        own = w.T  # (N,) or (N, R): weightings are columns
         # a metric may be infinite, or be none
         with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
-            sums = row.metrics.sums(np, read, full, w)
-            areas = ranking(z3, y, w) if row.metrics.ranked else None
-            targets = Targets(y, w, scale, outputs)
+            sums = row.metrics.sums(np, read, full, own)
+            areas = ranking(z3, y, own) if row.metrics.ranked else None
+            targets = Targets(y, own, scale, outputs)
             found = row.metrics.finish(sums, targets, areas)
-            values = {"loss": w @ loss / targets.total, **found}
-        return {name: value[..., 0] for name, value in values.items()}
+            values = {"loss": w @ loss[:, 0] / targets.total, **found}
+        return {name: value.reshape(w.shape[:-1]) for name, value in values.items()}
 
     with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
         if row.metrics.of_predictions:

@@ -25,7 +25,7 @@ from trainer.model import MODELS
 from trainer.model.metrics import Targets
 from trainer.model.ranking import ranking
 from trainer.predict.fitted_model import FittedModel
-from trainer.predict.tables import metrics_by_weights
+from trainer.predict.tables import scores_by_weights
 from trainer.statistics.intervals import percentile_interval
 from trainer.statistics.resampling import Part, resample
 
@@ -101,7 +101,7 @@ def intervals(
     for draw in range(weights.shape[2]):
         X, y = rows_of(case, 1000 + draw, case.rows)
         one = replace(model, weights=weights[:, :, draw], bias=bias[:, draw])
-        measure = metrics_by_weights(one, X @ one.weights + one.bias, y[:, None])
+        measure = scores_by_weights(one, X @ one.weights + one.bias, y[:, None])
         drawn = resample([Part(labels, w, measure)], resamples, seed=draw)
         found = {name: percentile_interval(of, LEVEL) for name, of in drawn.items()}
         yield {name: (of.low, of.high) for name, of in found.items() if of is not None}

@@ -43,10 +43,10 @@ def test_many_weightings_are_each_of_them_alone(model, outputs):
     w[1, 3] = 1.0  # one row defines next to nothing
     w[2] = y[:, 0] == y[0, 0]  # one class of the first output alone
     row = MODELS[model, "auto"]
-    many, alone = measured(row, z, y, w), [measured(row, z, y, one) for one in w]
+    many, alone = measured(row, z, y, w.T), [measured(row, z, y, one) for one in w]
     assert {*many, "loss"} == {*metrics_of(model, outputs)}
     for name, values in many.items():
-        assert values.shape == (R, 1)
+        assert values.shape == (R,)
         right = np.array([found[name][0] for found in alone])
-        np.testing.assert_allclose(values[:, 0], right, rtol=1e-10, atol=1e-12, err_msg=name)
-    assert any(np.isnan(values[1, 0]) for values in many.values()) or model == "softmax"
+        np.testing.assert_allclose(values, right, rtol=1e-10, atol=1e-12, err_msg=name)
+    assert any(np.isnan(values[1]) for values in many.values()) or model == "softmax"

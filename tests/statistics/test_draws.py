@@ -7,13 +7,14 @@ from trainer.statistics.draws import repeat_draws, row_draws, units_of
 from trainer.streams import RESAMPLES, random_bits
 
 
-def test_draws_are_the_high_bits_of_their_stream():
+def test_draws_are_the_halves_of_their_stream():
     units, right = 8, np.zeros((3, 8))
-    bits = random_bits(5, RESAMPLES, 0, 3 * units)
-    for place, bit in enumerate(bits.tolist()):  # Python's integers have no end
-        right[place // units, ((bit >> 32) * units) >> 32] += 1
+    bits = random_bits(5, RESAMPLES, 0, 3 * 4).tolist()
+    for word, both in enumerate(bits):  # Python's integers have no end
+        for half in (both >> 32, both % (1 << 32)):
+            right[word // 4, (half * units) >> 32] += 1
     assert row_draws(5, units, 0, 3).tolist() == right.tolist()
-    assert row_draws(0, 8, 0, 2).tolist() == [[1, 0, 2, 0, 0, 1, 3, 1], [0, 1, 0, 1, 1, 1, 2, 2]]
+    assert row_draws(0, 8, 0, 2).tolist() == [[1, 0, 2, 0, 2, 1, 1, 1], [1, 0, 0, 0, 3, 1, 2, 1]]
 
 
 def test_a_draw_is_its_number_s_whatever_is_drawn_with_it():

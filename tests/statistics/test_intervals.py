@@ -44,10 +44,11 @@ def test_draws_are_a_twentieth_of_a_run_by_a_count():
     run = run_operations(rows=1000, everyone=1200, features=20, outputs=1, steps=300, passes=30)
     assert run == 1e9 + 10 * 1200 * 20 + 30_000 * 300 + 0.2 * 1000 * 20 * 30
     part = Drawn(rows=200, outputs=1, ranked=True)
-    assert part.operations == 200 * (30 + 4 + 50)
+    assert part.operations == 200 * (25 + 2 + 30)
     assert affordable(run, [part], 1000) == 1000
     large = Drawn(rows=10_000, outputs=10, ranked=False)
-    assert affordable(run, [large], 1000) == 72  # 0.05 · run / 700,000, 72.08
+    assert affordable(run, [large], 1000) == 110  # 0.05 · run / 450,000, 112.1
     assert affordable(run, [large], 50) == 50
-    assert affordable(run, [Drawn(1000, 10, ranked=False)], 1000) == 720  # two digits of 720.8
+    assert affordable(run, [Drawn(1000, 10, ranked=False)], 1000) == 1000
+    assert affordable(run, [Drawn(2000, 10, ranked=False)], 1000) == 560  # two digits of 560.6
     assert affordable(run, [Drawn(10**8, 1, ranked=False)], 1000) == 0

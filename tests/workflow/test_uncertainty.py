@@ -90,7 +90,7 @@ def test_how_they_were_made_is_in_results_and_said(plain):
         "selected": [],
     }
     low, high = found.best["intervals"]["test_accuracy"]
-    assert f"[{low:.4g}, {high:.4g}]" in told
+    assert f"[{low:.3g}, {high:.3g}]" in told
     flat = " ".join(told.split())
     assert "[ ] has the middle 95 % of 1,000 draws of the rows, the model as it is" in flat
     assert "optimistic" not in flat

@@ -37,7 +37,7 @@ def _f1(sums: Sums, targets: Targets) -> Numbers:
 
 
 def _macro_f1(sums: Sums, targets: Targets) -> Numbers:
-    return mean_over(_f1(sums, targets), _occurs(targets))
+    return mean_over(_f1(sums, targets), _occurs(targets)[:, None])
 
 
 def _weighted_f1(sums: Sums, targets: Targets) -> Numbers:
@@ -122,7 +122,7 @@ def _auc(scores: Numbers, targets: Targets) -> Numbers:
             rest = np.where(first == c, others, 1 + others - np.exp(shifted))
             odds = (shifted - np.log(rest))[:, None, None]
             found[c, k] = ranking(odds, (codes == c)[:, None].astype(np.float64), w)[0][0, 0]
-    return mean_over(found, some)
+    return mean_over(found, some[:, None])
 
 
 def _sum_of_others(z: Numbers, top: Numbers, first: Numbers) -> Numbers:

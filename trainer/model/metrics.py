@@ -2,7 +2,7 @@
 
 Every metric is a function of the predictions ŷ (B, C, K) or of the scores z, where only their order
 counts and ŷ would tie; of the targets y (B, C) and the row weights w (B,) of the `weight` column.
-Of one column w may be many weightings at once, (…, B): sums and metrics have these axes first.
+Of scores of one column w may be R weightings (B, R), as rows drawn anew have: they are its columns.
 They equal scikit-learn's of the same name with `sample_weight=w`, but where the rows leave one
 undefined (a 0/0, for which scikit-learn puts 0, 1 or a warning): it is NaN in every column then.
 Areas under curves need all scores of a column at once: `trainer.model.ranking` has them.
@@ -27,9 +27,9 @@ Sums = Mapping[str, Numbers]
 class Targets(NamedTuple):
     """The host's view of one split's targets, for the last step of a metric.
 
-    y (N, C), or (N,) class codes; w (…, N) raw weights; `scale` (C,) is the target's σ in the
-    user's units (ones without scaling); `outputs` is C; `labels` (C,) are the classes where they
-    are numbers.
+    y (N, C), or (N,) class codes; w (N,) raw weights, or (N, R) of one column; `scale` (C,) is the
+    target's σ in the user's units (ones without scaling); `outputs` is C; `labels` (C,) are the
+    classes where they are numbers.
     """
 
     y: Numbers
@@ -40,8 +40,12 @@ class Targets(NamedTuple):
 
     @property
     def total(self) -> Numbers:
-        """The sum of the weights (…, 1)."""
-        return np.asarray(self.w.sum(axis=-1)[..., None])
+        """Σ_rows w, () or (R,)."""
+        return np.asarray(self.w.sum(axis=0))
+
+    def sums(self, values: Numbers) -> Numbers:
+        """Σ_rows w·values (C, 1 or R) of values (N, C)."""
+        return np.asarray((self.w.T @ values).T.reshape(values.shape[1], -1))
 
 
 def _on_any_rows(targets: Targets) -> dict[str, Flags]:
@@ -83,7 +87,7 @@ class Metrics(NamedTuple):
         of_predictions: whether `sums` reads ŷ; else z.
         ranked: whether `finish` wants the areas.
         defined: which of the parts that a metric is the mean over have it, by the metrics that not
-            all rows define: outputs (C,), or classes for the mean of their recalls. Of a part
+            all rows define: outputs (C, …), or classes for the mean of their recalls. Of a part
             without it no number is made, and where no part has it the metric is undefined.
         named: those beside them that are named, in order.
     """
@@ -164,11 +168,11 @@ def regression_sums(xp: Any, predicted: Array, y: Array, w: Array) -> dict[str, 
 
 def _regression_finish(sums: Sums, targets: Targets, areas: Areas | None) -> dict[str, Numbers]:
     """r2 and rmse as means over the outputs, rmse in the user's units."""
-    spread, squares = spread_of(targets)[..., None], sums["squares"]  # (…, C, 1), (…, C, K)
+    spread, squares = spread_of(targets), sums["squares"]  # (C, 1 or R), (C, K)
     with np.errstate(divide="ignore", invalid="ignore"):
         r2 = 1 - squares / spread
-    rmse = np.sqrt(squares / targets.total[..., None]) * targets.scale[:, None]
-    return {"r2": mean_over(r2, spread[..., 0] > 0), "rmse": rmse.mean(axis=-2)}
+    rmse = np.sqrt(squares / targets.total) * targets.scale[:, None]
+    return {"r2": mean_over(r2, spread > 0), "rmse": rmse.mean(axis=0)}
 
 
 def _regression_defined(targets: Targets) -> dict[str, Flags]:
@@ -176,27 +180,27 @@ def _regression_defined(targets: Targets) -> dict[str, Flags]:
 
 
 def spread_of(targets: Targets) -> Numbers:
-    """Σ_rows w·(y − mean)² of each output (…, C), from squares about a centre of all means."""
+    """Σ_rows w·(y − mean)² of each output (C, 1 or R), of many from squares about one centre."""
     with np.errstate(over="ignore", divide="ignore", invalid="ignore"):  # it may be infinite
-        mean = targets.w @ targets.y / targets.total  # (…, C)
+        mean = targets.sums(targets.y) / targets.total  # (C, 1 or R)
         centre = _centre(mean)
-        squares = targets.w @ (targets.y - centre) ** 2
+        squares = targets.sums((targets.y - centre[:, 0]) ** 2)
         off = np.where(mean == centre, 0.0, targets.total * (mean - centre) ** 2)
         return np.asarray(_varies(targets) * (squares - off))
 
 
 def _centre(means: Numbers) -> Numbers:
-    """A mean (C,) of means (…, C), of one the very same; those of no rows are left out."""
-    each = means.reshape(-1, means.shape[-1])
-    return mean_known(each) if len(each) > 1 else np.asarray(each[0])
+    """A mean (C, 1) of means (C, R), of one the very same; those of no rows are left out."""
+    return mean_known(means.T)[:, None] if means.shape[1] > 1 else means
 
 
 def _varies(targets: Targets) -> Numbers:
-    """Whether each output has two values (…, C): y − its rounded mean cannot tell."""
-    known = targets.w > 0  # (…, N)
+    """Whether each output has two values (C, 1 or R): y − its rounded mean cannot tell."""
+    known = (targets.w > 0).T  # (…, N)
     first = targets.y[known.argmax(axis=-1)]  # (…, C): of a row that has a weight, if one has
-    other = targets.y != first[..., None, :]  # (…, N, C)
-    return np.asarray((known[..., None] & other).any(axis=-2))
+    each = range(targets.outputs)  # (R, N, C) would be large
+    found = [(known & (targets.y[:, c] != first[..., c, None])).any(axis=-1) for c in each]
+    return np.stack(found).reshape(targets.outputs, -1)
 
 
 # --- counts ---------------------------------------------------------------------------------------
@@ -213,11 +217,11 @@ def _count_sums(xp: Any, predicted: Array, y: Array, w: Array) -> dict[str, Arra
 
 def _count_finish(sums: Sums, targets: Targets, areas: Areas | None) -> dict[str, Numbers]:
     """d2 and deviance as means over the outputs; d2 as r2, with deviances for squares."""
-    spread, deviance = _count_spread(targets)[..., None], sums["deviance"]  # (…, C, 1), (…, C, K)
+    spread, deviance = _count_spread(targets), sums["deviance"]  # (C, 1 or R), (C, K)
     with np.errstate(divide="ignore", invalid="ignore"):
         d2 = 1 - deviance / spread
-    mean = (deviance / targets.total[..., None]).mean(axis=-2)
-    return {"d2": mean_over(d2, spread[..., 0] > 0), "deviance": mean}
+    mean = (deviance / targets.total).mean(axis=0)
+    return {"d2": mean_over(d2, spread > 0), "deviance": mean}
 
 
 def _count_defined(targets: Targets) -> dict[str, Flags]:
@@ -225,15 +229,15 @@ def _count_defined(targets: Targets) -> dict[str, Flags]:
 
 
 def _count_spread(targets: Targets) -> Numbers:
-    """The deviance of the mean of each output (…, C), from logarithms to a centre of all means."""
-    y, w = targets.y, targets.w
+    """The deviance of the mean of each output (C, 1 or R), of many by way of one centre."""
+    y = targets.y
     with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
-        mean = w @ y / targets.total  # (…, C)
+        mean = targets.sums(y) / targets.total  # (C, 1 or R)
         centre = _centre(mean)
-        each = np.where(y > 0, y * np.log(y / centre), 0.0)
+        each = np.where(y > 0, y * np.log(y / centre[:, 0]), 0.0)
         same = (mean == centre) | (mean <= 0)
-        off = np.where(same, 0.0, w @ y * np.log(mean / centre))
-        return np.asarray(_varies(targets) * (2 * w @ each - 2 * off))
+        off = np.where(same, 0.0, targets.sums(y) * np.log(mean / centre))
+        return np.asarray(_varies(targets) * (2 * (targets.sums(each) - off)))
 
 
 # --- logistic: one output is a binary label, several are independent labels -----------------------
@@ -257,27 +261,27 @@ def _binary_finish(sums: Sums, targets: Targets, areas: Areas | None) -> dict[st
     if targets.outputs > 1:
         both = _binary_defined(targets)["auc"]
         return found | {"auc": mean_over(area, both), "map": mean_over(precision, both)}
-    true = (targets.w @ targets.y)[..., None]  # (…, 1, 1); 0 to the bit or not
-    false = (targets.w @ (1 - targets.y))[..., None]
+    true = targets.sums(targets.y)  # (1, 1 or R); 0 to the bit or not
+    false = targets.sums(1 - targets.y)
     hits, chosen = sums["chosen_true"], sums["chosen"]
     with np.errstate(divide="ignore", invalid="ignore"):
         recall = hits / true
         specificity = 1 - (chosen - hits) / false
         f1 = np.where(true > 0, 2 * hits / (chosen + true), np.nan)
-    balanced = mean_known(np.concatenate([recall, specificity], axis=-2))
+    balanced = mean_known(np.concatenate([recall, specificity]))
     return found | {
         "balanced_accuracy": balanced,
-        "auc": area[..., 0, :],
-        "average_precision": precision[..., 0, :],
-        "f1": f1[..., 0, :],
+        "auc": area[0],
+        "average_precision": precision[0],
+        "f1": f1[0],
     }
 
 
 def _binary_defined(targets: Targets) -> dict[str, Flags]:
-    true, false = targets.w @ targets.y > 0, targets.w @ (1 - targets.y) > 0  # (…, C)
+    true, false = targets.sums(targets.y) > 0, targets.sums(1 - targets.y) > 0  # (C, 1 or R)
     if targets.outputs > 1:
         return {"auc": true & false, "map": true & false}
-    both, classes = true & false, np.concatenate([false, true], axis=-1)
+    both, classes = true & false, np.concatenate([false, true])
     return {"auc": both, "average_precision": both, "f1": true, "balanced_accuracy": classes}
 
 
@@ -294,30 +298,29 @@ def _class_sums(xp: Any, z: Array, y: Array, w: Array) -> dict[str, Array]:
     )  # ties go to the first class, as argmax does
     rank = ((z > true_score) | ((z == true_score) & before[:, :, None])).sum(axis=1)  # (B, K)
     rank = xp.where(xp.isfinite(true_score[:, 0]), rank, outputs)
+    right, top5 = (rank == 0).astype(z.dtype), (rank < 5).astype(z.dtype)  # (B, K)
+    if w.ndim > 1:  # of one column: products of all weightings
+        by_class = (own[:, :, None] * of[:, None, :] for of in (right, top5))  # (B, C, 1)
+        right, top5 = (weighted(xp, of, w) for of in by_class)
+        return {"right": right, "top5": top5, "rows": own.T @ w}  # (C, R)
+    weighted = (own * w[:, None]).T  # (C, B)
     return {
-        "right": _by_class(xp, own, (rank == 0).astype(z.dtype), w),  # (…, C, K)
-        "top5": _by_class(xp, own, (rank < 5).astype(z.dtype), w),  # (…, C, K)
-        "rows": (w @ own)[..., None],  # (…, C, 1)
+        "right": weighted @ right,  # (C, K)
+        "top5": weighted @ top5,  # (C, K)
+        "rows": weighted.sum(axis=1)[:, None],  # (C, 1)
     }
-
-
-def _by_class(xp: Any, own: Array, values: Array, w: Array) -> Array:
-    """Σ_rows w·values (…, C, K) of the rows of each class, own (B, C) 0 or 1, values (B, K)."""
-    if w.ndim == 1:
-        return (own * w[:, None]).T @ values
-    return weighted(xp, own[:, :, None] * values[:, None, :], w)  # (…, B) by (B, C, K)
 
 
 def _class_finish(sums: Sums, targets: Targets, areas: Areas | None) -> dict[str, Numbers]:
     total = targets.total
     with np.errstate(divide="ignore", invalid="ignore"):
-        recall = sums["right"] / sums["rows"]  # (…, C, K); NaN for a class that does not occur
+        recall = sums["right"] / sums["rows"]  # (C, K); NaN for a class that does not occur
     found = {
-        "accuracy": sums["right"].sum(axis=-2) / total,
+        "accuracy": sums["right"].sum(axis=0) / total,
         "balanced_accuracy": mean_known(recall),
     }
     if targets.outputs > 5:
-        found["top5"] = sums["top5"].sum(axis=-2) / total
+        found["top5"] = sums["top5"].sum(axis=0) / total
     return found
 
 
@@ -334,8 +337,10 @@ CLASSES = Metrics(_class_sums, _class_finish, defined=_class_defined)
 
 
 def weighted(xp: Any, values: Array, w: Array) -> Array:
-    """Σ_rows w·values: (..., B) and (B, C, K) -> (..., C, K)."""
-    return xp.tensordot(w, values, axes=1)
+    """Σ_rows w·values: (B, ..., K) -> (..., K); of one column and w (B, R) -> (..., R)."""
+    if w.ndim == 1:
+        return xp.tensordot(w, values, axes=1)
+    return xp.tensordot(values[..., 0], w, axes=(0, 0))  # one product for all weightings
 
 
 def by_column(y: Array) -> Array:
@@ -351,16 +356,12 @@ def class_weights(targets: Targets) -> Numbers:
 
 
 def mean_known(values: Numbers) -> Numbers:
-    """Mean over the last axis but one, leaving out NaN; NaN where all are."""
-    return _mean_of(values, ~np.isnan(values))
+    """Mean over the first axis, leaving out NaN; NaN where all are."""
+    return mean_over(values, ~np.isnan(values))
 
 
-def mean_over(values: Numbers, outputs: Flags) -> Numbers:
-    """Mean (…, K) of values (…, C, K) over these outputs (…, C); NaN without any."""
-    return _mean_of(values, outputs[..., None])
-
-
-def _mean_of(values: Numbers, known: Flags) -> Numbers:
-    count = known.sum(axis=-2)
-    total = np.where(known, values, 0.0).sum(axis=-2)
+def mean_over(values: Numbers, parts: Flags) -> Numbers:
+    """Mean (K,) of values (C, K) over these parts (C, 1 or K); NaN without any."""
+    count = parts.sum(axis=0)
+    total = np.where(parts, values, 0.0).sum(axis=0)
     return np.where(count > 0, total / np.maximum(count, 1), np.nan)

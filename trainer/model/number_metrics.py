@@ -78,21 +78,21 @@ def _in_units(values: Numbers, targets: Targets) -> Numbers:
 
 
 def _explained_variance(sums: Sums, targets: Targets) -> Numbers:
-    total, spread = targets.w.sum(), spread_of(targets)[:, None]  # (C, 1)
+    total, spread = targets.w.sum(), spread_of(targets)  # (C, 1)
     with np.errstate(divide="ignore", invalid="ignore"):
         of_errors = np.maximum(sums["squares"] - sums["errors"] ** 2 / total, 0)  # (C, K)
-        return mean_over(1 - of_errors / spread, spread[:, 0] > 0)
+        return mean_over(1 - of_errors / spread, spread > 0)
 
 
 def _pearson(sums: Sums, targets: Targets) -> Numbers:
-    total, spread = targets.w.sum(), spread_of(targets)[:, None]  # (C, 1)
+    total, spread = targets.w.sum(), spread_of(targets)  # (C, 1)
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         mean = (targets.w @ targets.y / total)[:, None]  # (C, 1)
         together = sums["products"] - mean * sums["predicted"]  # (C, K)
         own = sums["predicted_squares"] - sums["predicted"] ** 2 / total
         found = np.clip(together / np.sqrt(spread * own), -1, 1)
     constant = sums[f"{LARGEST}predicted"] == -sums[f"{LARGEST}negative"]
-    return mean_over(np.where(constant, np.nan, found), spread[:, 0] > 0)
+    return mean_over(np.where(constant, np.nan, found), spread > 0)
 
 
 def _varies(targets: Targets) -> Flags:

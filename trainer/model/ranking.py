@@ -24,15 +24,15 @@ def ranking(scores: Numbers, y: Numbers, w: Numbers) -> tuple[Numbers, Numbers]:
     Args:
         scores: (N, C, K).
         y: (N, C) of 0 and 1.
-        w: (N,) row weights; of scores of one column also (R, N), many weightings.
+        w: (N,) row weights; of scores of one column also (N, R), many weightings.
 
     Returns:
-        Two arrays (C, K), of many weightings (R, C, 1); NaN where one of the two labels does not
+        Two arrays (C, K), of many weightings (C, R); NaN where one of the two labels does not
         occur, or a score is NaN or minus infinity. Tied scores are one threshold, as in
         scikit-learn (Fawcett 2006, algorithm 2).
     """
     if w.ndim > 1:
-        return _weightings(scores[:, :, 0], y, w)
+        return _of_weightings(scores[:, :, 0], y, w)
     N, outputs, columns = scores.shape
     area, precision = np.empty((2, outputs, columns))
     areas = _areas if compiled.load()[0] is None else _compiled_areas
@@ -91,14 +91,14 @@ def _areas(score: Numbers, y: Numbers, w: Numbers) -> tuple[Numbers, Numbers]:
     return np.where(known, found_areas[0], np.nan), np.where(known, found_areas[1], np.nan)
 
 
-def _weightings(scores: Numbers, y: Numbers, w: Numbers) -> tuple[Numbers, Numbers]:
-    """The areas (R, C, 1) of one column's scores (N, C), sorted once for all of w (R, N)."""
-    area, precision = np.empty((2, len(w), scores.shape[1], 1))
+def _of_weightings(scores: Numbers, y: Numbers, w: Numbers) -> tuple[Numbers, Numbers]:
+    """The areas (C, R) of one column's scores (N, C), sorted once for all of w (N, R)."""
+    area, precision = np.empty((2, scores.shape[1], w.shape[1]))
     for c in range(scores.shape[1]):
         score = np.ascontiguousarray(scores[:, c])[None]
         order = descending(score)[0]
         ends = _thresholds(score[:, order])
-        sorted_w, label = w[:, order], y[order, c]
+        sorted_w, label = w.T[:, order], y[order, c]  # (R, N), (N,)
         hits = np.cumsum(sorted_w * label, axis=1)[:, ends]  # (R, thresholds)
         alarms = np.cumsum(sorted_w * (1 - label), axis=1)[:, ends]
         new_hits, new_alarms = (np.diff(sums, axis=1, prepend=0) for sums in (hits, alarms))
@@ -107,8 +107,8 @@ def _weightings(scores: Numbers, y: Numbers, w: Numbers) -> tuple[Numbers, Numbe
             trapezoids = (new_alarms * (2 * hits - new_hits)).sum(axis=1) / 2
             found = trapezoids / (hits[:, -1] * alarms[:, -1]), (new_hits * share).sum(axis=1)
             known = (hits[:, -1] > 0) & (alarms[:, -1] > 0) & (score > -np.inf).all()
-            area[:, c, 0] = np.where(known, found[0], np.nan)
-            precision[:, c, 0] = np.where(known, found[1] / hits[:, -1], np.nan)
+            area[c] = np.where(known, found[0], np.nan)
+            precision[c] = np.where(known, found[1] / hits[:, -1], np.nan)
     return area, precision
 
 

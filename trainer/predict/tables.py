@@ -18,12 +18,11 @@ from trainer.data.sources.shards import files_of
 from trainer.data.sources.standard_input import as_file
 from trainer.errors import UserError
 from trainer.machine.threads import one_thread_a_product
-from trainer.model import Scratch, models
+from trainer.model import models
 from trainer.model.arithmetic import default_errstate
 from trainer.model.metrics import Targets
 from trainer.model.named_metrics import with_named
-from trainer.model.ranking import ranking
-from trainer.model.step import error
+from trainer.model.weightings import metrics_by_weights
 from trainer.predict.fitted_model import FittedModel, RowScores
 from trainer.text import arrow
 from trainer.text.atomic import replacing
@@ -229,10 +228,10 @@ def score(model: FittedModel, z: Numbers, y: Array, w: Numbers) -> dict[str, flo
         y: (N, C) targets as `Target.encode` gives them, or (N,) class codes.
         w: (N,) row weights.
     """
-    return {name: float(value) for name, value in metrics_by_weights(model, z, y)(w).items()}
+    return {name: float(value) for name, value in scores_by_weights(model, z, y)(w).items()}
 
 
-def metrics_by_weights(
+def scores_by_weights(
     model: FittedModel, z: Numbers, y: Array
 ) -> Callable[[Numbers], dict[str, Numbers]]:
     """Loss and metrics of scores as a function of the row weights (…, N), each (…).
@@ -242,41 +241,9 @@ def metrics_by_weights(
         z: the same.
         y: the same.
     """
-    row = _row(model)
-    metrics = row.metrics
-    encoder, outputs = model.encoder, z.shape[1]
-    z3 = ((z - encoder.target_mean) / encoder.target_scale)[:, :, None]  # (N, C, 1)
-    full = np.eye(outputs)[y] if y.ndim == 1 else y.astype(np.float64)
-    loss, scratch, predicted = np.empty((len(z), 1)), Scratch.of(np, *z.shape), np.empty_like(z3)
-    read = predicted if metrics.of_predictions else z3
-
-    def each(w: Numbers) -> dict[str, Numbers]:
-        # a metric may be infinite, or be none
-        with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
-            targets, areas = _targets(model, y, w), ranking(z3, y, w) if metrics.ranked else None
-            found = metrics.finish(metrics.sums(np, read, full, w), targets, areas)
-            values = {"loss": w @ loss / targets.total, **found}
-        found = {name: value[..., 0] for name, value in values.items()}
-        if metrics.named:
-            each_named = [named(one) for one in w.reshape(-1, len(z))]
-            for name in metrics.named:
-                found[name] = np.array([one[name] for one in each_named]).reshape(w.shape[:-1])
-        return found
-
-    def named(w: Numbers) -> dict[str, float]:
-        targets = _targets(model, y, w)
-        with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
-            sums = metrics.sums(np, read, full, w)
-            sums |= metrics.named_sums(np, read, full, w, targets, False)
-            sums |= metrics.named_sums(np, predicted, full, w, targets, True)
-            values = metrics.finish_named(sums, targets, z3)
-        return {name: float(value[0]) for name, value in values.items()}
-
-    with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
-        if metrics.of_predictions or metrics.named_predictions:
-            row.activation(np, z3.copy(), predicted, scratch)  # it overwrites its argument
-        error(row, np, z3.copy(), full[:, :, None], np.empty_like(z3), loss, scratch)
-    return each
+    encoder = model.encoder
+    z, labels = (z - encoder.target_mean) / encoder.target_scale, encoder.target.numbers
+    return metrics_by_weights(_row(model), {}, z, y, encoder.target_scale, labels)
 
 
 def parts_of_means(model: FittedModel, y: Array, w: Numbers) -> dict[str, tuple[int, int]]:

@@ -35,6 +35,7 @@ from trainer.report.html import chart, document, esc, section, swatch, table
 from trainer.report.paired import RESAMPLES, Difference, differences, level_of
 from trainer.text.names import cut_apart
 from trainer.text.numbers import counted, metric, percent, split_name, text
+from trainer.text.numbers import number as decimal
 from trainer.wording.intervals import ends_text
 
 if TYPE_CHECKING:
@@ -181,7 +182,7 @@ def _metrics_table(runs: Sequence[RunData], names: Sequence[str]) -> str:
 
 
 def _paired_table(runs: Sequence[RunData], names: Sequence[str]) -> str:
-    """A run a row: how much more it has of each metric than the first run, on the same rows."""
+    """A metric a row, a run a column: how much more it has than the first, on the same rows."""
     level, first = level_of(runs[0]), names[0]
     found = [differences(run, runs[0], level) for run in runs[1:]]
     measured = [
@@ -193,11 +194,14 @@ def _paired_table(runs: Sequence[RunData], names: Sequence[str]) -> str:
     if not measured:
         return ""
     rows = [
-        [named, *(_difference(of.get(split, {}).get(name), name) for split, name in measured)]
-        for named, of in zip(_named(names)[1:], found, strict=True)
-        if of
+        [
+            esc(f"{split_name(split)} {_label(runs, name)}"),
+            *(_difference(of.get(split, {}).get(name), name) for of in found if of),
+        ]
+        for split, name in measured
     ]
-    head = ["run", *(f"{esc(split_name(s))}<br>{esc(_label(runs, n))}" for s, n in measured)]
+    named = zip(_named(names)[1:], found, strict=True)
+    head = ["metric", *(name for name, of in named if of)]
     told = (
         f"Each run minus {first}, on rows that both predicted: [ ] has the middle {100 * level:g} %"
         f" of up to {RESAMPLES:,} draws of these rows, the same for both, the models as they are."
@@ -216,7 +220,7 @@ def _difference(found: Difference | None, name: str) -> str:
 
     def number(of: float) -> str:
         """A share in percent, its minus as in other numbers."""
-        return percent(of).replace("-", "−") if is_share(name) else metric(of, is_share=False)
+        return percent(of).replace("-", "−") if is_share(name) else decimal(of, 3)
 
     shown = esc(f"{'+' if value > 0 else ''}{number(value)}")
     if interval is None:

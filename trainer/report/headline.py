@@ -9,7 +9,15 @@ from trainer.catalog import LOSS, METRICS, MODELS, Apart, is_share, metric_of
 from trainer.report.sweep.words import metric_words
 from trainer.report.unfinished import NOT_ENDED, resume_text
 from trainer.runs.liveness import DIED
-from trainer.text.numbers import counted, deviation, metric, split_name, text
+from trainer.text.numbers import (
+    counted,
+    deviation,
+    metric,
+    number,
+    percent,
+    split_name,
+    text,
+)
 from trainer.wording.choice import of_training_rows_text, outcomes_text
 from trainer.wording.intervals import ends_text, interval_texts
 from trainer.wording.opening import device_text
@@ -226,7 +234,8 @@ def _spread(run_data: RunData, split: str, name: str) -> str:
     share, column = is_share(name), run_data.column(split, name)
     shown = metric(run_data.metrics[split].get(name), share)
     ends = (run_data.best.get("intervals") or {}).get(column)
-    shown += f" {ends_text(ends, lambda end: metric(end, share))}" if ends else ""
+    if ends:
+        shown += f" {ends_text(ends, percent if share else lambda end: number(end, 3))}"
     std = (run_data.best.get("std") or {}).get(f"{split}_{name}")
     return shown if std is None else f"{shown} ± {deviation(std, is_share(name))}"
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from trainer.errors import RunFolderError
 from trainer.model import MODELS
-from trainer.predict.tables import metrics_by_weights
+from trainer.model.weightings import metrics_by_weights
 from trainer.report.prediction_data import PredictionData, read_predictions
 from trainer.statistics.intervals import Interval, fewest_resamples, percentile_interval
 from trainer.statistics.operations import Drawn, affordable
@@ -92,7 +92,7 @@ def _of_split(
     w = np.ones(len(data)) if data.weight is None else data.weight
     parts = [_part(of, model, w) for of, model in zip(pair, models, strict=True)]
     values = [{name: of[0] for name, of in part.measure(w[None]).items()} for part in parts]
-    drawn = [Drawn(len(data), part.outputs, ranked=True) for part in parts]
+    drawn = [Drawn(len(data), len(data.names), ranked=True) for _ in parts]
     count, names = affordable(_OPERATIONS, drawn, RESAMPLES), values[0].keys() & values[1].keys()
     draws: Sequence[Mapping[str, Numbers]] = []
     if count >= fewest_resamples(level):
@@ -117,8 +117,12 @@ def _part(data: PredictionData, model: FittedModel, w: Numbers) -> Part:
         y = data.shares
     elif data.kind == "labels" and len(encoder.outputs) == 1:
         p, y = data.p[:, 1:], data.target[:, None]
-    z = np.empty((len(data), p.shape[1], 1))
+    z, row = np.empty((len(data), p.shape[1], 1)), MODELS[model.model, model.loss]
     with np.errstate(divide="ignore", invalid="ignore"):
         inside = p if data.kind == "numbers" else np.clip(p, _LEAST, _MOST)
-        MODELS[model.model, model.loss].link(np, inside[:, :, None], z)
-    return Part(labels, w, metrics_by_weights(model, z[:, :, 0], y), p.shape[1])
+        row.link(np, inside[:, :, None], z)
+    own = z[:, :, 0]
+    if data.kind == "numbers":
+        own = (own - encoder.target_mean) / encoder.target_scale
+    scale = np.asarray(encoder.target_scale)
+    return Part(labels, w, metrics_by_weights(row, model.loss_parameters, own, y, scale))

@@ -11,7 +11,7 @@ from trainer.streams import RESAMPLED_REPEATS, RESAMPLES, random_bits
 Numbers = np.ndarray[Any, np.dtype[np.float64]]
 Places = np.ndarray[Any, np.dtype[np.int64]]
 
-_HALF = np.uint64(32)
+_HALF, _LOW = np.uint64(32), np.uint64((1 << 32) - 1)
 MOST_UNITS = 1 << 31
 """What 32 random bits choose among with a bias below one in two."""
 
@@ -36,12 +36,18 @@ def repeat_draws(seed: int, repeats: int, start: int, stop: int) -> Numbers:
 def _draws(seed: int, stream: int, units: int, start: int, stop: int) -> Numbers:
     if not 0 < units < MOST_UNITS:
         raise ValueError(f"{units} units to draw from; 1 to {MOST_UNITS - 1} are right")
-    bits = random_bits(seed, stream, start * units, stop * units)
-    chosen = ((bits >> _HALF) * np.uint64(units)) >> _HALF  # below `units`
-    first = np.arange(stop - start, dtype=np.int64) * units
-    places = chosen.astype(np.int64).reshape(stop - start, units) + first[:, None]
-    counts = np.bincount(places.reshape(-1), minlength=(stop - start) * units)
-    return counts.reshape(stop - start, units).astype(np.float64)
+    draws, words = stop - start, -(-units // 2)  # two choices of 32 bits a word
+    bits = random_bits(seed, stream, start * words, stop * words).reshape(draws, words)
+    chosen = np.empty((draws, 2, words), np.uint64)
+    np.right_shift(bits, _HALF, out=chosen[:, 0])
+    np.bitwise_and(bits, _LOW, out=chosen[:, 1])
+    chosen *= np.uint64(units)
+    chosen >>= _HALF  # below `units`
+    places = chosen.view(np.int64).reshape(draws, 2 * words)[:, :units]
+    counts = np.empty((draws, units))
+    for draw, own in enumerate(places):  # the counts of one stay in the cache
+        counts[draw] = np.bincount(own, minlength=units)
+    return counts
 
 
 def units_of(*labels: Places) -> tuple[list[Places], int]:

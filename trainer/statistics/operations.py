@@ -13,7 +13,7 @@ _START = 1_000_000_000  # of a run without rows: imports, files, the page
 _CELL = 10  # to read, split, hash and scale a number of X
 _STEP = 30_000  # of a stack, whatever its size
 _PRODUCTS = 4 / 20  # of a number of X, an output and a column: two products, 20 flops a nanosecond
-_ROW, _OUTPUT, _RANKED = 30, 4, 50  # of a row in a draw: as it is, of each output, ranked by it
+_ROW, _OUTPUT, _RANKED = 25, 2, 30  # of a row in a draw: as it is, of each output, ranked by it
 
 
 class Drawn(NamedTuple):

@@ -30,13 +30,11 @@ class Part(NamedTuple):
             parts with the same label are drawn with it.
         w: (N,) row weights, which stay with their rows.
         measure: the metrics as a function of row weights (R, N), each (R,).
-        outputs: C; arrays (R, N, C) are made.
     """
 
     labels: Places
     w: Numbers
     measure: Measure
-    outputs: int = 1
 
 
 def resample(
@@ -60,7 +58,7 @@ def resample(
         Interrupted: `should_stop()`.
     """
     units, count = units_of(*(part.labels for part in parts))
-    most = max(1, _AT_ONCE // max(count, *(len(part.w) * part.outputs for part in parts)))
+    most = max(1, _AT_ONCE // max(count, *(len(part.w) for part in parts)))
     found: list[dict[str, Numbers]] = []
     for start in range(0, resamples, most):
         ask(should_stop)

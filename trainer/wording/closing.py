@@ -112,7 +112,7 @@ def sweep_closing(
     lines: list[Line] = [("ranking", _table(ranking, results, brief))]
     lines.append(("outcomes", outcomes_text(results["counts"])))
     won = f"trial {best['trial']}: {settings_text(best['settings'])}"
-    ends = ends_text(_intervals(results).get(metric), plain_number)
+    ends = ends_text(_intervals(results).get(metric), _end)
     won = f"{won}; {metric} {metric_text(best, metric, repeats)} {ends}".rstrip()
     lines.append(("winner", Sentence(won, _texts(best))))
     if (lead := lead_text(results, metric, brief, plain_number)) is not None:
@@ -155,9 +155,13 @@ def commands(folder: Path) -> list[Line]:
 
 
 def _metrics(numbers: Metrics, intervals: Mapping[str, Sequence[float]] | None = None) -> str:
-    ends = {name: ends_text(of, plain_number) for name, of in (intervals or {}).items()}
+    ends = {name: ends_text(of, _end) for name, of in (intervals or {}).items()}
     each = (f"{name} {_value(name, value)} {ends.get(name, '')}" for name, value in numbers.items())
     return ", ".join(map(str.rstrip, each))
+
+
+def _end(value: float) -> str:
+    return plain_number(value, 3)
 
 
 def _told(results: Mapping[str, Any]) -> list[Line]:

@@ -145,7 +145,8 @@ def _uncertainty(
 ) -> tuple[Uncertainty | None, bool]:
     """The intervals, and whether all is there: a stop leaves them to who goes on with the run."""
     try:
-        return uncertainty(sweep, chosen, model, lambda: bool(should_stop())), all_there
+        found = uncertainty(sweep, chosen, model, first_models, lambda: bool(should_stop()))
+        return found, all_there
     except Interrupted:
         return None, False
 

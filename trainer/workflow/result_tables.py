@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -18,7 +18,9 @@ from trainer.sweep.select import Chosen, ranks
 from trainer.sweep.stopping import Rung
 from trainer.sweep.trial_result import ColumnResult, TrialResult
 from trainer.wording.closing import RankedTrial
-from trainer.workflow.uncertainty import Uncertainty
+
+if TYPE_CHECKING:
+    from trainer.workflow.uncertainty import Uncertainty
 
 Row = dict[str, Any]
 Metrics = Mapping[str, float]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -11,14 +11,14 @@ from trainer.config.schema.intervals import Intervals
 from trainer.data import Rows
 from trainer.machine.interrupted import ShouldStop, never
 from trainer.model import MODELS
-from trainer.predict.tables import metrics_by_weights, row_scores
+from trainer.predict.tables import row_scores, scores_by_weights
 from trainer.statistics.intervals import Interval, fewest_resamples, percentile_interval
 from trainer.statistics.operations import Drawn, affordable, run_operations
 from trainer.statistics.resampling import Part, resample
-from trainer.sweep.refit import TrialModel, first_models
-from trainer.sweep.select import Chosen
 
 if TYPE_CHECKING:
+    from trainer.sweep.refit import TrialModel
+    from trainer.sweep.select import Chosen
     from trainer.sweep.sweep import SweepRun
 
 Numbers = np.ndarray[Any, np.dtype[np.float64]]
@@ -55,17 +55,32 @@ class _Draws(NamedTuple):
     seed: int
     should_stop: ShouldStop
 
-    def of(self, held: _Held) -> dict[str, Numbers]:
-        """Metrics of each draw (R,); of other models on the same rows by the same draws."""
-        part = _part(self.wanted, held)
-        return resample([part], self.resamples, self.seed, should_stop=self.should_stop)
+    def of(self, held: Sequence[_Held]) -> list[dict[str, Numbers]]:
+        """Metrics of each draw (R,), of each of some models on the same rows."""
+        parts = [_part(self.wanted, one) for one in held]
+
+        def measure(w: Numbers) -> dict[str, Numbers]:
+            found = enumerate(part.measure(w) for part in parts)
+            return {f"{i} {name}": of for i, metrics in found for name, of in metrics.items()}
+
+        both = parts[0]._replace(measure=measure)
+        drawn = resample([both], self.resamples, self.seed, should_stop=self.should_stop)
+        found: list[dict[str, Numbers]] = [{} for _ in parts]
+        for key, values in drawn.items():
+            i, _, name = key.partition(" ")
+            found[int(i)][name] = values
+        return found
 
     def interval(self, values: Numbers) -> Interval | None:
         return percentile_interval(values, self.wanted.level)
 
 
 def uncertainty(
-    sweep: SweepRun, chosen: Chosen, model: TrialModel | None, should_stop: ShouldStop
+    sweep: SweepRun,
+    chosen: Chosen,
+    model: TrialModel | None,
+    models_of: Callable[[SweepRun, Iterable[int]], Mapping[int, TrialModel]],
+    should_stop: ShouldStop,
 ) -> Uncertainty | None:
     """The intervals that a config asks for; None where it asks for none, or nothing was held out.
 
@@ -73,6 +88,7 @@ def uncertainty(
         sweep: at its end.
         chosen: the choice.
         model: of the chosen trial, by which the test rows were scored.
+        models_of: has the models of trials as val has scored them.
         should_stop: ends a written number of draws, which may take long.
 
     Raises:
@@ -81,28 +97,31 @@ def uncertainty(
     wanted, best = sweep.spec.intervals, chosen.best
     if not isinstance(wanted, Intervals) or best is None or model is None:
         return None
-    ranked = first_models(sweep, _pair(sweep, chosen))
+    ranked = models_of(sweep, _pair(sweep, chosen))
     held = _held(ranked.get(best.number), model)
     if not held:
         return None
     other = _other(ranked, chosen, held[0])
-    count = _count(sweep, wanted, [*held, *([other] if other else [])])
+    count = _count(sweep, wanted, held, pair=other is not None)
     facts, fewest = _facts(sweep, wanted, held, count), fewest_resamples(wanted.level)
     if facts["cut"] and count < fewest:
         return Uncertainty({}, None, {**facts, "resamples": 0})
     stop = should_stop if wanted.resamples is not None else never
     draws = _Draws(wanted, count, sweep.spec.seed, stop)
-    drawn = {part.prefix: draws.of(part) for part in held}
+    drawn = {part.prefix: draws.of([part]) for part in held[1 if other else 0 :]}
+    if other is not None:
+        drawn = {"val": draws.of([held[0], other]), **drawn}
     found = {
         f"{prefix}_{name}": interval
-        for prefix, metrics in drawn.items()
-        for name, values in metrics.items()
+        for prefix, of_models in drawn.items()
+        for name, values in of_models[0].items()
         if (interval := draws.interval(values)) is not None
     }
     facts["undefined"] = {name: of.undefined for name, of in found.items() if of.undefined}
     margin, name = None, chosen.metric.removeprefix("val_")
-    if other is not None and name in drawn["val"]:
-        margin = draws.interval(sweep.rules.sign * (draws.of(other)[name] - drawn["val"][name]))
+    if other is not None and name in drawn["val"][0]:
+        best_by, other_by = (of[name] for of in drawn["val"])
+        margin = draws.interval(sweep.rules.sign * (other_by - best_by))
     return Uncertainty(found, margin, facts)
 
 
@@ -159,11 +178,11 @@ def _part(wanted: Intervals, held: _Held) -> Part:
     rows, fitted = held.rows, held.model.fitted
     labels = rows.index if _by(wanted, rows) == "row" else rows.group
     assert labels is not None
-    measure = metrics_by_weights(fitted, row_scores(fitted, rows), rows.y)
-    return Part(labels, rows.weight, measure, len(fitted.encoder.outputs))
+    measure = scores_by_weights(fitted, row_scores(fitted, rows), rows.y)
+    return Part(labels, rows.weight, measure)
 
 
-def _count(sweep: SweepRun, wanted: Intervals, held: Sequence[_Held]) -> int:
+def _count(sweep: SweepRun, wanted: Intervals, held: Sequence[_Held], *, pair: bool) -> int:
     """How many draws: those written, else as many as a share of the run's operations allows."""
     if wanted.resamples is not None:
         return wanted.resamples
@@ -181,4 +200,6 @@ def _count(sweep: SweepRun, wanted: Intervals, held: Sequence[_Held]) -> int:
     spec = sweep.spec
     ranks = MODELS[spec.model, spec.loss_name].metrics.ranked
     drawn = [Drawn(len(part.rows), outputs, ranks) for part in held]
+    if pair:  # on the draws of val
+        drawn[0] = drawn[0]._replace(outputs=2 * outputs)
     return affordable(whole, drawn, _RESAMPLES)

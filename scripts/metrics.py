@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from trainer.catalog import METRICS, MODELS, MetricFacts
+from trainer.catalog import METRICS, MetricFacts
 from trainer.text.printable import one_of
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "metrics.md"
@@ -49,7 +49,4 @@ def _line(cells: list[str], edge: str = " ") -> str:
 
 
 if __name__ == "__main__":
-    assert all(
-        f"<!-- metrics of {model} -->" in PAGE.read_text(encoding="utf-8") for model in MODELS
-    )
     PAGE.write_text(with_tables(PAGE.read_text(encoding="utf-8")), encoding="utf-8")

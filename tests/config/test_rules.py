@@ -81,7 +81,8 @@ BROKEN = [
      "optimizer.schedule.milestones", "write [10, 20]"),
     ("model: linear\nearly_stopping: {metric: val_accuracy}", "early_stopping.metric",
      "linear has no metric 'val_accuracy'; write train_loss, val_loss, val_r2, val_rmse, val_mae,"
-     " val_median_absolute_error, val_max_error, val_explained_variance, val_pearson or val_spearman"),
+     " val_median_absolute_error, val_max_error, val_explained_variance, val_pearson or"
+     " val_spearman"),
     ("model: softmax\nmetrics: [mcc, val_ece]", "metrics.1",
      "softmax has no metric 'val_ece'; did you mean ece?"),
     ("model: softmax\nmetrics: [kappa]", "metrics.0", "did you mean cohen_kappa?"),

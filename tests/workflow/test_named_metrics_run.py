@@ -134,8 +134,9 @@ def test_what_a_target_does_not_have_is_refused(tmp_path):
     ]
     for i, (model, y, keys, told) in enumerate(table):
         spec = {"model": model, "data": {"train": "arrays"}, "device": "cpu", **keys}
+        data = {"train": (X, y)} | ({"val": (X, y)} if "early_stopping" in keys else {})
         with pytest.raises(DataError, match=told):
-            trainer.run(spec, out=tmp_path / str(i), data={"train": (X, y)})
+            trainer.run(spec, out=tmp_path / str(i), data=data)
 
 
 def test_one_class_in_the_validation_rows_is_refused_where_it_decides(tmp_path):

@@ -226,9 +226,10 @@ def _check_numbers(spec: Spec, watched: Mapping[str, str], sources: Sources) -> 
     asked = [name for name in spec.named_metrics if facts_of(name).of_numbers]
     if asked and not has_numbers(spec, sources):
         name = asked[0]
+        key = watched.get(f"val_{name}", "metrics")
         raise DataError(
-            f"{watched.get(f'val_{name}', 'metrics')}: {name} is of labels that are numbers, and this target's are words;"
-            " numbers in their order are right, or another metric"
+            f"{key}: {name} is of labels that are numbers, and this target's are words; numbers in"
+            " their order are right, or another metric"
         )
 
 

@@ -61,7 +61,8 @@ def _takes(field: FieldInfo) -> str:
     takes = phrases[0] if phrases else "a block"
     if Ellipsis in parts:  # a tuple of any length
         one_or_many = any(isinstance(part, Tag) for part in parts)
-        takes = f"{takes}, or a list" if one_or_many else f"a list, each {takes}"
+        if "a list" not in takes:
+            takes = f"{takes}, or a list" if one_or_many else f"a list, each {takes}"
     return f"{takes}, or none" if Absent in parts and "none" not in takes else takes
 
 

@@ -16,6 +16,8 @@ from browser import needs_chromium
 from safetensors.numpy import load_file
 
 import trainer
+from trainer.catalog import METRICS
+from trainer.catalog import MODELS as MODEL_FACTS
 from trainer.cli import main
 from trainer.config import load_spec
 from trainer.data import prepare
@@ -85,6 +87,7 @@ def test_the_pages_are_found():
         "docs/gpu.md",
         "docs/gpu_counts.md",
         "docs/mathematics.md",
+        "docs/metrics.md",
         "docs/run_folder.md",
     ]
 
@@ -97,7 +100,7 @@ def test_every_yaml_block_is_a_config(tmp_path):
             file.write_text(text, encoding="utf-8")
             load_spec(file)
             found[page.name] = found.get(page.name, 0) + 1
-    assert found == {"README.md": 4, "configuration.md": 7}
+    assert found == {"README.md": 4, "configuration.md": 7, "metrics.md": 1}
 
 
 def test_the_readme_has_the_two_commands_each_on_a_line_of_its_own():
@@ -284,6 +287,19 @@ def test_every_block_of_the_schema_has_its_table():
     }  # the same key beyond their source's
     assert configuration().BLOCKS.keys() - shown == {"Block", *shared, *named}
     assert len(shown) == 29
+
+
+# --- docs/metrics.md ------------------------------------------------------------------------------
+
+
+def test_the_tables_of_the_metrics_are_current_and_have_all():
+    found = script("metrics")
+    page = found.PAGE.read_text(encoding="utf-8")
+    assert found.with_tables(page) == page, "run python scripts/metrics.py"
+    assert re.findall(r"<!-- metrics of (\w+)", page) == list(MODEL_FACTS)
+    rows = re.findall(r"^\| `(\w+)`", page, re.MULTILINE)
+    assert set(rows) == set(METRICS)
+    assert len(rows) == sum(len(facts.models) for facts in METRICS.values())
 
 
 # --- docs/run_folder.md ---------------------------------------------------------------------------

@@ -80,7 +80,14 @@ BROKEN = [
     ("model: softmax\noptimizer: {schedule: {name: step, milestones: [20, 10]}}",
      "optimizer.schedule.milestones", "write [10, 20]"),
     ("model: linear\nearly_stopping: {metric: val_accuracy}", "early_stopping.metric",
-     "linear has no metric 'val_accuracy'; write train_loss, val_loss, val_r2 or val_rmse"),
+     "linear has no metric 'val_accuracy'; write train_loss, val_loss, val_r2, val_rmse, val_mae,"
+     " val_median_absolute_error, val_max_error, val_explained_variance, val_pearson or"
+     " val_spearman"),
+    ("model: softmax\nmetrics: [mcc, val_ece]", "metrics.1",
+     "softmax has no metric 'val_ece'; did you mean ece?"),
+    ("model: softmax\nmetrics: [kappa]", "metrics.0", "did you mean cohen_kappa?"),
+    ("model: linear\nmetrics: [f1]", "metrics.0",
+     "linear has no metric 'f1'; write some of loss, r2, rmse, mae,"),
     ("model: linear\ndata: {train: diamonds, val: none}\nearly_stopping: {}",
      "early_stopping.metric", "val_loss needs validation rows; set data.val, or write train_loss"),
     ("model: softmax\noptimizer: {name: exact}", "optimizer.name",
@@ -190,7 +197,7 @@ def test_every_metric_of_a_model_can_be_watched(tmp_path):
             text = f"model: {model}\ndata: {{train: digits}}\nearly_stopping: {{metric: {metric}}}"
             assert load(tmp_path, text).early_stopping.metric == metric
             watched += 1
-    assert watched == 21
+    assert watched == 40
 
 
 def test_rules_are_checked_beside_other_faults_but_not_on_faulty_keys(tmp_path):

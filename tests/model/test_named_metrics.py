@@ -13,9 +13,11 @@ from stacks import DEVICE, Problem, make_stack, small_chunks, start
 from trainer.catalog import METRICS, metrics_of
 from trainer.data.rows import Rows
 from trainer.model import MODELS
+from trainer.model.label_metrics import bin_gaps
 from trainer.model.metrics import LARGEST, Targets
 from trainer.model.named_metrics import NAMED, with_named
 from trainer.model.number_metrics import weighted_median
+from trainer.model.ranking import recall_at as recall_of
 from trainer.train import evaluate as evaluate_module
 from trainer.train.evaluate import Evaluator, HeldOut
 
@@ -347,6 +349,36 @@ def test_a_column_of_nan_has_none_and_leaves_the_others(model, outputs, monkeypa
         assert whole[name][others].tolist() == broken[name][others].tolist(), name
         if name not in ("precision", "recall"):  # of which the counts are 0, as accuracy's are
             assert np.isnan(broken[name][1]), name
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_predictions_of_one_class_have_no_mcc_whatever_their_weights_round_to(seed, monkeypatch):
+    draw = np.random.default_rng(seed)
+    X, w = np.zeros((N, D)), draw.uniform(0.1, 1, N)
+    for model, outputs in (("logistic", 1), ("softmax", 3)):
+        y = draw.integers(0, 2, (N, 1)).astype(float)
+        y = draw.integers(0, 3, N) if outputs > 1 else y
+        b = np.zeros((outputs, 3))
+        b[0] = -1, 1, 2
+        W = np.zeros((D, outputs, 3))
+        found, _ = read(model, X, y, w, W, b, monkeypatch, names=["mcc"])
+        assert np.isnan(found["mcc"]).all(), (model, found)
+
+
+def test_a_prediction_on_an_edge_is_in_the_bin_below():
+    p = np.array([[[3 / 15]], [[0.19]], [[0.21]], [[0.0]], [[1.0]]])
+    gaps = bin_gaps(np, p, np.array([1.0, 2, 4, 8, 16]).reshape(5, 1, 1), np.ones(5))
+    assert gaps[:, 0, 0].tolist() == [8, 0, 3, 4, *[0] * 10, 16]
+
+
+def test_one_false_positive_of_a_hundred_is_one_in_a_hundred():
+    score = np.concatenate([[9.0], np.zeros(99), [10, 5, 5, -1]])[:, None, None]
+    y = (np.arange(104) >= 100).astype(float)[:, None]
+    assert recall_of(0.01, score, y, np.ones(104))[0, 0] == 0.75
+    assert recall_of(0.0099, score, y, np.ones(104))[0, 0] == 0.25
+    w = np.full(104, 0.1)  # whose sums are rounded
+    assert recall_of(0.01, score, y, w)[0, 0] == pytest.approx(0.75)
+    assert np.isnan(recall_of(0.01, score, np.ones((104, 1)), w)[0, 0])
 
 
 # --- what is computed -----------------------------------------------------------------------------

@@ -181,20 +181,27 @@ def needed(spec: Spec, columns: int, device_rows: DeviceRows, restores: bool) ->
     held = len(device_rows.held.rows) if device_rows.held else 0
     size = X.dtype.itemsize
     metrics = model_of(spec).metrics
-    scores = _scores_kept(spec, size, held * shape[1] * columns)
+    # areas under curves want all scores at once, in chunks and then in one
+    scores = 2 * size * held * shape[1] * columns if metrics.ranked else 0
+    scores = max(scores, _named_scores(spec, size, columns, device_rows))
     device, rows, wide = device_rows.device, len(device_rows.rows), metrics.of_predictions
     tf32 = spec.precision == "tf32"
     arrays = stack_bytes(device, shape, rows, batch, size, slots, restores, held, wide, tf32)
     return scores + arrays + graphs_needed(spec, columns, device_rows)
 
 
-def _scores_kept(spec: Spec, size: int, scores: int) -> int:
-    """Bytes of the scores that an evaluation keeps, for metrics that want all of them at once.
+def _named_scores(spec: Spec, size: int, columns: int, device_rows: DeviceRows) -> int:
+    """Bytes of the scores that an evaluation keeps for metrics that are named, as for areas.
 
-    They are there in chunks, and then in one.
+    Args:
+        spec: of one of the columns.
+        size: bytes of a score.
+        columns: K.
+        device_rows: their rows.
     """
-    metrics = model_of(spec).metrics
-    return 2 * size * scores if metrics.ranked or metrics.whole else 0
+    if device_rows.held is None or not model_of(spec).metrics.whole:
+        return 0
+    return 2 * size * len(device_rows.held.rows) * device_rows.outputs * columns
 
 
 def graphs_needed(spec: Spec, columns: int, device_rows: DeviceRows) -> int:
@@ -216,7 +223,8 @@ def _solver_needs(spec: Spec, columns: int, device_rows: DeviceRows) -> int:
     size = Size(rows, features, device_rows.outputs)
     method = choose_method(spec.optimizer.name, model, size, sparse)
     tf32 = spec.precision == "tf32"
-    return solver_bytes(size, columns, model, method, sparse, device_rows.device, tf32)
+    kept = _named_scores(spec, 8, columns, device_rows)
+    return kept + solver_bytes(size, columns, model, method, sparse, device_rows.device, tf32)
 
 
 def _fitting(one: Planned, device_rows: DeviceRows, restores: bool, most: float) -> list[Planned]:

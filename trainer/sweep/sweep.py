@@ -247,7 +247,7 @@ def _metrics(whole: Spec, trials: Sequence[Trial], ranking: str, sources: Source
         for name in () if isinstance(whole.metrics, str) else whole.metrics:
             if name not in able:
                 raise _not_measured("metrics", name, outputs[block], able)
-        _check_numbers(spec, known, {f"val_{name}": "metrics" for name in able} | watched, sources)
+        _check_numbers(spec, watched, sources)
     return list(found)
 
 
@@ -258,20 +258,19 @@ def _not_measured(key: str, name: str, outputs: int, known: Sequence[str]) -> Da
     )
 
 
-def _check_numbers(
-    spec: Spec, known: Sequence[str], keys: Mapping[str, str], sources: Sources
-) -> None:
+def _check_numbers(spec: Spec, watched: Mapping[str, str], sources: Sources) -> None:
     """Refuse a metric of labels that are numbers where they are words.
 
     Raises:
-        DataError: there is one.
+        DataError: there is one; of those that are `watched` {metric: key} at their key.
     """
-    asked = [name for name in known if facts_of(name).of_numbers]
+    asked = [name for name in spec.named_metrics if facts_of(name).of_numbers]
     if asked and not has_numbers(spec, sources):
-        name = asked[0].removeprefix("val_")
+        name = asked[0]
+        key = watched.get(f"val_{name}", "metrics")
         raise DataError(
-            f"{keys[asked[0]]}: {name} is of labels that are numbers, and this target's are words;"
-            " numbers in their order are right, or another metric"
+            f"{key}: {name} is of labels that are numbers, and this target's are words; numbers in"
+            " their order are right, or another metric"
         )
 
 

@@ -134,6 +134,6 @@ def few_negatives_text(metric: str, count: int, least: int) -> str:
     """
     rows = counted(count, "negative row")
     return (
-        f"{metric} is of {rows}, and 1 in {least} of them is less than one: it is the recall"
-        " without a false positive"
+        f"with {rows} {metric} is the recall without a false positive: 1 in {least} of them is"
+        " less than one"
     )

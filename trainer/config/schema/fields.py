@@ -134,6 +134,15 @@ def word_or_list(value: Any) -> str:
     return tag("list" if isinstance(value, (list, tuple)) else "word")
 
 
+MetricName = Annotated[
+    str,
+    MinLen(1),
+    Field(
+        json_schema_extra={
+            "enum": list(dict.fromkeys(name for model in MODELS for name in metrics_of(model)))
+        }
+    ),
+]
 METRIC_NAMES: dict[str, Any] = {
     "enum": [
         "train_loss",

@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Annotated, Any, Literal
 
-from annotated_types import MaxLen
+from annotated_types import MaxLen, MinLen
 from pydantic import Discriminator, Field, PrivateAttr, Tag, model_validator
 
 from trainer.catalog import LOSSES, MODELS, OWN_LOSS
@@ -27,7 +27,7 @@ from trainer.config.schema.fields import (
     Count,
     Expected,
     FromZero,
-    Names,
+    MetricName,
     OneOf,
     Positive,
     Seed,
@@ -182,7 +182,11 @@ class Spec(Block):
     )
     metrics: Annotated[
         Annotated[Literal["auto"], Expected("auto, or a list of one metric or more"), Tag("<word>")]
-        | Annotated[Names, Expected("auto, or a list of one metric or more"), Tag("<list>")],
+        | Annotated[
+            Annotated[tuple[MetricName, ...], MinLen(1), Field(strict=False)],
+            Expected("auto, or a list of one metric or more"),
+            Tag("<list>"),
+        ],
         Discriminator(word_or_list),
     ] = Field(
         "auto",

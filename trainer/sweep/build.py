@@ -33,7 +33,6 @@ if TYPE_CHECKING:
     from trainer.solvers.problem import Problem
     from trainer.solvers.rotated_rows import RotatedRows
     from trainer.solvers.solver import SolverStack
-    from trainer.solvers.solver_settings import SolverSettings
 
 Numbers = np.ndarray[Any, np.dtype[np.float64]]
 _ALWAYS = 1 << 26  # bytes that are there: to ask takes longer than a small fit
@@ -270,11 +269,7 @@ def _to_the_optimum(
 
     if device_rows.rows.is_own:
         makers = own_basis.own_basis, problem.Problem, solver.SolverStack
-        make_own = partial(_own_stack, makers, device_rows, model, spec.bias, turn and not sparse)
-        given = l2, l1, parameters, settings
-        told = settings.method.name, settings.method.reason
-        shared = specs, device_rows, l2, l1, settings.max_iter
-        return Columns(*shared, lambda columns, _: make_own(columns, *given), told)
+        return _own_columns(makers, specs, device_rows, l2, l1, settings, turn and not sparse)
 
     def make(columns: Any, should_stop: ShouldStop, turned: bool = True) -> SolverStack:
         as_it_is = True, False, 0.0, False, False
@@ -285,12 +280,9 @@ def _to_the_optimum(
         loss = {name: value[columns] for name, value in parameters.items()}
         device, basis = device_rows.device, rotated.basis
         own = problem.Problem(device, model, basis, outputs, spec.bias, *strengths, loss)
-        own_settings, rows = settings.take(columns), device_rows.rows
-        target, row_set = rows.target_of, rows.row_set_of
-        inner = (
-            rotated.rows.of_columns(target, row_set).take(columns) if rows.several else rotated.rows
-        )
-        return solver.SolverStack(own, rows.take(columns), inner, own_settings, single=single)
+        own_settings, rows = settings.take(columns), device_rows.rows.take(columns)
+        inner, single = rotated.rows.like(rows), single and single.like(rows)
+        return solver.SolverStack(own, rows, inner, own_settings, single=single)
 
     reason, single = settings.method.reason, 0
     if spec.precision == "tf32":
@@ -306,19 +298,39 @@ def _to_the_optimum(
     return Columns(*columns, single_bytes=single, unturned=unturned, basis_work=work)
 
 
-def _own_stack(
+def _own_columns(
     makers: tuple[Callable[..., Any], type[Problem], type[SolverStack]],
+    specs: Sequence[Spec],
     device_rows: DeviceRows,
-    model: Model,
-    bias: bool,
-    turn: bool,
-    columns: Any,
     l2: Numbers,
     l1: Numbers,
-    loss: dict[str, Numbers],
-    settings: SolverSettings,
+    settings: Any,
+    turn: bool,
+) -> Columns:
+    """Columns of a solver that have rows or statistics of their own; see `_own_stack`."""
+    model = MODELS[specs[0].model, specs[0].loss_name]
+    loss = _loss_parameters(specs)
+    given = device_rows, model, specs[0].bias, turn, l2, l1, loss, settings
+    shared = specs, device_rows, l2, l1, settings.max_iter, partial(_own_stack, makers, given)
+    return Columns(*shared, (settings.method.name, settings.method.reason))
+
+
+def _own_stack(
+    makers: tuple[Callable[..., Any], type[Problem], type[SolverStack]],
+    given: tuple[Any, ...],
+    columns: Any,
+    should_stop: ShouldStop,
 ) -> SolverStack:
-    """A stack of some of the columns, which have rows or statistics of their own."""
+    """A stack of some of the columns, which have rows or statistics of their own.
+
+    Args:
+        makers: of a basis, a problem and a stack.
+        given: rows, model, whether there is a bias and a turned guess, and all columns' penalties,
+            loss parameters and settings.
+        columns: which.
+        should_stop: not asked.
+    """
+    device_rows, model, bias, turn, l2, l1, loss, settings = given
     find_basis, make_problem, make_stack = makers
     device, rows = device_rows.device, device_rows.rows
     _check_room(device, rows.X)

@@ -172,6 +172,15 @@ class RowSet:
         other.scaling = OwnScaling.of(self._device, own, which, self.X.dtype)
         return other
 
+    def like(self, other: RowSet) -> RowSet:
+        """These rows for the columns of the same rows elsewhere, which have the same tables."""
+        if not other.several:
+            return self
+        found = copy(self)
+        found.target_of, found.row_set_of = other.target_of, other.row_set_of
+        found._columns(other.target_of, other.share_of)
+        return found
+
     def of_column(self, column: int) -> RowSet:
         """The same rows with the weights of one column, as views; targets are the tables."""
         other = self.bare

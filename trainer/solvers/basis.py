@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 Array = Any
 Numbers = np.ndarray[Any, np.dtype[np.float64]]
+Indices = np.ndarray[Any, np.dtype[np.int64]]
 MOST_DIRECTIONS = 2048  # a factorisation of more costs more than it saves
 _EPS = float(np.finfo(np.float64).eps)
 _CONSTANT = 16 * _EPS  # of a feature's size
@@ -44,6 +45,7 @@ class Basis(NamedTuple):
         whole: whether XᵀX is diagonal in these coordinates. It is not where directions of little
             spread were left mixed, or where some of the rows told the coordinates.
         centred: whether the rows X are stored without their mean.
+        scale: (D,) what features are multiplied by, once their mean is taken out; None: nothing.
     """
 
     mean: Array
@@ -53,6 +55,26 @@ class Basis(NamedTuple):
     rotated: bool = True
     whole: bool = True
     centred: bool = True
+    scale: Array | None = None
+
+    @property
+    def is_own(self) -> bool:
+        """Whether each column has coordinates of its own."""
+        return False
+
+    @property
+    def spread(self) -> Array:
+        """The sum of the spectrum."""
+        return self.spectrum.sum()
+
+    @property
+    def means(self) -> Array:
+        """(D, 1, 1) the mean."""
+        return self.mean[:, None, None]
+
+    def take(self, columns: Any) -> Basis:
+        """That of some of the columns, which is theirs all."""
+        return self
 
     def sizes(self, xp: Any) -> Array:
         """(D,) the roots of the features' weighted mean squares about `mean`."""
@@ -76,12 +98,116 @@ class Basis(NamedTuple):
 
     def about_mean(self, X: Array) -> Array:
         """Stored rows (n, D) without their mean."""
+        if self.scale is not None:
+            return (X - self.mean) * self.scale
         return X if self.centred else X - self.mean
+
+    def of_rows(self, xp: Any, inner: Array) -> Array:
+        """Weights of rows as they are stored, of inner ones (r, C, K)."""
+        weights = inner if self.rotated else self.weights(xp, inner)
+        return weights if self.scale is None else weights * self.scale[:, None, None]
+
+    def stored_shift(self, xp: Any, stored: Array) -> Array:
+        """mean·W (C, K) of weights of rows that are stored with their mean."""
+        return self.shift(xp, stored)
+
+    def largest_shift(self, xp: Any, weights: Array) -> Array:
+        """(C, K) how large the terms of shifts are, of |weights| (D, C, K)."""
+        flat = weights.reshape(len(weights), -1)
+        return (xp.absolute(self.mean)[None] @ flat).reshape(weights.shape[1:])
 
     def shift(self, xp: Any, weights: Array) -> Array:
         """mean·W (C, K): what the bias of the centred rows is larger by than the bias."""
         flat = weights.reshape(weights.shape[0], -1)
         return (self.mean[None, :] @ flat).reshape(weights.shape[1:])
+
+
+class OwnBasis(NamedTuple):
+    """The same of columns whose rows or statistics differ: `trainer.solvers.own_basis` finds it.
+
+    Their weights W are those of (x − m)/σ.
+
+    Attributes:
+        offset: (D, 1, K) m.
+        inverse: (D, 1, K) 1/σ, and 0 where a feature is constant in a column's rows.
+        mean: (D, 1, K) of the columns' own features: (m − μ)/σ.
+        own_spread: (K,) Σ_i p_i·‖(x_i − m)/σ‖².
+        own_sizes: (D, K) the roots of the features' weighted mean squares.
+        which: (K,) which columns have the same of all of these, by number, on the host.
+        directions: (D, r) orthonormal columns, or None for the features themselves.
+        spectrum: (r,) what is guessed of the Gram matrix along them.
+    """
+
+    offset: Array
+    inverse: Array
+    mean: Array
+    own_spread: Array
+    own_sizes: Array
+    which: Indices
+    directions: Array | None
+    spectrum: Array
+    dropped: int = 0
+    rotated: bool = False
+    whole: bool = False
+    centred: bool = False
+    is_own: bool = True
+
+    def take(self, columns: Any) -> OwnBasis:
+        """That of some of the columns."""
+        names = "offset", "inverse", "mean", "own_spread", "own_sizes", "which"
+        return self._replace(**{name: getattr(self, name)[..., columns] for name in names})
+
+    @property
+    def spread(self) -> Array:
+        """(K,) the sum of the true spectrum."""
+        return self.own_spread
+
+    @property
+    def means(self) -> Array:
+        """(D, 1, K) the mean that a column's own features are taken from."""
+        return self.mean
+
+    def sizes(self, xp: Any) -> Array:
+        """(D,) the roots of the features' weighted mean squares about their means, of column 0."""
+        return self.own_sizes[:, 0]
+
+    def weights(self, xp: Any, inner: Array) -> Array:
+        """(D, C, K) weights of inner ones (r, C, K)."""
+        return Basis.weights(self, xp, inner)  # type: ignore[arg-type]
+
+    def inner(self, xp: Any, weights: Array) -> Array:
+        """(r, C, K) of weights (D, C, K)."""
+        return Basis.inner(self, xp, weights)  # type: ignore[arg-type]
+
+    def shift(self, xp: Any, weights: Array) -> Array:
+        """mean·W (C, K): what the bias of the centred rows is larger by than the bias."""
+        return (self.mean * weights).sum(axis=0)
+
+    def largest_shift(self, xp: Any, weights: Array) -> Array:
+        """(C, K) how large the terms of shifts are, of |weights| (D, C, K)."""
+        size = xp.absolute(self.mean) + xp.absolute(self.offset) * self.inverse
+        return (size * weights).sum(axis=0)
+
+    def of_rows(self, xp: Any, inner: Array) -> Array:
+        """Weights (D, C, K) of the shared rows as they are stored."""
+        return self.weights(xp, inner) * self.inverse
+
+    def stored_shift(self, xp: Any, stored: Array) -> Array:
+        """m·W (C, K) of weights of stored rows."""
+        return (self.offset * stored).sum(axis=0)
+
+    def turn_gradient(self, gradient: Array, of_bias: Array) -> None:
+        """Turn a gradient (D, C, K) by weights of stored rows into the columns' own, in place."""
+        gradient -= self.offset * of_bias
+        gradient *= self.inverse
+
+    def of_one(self, column: int) -> Basis:
+        """The basis of a column, which turns shared rows into its own."""
+        mean, inverse = self.offset[:, 0, column], self.inverse[:, 0, column]
+        turned = self.directions is not None
+        return Basis(
+            mean, self.directions, self.spectrum, 0, not turned, False, centred=False, scale=inverse
+        )
 
 
 def uncorrelated(

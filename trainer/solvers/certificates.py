@@ -215,7 +215,7 @@ def _bias_slack(
         return xp.zeros_like(squares), 0.5 * squares
     # J's Hessian is positive: no mixed part of it is larger than the root of both others, of which
     # that of the weights has eigenvalues below their sum
-    spread = problem.basis.spectrum.sum()
+    spread = problem.basis.spread
     room = 2.0 if problem.model.curvature is not None else 4.0  # that of rows here may double too
     return xp.sqrt(room * curvature * spread * squares), squares
 
@@ -281,11 +281,10 @@ def _squares(objective: Objective, w: Array) -> Array:
     """(K,) the squares of the largest scores there may be at w, the bias's terms included."""
     problem = objective.problem
     xp, r, basis = problem.device.xp, problem.inner, problem.basis
-    squares = basis.spectrum.sum() * dot(xp, w[:r], w[:r])
+    squares = basis.spread * dot(xp, w[:r], w[:r])
     squares += dot(xp, w[r:], w[r:])
     weights = xp.absolute(basis.weights(xp, w[:r]))  # (D, C, K)
-    flat = weights.reshape(len(weights), -1)
-    moved = (xp.absolute(basis.mean)[None] @ flat).reshape(w.shape[1:])  # (C, K) in the bias
+    moved = basis.largest_shift(xp, weights)  # (C, K) in the bias
     return squares + (moved * moved).sum(axis=0)
 
 

@@ -26,6 +26,7 @@ from trainer.solvers.progress import SolverState
 
 if TYPE_CHECKING:
     from trainer.solvers.objective import Objective
+    from trainer.solvers.own_hessians import AnyHessians
 
 Array = Any
 Numbers = np.ndarray[Any, np.dtype[np.float64]]
@@ -161,7 +162,7 @@ def point_to(plan: ctypes.Structure, arrays: dict[str, Array]) -> None:
 
 
 def compiled_newton(
-    objective: Objective, hessians: Hessians, tol: Numbers, most: Numbers, log_every: int
+    objective: Objective, hessians: AnyHessians, tol: Numbers, most: Numbers, log_every: int
 ) -> CompiledNewton | None:
     """The twin of a stack's rounds, or None where there is none.
 
@@ -175,12 +176,9 @@ def compiled_newton(
     problem, rows = objective.problem, objective.rows
     (P, C, K), library, xp = problem.shape, compiled.load()[0], problem.device.xp
     N, S, coupled = len(rows), padded_width(P), problem.model.coupled
-    if (
-        library is None
-        or problem.sparse
-        or rows.several
-        or not suits_twin(problem.device, N, P, C, coupled)
-    ):
+    if not isinstance(hessians, Hessians) or objective.is_own:
+        return None
+    if library is None or problem.sparse or not suits_twin(problem.device, N, P, C, coupled):
         return None
     errors = errors_of(xp, problem.model, rows.y, hessians.placed(), 1)
     if errors is None or problem.model.variance is None:

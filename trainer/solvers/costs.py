@@ -32,7 +32,7 @@ _FACTORED = 3  # matrices of that order beside the turned rows: what LAPACK work
 
 if TYPE_CHECKING:
     from trainer.device import Device
-    from trainer.solvers.hessians import Hessians
+    from trainer.solvers.own_hessians import AnyHessians
 
 
 _FEWEST = 8  # scores a row: a pass over fewer takes as long, to read the rows
@@ -180,7 +180,7 @@ def hessian_bytes(order: int, blocks: int, columns: int, sparse: bool) -> int:
     return 6 * one * sparse + 3 * min(columns * blocks * one, max(blocks * one, MOST_HESSIANS))
 
 
-def hessian_operations(hessians: Hessians, rows: int, sparse: bool) -> float:
+def hessian_operations(hessians: AnyHessians, rows: int, sparse: bool) -> float:
     """Multiplications and additions of one column's Hessian and of solving with it.
 
     With l1 a Hessian is of the weights that are not 0; it counts here as if none were.

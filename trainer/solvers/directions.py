@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -27,6 +27,9 @@ from trainer.solvers.problem import EPS, Problem
 from trainer.solvers.progress import SolverState
 from trainer.solvers.slopes import OF_PAIRS, Tried, of_pairs, of_points
 
+if TYPE_CHECKING:
+    from trainer.solvers.own_hessians import AnyHessians
+
 Array = Any
 Numbers = np.ndarray[Any, np.dtype[np.float64]]
 Flags = np.ndarray[Any, np.dtype[np.bool_]]
@@ -38,7 +41,7 @@ class Directions:
     A state has the pairs: "s" and "y" (m, P, C, K), "rho" (m, K).
     """
 
-    def __init__(self, problem: Problem, hessians: Hessians, pairs: int, free: Array) -> None:
+    def __init__(self, problem: Problem, hessians: AnyHessians, pairs: int, free: Array) -> None:
         """Say whose directions.
 
         Args:
@@ -255,16 +258,17 @@ class Directions:
             Interrupted: `should_stop()`.
         """
         xp, w = self.problem.device.xp, state.arrays["w"]
-        for columns in self._groups(which):
+        for hessians, columns in self._groups(which):
             part = xp.take(w, columns, axis=-1)  # (P, C, k)
             g, l2 = xp.take(steepest, columns, axis=-1), xp.take(self.problem.l2, columns)
-            new[..., columns] = self.hessians.step(part, g, l2, should_stop)
+            new[..., columns] = hessians.step(part, g, l2, should_stop)
 
-    def _groups(self, which: Flags) -> Iterator[Array]:
+    def _groups(self, which: Flags) -> Iterator[tuple[Hessians, Array]]:
         """Column numbers, as many at a time as Hessians have room for, on the device."""
-        every, size = np.flatnonzero(which), self.hessians.at_once()
-        for first in range(0, len(every), size):
-            yield self.problem.device.to_device(every[first : first + size])
+        for hessians, alike in self.hessians.alike(which):
+            every, size = np.flatnonzero(alike), hessians.at_once()
+            for first in range(0, len(every), size):
+                yield hessians, self.problem.device.to_device(every[first : first + size])
 
 
 def fix_gauge(problem: Problem, w: Array, own: Flags, new: Array) -> None:

@@ -20,6 +20,7 @@ import numpy as np
 
 from trainer.machine.interrupted import ShouldStop, ask, never
 from trainer.solvers.active_set import is_unique
+from trainer.solvers.basis import Basis
 from trainer.solvers.hessian_sizes import (
     KEPT,
     KEPT_FEATURES,
@@ -38,6 +39,7 @@ from trainer.train.buffers import Buffers
 Array = Any
 Numbers = np.ndarray[Any, np.dtype[np.float64]]
 Indices = np.ndarray[Any, np.dtype[np.int64]]
+Flags = np.ndarray[Any, np.dtype[np.bool_]]
 _EPS = float(np.finfo(np.float64).eps)
 RIDGE = 4 * _EPS  # of a parameter's own curvature, a parameter
 _TINY = float(np.finfo(np.float64).tiny)
@@ -46,22 +48,22 @@ _TINY = float(np.finfo(np.float64).tiny)
 class Hessians:
     """The second derivatives of one model on the same rows."""
 
-    def __init__(self, problem: Problem, rows: RowSet) -> None:
+    def __init__(self, problem: Problem, rows: RowSet, keeps: bool = True) -> None:
         """Make nothing yet.
 
         Args:
             problem: which model and basis; how many columns it has makes no difference.
             rows: the training rows in that basis.
+            keeps: whether what rounds share is kept: features, and their products.
         """
         device, model, bias = problem.device, problem.row, problem.bias
         self.device, self.model, self.outputs, self.bias = device, model, problem.outputs, bias
+        assert isinstance(problem.basis, Basis)
         self.basis = problem.basis
-        self.inner = problem.inner  # r
-        self.parameters = self.inner + bias  # P
-        self._rows = rows = rows.bare
+        self.inner, self.parameters = problem.inner, problem.inner + bias  # r, P
+        self._rows, self._keeps = (rows := rows.bare), keeps
         self._batches = FullBatch(device, rows, rows_at_once(device, len(rows), self.order))
-        self._products: dict[int, Array] = {}
-        self._kept: dict[int, Array] = {}
+        self._products, self._kept = dict[int, Array](), dict[int, Array]()
         self._room: dict[tuple[int, int], Buffers] = {}
         self._constant: Array | None = None
         xp, C = device.xp, problem.outputs if model.coupled else 1
@@ -69,6 +71,18 @@ class Hessians:
         largest = 1.0 if model.curvature is None else model.curvature
         floor = _EPS * largest * unsaturated[:, None] * xp.ones((1, C))  # (P, C)
         self.floor = floor.reshape(-1) + _TINY  # (Q,)
+
+    def take(self, columns: Any) -> Hessians:
+        """Those of some columns, which are all alike."""
+        return self
+
+    def of(self, column: int) -> Hessians:
+        """Those of one column."""
+        return self
+
+    def alike(self, which: Flags) -> Iterator[tuple[Hessians, Flags]]:
+        """Columns (K,) of the same rows."""
+        yield self, which
 
     @cached_property
     def _place(self) -> Array:
@@ -181,7 +195,10 @@ class Hessians:
             at p·C + c, where outputs are coupled.
         """
         P, C, k = self.parameters, self.outputs, w.shape[2]
-        second = self._second(w, self.pairs(), should_stop)
+        if self.model.quadratic and not self._keeps:  # the same wherever it is
+            second = self.device.xp.zeros((C * k, 1, 1)) + self.gram(should_stop)
+        else:
+            second = self._second(w, self.pairs(), should_stop)
         if self.model.coupled:
             whole = self._coupled(second.reshape(-1, k, P, P))
         else:
@@ -273,14 +290,13 @@ class Hessians:
         xp, variance = self.device.xp, self.model.variance
         assert variance is not None
         b = self._buffers(chunk.X.shape[0], w.shape[2])
-        weights = w[: self.inner] if self.basis.rotated else self.basis.weights(xp, w[: self.inner])
+        weights = self.basis.of_rows(xp, w[: self.inner])
         flat = xp.ascontiguousarray(weights).reshape(len(weights), self.outputs * w.shape[2])
         self.device.matmul(chunk.X, flat, out=b.z.reshape(len(b.z), -1))
-        if self.bias:
-            offset = w[self.inner]
-            if not self.basis.centred:
-                offset = offset - self.basis.shift(xp, weights)
-            b.z += offset
+        offset = w[self.inner] if self.bias else 0.0
+        if not self.basis.centred:
+            offset = offset - self.basis.stored_shift(xp, weights)
+        b.z += offset
         self.model.activation(xp, b.z, b.error, b.scratch)
         variance(xp, b.error, b.z)
         return b.error, b.z
@@ -295,7 +311,8 @@ class Hessians:
     def _features(self, chunk: Chunk) -> Array:
         """The rows in the basis with the bias as a feature of ones, (n, P); of few rows kept."""
         at = chunk.rows.start
-        if 8 * len(self._rows) * self.parameters > self.device.at_once(KEPT_FEATURES):
+        large = 8 * len(self._rows) * self.parameters > self.device.at_once(KEPT_FEATURES)
+        if large or not self._keeps:
             return self._made_features(chunk)
         if at not in self._kept:
             self._kept[at] = self._made_features(chunk)
@@ -318,7 +335,7 @@ class Hessians:
                 self.device.xp.multiply(X[:, p, None], X[:, p:], out=found[:, at : at + P - p])
                 at += P - p
             kept = sum(one.nbytes for one in self._products.values())
-            if kept + found.nbytes <= self.device.at_once(KEPT):
+            if self._keeps and kept + found.nbytes <= self.device.at_once(KEPT):
                 self._products[chunk.rows.start] = found
         return found
 

@@ -16,6 +16,7 @@ import numpy as np
 
 from trainer.machine.interrupted import ShouldStop, ask, never
 from trainer.model.step import flat, scores
+from trainer.solvers.basis import OwnBasis
 from trainer.solvers.linear_systems import are_definite, solved
 from trainer.solvers.passes import Pass, chunk_rows
 from trainer.solvers.problem import EPS, Problem
@@ -62,6 +63,11 @@ class Objective:
         """Whether errors are logged whole, asked for or not: as it costs nothing."""
         return all(one.compiled for one in self._passes)
 
+    @property
+    def is_own(self) -> bool:
+        """Whether columns have targets, rows or coordinates of their own."""
+        return self.rows.several or self.basis.is_own
+
     @contextlib.contextmanager
     def asking(self, should_stop: ShouldStop) -> Iterator[None]:
         """Within its block passes that take long raise Interrupted where `should_stop()`.
@@ -105,9 +111,12 @@ class Objective:
         first, *others = self._passes
         for one in others:
             first.add(one)
-        found, total, width = first.found, first.sum, len(first.sum) - problem.bias
-        if not self.basis.centred:
-            total[:width] -= self.basis.mean[:, None, None] * total[width:]
+        found, total, width = first.found, first.sum, int(self.rows.X.shape[1])
+        if isinstance(self.basis, OwnBasis):
+            self.basis.turn_gradient(total[:width], total[width])
+            total = total[: width + problem.bias]
+        elif not self.basis.centred:
+            total[:width] -= self.basis.means * total[width:]
         self.finish(w, total, found, grad, full)
         return found
 
@@ -224,15 +233,14 @@ class Objective:
 
     def of_rows(self, w: Array) -> Array:
         """The weights in the coordinates that the rows have."""
-        inner = w[: self.problem.inner]
-        return inner if self.basis.rotated else self.basis.weights(self.device.xp, inner)
+        return self.basis.of_rows(self.device.xp, w[: self.problem.inner])
 
     def _offset(self, w: Array, weights: Array) -> Array:
         """The bias (C, K) of the rows as they are stored, for weights in their coordinates."""
-        if not self.problem.bias:
-            return self._none
-        bias = w[self.problem.inner]
-        return bias if self.basis.centred else bias - self.basis.shift(self.device.xp, weights)
+        bias = w[self.problem.inner] if self.problem.bias else self._none
+        if self.basis.centred:
+            return bias
+        return bias - self.basis.stored_shift(self.device.xp, weights)
 
     def _chunks(self) -> Iterator[tuple[Chunk, Buffers]]:
         for one in self._passes:

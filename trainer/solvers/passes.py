@@ -69,8 +69,10 @@ class Pass:
         self._buffers = Buffers(xp, most, outputs, columns, np.float64)
         self._batches = FullBatch(self.device, own, chunk_rows)
         self._errors = self._twin(own, columns)
-        self.sum = xp.empty((width + problem.bias, outputs, columns))
-        self._part = xp.zeros((width + problem.bias, outputs, columns))
+        # columns with means of their own ask for the sum of errors, bias or not
+        self._biased = problem.bias or problem.basis.is_own
+        self.sum = xp.empty((width + self._biased, outputs, columns))
+        self._part = xp.zeros((width + self._biased, outputs, columns))
         self._bias = xp.empty((outputs, columns))
         self._narrow = is_narrow(outputs, columns, own.X)
         self.kept = xp.empty((len(own), outputs, columns)) if few else None
@@ -123,7 +125,7 @@ class Pass:
             Interrupted: `should_stop()`, asked between chunks, now and then.
         """
         device, problem, into = self.device, self.problem, self.sum
-        xp, width = device.xp, len(self.sum) - problem.bias
+        xp, width = device.xp, len(self.sum) - self._biased
         offset = xp.ascontiguousarray(offset)
         in_parts = isinstance(self._errors, KernelErrors)  # whose sums come when the pass ends
         self.found = (xp.empty if in_parts else xp.zeros)((len(NAMES), problem.shape[2]))
@@ -131,12 +133,12 @@ class Pass:
             self._errors.begin(offset, self.found)
         given = None if at_zeros else flat(weights)
         if isinstance(self._errors, CompiledErrors) and self._narrow:
-            of_bias = into[width] if problem.bias else self._bias
+            of_bias = into[width] if self._biased else self._bias
             X, sums = self._batches.rows.X, (into[:width], of_bias)
             self._errors.of_all(X, given, self.kept, *sums, should_stop)
             return
         for step in self._products(given, should_stop):
-            row = into[width] if problem.bias else self._bias
+            row = into[width] if self._biased else self._bias
             if self._errors is None:
                 dz = flat(self._numpy_errors(step.part, offset, row, full))
             else:
@@ -146,7 +148,7 @@ class Pass:
                 self.sum += into
             into = self._part
         if isinstance(self._errors, KernelErrors):
-            self._errors.end(self.sum[width] if problem.bias else self._bias)
+            self._errors.end(self.sum[width] if self._biased else self._bias)
 
     def keep(self, weights: Array, offset: Array, should_stop: ShouldStop) -> None:
         """Have `kept` as a `run` at these weights leaves it, to the bit."""

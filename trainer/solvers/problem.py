@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from trainer.model import Model
-from trainer.solvers.basis import Basis
+from trainer.solvers.basis import Basis, OwnBasis
 from trainer.solvers.lbfgs import dot
 from trainer.solvers.orthants import common_shift, pseudo_gradient
 
@@ -45,7 +45,7 @@ class Problem:
 
     device: Device
     row: Model
-    basis: Basis
+    basis: Basis | OwnBasis
     outputs: int
     bias: bool
     host_l2: Numbers
@@ -56,7 +56,8 @@ class Problem:
         """The problem of some of the columns."""
         l2, l1 = self.host_l2[columns], self.host_l1[columns]
         loss = {name: value[columns] for name, value in self.loss.items()}
-        return replace(self, host_l2=l2, host_l1=l1, loss=loss)
+        basis = self.basis.take(columns)
+        return replace(self, basis=basis, host_l2=l2, host_l1=l1, loss=loss)
 
     @cached_property
     def model(self) -> Model:
@@ -121,7 +122,7 @@ class Problem:
         xp, r = self.device.xp, self.inner
         outer = self.basis.weights(xp, gradient[:r])  # (D, C, K)
         if self.bias:  # of the rows before they were centred
-            outer += self.basis.mean[:, None, None] * gradient[r]
+            outer += self.basis.means * gradient[r]
         if self.sparse:
             outer = pseudo_gradient(xp, w[:r], outer, self.l1)
         largest = xp.absolute(outer).max(axis=(0, 1))

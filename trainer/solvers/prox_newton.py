@@ -26,6 +26,7 @@ from trainer.solvers.progress import SolverState
 
 if TYPE_CHECKING:
     from trainer.solvers.objective import Objective
+    from trainer.solvers.own_hessians import AnyHessians
 
 Array = Any
 Numbers = np.ndarray[Any, np.dtype[np.float64]]
@@ -38,7 +39,7 @@ _NEAR = 0.8  # of l1: weights with slopes below it are not expected to leave 0
 
 def prox_newton_steps(
     objective: Objective,
-    hessians: Hessians,
+    hessians: AnyHessians,
     state: SolverState,
     which: Flags,
     new: Array,
@@ -70,7 +71,9 @@ def prox_newton_steps(
     ]
     for work, M in parts.each(works):
         ask(should_stop)
-        _minimize(problem, hessians, work, M, w, g, near, steps, should_stop)
+        if objective.is_own:  # the column before is of other rows
+            near.clear()
+        _minimize(problem, hessians.of(work.k), work, M, w, g, near, steps, should_stop)
     progress.within[which] = False
     device.xp.copyto(new, device.to_device(steps), where=device.to_device(which))
 
@@ -91,7 +94,7 @@ class Work(NamedTuple):
 
 def _follow(
     objective: Objective,
-    hessians: Hessians,
+    hessians: AnyHessians,
     which: Flags,
     told: Mapping[str, Numbers],
     steps: Numbers,
@@ -108,7 +111,13 @@ def _follow(
     done = np.zeros_like(which)
     # counted are all columns of the stack: none depends on how many others have failed
     several = [one for one in np.unique(l2) if (l2 == one).sum() >= _ON_PATH]
-    if objective.rows.several or not several or not which.any() or P > MOST:
+    if (
+        not isinstance(hessians, Hessians)
+        or objective.is_own
+        or not several
+        or not which.any()
+        or P > MOST
+    ):
         return done
     hessians.gram(should_stop)
     if not hessians.independent:
@@ -203,14 +212,14 @@ class WorkingParts:
     """
 
     def __init__(
-        self, hessians: Hessians, state: SolverState, rows: int, should_stop: ShouldStop
+        self, hessians: AnyHessians, state: SolverState, rows: int, should_stop: ShouldStop
     ) -> None:
         self._hessians, self._w, self._should_stop = hessians, state.arrays["w"], should_stop
         self._device = hessians.device
         self._at_zeros = state.progress.at_zeros & (state.progress.iterations == 0)  # (K,)
         P, pairs = hessians.parameters, len(hessians.pairs())
         self._quick = hessians.order <= SMALL and are_quick(self._device, rows, P, pairs)
-        self._size = hessians.at_once()
+        self._size = hessians.at_once() if isinstance(hessians, Hessians) else 1
         self._groups: dict[int, Numbers] = {}  # the last one, by its first column
         self._first = 0  # column of the group that is fetched ahead
 
@@ -242,7 +251,8 @@ class WorkingParts:
             told = self._device.fetch(parts) if parts else {}  # device -> host
             for i, work in enumerate(group):
                 if i in summed:
-                    yield work, self._hessians.floored_part(told.pop(str(i)), work.elements)
+                    h = self._hessians.of(work.k)
+                    yield work, h.floored_part(told.pop(str(i)), work.elements)
                 else:
                     yield work, self._known(work)
 
@@ -266,11 +276,12 @@ class WorkingParts:
         return not (h.model.quadratic or self._quick or (self._at_zeros[work.k] and most))
 
     def _sum(self, work: Work) -> Array:
-        return self._hessians.part(self._w[..., work.k], work.elements, self._should_stop)
+        h = self._hessians.of(work.k)
+        return h.part(self._w[..., work.k], work.elements, self._should_stop)
 
     def _known(self, work: Work) -> Numbers:
         """What is made for many columns at once, or known from the Gram matrix."""
-        h = self._hessians
+        h = self._hessians.of(work.k)
         if self._quick and not h.model.quadratic:
             return self._of_group(work)
         h.gram(self._should_stop)
@@ -285,7 +296,7 @@ class WorkingParts:
 
     def _of_group(self, work: Work) -> Numbers:
         """From the Hessians of some columns, side by side."""
-        h, k = self._hessians, work.k
+        h, k = self._hessians.of(work.k), work.k
         first = self._group_of(k)
         if first not in self._groups:
             self._groups = {first: h.device.to_host(self._whole(first))}  # device -> host
@@ -300,5 +311,5 @@ class WorkingParts:
 
     def _whole(self, first: int) -> Array:
         """The Hessians of a group, on the device."""
-        h, w = self._hessians, self._w[..., first : first + self._size]
+        h, w = self._hessians.of(first), self._w[..., first : first + self._size]
         return h.floored(h.whole(w, h.device.xp.zeros(w.shape[2]), self._should_stop))

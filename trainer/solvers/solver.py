@@ -32,10 +32,10 @@ from trainer.solvers.choose import Size
 from trainer.solvers.compiled_newton import CompiledNewton, Rounds, compiled_newton
 from trainer.solvers.costs import hessian_bytes, hessian_operations, rounds_of_a_stretch
 from trainer.solvers.directions import Directions
-from trainer.solvers.hessians import Hessians
 from trainer.solvers.line_search import TrialPoint, accept, is_good, shorten
 from trainer.solvers.objective import Objective
 from trainer.solvers.outcomes import ending
+from trainer.solvers.own_hessians import AnyHessians, hessians_of
 from trainer.solvers.passes import NAMES
 from trainer.solvers.problem import Problem
 from trainer.solvers.progress import FACTS, SolverState, at_start, share_done
@@ -68,7 +68,7 @@ class SolverStack:
         rows: RowSet,
         inner_rows: RowSet,
         settings: SolverSettings,
-        hessians: Hessians | None = None,
+        hessians: AnyHessians | None = None,
         single: RowSet | None = None,
     ) -> None:
         """Make all arrays that do not change with the state.
@@ -87,7 +87,7 @@ class SolverStack:
         self.shape = (problem.features, outputs, columns)  # D, C, K
         self.dtype = rows.X.dtype
         self.objective = Objective(problem, inner_rows)
-        self.hessians = hessians or Hessians(problem, inner_rows)
+        self.hessians = hessians or hessians_of(problem, inner_rows)
         self._tf32 = None
         if single is not None:
             last = np.minimum(settings.max_iter, settings.method.hessian_from or np.inf)
@@ -139,7 +139,8 @@ class SolverStack:
         problem, settings = self.problem.take(columns), self.settings.take(columns)
         single = self._tf32.objective.rows.take(columns) if self._tf32 else None
         rows, inner = self.rows.take(columns), self.objective.rows.take(columns)
-        return SolverStack(problem, rows, inner, settings, self.hessians, single)
+        hessians = self.hessians.take(columns)
+        return SolverStack(problem, rows, inner, settings, hessians, single)
 
     def start(self, weights: Array, bias: Array) -> SolverState:
         """State before the first evaluation, at weights (D, C, K) and bias (C, K) of the host."""

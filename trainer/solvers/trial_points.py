@@ -77,7 +77,7 @@ def _pass(
 ) -> Array:
     """Sums of this round's `value` at the points to try; the gradient of J beside them."""
     zero = state.progress.at_zeros
-    if state.step > 0 or zero.sum() < 2 or whole.problem.loss or whole.rows.several:
+    if state.step > 0 or zero.sum() < 2 or whole.problem.loss or whole.is_own:
         at_zeros = state.step == 0 and bool(zero.all())
         return now.value(tried.point, tried.gradient, full, at_zeros)
     # columns at zeros are one point, where no penalty is felt: a pass of one tells of them all,

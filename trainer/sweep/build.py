@@ -29,6 +29,7 @@ from trainer.train.stack import Settings, Stack
 if TYPE_CHECKING:
     from trainer.device import Device
     from trainer.solvers.costs import BasisWork
+    from trainer.solvers.problem import Problem
     from trainer.solvers.rotated_rows import RotatedRows
     from trainer.solvers.solver import SolverStack
 
@@ -245,6 +246,7 @@ def _to_the_optimum(
     # runs that take steps do without, which is a fiftieth of a short one's time
     from trainer.solvers import (
         costs,
+        own_basis,
         problem,
         rotated_rows,
         solver,
@@ -264,6 +266,10 @@ def _to_the_optimum(
     guess, turn = not model.quadratic, settings.method.pairs > 0
     rounds = turn and tf32_sizes.multiplies(device_rows.device) and spec.precision == "tf32"
 
+    if device_rows.rows.is_own:
+        makers = own_basis.own_basis, problem.Problem, solver.SolverStack
+        return _own_columns(makers, specs, device_rows, l2, l1, settings, turn and not sparse)
+
     def make(columns: Any, should_stop: ShouldStop, turned: bool = True) -> SolverStack:
         as_it_is = True, False, 0.0, False, False
         key = spec.bias, *((sparse, exact, least, guess, turn) if turned else as_it_is)
@@ -273,12 +279,9 @@ def _to_the_optimum(
         loss = {name: value[columns] for name, value in parameters.items()}
         device, basis = device_rows.device, rotated.basis
         own = problem.Problem(device, model, basis, outputs, spec.bias, *strengths, loss)
-        own_settings, rows = settings.take(columns), device_rows.rows
-        target, row_set = rows.target_of, rows.row_set_of
-        inner = (
-            rotated.rows.of_columns(target, row_set).take(columns) if rows.several else rotated.rows
-        )
-        return solver.SolverStack(own, rows.take(columns), inner, own_settings, single=single)
+        own_settings, rows = settings.take(columns), device_rows.rows.take(columns)
+        inner, single = rotated.rows.like(rows), single and single.like(rows)
+        return solver.SolverStack(own, rows, inner, own_settings, single=single)
 
     reason, single = settings.method.reason, 0
     if spec.precision == "tf32":
@@ -292,6 +295,53 @@ def _to_the_optimum(
     unturned = partial(make, slice(None), never, turned=False) if work else None
     columns = specs, device_rows, l2, l1, settings.max_iter, make, told
     return Columns(*columns, single_bytes=single, unturned=unturned, basis_work=work)
+
+
+def _own_columns(
+    makers: tuple[Callable[..., Any], type[Problem], type[SolverStack]],
+    specs: Sequence[Spec],
+    device_rows: DeviceRows,
+    l2: Numbers,
+    l1: Numbers,
+    settings: Any,
+    turn: bool,
+) -> Columns:
+    """Columns of a solver that have rows or statistics of their own; see `_own_stack`."""
+    model = MODELS[specs[0].model, specs[0].loss_name]
+    loss = _loss_parameters(specs)
+    given = device_rows, model, specs[0].bias, turn, l2, l1, loss, settings
+    shared = specs, device_rows, l2, l1, settings.max_iter, partial(_own_stack, makers, given)
+    return Columns(*shared, (settings.method.name, settings.method.reason))
+
+
+def _own_stack(
+    makers: tuple[Callable[..., Any], type[Problem], type[SolverStack]],
+    given: tuple[Any, ...],
+    columns: Any,
+    should_stop: ShouldStop,
+) -> SolverStack:
+    """A stack of some of the columns, which have rows or statistics of their own.
+
+    Args:
+        makers: of a basis, a problem and a stack.
+        given: rows, model, whether there is a bias and a turned guess, and all columns' penalties,
+            loss parameters and settings.
+        columns: which.
+        should_stop: not asked.
+    """
+    device_rows, model, bias, turn, l2, l1, loss, settings = given
+    find_basis, make_problem, make_stack = makers
+    device, rows = device_rows.device, device_rows.rows
+    _check_room(device, rows.X)
+    basis, inner = device_rows.once(
+        ("own", bias, turn), lambda: find_basis(device, rows, bias, turn, len(l2))
+    )
+    own = make_problem(
+        device, model, basis.take(columns), device_rows.outputs, bias, l2[columns], l1[columns],
+        {name: value[columns] for name, value in loss.items()},
+    )  # fmt: skip
+    inner, settings = inner.take(columns), settings.take(columns)
+    return make_stack(own, rows.take(columns), inner, settings)
 
 
 def _single(
@@ -360,7 +410,7 @@ def _solver_settings(
     rows, features = map(int, device_rows.rows.X.shape)
     size = Size(rows, features, device_rows.outputs)
     model = MODELS[specs[0].model, specs[0].loss_name]
-    method = choose_method(optimizers[0].name, model, size, sparse)
+    method = choose_method(optimizers[0].name, model, size, sparse, device_rows.rows.is_own)
     order = hessian_order(model, size, sparse)
     asked_for = OPTIMIZERS[optimizers[0].name].second_derivatives
     if asked_for and 8.0 * order**2 > _HESSIAN_SHARE * (memory := device_rows.device.memory()):

@@ -124,6 +124,11 @@ class RowSet:
         return np.asarray(self.used if self.share_of is None else self.used[self.share_of], float)
 
     @property
+    def is_own(self) -> bool:
+        """Whether columns have row weights or statistics of their own."""
+        return self.share is not None or self.scaling is not None
+
+    @property
     def several(self) -> bool:
         """Whether columns have targets or weights of their own."""
         return self.target is not None or self.share is not None
@@ -167,6 +172,22 @@ class RowSet:
         other.scaling = OwnScaling.of(self._device, own, which, self.X.dtype)
         return other
 
+    def like(self, other: RowSet) -> RowSet:
+        """These rows for the columns of the same rows elsewhere, which have the same tables."""
+        if not other.several:
+            return self
+        found = copy(self)
+        found.target_of, found.row_set_of = other.target_of, other.row_set_of
+        found._columns(other.target_of, other.share_of)
+        return found
+
+    def of_column(self, column: int) -> RowSet:
+        """The same rows with the weights of one column, as views; targets are the tables."""
+        other = self.bare
+        v = 0 if self.share_of is None else int(self.share_of[column])
+        other.q, other.r = self.q[:, :, v : v + 1], self.r[:, v : v + 1]
+        return other
+
     @property
     def bare(self) -> RowSet:
         """The same rows and tables, for no columns: q is (n, 1, V), y (n, C, T)."""
@@ -175,15 +196,20 @@ class RowSet:
         return other
 
     def rotated(
-        self, device: Device, X: Array, q: Array, r: Array, y: Array | None = None
+        self,
+        device: Device,
+        X: Array,
+        q: Array | None,
+        r: Array | None,
+        y: Array | None = None,
     ) -> RowSet:
         """The same rows in other coordinates X (N, r), all in X's precision.
 
         Args:
             device: where they are.
             X: (N, r), on the device.
-            q: (N,) row weights of the objective, or (R, N), on the host.
-            r: those of the logged loss.
+            q: (N,) row weights of the objective, or (R, N), on the host; None: as they are.
+            r: those of the logged loss, or None.
             y: (N, C) or (N, C, T) targets on the host, if they have more digits than these rows'.
         """
         other = copy(self)

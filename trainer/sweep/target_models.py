@@ -6,9 +6,9 @@ of the first target: the others' weights and biases are moved to it, which chang
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +16,9 @@ from numpy.typing import NDArray
 from trainer.config.schema.spec import Spec
 from trainer.data.encode.targets import Target
 from trainer.data.prepared import Prepared
+from trainer.data.rows import Array, Rows
 from trainer.predict.fitted_model import FittedModel
+from trainer.predict.tables import score
 from trainer.sweep.columns import refit_rows, stacks_of
 from trainer.sweep.fit_memory import arrange
 from trainer.sweep.jobs import Job, has_model, make_jobs, run
@@ -32,32 +34,36 @@ Candidate = tuple[int, int]
 """A trial and a target."""
 
 
-class TargetFit(NamedTuple):
-    """A trial's model for one target.
+class HeldScores(NamedTuple):
+    """What a model says of the held-out rows that have the label of its target.
 
     Attributes:
-        weights: (D, C) on features as the rows of this target are scaled; C is 1.
-        bias: (C,).
-        spec: of the column.
-        prepared: the rows, with all targets that share them.
-        place: which of these it is.
+        split: their name.
+        rows: (n,) of the source.
+        y: (n,) targets as they are encoded.
+        z: (n,) scores.
+    """
+
+    split: str
+    rows: NDArray[np.int64]
+    y: Array
+    z: NDArray[np.float64]
+
+
+class TargetFit(NamedTuple):
+    """A trial's model for one target. It holds no rows: targets may have rows of their own each.
+
+    Attributes:
+        fitted: the model of this target alone, on features as its rows are scaled.
+        held: its scores on val and test.
+        tests: its metrics on the test rows.
         refit: train or train+val, where it was trained again.
     """
 
-    weights: NDArray[np.floating[Any]]
-    bias: NDArray[np.floating[Any]]
-    spec: Spec
-    prepared: Prepared
-    place: int
+    fitted: FittedModel
+    held: Sequence[HeldScores]
+    tests: Mapping[str, float]
     refit: str | None = None
-
-    @property
-    def fitted(self) -> FittedModel:
-        """The model of this target alone."""
-        encoder = self.prepared.encoder
-        own = replace(encoder, target=encoder.target.alone(self.place))
-        loss = self.spec.loss_name, self.spec.loss_parameters
-        return FittedModel(self.spec.model, self.weights, self.bias, own, *loss)
 
 
 def first_fits(sweep: SweepRun, wanted: Iterable[Candidate]) -> dict[Candidate, TargetFit]:
@@ -108,26 +114,60 @@ def refit_fits(
 def _fits(
     sweep: SweepRun, jobs: Sequence[Job], wanted: frozenset[Candidate], refit: str | None
 ) -> dict[Candidate, TargetFit]:
-    found = {}
+    found: dict[Candidate, TargetFit] = {}
     for job in jobs:
-        first = np.flatnonzero(job.repeat == 0).tolist()
         trial, target = job.trial.tolist(), job.target.tolist()
-        for k in first:
-            name = trial[k], target[k]
-            if name not in wanted or not has_model(job, k, whole=refit is not None):
-                continue
-            planned, result = job.planned, job.training.result
-            assert result.weights is not None
-            assert result.bias is not None
-            rows = sweep.cache.of(planned.rows, planned.spec, planned.target)
-            found[name] = TargetFit(
-                np.ascontiguousarray(result.weights[:, :, k]),
-                np.ascontiguousarray(result.bias[:, k]),
-                planned.columns[k].spec,
-                rows.shared,
-                list(planned.rows.targets).index(target[k]),
-                refit,
-            )
+        columns = [
+            k
+            for k in np.flatnonzero(job.repeat == 0).tolist()
+            if (trial[k], target[k]) in wanted and has_model(job, k, whole=refit is not None)
+        ]
+        if columns:
+            rows = sweep.cache.of(job.planned.rows, job.planned.spec, job.planned.target)
+            fits = _of_job(job, columns, rows.shared, refit)
+            found |= {(trial[k], target[k]): fit for k, fit in zip(columns, fits, strict=True)}
+    return found
+
+
+def _of_job(
+    job: Job, columns: Sequence[int], prepared: Prepared, refit: str | None
+) -> Iterator[TargetFit]:
+    """The models of some columns of a stack, whose held-out rows are scored together."""
+    planned, result = job.planned, job.training.result
+    assert result.weights is not None
+    assert result.bias is not None
+    weights, bias = result.weights[:, 0, columns], result.bias[0, columns]  # (D, K), (K,)
+    places = [planned.places[k] for k in columns]
+    held = [rows for rows in (prepared.val, *prepared.tests) if rows is not None]
+    with np.errstate(over="ignore", invalid="ignore"):  # rows far outside those of training
+        scores = [(rows.X @ weights + bias).astype(np.float64) for rows in held]  # (n, K) each
+    for i, (k, place) in enumerate(zip(columns, places, strict=True)):
+        spec, encoder = planned.columns[k].spec, prepared.encoder
+        own = replace(encoder, target=encoder.target.alone(place))
+        loss = spec.loss_name, spec.loss_parameters
+        ends = np.ascontiguousarray(weights[:, [i]]), np.ascontiguousarray(bias[[i]])
+        fitted = FittedModel(spec.model, *ends, own, *loss)
+        told = [
+            HeldScores(rows.name, rows.index, rows.y.reshape(len(rows), -1)[:, place], z[:, i])
+            for rows, z in zip(held, scores, strict=True)
+        ]
+        tests = _test_metrics(fitted, prepared.tests, told[len(held) - len(prepared.tests) :])
+        yield TargetFit(fitted, told, tests, refit)
+
+
+def _test_metrics(
+    fitted: FittedModel, tests: Sequence[Rows], scores: Sequence[HeldScores]
+) -> dict[str, float]:
+    """The metrics of one target on the test rows that have its label."""
+    found: dict[str, float] = {}
+    target = fitted.encoder.target
+    for rows, held in zip(tests, scores, strict=True):
+        if not len(rows):
+            continue
+        prefix = "test" if rows.name == "test" else f"test_{rows.name}"
+        z = held.z[:, None] * target.scale + target.mean
+        read = score(fitted, z, held.y[:, None], rows.weight)
+        found |= {f"{prefix}_{name}": value for name, value in read.items()}
     return found
 
 
@@ -138,27 +178,26 @@ def together(fits: Sequence[TargetFit], names: Sequence[str]) -> FittedModel | N
         fits: a target each, in order.
         names: of the targets.
     """
-    first = fits[0]
-    base, loss = first.prepared.encoder, (first.spec.loss_name, first.spec.loss_parameters)
-    for fit in fits:
-        encoder = fit.prepared.encoder
+    models = [fit.fitted for fit in fits]
+    first = models[0]
+    base, loss = first.encoder, (first.loss, first.loss_parameters)
+    for model in models:
+        encoder = model.encoder
         same = encoder.features == base.features and encoder.impute == base.impute
-        if not same or (fit.spec.loss_name, fit.spec.loss_parameters) != loss:
+        if not same or (model.loss, model.loss_parameters) != loss:
             return None
-    mean, scale = (
-        np.stack([getattr(f.prepared.encoder, of) for f in fits], axis=1)
-        for of in ("mean", "scale")
-    )  # (D, T) each
-    weights = np.concatenate([fit.weights for fit in fits], axis=1)  # (D, T)
-    bias = np.concatenate([fit.bias for fit in fits])  # (T,)
+    mean = np.stack([model.encoder.mean for model in models], axis=1)  # (D, T)
+    scale = np.stack([model.encoder.scale for model in models], axis=1)
+    weights = np.concatenate([model.weights for model in models], axis=1)  # (D, T)
+    bias = np.concatenate([model.bias for model in models])  # (T,)
     moved = ((mean != base.mean[:, None]) | (scale != base.scale[:, None])).any(axis=0)  # (T,)
     if moved.any():
         per_raw = weights[:, moved] / scale[:, moved]
         shift = ((base.mean[:, None] - mean[:, moved]) * per_raw).sum(axis=0)
         weights[:, moved] = per_raw * base.scale[:, None]
         bias[moved] = bias[moved] + shift
-    encoder = replace(base, target=_target([fit.fitted.encoder.target for fit in fits], names))
-    return FittedModel(first.spec.model, weights, bias, encoder, *loss)
+    encoder = replace(base, target=_target([model.encoder.target for model in models], names))
+    return FittedModel(first.model, weights, bias, encoder, *loss)
 
 
 def _target(targets: Sequence[Target], names: Sequence[str]) -> Target:

@@ -9,14 +9,20 @@ import numpy as np
 import pyarrow as pa
 
 from trainer.config.schema.spec import Spec
-from trainer.data import Rows
 from trainer.predict.fitted_model import FittedModel
-from trainer.predict.tables import predictions, score, stacked, table_of, target_words
+from trainer.predict.tables import predictions, stacked, table_of, target_words
 from trainer.runs.names import GROUPS, MANIFEST, PREDICTIONS, RESULTS
 from trainer.sweep.refit import refit_of
 from trainer.sweep.results import trial_results
 from trainer.sweep.select import Chosen, choose
-from trainer.sweep.target_models import Candidate, TargetFit, first_fits, refit_fits, together
+from trainer.sweep.target_models import (
+    Candidate,
+    HeldScores,
+    TargetFit,
+    first_fits,
+    refit_fits,
+    together,
+)
 from trainer.sweep.trial_result import TrialResult
 from trainer.wording.closing import commands
 from trainer.wording.targets import targets_closing, unranked_targets_text
@@ -62,7 +68,7 @@ def write_target_outputs(
         checkpoints.before_refit(scheduler, should_stop() is not None)
     observer = RefitRecorder(should_stop, folder.tell, checkpoints)
     fits, all_there = _fits(sweep, chosen, observer, checkpoints.saved(REFIT), terminal)
-    tests = {name: _test_metrics(fit) for name, fit in fits.items()} if _has_tests(fits) else {}
+    tests = {name: fit.tests for name, fit in fits.items()}
     with folder.spared(GROUPS):
         folder.write_groups(winner_rows(chosen, names, sweep.metrics, tests))
     left_out = sweep.targets.left_out
@@ -163,12 +169,11 @@ def _prediction_table(model: FittedModel, fits: Sequence[TargetFit]) -> pa.Table
 
     Of a target whose label is missing both cells are empty. None where it would be too large.
     """
-    splits: dict[str, list[tuple[int, TargetFit, Rows]]] = {}
+    splits: dict[str, list[tuple[int, HeldScores]]] = {}
     for t, fit in enumerate(fits):
-        held = (fit.prepared.val, *fit.prepared.tests)
-        for rows in (rows for rows in held if rows is not None):
-            splits.setdefault(rows.name, []).append((t, fit, rows))
-    index = {name: _union([rows.index for _, _, rows in of]) for name, of in splits.items()}
+        for held in fit.held:
+            splits.setdefault(held.split, []).append((t, held))
+    index = {name: _union([held.rows for _, held in of]) for name, of in splits.items()}
     if sum(map(len, index.values())) * len(fits) > _MOST_CELLS:
         return None
     return stacked([_split_table(model, name, index[name], of) for name, of in splits.items()])
@@ -181,14 +186,15 @@ def _union(parts: Sequence[Any]) -> Any:
 
 
 def _split_table(
-    model: FittedModel, name: str, index: Any, of: Sequence[tuple[int, TargetFit, Rows]]
+    model: FittedModel, name: str, index: Any, of: Sequence[tuple[int, HeldScores]]
 ) -> pa.Table:
     z, y = np.full((2, len(index), len(model.bias)), np.nan)
-    for rows, members in _sharing(of):
-        at = np.searchsorted(index, rows.index)
-        for t, place, scores in members:
-            z[at, t] = scores
-            y[at, t] = rows.y[:, place] if rows.y.ndim == 2 else rows.y
+    place: dict[int, Any] = {}
+    for t, held in of:
+        at = place.get(id(held.rows))
+        if at is None:
+            at = place[id(held.rows)] = np.searchsorted(index, held.rows)
+        z[at, t], y[at, t] = held.z, held.y
     target = model.encoder.target
     z = z * target.scale + target.mean
     columns = {
@@ -198,38 +204,3 @@ def _split_table(
         **predictions(model, z),
     }
     return table_of(columns, ~np.isnan(z), model)
-
-
-def _sharing(of: Sequence[tuple[int, TargetFit, Rows]]) -> Any:
-    """(rows, [(target, its column of y, scores)]) of targets that share their rows."""
-    by_rows: dict[int, list[tuple[int, TargetFit, Rows]]] = {}
-    for one in of:
-        by_rows.setdefault(id(one[2]), []).append(one)
-    for members in by_rows.values():
-        rows = members[0][2]
-        weights = np.concatenate([fit.weights for _, fit, _ in members], axis=1)  # (D, T)
-        bias = np.concatenate([fit.bias for _, fit, _ in members])
-        with np.errstate(over="ignore", invalid="ignore"):  # rows far outside those of training
-            z = (rows.X @ weights + bias).astype(np.float64)  # (n, T)
-        yield rows, [(t, fit.place, z[:, i]) for i, (t, fit, _) in enumerate(members)]
-
-
-def _has_tests(fits: Mapping[Candidate, TargetFit]) -> bool:
-    return any(fit.prepared.tests for fit in fits.values())
-
-
-def _test_metrics(fit: TargetFit) -> dict[str, float]:
-    """The metrics of one target on the test rows that have its label."""
-    found: dict[str, float] = {}
-    model = fit.fitted
-    for shared in fit.prepared.tests:
-        if not len(shared):
-            continue
-        rows = shared if shared.y.ndim == 1 else shared.of_target(fit.place)
-        with np.errstate(over="ignore", invalid="ignore"):
-            z = (rows.X @ model.weights + model.bias).astype(np.float64)
-        z = z * model.encoder.target_scale + model.encoder.target_mean
-        prefix = "test" if rows.name == "test" else f"test_{rows.name}"
-        read = score(model, z, rows.y, rows.weight)
-        found |= {f"{prefix}_{name}": value for name, value in read.items()}
-    return found

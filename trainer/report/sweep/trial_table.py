@@ -67,7 +67,7 @@ def searched_table(
 <input type="search" placeholder="{example}" aria-label="filter {esc(title.lower())}"></div>
 <p class="note">A head sorts. A word must occur in the row; <code>lr&gt;0.1</code>,
  <code>status=diverged</code> compare a column. <span class="shown" role="status"></span></p>
-{scrolling(empty, title, pinned=True)}
+{scrolling(empty, title.removeprefix("All ").capitalize(), pinned=True)}
 <p class="more"><button class="scale">show more</button></p>
 <script type="application/json">{embedded(data)}</script>
 </div>"""

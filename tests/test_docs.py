@@ -243,7 +243,7 @@ def named_functions():
 
 
 def test_every_function_that_the_mathematics_names_exists():
-    assert len(list(named_functions())) == 46
+    assert len(list(named_functions())) == 47
 
 
 def test_the_mathematics_names_every_function_of_the_two_tables():
@@ -283,7 +283,7 @@ def test_every_block_of_the_schema_has_its_table():
         "NamedSynthetic",
     }  # the same key beyond their source's
     assert configuration().BLOCKS.keys() - shown == {"Block", *shared, *named}
-    assert len(shown) == 28
+    assert len(shown) == 29
 
 
 # --- docs/run_folder.md ---------------------------------------------------------------------------

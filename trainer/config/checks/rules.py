@@ -20,7 +20,7 @@ from trainer.catalog import (
 )
 from trainer.config.checks.aliases import VALUES
 from trainer.config.schema.data import TableSource
-from trainer.config.schema.optimizer import AdamW, Schedule, Sgd, Solver
+from trainer.config.schema.optimizer import AdamW, Lars, Schedule, Sgd, Solver
 from trainer.config.schema.penalty import L2L1, InverseC, Penalty
 from trainer.config.schema.spec import Log, Spec
 from trainer.config.yaml.write import flow
@@ -170,6 +170,10 @@ def _optimizer(spec: Spec) -> Iterator[Broken]:
     if isinstance(optimizer, Sgd) and optimizer.nesterov and optimizer.momentum == 0:
         what = "needs a momentum above 0; write momentum: 0.9, or nesterov: false"
         yield Broken("optimizer.nesterov", what, ("optimizer.momentum",))
+    if isinstance(optimizer, Lars) and has_l1(penalty):
+        key = "l1" if isinstance(penalty, L2L1) else "l1_ratio"
+        what = "lars takes no l1; write 0, or take sgd or adam"
+        yield Broken(f"penalty.{key}", what, ("optimizer.name",))
     if isinstance(optimizer, AdamW):
         reads = ("optimizer.name", "optimizer.weight_decay")
         cure = "write 0 and use optimizer.weight_decay, or take adam"

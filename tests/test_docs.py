@@ -281,9 +281,10 @@ def test_every_block_of_the_schema_has_its_table():
         "NamedSafetensors",
         "NamedLibsvm",
         "NamedSynthetic",
+        "NamedSideBySide",
     }  # the same key beyond their source's
     assert configuration().BLOCKS.keys() - shown == {"Block", *shared, *named}
-    assert len(shown) == 29
+    assert len(shown) == 30
 
 
 # --- docs/run_folder.md ---------------------------------------------------------------------------

@@ -109,18 +109,18 @@ DATA_LINES = [
      " {table: a.csv, target: y}, got 'my/a.csv'; write {table: my/a.csv, target: y}"),
     ("{train: {tabel: a.csv, target: y}}",
      "a.yaml:2:15: data.train: expected one of the keys table, npy, npz,"
-     " safetensors, libsvm or synthetic,"
+     " safetensors, libsvm, synthetic or features,"
      " got tabel and target; for example {table: a.csv, target: y}"),
     ("{train: {svmlight: a9a.txt}}",
      "a.yaml:2:15: data.train: expected one of the keys table, npy, npz,"
-     " safetensors, libsvm or synthetic,"
+     " safetensors, libsvm, synthetic or features,"
      " got svmlight; for example {table: a.csv, target: y}"),
     ("{train: my/a9a.txt}",
      "a.yaml:2:15: data.train: expected diamonds, breast_cancer, digits, or a source such as"
      " {table: a.csv, target: y}, got 'my/a9a.txt'; write {libsvm: my/a9a.txt}"),
     ("{train: {libsvm: a9a.txt, target: y}}",
-     "a.yaml:2:33: data.train.target: target belongs to table, npy, npz and"
-     " safetensors, not libsvm;"
+     "a.yaml:2:33: data.train.target: target belongs to table, npy, npz, safetensors"
+     " and features, not libsvm;"
      " remove it"),
     ("{train: {table: a.csv}}",
      "a.yaml:2:8: data.train.target: missing; write a name, for example target: \"y\""),
@@ -131,8 +131,8 @@ DATA_LINES = [
      " categorical, weight, group, separator, decimal, thousands, header, na_values, encoding and"
      " quote"),
     ("{train: {table: a.csv, target: y, features: X}}",
-     "a.yaml:2:41: data.train.features: features belongs to npz and safetensors, not table;"
-     " remove it"),
+     "a.yaml:2:41: data.train.features: features belongs to npz, safetensors and features,"
+     " not table; remove it"),
     ("{train: digits, val: 1.5}",
      "a.yaml:2:28: data.val: expected a fraction between 0 and 1, none, or a source such as"
      " {table: a.csv, target: y}, got 1.5; for example 0.2"),

@@ -35,12 +35,17 @@ _CHUNK = 65_536  # rows
 
 
 def row_scores(model: FittedModel, rows: Rows) -> Numbers:
-    """Scores (N, C) of encoded rows, in the target's units."""
+    """Scores (N, C) of encoded rows, in the target's units; −inf of what may not be predicted."""
     with np.errstate(over="ignore", invalid="ignore"):  # rows far outside those of training
         parts = [
             rows.X[i : i + _CHUNK] @ model.weights + model.bias for i in range(0, len(rows), _CHUNK)
         ]
-        return _in_units(model, np.concatenate(parts).astype(np.float64))
+        z = _in_units(model, np.concatenate(parts).astype(np.float64))
+    if rows.of_present:
+        there = np.zeros(z.shape[1], dtype=bool)
+        there[: len(rows.present)] = rows.present
+        z[:, ~there] = -np.inf
+    return z
 
 
 def prediction_table(model: FittedModel, rows: Rows) -> pa.Table:
@@ -164,16 +169,21 @@ def score(model: FittedModel, z: Numbers, y: Array, w: Numbers) -> dict[str, flo
 
     Args:
         model: whose scores they are.
-        z: (N, C) scores, in the target's units.
+        z: (N, C) scores, in the target's units. A class that is −inf in all rows is left out.
         y: (N, C) targets as `Target.encode` gives them, or (N,) class codes.
         w: (N,) row weights.
     """
     row = models.MODELS[model.model, model.loss].with_parameters(
         {name: np.array([value]) for name, value in model.loss_parameters.items()}
     )
-    encoder, outputs = model.encoder, z.shape[1]
+    encoder = model.encoder
     z = (z - encoder.target_mean) / encoder.target_scale
-    full = np.eye(outputs)[y] if y.ndim == 1 else y.astype(np.float64)
+    full = np.eye(z.shape[1])[y] if y.ndim == 1 else y.astype(np.float64)
+    scale = encoder.target_scale
+    if (absent := np.isneginf(z).all(axis=0)).any():
+        z, full, scale = z[:, ~absent], full[:, ~absent], scale[~absent]
+        y = full.argmax(axis=1) if y.ndim == 1 else full
+    outputs = z.shape[1]
     z3 = z[:, :, None].copy()  # (N, C, 1): the loss overwrites it
     loss = np.empty((len(z), 1))
     scratch = Scratch.of(np, *z.shape)
@@ -185,7 +195,7 @@ def score(model: FittedModel, z: Numbers, y: Array, w: Numbers) -> dict[str, flo
             row.activation(np, z3, read, scratch)
         sums = row.metrics.sums(np, read, full, w)
         areas = ranking(z3, y, w) if row.metrics.ranked else None
-        found = row.metrics.finish(sums, Targets(y, w, encoder.target_scale, outputs), areas)
+        found = row.metrics.finish(sums, Targets(y, w, scale, outputs), areas)
         error(row, np, z3, full[:, :, None], np.empty_like(z3), loss, scratch)
         values = {"loss": w @ loss / w.sum(), **found}
     return {name: float(value[0]) for name, value in values.items()}

@@ -89,6 +89,21 @@ def _data(spec: Spec) -> Iterator[Broken]:
                 yield Broken(f"data.test.{i}.name", what)
 
 
+def _test_sets(spec: Spec) -> Iterator[Broken]:
+    """Check what named test sets say of their scores."""
+    known = metrics_of(spec.model)
+    for i, source in enumerate(spec.data.test if isinstance(spec.data.test, tuple) else ()):
+        facts = MODELS[spec.model]
+        if source.classes != "all" and (not facts.has_classes or facts.most_classes is not None):
+            what = f"{spec.model} does not choose among several classes; write all"
+            yield Broken(f"data.test.{i}.classes", what, ("model",))
+        if source.metric is not None and source.metric not in known:
+            meant = nearest(source.metric, known)
+            meant = f"did you mean {meant}?" if meant in known else f"write {one_of(known)}"
+            what = f"{spec.model} has no metric {show_value(source.metric)}; {meant}"
+            yield Broken(f"data.test.{i}.metric", what, ("model",))
+
+
 def _tables(spec: Spec) -> Iterator[Broken]:
     """Check the columns of each table; those that val or test take from train are train's."""
     test = spec.data.test
@@ -346,6 +361,7 @@ def _select(spec: Spec) -> Iterator[Broken]:
 _READS: dict[Rule, frozenset[str]] = {
     _model: frozenset({"model", "data", "loss", "class_weight"}),
     _data: frozenset({"data"}),
+    _test_sets: frozenset({"model", "data"}),
     _tables: frozenset({"data"}),
     _optimizer: frozenset({"optimizer", "penalty"}),
     _solver: frozenset(

@@ -261,6 +261,13 @@ class SyntheticSource(Block):
 
 class _Named(Block):
     name: Name = Field(description="Name of this test set in the results.", examples=["shifted"])
+    classes: Annotated[Literal["all", "present"], Expected()] = Field(
+        "all",
+        description="Classes that are predicted here: all, or those alone that its labels have.",
+    )
+    metric: OptionalName = Field(
+        None, description="The metric that its result begins with.", examples=["balanced_accuracy"]
+    )
 
 
 class NamedTable(TableSource, _Named):

@@ -165,6 +165,15 @@ def test_a_slice_is_an_axis_and_predict_takes_the_whole_array(files, tmp_path):
         predict_file(run.folder, "[a.csv, b.csv]")
 
 
+def test_the_resolved_file_of_a_swept_slice_has_equal_trials(files, tmp_path):
+    (tmp_path / "a.yaml").write_text(SWEPT)
+    run = trainer.run(trainer.load_spec(tmp_path / "a.yaml"), out=tmp_path / "run")
+    again, first = (trainer.load_spec(p) for p in (run.folder / "config.yaml", tmp_path / "a.yaml"))
+    ours, theirs = ([t.spec.data for t in one.trials] for one in (again, first))
+    assert ours == theirs
+    assert [data.val.columns for data in ours] == ["0:3", "3:6", "1:5"]
+
+
 def test_an_archive_is_predicted_by_its_slice(files, tmp_path):
     source = sources_of(files, "1:5")["npz"]
     spec = spec_of("logistic", source, val=0.25)

@@ -48,6 +48,9 @@ KINDS: dict[str, Kind] = {
         | {"log": {"eval_every": 50}}
     ),
     "adamw": Kind(_DIGITS | {"optimizer": {"name": "adamw", "lr": 0.01, "epochs": 1000}}),
+    "lars": Kind(
+        _DIGITS | {"optimizer": {"name": "lars", "epochs": 1500}, "init": {"normal": 0.01}}
+    ),
     "early_stopping": Kind(
         _DIGITS
         | {"optimizer": {"name": "adam", "epochs": 400}, "early_stopping": {"patience": 20}}

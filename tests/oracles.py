@@ -128,6 +128,19 @@ def torch_adam(p: np.ndarray, c: dict[str, float], decoupled: bool) -> Moves:
         p = shrink(p - step * m_hat, step * c["l1"])
 
 
+def lars_of_moco(p: np.ndarray, c: dict[str, float], flag: bool) -> Moves:
+    """LARS as MoCo v3 and MAE have it: buf = μ·buf + r·g, p −= lr·buf, r = η·‖p‖/‖g‖ of weights."""
+    buf = np.zeros_like(p)
+    while True:
+        g, lr = yield p
+        r, trust = 1.0, c["trust_coefficient"]
+        lengths = np.sqrt((p**2).sum()), np.sqrt((g**2).sum())
+        if trust is not None and min(lengths) > 0:
+            r = trust * lengths[0] / lengths[1]
+        buf = c["momentum"] * buf + r * g
+        p = p - lr * buf
+
+
 def ipiano(p: np.ndarray, c: dict[str, float], nesterov: bool) -> Moves:
     """Ochs et al. 2014: p⁺ = prox(p − lr·g + μ·(lr/lr_before)·(p − p_before))."""
     before, lr_before = p, None

@@ -149,7 +149,13 @@ def _updated(s: KernelPlan, real: int) -> int:
     D, C, K = s.features, s.outputs, s.columns
     moved = 2 * (3 if s.slot1 else 2) * (D + s.bias) * C * K
     read = D * C * K + s.coefficients * K + K + s.row_blocks * (C + LOGGED) * K
-    return real * (moved + read + (s.weight_blocks + LOGGED) * K)
+    norms = 2 * s.weight_blocks * K if s.lengths else 0
+    return real * (moved + read + norms + (s.weight_blocks + LOGGED) * K)
+
+
+def _squared(s: KernelPlan, real: int) -> int:
+    """The same of `weight_squares`."""
+    return real * (2 * s.features * s.outputs + 1 + 2 * s.weight_blocks) * s.columns
 
 
 def _summed(s: KernelPlan, real: int) -> int:
@@ -182,5 +188,6 @@ MOVED: dict[str, tuple[Any, Callable[[Any, int], int]]] = {
     "error_step": (KernelPlan, _judged),
     "error_sums": (KernelPlan, _summed),
     "update": (KernelPlan, _updated),
+    "weight_squares": (KernelPlan, _squared),
     **{name: (RoundPlan, _of_round(name)) for name in KERNELS},
 }

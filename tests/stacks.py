@@ -73,6 +73,7 @@ HYPER = {
     "beta2": 0.999,
     "eps": 1e-8,
     "weight_decay": 0,
+    "trust_coefficient": 0.5,
 }
 
 

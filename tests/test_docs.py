@@ -42,10 +42,14 @@ CONFIGS = [
     "probes/coop_fewshot.yaml",
     "probes/dinov2_linear.yaml",
     "probes/dinov2_logreg.yaml",
+    "probes/dinov3_linear.yaml",
     "probes/ibot_linear.yaml",
     "probes/lgssl.yaml",
+    "probes/mae_linear.yaml",
     "probes/mteb_fewshot.yaml",
     "probes/sae_probe.yaml",
+    "probes/sae_probes_latents.yaml",
+    "probes/torchgeo_bench.yaml",
     "sigmoid_squared_error.yaml",
     "softmax.yaml",
     "sweep_linear.yaml",
@@ -246,7 +250,7 @@ def named_functions():
 
 
 def test_every_function_that_the_mathematics_names_exists():
-    assert len(list(named_functions())) == 51
+    assert len(list(named_functions())) == 52
 
 
 def test_the_mathematics_names_every_function_of_the_two_tables():
@@ -284,9 +288,10 @@ def test_every_block_of_the_schema_has_its_table():
         "NamedSafetensors",
         "NamedLibsvm",
         "NamedSynthetic",
+        "NamedSideBySide",
     }  # the same key beyond their source's
     assert configuration().BLOCKS.keys() - shown == {"Block", *shared, *named}
-    assert len(shown) == 29
+    assert len(shown) == 31
 
 
 # --- docs/metrics.md ------------------------------------------------------------------------------

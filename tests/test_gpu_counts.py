@@ -33,7 +33,7 @@ def rows(name):
 
 def test_the_tables_are_whole():
     losses = len(MODELS) - 1  # a linear model has one loss by two names
-    assert len(rows("steps")) == losses * len(OPTIMIZERS) == 20
+    assert len(rows("steps")) == losses * len(OPTIMIZERS) == 25
     assert len(rows("rounds")) == len(rows("Newton rounds and certificates")) == 4 * 2
     assert COUNTS.ROUNDS_BEFORE.keys() == COUNTS._tests("test_round_launches").ROUNDS.keys()
     assert COUNTS.NEWTON_BEFORE.keys() == COUNTS._tests("test_newton_launches").COUNTS.keys()

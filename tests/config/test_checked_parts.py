@@ -82,7 +82,7 @@ VALUES = {  # of keys with a number: right ones, wrong ones, those that break a 
     "penalty.alpha": [0, 0.5, -1],
     "penalty.C": [1, 0.5, 0],
     "penalty.l1_ratio": [0, 0.5, 1, 1.5],
-    "optimizer.name": ["sgd", "adam", "adamw", "lbfgs", "exact", "auto"],
+    "optimizer.name": ["sgd", "adam", "adamw", "lars", "lbfgs", "exact", "auto"],
     "optimizer.lr": [0.1, 1, 0, "x"],
     "optimizer.momentum": [0, 0.5, 1],
     "optimizer.nesterov": [True, False],

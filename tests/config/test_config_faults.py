@@ -33,20 +33,20 @@ LINES = [
     ("optimizer: sgd",
      "a.yaml:3:12: optimizer: expected a mapping of keys, got 'sgd'; write {name: sgd}"),
     ("optimizer: {name: adm}",
-     "a.yaml:3:19: optimizer.name: expected sgd, adam, adamw, lbfgs, newton, exact or"
+     "a.yaml:3:19: optimizer.name: expected sgd, adam, adamw, lars, lbfgs, newton, exact or"
      " auto, got 'adm'; did you mean adam?"),
     ("optimizer: {name: liblinear, beta1: 0.5}",
-     "a.yaml:3:19: optimizer.name: expected sgd, adam, adamw, lbfgs, newton, exact or auto, got"
-     " 'liblinear'; for example sgd"),
+     "a.yaml:3:19: optimizer.name: expected sgd, adam, adamw, lars, lbfgs, newton, exact or auto,"
+     " got 'liblinear'; for example sgd"),
     ("optimizer: {name: lbfgs, beta1: 0.5}",
      "a.yaml:3:26: optimizer.beta1: beta1 belongs to adam and adamw, not lbfgs; remove it"),
     ("optimizer: {name: newton, lr: 0.1}",
-     "a.yaml:3:27: optimizer.lr: lr belongs to sgd, adam and adamw, not newton; remove it"),
+     "a.yaml:3:27: optimizer.lr: lr belongs to sgd, adam, adamw and lars, not newton; remove it"),
     ("optimizer: {name: adam, tol: 0.1}",
      "a.yaml:3:25: optimizer.tol: tol belongs to lbfgs, newton, exact and auto, not adam; remove"
      " it"),
     ("optimizer: {name: adam, momentum: 0.9}",
-     "a.yaml:3:25: optimizer.momentum: momentum belongs to sgd, not adam; remove it"),
+     "a.yaml:3:25: optimizer.momentum: momentum belongs to sgd and lars, not adam; remove it"),
     ("optimizer: {beta1: 0.9}",
      "a.yaml:3:13: optimizer.beta1: beta1 belongs to adam and adamw, not sgd; remove it"),
     ("optimizer: {schedule: {milestones: 3}}",
@@ -109,18 +109,18 @@ DATA_LINES = [
      " {table: a.csv, target: y}, got 'my/a.csv'; write {table: my/a.csv, target: y}"),
     ("{train: {tabel: a.csv, target: y}}",
      "a.yaml:2:15: data.train: expected one of the keys table, npy, npz,"
-     " safetensors, libsvm or synthetic,"
+     " safetensors, libsvm, synthetic or features,"
      " got tabel and target; for example {table: a.csv, target: y}"),
     ("{train: {svmlight: a9a.txt}}",
      "a.yaml:2:15: data.train: expected one of the keys table, npy, npz,"
-     " safetensors, libsvm or synthetic,"
+     " safetensors, libsvm, synthetic or features,"
      " got svmlight; for example {table: a.csv, target: y}"),
     ("{train: my/a9a.txt}",
      "a.yaml:2:15: data.train: expected diamonds, breast_cancer, digits, or a source such as"
      " {table: a.csv, target: y}, got 'my/a9a.txt'; write {libsvm: my/a9a.txt}"),
     ("{train: {libsvm: a9a.txt, target: y}}",
-     "a.yaml:2:33: data.train.target: target belongs to table, npy, npz and"
-     " safetensors, not libsvm;"
+     "a.yaml:2:33: data.train.target: target belongs to table, npy, npz, safetensors"
+     " and features, not libsvm;"
      " remove it"),
     ("{train: {table: a.csv}}",
      "a.yaml:2:8: data.train.target: missing; write a name, for example target: \"y\""),
@@ -131,8 +131,8 @@ DATA_LINES = [
      " categorical, weight, group, separator, decimal, thousands, header, na_values, encoding and"
      " quote"),
     ("{train: {table: a.csv, target: y, features: X}}",
-     "a.yaml:2:41: data.train.features: features belongs to npz and safetensors, not table;"
-     " remove it"),
+     "a.yaml:2:41: data.train.features: features belongs to npz, safetensors and features,"
+     " not table; remove it"),
     ("{train: digits, val: 1.5}",
      "a.yaml:2:28: data.val: expected a fraction between 0 and 1, none, or a source such as"
      " {table: a.csv, target: y}, got 1.5; for example 0.2"),
@@ -278,8 +278,8 @@ def test_control_characters_of_keys_and_values_do_not_reach_the_terminal(tmp_pat
 def test_a_leftover_key_of_another_optimizer_says_how_to_drop_it(tmp_path):
     text = SMALLEST + "optimizer: {lr: 0.1, momentum: 0.9}"
     assert faults(tmp_path, text, "optimizer.name=adam") == [
-        "a.yaml:3:22: optimizer.momentum: momentum belongs to sgd, not adam; remove it, or set the"
-        " block whole: 'optimizer={name: adam}'"
+        "a.yaml:3:22: optimizer.momentum: momentum belongs to sgd and lars, not adam; remove it,"
+        " or set the block whole: 'optimizer={name: adam}'"
     ]
     assert load(tmp_path, text, "optimizer={name: adam}").optimizer.name == "adam"
 

@@ -99,7 +99,7 @@ def test_the_table_of_cases_is_whole():
 
 
 def test_the_configs_are_found():
-    assert len(CONFIGS) == 20
+    assert len(CONFIGS) == 24
 
 
 @pytest.mark.parametrize("config", CONFIGS, ids=lambda path: path.name)

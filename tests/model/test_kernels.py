@@ -179,9 +179,10 @@ def test_the_tables_are_whole():
     assert len(ERRORS) == (5 * 2 + 1) * 2
     assert set(RULES.values()) == set(range(len(ERROR_STEPS)))
     assert set(_UPDATES.values()) == set(range(len(kernels.UPDATES)))
-    assert len(MOVES) == 4 * 2 * 2 * 2
+    assert len(MOVES) == 5 * 2 * 2 * 2
     found = shim._KERNEL.findall(kernels.text())
     own = (kernels.TAKE_ROWS, *ERROR_STEPS, *kernels.UPDATES, kernels.ERROR_SUMS)
+    own += tuple(kernels.WEIGHT_SQUARES.values())
     assert {*own} == set(found)
     assert len(own) == len(found)
 
@@ -272,6 +273,7 @@ class Moves:
             "beta2": np.full(K, 0.999),
             "eps": np.full(K, 1e-3),
             "weight_decay": draw.uniform(0, 0.3, K),
+            "trust_coefficient": draw.uniform(0.01, 2, K),
         }
         lr = draw.uniform(0.05, 0.2, (4, K))
         lr[2, 0] = 0
@@ -299,6 +301,7 @@ class Moves:
                     name: np.tile(self.table[step, j], C) * (
                         shrunk or name not in self.optimizer.of_weights)
                     for j, name in enumerate(self.tables)
+                    if shrunk or name not in self.optimizer.not_of_bias
                 }  # fmt: skip
                 room = Room.of(xp, np.empty_like(p[part]), K, np.ones((1, D * C), p.dtype))
                 self.optimizer.update(
@@ -307,7 +310,7 @@ class Moves:
                 )  # fmt: skip
         return p, slots, np.array(norms)
 
-    def by_kernel(self, kernel, blocks, bias, prox):
+    def by_kernel(self, kernel, blocks, bias, prox, norms=None):
         (D, C, K), dtype = self.p[1:].shape, self.p.dtype
         p, slots = self.p.copy(), [one.copy() for one in self.slots]
         ring = np.full((3, LOGGED + 1, K), np.nan, dtype)
@@ -330,6 +333,10 @@ class Moves:
             g = self.g[step].copy()
             g[D] = np.nan  # which stands in `partial`
             arrays = held | {"gradient": g, "ring": ring, "squares": squares}
+            if norms is not None:
+                arrays["lengths"] = np.full((2, blocks.weights, K), np.nan, dtype)
+                of_weights = blocks.weights, blocks.launch.grid[1]
+                launch(norms, blocks.launch._replace(grid=of_weights), plan, arrays)
             launch(kernel, blocks.launch, plan, arrays)
         return p, slots, squares.sum(1), ring
 
@@ -338,8 +345,8 @@ def flat(array):
     return array.reshape(len(array), -1)
 
 
-def apart_in_moves(kernel, moves, blocks, bias, prox, close):
-    p, slots, norms, ring = moves.by_kernel(kernel, blocks, bias, prox)
+def apart_in_moves(kernel, moves, blocks, bias, prox, close, before=None):
+    p, slots, norms, ring = moves.by_kernel(kernel, blocks, bias, prox, before)
     right, kept, squares = moves.by_numpy(bias, prox)
     offs = [off(p, right), *map(off, slots, kept), off(norms, squares)]
     C = p.shape[1]
@@ -354,15 +361,18 @@ def apart_in_moves(kernel, moves, blocks, bias, prox, close):
 
 @pytest.mark.parametrize(("name", "l1", "bias", "precision"), MOVES)
 def test_updates_are_those_of_numpy(name, l1, bias, precision, order):
-    l1 = l1 and name != "adamw"
+    l1 = l1 and name not in ("adamw", "lars")
     prox = soft_threshold if l1 else None
     for shape in PARAMETERS:
         moves = Moves(name, l1, shape, precision)
-        kernel = module(precision).get_function(kernels.UPDATES[moves.number])
+        update = kernels.UPDATES[moves.number]
+        kernel, before = module(precision).get_function(update), None
+        if update in kernels.WEIGHT_SQUARES:
+            before = module(precision).get_function(kernels.WEIGHT_SQUARES[update])
         for number in ORDERS:
             order(number)
             of = UpdateBlocks.of(*shape)
-            apart = apart_in_moves(kernel, moves, of, bias, prox, CLOSE[precision])
+            apart = apart_in_moves(kernel, moves, of, bias, prox, CLOSE[precision], before)
             assert apart <= 4 * CLOSE[precision], (shape, number)
 
 

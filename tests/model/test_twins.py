@@ -59,6 +59,7 @@ def stack_of(model, optimizer, C, K, precision, *, l1=False, weights=True, codes
         "beta2": draw.uniform(0.9, 0.99, K),
         "eps": np.full(K, 1e-3),
         "weight_decay": draw.uniform(0, 0.5, K),
+        "trust_coefficient": draw.uniform(0.01, 2, K),
     }
     lr = draw.uniform(0.01, 0.1, K)
     same = {name: np.full(K, value) for name, value in (("steps", 9), ("warmup", 0))}
@@ -134,7 +135,8 @@ def test_the_tables_of_the_twin_are_whole():
     assert len(RULES) == 5
     assert {one.update for one in OPTIMIZERS.values()} == set(_UPDATES)
     hyper = dict.fromkeys(
-        ("l1", "momentum", "beta1", "beta2", "eps", "weight_decay"), np.full(1, 0.5)
+        ("l1", "momentum", "beta1", "beta2", "eps", "weight_decay", "trust_coefficient"),
+        np.full(1, 0.5),
     )
     for one in OPTIMIZERS.values():
         names = tuple(one.tables(np.ones((2, 1)), hyper, 1))
@@ -149,7 +151,7 @@ def test_a_step_of_every_rule_equals_the_text(
     model, optimizer, l1, weights, precision, monkeypatch
 ):
     loose = 30 if model[1] == "squared_error" and precision == "float32" else 1
-    l1 = l1 and optimizer != "adamw"
+    l1 = l1 and optimizer not in ("adamw", "lars")
     for C, K in ((3, 2), (1, 1), (2, 33)):
         keys = {"l1": l1, "weights": weights}
         ends = both(monkeypatch, model, optimizer, C, K, precision, **keys)
@@ -157,7 +159,7 @@ def test_a_step_of_every_rule_equals_the_text(
 
 
 def test_the_table_of_cases_is_whole():
-    assert len(STEPS) == 5 * 5 * 2 * 2 * 2
+    assert len(STEPS) == 5 * 6 * 2 * 2 * 2
     assert len(SHAPES) == 265 + 17
     assert {shape[1:] for shape in SHAPES} == {*itertools.product(OUTPUTS, WIDTHS, CLOSE)}
 
@@ -243,7 +245,7 @@ def test_every_instruction_set_equals_the_text(model, instructions, monkeypatch)
     ):
         loose = 30 if model[1] == "squared_error" and precision == "float32" else 1
         features = (1, 16, 37)[at % 3]
-        keys = {"l1": optimizer != "adamw", "features": features}
+        keys = {"l1": optimizer not in ("adamw", "lars"), "features": features}
         ends = both(monkeypatch, model, optimizer, C, K, precision, **keys)
         agree(ends, loose * CLOSE[precision])
 
@@ -251,7 +253,7 @@ def test_every_instruction_set_equals_the_text(model, instructions, monkeypatch)
 @pytest.mark.parametrize("model", KEYS)
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
 @pytest.mark.parametrize(("C", "K"), [(3, 4), (3, 20), (3, 40), (1, 16), (20, 7), (1, 200)])
-@pytest.mark.parametrize("optimizer", ["sgd", "adamw"])
+@pytest.mark.parametrize("optimizer", ["sgd", "adamw", "lars"])
 def test_a_broken_column_breaks_no_other(model, value, C, K, optimizer, monkeypatch):
     def broken(stack):
         weights, bias = initial(stack)

@@ -82,12 +82,13 @@ def drawn(seed: int, number: int) -> Case:
     some = draw.uniform(size=K)
     hyper = {
         "l2": draw.uniform(0, 0.1, K) * (some > 0.3),
-        "l1": draw.uniform(0, 0.05, K) * (some > 0.5) * (optimizer != "adamw"),
+        "l1": draw.uniform(0, 0.05, K) * (some > 0.5) * (optimizer not in ("adamw", "lars")),
         "momentum": draw.uniform(0, 0.99, K) * (draw.uniform() > 0.3),
         "beta1": draw.uniform(0, 0.9, K),
         "beta2": draw.uniform(0.9, 0.999, K),
         "eps": np.full(K, 1e-3),
         "weight_decay": draw.uniform(0, 0.5, K),
+        "trust_coefficient": draw.uniform(0.001, 0.5, K),
     }
     weights = draw.standard_normal((D, C, K)) * size
     offset = draw.standard_normal((C, K)) * size

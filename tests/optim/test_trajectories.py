@@ -2,7 +2,15 @@
 
 import numpy as np
 import pytest
-from oracles import fista, gradients, ipiano, learning_rate, torch_adam, torch_sgd
+from oracles import (
+    fista,
+    gradients,
+    ipiano,
+    lars_of_moco,
+    learning_rate,
+    torch_adam,
+    torch_sgd,
+)
 from stacks import HYPER, LOSSES, SCHEDULE, host, initial, make_problem, make_stack, start, train
 
 from trainer.optim.first_order import OPTIMIZERS
@@ -23,6 +31,7 @@ COLUMNS = {
     "beta2": [0.999, 0.9, 0.99],
     "eps": [1e-8, 1e-4, 1e-2],
     "weight_decay": [0, 0.1, 1.0],
+    "trust_coefficient": [0.01, 0.5, 0.001],
 }
 ORACLES = [
     ("sgd", torch_sgd, False, 0),
@@ -32,6 +41,7 @@ ORACLES = [
     ("adam", torch_adam, False, 0),
     ("adam", torch_adam, False, 1),
     ("adamw", torch_adam, True, 0),
+    ("lars", lars_of_moco, False, 0),
 ]
 # FISTA keeps one step length: with a changing one, what is right is a matter of definition
 CASES = [
@@ -50,7 +60,8 @@ def column(settings, k):
 def slow_run(problem, settings, k, weights, bias, schedule, oracle, flag):
     """Train one column by one oracle; the bias is not penalised."""
     c = column(settings, k)
-    moves = [oracle(weights, c, flag), oracle(bias, c | {"l1": 0, "weight_decay": 0}, flag)]
+    of_bias = c | {"l1": 0, "weight_decay": 0, "trust_coefficient": None}
+    moves = [oracle(weights, c, flag), oracle(bias, of_bias, flag)]
     for move in moves:
         next(move)
     per_epoch = -(-len(problem.X) // BATCH)
@@ -88,12 +99,12 @@ def test_fifty_steps_equal_the_slow_loop(name, oracle, flag, l1, schedule):
             np.testing.assert_allclose(found[..., k], expected, rtol=0, atol=1e-12)
         if l1:
             assert ((ends[0][:, :, k] == 0) == (right[0] == 0)).all()
-        assert abs(ends[0][:, :, k] - weights[:, :, k]).max() > 0.01
+        assert abs(ends[0][:, :, k] - weights[:, :, k]).max() > (1e-4 if name == "lars" else 0.01)
 
 
 def test_every_optimizer_is_in_the_table():
     assert {case[0] for case in CASES} == set(OPTIMIZERS)
-    assert len(CASES) == 19
+    assert len(CASES) == 22
 
 
 @pytest.mark.parametrize("model", LOSSES)

@@ -59,6 +59,7 @@ KINDS = {
     "nesterov": sgd(nesterov=True) | {"penalty": {"l1": 0.01}} | swept(),
     "adam": sgd(name="adam") | {"penalty": {"l1": 0.01}} | swept(),
     "adamw": sgd(name="adamw", weight_decay=0.1) | swept(),
+    "lars": sgd(name="lars", trust_coefficient=0.1) | {"init": {"normal": 0.01}} | swept(),
     "full batch": sgd(batch_size="full") | {"log": {"eval_every": 2}} | L1,
     "early stopping": sgd(epochs=12)
     | {"early_stopping": {"patience": 1}}

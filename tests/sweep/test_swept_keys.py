@@ -65,6 +65,10 @@ GROUPS = {
             "optimizer.weight_decay": 0.5,
         },
     ),
+    "lars": (
+        {"optimizer": {"name": "lars", **FIRST_ORDER}, "init": {"normal": 0.1}},
+        {"optimizer.momentum": 0.5, "optimizer.trust_coefficient": 0.1},
+    ),
     "lbfgs": (
         {"optimizer": {"name": "lbfgs", **SOLVER}},
         {"optimizer.max_iter": 3, "optimizer.tol": 10, "optimizer.name": "newton"},
@@ -133,7 +137,8 @@ def test_every_key_of_the_schema_is_in_a_group():
     shared = {f"optimizer.{key}" for key in FirstOrder.model_fields} | {"optimizer.name"}
     own = {(key, form) for key, form in found if key.startswith("optimizer.")}
     own = {(k, f) for k, f in own if f and f not in NOTHING_TO_DIFFER and k not in shared}
-    assert {form for _, form in own} == {"sgd", "adam", "adamw", "lbfgs", "newton", "auto"}
+    forms = {"sgd", "adam", "adamw", "lars", "lbfgs", "newton", "auto"}
+    assert {form for _, form in own} == forms
     assert {(key, form) for key, form in own if key not in swept[form]} == set()
 
 

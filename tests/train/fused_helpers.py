@@ -31,7 +31,7 @@ def run(device, model, loss, optimizer, batches, gradients_every=0, precision="f
         warmup=[0, 3, 1],
         momentum=[0.9, 0.5, 0.3],
         l2=[0.1, 0, 0.01],
-        l1=0 if optimizer == "adamw" else [0, 0.1, 0.01],
+        l1=0 if optimizer in ("adamw", "lars") else [0, 0.1, 0.01],
         weight_decay=[0.1, 0, 0.3],
         eps=1e-4,
     )

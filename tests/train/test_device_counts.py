@@ -37,7 +37,7 @@ CASES = [
 
 def test_the_table_of_cases_is_whole():
     assert {case[:2] for case in CASES} | {("linear", "squared_error")} == set(MODELS)
-    assert len(CASES) == 5 * 4 * 2
+    assert len(CASES) == 5 * 5 * 2
 
 
 @pytest.fixture(autouse=True)
@@ -84,7 +84,7 @@ def run(device, model, loss, optimizer, batches, gradients_every=0):
         warmup=[0, 3, 1],
         momentum=[0.9, 0.5, 0.3],
         l2=[0.1, 0, 0.01],
-        l1=0 if optimizer == "adamw" else [0, 0.1, 0.01],
+        l1=0 if optimizer in ("adamw", "lars") else [0, 0.1, 0.01],
         weight_decay=[0.1, 0, 0.3],
     )
     X, y = problem.X[:40].astype(np.float32), problem.y[:40]

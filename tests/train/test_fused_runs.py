@@ -39,7 +39,7 @@ COMPUTING = ["sum", "max", "min", "take", "matmul", "einsum", "copyto", "where",
 
 
 def test_the_table_of_cases_is_whole():
-    assert len(CASES) == 5 * 4 * 2
+    assert len(CASES) == 5 * 5 * 2
 
 
 @pytest.fixture(autouse=True)
@@ -119,7 +119,9 @@ def test_a_training_is_that_of_the_text(
 
 
 @pytest.mark.parametrize(("model", "loss", "optimizer", "batches"), CASES)
-def test_a_step_is_five_launches(model, loss, optimizer, batches, double, per_step):
+def test_a_step_is_five_launches_and_lars_has_one_more(
+    model, loss, optimizer, batches, double, per_step
+):
     problem = make_problem(model, loss)
     stack = make_stack(
         problem, optimizer, device=on_double(double), batch_size=BATCHES[batches], l2=0.1, steps=4
@@ -130,10 +132,11 @@ def test_a_step_is_five_launches(model, loss, optimizer, batches, double, per_st
         error_step = "error_step_squared_error_on_sigmoid"
     update = "update_adam" if "adam" in optimizer else f"update_{optimizer}"
     taken = ["take_rows"] if batches == "mini-batches" else []
+    norms = ["weight_squares"] if optimizer == "lars" else []
     assert len(per_step) == 4
     for counts, launched in per_step:
         assert counts == (0, 0, 0)
-        assert launched == [*taken, "gemm", error_step, "gemm", update]
+        assert launched == [*taken, "gemm", error_step, "gemm", *norms, update]
 
 
 def test_parts_of_a_batch_are_four_launches_each_and_add_up(double, per_step, chunks_of_17_rows):

@@ -27,6 +27,7 @@ OPTIMIZERS: dict[str, OptimizerFacts] = {
     "sgd": OptimizerFacts(("momentum",)),
     "adam": OptimizerFacts(("beta1", "beta2", "eps")),
     "adamw": OptimizerFacts(("beta1", "beta2", "eps", "weight_decay")),
+    "lars": OptimizerFacts(("momentum", "trust_coefficient")),
     "lbfgs": OptimizerFacts(is_solver=True),
     "newton": OptimizerFacts(is_solver=True, second_derivatives=True, tf32=False),
     "exact": OptimizerFacts(is_solver=True, closed_form=True, tf32=False),

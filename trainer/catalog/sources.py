@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from typing import NamedTuple
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 
 class Bundled(NamedTuple):
@@ -31,6 +31,7 @@ class SourceFacts(NamedTuple):
         not_inherited: keys of train that val and test do not take from it.
         named: keys whose values name something in another file of that kind.
         indexed: whether columns are called by an index.
+        listed: whether its key tells it as a list alone, and else names something.
     """
 
     paths: tuple[str, ...] = ()
@@ -39,9 +40,10 @@ class SourceFacts(NamedTuple):
     not_inherited: tuple[str, ...] = ()
     named: tuple[str, ...] = ()
     indexed: bool = False
+    listed: bool = False
 
 
-_NAMES = ("features", "target", "weight")
+_NAMES = ("features", "target", "weight", "columns")
 
 SOURCES: dict[str, SourceFacts] = {
     "table": SourceFacts(
@@ -55,6 +57,7 @@ SOURCES: dict[str, SourceFacts] = {
         suffixes=(".npy",),
         example="{{npy: {file}, target: y.npy}}",
         not_inherited=("target", "weight", "group"),
+        named=("columns",),
     ),
     "npz": SourceFacts(
         ("npz",), (".npz",), "{{npz: {file}, features: X, target: y}}", named=_NAMES
@@ -69,9 +72,18 @@ SOURCES: dict[str, SourceFacts] = {
         ("libsvm",), (".libsvm", ".svm", ".svmlight", ".txt"), "{{libsvm: {file}}}", indexed=True
     ),
     "synthetic": SourceFacts(not_inherited=("synthetic",)),
+    "features": SourceFacts(
+        paths=("features", "target", "weight", "group"),
+        not_inherited=("target", "weight", "group"),
+        named=("columns",),
+        listed=True,
+    ),
 }
 
 
-def source_of(block: Collection[object]) -> str | None:
+def source_of(block: Mapping[Any, Any]) -> str | None:
     """The kind of a source with these keys; None where no key tells it."""
-    return next((name for name in SOURCES if name in block), None)
+    for name, facts in SOURCES.items():
+        if name in block and (isinstance(block[name], list | tuple) or not facts.listed):
+            return name
+    return None

@@ -41,7 +41,9 @@ def is_path_key(key: str) -> bool:
     """Whether values of a dotted key are paths (`target` of .npy files, too)."""
     source, _, last = key.rpartition(".")
     in_source = source in ("data.train", "data.val", "data.test")
-    return key == "init" or (in_source and last in SOURCES and last in SOURCES[last].paths)
+    facts = SOURCES.get(last)
+    own = facts is not None and last in facts.paths and not facts.listed
+    return key == "init" or (in_source and own)
 
 
 def inherit(tree: Tree) -> None:
@@ -55,7 +57,8 @@ def inherit(tree: Tree) -> None:
         return
     keys = [key for key in train if key not in SOURCES[kind].not_inherited]
     for path, source in sources[1:]:
-        if any(other in source for other in SOURCES if other != kind):
+        others = source.keys() - {kind, *SOURCES[kind].named}  # an .npz calls X its `features`
+        if any(source_of({other: source[other]}) for other in others):
             continue
         for key in keys:
             if key == "separator" and _has_tabs(source) != _has_tabs(train):

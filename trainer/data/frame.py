@@ -41,9 +41,9 @@ def row_number(row: int) -> str:
 class Stacked:
     """Matrices one above another, without a copy: rows are put together as they are asked for."""
 
-    def __init__(self, *parts: Array | Stacked) -> None:
+    def __init__(self, *parts: Array | Stacked | Beside) -> None:
         """Take matrices of the same number of columns."""
-        self.parts: list[Array] = []
+        self.parts: list[Array | Beside] = []
         for part in parts:
             self.parts += part.parts if isinstance(part, Stacked) else [part]
         self._starts = np.cumsum([0, *map(len, self.parts)])
@@ -70,6 +70,33 @@ class Stacked:
         return taken[0] if len(taken) == 1 else np.concatenate(taken)
 
 
+class Beside:
+    """Matrices side by side, without a copy: rows are put together as they are asked for."""
+
+    def __init__(self, *parts: Array | Stacked | Beside) -> None:
+        """Take matrices of the same number of rows."""
+        self.parts = parts
+        self.dtype: np.dtype[Any] = np.result_type(*(part.dtype for part in parts))
+        self.shape: tuple[int, int] = (parts[0].shape[0], sum(part.shape[1] for part in parts))
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __getitem__(self, rows: slice | Array) -> Array:
+        """Rows of all: a slice, or row numbers."""
+        return np.concatenate([part[rows] for part in self.parts], axis=1, dtype=self.dtype)
+
+    def of_columns(self, start: int, stop: int) -> Beside:
+        """Those columns of it, of which there is one at least."""
+        kept: list[Array | Stacked | Beside] = []
+        for part in self.parts:
+            assert isinstance(part, np.ndarray)
+            if start < part.shape[1] and stop > 0:
+                kept.append(part[:, max(start, 0) : stop])
+            start, stop = start - part.shape[1], stop - part.shape[1]
+        return Beside(*kept)
+
+
 @dataclass(frozen=True)
 class Frame:
     """N rows of one source."""
@@ -78,7 +105,7 @@ class Frame:
     """What messages call it: a path, a bundled name, `data['train'] X`."""
     names: tuple[str, ...]
     """Of the feature columns."""
-    features: Array | Stacked | tuple[ColumnData, ...]
+    features: Array | Stacked | Beside | tuple[ColumnData, ...]
     """(N, columns) numbers, perhaps memory-mapped; or a column a name."""
     rows: int
     target: Array | Labels | None = None

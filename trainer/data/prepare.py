@@ -6,6 +6,7 @@ One path for all: a plain run, a fold, a few-shot draw and a refit differ in row
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
@@ -179,11 +180,20 @@ def _prepared(
     return Prepared(
         train=train,
         val=val,
-        tests=tuple(by_name.values()),
+        tests=tuple(_as_asked(rows, spec) for rows in by_name.values()),
         encoder=encoder,
         hashed=source.hashed,
         summary=summarize(source, encoder, held, _lost(source, spec, splits), found),
     )
+
+
+def _as_asked(rows: Rows, spec: Spec) -> Rows:
+    """The rows of a test set with what the spec says of their scores."""
+    named = spec.data.test if isinstance(spec.data.test, tuple) else ()
+    for source in named:
+        if source.name == rows.name:
+            return replace(rows, of_present=source.classes == "present", metric=source.metric)
+    return rows
 
 
 def _settled_target(

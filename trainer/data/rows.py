@@ -55,6 +55,17 @@ class Rows:
     """(N,): the row of its source, from 0, ascending."""
     group: IntArray | None = None
     """(N,): codes of the groups that rows are drawn by; None where the source has none."""
+    of_present: bool = False
+    """Whether only classes that these rows have may be predicted for them."""
+    metric: str | None = None
+    """The one that their result begins with; None for the model's own."""
+
+    @property
+    def present(self) -> NDArray[np.bool_]:
+        """(C,): which classes a row has, where there is an output a class; up to the last one."""
+        if self.y.ndim == 1:
+            return np.bincount(self.y, minlength=1) > 0
+        return np.asarray((self.y > 0).any(axis=0), dtype=np.bool_)
 
     def __len__(self) -> int:
         return len(self.index)

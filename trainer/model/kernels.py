@@ -28,7 +28,8 @@ ERROR_STEPS = (
     "error_step_squared_error_on_sigmoid",
 )
 TAKE_ROWS = "take_rows"
-UPDATES = ("update_sgd", "update_nesterov", "update_adam")
+UPDATES = ("update_sgd", "update_nesterov", "update_adam", "update_lars")
+WEIGHT_SQUARES = {"update_lars": "weight_squares"}  # what goes before an update that asks for norms
 ERROR_SUMS = "error_sums"  # of a solver's pass
 _NUMBERS = (
     *("features", "outputs", "columns", "coefficients", "bias", "prox", "decay", "mean"),
@@ -38,21 +39,9 @@ _NUMBERS = (
     *("batch", "places", "width"),
 )
 _ARRAYS = (
-    *(
-        "order",
-        "codes",
-        "targets",
-        "shares",
-        "now",
-        "y",
-        "q",
-        "r",
-        "X",
-        "parameters",
-        "slot0",
-        "slot1",
-    ),
-    *("gradient", "l2", "table", "ring", "z", "partial", "squares", "taken"),
+    *("order", "codes", "targets", "shares", "now"),
+    *("y", "q", "r", "X", "parameters", "slot0", "slot1"),
+    *("gradient", "l2", "table", "ring", "z", "partial", "squares", "lengths", "taken"),
 )
 _THREADS = 256  # of a block: the bound that step.cu compiles for
 _WARP = 32

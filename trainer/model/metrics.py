@@ -300,14 +300,14 @@ def _class_sums(xp: Any, z: Array, y: Array, w: Array) -> dict[str, Array]:
     rank = xp.where(xp.isfinite(true_score[:, 0]), rank, outputs)
     right, top5 = (rank == 0).astype(z.dtype), (rank < 5).astype(z.dtype)  # (B, K)
     if w.ndim > 1:  # of one column: products of all weightings
-        by_class = (own[:, :, None] * of[:, None, :] for of in (right, top5))  # (B, C, 1)
-        right, top5 = (weighted(xp, of, w) for of in by_class)
+        each = (own[:, :, None] * of[:, None, :] for of in (right, top5))  # (B, C, 1)
+        right, top5 = (weighted(xp, of, w) for of in each)
         return {"right": right, "top5": top5, "rows": own.T @ w}  # (C, R)
-    weighted = (own * w[:, None]).T  # (C, B)
+    by_class = (own * w[:, None]).T  # (C, B)
     return {
-        "right": weighted @ right,  # (C, K)
-        "top5": weighted @ top5,  # (C, K)
-        "rows": weighted.sum(axis=1)[:, None],  # (C, 1)
+        "right": by_class @ right,  # (C, K)
+        "top5": by_class @ top5,  # (C, K)
+        "rows": by_class.sum(axis=1)[:, None],  # (C, 1)
     }
 
 

@@ -16,9 +16,9 @@ enum loss_rule {
   POISSON_LOSS,
   SQUARED_ERROR_ON_SIGMOID
 };
-enum update_rule { SGD, NESTEROV, ADAM };
+enum update_rule { SGD, NESTEROV, ADAM, LARS };
 /* A step's coefficients of one column, in the order of the optimizer's tables. */
-enum { LR, MOMENTUM, THRESHOLD_SGD, LOOKAHEAD };
+enum { LR, MOMENTUM, THRESHOLD_SGD, LOOKAHEAD, TRUST = 2 }; /* lars: TRUST in place of a threshold */
 enum { BETA1, BETA2, EPSILON, ONE_MINUS_BETA1, ONE_MINUS_BETA2, RATE, ROOT, THRESHOLD_ADAM, DECAY };
 #endif
 
@@ -76,7 +76,14 @@ RULE real NAME(removed)(real w, real threshold) {
   return w < 0 ? -size : size;
 }
 
-/* One step of one parameter p. a, b: the optimizer's slots; h[j]: the coefficients; `prox`, `decay`: whether
+/* What a column's lr is times, from its norms of weights, and of their gradient: 1 where either is 0. */
+RULE real NAME(trust)(real coefficient, real squares, real grad_squares) {
+  real length = SQRT(squares) * coefficient, steepness = SQRT(grad_squares);
+  if (length == 0 || steepness == 0) return 1;
+  return length / steepness;
+}
+
+/* One step of one parameter p. LARS is SGD by an lr that `trust` has multiplied. a, b: the optimizer's slots; h[j]: the coefficients; `prox`, `decay`: whether
  * there is an l1 penalty and a decay outside the objective, which a bias never has. */
 RULE void NAME(update)(const int rule, const int prox, const int decay, real *p, real grad, real *a, real *b,
                        const real *h) {

@@ -42,6 +42,7 @@ struct plan {
   real *parameters, *slot0, *slot1;      /* (D + 1, C, K) each, as is gradient */
   const real *gradient, *l2, *table;     /* l2 (K,), table (S, J, K) */
   real *ring, *z, *partial, *squares;    /* (S, 5, K), (B, C, K), (G, C + 4 + mean, K), (S, weight_blocks, K) */
+  real *lengths;                         /* (2, weight_blocks, K): squares of weights, and of their gradient; or none */
   real *taken;                           /* (B, width) */
 };
 static_assert(sizeof(plan) == PLAN_BYTES, "kernels.py lays it out in another way");
@@ -249,11 +250,52 @@ RULE real sum_of_parts(const plan &s, int sum, long long k, real *room) {
   return fold(room, found, (int)min((long long)lanes, s.row_blocks), largest);
 }
 
+/* Block (KX columns, lanes), grid (weight_blocks, blocks of columns): the squares that a column's rate hangs on, in
+ * parts. Shared: a number a thread. */
+RULE void square_weights(const plan &s) {
+  extern __shared__ real room[];
+  const int lane = threadIdx.y, lanes = blockDim.y;
+  const long long K = s.columns, k = (long long)blockIdx.y * blockDim.x + threadIdx.x, weights = s.features * s.outputs;
+  const bool live = k < K;
+  const real l2 = live ? s.l2[k] : (real)0;
+  real found[2] = {0, 0};
+  if (live)
+    for (long long i = (long long)blockIdx.x * lanes + lane; i < weights;) {
+      real part[2] = {0, 0};
+      for (int n = 0; n < CHAIN && i < weights; n++, i += s.weight_blocks * lanes) {
+        const real w = s.parameters[i * K + k], grad = s.gradient[i * K + k] + w * l2;
+        part[0] += w * w;
+        part[1] += grad * grad;
+      }
+      found[0] += part[0];
+      found[1] += part[1];
+    }
+  for (int j = 0; j < 2; j++) {
+    const real sum = fold(room, found[j], (int)min((long long)lanes, weights), false);
+    if (live && lane == 0) s.lengths[(j * s.weight_blocks + blockIdx.x) * K + k] = sum;
+    __syncthreads(); /* before the next overwrite the room */
+  }
+}
+
+/* What square_weights has left in parts of a column, added up, in each of its lanes; room (lanes, KX). */
+RULE real squares_of(const plan &s, int which, long long k, real *room) {
+  const int lanes = blockDim.y;
+  real found = 0;
+  if (k < s.columns)
+    for (long long g = threadIdx.y; g < s.weight_blocks; g += lanes)
+      found += s.lengths[(which * s.weight_blocks + g) * s.columns + k];
+  fold(room, found, (int)min((long long)lanes, s.weight_blocks), false);
+  __syncthreads();
+  found = room[threadIdx.x];
+  __syncthreads();
+  return found;
+}
+
 /* Move one parameter; returns the square of its gradient where it is a weight. */
 template <int rule> __device__ __forceinline__ real move_one(const plan &s, long long at, real grad, const real *h, real l2, const bool weight) {
   real w = s.parameters[at], a = s.slot0[at], b = rule == ADAM ? s.slot1[at] : (real)0;
   if (weight) grad += w * l2;
-  update(rule, weight && s.prox, weight && s.decay, &w, grad, &a, &b, h);
+  update(rule == LARS ? SGD : rule, rule != LARS && weight && s.prox, weight && s.decay, &w, grad, &a, &b, h);
   s.parameters[at] = w;
   s.slot0[at] = a;
   if (rule == ADAM) s.slot1[at] = b;
@@ -271,10 +313,14 @@ template <int rule> __device__ __forceinline__ void update_step(const plan &s) {
   const bool live = k < K;
   real h[9], found = 0;
   if (s.now && is_one_thread()) s.now[PLACE] = s.now[PLACE] + s.batch < s.places ? s.now[PLACE] + s.batch : 0;
-  for (int j = 0; j < (rule == ADAM ? 9 : rule == NESTEROV ? 4 : 3); j++)
+  for (int j = 0; j < (rule == ADAM ? 9 : rule == NESTEROV ? 4 : 3); j++) /* lars has as many as sgd */
     h[j] = live ? s.table[(slot * s.coefficients + j) * K + k] : (real)0;
   if (blockIdx.x < s.weight_blocks) {
     const real l2 = live ? s.l2[k] : (real)0;
+    if (rule == LARS) {
+      const real of_weights = squares_of(s, 0, k, room), of_gradient = squares_of(s, 1, k, room);
+      h[LR] *= trust(h[TRUST], of_weights, of_gradient);
+    }
     if (live)
       for (long long i = (long long)blockIdx.x * lanes + lane; i < weights;) {
         real part = 0;
@@ -319,4 +365,6 @@ KERNEL error_step_squared_error_on_sigmoid(plan s) { error_step<SQUARED_ERROR_ON
 KERNEL update_sgd(plan s) { update_step<SGD>(s); }
 KERNEL update_nesterov(plan s) { update_step<NESTEROV>(s); }
 KERNEL update_adam(plan s) { update_step<ADAM>(s); }
+KERNEL update_lars(plan s) { update_step<LARS>(s); }
+KERNEL weight_squares(plan s) { square_weights(s); }
 KERNEL error_sums(plan s) { error_sums_of(s); }

@@ -398,7 +398,7 @@ static void NAME(move_rows)(const plan *s, int weight, int64_t rows, int64_t las
                             int64_t at, const real (*h)[LANES], const real *l2, real *norm) {
   real *p = (real *)s->parameters + at, *g = (real *)s->gradient + at, *a = (real *)s->slot0 + at;
   real *b = s->slot1 ? (real *)s->slot1 + at : a, part[LANES];
-  const int prox = weight && s->prox, decay = s->decay;
+  const int prox = weight && s->prox && s->update != LARS, decay = s->decay;
   for (int64_t i0 = 0; i0 < rows; i0 += 32) {
     const int64_t end = rows - i0 < 32 ? rows : i0 + 32;
     memset(part, 0, sizeof part);
@@ -412,7 +412,7 @@ static void NAME(move_rows)(const plan *s, int weight, int64_t rows, int64_t las
         else if (decay) MOVE_AS(ADAM, 1, 0, 1);
         else if (prox) MOVE_AS(ADAM, 1, 1, 0);
         else MOVE_AS(ADAM, 1, 0, 0);
-      } else if (s->update == SGD) {
+      } else if (s->update == SGD || s->update == LARS) {
         if (!weight) MOVE_AS(SGD, 0, 0, 0);
         else if (prox) MOVE_AS(SGD, 1, 1, 0);
         else MOVE_AS(SGD, 1, 0, 0);
@@ -427,13 +427,38 @@ static void NAME(move_rows)(const plan *s, int weight, int64_t rows, int64_t las
   }
 }
 
+/* Multiply the lr of each lane, of which `block` are of other columns, by what its column's norms say. */
+static void NAME(trust_lanes)(const plan *s, int64_t rows, int64_t last, int64_t stride, int64_t L, int64_t block,
+                              int64_t at, const real *restrict l2, real (*restrict h)[LANES]) {
+  const real *p = (const real *)s->parameters + at, *g = (const real *)s->gradient + at;
+  real of_p[LANES] = {0}, of_g[LANES] = {0}, part[2][LANES];
+  for (int64_t i0 = 0; i0 < rows; i0 += 32) {
+    const int64_t end = rows - i0 < 32 ? rows : i0 + 32;
+    memset(part, 0, sizeof part);
+    for (int64_t i = i0; i < end; i++) {
+      const int64_t n = i + 1 < rows ? L : last;
+      const real *restrict w = p + i * stride, *restrict slope = g + i * stride;
+      LOOP for (int64_t l = 0; l < n; l++) {
+        const real grad = slope[l] + w[l] * l2[l];
+        part[0][l] += w[l] * w[l];
+        part[1][l] += grad * grad;
+      }
+    }
+    LOOP for (int64_t l = 0; l < L; l++) { of_p[l] += part[0][l]; of_g[l] += part[1][l]; }
+  }
+  NAME(fold)(of_p, L, block, 0);
+  NAME(fold)(of_g, L, block, 0);
+  for (int64_t k = 0; k < block; k++) of_p[k] = NAME(trust)(h[TRUST][k], of_p[k], of_g[k]);
+  for (int64_t l = 0, k = 0; l < L; l++, k = k + 1 == block ? 0 : k + 1) h[LR][l] *= of_p[k];
+}
+
 /* `move`: weights, then the bias, by the coefficients (J, K) of a step. */
 static void NAME(move)(const plan *s, const real *coefficients, real *log) {
   const int64_t C = s->outputs, K = s->columns, J = s->coefficients, D = s->features;
   for (int64_t k0 = 0; k0 < K; k0 += LANES) {
     const int64_t block = K - k0 < LANES ? K - k0 : LANES, rounds = D * C < LANES / K ? D * C : LANES / K;
     const int64_t L = K <= LANES ? rounds * K : block; /* whole rounds of all columns, or a block of them */
-    real h[9][LANES], l2[LANES], norm[LANES];
+    real h[9][LANES], l2[LANES], norm[LANES], lr[LANES];
     memset(h, 0, sizeof h);
     memset(norm, 0, sizeof norm);
     for (int64_t l = 0, k = k0; l < L; l++, k = k + 1 == k0 + block ? k0 : k + 1) {
@@ -443,9 +468,12 @@ static void NAME(move)(const plan *s, const real *coefficients, real *log) {
     const int64_t stride = K <= LANES ? L : K, of_bias = C * block, whole = D * of_bias;
     const int64_t rows = (whole + L - 1) / L, bias_rows = (of_bias + L - 1) / L;
     const real(*const given)[LANES] = (const real(*)[LANES])h;
+    memcpy(lr, h[LR], sizeof lr);
+    if (s->update == LARS) NAME(trust_lanes)(s, rows, whole - (rows - 1) * L, stride, L, block, k0, l2, h);
     NAME(move_rows)(s, 1, rows, whole - (rows - 1) * L, stride, L, k0, given, l2, norm);
     NAME(fold)(norm, L, block, 0);
     LOOP for (int64_t l = 0; l < block; l++) log[4 * K + k0 + l] += norm[l];
+    if (s->update == LARS) memcpy(h[LR], lr, sizeof lr); /* a bias has no norms */
     if (J > DECAY) memset(h[DECAY], 0, sizeof h[DECAY]); /* of a bias it is 0 times what may be infinite */
     if (s->bias)
       NAME(move_rows)(s, 0, bias_rows, of_bias - (bias_rows - 1) * L, stride, L, k0 + D * C * K, given, l2, norm);

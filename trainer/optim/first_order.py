@@ -27,7 +27,7 @@ class Room(NamedTuple):
 
     Attributes:
         free: (n, C·K), as the parameter.
-        norms: (2, K), for two norms a column.
+        norms: (3, K), for two norms a column and what is beside them.
         ones: (1, n·C).
     """
 
@@ -39,7 +39,7 @@ class Room(NamedTuple):
     def of(cls, xp: Any, free: Array, columns: int, ones: Array) -> Room:
         """The room beside a parameter; `free` (n, C, K), and as many ones as it has n·C or more."""
         n, outputs, _ = free.shape
-        norms = xp.empty((2, columns), free.dtype)
+        norms = xp.empty((3, columns), free.dtype)
         return cls(free.reshape(n, outputs * columns), norms, ones[:, : n * outputs])
 
 
@@ -68,12 +68,14 @@ class Optimizer(NamedTuple):
         update: `(xp, p, g, slots, row, room, prox)`: moves p in place; g and what is in `room` are
             overwritten. `prox` is None for parameters without an l1 penalty.
         of_weights: names of coefficients that are 0 for a bias, which nothing shrinks.
+        not_of_bias: names of those that the row of a bias is without.
     """
 
     slots: tuple[str, ...]
     tables: Callable[[Numbers, Hyper, int], dict[str, Numbers]]
     update: Callable[[Any, Array, Array, Sequence[Array], Mapping[str, Array], Room, Any], None]
     of_weights: tuple[str, ...] = ("threshold", "decay")
+    not_of_bias: tuple[str, ...] = ()
 
 
 # --- stochastic gradient descent with momentum ----------------------------------------------------
@@ -139,6 +141,53 @@ def nesterov(
 def _nesterov_tables(lr: Numbers, hyper: Hyper, first: int) -> dict[str, Numbers]:
     tables = _sgd_tables(lr, hyper, first)
     return tables | {"lookahead": np.broadcast_to(hyper["momentum"], tables["lr"].shape)}
+
+
+# --- layer-wise adaptive rates --------------------------------------------------------------------
+
+
+def _lars_tables(lr: Numbers, hyper: Hyper, first: int) -> dict[str, Numbers]:
+    tables = _sgd_tables(lr, hyper, first)
+    trust = np.broadcast_to(hyper["trust_coefficient"], tables["lr"].shape)
+    return {"lr": tables["lr"], "momentum": tables["momentum"], "trust_coefficient": trust}
+
+
+def lars(
+    xp: Any,
+    p: Array,
+    g: Array,
+    slots: Sequence[Array],
+    row: Mapping[str, Array],
+    room: Room,
+    prox: Prox | None,
+) -> None:
+    """A step of `sgd` by r·g, r = η·‖W‖/‖g‖ of each column; r = 1 where either norm is 0.
+
+    g = dJ/dW, its l2 in it (You, Gitman & Ginsburg 2017, whose denominator ‖dL/dW‖ + l2·‖W‖ is the
+    same without l2; in this form MoCo v3, Chen, Xie & He 2021, and MAE, He et al. 2022). A bias has
+    r = 1. It takes no l1: `prox` is not looked at.
+    """
+    if "trust_coefficient" in row:
+        scale_by_trust(xp, p, g, row["trust_coefficient"], room)
+    sgd(xp, p, g, slots, row, room, None)
+
+
+def scale_by_trust(xp: Any, p: Array, g: Array, trust: Array, room: Room) -> None:
+    """Have g ← r·g with a column's r = η·‖p‖/‖g‖, or 1 where a norm is 0; η is `trust` (C·K,)."""
+    length, steepness, both = room.norms  # (K,) each
+    column_norms(xp, p, room, length)
+    column_norms(xp, g, room, steepness)
+    length *= trust[: len(length)]
+    xp.minimum(length, steepness, out=both)
+    xp.sign(both, out=both)  # 1 where both are above 0, else 0
+    length *= both
+    steepness *= both
+    both -= 1
+    length -= both  # 1 in place of two of which one is 0
+    steepness -= both
+    length /= steepness
+    wide = by_column(g, room)  # (n·C, K)
+    wide *= length
 
 
 # --- Adam -----------------------------------------------------------------------------------------
@@ -212,4 +261,5 @@ OPTIMIZERS: dict[str, Optimizer] = {
     "nesterov": Optimizer(("delta",), _nesterov_tables, nesterov),
     "adam": Optimizer(("m", "v"), _adam_tables, adam),
     "adamw": Optimizer(("m", "v"), _adam_tables, adamw),
+    "lars": Optimizer(("delta",), _lars_tables, lars, not_of_bias=("trust_coefficient",)),
 }

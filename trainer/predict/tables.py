@@ -35,12 +35,17 @@ _CHUNK = 65_536  # rows
 
 
 def row_scores(model: FittedModel, rows: Rows) -> Numbers:
-    """Scores (N, C) of encoded rows, in the target's units."""
+    """Scores (N, C) of encoded rows, in the target's units; −inf of what may not be predicted."""
     with np.errstate(over="ignore", invalid="ignore"):  # rows far outside those of training
         parts = [
             rows.X[i : i + _CHUNK] @ model.weights + model.bias for i in range(0, len(rows), _CHUNK)
         ]
-        return _in_units(model, np.concatenate(parts).astype(np.float64))
+        z = _in_units(model, np.concatenate(parts).astype(np.float64))
+    if rows.of_present:
+        there = np.zeros(z.shape[1], dtype=bool)
+        there[: len(rows.present)] = rows.present
+        z[:, ~there] = -np.inf
+    return z
 
 
 def prediction_table(model: FittedModel, rows: Rows) -> pa.Table:
@@ -224,7 +229,7 @@ def score(model: FittedModel, z: Numbers, y: Array, w: Numbers) -> dict[str, flo
 
     Args:
         model: whose scores they are.
-        z: (N, C) scores, in the target's units.
+        z: (N, C) scores, in the target's units. A class that is −inf in all rows is left out.
         y: (N, C) targets as `Target.encode` gives them, or (N,) class codes.
         w: (N,) row weights.
     """
@@ -243,7 +248,12 @@ def scores_by_weights(
     """
     encoder = model.encoder
     z, labels = (z - encoder.target_mean) / encoder.target_scale, encoder.target.numbers
-    return metrics_by_weights(_row(model), {}, z, y, encoder.target_scale, labels)
+    scale, there = encoder.target_scale, ~np.isneginf(z).all(axis=0)
+    if not there.all():  # classes that a test set has not
+        y = np.cumsum(there)[y] - 1 if y.ndim == 1 else y[:, there]
+        z, scale = z[:, there], scale[there]
+        labels = None if labels is None else labels[there]
+    return metrics_by_weights(_row(model), {}, z, y, scale, labels)
 
 
 def parts_of_means(model: FittedModel, y: Array, w: Numbers) -> dict[str, tuple[int, int]]:

@@ -56,7 +56,8 @@ def headline(run_data: RunData) -> Headline:
         return Headline("No result", "The folder has no metrics (yet).", _end(run_data))
     values = run_data.metrics[split]
     labels = run_data.labels
-    name = next((n for n in _leading(run_data.kind, labels) if n in values), None)
+    asked = _asked_for(run_data, split)
+    name = next((n for n in (asked, *_leading(run_data.kind, labels)) if n in values), None)
     if name is None:
         return Headline("No result", "The folder has no metrics (yet).", _end(run_data))
     rows, facts = _rows(run_data, split, name), METRICS[name]
@@ -64,6 +65,7 @@ def headline(run_data: RunData) -> Headline:
     meaning = facts.meaning.format(rows=rows)
     if labels > 1 and facts.meaning_of_labels:
         meaning = facts.meaning_of_labels.format(rows=rows, labels=labels)
+    meaning = meaning or f"is the {facts.label} on {rows}."
     if facts.beside is not None and facts.beside[0] in values:
         other, sentence = facts.beside
         shown_beside = metric(values[other], is_share(other))
@@ -89,6 +91,16 @@ def _over_targets(run_data: RunData) -> Headline:
             meaning += f" The middle 80 % go from {' to '.join(ends)}."
         return Headline(shown, meaning, _sentence(outcomes_text(run_data.results["counts"])))
     return Headline("No result", "No winner has a metric that is a number.", "")
+
+
+def _asked_for(run_data: RunData, split: str) -> str:
+    """The metric that a test set's result is to begin with; empty where its source names none."""
+    data = run_data.config.get("data")
+    tests = data.get("test") if isinstance(data, Mapping) else None
+    for source in tests if isinstance(tests, list) else ():
+        if isinstance(source, Mapping) and source.get("name") == split:
+            return str(source.get("metric") or "")
+    return ""
 
 
 def _leading(model: str, labels: int) -> tuple[str, ...]:

@@ -1,9 +1,10 @@
 """The CUDA twin of a step's two halves on a stack's own arrays: one kernel each.
 
-A step is five launches: rows are taken, X·W, `error_step`, Xᵀ(dL/dz ⊙ q), `update`. Nothing is
-copied, nothing waits; what a step logs stays in parts on the device until a stretch has ended.
-Which rows it takes and where it logs is counted on the device, so that each step of a full batch
-launches the same: many of them are captured once in a CUDA graph, which is launched as one.
+A step is five launches: rows are taken, X·W, `error_step`, Xᵀ(dL/dz ⊙ q), `update`; lars asks for
+norms of whole columns before its update, which is one more. Nothing is copied, nothing waits; what
+a step logs stays in parts on the device until a stretch has ended. Which rows it takes and where it
+logs is counted on the device, so that each step of a full batch launches the same: many of them are
+captured once in a CUDA graph, which is launched as one.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from trainer.model.kernels import (
     LOGGED,
     TAKE_ROWS,
     UPDATES,
+    WEIGHT_SQUARES,
     ErrorBlocks,
     Launch,
     UpdateBlocks,
@@ -86,6 +88,8 @@ class FusedHalves:
         module = kernels.kernels_of(device.xp, str(ring.dtype))
         self._error_step = module.get_function(ERROR_STEPS[loss])
         self._update = module.get_function(UPDATES[update])
+        norms = WEIGHT_SQUARES.get(UPDATES[update])
+        self._norms = None if norms is None else module.get_function(norms)
         self._take_rows = module.get_function(TAKE_ROWS)
         self._held: dict[str, Array | None] = {}
         self._made: dict[tuple[int, int], tuple[Callable[[], None], Callable[[], None]]] = {}
@@ -129,6 +133,8 @@ class FusedHalves:
         partial = self._xp.empty(of_rows, self._ring.dtype)
         self._squares = self._xp.empty(of_weights, self._ring.dtype)
         self._point({"partial": partial, "squares": self._squares})
+        if self._norms is not None:  # few beside the squares of all steps, which are counted
+            self._point({"lengths": self._xp.empty((2, *of_weights[1:]), self._ring.dtype)})
 
     def _point(self, arrays: Mapping[str, Array | None]) -> None:
         """Have the plan point to these arrays, and keep them; graphs are of what it pointed to."""
@@ -213,7 +219,10 @@ class FusedHalves:
         """The second half; to be looked at, dJ/dW has its l2 added before."""
         if look is not None:
             self._text.show_gradient(look)
-        self._launch(self._update, self._parameters.launch)
+        how = self._parameters.launch
+        if self._norms is not None:
+            self._launch(self._norms, how._replace(grid=(self._parameters.weights, how.grid[1])))
+        self._launch(self._update, how)
         self._ready |= self._place + self._batches.size <= self._plan.places
         self._move_on(1)
 

@@ -80,7 +80,14 @@ class NumpyHalves:
         self._row = xp.empty((len(names), outputs, columns), dtype)
         row = dict(zip(names, self._row.reshape(len(names), wide), strict=True))  # (C·K,) each
         none = xp.zeros(wide, dtype)
-        self._rows = row, row | {name: none for name in optimizer.of_weights if name in row}
+        self._rows = (
+            row,
+            {
+                name: none if name in optimizer.of_weights else one
+                for name, one in row.items()
+                if name not in optimizer.not_of_bias
+            },
+        )
 
     def begin(self, arrays: dict[str, Array], table: Array, first: int) -> None:
         """Go on with a state's arrays, by coefficients (S, J, K) of the steps from `first` on."""

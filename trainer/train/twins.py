@@ -35,6 +35,7 @@ _UPDATES: dict[Callable[..., Any], int] = {
     first_order.nesterov: 1,
     first_order.adam: 2,
     first_order.adamw: 2,
+    first_order.lars: 3,
 }
 # names of the coefficients, in the order in which rules.h reads them
 COEFFICIENTS: tuple[tuple[str, ...], ...] = (
@@ -44,6 +45,7 @@ COEFFICIENTS: tuple[tuple[str, ...], ...] = (
         *("beta1", "beta2", "eps", "one_minus_beta1", "one_minus_beta2"),
         *("rate", "root", "threshold", "decay"),
     ),
+    ("lr", "momentum", "trust_coefficient"),
 )
 _PIECE_FLOP = 2e8  # of steps between two questions whether to stop: some 10 ms
 _WHOLE = 16  # numbers that the rows of a narrow product are padded to a multiple of

@@ -227,6 +227,8 @@ def _test_metrics(model: TrialModel) -> dict[str, float]:
     for rows in model.prepared.tests:
         prefix = _prefix(rows)
         read = score(model.fitted, row_scores(model.fitted, rows), rows.y, rows.weight)
+        if rows.metric in read:  # first where all are listed
+            read = {rows.metric: read[rows.metric], **read}
         found |= {f"{prefix}_{name}": value for name, value in read.items()}
     return found
 

@@ -20,7 +20,7 @@ from trainer.catalog import (
 )
 from trainer.config.checks.aliases import VALUES
 from trainer.config.schema.data import TableSource
-from trainer.config.schema.optimizer import AdamW, Schedule, Sgd, Solver
+from trainer.config.schema.optimizer import AdamW, Lars, Schedule, Sgd, Solver
 from trainer.config.schema.penalty import L2L1, InverseC, Penalty
 from trainer.config.schema.spec import Log, Spec
 from trainer.config.yaml.write import flow
@@ -105,6 +105,21 @@ def _data(spec: Spec) -> Iterator[Broken]:
                 yield Broken(f"data.test.{i}.name", what)
 
 
+def _test_sets(spec: Spec) -> Iterator[Broken]:
+    """Check what named test sets say of their scores."""
+    known = metrics_of(spec.model)
+    for i, source in enumerate(spec.data.test if isinstance(spec.data.test, tuple) else ()):
+        facts = MODELS[spec.model]
+        if source.classes != "all" and (not facts.has_classes or facts.most_classes is not None):
+            what = f"{spec.model} does not choose among several classes; write all"
+            yield Broken(f"data.test.{i}.classes", what, ("model",))
+        if source.metric is not None and source.metric not in known:
+            meant = nearest(source.metric, known)
+            meant = f"did you mean {meant}?" if meant in known else f"write {one_of(known)}"
+            what = f"{spec.model} has no metric {show_value(source.metric)}; {meant}"
+            yield Broken(f"data.test.{i}.metric", what, ("model",))
+
+
 def _tables(spec: Spec) -> Iterator[Broken]:
     """Check the columns of each table; those that val or test take from train are train's."""
     test = spec.data.test
@@ -186,6 +201,10 @@ def _optimizer(spec: Spec) -> Iterator[Broken]:
     if isinstance(optimizer, Sgd) and optimizer.nesterov and optimizer.momentum == 0:
         what = "needs a momentum above 0; write momentum: 0.9, or nesterov: false"
         yield Broken("optimizer.nesterov", what, ("optimizer.momentum",))
+    if isinstance(optimizer, Lars) and has_l1(penalty):
+        key = "l1" if isinstance(penalty, L2L1) else "l1_ratio"
+        what = "lars takes no l1; write 0, or take sgd or adam"
+        yield Broken(f"penalty.{key}", what, ("optimizer.name",))
     if isinstance(optimizer, AdamW):
         reads = ("optimizer.name", "optimizer.weight_decay")
         cure = "write 0 and use optimizer.weight_decay, or take adam"
@@ -381,6 +400,7 @@ _READS: dict[Rule, frozenset[str]] = {
     _model: frozenset({"model", "data", "loss", "class_weight"}),
     _targets: frozenset({"targets", "model", "data", "init"}),
     _data: frozenset({"data"}),
+    _test_sets: frozenset({"model", "data"}),
     _tables: frozenset({"data"}),
     _optimizer: frozenset({"optimizer", "penalty"}),
     _solver: frozenset(

@@ -53,6 +53,19 @@ FilePaths = Annotated[
 OptionalPaths = Annotated[FilePaths | None, Absent]
 
 
+# Side by side: each file has some of the columns of all rows.
+_BESIDE = Expected("a list of the paths of .npy files")
+_Slice = Annotated[
+    Annotated[str | None, Field(pattern=r"^[0-9]{0,9}:[0-9]{0,9}$")],
+    Absent,
+    Expected('a slice of columns, such as "0:768"', ("none",)),
+    Field(
+        description="The columns of X that are features, from the first to before the last.",
+        examples=["0:768"],
+    ),
+]
+
+
 class TableSource(Block):
     """A table with named columns."""
 
@@ -152,6 +165,27 @@ class NpySource(Block):
         description="Path of the groups, (N,): no split or fold parts the rows of one.",
         examples=["g.npy"],
     )
+    columns: _Slice = None
+
+
+class SideBySideSource(Block):
+    """Arrays in several .npy files side by side, memory-mapped."""
+
+    form = "features"
+    features: Annotated[tuple[PathText, ...], MinLen(1), Field(strict=False), _BESIDE] = Field(
+        description="Paths of X, each (N, d): their columns one after another.",
+        examples=[["a.npy", "b.npy"]],
+    )
+    target: PathText = Field(description="Path of y, (N,) or (N, C).", examples=["y.npy"])
+    weight: Annotated[PathText | None, Absent] = Field(
+        None, description="Path of the row weights, (N,).", examples=["w.npy"]
+    )
+    group: Annotated[PathText | None, Absent] = Field(
+        None,
+        description="Path of the groups, (N,): no split or fold parts the rows of one.",
+        examples=["g.npy"],
+    )
+    columns: _Slice = None
 
 
 # the arrays of a file that holds several
@@ -182,6 +216,7 @@ class NpzSource(Block):
     target: _Targets
     weight: _Weights = None
     group: _Groups = None
+    columns: _Slice = None
 
 
 class SafetensorsSource(Block):
@@ -195,6 +230,7 @@ class SafetensorsSource(Block):
     target: _Targets
     weight: _Weights = None
     group: _Groups = None
+    columns: _Slice = None
 
 
 class LibsvmSource(Block):
@@ -226,6 +262,13 @@ class SyntheticSource(Block):
 
 class _Named(Block):
     name: Name = Field(description="Name of this test set in the results.", examples=["shifted"])
+    classes: Annotated[Literal["all", "present"], Expected()] = Field(
+        "all",
+        description="Classes that are predicted here: all, or those alone that its labels have.",
+    )
+    metric: OptionalName = Field(
+        None, description="The metric that its result begins with.", examples=["balanced_accuracy"]
+    )
 
 
 class NamedTable(TableSource, _Named):
@@ -234,6 +277,10 @@ class NamedTable(TableSource, _Named):
 
 class NamedNpy(NpySource, _Named):
     """Arrays in .npy files among several test sets."""
+
+
+class NamedSideBySide(SideBySideSource, _Named):
+    """Arrays in .npy files side by side among several test sets."""
 
 
 class NamedNpz(NpzSource, _Named):
@@ -269,6 +316,7 @@ Source = (
     | Annotated[SafetensorsSource, Tag("<safetensors>")]
     | Annotated[LibsvmSource, Tag("<libsvm>")]
     | Annotated[SyntheticSource, Tag("<synthetic>")]
+    | Annotated[SideBySideSource, Tag("<features>")]
 )
 
 
@@ -278,7 +326,8 @@ NamedSource = Annotated[
     | Annotated[NamedNpz, Tag("<npz>")]
     | Annotated[NamedSafetensors, Tag("<safetensors>")]
     | Annotated[NamedLibsvm, Tag("<libsvm>")]
-    | Annotated[NamedSynthetic, Tag("<synthetic>")],
+    | Annotated[NamedSynthetic, Tag("<synthetic>")]
+    | Annotated[NamedSideBySide, Tag("<features>")],
     Discriminator(_source_form),
 ]
 

@@ -53,12 +53,13 @@ _NAMED = Expected(one_of(tuple(OPTIMIZERS)), choices=tuple(OPTIMIZERS))
 
 
 _NAME = (
-    "sgd, adam or adamw; to the optimum: lbfgs, newton, exact, or auto, which takes one of these."
+    "sgd, adam, adamw or lars; to the optimum: lbfgs, newton, exact, or auto, which takes one of"
+    " these."
 )
 
 
 class FirstOrder(Block):
-    """What sgd, adam and adamw share."""
+    """What sgd, adam, adamw and lars share."""
 
     name: Any
     lr: Positive = Field(0.1, description="Learning rate.")
@@ -118,6 +119,19 @@ class AdamW(FirstOrder):
     eps: Positive = Field(1e-8, description="Added to the root of the mean square.")
     weight_decay: FromZero = Field(
         0.01, description="Decoupled decay: outside the objective, and not on the bias."
+    )
+
+
+class Lars(FirstOrder):
+    """Layer-wise adaptive rates (You, Gitman and Ginsburg 2017): sgd by each column's own norms."""
+
+    form = "lars"
+    name: Annotated[Literal["lars"], _NAMED] = Field(description=_NAME)
+    momentum: Decay = Field(0.9, description="Momentum; 0 for none.")
+    trust_coefficient: Positive = Field(
+        0.001,
+        description="Before momentum a step is lr times this times ‖W‖ long, however long the"
+        " gradient is. Where W is 0 it is sgd's step: begin with `init: {normal: 0.01}`.",
     )
 
 
@@ -190,6 +204,7 @@ Optimizer = Annotated[
     Annotated[Sgd, Tag("<sgd>")]
     | Annotated[Adam, Tag("<adam>")]
     | Annotated[AdamW, Tag("<adamw>")]
+    | Annotated[Lars, Tag("<lars>")]
     | Annotated[Lbfgs, Tag("<lbfgs>")]
     | Annotated[Newton, Tag("<newton>")]
     | Annotated[Exact, Tag("<exact>")]

@@ -24,6 +24,9 @@ def written(tree: Tree, spec: Spec, axes: Mapping[str, Any]) -> dict[str, Any]:
     defaults = {key: item for key, item in spec.tree().items() if key != "sweep"}
     for key in axes:
         _remove(defaults, key)
+        if key.startswith("data.train."):  # val and test take each trial's
+            for other in ("val", "test"):
+                _remove(defaults, key.replace("train", other, 1))
     return _merged(defaults, raw)
 
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from trainer.data.column_faults import ColumnFault
 from trainer.data.encode.encoder import Encoder, take
 from trainer.data.encode.targets import Target, Weight, mean_of, out_of_range
-from trainer.data.frame import Frame, Labels, Stacked, chunks, relative_weights
+from trainer.data.frame import Beside, Frame, Labels, Stacked, chunks, relative_weights
 from trainer.data.rows import Array
 from trainer.errors import DataError
 from trainer.text.labels import label_text
@@ -138,7 +138,7 @@ def _fill_ins(frame: Frame, rows: Array, weight: Weight) -> tuple[float | str, .
 
 
 def _matrix_means(
-    frame: Frame, matrix: Array | Stacked, rows: Array, weight: Weight
+    frame: Frame, matrix: Array | Stacked | Beside, rows: Array, weight: Weight
 ) -> tuple[float | str, ...]:
     D = matrix.shape[1]
     sums, counts = np.zeros(D), np.zeros(D)

@@ -12,7 +12,15 @@ from itertools import accumulate
 
 import numpy as np
 
-from trainer.data.frame import ColumnData, Frame, Labels, Stacked, column_labels, positions
+from trainer.data.frame import (
+    Beside,
+    ColumnData,
+    Frame,
+    Labels,
+    Stacked,
+    column_labels,
+    positions,
+)
 from trainer.data.rows import Array, Label
 from trainer.errors import DataError
 from trainer.text.labels import label_positions, label_text
@@ -49,7 +57,7 @@ def concat(first: Frame, *others: Frame) -> Frame:
     )
 
 
-def _features(frames: tuple[Frame, ...]) -> Array | Stacked | tuple[ColumnData, ...]:
+def _features(frames: tuple[Frame, ...]) -> Array | Stacked | Beside | tuple[ColumnData, ...]:
     matrices = [frame.features for frame in frames if not isinstance(frame.features, tuple)]
     if len(matrices) == len(frames):
         return Stacked(*matrices)

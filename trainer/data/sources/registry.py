@@ -21,6 +21,7 @@ from trainer.data.sources.arrays import (
     with_group,
     with_known_target,
     with_known_weight,
+    with_target,
 )
 from trainer.data.sources.column_roles import Roles
 from trainer.data.sources.csv_options import CsvOptions
@@ -33,6 +34,12 @@ from trainer.data.sources.shards import (
     shards_of,
     stacked,
     with_targets_alike,
+)
+from trainer.data.sources.side_by_side import (
+    listed,
+    side_by_side,
+    to_predict,
+    with_columns,
 )
 from trainer.data.sources.synthetic import synthetic_frame
 from trainer.data.sources.target_names import target_columns
@@ -79,7 +86,7 @@ def read_source(
     if len(shards) == 1:
         return read(shards[0], group, like)
     with digest.one_source(len(shards)):
-        if group is None or hasattr(source, "columns"):
+        if group is None or hasattr(source, "drop"):
             return read_shards(shards, group, like, read)
         frame = read_shards(shards, None, like, read)
         groups = np.concatenate([read_group(one) for one in shards])
@@ -147,11 +154,33 @@ def _csv_options(source: Any) -> CsvOptions:
 
 def _of_npy(source: Any, group: str | None, model: str, like: Like | None, digest: Digest) -> Frame:
     parts = (source.npy, source.target, source.weight)
-    with digest.reading(*parts, group):
+    with digest.reading(*parts, group, part=source.columns or ""):
         frame = _read_npy(*parts, labels=has_labels(model))
         if group is not None:
             frame = with_group(frame, npy.read_npy(group), show_path(group))
-    return _as_wide(frame, like)
+    return _as_wide(with_columns(frame, source.columns), like)
+
+
+def _of_arrays_side_by_side(
+    source: Any, group: str | None, model: str, like: Like | None, digest: Digest
+) -> Frame:
+    frames = []
+    with digest.one_source(len(source.features)):
+        for path in source.features:
+            with digest.reading(path, part=source.columns or ""):
+                frames.append(array_frame(npy.read_npy(path), None, None, where=show_path(path)))
+        with digest.reading(source.target, source.weight, group):
+            frame = with_target(
+                side_by_side(frames),
+                npy.read_npy(source.target),
+                None if source.weight is None else npy.read_npy(source.weight),
+                target_where=show_path(source.target),
+                weight_where=show_path(source.weight or ""),
+                labels=has_labels(model),
+            )
+            if group is not None:
+                frame = with_group(frame, npy.read_npy(group), show_path(group))
+    return _as_wide(with_columns(frame, source.columns), like)
 
 
 def _of_archive(
@@ -159,12 +188,12 @@ def _of_archive(
 ) -> Frame:
     path, archive = getattr(source, source.form), _ARCHIVES[source.form]
     names = (source.features, source.target, source.weight)
-    with digest.reading(path, part=source.features):
+    with digest.reading(path, part=f"{source.features} {source.columns or ''}".strip()):
         frame = _read_archive(archive, path, *names, labels=has_labels(model))
         if group is not None:
             values = archive.read(path, [group])[group]
             frame = with_group(frame, values, f"{show_path(path)}: {group}")
-    return _as_wide(frame, like)
+    return _as_wide(with_columns(frame, source.columns), like)
 
 
 def _of_libsvm(
@@ -192,6 +221,7 @@ READERS: dict[str, Reader] = {
     "safetensors": _of_archive,
     "libsvm": _of_libsvm,
     "synthetic": _of_synthetic,
+    "features": _of_arrays_side_by_side,
 }
 """By the source's form: `(source, group, model, like, digest)` -> its rows."""
 
@@ -267,6 +297,11 @@ def read_for_predict(
         DataError: whatever is wrong with the file.
     """
     labels = has_labels(model)
+    if names := listed(path):
+        parts = [array_frame(npy.read_npy(one), None, None, where=show_path(one)) for one in names]
+        frame = _to_predict(side_by_side(parts), encoder)
+        known = known_targets(encoder.target, frame)
+        return replace(frame, remarks=(*known.remarks, *frame.remarks)), known.rows, known.y
     frames = [_predict_frame(one, encoder, with_target, labels=labels) for one in files_of(path)]
     frame = stacked(with_targets_alike(frames, labels=encoder.target.kind == "labels"))
     known = known_targets(encoder.target, frame)
@@ -276,7 +311,8 @@ def read_for_predict(
 def _predict_frame(path: str, encoder: Encoder, with_target: bool, *, labels: bool) -> Frame:
     name = path.lower()
     if name.endswith(".npy"):
-        return features_frame(npy.read_npy(path), encoder.like, show_path(path))
+        frame = array_frame(npy.read_npy(path), None, None, where=show_path(path))
+        return _to_predict(frame, encoder)
     if (archive := _archive_of(path)) is not None:
         return _predict_archive(archive, path, encoder, with_target, labels=labels)
     of_indices = encoder.like.indexed and not name.endswith(SOURCES["table"].suffixes)
@@ -318,7 +354,7 @@ def _predict_archive(
     if features not in names and len(names) == 1:
         features = names[0]
     frame = _read_archive(archive, path, features, None, None, labels=labels)
-    check_width(frame, encoder.like)
+    frame = _to_predict(frame, encoder)
     target, weight = encoder.keys.get("target", "y"), encoder.keys.get("weight", "")
     if not with_target or target not in names:
         return frame
@@ -329,6 +365,13 @@ def _predict_archive(
     where = f"{show_path(path)}: {target}"
     frame = with_known_target(frame, lambda: read(target), where, target, labels=labels)
     return with_known_weight(frame, lambda: read(weight)) if weight in names else frame
+
+
+def _to_predict(frame: Frame, encoder: Encoder) -> Frame:
+    """The columns of a matrix that are the model's."""
+    frame = to_predict(frame, encoder.keys.get("columns"), len(encoder.columns))
+    check_width(frame, encoder.like)
+    return frame
 
 
 def _archive_of(path: str) -> _Archive | None:

@@ -30,6 +30,8 @@ def shards_of(source: Any) -> list[Any]:
     Raises:
         DataError: no file fits a pattern, one is listed twice, or keys differ in their number.
     """
+    if SOURCES[source.form].listed:
+        return [source]
     paths = {key: getattr(source, key) for key in SOURCES[source.form].paths}
     files = {key: files_of(value) for key, value in paths.items() if value is not None}
     counts = {key: len(names) for key, names in files.items()}
@@ -184,7 +186,7 @@ def _without_values(target: Array | Labels | None, rows: int) -> Array | Labels:
 
 def _without_group(shard: Any) -> Any:
     """The source with its column of groups left out, which would be a feature without the key."""
-    if getattr(shard, "group", None) is None or not hasattr(shard, "columns"):
+    if getattr(shard, "group", None) is None or not hasattr(shard, "drop"):
         return shard
     left_out = (*shard.drop, shard.group) if shard.columns is None else shard.drop
     return shard.model_copy(update={"group": None, "drop": left_out})

@@ -457,6 +457,23 @@ def test_a_log_is_whole_up_to_the_end_of_a_batch_alone(tmp_path):
     assert not step_log.has_whole(path.with_name("missing"), 8)
 
 
+def test_steps_that_the_disk_lost_at_the_last_checkpoint_are_lost_in_the_end(tmp_path, monkeypatch):
+    folder = begin(tmp_path / "run")
+    train(folder, None, 4)
+    log_steps(folder, first=5, n=1, columns=3)
+    with monkeypatch.context() as patch, folder.spared("checkpoint"):
+        patch.setattr(os, "fsync", raising(errno.EIO))
+        folder.checkpoint({"weights": np.array([6.0])})
+    folder.write_trials([trial_row()])
+    with pytest.raises(DiskError, match=r"steps\.arrows"):
+        folder.close("finished")
+    assert read_status(folder.path) == "failed"
+    assert (folder.path / "steps.arrows").exists()
+    again, saved = RunWriter.reopen(folder.path)
+    assert saved["weights"].tolist() == [4.0]
+    again.close("interrupted")
+
+
 def write_gradients(folder: RunWriter, step: int, stack: int | None = None) -> None:
     folder.write_gradients(step, {"error": np.full((2, 1, 1), step, np.float32)}, stack)
 

@@ -60,6 +60,8 @@ class SparedSteps:
         except DiskError as error:
             lost = f"steps from {self._refused_from:,} on are lost"
             if at_last or self.log.lacks:
+                # it may have come at a checkpoint, of which none is wanted in the end
+                self._refusals.note(LOST_STEPS, error)
                 self._refusals.tell_once(LOST_STEPS, error, lost)
             else:
                 self._refusals.tell_once(WAITING_STEPS, error, "its steps wait for the disk")

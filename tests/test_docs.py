@@ -243,7 +243,7 @@ def named_functions():
 
 
 def test_every_function_that_the_mathematics_names_exists():
-    assert len(list(named_functions())) == 46
+    assert len(list(named_functions())) == 53
 
 
 def test_the_mathematics_names_every_function_of_the_two_tables():

@@ -11,6 +11,7 @@ import numpy as np
 from trainer.catalog import facts_of, is_minimized
 from trainer.config.schema.optimizer import Solver
 from trainer.config.schema.spec import Spec, Trial
+from trainer.config.schema.sweep import SHOTS
 from trainer.errors import DataError
 from trainer.model import MODELS
 from trainer.model.metrics import Targets
@@ -169,8 +170,8 @@ def _rules(spec: Spec, trials: Sequence[Trial], held: bool) -> Rules:
 
 
 def _groups(spec: Spec, trials: Sequence[Trial]) -> np.ndarray[Any, np.dtype[np.int64]]:
-    """Which trials compete: those with the same values of `select.per`, and of few_shot.k."""
-    paths = [*spec.select.per, "repeat.few_shot.k"]
+    """Which trials compete: those with the same values of `select.per`, and of few_shot's k."""
+    paths = [*spec.select.per, *SHOTS]
     keys = [tuple(str(trial.settings.get(path)) for path in paths) for trial in trials]
     number = {key: i for i, key in enumerate(dict.fromkeys(keys))}
     return np.array([number[key] for key in keys])
@@ -187,7 +188,7 @@ def _metrics(trials: Sequence[Trial], ranking: str, sources: Sources) -> list[st
     checked: set[Hashable] = set()
     for trial in trials:
         spec, block = trial.spec, block_key(trial.spec)
-        folds = spec.repeat is not None and spec.repeat.folds is not None
+        folds = spec.repeat is not None and spec.repeat.holds_out
         stopping = spec.early_stopping.metric if spec.early_stopping else ranking
         if (block, folds, stopping) in checked:
             continue

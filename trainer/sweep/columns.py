@@ -6,7 +6,7 @@ from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from hashlib import sha256
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -16,7 +16,7 @@ from trainer.config.schema.optimizer import FirstOrder, Sgd
 from trainer.config.schema.spec import Spec, Trial
 from trainer.data import Prepared, Source, held_targets, prepare_refit, prepare_split, read
 from trainer.data.splits.holdout import hold_out
-from trainer.data.splits.repeats import row_splits
+from trainer.data.splits.repeats import row_splits, why_left_out
 from trainer.errors import DataError
 from trainer.model import MODELS
 from trainer.model.lambda_max import lambda_max
@@ -72,7 +72,9 @@ class Sources:
 
     def of(self, spec: Spec) -> Source:
         """What a spec's data come from."""
-        key = spec.model, str(spec.data.train), str(spec.data.val), str(spec.data.test)
+        folds = spec.repeat.folds if spec.repeat is not None else None
+        of_data = str(spec.data.train), str(spec.data.val), str(spec.data.test)
+        key = spec.model, *of_data, str(folds)  # which a column may name
         if key not in self._read:
             self._read[key] = read(spec, self.arrays)
         return self._read[key]
@@ -89,42 +91,87 @@ def block_key(spec: Spec) -> Hashable:
     return spec.model, spec.precision, spec.bias, spec.data.text  # a bias takes up what is centred
 
 
-def lay_out(trials: Sequence[Trial], sources: Sources) -> list[tuple[RowsOf, Column]]:
-    """Every column of every trial with its rows, trial by trial and repeat by repeat.
+class Layout(NamedTuple):
+    """The columns of a run, and what is to be said of their repeats.
 
-    The repeats of a trial are its parts (folds or draws), and those again for each further seed.
+    Attributes:
+        columns: each with its rows, trial by trial and repeat by repeat.
+        values: by repeat what the data call a fold: a group, a value of a column; None otherwise.
+        left_out: {name of a repeat that no trial has: what its rows lack}.
+    """
+
+    columns: list[tuple[RowsOf, Column]]
+    values: list[str | None]
+    left_out: dict[str, str]
+
+
+def lay_out(trials: Sequence[Trial], sources: Sources) -> Layout:
+    """Every column of every trial with its rows.
+
+    The repeats of a trial are its parts (folds, draws, resamples), and those again for each further
+    seed. A part whose rows lack something in one trial is left out of all, so that their means
+    are over the same.
 
     Raises:
         DataError: anything wrong with the data, or with how many rows there are of it.
     """
-    found: list[tuple[RowsOf, Column]] = []
     known: dict[Hashable, list[RowsOf]] = {}
-    for number, trial in enumerate(trials):
-        seeds = trial.spec.repeat.seeds if trial.spec.repeat else 1
-        repeat = 0
-        for seed in range(trial.spec.seed, trial.spec.seed + seeds):
-            own = seed == trial.spec.seed
-            spec = trial.spec if own else trial.spec.model_copy(update={"seed": seed})
-            key = (block_key(spec), str(spec.repeat), _draw_seed(spec))
-            if key not in known:
-                known[key] = _rows_of(spec, sources)
-            for rows in known[key]:
-                found.append((rows, Column(number, repeat, spec)))
-                repeat += 1
+    found = [_repeats_of(trial.spec, sources, known) for trial in trials]
+    for number, repeats in enumerate(found):
+        if len(repeats) != len(found[0]):
+            raise DataError(
+                f"repeat.folds: trial {number} has {len(repeats)} folds, trial 0 has"
+                f" {len(found[0])}; data of as many folds in every trial are right"
+            )
+    left_out = {i: rows for of in found for i, (rows, _) in enumerate(of) if rows.lacks}
+    kept = [i for i in range(len(found[0])) if i not in left_out]
+    if not kept:
+        rows = next(iter(left_out.values()))
+        raise DataError(
+            f"repeat: {rows.name} has no {rows.lacks} to train on or to hold out, and so it is with"
+            f" all {len(left_out)} repeats; more rows of it are right"
+        )
+    return Layout(
+        [
+            (rows, Column(number, repeat, spec))
+            for number, repeats in enumerate(found)
+            for repeat, (rows, spec) in enumerate([repeats[i] for i in kept])
+        ],
+        [found[0][i][0].value for i in kept],
+        {rows.name: rows.lacks for _, rows in sorted(left_out.items())},
+    )
+
+
+def _repeats_of(
+    spec: Spec, sources: Sources, known: dict[Hashable, list[RowsOf]]
+) -> list[tuple[RowsOf, Spec]]:
+    """The repeats of a trial, with the spec that each has."""
+    found: list[tuple[RowsOf, Spec]] = []
+    seeds = spec.repeat.seeds if spec.repeat else 1
+    for seed in range(spec.seed, spec.seed + seeds):
+        of_seed = spec if seed == spec.seed else spec.model_copy(update={"seed": seed})
+        key = (block_key(of_seed), str(spec.repeat), _draw_seed(of_seed))
+        if key not in known:
+            known[key] = _rows_of(of_seed, sources)
+        found += [(rows, of_seed) for rows in known[key]]
     return found
 
 
 def _draw_seed(spec: Spec) -> int | None:
-    return spec.seed if spec.repeat and spec.repeat.few_shot else None
+    return spec.seed if spec.repeat and spec.repeat.draws_rows else None
 
 
 def _rows_of(spec: Spec, sources: Sources) -> list[RowsOf]:
     source, block = sources.of(spec), block_key(spec)
+    repeated = spec.repeat is not None and (spec.repeat.holds_out or spec.repeat.draws_rows)
     return [
         RowsOf(
             (block, part.key),
             partial(prepare_split, source, spec, part),
             partial(held_targets, source, spec, part),
+            part.name,
+            part.value,
+            why_left_out(source, spec, part) if repeated else "",
         )
         for part in row_splits(source, spec)
     ]

@@ -23,12 +23,16 @@ class Column(NamedTuple):
 class RowsOf:
     """The rows of one repeat: a key that equal rows share, and what encodes and scales them.
 
-    `held` reads the targets of its validation rows alone, and their weights.
+    `held` reads the targets of its validation rows alone, and their weights. `name` is the
+    repeat's, `value` what the data call its fold, `lacks` what its rows do not have and need.
     """
 
     key: Hashable
     prepare: Callable[[], Prepared]
     held: Callable[[], tuple[Array, FloatArray] | None] = lambda: None
+    name: str = ""
+    value: str | None = None
+    lacks: str = ""
 
 
 @dataclass(frozen=True)

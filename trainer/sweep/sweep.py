@@ -24,6 +24,7 @@ from trainer.sweep.build import (
 )
 from trainer.sweep.columns import (
     DeviceCache,
+    Layout,
     Sources,
     block_key,
     early_stopping,
@@ -62,6 +63,7 @@ class SweepRun:
         jobs: the same in training, in the same order.
         log_every: steps between records of the step log.
         metrics: the names of an evaluation's metrics; trials on other targets may have a few each.
+        layout: the columns as they were laid out.
     """
 
     spec: Spec
@@ -75,6 +77,7 @@ class SweepRun:
     jobs: list[Job]
     log_every: int
     metrics: Sequence[str]
+    layout: Layout
 
     @property
     def is_sweep(self) -> bool:
@@ -116,7 +119,8 @@ def set_up(
         device.check_tf32()
     sources = Sources(arrays)
     trials = with_lambda_max(spec.trials, sources)
-    columns = lay_out(trials, sources)
+    layout = lay_out(trials, sources)
+    columns = layout.columns
     planned = stacks_of(columns)
     cache = DeviceCache(device)
     device_rows = cache.of(planned[0].rows, planned[0].spec)
@@ -140,7 +144,18 @@ def set_up(
     whole = arrangement.stacks[0].columns == planned[0].columns  # not so where it was cut
     jobs = make_jobs(arrangement, cache, rules, log_every, first if whole else None)
     return SweepRun(
-        spec, trials, repeats, sources, cache, first, rules, arrangement, jobs, log_every, metrics
+        spec,
+        trials,
+        repeats,
+        sources,
+        cache,
+        first,
+        rules,
+        arrangement,
+        jobs,
+        log_every,
+        metrics,
+        layout,
     )
 
 

@@ -321,7 +321,7 @@ def _few_shot(spec: Spec, shot: FewShot, full: bool) -> Iterator[Broken]:
         yield Broken("optimizer.batch_size", what, ("repeat.few_shot",))
     if not MODELS[spec.model].has_classes and shot.k is not None:
         what = f"{spec.model} has no classes to draw from; write rows: [50, 100] in place of k"
-        yield Broken("repeat.few_shot.k", what, ("model",))
+        yield Broken("repeat.few_shot", what, ("model",))
     if shot.val_k == "none":
         return
     if spec.data.val == "none":

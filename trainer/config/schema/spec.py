@@ -336,7 +336,7 @@ class Trial:
     Attributes:
         number: from 0, in order of expansion.
         settings: swept key -> value, in the order of the axes; empty in a plain run.
-        spec: what a plain run of it would be; `repeat` stays, with one k, rows or fraction of few_shot.
+        spec: what a plain run of it would be; `repeat` stays, with one number of few_shot.
         fractions: keys given by a path -> fraction of lambda_max. Until `with_lambda_max` the
             settings and the spec hold the fraction in place of the value.
     """

@@ -179,7 +179,8 @@ class Grid:
         """The values of few_shot.k, rows or fraction, which is an axis where it is a list."""
         repeat = self.tree.value.get("repeat")
         shot = repeat.get("few_shot") if isinstance(repeat, dict) else None
-        for path in SHOTS if isinstance(shot, dict) else ():
+        shot = shot if isinstance(shot, dict) else {}
+        for path in SHOTS:
             values, at = shot.get(path.rpartition(".")[2]), key_path(path)
             if isinstance(values, list) and values:
                 return tuple(Setting(path, value, (*at, i)) for i, value in enumerate(values))

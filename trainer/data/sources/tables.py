@@ -322,9 +322,8 @@ def _frame(
     weight = None
     if roles.weight:
         weight = reader.weight(columns.pop(roles.weight), roles.weight)
-    group = None
-    if roles.group:
-        group = reader.groups(columns.pop(roles.group), roles.group)
+    no_group = Labels((), None)  # type: ignore[arg-type]
+    group = reader.groups(columns.pop(roles.group), roles.group) if roles.group else no_group
     texts = like.text if like else frozenset(roles.categorical)
     converted: list[ColumnData] = []
     for name in features:
@@ -352,7 +351,8 @@ def _frame(
         weight=weight,
         weight_where=reader.where,
         weight_name=roles.weight or "",
-        group=group,
+        group=group.codes,
+        group_values=group.values,
         group_where=reader.where,
         group_name=roles.group or "",
         place=reader.place,

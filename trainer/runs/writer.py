@@ -21,7 +21,7 @@ from trainer.errors import DiskError
 from trainer.runs import checkpoint
 from trainer.runs.beginning import begin
 from trainer.runs.checkpoint import Saved
-from trainer.runs.contents import csv_bytes, parquet_bytes, safetensors_bytes
+from trainer.runs.contents import csv_bytes, parquet_bytes, rows_bytes, safetensors_bytes
 from trainer.runs.folder_files import FolderFiles
 from trainer.runs.history_log import HistoryLog
 from trainer.runs.manifest import KILLED, Manifest
@@ -42,6 +42,7 @@ from trainer.runs.names import (
     REPEATS,
     REPORT,
     RESULTS,
+    ROWS,
     STEPS,
     STEPS_STREAM,
     TRIAL_KEYS,
@@ -318,6 +319,10 @@ class RunWriter:
     def write_predictions(self, table: pa.Table) -> None:
         """Write predictions.parquet: `split, row, target, prediction, p_<class>`."""
         self.files.put_bytes(PREDICTIONS, parquet_bytes(table))
+
+    def write_rows(self, table: pa.Table) -> None:
+        """Write rows.parquet: `trial, source, row, split`, and a column a repeat."""
+        self.files.put_bytes(ROWS, rows_bytes(table))
 
     def write_weights(
         self,

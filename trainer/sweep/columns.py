@@ -15,6 +15,7 @@ from trainer.config.checks.rules import has_l1
 from trainer.config.schema.optimizer import FirstOrder, Sgd
 from trainer.config.schema.spec import Spec, Trial
 from trainer.data import Prepared, Source, held_targets, prepare_refit, prepare_split, read
+from trainer.data.splits.given_folds import always_trained
 from trainer.data.splits.holdout import hold_out
 from trainer.data.splits.repeats import row_splits, why_left_out
 from trainer.errors import DataError
@@ -98,11 +99,13 @@ class Layout(NamedTuple):
         columns: each with its rows, trial by trial and repeat by repeat.
         values: by repeat what the data call a fold: a group, a value of a column; None otherwise.
         left_out: {name of a repeat that no trial has: what its rows lack}.
+        always: training rows that no fold of a column holds out.
     """
 
     columns: list[tuple[RowsOf, Column]]
     values: list[str | None]
     left_out: dict[str, str]
+    always: int = 0
 
 
 def lay_out(trials: Sequence[Trial], sources: Sources) -> Layout:
@@ -139,6 +142,7 @@ def lay_out(trials: Sequence[Trial], sources: Sources) -> Layout:
         ],
         [found[0][i][0].value for i in kept],
         {rows.name: rows.lacks for _, rows in sorted(left_out.items())},
+        always_trained(sources.of(trials[0].spec), trials[0].spec),
     )
 
 
@@ -172,6 +176,7 @@ def _rows_of(spec: Spec, sources: Sources) -> list[RowsOf]:
             part.name,
             part.value,
             why_left_out(source, spec, part) if repeated else "",
+            part.whole,
         )
         for part in row_splits(source, spec)
     ]

@@ -9,6 +9,7 @@ from typing import NamedTuple
 from trainer.config.schema.spec import Spec
 from trainer.data.prepared import Prepared
 from trainer.data.rows import Array, FloatArray
+from trainer.data.splits.row_split import RowSplit
 
 
 class Column(NamedTuple):
@@ -24,7 +25,8 @@ class RowsOf:
     """The rows of one repeat: a key that equal rows share, and what encodes and scales them.
 
     `held` reads the targets of its validation rows alone, and their weights. `name` is the
-    repeat's, `value` what the data call its fold, `lacks` what its rows do not have and need.
+    repeat's, `value` what the data call its fold, `lacks` what its rows do not have and need;
+    `split` draws its row numbers.
     """
 
     key: Hashable
@@ -33,6 +35,7 @@ class RowsOf:
     name: str = ""
     value: str | None = None
     lacks: str = ""
+    split: Callable[[], RowSplit] | None = None
 
 
 @dataclass(frozen=True)

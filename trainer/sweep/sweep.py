@@ -38,7 +38,8 @@ from trainer.sweep.jobs import Job, make_jobs, run
 from trainer.sweep.planned import Column, RowsOf
 from trainer.sweep.scheduler import Observer, Rules, Scheduler
 from trainer.sweep.stopping import Halving
-from trainer.wording.undefined import nowhere_text, repeat_word
+from trainer.wording.repeats import repeat_word
+from trainer.wording.undefined import nowhere_text
 
 if TYPE_CHECKING:
     from trainer.device import Device
@@ -78,6 +79,11 @@ class SweepRun:
     log_every: int
     metrics: Sequence[str]
     layout: Layout
+
+    @property
+    def repeat_block(self) -> Mapping[str, Any] | None:
+        """The config's `repeat`, as plain values."""
+        return self.spec.repeat.tree() if self.spec.repeat is not None else None
 
     @property
     def is_sweep(self) -> bool:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from trainer.runs.names import REPEATS, TRIALS, WEIGHTS
+from trainer.wording.repeats import value_column
 from trainer.workflow.result_tables import Row, repeat_rows, trial_rows
 
 if TYPE_CHECKING:
@@ -39,7 +40,10 @@ def write_columns(
     with folder.spared(TRIALS):
         folder.write_trials(rows if over else _without_rank(rows))
     if sweep.repeats > 1:
-        columns = repeat_rows(trials, sweep.metrics, sweep.rules.metric)
+        called = value_column(sweep.repeat_block)
+        columns = repeat_rows(
+            trials, sweep.metrics, sweep.rules.metric, called, sweep.layout.values
+        )
         with folder.spared(REPEATS):
             folder.write_repeats(columns if over else _without_rank(columns))
     if sweep.spec.log.weights == "all":

@@ -8,13 +8,13 @@ from typing import Any
 
 import numpy as np
 
-from trainer.catalog import METRICS, metrics_of
+from trainer.catalog import METRICS, is_minimized, metrics_of
 from trainer.config.schema.optimizer import Solver
 from trainer.console.terminal import Terminal
 from trainer.data import Rows
 from trainer.predict.tables import parts_of_means, prediction_table, row_scores, score, stacked
 from trainer.predict.training_fit import training_metrics
-from trainer.runs.names import BEST, GROUPS, MANIFEST, PREDICTIONS, RESULTS
+from trainer.runs.names import BEST, GROUPS, MANIFEST, PREDICTIONS, RESULTS, ROWS
 from trainer.runs.writer import RunWriter
 from trainer.sweep.divergence import divergence
 from trainer.sweep.refit import TrialModel, first_models, refit_models, refit_of
@@ -23,10 +23,13 @@ from trainer.sweep.scheduler import Scheduler
 from trainer.sweep.select import Chosen, choose, rank
 from trainer.sweep.sweep import SweepRun, word_for_repeats
 from trainer.sweep.trial_result import TrialResult
+from trainer.text.numbers import counted
+from trainer.text.printable import Sentence
 from trainer.train.saved import Saved
 from trainer.wording.caveats import worse_than_mean_text
 from trainer.wording.closing import SHOWN, commands, run_closing, sweep_closing
 from trainer.wording.divergence import mend_divergence
+from trainer.wording.repeats import by_value_text, repeats_texts, value_column
 from trainer.wording.undefined import undefined_texts, unranked_text
 from trainer.workflow.checkpoints import REFIT, Checkpoints
 from trainer.workflow.column_tables import write_columns
@@ -39,6 +42,7 @@ from trainer.workflow.result_tables import (
     refit_spec,
     results,
 )
+from trainer.workflow.row_sets import MOST_CELLS, rows_table
 
 _BLOWN_UP = 10  # times the first batch's loss, which is one batch's and so may be far off by chance
 
@@ -61,6 +65,7 @@ def write_outputs(
     rows = write_columns(folder, sweep, ranked, sweep.jobs)
     with folder.spared(MANIFEST):
         _write_solvers(folder, sweep)
+    _write_rows(folder, sweep, terminal)
     chosen = choose(trials, spec, metric)
     cut_short = any(trial.status == "interrupted" for trial in trials)
     if refit_of(spec) and not cut_short:
@@ -74,7 +79,8 @@ def write_outputs(
     model = models.get(chosen.best.number) if chosen.best else None
     refit = _refit(chosen, model)
     parts = _parts(chosen.best, model) if chosen.best and model else None
-    record = results(chosen, ranked, spec, sweep.repeats, tests, refit, scheduler.rungs, parts)
+    told = scheduler.rungs, parts, sweep.layout.left_out
+    record = results(chosen, ranked, spec, sweep.repeats, tests, refit, *told)
     with folder.spared(RESULTS):
         folder.write_results(record)
     if chosen.best is None or model is None:
@@ -87,7 +93,7 @@ def write_outputs(
         first, length = ranking(ranked[:SHOWN], metric), _refit_length(chosen.best)
         within, word = chosen.within, word_for_repeats(spec)
         lines = sweep_closing(record, first, tests, within=within, length=length, word=word)
-        terminal.summary([*lines, *commands(folder.path)])
+        terminal.summary([*lines, *_of_repeats(sweep, chosen.best), *commands(folder.path)])
     else:
         best = record["best"]
         notes = undefined_texts(best, 1, "repeat")
@@ -104,6 +110,35 @@ def _write_solvers(folder: RunWriter, sweep: SweepRun) -> None:
     if counts:
         solvers = [{"name": n, "reason": r, "columns": c} for (n, r), c in counts.items()]
         folder.update_manifest(solver=solvers)
+
+
+def _write_rows(folder: RunWriter, sweep: SweepRun, terminal: Terminal) -> None:
+    """Write what each repeat does with each row."""
+    table, whole = rows_table(sweep)
+    if not whole:
+        terminal.line(
+            f"{ROWS} has each row's split alone: {counted(table.num_rows, 'row')} x"
+            f" {counted(sweep.repeats, 'repeat')} are more than {MOST_CELLS:,}; the same config"
+            " draws them again"
+        )
+    with folder.spared(ROWS):
+        folder.write_rows(table)
+
+
+def _of_repeats(sweep: SweepRun, best: TrialResult) -> list[tuple[str, object]]:
+    """What the end says of a sweep's repeats: the winner on each fold that the data name."""
+    block, metric = sweep.repeat_block, sweep.rules.metric
+    lines: list[tuple[str, object]] = []
+    if (called := value_column(block)) is not None and metric.startswith("val_"):
+        named = [
+            (sweep.layout.values[column.repeat] or "", column.metrics[metric])
+            for column in best.columns
+            if metric in column.metrics and metric not in column.undefined
+        ]
+        told = by_value_text(called, metric, named, is_minimized(metric))
+        lines.append(("held out", Sentence(told, [name for name, _ in named])))
+    notes = repeats_texts(block, sweep.repeats, sweep.layout.left_out)
+    return lines + [("note", note) for note in notes]
 
 
 def _models(

@@ -231,7 +231,8 @@ class Repeat(Block):
     @classmethod
     def _leave_one_group_out(cls, value: Any) -> Any:
         """Read `leave_one_group_out: true` as the folds that it is."""
-        if isinstance(value, dict) and value.get(GROUPS) is True and "folds" not in value:
+        is_so = isinstance(value, dict) and value.get(GROUPS) is True
+        if is_so and value.get("folds", GROUPS) == GROUPS:
             return {**{key: item for key, item in value.items() if key != GROUPS}, "folds": GROUPS}
         return value
 

@@ -6,11 +6,13 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
-from trainer.data.frame import Beside, Frame, Labels
+from trainer.config.schema.sweep import FoldColumn, FoldFile
+from trainer.data.frame import Beside, Frame
 from trainer.data.rows import IntArray
 from trainer.data.sources.source import Source
-from trainer.data.splits.holdout import no_val_beside
+from trainer.data.splits.holdout import hold_out, no_val_beside
 from trainer.data.splits.row_split import RowSplit, counted
 from trainer.data.splits.times import time_ranks
 from trainer.errors import DataError
@@ -127,7 +129,7 @@ def _beside(source: Source) -> Beside:
     return source.beside
 
 
-def _check_groups(frame: Frame, rows: IntArray, codes: IntArray, where: str) -> None:
+def _check_groups(frame: Frame, rows: IntArray, codes: NDArray[np.integer], where: str) -> None:
     """Refuse folds that part the rows of a group."""
     if frame.group is None:
         return
@@ -141,8 +143,10 @@ def _check_groups(frame: Frame, rows: IntArray, codes: IntArray, where: str) -> 
         )
 
 
-def never_held_out(values: Labels) -> int:
-    """How many rows of a column of folds always train."""
-    names = [str(value) for value in values.values]
-    never = np.array([*(name == _NEVER_HELD for name in names), True])
-    return int(never[values.codes].sum())
+def always_trained(source: Source, spec: Spec) -> int:
+    """How many training rows no fold of a column holds out; 0 of other folds."""
+    folds = spec.repeat.folds if spec.repeat is not None else None
+    if not isinstance(folds, FoldColumn | FoldFile):
+        return 0
+    held = (part.val for part in column_splits(source, spec))
+    return len(hold_out(source, spec).train) - sum(len(rows) for rows in held if rows is not None)

@@ -27,29 +27,12 @@ def csv_bytes(rows: Sequence[Mapping[str, Any]], least: Sequence[str]) -> bytes:
     return utf8(csv_header(columns) + csv_lines(whole, columns))
 
 
-def parquet_bytes(table: pa.Table) -> bytes:
-    """A table as Parquet."""
+def parquet_bytes(table: pa.Table, **how: Any) -> bytes:
+    """A table as Parquet; `how` goes to pyarrow's `write_table`."""
     import pyarrow.parquet as pq
 
     sink = pa.BufferOutputStream()
-    pq.write_table(table, sink)
-    data: bytes = sink.getvalue().to_pybytes()
-    return data
-
-
-def rows_bytes(table: pa.Table) -> bytes:
-    """A table of rows as Parquet: their numbers as differences, all else by a dictionary."""
-    import pyarrow.parquet as pq
-
-    sink = pa.BufferOutputStream()
-    coded = [name for name in table.column_names if name != "row"]
-    pq.write_table(
-        table,
-        sink,
-        compression="zstd",
-        use_dictionary=coded,
-        column_encoding={"row": "DELTA_BINARY_PACKED"},
-    )
+    pq.write_table(table, sink, **how)
     data: bytes = sink.getvalue().to_pybytes()
     return data
 

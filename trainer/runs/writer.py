@@ -21,7 +21,7 @@ from trainer.errors import DiskError
 from trainer.runs import checkpoint
 from trainer.runs.beginning import begin
 from trainer.runs.checkpoint import Saved
-from trainer.runs.contents import csv_bytes, parquet_bytes, rows_bytes, safetensors_bytes
+from trainer.runs.contents import csv_bytes, parquet_bytes, safetensors_bytes
 from trainer.runs.folder_files import FolderFiles
 from trainer.runs.history_log import HistoryLog
 from trainer.runs.manifest import KILLED, Manifest
@@ -322,7 +322,9 @@ class RunWriter:
 
     def write_rows(self, table: pa.Table) -> None:
         """Write rows.parquet: `trial, source, row, split`, and a column a repeat."""
-        self.files.put_bytes(ROWS, rows_bytes(table))
+        coded = [name for name in table.column_names if name != "row"]
+        how = {"use_dictionary": coded, "column_encoding": {"row": "DELTA_BINARY_PACKED"}}
+        self.files.put_bytes(ROWS, parquet_bytes(table, compression="zstd", **how))
 
     def write_weights(
         self,

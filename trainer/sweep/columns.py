@@ -92,6 +92,13 @@ def block_key(spec: Spec) -> Hashable:
     return spec.model, spec.precision, spec.bias, spec.data.text  # a bias takes up what is centred
 
 
+class Family(NamedTuple):
+    """Trials on the same rows: the first one's place among all, and the rows of its repeats."""
+
+    trial: int
+    repeats: Sequence[RowsOf]
+
+
 class Layout(NamedTuple):
     """The columns of a run, and what is to be said of their repeats.
 
@@ -99,12 +106,14 @@ class Layout(NamedTuple):
         columns: each with its rows, trial by trial and repeat by repeat.
         values: by repeat what the data call a fold: a group, a value of a column; None otherwise.
         left_out: {name of a repeat that no trial has: what its rows lack}.
+        families: trials that have the same rows in all repeats, in the order of their first.
         always: training rows that no fold of a column holds out.
     """
 
     columns: list[tuple[RowsOf, Column]]
     values: list[str | None]
     left_out: dict[str, str]
+    families: Sequence[Family]
     always: int = 0
 
 
@@ -142,8 +151,18 @@ def lay_out(trials: Sequence[Trial], sources: Sources) -> Layout:
         ],
         [found[0][i][0].value for i in kept],
         {rows.name: rows.lacks for _, rows in sorted(left_out.items())},
+        _families(trials, [[repeats[i][0] for i in kept] for repeats in found]),
         always_trained(sources.of(trials[0].spec), trials[0].spec),
     )
+
+
+def _families(trials: Sequence[Trial], repeats: Sequence[Sequence[RowsOf]]) -> list[Family]:
+    families: dict[Hashable, Family] = {}
+    for number, (trial, rows) in enumerate(zip(trials, repeats, strict=True)):
+        spec = trial.spec
+        key = block_key(spec), *((str(spec.repeat), spec.seed) if spec.repeat else ())
+        families.setdefault(key, Family(number, rows))
+    return list(families.values())
 
 
 def _repeats_of(

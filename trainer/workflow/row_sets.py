@@ -2,34 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
 from trainer.data.splits.holdout import hold_out, usable
-from trainer.sweep.columns import block_key
 
 if TYPE_CHECKING:
     from trainer.config.schema.spec import Spec
     from trainer.data.frame import Frame
     from trainer.data.splits.row_split import RowSplit
-    from trainer.sweep.planned import RowsOf
+    from trainer.sweep.columns import Family
     from trainer.sweep.sweep import SweepRun
 
 MOST_CELLS = 100_000_000  # rows times repeats that are written: about 40 MB of folds
 _SPLITS = ("train", "val", "test", "unused")
 _TRAIN, _VAL, _TEST, _UNUSED = range(4)
-
-
-class _Family(NamedTuple):
-    """Trials on the same rows: the first one, its spec, and the rows of its repeats."""
-
-    trial: int
-    spec: Spec
-    repeats: Sequence[RowsOf]
 
 
 def rows_table(sweep: SweepRun) -> tuple[pa.Table, bool]:
@@ -40,7 +31,7 @@ def rows_table(sweep: SweepRun) -> tuple[pa.Table, bool]:
     `repeat_0` … train, val or unused, or of resamples `drawn_0` … how often a row was drawn: 0 is
     val, null unused.
     """
-    families = list(_families(sweep))
+    families = sweep.layout.families
     repeated = sweep.spec.repeat is not None
     rows = [_rows_of(sweep, family) for family in families]
     whole = sum(rows) * (sweep.repeats if repeated else 1) <= MOST_CELLS
@@ -51,21 +42,8 @@ def rows_table(sweep: SweepRun) -> tuple[pa.Table, bool]:
 
 def row_cells(sweep: SweepRun) -> int:
     """About how many cells the table has."""
-    rows = sum(_rows_of(sweep, family) for family in _families(sweep))
+    rows = sum(_rows_of(sweep, family) for family in sweep.layout.families)
     return min(rows * (3 + sweep.repeats * (sweep.spec.repeat is not None)), 2 * MOST_CELLS)
-
-
-def _families(sweep: SweepRun) -> Iterator[_Family]:
-    first: dict[Hashable, int] = {}
-    for number, trial in enumerate(sweep.trials):
-        key = block_key(trial.spec), str(trial.spec.repeat), trial.spec.seed
-        first.setdefault(key if trial.spec.repeat else key[:1], number)
-    repeats: dict[int, list[RowsOf]] = {number: [] for number in first.values()}
-    for rows, column in sweep.layout.columns:
-        if column.trial in repeats:
-            repeats[column.trial].append(rows)
-    for number, of in repeats.items():
-        yield _Family(sweep.trials[number].number, sweep.trials[number].spec, of)
 
 
 def _frames(sweep: SweepRun, spec: Spec) -> dict[str, Frame]:
@@ -73,12 +51,14 @@ def _frames(sweep: SweepRun, spec: Spec) -> dict[str, Frame]:
     return {"train": source.frame, **source.held}
 
 
-def _rows_of(sweep: SweepRun, family: _Family) -> int:
-    return sum(frame.rows for frame in _frames(sweep, family.spec).values())
+def _rows_of(sweep: SweepRun, family: Family) -> int:
+    frames = _frames(sweep, sweep.trials[family.trial].spec)
+    return sum(frame.rows for frame in frames.values())
 
 
-def _family_table(sweep: SweepRun, family: _Family, with_repeats: bool) -> pa.Table:
-    spec, frames = family.spec, _frames(sweep, family.spec)
+def _family_table(sweep: SweepRun, family: Family, with_repeats: bool) -> pa.Table:
+    spec = sweep.trials[family.trial].spec
+    frames = _frames(sweep, spec)
     source = sweep.sources.of(spec)
     holdout = hold_out(source, spec)
     sizes = [frame.rows for frame in frames.values()]
@@ -90,7 +70,7 @@ def _family_table(sweep: SweepRun, family: _Family, with_repeats: bool) -> pa.Ta
         rows = starts[name] + usable(source, frame, spec.data.missing)
         split[rows] = _VAL if name == "val" else _TEST
     columns: dict[str, Any] = {
-        "trial": np.full(len(split), family.trial, np.int32),
+        "trial": np.full(len(split), sweep.trials[family.trial].number, np.int32),
         "source": _words(list(frames), np.repeat(np.arange(len(frames), dtype=np.int8), sizes)),
         "row": np.concatenate([np.arange(size) for size in sizes]),
         "split": _words(_SPLITS, split),

@@ -25,6 +25,8 @@ class Roles(NamedTuple):
     categorical: tuple[str, ...] = ()
     weight: str | None = None
     group: str | None = None
+    dates: bool = False
+    """Whether columns that are read as text may hold dates and times."""
 
     def composed(self) -> Roles:
         """The same roles with names in Unicode's composed form, in which columns are read."""
@@ -35,6 +37,7 @@ class Roles(NamedTuple):
             _composed(self.categorical),
             self.weight and nfc(self.weight),
             self.group and nfc(self.group),
+            self.dates,
         )
 
 

@@ -108,7 +108,7 @@ def read_beside(source: Any, name: str) -> tuple[Labels | Array, str]:
     _check_roles(source, name)
 
     def read(one: Any, group: str | None, like: Like | None) -> Frame:
-        return _of_table(one, group, "linear", like, Digest())
+        return _of_table(one, group, "linear", like, Digest(), dates=True)
 
     targetless = [one.model_copy(update={"target": ()}) for one in shards]
     try:
@@ -157,12 +157,18 @@ Reader = Callable[[Any, str | None, str, Like | None, Digest], Frame]
 
 
 def _of_table(
-    source: Any, group: str | None, model: str, like: Like | None, digest: Digest
+    source: Any,
+    group: str | None,
+    model: str,
+    like: Like | None,
+    digest: Digest,
+    dates: bool = False,
 ) -> Frame:
     from trainer.data.sources import tables
 
     target, options = source.target_names, _csv_options(source)
-    roles = Roles(target, source.columns, source.drop, source.categorical, source.weight, group)
+    columns = source.columns, source.drop, source.categorical
+    roles = Roles(target, *columns, source.weight, group, dates)
     with digest.reading(source.table):
         return tables.read_table(
             source.table, roles, labels=has_labels(model), like=like, options=options

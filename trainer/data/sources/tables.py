@@ -329,7 +329,7 @@ def _frame(
     for name in features:
         column = columns.pop(name)
         if name in texts:
-            converted.append(reader.text(column, name))
+            converted.append(reader.text(_dates_as_text(column) if roles.dates else column, name))
         elif is_list(column.type):
             converted.append(_block(column, name, like, reader))
         elif like is not None:
@@ -360,6 +360,11 @@ def _frame(
             reader.told(converted), roles.columns, roles.drop, roles.categorical, reader.has_keys
         ),
     )
+
+
+def _dates_as_text(column: Any) -> Any:
+    """A column of dates or times as ISO 8601 writes them; any other as it is."""
+    return column.cast(pa.string()) if pa.types.is_temporal(column.type) else column
 
 
 def _block(column: Any, name: str, like: Like | None, reader: ColumnReader) -> Array:

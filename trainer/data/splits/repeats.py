@@ -60,6 +60,9 @@ def why_left_out(source: Source, spec: Spec, part: RowSplit) -> str:
     target = source.frame.target
     if holdout.target.kind != "labels" or not isinstance(target, Labels):
         return ""
-    there = np.unique(target.codes[holdout.train])
-    lacking = np.setdiff1d(there, target.codes[whole.train])
+    there, left = (
+        np.bincount(target.codes[rows], minlength=len(target.values)) > 0  # by class
+        for rows in (holdout.train, whole.train)
+    )
+    lacking = np.flatnonzero(there & ~left)
     return f"the class {quote(label_text(target.values[lacking[0]]))}" if len(lacking) else ""

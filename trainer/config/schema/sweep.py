@@ -144,19 +144,11 @@ class FoldColumn(Block):
 
 
 class FoldFile(Block):
-    """The same, from a file."""
+    """A column of folds, or of times, from a file."""
 
     form = "npy"
     npy: PathText = Field(
-        description="Path of the folds, (N,), of a source of any kind.", examples=["fold.npy"]
-    )
-
-
-class TimeFile(Block):
-    """Times from a file."""
-
-    npy: PathText = Field(
-        description="Path of the times, (N,), of a source of any kind.", examples=["time.npy"]
+        description="Path of the column, (N,), of a source of any kind.", examples=["fold.npy"]
     )
 
 
@@ -168,7 +160,7 @@ class ForwardFolds(Block):
         description="How many stretches of time are held out, one after another.", examples=[5]
     )
     by: Annotated[
-        Annotated[Name, Tag("<word>")] | Annotated[TimeFile, Tag("<mapping>")],
+        Annotated[Name, Tag("<word>")] | Annotated[FoldFile, Tag("<mapping>")],
         Discriminator(word_or_mapping),
     ] = Field(
         description="The column of times, which is no feature: numbers, dates, or text as"

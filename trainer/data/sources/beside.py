@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from trainer.config.schema.sweep import FoldColumn, FoldFile, ForwardFolds
 from trainer.data.frame import Beside, Frame, Labels, coded
 from trainer.data.rows import Array
 from trainer.data.sources import npy
@@ -24,16 +23,20 @@ from trainer.text.printable import show_path
 
 if TYPE_CHECKING:
     from trainer.config.schema.spec import Spec
+    from trainer.config.schema.sweep import FoldFile
 
 
 def wanted_column(spec: Spec) -> str | FoldFile | None:
     """What the folds of a spec are made by: the name of a column, a file, or nothing."""
     folds = spec.repeat.folds if spec.repeat is not None else None
-    if isinstance(folds, FoldColumn):
-        return folds.column
-    if isinstance(folds, ForwardFolds):
-        return folds.by if isinstance(folds.by, str) else FoldFile(npy=folds.by.npy)
-    return folds if isinstance(folds, FoldFile) else None
+    key = {"column": "column", "forward": "by"}.get(folds_form(spec))
+    found: str | FoldFile | None = getattr(folds, key) if key is not None else None
+    return folds if folds_form(spec) == "npy" else found  # type: ignore[return-value]
+
+
+def folds_form(spec: Spec) -> str:
+    """What the folds of a spec are: column, npy, forward; empty where they are no block."""
+    return getattr(spec.repeat.folds, "form", "") if spec.repeat is not None else ""
 
 
 def without(source: Any, column: str | FoldFile | None) -> Any:
@@ -84,7 +87,7 @@ def find(spec: Spec, arrays: Mapping[str, Any] | None, read: ReadColumn) -> Foun
     wanted = wanted_column(spec)
     if wanted is None:
         return None
-    if isinstance(wanted, FoldFile):
+    if not isinstance(wanted, str):
         return Found(npy.read_npy(wanted.npy), show_path(wanted.npy))
     if arrays is None:
         return Found(*read(spec.data.train, wanted))

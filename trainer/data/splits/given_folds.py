@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from trainer.config.schema.sweep import FoldColumn, FoldFile
 from trainer.data.frame import Beside, Frame
 from trainer.data.rows import IntArray
+from trainer.data.sources.beside import folds_form
 from trainer.data.sources.source import Source
 from trainer.data.splits.holdout import hold_out, no_val_beside
 from trainer.data.splits.row_split import RowSplit, counted
@@ -53,7 +53,7 @@ def column_splits(source: Source, spec: Spec) -> Iterator[RowSplit]:
         yield RowSplit(name, rows[~held], rows[held], ("column", code), value=names[code])
 
 
-def forward_splits(source: Source, spec: Spec, folds: int) -> Iterator[RowSplit]:
+def forward_splits(source: Source, spec: Spec) -> Iterator[RowSplit]:
     """Stretches of time, each held out from what is learnt of all rows before it.
 
     Without ties these are scikit-learn's TimeSeriesSplit's of the rows in order of time. Rows of
@@ -65,6 +65,7 @@ def forward_splits(source: Source, spec: Spec, folds: int) -> Iterator[RowSplit]
     """
     rows = no_val_beside(source, spec, "folds of time").train
     beside, frame = _beside(source), source.frame
+    folds: int = getattr(spec.repeat.folds, "forward", 0) if spec.repeat else 0
     if frame.group is not None:
         raise DataError(
             f"{frame.group_where}: stretches of time part groups; leave `group` out, or"
@@ -145,8 +146,7 @@ def _check_groups(frame: Frame, rows: IntArray, codes: NDArray[np.integer], wher
 
 def always_trained(source: Source, spec: Spec) -> int:
     """How many training rows no fold of a column holds out; 0 of other folds."""
-    folds = spec.repeat.folds if spec.repeat is not None else None
-    if not isinstance(folds, FoldColumn | FoldFile):
+    if folds_form(spec) not in ("column", "npy"):
         return 0
     held = (part.val for part in column_splits(source, spec))
     return len(hold_out(source, spec).train) - sum(len(rows) for rows in held if rows is not None)

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from trainer.config.schema.sweep import ForwardFolds
 from trainer.data.frame import Labels
+from trainer.data.sources.beside import folds_form
 from trainer.data.sources.source import Source
 from trainer.data.splits.bootstrap import resample_splits
 from trainer.data.splits.cross_validation import fold_splits
@@ -37,11 +37,9 @@ def row_splits(source: Source, spec: Spec) -> tuple[RowSplit, ...]:
         return (plain_split(source, spec),)
     if isinstance(repeat.folds, int):
         return tuple(fold_splits(source, spec, repeat.folds, repeat.times))
-    if isinstance(repeat.folds, ForwardFolds):
-        return tuple(forward_splits(source, spec, repeat.folds.forward))
     if repeat.folds is not None:
-        by_group = isinstance(repeat.folds, str)
-        return tuple((group_splits if by_group else column_splits)(source, spec))
+        given = {"": group_splits, "forward": forward_splits}.get(folds_form(spec), column_splits)
+        return tuple(given(source, spec))
     if repeat.few_shot is not None:
         return tuple(draw_splits(source, spec, repeat.few_shot))
     if repeat.bootstrap is not None:

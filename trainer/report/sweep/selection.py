@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from trainer.report.sweep.view import SweepView
 
 _MOST_NAMED = 12  # trials of a list
+_MOST_HELD_OUT = 50  # rows of the table of folds that the data name
 
 
 def selection(sweep: SweepView) -> list[tuple[str, str]]:
@@ -122,8 +123,10 @@ def held_out(sweep: SweepView) -> tuple[str, list[str], list[list[str]]]:
 
     cells = [
         [text(row.get(called)), *(metric(row.get(name), is_share(name)) for name in metrics)]
-        for row in sorted(rows, key=badness)
+        for row in sorted(rows, key=badness)[:_MOST_HELD_OUT]
     ]
+    if len(rows) > _MOST_HELD_OUT:
+        cells.append([f"{len(rows) - _MOST_HELD_OUT:,} more", *["–"] * len(metrics)])
     return called, [called, *map(metric_words, metrics)], cells
 
 

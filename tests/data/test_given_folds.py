@@ -25,7 +25,8 @@ def splits(repeat, model="linear", data=None, train="arrays", **more):
         data = {"train": (X, Y), **(data or {})}
     spec = spec_of(model, train, repeat=repeat, **more)
     source = read(spec, data)
-    return [(p.train.tolist(), p.val.tolist()) for p in row_splits(source, spec)], source
+    parts = [part.whole() for part in row_splits(source, spec)]
+    return [(part.train.tolist(), part.val.tolist()) for part in parts], source
 
 
 def table(**columns):
@@ -168,7 +169,7 @@ def test_each_group_is_left_out_in_turn():
     group = np.array(["Rome", "Paris", "Oslo"])[rng.integers(0, 3, N)]
     spec = spec_of("linear", "arrays", repeat={"folds": "leave_one_group_out"})
     source = read(spec, {"train": (X, Y), "group": group})
-    parts = row_splits(source, spec)
+    parts = [part.whole() for part in row_splits(source, spec)]
     right = LeaveOneGroupOut().split(X, groups=group)
     assert [(p.train.tolist(), p.val.tolist()) for p in parts] == [
         (a.tolist(), b.tolist()) for a, b in right

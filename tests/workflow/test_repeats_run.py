@@ -205,6 +205,22 @@ def test_all_of_them_left_out_is_one_line(tmp_path):
     assert "\n" not in str(error.value)
 
 
+def test_resamples_of_every_seed_are_counted(tmp_path):
+    passed = {"train": (X[:14], np.array(["no"] * 12 + ["yes"] * 2))}
+    run, shown = told({"bootstrap": 30, "seeds": 2}, tmp_path / "r", passed)
+    left_out = run.results["left_out"]
+    assert len(left_out) + run.results["repeats"] == 60
+    assert {name.partition(", ")[2] for name in left_out} == {"seed 0", "seed 1"}
+    assert f"{len(left_out)} of 60 resamples left out" in shown
+
+
+def test_more_groups_than_a_run_can_list_are_one_line(tmp_path):
+    n = 10_001
+    data = {"train": (np.ones((n, 1)), Y[np.arange(n) % N]), "group": np.arange(n)}
+    with pytest.raises(trainer.TrainerError, match=r"^repeat: 10,001 repeats; at most 10,000"):
+        told({"folds": "leave_one_group_out"}, tmp_path / "r", data)
+
+
 def test_rows_that_no_fold_holds_out_are_told(tmp_path):
     _, shown = told({"folds": {"column": "fold"}}, tmp_path / "r", {"fold": FOLD})
     assert f"{(FOLD == -1).sum()} rows are in every fold's training rows" in shown

@@ -14,6 +14,7 @@ from trainer.catalog import is_minimized
 from trainer.config.checks.rules import has_l1
 from trainer.config.schema.optimizer import FirstOrder, Sgd
 from trainer.config.schema.spec import Spec, Trial
+from trainer.config.schema.sweep import too_many
 from trainer.data import Prepared, Source, held_targets, prepare_refit, prepare_split, read
 from trainer.data.splits.given_folds import always_trained
 from trainer.data.splits.holdout import hold_out
@@ -187,17 +188,21 @@ def _draw_seed(spec: Spec) -> int | None:
 def _rows_of(spec: Spec, sources: Sources) -> list[RowsOf]:
     source, block = sources.of(spec), block_key(spec)
     repeated = spec.repeat is not None and (spec.repeat.holds_out or spec.repeat.draws_rows)
+    parts = row_splits(source, spec)
+    if (what := too_many(1, len(parts))) is not None:  # of folds that the data name
+        raise DataError(f"repeat: {what}")
+    of_seed = f", seed {spec.seed}" if spec.repeat is not None and spec.repeat.seeds > 1 else ""
     return [
         RowsOf(
             (block, part.key),
             partial(prepare_split, source, spec, part),
             partial(held_targets, source, spec, part),
-            part.name,
+            part.name + of_seed,
             part.value,
             why_left_out(source, spec, part) if repeated else "",
             part.whole,
         )
-        for part in row_splits(source, spec)
+        for part in parts
     ]
 
 

@@ -275,3 +275,16 @@ SHOTS = ("repeat.few_shot.k", "repeat.few_shot.rows", "repeat.few_shot.fraction"
 def swept_shots(axes: Collection[str]) -> list[str]:
     """Which of them is among the swept keys: one at most."""
     return [path for path in SHOTS if path in axes]
+
+
+_MOST_REPEATS = 10_000  # of a trial: each has rows of its own, which are listed
+_MOST_COLUMNS = 1_000_000
+
+
+def too_many(trials: int, repeats: int) -> str | None:
+    """Why a run cannot list so many models; None where it can."""
+    if repeats > _MOST_REPEATS:
+        return f"{repeats:,} repeats; at most {_MOST_REPEATS:,} are right"
+    if trials * repeats > _MOST_COLUMNS:
+        return f"{trials:,} trials x {repeats:,} repeats; at most {_MOST_COLUMNS:,} are right"
+    return None

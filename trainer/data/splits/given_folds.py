@@ -48,9 +48,7 @@ def column_splits(source: Source, spec: Spec) -> Iterator[RowSplit]:
         )
     _check_groups(source.frame, rows, codes, beside.where)
     for code in found.tolist():
-        held = codes == code
-        name = f"fold {names[code]}"
-        yield RowSplit(name, rows[~held], rows[held], ("column", code), value=names[code])
+        yield _fold_of(rows, codes, code, "fold", names[code])
 
 
 def forward_splits(source: Source, spec: Spec) -> Iterator[RowSplit]:
@@ -120,9 +118,20 @@ def group_splits(source: Source, spec: Spec) -> Iterator[RowSplit]:
             f"{frame.group_where}: the training rows are one group; two groups or more are right"
         )
     for code in found.tolist():
-        held = groups == code
-        value = label_text(frame.group_values[code])
-        yield RowSplit(f"group {value}", rows[~held], rows[held], ("group", code), value=value)
+        yield _fold_of(rows, groups, code, "group", label_text(frame.group_values[code]))
+
+
+def _fold_of(
+    rows: IntArray, codes: NDArray[np.integer], code: int, kind: str, value: str
+) -> RowSplit:
+    """The fold that holds out the rows of a code; thousands of groups are not held at once."""
+
+    def redraw() -> RowSplit:
+        held = codes == code
+        return RowSplit(name, rows[~held], rows[held], key, value=value)
+
+    name, key = f"{kind} {value}", (kind, code)
+    return RowSplit(name, rows[:0], rows[:0], key, value=value, redraw=redraw)
 
 
 def _beside(source: Source) -> Beside:
@@ -148,5 +157,5 @@ def always_trained(source: Source, spec: Spec) -> int:
     """How many training rows no fold of a column holds out; 0 of other folds."""
     if folds_form(spec) not in ("column", "npy"):
         return 0
-    held = (part.val for part in column_splits(source, spec))
+    held = (part.whole().val for part in column_splits(source, spec))
     return len(hold_out(source, spec).train) - sum(len(rows) for rows in held if rows is not None)

@@ -77,6 +77,17 @@ KINDS: dict[str, Kind] = {
         | {"optimizer": {"name": "lbfgs"}, "repeat": {"few_shot": {"k": [1, 4], "tries": 20}}}
         | _sweep("penalty.l2", _L2)
     ),
+    "rows": Kind(
+        _DIAMONDS
+        | {"optimizer": {"name": "adam", "epochs": 40, "batch_size": "full"}}
+        | {"repeat": {"few_shot": {"rows": [50, 500], "tries": 5}}}
+        | _sweep("optimizer.lr", _LR)
+    ),
+    "bootstrap": Kind(
+        _CANCER
+        | {"optimizer": {"name": "lbfgs"}, "repeat": {"bootstrap": 60}}
+        | _sweep("penalty.l2", _L2)
+    ),
     "lbfgs": Kind(
         _DIGITS | {"optimizer": {"name": "lbfgs", "tol": 1e-9}} | _sweep("penalty.l2", _L2)
     ),

@@ -338,7 +338,7 @@ def test_every_file_of_a_run_is_described_and_the_other_way_round(full_run, full
         named = {re.sub(r"step-\d+", "step-<N>", str(f.relative_to(run.folder))) for f in files}
         left |= {re.sub(r"stack-\d+", "stack-<M>", name) for name in named}
     assert left | {"checkpoint/"} == described  # which a run that is over does not have
-    assert len(left) == 18
+    assert len(left) == 19
 
 
 def first_cells(text: str):

@@ -39,6 +39,9 @@ RESAMPLES = 0xF6 << 56
 RESAMPLED_REPEATS = 0xF5 << 56
 """The same, of repeats."""
 
+BOOTSTRAPS = 0xFA << 56
+"""Of `seed`: plus the number of the resample, from 0."""
+
 _MASK = (1 << 64) - 1
 _GOLDEN = 0x9E3779B97F4A7C15
 _FACTORS = (0xBF58476D1CE4E5B9, 0x94D049BB133111EB)
@@ -62,6 +65,21 @@ def uniform(seed: int, stream: int, start: int, stop: int) -> NDArray[np.floatin
     """The same elements as float64 in (0, 1), never an end: the middles of 2^52 equal cells."""
     cells = random_bits(seed, stream, start, stop) >> np.uint64(12)
     return (cells.astype(np.float64) + 0.5) * 2.0**-52
+
+
+def draws(seed: int, stream: int, count: int, n: int) -> IntArray:
+    """So many draws of 0 … n − 1 with replacement: (count,) int64.
+
+    The high half of 64 random bits times n, by its high half: to 2^-32 · n all are as likely.
+
+    Args:
+        seed: any integer; taken modulo 2^64.
+        stream: a stream's number, such as `RESAMPLES`.
+        count: how many.
+        n: below 2^32.
+    """
+    high = random_bits(seed, stream, 0, count) >> np.uint64(32)
+    return ((high * np.uint64(n)) >> np.uint64(32)).view(np.int64)
 
 
 def _mix_one(value: int) -> int:

@@ -27,7 +27,7 @@ BASE = {"model": "softmax", "data": {"train": "digits"}}
 
 def planned(parameters, **keys):
     spec = load_spec({**BASE, "sweep": {"parameters": parameters}, **keys})
-    return [len(one.columns) for one in stacks_of(lay_out(spec.trials, Sources()))]
+    return [len(one.columns) for one in stacks_of(lay_out(spec.trials, Sources()).columns)]
 
 
 TOGETHER = {

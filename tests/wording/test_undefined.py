@@ -6,7 +6,8 @@ import pytest
 
 from trainer.wording.choice import lead_text, rule_text
 from trainer.wording.closing import metric_text
-from trainer.wording.undefined import nowhere_text, repeat_word, undefined_texts, unranked_text
+from trainer.wording.repeats import repeat_word
+from trainer.wording.undefined import nowhere_text, undefined_texts, unranked_text
 
 BOTH = "rows of both classes"
 VALUES = "more than one value of the target"

@@ -50,6 +50,7 @@ def test_the_folder_holds_what_the_contract_lists(digits):
         "predictions.parquet",
         "report.html",
         "results.json",
+        "rows.parquet",
         "run.log",
         "steps.parquet",
         "trials.csv",

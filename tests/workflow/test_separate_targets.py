@@ -274,7 +274,7 @@ def test_a_target_that_cannot_be_trained_is_left_out_with_a_word(tmp_path):
     Y[:, 0], Y[:, 1] = 1, np.nan
     run = trainer.run(small("logistic"), tmp_path / "r", split(X, Y))
     assert run.results["targets"] == ["y2"]
-    left_out = run.results["left_out"]
+    left_out = run.results["targets_left_out"]
     assert left_out["y0"] == "every row has the label '1'; two classes are needed"
     assert left_out["y1"] == "no row has a label"
     Y[:, 2] = np.nan

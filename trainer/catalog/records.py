@@ -241,6 +241,7 @@ class ResultsRecord(Record):
     counts: dict[str, Count] = {}
     trials: Count | None = None
     repeats: Annotated[int, Field(ge=1, le=2**31)] = 1
+    left_out: dict[str, str] = {}
     axes: dict[str, list[Value]] = {}
     rule: Literal["best", "one_std_err"] = "best"
     best: BestRecord | None = None
@@ -251,7 +252,7 @@ class ResultsRecord(Record):
     edges: list[EdgeRecord] = []
     halving: list[RungRecord] = []
     targets: list[str] = []
-    left_out: dict[str, str] = {}
+    targets_left_out: dict[str, str] = {}
 
 
 # ---------------------------------------------------------------- model.json

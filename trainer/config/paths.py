@@ -17,6 +17,12 @@ def make_paths_absolute(tree: Tree) -> None:
         for key in SOURCES[kind].paths if kind else ():
             _make_absolute(tree, source, (*path, key))
     _make_absolute(tree, tree.value, ("init",))
+    for path in (("repeat", "folds", "npy"), ("repeat", "folds", "by", "npy")):
+        block = tree.value
+        for key in path[:-1]:
+            block = block.get(key) if isinstance(block, dict) else None
+        if isinstance(block, dict):
+            _make_absolute(tree, block, path)
 
 
 def _make_absolute(tree: Tree, block: dict[Any, Any], path: Path) -> None:

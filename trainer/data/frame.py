@@ -29,6 +29,14 @@ class Labels(NamedTuple):
     """(N,): position in `values`; −1 where the value is missing."""
 
 
+class RepeatColumn(NamedTuple):
+    """A column that repeats are made by, and what messages call it."""
+
+    values: Labels
+    """Of folds each value as text, sorted as numbers where all are such; −1 where it is missing."""
+    where: str
+
+
 ColumnData: TypeAlias = Array | Labels
 """(N,) numbers, NaN where missing; or text."""
 
@@ -123,6 +131,8 @@ class Frame:
     """Of its column, in a table."""
     group: NDArray[np.int32] | None = None
     """(N,) codes: rows that stay together in every split; −1 where it is missing."""
+    group_values: tuple[Label, ...] = ()
+    """By code, what each group is called."""
     group_where: str = ""
     group_name: str = ""
     """Of its column, in a table."""
@@ -204,20 +214,11 @@ def zero_weight(frame: Frame) -> NDArray[np.bool_]:
     return np.asarray(frame.weight == 0, dtype=np.bool_)
 
 
-def relative_weights(frame: Frame, rows: IntArray, split_name: str) -> NDArray[np.float64] | None:
-    """Weights of some rows in units of the largest, (n,) in (0, 1]; None where all are alike.
+def relative_weights(weight: NDArray[np.float64]) -> NDArray[np.float64] | None:
+    """Weights (n,) in units of the largest, in (0, 1]; None where all are alike.
 
     Statistics of rows do not depend on the unit, and sums of large weights would overflow.
-
-    Args:
-        frame: a source.
-        rows: (n,) of it, none of weight 0.
-        split_name: for messages.
-
-    Raises:
-        DataError: as `read_weight`.
     """
-    weight = read_weight(frame, rows, split_name)
     largest = weight.max()
     if weight.min() == largest:
         return None
@@ -330,10 +331,8 @@ def renumber(
     return np.array([*numbers, -1], dtype=np.int32)[codes]  # code −1 reads the last: missing
 
 
-def group_codes(
-    values: Array, where: str, place: Callable[[int], str] = row_number
-) -> NDArray[np.int32]:
-    """Number the groups of the rows: (N,) codes, −1 where the group is missing.
+def group_labels(values: Array, where: str, place: Callable[[int], str] = row_number) -> Labels:
+    """Number the groups of the rows: their names, and a code a row, −1 where it is missing.
 
     Args:
         values: (N,) of text, whole numbers (also as floats) or booleans.
@@ -345,7 +344,7 @@ def group_codes(
     """
     kind = values.dtype.kind
     if kind == "O":
-        return _present_labels(values).codes
+        return _present_labels(values)
     if kind not in "biufUS":
         raise DataError(f"{where}: {values.dtype} is no kind of group; text and whole numbers are")
     codes = np.full(values.shape, -1, dtype=np.int32)
@@ -356,8 +355,9 @@ def group_codes(
         raise DataError(
             f"{where}: {place(row)}: {values[row]} is no group; text and whole numbers are"
         )
-    codes[present] = np.unique(values[present], return_inverse=True)[1].reshape(-1)
-    return codes
+    distinct, codes[present] = np.unique(values[present], return_inverse=True)
+    names = (np.strings.decode(distinct, "utf-8", "replace") if kind == "S" else distinct).tolist()
+    return Labels(tuple(int(v) if kind == "f" else v for v in names), codes)
 
 
 def _present_labels(values: Array) -> Labels:

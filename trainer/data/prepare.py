@@ -10,6 +10,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from trainer.catalog import MODELS
 from trainer.data.class_weights import row_weights
@@ -36,11 +37,18 @@ if TYPE_CHECKING:
 
 
 class _Split(NamedTuple):
-    """Some rows of a frame, (n,) ascending."""
+    """Some rows of a frame, (n,) ascending, and how often each counts; None: once."""
 
     name: str
     frame: Frame
     rows: IntArray
+    counts: IntArray | None = None
+
+    @property
+    def weight(self) -> NDArray[np.float64]:
+        """(n,): the source's weights, times the counts."""
+        weight = read_weight(self.frame, self.rows, self.name)
+        return weight if self.counts is None else weight * self.counts
 
 
 def prepare(spec: Spec, arrays: Mapping[str, Any] | None = None) -> Prepared:
@@ -68,7 +76,8 @@ def prepare_split(source: Source, spec: Spec, part: RowSplit) -> Prepared:
     Raises:
         DataError: anything wrong with the data, in one line; it names the repeat.
     """
-    target, train = hold_out(source, spec).target, _Split("train", source.frame, part.train)
+    target, part = hold_out(source, spec).target, part.whole()
+    train = _Split("train", source.frame, part.train, part.counts)
     val = _held_out(source, spec, part)
     splits = [train, *([val] if val else []), *_tests(source, spec)]
     try:
@@ -87,7 +96,7 @@ def held_targets(source: Source, spec: Spec, part: RowSplit) -> tuple[Array, Flo
     Raises:
         DataError: as `prepare_split`.
     """
-    val = _held_out(source, spec, part)
+    val = _held_out(source, spec, part.whole())
     if val is None:
         return None
     target = hold_out(source, spec).target
@@ -160,8 +169,8 @@ def _prepared(
     common: IntArray | None = None,
 ) -> Prepared:
     """Fit the encoder to the first split, the training rows, and encode all."""
-    _, frame, rows = splits[0]
-    weight = relative_weights(frame, rows, "train")
+    _, frame, rows, _ = splits[0]
+    weight = relative_weights(splits[0].weight)
     encoder = fit_encoder(
         frame,
         rows,
@@ -211,7 +220,7 @@ def _encoded_splits(
     source: Source, spec: Spec, encoder: Encoder, splits: Sequence[_Split]
 ) -> tuple[Encoder, list[EncodedSplit], FoundColumns]:
     """All splits encoded, what encoded them, and the columns that vary little."""
-    (_, frame, rows), dtype = splits[0], np.dtype(spec.dtype)
+    (_, frame, rows, _), dtype = splits[0], np.dtype(spec.dtype)
     first = _shared(source, spec, encoder, splits[0])
     centre = spec.bias and spec.data.scale == "none"
     ends = Extremes.told_by_some(first.rows.X, first.encoded.largest)
@@ -249,7 +258,7 @@ def _shared(source: Source, spec: Spec, encoder: Encoder, split: _Split) -> Enco
     key = EncodedKey(
         split.name,
         id(split.frame),
-        split.rows.tobytes(),
+        split.rows.tobytes() + (b"" if split.counts is None else split.counts.tobytes()),
         dtype,
         encoder.unit,
         encoder.target.classes,
@@ -263,12 +272,12 @@ def _shared(source: Source, spec: Spec, encoder: Encoder, split: _Split) -> Enco
 
 
 def _encoded(encoder: Encoder, split: _Split, dtype: np.dtype[Any]) -> EncodedSplit:
-    name, frame, rows = split
+    name, frame, rows, _ = split
     y = encoder.target.encode(frame, rows, dtype)
-    weight = read_weight(frame, rows, name)
     encoded = encoder.transform(frame, dtype, rows)
     group = None if frame.group is None else frame.group[rows].astype(np.int64)
-    return EncodedSplit(Rows(name, encoded.X, y, weight, rows.astype(np.int64), group), encoded)
+    y_rows = Rows(name, encoded.X, y, split.weight, rows.astype(np.int64), group)
+    return EncodedSplit(y_rows, encoded)
 
 
 def _check_training(train: Rows, encoder: Encoder, class_weight: Any, frame: Frame) -> None:

@@ -21,8 +21,9 @@ from trainer.text.numbers import (
 from trainer.wording.choice import of_training_rows_text, outcomes_text
 from trainer.wording.intervals import ends_text, interval_texts
 from trainer.wording.opening import device_text
+from trainer.wording.repeats import repeat_word, repeats_texts
 from trainer.wording.targets import spread_of
-from trainer.wording.undefined import over_text, repeat_word, undefined_texts
+from trainer.wording.undefined import over_text, undefined_texts
 
 if TYPE_CHECKING:
     from trainer.report.run_data import RunData
@@ -127,7 +128,7 @@ def _rows(run_data: RunData, split: str, name: str) -> str:
 
 def _folds(run_data: RunData) -> bool:
     repeat = run_data.config.get("repeat")
-    return isinstance(repeat, Mapping) and bool(repeat.get("folds"))
+    return isinstance(repeat, Mapping) and bool(repeat.get("folds") or repeat.get("bootstrap"))
 
 
 def _by_worth(run_data: RunData) -> list[str]:
@@ -186,6 +187,7 @@ def notices(run_data: RunData) -> list[Notice]:
         found.append(Notice("Warning", _sentence(warning), grave=True))
     found += [Notice("Not read", sentence, grave=True) for sentence in run_data.unread]
     found += [Notice("Not defined everywhere", _sentence(each)) for each in _undefined(run_data)]
+    found += [Notice("Repeats", _sentence(each)) for each in _repeats(run_data)]
     if "val" not in run_data.splits and run_data.splits:
         found.append(Notice("No validation", _no_validation(run_data)))
     if run_data.results.get("best") and (caution := of_training_rows_text(run_data.results)):
@@ -193,6 +195,12 @@ def notices(run_data: RunData) -> list[Notice]:
     if (apart := run_data.apart) is not None:
         found.append(Notice(_sentence(apart.name).removesuffix("."), _other_loss(apart)))
     return found
+
+
+def _repeats(run_data: RunData) -> list[str]:
+    """What is to be said of means over repeats."""
+    repeats, left_out = run_data.results.get("repeats") or 1, run_data.results.get("left_out") or {}
+    return repeats_texts(run_data.config.get("repeat"), int(repeats), left_out)
 
 
 def _undefined(run_data: RunData) -> list[str]:
@@ -289,7 +297,7 @@ def subtitle(run_data: RunData) -> list[str]:
     data, optimizer = run_data.data, run_data.config.get("optimizer")
     found = [text(data["source"]).rsplit("/", 1)[-1]] if data.get("source") else []
     repeat = run_data.config.get("repeat")
-    drawn = isinstance(repeat, Mapping) and repeat.get("few_shot")  # each repeat its own few
+    drawn = repeat_word(repeat) in ("draw", "resample")  # each repeat its own few
     if "train" in run_data.splits and data.get("features") and not drawn:
         rows = counted(run_data.splits["train"], "training row")
         found.append(f"{rows} × {counted(data['features'], 'feature')}")

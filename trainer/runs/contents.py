@@ -27,12 +27,12 @@ def csv_bytes(rows: Sequence[Mapping[str, Any]], least: Sequence[str]) -> bytes:
     return utf8(csv_header(columns) + csv_lines(whole, columns))
 
 
-def parquet_bytes(table: pa.Table) -> bytes:
-    """A table as Parquet."""
+def parquet_bytes(table: pa.Table, **how: Any) -> bytes:
+    """A table as Parquet; `how` goes to pyarrow's `write_table`."""
     import pyarrow.parquet as pq
 
     sink = pa.BufferOutputStream()
-    pq.write_table(table, sink)
+    pq.write_table(table, sink, **how)
     data: bytes = sink.getvalue().to_pybytes()
     return data
 

@@ -19,6 +19,7 @@ GROUPS = "groups.csv"
 RESULTS = "results.json"
 BEST = "best.yaml"
 PREDICTIONS = "predictions.parquet"
+ROWS = "rows.parquet"
 WEIGHTS = "weights.safetensors"
 GRADIENTS = "gradients/step-{step}.safetensors"
 GRADIENTS_OF_STACK = "gradients/step-{step}-stack-{stack}.safetensors"
@@ -27,7 +28,7 @@ REPORT = "report.html"
 CHECKPOINTS = "checkpoint"  # a folder
 
 MODEL = ("model.json", "model.safetensors")
-OF_AN_END = (TRIALS, REPEATS, GROUPS, RESULTS, BEST, PREDICTIONS, WEIGHTS, *MODEL, REPORT)
+OF_AN_END = (TRIALS, REPEATS, GROUPS, RESULTS, BEST, PREDICTIONS, ROWS, WEIGHTS, *MODEL, REPORT)
 
 # statuses of a run
 RUNNING = "running"
@@ -42,7 +43,8 @@ HISTORY_KEYS = ("trial", "repeat", "epoch", "step")  # whole numbers; metrics fo
 TRIAL_KEYS = ("trial", "rank", "status", "reason")
 REPEAT_KEYS = ("trial", "repeat")
 GROUP_KEYS = ("trial",)
-TEXT_COLUMNS = frozenset({"status", "reason", TARGET})  # read as text whatever they look like
+# text, whatever they look like
+TEXT_COLUMNS = frozenset({"status", "reason", TARGET, "group", "fold"})
 PENALTY_COLUMNS = ("penalty.l2", "penalty.l1", "penalty.C")  # numbers, swept or not
 
 

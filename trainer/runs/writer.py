@@ -41,6 +41,7 @@ from trainer.runs.names import (
     REPEATS,
     REPORT,
     RESULTS,
+    ROWS,
     STEPS,
     STEPS_STREAM,
     TARGET,
@@ -329,6 +330,12 @@ class RunWriter:
     def write_predictions(self, table: pa.Table) -> None:
         """Write predictions.parquet: `split, row, target, prediction, p_<class>`."""
         self.files.put_bytes(PREDICTIONS, parquet_bytes(table))
+
+    def write_rows(self, table: pa.Table) -> None:
+        """Write rows.parquet: `trial, source, row, split`, and a column a repeat."""
+        coded = [name for name in table.column_names if name != "row"]
+        how = {"use_dictionary": coded, "column_encoding": {"row": "DELTA_BINARY_PACKED"}}
+        self.files.put_bytes(ROWS, parquet_bytes(table, compression="zstd", **how))
 
     def write_weights(
         self,

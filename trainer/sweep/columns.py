@@ -6,7 +6,7 @@ from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from hashlib import sha256
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -14,10 +14,12 @@ from trainer.catalog import is_minimized
 from trainer.config.checks.rules import has_l1
 from trainer.config.schema.optimizer import FirstOrder, Sgd
 from trainer.config.schema.spec import Spec, Trial
+from trainer.config.schema.sweep import too_many
 from trainer.data import Prepared, Source, held_targets, prepare_refit, prepare_split, read
 from trainer.data.separate import SeparateTargets, common_rows, separate_targets, splits_of
+from trainer.data.splits.given_folds import always_trained
 from trainer.data.splits.holdout import hold_out
-from trainer.data.splits.repeats import row_splits
+from trainer.data.splits.repeats import row_splits, why_left_out
 from trainer.data.splits.row_split import RowSplit
 from trainer.errors import DataError
 from trainer.model import MODELS
@@ -81,7 +83,9 @@ class Sources:
 
     def of(self, spec: Spec) -> Source:
         """What a spec's data come from."""
-        key = spec.model, str(spec.data.train), str(spec.data.val), str(spec.data.test)
+        folds = spec.repeat.folds if spec.repeat is not None else None
+        of_data = str(spec.data.train), str(spec.data.val), str(spec.data.test)
+        key = spec.model, *of_data, str(folds)  # which a column may name
         if key not in self._read:
             self._read[key] = read(spec, self.arrays)
         return self._read[key]
@@ -111,32 +115,94 @@ def block_key(spec: Spec) -> Hashable:
     return spec.model, spec.precision, spec.bias, spec.data.text, spec.targets
 
 
-def lay_out(trials: Sequence[Trial], sources: Sources) -> list[tuple[RowsOf, Column]]:
-    """Every column of every trial with its rows, trial by trial and repeat by repeat.
+class Family(NamedTuple):
+    """Trials on the same rows: the first one's place among all, and the rows of its repeats."""
 
-    The repeats of a trial are its parts (folds or draws), and those again for each further seed.
+    trial: int
+    repeats: Sequence[RowsOf]
+
+
+class Layout(NamedTuple):
+    """The columns of a run, and what is to be said of their repeats.
+
+    Attributes:
+        columns: each with its rows, trial by trial and repeat by repeat.
+        values: by repeat what the data call a fold: a group, a value of a column; None otherwise.
+        left_out: {name of a repeat that no trial has: what its rows lack}.
+        families: trials that have the same rows in all repeats, in the order of their first.
+        always: training rows that no fold of a column holds out.
+    """
+
+    columns: list[tuple[RowsOf, Column]]
+    values: list[str | None]
+    left_out: dict[str, str]
+    families: Sequence[Family]
+    always: int = 0
+
+
+def lay_out(trials: Sequence[Trial], sources: Sources) -> Layout:
+    """Every column of every trial with its rows.
+
+    The repeats of a trial are its parts (folds, draws, resamples), and those again for each further
+    seed. A part whose rows lack something in one trial is left out of all, so that their means
+    are over the same.
 
     Raises:
         DataError: anything wrong with the data, or with how many rows there are of it.
     """
-    found: list[tuple[RowsOf, Column]] = []
     known: dict[Hashable, list[list[RowsOf]]] = {}
-    for number, trial in enumerate(trials):
-        seeds = trial.spec.repeat.seeds if trial.spec.repeat else 1
-        repeat = 0
-        for seed in range(trial.spec.seed, trial.spec.seed + seeds):
-            own = seed == trial.spec.seed
-            spec = trial.spec if own else trial.spec.model_copy(update={"seed": seed})
-            key = (block_key(spec), str(spec.repeat), _draw_seed(spec))
-            if key not in known:
-                known[key] = _rows_of(spec, sources)
-            for groups in known[key]:
-                for rows in groups:
-                    found += [
-                        (rows, Column(number, repeat, _own_spec(trial, spec, sources, t), t))
-                        for t in rows.targets
-                    ]
-                repeat += 1
+    found = [_repeats_of(trial.spec, sources, known) for trial in trials]
+    for number, repeats in enumerate(found):
+        if len(repeats) != len(found[0]):
+            raise DataError(
+                f"repeat.folds: trial {number} has {len(repeats)} folds, trial 0 has"
+                f" {len(found[0])}; data of as many folds in every trial are right"
+            )
+    each = [(i, groups[0]) for of in found for i, (groups, _) in enumerate(of)]
+    left_out = {i: rows for i, rows in each if rows.lacks}
+    kept = [i for i in range(len(found[0])) if i not in left_out]
+    if not kept:
+        rows = next(iter(left_out.values()))
+        raise DataError(
+            f"repeat: {rows.name} has no {rows.lacks} to train on or to hold out, and so it is with"
+            f" all {len(left_out)} repeats; more rows of it are right"
+        )
+    return Layout(
+        [
+            (rows, Column(number, repeat, _own_spec(trials[number], spec, sources, t), t))
+            for number, repeats in enumerate(found)
+            for repeat, (groups, spec) in enumerate([repeats[i] for i in kept])
+            for rows in groups
+            for t in rows.targets
+        ],
+        [found[0][i][0][0].value for i in kept],
+        {rows.name: rows.lacks for _, rows in sorted(left_out.items())},
+        _families(trials, [[repeats[i][0][0] for i in kept] for repeats in found]),
+        always_trained(sources.of(trials[0].spec), trials[0].spec),
+    )
+
+
+def _families(trials: Sequence[Trial], repeats: Sequence[Sequence[RowsOf]]) -> list[Family]:
+    families: dict[Hashable, Family] = {}
+    for number, (trial, rows) in enumerate(zip(trials, repeats, strict=True)):
+        spec = trial.spec
+        key = block_key(spec), *((str(spec.repeat), spec.seed) if spec.repeat else ())
+        families.setdefault(key, Family(number, rows))
+    return list(families.values())
+
+
+def _repeats_of(
+    spec: Spec, sources: Sources, known: dict[Hashable, list[list[RowsOf]]]
+) -> list[tuple[list[RowsOf], Spec]]:
+    """The repeats of a trial, with the spec that each has."""
+    found: list[tuple[list[RowsOf], Spec]] = []
+    seeds = spec.repeat.seeds if spec.repeat else 1
+    for seed in range(spec.seed, spec.seed + seeds):
+        of_seed = spec if seed == spec.seed else spec.model_copy(update={"seed": seed})
+        key = (block_key(of_seed), str(spec.repeat), _draw_seed(of_seed))
+        if key not in known:
+            known[key] = _rows_of(of_seed, sources)
+        found += [(groups, of_seed) for groups in known[key]]
     return found
 
 
@@ -149,7 +215,7 @@ def _own_spec(trial: Trial, spec: Spec, sources: Sources, target: int) -> Spec:
 
 
 def _draw_seed(spec: Spec) -> int | None:
-    return spec.seed if spec.repeat and spec.repeat.few_shot else None
+    return spec.seed if spec.repeat and spec.repeat.draws_rows else None
 
 
 def _rows_of(spec: Spec, sources: Sources) -> list[list[RowsOf]]:
@@ -163,14 +229,28 @@ def _rows_of(spec: Spec, sources: Sources) -> list[list[RowsOf]]:
             ]
             for groups in splits_of(source, spec, row_splits)
         ]
-    return [[_rows(source, spec, part, (block, part.key))] for part in row_splits(source, spec)]
+    parts = row_splits(source, spec)
+    if (what := too_many(1, len(parts))) is not None:  # of folds that the data name
+        raise DataError(f"repeat: {what}")
+    return [[_rows(source, spec, part, (block, part.key))] for part in parts]
 
 
 def _rows(
     source: Source, spec: Spec, part: RowSplit, key: Hashable, targets: Sequence[int] = (0,)
 ) -> RowsOf:
-    given = source, spec, part
-    return RowsOf(key, partial(prepare_split, *given), partial(held_targets, *given), targets)
+    given, repeat = (source, spec, part), spec.repeat
+    of_seed = f", seed {spec.seed}" if repeat is not None and repeat.seeds > 1 else ""
+    repeated = repeat is not None and (repeat.holds_out or repeat.draws_rows)
+    return RowsOf(
+        key,
+        partial(prepare_split, *given),
+        partial(held_targets, *given),
+        targets,
+        part.name + of_seed,
+        part.value,
+        why_left_out(*given) if repeated and spec.targets == "joint" else "",
+        part.whole,
+    )
 
 
 def targets_of(sources: Sources, spec: Spec) -> SeparateTargets:

@@ -9,6 +9,7 @@ from typing import NamedTuple
 from trainer.config.schema.spec import Spec
 from trainer.data.prepared import Prepared
 from trainer.data.rows import Array, FloatArray
+from trainer.data.splits.row_split import RowSplit
 
 
 class Column(NamedTuple):
@@ -33,13 +34,19 @@ class RowsOf:
     """The rows of one repeat: a key that equal rows share, and what encodes and scales them.
 
     `held` reads the targets of its validation rows alone, and their weights. `targets` are those
-    that are problems of their own, in the order of the columns of y.
+    that are problems of their own, in the order of the columns of y. `name` is the repeat's,
+    `value` what the data call its fold, `lacks` what its rows do not have and need; `split` draws
+    its row numbers.
     """
 
     key: Hashable
     prepare: Callable[[], Prepared]
     held: Callable[[], tuple[Array, FloatArray] | None] = lambda: None
     targets: Sequence[int] = (0,)
+    name: str = ""
+    value: str | None = None
+    lacks: str = ""
+    split: Callable[[], RowSplit] | None = None
 
 
 @dataclass(frozen=True)

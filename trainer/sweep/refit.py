@@ -36,7 +36,7 @@ def refit_of(spec: Spec) -> str | None:
     """Return the rows that a spec wants its chosen trial trained on again, or None."""
     rows = spec.select.refit
     if rows == "auto":
-        return "train" if spec.repeat is not None and spec.repeat.folds is not None else None
+        return "train" if spec.repeat is not None and spec.repeat.holds_out else None
     return None if rows == "none" else rows
 
 

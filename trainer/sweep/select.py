@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from trainer.catalog import draws, is_minimized
-from trainer.config.schema.sweep import SHOTS
+from trainer.config.schema.sweep import swept_shots
 from trainer.sweep.defined import is_number
 from trainer.sweep.trial_result import TrialResult
 
@@ -172,8 +172,7 @@ def _paired(best: TrialResult, other: TrialResult, metric: str) -> bool:
 
 def per_paths(spec: Spec) -> list[str]:
     """The paths whose every value gets its own winner."""
-    shots = [SHOTS] if SHOTS in spec.axes and SHOTS not in spec.select.per else []
-    return [*spec.select.per, *shots]
+    return list(dict.fromkeys([*spec.select.per, *swept_shots(spec.axes)]))
 
 
 def _groups(

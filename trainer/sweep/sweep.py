@@ -11,6 +11,7 @@ import numpy as np
 from trainer.catalog import facts_of, is_minimized, metrics_of
 from trainer.config.schema.optimizer import Solver
 from trainer.config.schema.spec import Spec, Trial
+from trainer.config.schema.sweep import SHOTS
 from trainer.data.separate import SeparateTargets
 from trainer.errors import DataError
 from trainer.model.metrics import Targets
@@ -23,6 +24,7 @@ from trainer.sweep.build import (
 )
 from trainer.sweep.columns import (
     DeviceCache,
+    Layout,
     Sources,
     block_key,
     early_stopping,
@@ -41,7 +43,8 @@ from trainer.sweep.scheduler import Observer, Scheduler
 from trainer.sweep.stopping import Halving, Rules
 from trainer.text.numbers import counted
 from trainer.text.printable import quote
-from trainer.wording.undefined import nowhere_text, repeat_word
+from trainer.wording.repeats import repeat_word
+from trainer.wording.undefined import nowhere_text
 
 if TYPE_CHECKING:
     from trainer.device import Device
@@ -66,6 +69,7 @@ class SweepRun:
         jobs: the same in training, in the same order.
         log_every: steps between records of the step log.
         metrics: the names of an evaluation's metrics; trials on other targets may have a few each.
+        layout: the columns as they were laid out.
         targets: those that are problems of their own; None where the target is one.
     """
 
@@ -80,7 +84,13 @@ class SweepRun:
     jobs: list[Job]
     log_every: int
     metrics: Sequence[str]
+    layout: Layout
     targets: SeparateTargets | None = None
+
+    @property
+    def repeat_block(self) -> Mapping[str, Any] | None:
+        """The config's `repeat`, as plain values."""
+        return self.spec.repeat.tree() if self.spec.repeat is not None else None
 
     @property
     def is_sweep(self) -> bool:
@@ -134,7 +144,8 @@ def set_up(
         device.check_tf32()
     sources = Sources(arrays)
     trials = with_lambda_max(spec.trials, sources)
-    columns = lay_out(trials, sources)
+    layout = lay_out(trials, sources)
+    columns = layout.columns
     planned = stacks_of(columns)
     cache = DeviceCache(device)
     device_rows = cache.of(planned[0].rows, planned[0].spec, planned[0].target)
@@ -161,7 +172,7 @@ def set_up(
         cache.room = rows_share(device)
     whole = arrangement.stacks[0].columns == planned[0].columns  # not so where it was cut
     jobs = make_jobs(arrangement, cache, rules, log_every, first if whole else None)
-    laid_out = first, rules, arrangement, jobs, log_every, metrics, targets
+    laid_out = first, rules, arrangement, jobs, log_every, metrics, layout, targets
     return SweepRun(spec, trials, repeats, sources, cache, *laid_out)
 
 
@@ -212,8 +223,8 @@ def _rules(spec: Spec, trials: Sequence[Trial], held: bool, targets: int) -> Rul
 
 
 def _groups(spec: Spec, trials: Sequence[Trial]) -> np.ndarray[Any, np.dtype[np.int64]]:
-    """Which trials compete: those with the same values of `select.per`, and of few_shot.k."""
-    paths = [*spec.select.per, "repeat.few_shot.k"]
+    """Which trials compete: those with the same values of `select.per`, and of few_shot's k."""
+    paths = [*spec.select.per, *SHOTS]
     keys = [tuple(str(trial.settings.get(path)) for path in paths) for trial in trials]
     number = {key: i for i, key in enumerate(dict.fromkeys(keys))}
     return np.array([number[key] for key in keys])
@@ -230,7 +241,7 @@ def _metrics(whole: Spec, trials: Sequence[Trial], ranking: str, sources: Source
     checked: set[Hashable] = set()
     for trial in trials:
         spec, block = trial.spec, block_key(trial.spec)
-        folds = spec.repeat is not None and spec.repeat.folds is not None
+        folds = spec.repeat is not None and spec.repeat.holds_out
         stopping = spec.early_stopping.metric if spec.early_stopping else ranking
         if (block, folds, stopping) in checked:
             continue

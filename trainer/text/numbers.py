@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from trainer.text.printable import printable
@@ -82,3 +82,12 @@ def text(value: Any) -> str:
 def split_name(split: str) -> str:
     """How a split is called in a sentence."""
     return {"train": "training", "val": "validation"}.get(split, text(split))
+
+
+def finite_numbers(texts: Sequence[str]) -> list[float] | None:
+    """Texts as numbers; None where one of them is none, or not finite."""
+    try:
+        numbers = [float(text) for text in texts]
+    except ValueError:
+        return None
+    return numbers if all(map(math.isfinite, numbers)) else None

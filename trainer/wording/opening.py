@@ -136,7 +136,7 @@ class ChosenSolver(TypedDict):
 
 
 class SweepFacts(TypedDict):
-    """How many columns train, in how many stacks, and every how many steps are logged.
+    """How many columns train, in how many stacks, every how many steps are logged; sentences.
 
     `targets` are those that are problems of their own.
     """
@@ -146,6 +146,7 @@ class SweepFacts(TypedDict):
     repeats: int
     stacks: int
     log_every: int
+    notes: NotRequired[Sequence[str]]
 
 
 class Facts(TypedDict, total=False):
@@ -179,6 +180,7 @@ def opening(facts: Facts) -> list[Line]:
         lines.append(("solver", solver_text(solver)))
     if sweep := facts.get("sweep"):
         lines.append(("sweep", sweep_text(sweep)))
+        lines += [("repeats", note) for note in sweep.get("notes", ())]
     if folder := facts.get("folder"):
         lines.append(("folder", folder))
     return lines

@@ -9,7 +9,7 @@ from trainer.text.numbers import plain_number
 from trainer.text.printable import printable
 
 _LONG = 24  # letters of a text from which on its shared parts are left out
-_SHORT = {"repeat.few_shot.k": "k"}
+_SHORT = {"repeat.few_shot.k": "k", "repeat.few_shot.rows": "rows"}
 
 Settings = Mapping[str, Any]
 

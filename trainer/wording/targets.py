@@ -69,7 +69,7 @@ def _quantile(values: Sequence[float], share: float) -> float:
 
 def targets_text(results: Record) -> str:
     """How many targets were trained, and which were not and why."""
-    told = separate_text(len(results["targets"]), results.get("left_out") or {})
+    told = separate_text(len(results["targets"]), results.get("targets_left_out") or {})
     return told.replace(" of their own", ", each with a winner of its own", 1)
 
 

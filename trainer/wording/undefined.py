@@ -13,12 +13,6 @@ from trainer.text.printable import one_of
 Results = Mapping[str, Any]
 
 
-def repeat_word(repeat: Any) -> str:
-    """What a repeat is, by the `repeat` block of a config: a fold, a draw or just a repeat."""
-    block = repeat if isinstance(repeat, Mapping) else {}
-    return "fold" if block.get("folds") else "draw" if block.get("few_shot") else "repeat"
-
-
 def over_text(count: int, repeats: int, word: str = "repeat") -> str:
     """Over how many repeats a mean is: `6 repeats`, `5 of 6 repeats`."""
     return counted(repeats, word) if count == repeats else f"{count:,} of {counted(repeats, word)}"

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from trainer.runs.names import REPEATS, TRIALS, WEIGHTS
+from trainer.wording.repeats import value_column
 from trainer.workflow.result_tables import Row, repeat_rows, trial_rows
 from trainer.workflow.target_tables import column_rows, mean_rows
 
@@ -45,10 +46,11 @@ def write_columns(
     with folder.spared(TRIALS):
         folder.write_trials(rows if over else _without_rank(rows))
     if sweep.repeats > 1 or targets is not None:
+        called, values = value_column(sweep.repeat_block), sweep.layout.values
         if targets is not None:
             columns = column_rows(trials, metrics, metric, targets.names)
         else:
-            columns = repeat_rows(trials, metrics, metric)
+            columns = repeat_rows(trials, metrics, metric, called, values)
         with folder.spared(REPEATS):
             folder.write_repeats(columns if over else _without_rank(columns))
     if sweep.spec.log.weights == "all":

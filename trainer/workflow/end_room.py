@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from trainer.config.schema.optimizer import Solver
 from trainer.sweep.build import steps_per_unit
+from trainer.workflow.row_sets import row_cells
 
 if TYPE_CHECKING:
     from trainer.sweep.sweep import SweepRun
@@ -38,6 +39,7 @@ def end_room(sweep: SweepRun) -> tuple[int, int]:
         + parameters * targets
         + model_bytes(np.empty(0), (*first.encoder.features, *first.encoder.outputs))
         + held * (outputs * targets + 6) * 8
+        + row_cells(sweep)
     )
     return int(_MORE * size), _gradients(sweep, features, outputs, itemsize)
 

@@ -24,6 +24,7 @@ from trainer.wording.opening import (
     Facts,
     ObjectiveFacts,
 )
+from trainer.wording.repeats import repeats_texts
 
 if TYPE_CHECKING:
     from trainer.device import Device
@@ -133,6 +134,12 @@ def training_facts(sweep: SweepRun, folder: Path) -> Facts:
             "repeats": sweep.repeats,
             "stacks": len(sweep.arrangement.stacks),
             "log_every": sweep.log_every,
+            "notes": repeats_texts(
+                sweep.repeat_block,
+                sweep.repeats,
+                sweep.layout.left_out,
+                sweep.layout.always,
+            ),
         }
         if sweep.targets is not None:
             found["sweep"]["targets"] = len(sweep.targets.names)

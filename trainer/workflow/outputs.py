@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from trainer.catalog import METRICS, metrics_of
+from trainer.catalog import METRICS, is_minimized, metrics_of
 from trainer.config.schema.optimizer import Solver
 from trainer.console.terminal import Terminal
 from trainer.data import Rows
@@ -15,7 +15,7 @@ from trainer.machine.interrupted import Interrupted
 from trainer.predict.label_table import label_table
 from trainer.predict.tables import parts_of_means, prediction_table, row_scores, score, stacked
 from trainer.predict.training_fit import training_metrics
-from trainer.runs.names import BEST, GROUPS, MANIFEST, PREDICTIONS, RESULTS
+from trainer.runs.names import BEST, GROUPS, MANIFEST, PREDICTIONS, RESULTS, ROWS
 from trainer.runs.writer import RunWriter
 from trainer.sweep.divergence import divergence
 from trainer.sweep.refit import TrialModel, first_models, refit_models, refit_of
@@ -24,10 +24,13 @@ from trainer.sweep.scheduler import Scheduler
 from trainer.sweep.select import Chosen, choose, rank
 from trainer.sweep.sweep import SweepRun, word_for_repeats
 from trainer.sweep.trial_result import TrialResult
+from trainer.text.numbers import counted
+from trainer.text.printable import Sentence
 from trainer.text.saved import Saved
 from trainer.wording.caveats import few_negatives_text, worse_than_mean_text
 from trainer.wording.closing import SHOWN, commands, run_closing, sweep_closing
 from trainer.wording.divergence import mend_divergence
+from trainer.wording.repeats import by_value_text, repeats_texts, value_column
 from trainer.wording.undefined import undefined_texts, unranked_text
 from trainer.workflow.checkpoints import REFIT, Checkpoints
 from trainer.workflow.column_tables import write_columns, write_solvers
@@ -40,6 +43,7 @@ from trainer.workflow.result_tables import (
     refit_spec,
     results,
 )
+from trainer.workflow.row_sets import MOST_CELLS, rows_table
 from trainer.workflow.uncertainty import Uncertainty, uncertainty
 
 _BLOWN_UP = 10  # times the first batch's loss, which is one batch's and so may be far off by chance
@@ -63,6 +67,7 @@ def write_outputs(
     rows = write_columns(folder, sweep, ranked, sweep.jobs)
     with folder.spared(MANIFEST):
         write_solvers(folder, sweep)
+    _write_rows(folder, sweep, terminal)
     chosen = choose(trials, spec, metric)
     cut_short = any(trial.status == "interrupted" for trial in trials)
     if refit_of(spec) and not cut_short:
@@ -77,9 +82,8 @@ def write_outputs(
     refit = _refit(chosen, model)
     parts = _parts(chosen.best, model) if chosen.best and model else None
     uncertain, all_there = _uncertainty(sweep, chosen, model, should_stop, all_there)
-    record = results(
-        chosen, ranked, spec, sweep.repeats, tests, refit, scheduler.rungs, parts, uncertain
-    )
+    told = scheduler.rungs, parts, uncertain, sweep.layout.left_out
+    record = results(chosen, ranked, spec, sweep.repeats, tests, refit, *told)
     if model is not None and record["best"] is not None and (labels := _labels(model)):
         record["best"]["labels"] = labels
     with folder.spared(RESULTS):
@@ -94,12 +98,41 @@ def write_outputs(
         first, length = ranking(ranked[:SHOWN], metric), _refit_length(chosen.best)
         within, word = chosen.within, word_for_repeats(spec)
         lines = sweep_closing(record, first, tests, within=within, length=length, word=word)
-        terminal.summary([*lines, *commands(folder.path)])
+        terminal.summary([*lines, *_of_repeats(sweep, chosen.best), *commands(folder.path)])
     else:
         best = record["best"]
         notes = undefined_texts(best, 1, "repeat")
         terminal.summary(run_closing(folder.path, rows[0], best["metrics"], notes, record))
     return "interrupted" if cut_short or not all_there else "finished"
+
+
+def _write_rows(folder: RunWriter, sweep: SweepRun, terminal: Terminal) -> None:
+    """Write what each repeat does with each row."""
+    table, whole = rows_table(sweep)
+    if not whole:
+        terminal.line(
+            f"{ROWS} has each row's split alone: {counted(table.num_rows, 'row')} x"
+            f" {counted(sweep.repeats, 'repeat')} are more than {MOST_CELLS:,}; the same config"
+            " draws them again"
+        )
+    with folder.spared(ROWS):
+        folder.write_rows(table)
+
+
+def _of_repeats(sweep: SweepRun, best: TrialResult) -> list[tuple[str, object]]:
+    """What the end says of a sweep's repeats: the winner on each fold that the data name."""
+    block, metric = sweep.repeat_block, sweep.rules.metric
+    lines: list[tuple[str, object]] = []
+    if (called := value_column(block)) is not None and metric.startswith("val_"):
+        named = [
+            (sweep.layout.values[column.repeat] or "", column.metrics[metric])
+            for column in best.columns
+            if metric in column.metrics and metric not in column.undefined
+        ]
+        told = by_value_text(called, metric, named, is_minimized(metric))
+        lines.append(("held out", Sentence(told, [name for name, _ in named])))
+    notes = repeats_texts(block, sweep.repeats, sweep.layout.left_out)
+    return lines + [("note", note) for note in notes]
 
 
 def _models(

@@ -13,6 +13,7 @@ from trainer.catalog import is_minimized
 from trainer.config.schema.optimizer import Solver
 from trainer.config.schema.spec import Spec
 from trainer.config.schema.sweep import Select
+from trainer.data.sources.beside import wanted_column, without
 from trainer.runs.names import PENALTY_COLUMNS, TARGET
 from trainer.sweep.select import Chosen, ranks
 from trainer.sweep.stopping import Rung
@@ -86,13 +87,28 @@ def _counts(trial: TrialResult, names: Sequence[str]) -> Row:
     return {f"{n}_count": trial.count(n) if n in trial.metrics else None for n in names}
 
 
-def repeat_rows(ranked: Sequence[TrialResult], names: Sequence[str], metric: str) -> list[Row]:
-    """The rows of repeats.csv: a row a column, trials in the order of rank by a metric."""
+def repeat_rows(
+    ranked: Sequence[TrialResult],
+    names: Sequence[str],
+    metric: str,
+    called: str | None = None,
+    values: Sequence[str | None] = (),
+) -> list[Row]:
+    """The rows of repeats.csv: a row a column, trials in the order of rank by a metric.
+
+    Args:
+        ranked: best first.
+        names: of the metrics.
+        metric: what they are ranked by.
+        called: what the column is called that has the data's name of each fold; None: without.
+        values: by repeat that name.
+    """
     places = ranks(ranked, metric)
     return [
         {
             "trial": trial.number,
             "repeat": column.repeat,
+            **({called: values[column.repeat]} if called else {}),
             "rank": places.get(trial.number),
             "status": column.status,
             "reason": column.reason,
@@ -182,6 +198,7 @@ def results(
     rungs: Sequence[Rung],
     parts: Mapping[str, tuple[int, int]] | None = None,
     uncertain: Uncertainty | None = None,
+    left_out: Mapping[str, str] | None = None,
 ) -> Row:
     """The content of results.json.
 
@@ -196,6 +213,7 @@ def results(
         parts: {metric: (classes or outputs that it is the mean over, all)} of the chosen trial,
             where these are fewer.
         uncertain: intervals of its metrics, or None.
+        left_out: {repeat that no trial has: what its rows lack}.
     """
     return {
         "metric": {
@@ -205,6 +223,7 @@ def results(
         "counts": dict(Counter(trial.status for trial in ranked)),
         "trials": len(ranked),
         "repeats": repeats,
+        **({"left_out": dict(left_out)} if left_out else {}),
         "axes": axes(ranked, spec),
         "rule": spec.select.rule,
         "best": _best(chosen, tests, refit, parts or {}, uncertain),
@@ -318,10 +337,10 @@ def best_yaml(trial: TrialResult, refit: str | None) -> str:
     """
     spec = trial.spec
     if refit is not None and (refit == "train" or not _has_own_val(spec)):
-        return refit_spec(trial, refit).to_yaml()
+        return _without_column(refit_spec(trial, refit), spec).to_yaml()
     repeat = spec.repeat
-    if refit is None and repeat is not None and repeat.folds is not None:
-        return refit_spec(trial, "train").to_yaml()
+    if refit is None and repeat is not None and repeat.holds_out:
+        return _without_column(refit_spec(trial, "train"), spec).to_yaml()
     few_shot = repeat.few_shot if repeat is not None else None
     if repeat is not None and few_shot is not None:
         few_shot = few_shot.model_copy(update={"tries": 1})
@@ -330,6 +349,12 @@ def best_yaml(trial: TrialResult, refit: str | None) -> str:
         repeat = None
     select = Select(refit="train+val") if refit else Select()
     return spec.model_copy(update={"repeat": repeat, "select": select}).to_yaml()
+
+
+def _without_column(plain: Spec, spec: Spec) -> Spec:
+    """A spec without folds that has no feature of the column by which another makes them."""
+    train = without(plain.data.train, wanted_column(spec))
+    return plain.model_copy(update={"data": plain.data.model_copy(update={"train": train})})
 
 
 def _has_own_val(spec: Spec) -> bool:

@@ -204,7 +204,7 @@ def target_results(
         "trials": len(first),
         "repeats": repeats,
         "targets": list(names),
-        **({"left_out": dict(left_out)} if left_out else {}),
+        **({"targets_left_out": dict(left_out)} if left_out else {}),
         "axes": axes(first, spec),
         "rule": spec.select.rule,
         "best": None,

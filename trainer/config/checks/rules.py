@@ -23,6 +23,7 @@ from trainer.config.schema.data import TableSource
 from trainer.config.schema.optimizer import AdamW, Lars, Schedule, Sgd, Solver
 from trainer.config.schema.penalty import L2L1, InverseC, Penalty
 from trainer.config.schema.spec import Log, Spec
+from trainer.config.schema.sweep import FewShot
 from trainer.config.yaml.write import flow
 from trainer.text.printable import one_of, show_value
 from trainer.text.suggest import nearest
@@ -312,7 +313,7 @@ def metric_fault(spec: Spec, metric: str) -> str | None:
         meant = VALUES["metric"].get(metric) or nearest(metric, known)
         meant = f"did you mean {meant}?" if meant in known else f"write {one_of(known)}"
         return f"{spec.model} has no metric {show_value(metric)}; {meant}"
-    folds = spec.repeat is not None and spec.repeat.folds is not None
+    folds = spec.repeat is not None and spec.repeat.holds_out
     if spec.data.val == "none" and not folds and metric != "train_loss":
         return f"{metric} needs validation rows; set data.val, or write train_loss"
     return None
@@ -330,42 +331,68 @@ def _repeat(spec: Spec) -> Iterator[Broken]:
     repeat, full = spec.repeat, spec.optimizer.batch_size == "full"
     if repeat is None:
         return
-    if repeat.folds is not None and spec.data.val not in ("none", "arrays"):
-        what = "what a fold holds out is val; remove data.val, or repeat.folds"
-        yield Broken("data.val", what, ("repeat.folds",))
-    if repeat.folds is None and repeat.times > 1:
+    kinds = [key for key in _KINDS if getattr(repeat, key) is not None]
+    if len(kinds) > 1:
+        what = f"a run has {kinds[0]} or {kinds[1]}, not both; remove one"
+        yield Broken(f"repeat.{kinds[1]}", what, (f"repeat.{kinds[0]}",))
+    if repeat.holds_out and spec.data.val not in ("none", "arrays"):
+        key = kinds[0]
+        held = "what a fold holds out is" if key == "folds" else "the rows that are not drawn are"
+        what = f"{held} val; remove data.val, or repeat.{key}"
+        yield Broken("data.val", what, (f"repeat.{key}",))
+    if not isinstance(repeat.folds, int) and repeat.times > 1:
         what = "is how often folds are drawn; write folds: 5 too, or remove it"
+        if repeat.folds is not None:
+            what = "is how often random folds are drawn, and these are always the same; remove it"
         yield Broken("repeat.times", what, ("repeat.folds",))
-    if repeat.seeds > 1 and full and spec.init == "zeros" and repeat.few_shot is None:
+    if repeat.seeds > 1 and full and spec.init == "zeros" and not repeat.draws_rows:
         what = "a full batch from zeros comes out the same for every seed; write seeds: 1"
-        yield Broken("repeat.seeds", what, ("optimizer.batch_size", "init", "repeat.few_shot"))
-    shot = repeat.few_shot
-    if shot is None:
-        return
-    if repeat.folds is not None:
-        what = "a run has folds or few_shot, not both; remove one"
-        yield Broken("repeat.few_shot", what, ("repeat.folds",))
+        reads = ("optimizer.batch_size", "init", "repeat.few_shot", "repeat.bootstrap")
+        yield Broken("repeat.seeds", what, reads)
+    if repeat.few_shot is not None:
+        yield from _few_shot(spec, repeat.few_shot, full)
+
+
+_KINDS = ("folds", "few_shot", "bootstrap")
+
+
+def _few_shot(spec: Spec, shot: FewShot, full: bool) -> Iterator[Broken]:
+    given = [key for key in ("k", "rows", "fraction") if getattr(shot, key) is not None]
+    if not given:
+        what = "has no k: how many rows of each class; for example k: [1, 2, 4], or rows: [50, 100]"
+        yield Broken("repeat.few_shot", what)
+    for key in given[1:]:
+        what = f"{given[0]} says already how many rows are drawn; remove one"
+        yield Broken(f"repeat.few_shot.{key}", what, (f"repeat.few_shot.{given[0]}",))
     if not full:
         what = "few_shot trains on all its rows at once; write batch_size: full, or name: lbfgs"
         yield Broken("optimizer.batch_size", what, ("repeat.few_shot",))
-    if not MODELS[spec.model].has_classes:
-        what = f"{spec.model} has no classes to draw from; remove it"
+    if not MODELS[spec.model].has_classes and shot.k is not None:
+        what = f"{spec.model} has no classes to draw from; write rows: [50, 100] in place of k"
         yield Broken("repeat.few_shot", what, ("model",))
-    if shot.val_k != "none" and spec.data.val == "none":
+    if shot.val_k == "none":
+        return
+    if spec.data.val == "none":
         what = "draws from val, and there is none; set data.val, or write none"
         yield Broken("repeat.few_shot.val_k", what, ("data.val",))
+    elif not MODELS[spec.model].has_classes:
+        what = f"{spec.model} has no classes to draw from; write none"
+        yield Broken("repeat.few_shot.val_k", what, ("model",))
 
 
 def _select(spec: Spec) -> Iterator[Broken]:
     select, repeat = spec.select, spec.repeat
     repeats = repeat is not None and (
-        repeat.folds is not None or repeat.few_shot is not None or repeat.seeds > 1
+        repeat.holds_out or repeat.few_shot is not None or repeat.seeds > 1
     )
     if select.rule == "one_std_err" and not repeats:
         what = "a standard error takes repeats; write repeat: {folds: 5}, or rule: best"
         yield Broken("select.rule", what, ("repeat",))
+    if select.rule == "one_std_err" and repeat is not None and repeat.bootstrap is not None:
+        what = "over resamples a standard error shrinks with their number, whatever the data; write"
+        yield Broken("select.rule", f"{what} folds: 5, or rule: best", ("repeat.bootstrap",))
     if select.refit == "train+val" and spec.data.val == "none":
-        folds = repeat is not None and repeat.folds is not None
+        folds = repeat is not None and repeat.holds_out
         right = "train is all rows with folds" if folds else "set data.val, or write none"
         yield Broken("select.refit", f"there is no val to add; {right}", ("data.val",))
     if (

@@ -41,7 +41,7 @@ from trainer.config.schema.intervals import Intervals, IntervalsOrNone
 from trainer.config.schema.loss import Loss
 from trainer.config.schema.optimizer import Optimizer, Sgd, _optimizer_form
 from trainer.config.schema.penalty import L2L1, Penalty, _penalty_form
-from trainer.config.schema.sweep import Repeat, Select, Sweep
+from trainer.config.schema.sweep import GROUPS, Repeat, Select, Sweep
 from trainer.config.yaml.write import to_yaml
 from trainer.text.printable import one_of
 
@@ -262,11 +262,13 @@ class Spec(Block):
     @model_validator(mode="before")
     @classmethod
     def _folds_are_val(cls, value: Any) -> Any:
-        """Leave the default of data.val out where folds are given: what a fold holds out is val."""
+        """Leave the default of data.val out where repeats hold out rows of their own: val."""
         if not isinstance(value, dict) or not isinstance(value.get("repeat"), dict):
             return value
         data = value.get("data")
-        if value["repeat"].get("folds", "none") != "none" and isinstance(data, dict):
+        repeat = value["repeat"]
+        held = [repeat.get(key, "none") != "none" for key in ("folds", "bootstrap")]
+        if (any(held) or repeat.get(GROUPS) is True) and isinstance(data, dict):
             return {**value, "data": {"val": "none", **data}}
         return value
 
@@ -370,7 +372,7 @@ class Trial:
     Attributes:
         number: from 0, in order of expansion.
         settings: swept key -> value, in the order of the axes; empty in a plain run.
-        spec: what a plain run of it would be; `repeat` stays, with one k of few_shot.
+        spec: what a plain run of it would be; `repeat` stays, with one number of few_shot.
         fractions: keys given by a path -> fraction of lambda_max. Until `with_lambda_max` the
             settings and the spec hold the fraction in place of the value.
     """

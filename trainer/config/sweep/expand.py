@@ -17,6 +17,7 @@ from trainer.config.checks.validate import validate
 from trainer.config.paths import absolute, inherit, make_paths_absolute
 from trainer.config.schema.optimizer import Solver
 from trainer.config.schema.spec import Expansion, Spec, Trial
+from trainer.config.schema.sweep import too_many
 from trainer.config.sweep.checked_parts import CheckedParts
 from trainer.config.sweep.grid import Grid
 from trainer.config.sweep.setting import Settings
@@ -28,8 +29,6 @@ from trainer.text.printable import one_of, show_value
 
 _MOST_FAULTS = 50
 _MOST_LETTERS = 1 << 27  # of the variables in all trials together
-_MOST_REPEATS = 10_000  # of a trial: each has rows of its own, which are listed
-_MOST_COLUMNS = 1_000_000
 
 
 def expand(tree: Tree) -> tuple[Spec, Expansion]:
@@ -91,11 +90,8 @@ def _check_per(tree: Tree, spec: Spec, axes: Mapping[str, Any]) -> None:
 def _check_columns(tree: Tree, spec: Spec, trials: int) -> None:
     """Refuse more models than a run can list."""
     repeats = 1 if spec.repeat is None else spec.repeat.count
-    if repeats <= _MOST_REPEATS and trials * repeats <= _MOST_COLUMNS:
+    if (what := too_many(trials, repeats)) is None:
         return
-    what = f"{repeats:,} repeats; at most {_MOST_REPEATS:,} are right"
-    if repeats <= _MOST_REPEATS:
-        what = f"{trials:,} trials x {repeats:,} repeats; at most {_MOST_COLUMNS:,} are right"
     raise SpecError([fault_at(tree, ("repeat",), what, at_key=True)])
 
 

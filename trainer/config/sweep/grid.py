@@ -13,7 +13,7 @@ from trainer.config.schema.sweep import SHOTS
 from trainer.config.sweep.axes import Axis, Wrong, read_axis
 from trainer.config.sweep.no_settings import why_not_ranked
 from trainer.config.sweep.setting import Setting, Settings
-from trainer.config.yaml.scalars import Path
+from trainer.config.yaml.scalars import Path, key_path
 from trainer.config.yaml.tree import Tree, fault_at
 from trainer.streams import RANDOM_SEARCH
 from trainer.text.printable import show_value
@@ -177,14 +177,15 @@ class Grid:
         return None
 
     def _shots(self) -> Settings:
-        """The values of few_shot.k, which is an axis where it is a list."""
+        """The values of few_shot.k, rows or fraction, which is an axis where it is a list."""
         repeat = self.tree.value.get("repeat")
         shot = repeat.get("few_shot") if isinstance(repeat, dict) else None
-        k = shot.get("k") if isinstance(shot, dict) else None
-        if not isinstance(k, list) or not k:
-            return ()
-        at = ("repeat", "few_shot", "k")
-        return tuple(Setting(SHOTS, value, (*at, i)) for i, value in enumerate(k))
+        shot = shot if isinstance(shot, dict) else {}
+        for path in SHOTS:
+            values, at = shot.get(path.rpartition(".")[2]), key_path(path)
+            if isinstance(values, list) and values:
+                return tuple(Setting(path, value, (*at, i)) for i, value in enumerate(values))
+        return ()
 
     def _check_twice(self, axes: Sequence[Axis], together: Sequence[Settings]) -> None:
         zipped = {setting.key: setting.place for row in together for setting in row}
@@ -207,10 +208,10 @@ class Grid:
             if isinstance(known, dict) and rest in known:
                 return None
             return f"vars has no {show_value(rest)}; write vars: {{{rest}: …}} with its usual value"
-        if root in _WHOLE_RUN and key != SHOTS:
+        if root in _WHOLE_RUN and key not in SHOTS:
             what = f"{root} belongs to the whole run and cannot be swept"
             return f"{what}; {'few_shot.k takes a list' if root == 'repeat' else 'remove it'}"
-        if key == SHOTS or (root == "class_weight" and rest) or key in known_paths():
+        if key in SHOTS or (root == "class_weight" and rest) or key in known_paths():
             if isinstance(written, dict) and _is_block_of(key, written):
                 inner = next(iter(written.get("parameters") or written))
                 return f"an axis is one dotted key; write {key}.{inner}: […]"

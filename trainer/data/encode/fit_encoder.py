@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from trainer.data.column_faults import ColumnFault
 from trainer.data.encode.encoder import Encoder, take
 from trainer.data.encode.targets import Target, Weight, mean_of, out_of_range
-from trainer.data.frame import Beside, Frame, Labels, Stacked, chunks, relative_weights
+from trainer.data.frame import Beside, Frame, Labels, Stacked, chunks, read_weight, relative_weights
 from trainer.data.rows import Array
 from trainer.errors import DataError
 from trainer.text.labels import label_text
@@ -60,7 +60,7 @@ def fit_encoder(
     )
     _check_features(frame, encoder)
     if impute:
-        own = weight if common is None else relative_weights(frame, common, "train")
+        own = weight if common is None else relative_weights(read_weight(frame, common, "train"))
         encoder = replace(encoder, impute=_fill_ins(frame, shared, own))
     if scale == "standard":
         mean, sigma = _statistics(encoder, frame, rows, weight)

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from trainer.data.frame import Frame, Like, group_codes, labels_of
+from trainer.data.frame import Frame, Like, group_labels, labels_of
 from trainer.data.rows import Array
 from trainer.data.sources.dtypes import KINDS, dtype_words, is_missing
 from trainer.errors import DataError
@@ -156,12 +156,23 @@ def with_group(frame: Frame, group: Array, where: str) -> Frame:
     Raises:
         DataError: another shape than (rows,), or no kind of group.
     """
-    _check_rows(group, where, frame)
-    if group.ndim == 2 and group.shape[1] == 1:
-        group = group[:, 0]
-    if group.ndim != 1:
-        raise DataError(f"{where}: {_shape(group)}; groups are one a row: shape ({frame.rows},)")
-    return replace(frame, group=group_codes(group, where, frame.place), group_where=where)
+    group = group_array(group, where, frame, "groups")
+    found = group_labels(group, where, frame.place)
+    return replace(frame, group=found.codes, group_values=found.values, group_where=where)
+
+
+def group_array(values: Array, where: str, frame: Frame, what: str = "values") -> Array:
+    """An array of one value a row, (N,).
+
+    Raises:
+        DataError: another shape.
+    """
+    _check_rows(values, where, frame)
+    if values.ndim == 2 and values.shape[1] == 1:
+        values = values[:, 0]
+    if values.ndim != 1:
+        raise DataError(f"{where}: {_shape(values)}; {what} are one a row: shape ({frame.rows},)")
+    return values
 
 
 def check_width(frame: Frame, like: Like) -> None:

@@ -27,6 +27,8 @@ class Roles(NamedTuple):
     group: str | None = None
     separate: bool = False
     """Whether each of several targets is read as one alone would be."""
+    dates: bool = False
+    """Whether columns that are read as text may hold dates and times."""
 
     def composed(self) -> Roles:
         """The same roles with names in Unicode's composed form, in which columns are read."""
@@ -38,6 +40,7 @@ class Roles(NamedTuple):
             self.weight and nfc(self.weight),
             self.group and nfc(self.group),
             self.separate,
+            self.dates,
         )
 
 

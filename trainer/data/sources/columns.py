@@ -18,7 +18,7 @@ from trainer.data.frame import (
     ColumnData,
     Labels,
     coded,
-    group_codes,
+    group_labels,
     labels_of,
     no_label,
     renumber,
@@ -160,12 +160,12 @@ class ColumnReader:
         """Sorted distinct texts and a code a row; numbers as `label_text` writes them."""
         return _texts(*self._values(column, name))
 
-    def groups(self, column: Any, name: str) -> NDArray[np.int32]:
-        """(N,) codes of the rows' groups, −1 where missing."""
+    def groups(self, column: Any, name: str) -> Labels:
+        """The rows' groups: their names, and (N,) codes, −1 where missing."""
         if types.is_floating(column.type) or types.is_decimal(column.type):
             values = arrow.numbers(column.cast(pa.float64()))
-            return group_codes(values, f"{self.where}: column {quote(name)}", self.place)
-        return self.text(column, name).codes
+            return group_labels(values, f"{self.where}: column {quote(name)}", self.place)
+        return self.text(column, name)
 
     def labels(self, column: Any, name: str) -> Labels:
         """Labels of a target: whole numbers where all are, else text or booleans."""

@@ -75,6 +75,13 @@ class Digest:
         self._rows.append(hashlib.sha256(text.encode()).digest())
         self._total.update(self._rows[-1])
 
+    def beside(self, array: Array) -> None:
+        """Take values that are no features of any source."""
+        self._settle()
+        part = hashlib.sha256()
+        _update(part, array if array.dtype.kind != "O" else array.astype(np.str_))
+        self._total.update(part.digest())
+
     def frame(self, frame: Frame) -> None:
         """Take the values of a frame in memory."""
         self._waiting.append(frame)

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from trainer.catalog import MODELS, SOURCES
 from trainer.data.encode.encoder import is_indexed
-from trainer.data.frame import Frame, Like
+from trainer.data.frame import Frame, Labels, Like
 from trainer.data.sources.alignment import check_alignment
 from trainer.data.sources.arrays import with_group, with_target
+from trainer.data.sources.beside import find, wanted_column, without
 from trainer.data.sources.digest import Digest
 from trainer.data.sources.host import host_array
-from trainer.data.sources.registry import features_frame, read_source
+from trainer.data.sources.registry import features_frame, read_beside, read_source
 from trainer.data.sources.source import Source
 from trainer.errors import DataError
 from trainer.text.suggest import nearest_name
@@ -31,13 +33,24 @@ def read(spec: Spec, arrays: Mapping[str, Any] | None = None) -> Source:
     Raises:
         DataError: whatever is wrong with the sources.
     """
-    return _read_files(spec) if arrays is None else _read_passed(arrays, spec.model)
+    found = find(spec, arrays, read_beside)
+    if arrays is None:
+        source = _read_files(spec)
+    else:
+        wanted = wanted_column(spec)
+        source = _read_passed(arrays, spec.model, [wanted] if isinstance(wanted, str) else [])
+    if found is None:
+        return source
+    if not isinstance(found.values, Labels):  # else it is of a file that is hashed already
+        source.hashed.beside(found.values)
+    return replace(source, beside=found.of(source.frame))
 
 
 def _read_files(spec: Spec) -> Source:
     data, model, digest = spec.data, spec.model, Digest()
     separate = spec.targets == "separate"
-    train = read_source(data.train, model, None, digest, separate)
+    train_source = without(data.train, wanted_column(spec))
+    train = read_source(train_source, model, None, digest, separate)
     wanted: dict[str, Any] = {}
     if data.val != "none" and not isinstance(data.val, float):
         wanted["val"] = data.val
@@ -51,8 +64,8 @@ def _read_files(spec: Spec) -> Source:
     return Source(train, held, keys, digest, _copies(held, digest), passed=False)
 
 
-def _read_passed(arrays: Mapping[str, Any], model: str) -> Source:
-    _check_keys(arrays)
+def _read_passed(arrays: Mapping[str, Any], model: str, more: Sequence[str]) -> Source:
+    _check_keys(arrays, more)
     digest = Digest()
     train = _read_train(arrays, model, digest)
     like = Like(train.names, train.text, strict=False)
@@ -107,8 +120,8 @@ def _read_pair(pair: Any, weight: Any, key: str, model: str, like: Like | None) 
     )
 
 
-def _check_keys(arrays: Mapping[str, Any]) -> None:
-    known = ["train", "val", "test", "weight", "group"]
+def _check_keys(arrays: Mapping[str, Any], more: Sequence[str]) -> None:
+    known = ["train", "val", "test", "weight", "group", *more]
     for key in arrays:
         if key not in known:
             raise DataError(f"data[{key!r}]: is not read; {nearest_name(str(key), known)}")

@@ -12,7 +12,7 @@ import numpy as np
 from trainer.catalog import BUNDLED, MODELS, SOURCES
 from trainer.data.encode.encoder import Encoder
 from trainer.data.encode.known_targets import known_targets
-from trainer.data.frame import Frame, Like
+from trainer.data.frame import Frame, Labels, Like
 from trainer.data.rows import Array, IntArray
 from trainer.data.sources import libsvm, npy
 from trainer.data.sources.arrays import (
@@ -30,6 +30,7 @@ from trainer.data.sources.host import check_dense, host_array, is_table
 from trainer.data.sources.safetensors import read_safetensors, safetensors_names
 from trainer.data.sources.shards import (
     files_of,
+    one_column,
     read_shards,
     shards_of,
     stacked,
@@ -94,6 +95,62 @@ def read_source(
     return with_group(frame, groups, where)
 
 
+def read_beside(source: Any, name: str) -> tuple[Labels | Array, str]:
+    """A column of a training source that is no feature, and what messages call it.
+
+    Args:
+        source: as in `read_source`.
+        name: of a column of a table, or of an array of an archive.
+
+    Raises:
+        DataError: there is none, or the source has no columns of that kind.
+    """
+    form = "" if isinstance(source, str) else source.form
+    if form in _ARCHIVES:
+        parts = []
+        for one in shards_of(source):
+            path = getattr(one, form)
+            parts.append(_ARCHIVES[form].read(path, [name])[name])
+        return np.concatenate(parts), f"{show_path(path)}: {name}"
+    if form != "table":
+        what = quote(source) if isinstance(source, str) else f"a source of {form}"
+        raise DataError(
+            f"repeat.folds: {what} has no column {quote(name)} beside its features; a file is"
+            " right: npy: fold.npy"
+        )
+    shards = shards_of(source)
+    _check_roles(source, name)
+
+    def read(one: Any, group: str | None, like: Like | None) -> Frame:
+        return _of_table(one, group, "linear", like, Digest(), dates=True)
+
+    targetless = [one.model_copy(update={"target": ()}) for one in shards]
+    try:
+        found = one_column(targetless, name, read)
+    except DataError as error:
+        raise DataError(str(error).replace(": columns: ", ": repeat.folds: ", 1)) from None
+    return found, f"{show_path(shards[0].table)}: column {quote(name)}"
+
+
+def _check_roles(source: Any, name: str) -> None:
+    """Refuse a column that has another role already."""
+    roles = {
+        "target": source.target_names,
+        "columns": source.columns or (),
+        "categorical": source.categorical,
+        "weight": (source.weight,),
+    }
+    for role, names in roles.items():
+        if name in names:
+            cure = (
+                "another column is" if role in ("target", "weight") else "take it out there, it is"
+            )
+            raise DataError(
+                f"{show_path(shards_of(source)[0].table)}: repeat.folds: {quote(name)} is listed in"
+                f" {role} too; {cure} right"
+            )
+
+
 class _Archive(NamedTuple):
     """How the files of one kind are read."""
 
@@ -121,6 +178,7 @@ def _of_table(
     digest: Digest,
     *,
     separate: bool = False,
+    dates: bool = False,
 ) -> Frame:
     from trainer.data.sources import tables
 
@@ -132,7 +190,7 @@ def _of_table(
             {*source.drop, source.weight, source.group},
             show_path(source.table),
         )
-        roles = Roles(target, *chosen, source.weight, group, separate)
+        roles = Roles(target, *chosen, source.weight, group, separate, dates)
         return tables.read_table(
             source.table, roles, labels=has_labels(model), like=like, options=options
         )

@@ -194,11 +194,26 @@ def _without_group(shard: Any) -> Any:
 
 def _with_groups(whole: Frame, shards: Sequence[Any], group: str, read: Read) -> Frame:
     """The frame with the groups of all shards, a column of which one may go through several."""
-    alone = {"columns": (group,), "categorical": (group,), "drop": (), "weight": None}
+    found = one_column(shards, group, read)
+    return replace(
+        whole,
+        group=found.codes,
+        group_values=found.values,
+        group_where=whole.where,
+        group_name=group,
+    )
+
+
+def one_column(shards: Sequence[Any], name: str, read: Read) -> Labels:
+    """One column of tables, as text.
+
+    Raises:
+        DataError: a table has none of that name.
+    """
+    alone = {"columns": (name,), "categorical": (name,), "drop": (), "weight": None}
     parts: list[Labels] = []
     for shard in shards:
         frame = read(shard.model_copy(update={**alone, "group": None}), None, None)
         assert isinstance(frame.features, tuple)
         parts += [column for column in frame.features if isinstance(column, Labels)]
-    codes = merged_labels(parts).codes
-    return replace(whole, group=codes, group_where=whole.where, group_name=group)
+    return parts[0] if len(parts) == 1 else merged_labels(parts)

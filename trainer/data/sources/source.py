@@ -9,7 +9,7 @@ from weakref import WeakValueDictionary
 
 import numpy as np
 
-from trainer.data.frame import Frame
+from trainer.data.frame import Frame, RepeatColumn
 from trainer.data.rows import IntArray, Label, Rows
 from trainer.data.sources.digest import Digest
 from trainer.data.splits.row_split import Holdout
@@ -69,6 +69,8 @@ class Source:
     """The splits of `held` that are the training source over again."""
     passed: bool
     """Whether Python passed arrays: then no fraction of train is val or test."""
+    beside: RepeatColumn | None = None
+    """The column that the folds of its specs are made by, if one is."""
     holdouts: dict[HoldoutKey, Holdout] = field(default_factory=dict, repr=False)
     """Splits of the training source that have been made."""
     usable: dict[UsableKey, IntArray] = field(default_factory=dict, repr=False)

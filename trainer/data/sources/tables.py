@@ -316,15 +316,14 @@ def _frame(
     weight = None
     if roles.weight:
         weight = reader.weight(columns.pop(roles.weight), roles.weight)
-    group = None
-    if roles.group:
-        group = reader.groups(columns.pop(roles.group), roles.group)
+    no_group = Labels((), None)  # type: ignore[arg-type]
+    group = reader.groups(columns.pop(roles.group), roles.group) if roles.group else no_group
     texts = like.text if like else frozenset(roles.categorical)
     converted: list[ColumnData] = []
     for name in features:
         column = columns.pop(name)
         if name in texts:
-            converted.append(reader.text(column, name))
+            converted.append(reader.text(_dates_as_text(column) if roles.dates else column, name))
         elif is_list(column.type):
             converted.append(_block(column, name, like, reader))
         elif like is not None:
@@ -347,7 +346,8 @@ def _frame(
         weight=weight,
         weight_where=reader.where,
         weight_name=roles.weight or "",
-        group=group,
+        group=group.codes,
+        group_values=group.values,
         group_where=reader.where,
         group_name=roles.group or "",
         place=reader.place,
@@ -370,6 +370,11 @@ def _target(
         return None, ()
     read = reader.target if reader.has_keys else reader.known_numbers
     return np.column_stack([read(columns.pop(name), name) for name in roles.target]), ()
+
+
+def _dates_as_text(column: Any) -> Any:
+    """A column of dates or times as ISO 8601 writes them; any other as it is."""
+    return column.cast(pa.string()) if pa.types.is_temporal(column.type) else column
 
 
 def _block(column: Any, name: str, like: Like | None, reader: ColumnReader) -> Array:

@@ -10,7 +10,7 @@ import numpy as np
 from trainer.data.frame import Frame
 from trainer.data.sources.source import Source
 from trainer.data.splits.folds import fold_of_groups, fold_of_rows
-from trainer.data.splits.holdout import hold_out
+from trainer.data.splits.holdout import no_val_beside
 from trainer.data.splits.row_split import Holdout, RowSplit, class_codes, counted, scarcest
 from trainer.errors import DataError
 from trainer.streams import FOLDS
@@ -25,13 +25,7 @@ def fold_splits(source: Source, spec: Spec, folds: int, times: int) -> Iterator[
     Raises:
         DataError: fewer rows, groups or rows of a class than folds; a val of its own.
     """
-    holdout, frame = hold_out(source, spec), source.frame
-    if len(holdout.val) or "val" in source.held:
-        given = "data['val']" if source.passed else "data.val"
-        raise DataError(
-            f"repeat.folds: {folds} folds hold out their own rows, and {given} is given as well;"
-            " leave one of them out"
-        )
+    holdout, frame = no_val_beside(source, spec, f"{folds} folds"), source.frame
     _check(frame, holdout, folds)
     rows = holdout.train
     codes = None if holdout.codes is None else holdout.codes[rows]

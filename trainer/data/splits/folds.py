@@ -124,3 +124,31 @@ def draw(codes: NDArray[np.integer], k: int, *, seed: int, stream: int) -> IntAr
     counts = np.bincount(codes)
     rank = np.arange(len(codes)) - np.repeat(np.cumsum(counts) - counts, counts)
     return np.sort(order[rank < k])
+
+
+def draw_share(
+    n: int, size: int, *, seed: int, stream: int, codes: NDArray[np.integer] | None
+) -> IntArray:
+    """Draw some of n rows without replacement; a smaller size draws some of the same rows.
+
+    With codes each class has one row before any has a second, and from there on its share.
+
+    Args:
+        n: rows.
+        size: rows to draw, at most n; with codes at least one a class.
+        seed: the run's seed.
+        stream: `DRAWS` plus the draw.
+        codes: (n,) class codes from 0, or None.
+
+    Returns:
+        (size,) ascending positions among the n rows.
+    """
+    order = shuffle(seed, stream, n)
+    if codes is not None:
+        order = order[np.argsort(codes[order], kind="stable")]
+        counts = np.bincount(codes)
+        rank = np.arange(n) - np.repeat(np.cumsum(counts) - counts, counts)  # within the class
+        # the share of its class that a row is drawn with; those of one share by class
+        share = np.where(rank == 0, 0.0, (rank + 0.5) / np.repeat(counts, counts))
+        order = order[np.argsort(share, kind="stable")]
+    return np.sort(order[:size])

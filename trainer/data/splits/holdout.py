@@ -45,6 +45,23 @@ def holdout_key(source: Source, spec: Spec) -> HoldoutKey:
     return HoldoutKey(*of_rows, val, test, spec.targets)
 
 
+def no_val_beside(source: Source, spec: Spec, repeats: str) -> Holdout:
+    """The plain run's split, which must have no val: repeats hold out rows of their own.
+
+    Raises:
+        DataError: it has one, or as `hold_out`.
+    """
+    holdout = hold_out(source, spec)
+    if len(holdout.val) or "val" in source.held:
+        key = "bootstrap" if spec.repeat and spec.repeat.bootstrap is not None else "folds"
+        given = "data['val']" if source.passed else "data.val"
+        raise DataError(
+            f"repeat.{key}: {repeats} hold out their own rows, and {given} is given as well;"
+            " leave one of them out"
+        )
+    return holdout
+
+
 def plain_split(source: Source, spec: Spec) -> RowSplit:
     """The one part of a run without folds and draws.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -23,7 +23,7 @@ class RowSplit:
     """The rows of one repeat, as ascending row numbers."""
 
     name: str
-    """`fold 2 of 5`, `fold 2 of 5, time 3`, `draw 4`; empty in a plain run."""
+    """`fold 2 of 5`, `fold 2 of 5, time 3`, `draw 4`, `group Paris`; empty in a plain run."""
     train: IntArray
     """Of the training source."""
     val: IntArray | None
@@ -34,6 +34,16 @@ class RowSplit:
     """Where val is a source of its own and `val_k` draws from it: rows of that source."""
     common: IntArray | None = None
     """The training rows of all targets, where each has its own: what encoders have in common."""
+    counts: IntArray | None = None
+    """How often each row of train was drawn, which its weight is multiplied by; None: once."""
+    value: str | None = None
+    """Of a fold that the data name: what they call it."""
+    redraw: Callable[[], RowSplit] | None = None
+    """Draws the rows, where a run has too many such sets to hold them; else None."""
+
+    def whole(self) -> RowSplit:
+        """The same with its rows."""
+        return self if self.redraw is None else self.redraw()
 
 
 @dataclass(frozen=True, eq=False)

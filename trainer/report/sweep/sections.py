@@ -11,7 +11,7 @@ from trainer.report.sweep.coefficient_path import coefficient_path
 from trainer.report.sweep.heat_map import heat_map
 from trainer.report.sweep.learning_curves import learning_curves
 from trainer.report.sweep.parallel import parallel
-from trainer.report.sweep.selection import halving_rows, selection, winners
+from trainer.report.sweep.selection import halving_rows, held_out, selection, winners
 from trainer.report.sweep.trial_table import trial_table
 
 if TYPE_CHECKING:
@@ -27,6 +27,7 @@ def choice_list(sweep: SweepView) -> str:
 def sweep_sections(sweep: SweepView) -> Iterator[str]:
     """What was tried, and what it did."""
     yield section("Settings tried", _winners(sweep), *map(chart, along_axes(sweep)))
+    yield section("Held out", _held_out(sweep))
     together = (heat_map(sweep), parallel(sweep))
     yield section("Axes together", *(chart(drawing) for drawing in together if drawing))
     curves = (learning_curves(sweep), coefficient_path(sweep))
@@ -38,6 +39,12 @@ def _winners(sweep: SweepView) -> str:
     head, rows = winners(sweep)
     names = " and ".join(axis.name for axis in sweep.per)
     return _card(f"The winner for each {names}", head, rows, "full") if rows else ""
+
+
+def _held_out(sweep: SweepView) -> str:
+    """The winner on each fold that the data name."""
+    called, head, rows = held_out(sweep)
+    return _card(f"The winner on each {called}", head, rows, "full") if rows else ""
 
 
 def _rungs(sweep: SweepView) -> str:

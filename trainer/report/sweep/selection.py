@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from functools import partial
@@ -13,12 +14,14 @@ from trainer.catalog import is_share
 from trainer.report.sweep.words import metric_words, settings_words
 from trainer.text.numbers import counted, deviation, metric, number, text
 from trainer.wording.choice import FIRST_REPEAT, lead_text, outcomes_text, refit_text, rule_text
+from trainer.wording.repeats import value_column
 from trainer.wording.undefined import mean_of, over_text
 
 if TYPE_CHECKING:
     from trainer.report.sweep.view import SweepView
 
 _MOST_NAMED = 12  # trials of a list
+_MOST_HELD_OUT = 50  # rows of the table of folds that the data name
 
 
 def selection(sweep: SweepView) -> list[tuple[str, str]]:
@@ -100,6 +103,31 @@ def winners(sweep: SweepView) -> tuple[list[str], list[list[str]]]:
         named = [axis.label(without.get(axis.path)) for axis in per]
         cells.append([*named, "none", *["–"] * (len(others) + len(metrics))])
     return [*head, *map(metric_words, metrics)], cells
+
+
+def held_out(sweep: SweepView) -> tuple[str, list[str], list[list[str]]]:
+    """(what a fold is, head, rows): of each fold that the data name the winner, the worst first."""
+    run_data = sweep.run_data
+    called = value_column(run_data.config.get("repeat"))
+    rows = [row for row in run_data.repeats if row.get("trial") == run_data.chosen]
+    if called is None or not rows or called not in rows[0]:
+        return "", [], []
+    metrics = [name for name in rows[0] if _is_metric(name)]
+    metrics.sort(key=lambda name: name != sweep.metric)
+
+    def badness(row: Mapping[str, Any]) -> float:
+        value = row.get(sweep.metric)
+        if not isinstance(value, int | float):
+            return math.inf
+        return float(-value if sweep.minimize else value)
+
+    cells = [
+        [text(row.get(called)), *(metric(row.get(name), is_share(name)) for name in metrics)]
+        for row in sorted(rows, key=badness)[:_MOST_HELD_OUT]
+    ]
+    if len(rows) > _MOST_HELD_OUT:
+        cells.append([f"{len(rows) - _MOST_HELD_OUT:,} more", *["–"] * len(metrics)])
+    return called, [called, *map(metric_words, metrics)], cells
 
 
 def _is_metric(name: str) -> bool:

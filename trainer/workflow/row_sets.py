@@ -1,0 +1,113 @@
+"""rows.parquet: which rows are train, val, test or unused, and what each repeat does with them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from trainer.data.splits.holdout import hold_out, usable
+
+if TYPE_CHECKING:
+    from trainer.config.schema.spec import Spec
+    from trainer.data.frame import Frame
+    from trainer.data.splits.row_split import RowSplit
+    from trainer.sweep.columns import Family
+    from trainer.sweep.sweep import SweepRun
+
+MOST_CELLS = 100_000_000  # rows times repeats that are written: about 40 MB of folds
+_SPLITS = ("train", "val", "test", "unused")
+_TRAIN, _VAL, _TEST, _UNUSED = range(4)
+
+
+def rows_table(sweep: SweepRun) -> tuple[pa.Table, bool]:
+    """The table, and whether it has all repeats: those of too many rows are left out.
+
+    Columns: `trial`, the first one on these rows, which others may share; `source`, `train` or the
+    name of a split that has a source of its own; `row` of it, from 0; `split`; and for each repeat
+    `repeat_0` … train, val or unused, or of resamples `drawn_0` … how often a row was drawn: 0 is
+    val, null unused.
+    """
+    families = sweep.layout.families
+    repeated = sweep.spec.repeat is not None
+    rows = [_rows_of(sweep, family) for family in families]
+    whole = sum(rows) * (sweep.repeats if repeated else 1) <= MOST_CELLS
+    kept = 1 + int(np.searchsorted(np.cumsum(rows), MOST_CELLS)) if families else 0
+    parts = [_family_table(sweep, one, repeated and whole) for one in families[:kept]]
+    return pa.concat_tables(parts), whole
+
+
+def row_cells(sweep: SweepRun) -> int:
+    """About how many cells the table has."""
+    rows = sum(_rows_of(sweep, family) for family in sweep.layout.families)
+    return min(rows * (3 + sweep.repeats * (sweep.spec.repeat is not None)), 2 * MOST_CELLS)
+
+
+def _frames(sweep: SweepRun, spec: Spec) -> dict[str, Frame]:
+    source = sweep.sources.of(spec)
+    return {"train": source.frame, **source.held}
+
+
+def _rows_of(sweep: SweepRun, family: Family) -> int:
+    frames = _frames(sweep, sweep.trials[family.trial].spec)
+    return sum(frame.rows for frame in frames.values())
+
+
+def _family_table(sweep: SweepRun, family: Family, with_repeats: bool) -> pa.Table:
+    spec = sweep.trials[family.trial].spec
+    frames = _frames(sweep, spec)
+    source = sweep.sources.of(spec)
+    holdout = hold_out(source, spec)
+    sizes = [frame.rows for frame in frames.values()]
+    starts = dict(zip(frames, np.cumsum([0, *sizes[:-1]]).tolist(), strict=True))
+    split = np.full(sum(sizes), _UNUSED, np.int8)
+    for code, rows in ((_TRAIN, holdout.train), (_VAL, holdout.val), (_TEST, holdout.test)):
+        split[rows] = code
+    for name, frame in source.held.items():
+        rows = starts[name] + usable(source, frame, spec.data.missing)
+        split[rows] = _VAL if name == "val" else _TEST
+    columns: dict[str, Any] = {
+        "trial": np.full(len(split), sweep.trials[family.trial].number, np.int32),
+        "source": _words(list(frames), np.repeat(np.arange(len(frames), dtype=np.int8), sizes)),
+        "row": np.concatenate([np.arange(size) for size in sizes]),
+        "split": _words(_SPLITS, split),
+    }
+    for number, rows_of in enumerate(family.repeats if with_repeats else ()):
+        assert rows_of.split is not None
+        name, values = _repeat(rows_of.split(), split, starts.get("val"), holdout.val)
+        columns[f"{name}_{number}"] = values
+    return pa.table(columns)
+
+
+def _repeat(
+    part: RowSplit, split: npt.NDArray[np.int8], val: int | None, of_train: npt.NDArray[np.int64]
+) -> tuple[str, pa.Array]:
+    """What a repeat does with each row: the column's kind, and its values.
+
+    Args:
+        part: its rows.
+        split: (N,) of all rows.
+        val: where the rows of val's own source begin, if it has one.
+        of_train: the rows of val that the training source has.
+    """
+    held = of_train if part.val is None else part.val
+    if part.counts is not None:
+        drawn = np.zeros(len(split), np.uint16)
+        drawn[part.train] = part.counts
+        unused = np.ones(len(split), bool)
+        unused[part.train] = unused[held] = False
+        return "drawn", pa.array(drawn, mask=unused)
+    found = np.full(len(split), _UNUSED, np.int8)
+    found[held] = _VAL
+    found[part.train] = _TRAIN
+    if val is not None:  # all of its rows, or those that the repeat has drawn
+        own = np.flatnonzero(split[val:] == _VAL) if part.drawn is None else part.drawn
+        found[val + own] = _VAL
+    return "repeat", _words(_SPLITS, found)
+
+
+def _words(words: Sequence[str], codes: npt.NDArray[np.int8]) -> pa.Array:
+    return pa.DictionaryArray.from_arrays(codes, list(words))

@@ -169,7 +169,8 @@ def score(model: FittedModel, z: Numbers, y: Array, w: Numbers) -> dict[str, flo
 
     Args:
         model: whose scores they are.
-        z: (N, C) scores, in the target's units. A class that is −inf in all rows is left out.
+        z: (N, C) scores, in the target's units. A class that is −inf in all rows, and of
+            none of them, is left out.
         y: (N, C) targets as `Target.encode` gives them, or (N,) class codes.
         w: (N,) row weights.
     """
@@ -180,8 +181,9 @@ def score(model: FittedModel, z: Numbers, y: Array, w: Numbers) -> dict[str, flo
     z = (z - encoder.target_mean) / encoder.target_scale
     full = np.eye(z.shape[1])[y] if y.ndim == 1 else y.astype(np.float64)
     scale = encoder.target_scale
-    if (absent := np.isneginf(z).all(axis=0)).any():
-        z, full, scale = z[:, ~absent], full[:, ~absent], scale[~absent]
+    if row.coupled:
+        kept = full.any(axis=0) | ~np.isneginf(z).all(axis=0)
+        z, full, scale = z[:, kept], full[:, kept], scale[kept]
         y = full.argmax(axis=1) if y.ndim == 1 else full
     outputs = z.shape[1]
     z3 = z[:, :, None].copy()  # (N, C, 1): the loss overwrites it

@@ -158,6 +158,17 @@ def test_a_step_of_every_rule_equals_the_text(
         agree(ends, loose * CLOSE[precision])
 
 
+@pytest.mark.parametrize("K", [1, 5, 200])
+def test_lars_leaves_zeros_as_sgd_does(K, monkeypatch):
+    def start(stack):
+        weights, bias = initial(stack)
+        weights[:, :, ::2] = 0
+        return weights, bias
+
+    keys = {"start": start, "steps": 3}
+    agree(both(monkeypatch, ("softmax", "auto"), "lars", 3, K, "float64", **keys), 1e-12)
+
+
 def test_the_table_of_cases_is_whole():
     assert len(STEPS) == 5 * 6 * 2 * 2 * 2
     assert len(SHAPES) == 265 + 17

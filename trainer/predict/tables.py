@@ -229,7 +229,8 @@ def score(model: FittedModel, z: Numbers, y: Array, w: Numbers) -> dict[str, flo
 
     Args:
         model: whose scores they are.
-        z: (N, C) scores, in the target's units. A class that is −inf in all rows is left out.
+        z: (N, C) scores, in the target's units. A class that is −inf in all rows, and of
+            none of them, is left out.
         y: (N, C) targets as `Target.encode` gives them, or (N,) class codes.
         w: (N,) row weights.
     """
@@ -248,12 +249,14 @@ def scores_by_weights(
     """
     encoder = model.encoder
     z, labels = (z - encoder.target_mean) / encoder.target_scale, encoder.target.numbers
-    scale, there = encoder.target_scale, ~np.isneginf(z).all(axis=0)
-    if not there.all():  # classes that a test set has not
+    row, scale = _row(model), encoder.target_scale
+    there = ~np.isneginf(z).all(axis=0)
+    if row.coupled and not there.all():  # classes that a test set has not
+        there[np.unique(y) if y.ndim == 1 else y.any(axis=0)] = True
         y = np.cumsum(there)[y] - 1 if y.ndim == 1 else y[:, there]
         z, scale = z[:, there], scale[there]
         labels = None if labels is None else labels[there]
-    return metrics_by_weights(_row(model), {}, z, y, scale, labels)
+    return metrics_by_weights(row, {}, z, y, scale, labels)
 
 
 def parts_of_means(model: FittedModel, y: Array, w: Numbers) -> dict[str, tuple[int, int]]:

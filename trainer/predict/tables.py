@@ -250,7 +250,7 @@ def scores_by_weights(
     encoder = model.encoder
     z, labels = (z - encoder.target_mean) / encoder.target_scale, encoder.target.numbers
     row, scale = _row(model), encoder.target_scale
-    there = ~np.isneginf(z).all(axis=0)
+    there = np.asarray(~np.isneginf(z).all(axis=0))  # (C,)
     if row.coupled and not there.all():  # classes that a test set has not
         there[np.unique(y) if y.ndim == 1 else y.any(axis=0)] = True
         y = np.cumsum(there)[y] - 1 if y.ndim == 1 else y[:, there]

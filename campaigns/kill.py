@@ -24,7 +24,14 @@ from typing import Any
 from campaigns.kinds import KINDS, Kind
 
 ROOT = Path(__file__).resolve().parents[1]
-SAME = ("model.safetensors", "steps.parquet", "history.csv", "trials.csv", "results.json")
+SAME = (
+    "model.safetensors",
+    "steps.parquet",
+    "history.csv",
+    "trials.csv",
+    "results.json",
+    "rows.parquet",
+)
 SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT)
 _OBEYS = 30.0  # seconds that a run may take to obey a signal, on a busy machine
 _LONGEST = 300.0  # seconds of any process

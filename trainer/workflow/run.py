@@ -39,8 +39,9 @@ def run(
         spec: a spec, or what `load_spec` takes.
         out: exactly this run folder, new or empty; by default `runs/<name>/<date>-<time>`.
         data: rows in place of the spec's files: {"train": (X, y), "val": (X, y), "test": (X, y) or
-            {name: (X, y)}, "weight": w (N,)}; NumPy, CuPy or any DLPack arrays, or tables for X.
-            Without "val" there is no validation.
+            {name: (X, y)}, "weight": w (N,)}, and the column of `repeat.folds`
+            under its name; NumPy, CuPy or any DLPack arrays, or tables for X. Without "val" there
+            is no validation.
         terminal: where to say what happens; silent by default.
         command: the command line, for the manifest.
         should_stop: asked after each step; a signal's number ends the run, None and 0 do not. By

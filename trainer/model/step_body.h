@@ -3,8 +3,10 @@
 
 #define BOTH (sizeof(real) == 8) /* sums of losses by r and by q: solvers ask for both */
 
-/* weight · value; a weight of 0 selects: 0 times what is not finite is NaN. */
-INLINE real NAME(selected)(real weight, real value) { return weight == 0 ? (real)0 : weight * value; }
+/* weight · value; a weight of 0 `selects`: 0 times what is not finite is NaN. */
+INLINE real NAME(selected)(const int selects, real weight, real value) {
+  return selects && weight == 0 ? (real)0 : weight * value;
+}
 
 /* Which column of a table a column has. */
 INLINE int64_t NAME(picked)(const int64_t *of, int64_t k) { return of ? of[k] : k; }
@@ -12,7 +14,7 @@ INLINE int64_t NAME(picked)(const int64_t *of, int64_t k) { return of ? of[k] : 
 /* A tile: `C` outputs of `L` lanes, a lane a column of a row. Overwrites z with dL/dz ⊙ q; adds to the sums.
  * y_lane, q_lane are 0 where all lanes have one number, or 1. sums: losses times r, squares, the largest, squares of
  * dL/dz, losses times q. */
-INLINE void NAME(tile)(const int rule, int64_t C, int64_t L, real *restrict z, int64_t z_output,
+INLINE void NAME(tile)(const int rule, const int selects, int64_t C, int64_t L, real *restrict z, int64_t z_output,
                        const real *restrict bias, int64_t bias_output, const real *restrict y, int64_t y_output,
                        const int y_lane, const real *restrict q, int64_t q_output, const int q_lane,
                        const real *restrict r, const int r_lane, real *restrict slopes, int64_t slopes_output,
@@ -42,8 +44,8 @@ INLINE void NAME(tile)(const int rule, int64_t C, int64_t L, real *restrict z, i
     }
     LOOP for (int64_t l = 0; l < L; l++) {
       const real loss = NAME(softmax_loss)(total[l], dot[l]);
-      sums[0][l] += NAME(selected)(r[l * r_lane], loss);
-      if (BOTH) sums[4][l] += NAME(selected)(q[l * q_lane], loss);
+      sums[0][l] += NAME(selected)(selects, r[l * r_lane], loss);
+      if (BOTH) sums[4][l] += NAME(selected)(selects, q[l * q_lane], loss);
       total[l] = 1 / total[l];
     }
   }
@@ -63,17 +65,20 @@ INLINE void NAME(tile)(const int rule, int64_t C, int64_t L, real *restrict z, i
           NAME(verdict) found = NAME(judge)(rule, zc[l] + bc[l], yc[l * y_lane]);
           error = found.error;
           dz = found.dz;
-          to[0][l] += NAME(selected)(r[l * r_lane], found.loss);
-          if (BOTH) to[4][l] += NAME(selected)(qc[l * q_lane], found.loss);
+          to[0][l] += NAME(selected)(selects, r[l * r_lane], found.loss);
+          if (BOTH) to[4][l] += NAME(selected)(selects, qc[l * q_lane], found.loss);
         }
-        const real weight = qc[l * q_lane], used = weight == 0 && r[l * r_lane] == 0 ? (real)0 : (real)1;
-        error = NAME(selected)(used, error);
-        dz = NAME(selected)(used, dz);
+        const real weight = qc[l * q_lane];
+        if (selects) {
+          const int used = weight != 0 || r[l * r_lane] != 0;
+          error = used ? error : (real)0;
+          dz = used ? dz : (real)0;
+        }
         real square = error * error;
         to[1][l] += square;
         to[2][l] = square > to[2][l] ? square : to[2][l]; /* a NaN is in their sum */
         if (rule == SQUARED_ERROR_ON_SIGMOID) to[3][l] += dz * dz;
-        dz = NAME(selected)(weight, dz);
+        dz = NAME(selected)(selects, weight, dz);
         sc[l] += dz;
         zc[l] = dz;
       }
@@ -88,13 +93,13 @@ INLINE void NAME(tile)(const int rule, int64_t C, int64_t L, real *restrict z, i
 }
 
 /* The same with the rule known to the compiler. */
-#define TILE_OF(y_lane, q_lane, r_lane)                                                                               \
+#define TILE_OF(selects, y_lane, q_lane, r_lane)                                                                      \
   switch (s->loss) {                                                                                                  \
-    case SQUARED_ERROR: NAME(tile)(SQUARED_ERROR, GIVEN(y_lane, q_lane, r_lane)); break;                              \
-    case BINARY_CROSS_ENTROPY: NAME(tile)(BINARY_CROSS_ENTROPY, GIVEN(y_lane, q_lane, r_lane)); break;                \
-    case CATEGORICAL_CROSS_ENTROPY: NAME(tile)(CATEGORICAL_CROSS_ENTROPY, GIVEN(y_lane, q_lane, r_lane)); break;      \
-    case POISSON_LOSS: NAME(tile)(POISSON_LOSS, GIVEN(y_lane, q_lane, r_lane)); break;                                \
-    default: NAME(tile)(SQUARED_ERROR_ON_SIGMOID, GIVEN(y_lane, q_lane, r_lane));                                     \
+    case SQUARED_ERROR: NAME(tile)(SQUARED_ERROR, selects, GIVEN(y_lane, q_lane, r_lane)); break;                              \
+    case BINARY_CROSS_ENTROPY: NAME(tile)(BINARY_CROSS_ENTROPY, selects, GIVEN(y_lane, q_lane, r_lane)); break;                \
+    case CATEGORICAL_CROSS_ENTROPY: NAME(tile)(CATEGORICAL_CROSS_ENTROPY, selects, GIVEN(y_lane, q_lane, r_lane)); break;      \
+    case POISSON_LOSS: NAME(tile)(POISSON_LOSS, selects, GIVEN(y_lane, q_lane, r_lane)); break;                                \
+    default: NAME(tile)(SQUARED_ERROR_ON_SIGMOID, selects, GIVEN(y_lane, q_lane, r_lane));                                     \
   }
 #define GIVEN(y_lane, q_lane, r_lane) \
   C, L, z, z_output, bias, bias_output, y, y_output, y_lane, q, q_output, q_lane, r, r_lane, slopes, slopes_output, sums
@@ -102,12 +107,17 @@ INLINE void NAME(tile)(const int rule, int64_t C, int64_t L, real *restrict z, i
   const plan *s, int64_t C, int64_t L, real *z, int64_t z_output, const real *bias, int64_t bias_output,              \
       const real *y, int64_t y_output, const real *q, int64_t q_output, const real *r, real *slopes,                  \
       int64_t slopes_output, real (*sums)[LANES]
-static void NAME(tile_of_a_row)(SIGNATURE) { TILE_OF(0, 0, 0) }
-static void NAME(tile_of_rows)(SIGNATURE) { TILE_OF(1, 1, 1) }
-static void NAME(tile_of_outputs)(SIGNATURE) { TILE_OF(1, 0, 0) }
+static void NAME(tile_of_a_row)(SIGNATURE) { TILE_OF(0, 0, 0, 0) }
+static void NAME(tile_of_a_light_row)(SIGNATURE) { TILE_OF(1, 0, 0, 0) }
+static void NAME(tile_of_rows)(SIGNATURE) { TILE_OF(1, 1, 1, 1) }
+static void NAME(tile_of_outputs)(SIGNATURE) { TILE_OF(0, 1, 0, 0) }
+static void NAME(tile_of_light_outputs)(SIGNATURE) { TILE_OF(1, 1, 0, 0) }
 #undef GIVEN
 #undef SIGNATURE
 #undef TILE_OF
+
+/* Whether a row has a weight that is 0, or may have. */
+INLINE int NAME(is_light)(const plan *s, const real *q, const real *r) { return *q == 0 || *r == 0 || s->q_output; }
 
 /* Which row of y is at a place of the epoch's order. */
 INLINE int64_t NAME(target)(const plan *s, int64_t place) {
@@ -197,8 +207,9 @@ static void NAME(errors_wide)(const plan *s, int64_t start, int64_t B, real *z, 
         const int64_t place = start + b;
         real *zb = z + b * C * K + k0;
         const real *yb = y + NAME(target)(s, place) * s->y_row, *qb = q + place * s->q_row, *rb = r + place * s->r_row;
-        if (alike) {
-          NAME(tile_of_a_row)(s, C, L, zb, K, bias + k0, K, yb, s->y_output, qb, s->q_output, rb, slopes, wide, sums);
+        if (alike) { /* whether a weight is 0 is asked once for all columns */
+          (NAME(is_light)(s, qb, rb) ? NAME(tile_of_a_light_row) : NAME(tile_of_a_row))(
+              s, C, L, zb, K, bias + k0, K, yb, s->y_output, qb, s->q_output, rb, slopes, wide, sums);
           continue;
         }
         real *ly = lanes, *lq = lanes + C * wide;
@@ -294,7 +305,7 @@ static void NAME(errors_few)(const plan *s, int64_t start, int64_t B, real *z, r
 }
 
 /* Softmax of one row of one column, TILE outputs side by side. */
-INLINE void NAME(softmax_row)(int64_t C, real *restrict z, const real *restrict bias, const real *restrict y, real q,
+INLINE void NAME(softmax_row)(const int selects, int64_t C, real *restrict z, const real *restrict bias, const real *restrict y, real q,
                               real r, real *restrict slopes, real (*restrict sums)[LANES]) {
   const int64_t wide = C < TILE ? C : TILE;
   real top[TILE], total[TILE], dot[TILE];
@@ -321,16 +332,18 @@ INLINE void NAME(softmax_row)(int64_t C, real *restrict z, const real *restrict 
   NAME(fold)(total, wide, 1, 0);
   NAME(fold)(dot, wide, 1, 0);
   const real loss = NAME(softmax_loss)(total[0], dot[0]), share = 1 / total[0];
-  sums[0][0] += NAME(selected)(r, loss);
-  if (BOTH) sums[4][0] += NAME(selected)(q, loss);
-  const real used = q == 0 && r == 0 ? (real)0 : (real)1;
+  sums[0][0] += NAME(selected)(selects, r, loss);
+  if (BOTH) sums[4][0] += NAME(selected)(selects, q, loss);
+  const int none = selects && q == 0 && r == 0;
   for (int64_t c = 0; c < C; c += wide) {
     const int64_t L = C - c < wide ? C - c : wide;
     LOOP for (int64_t l = 0; l < L; l++) {
-      real error = NAME(selected)(used, NAME(softmax_error)(z[c + l], share, y[c + l])), square = error * error;
+      real error = NAME(softmax_error)(z[c + l], share, y[c + l]);
+      if (selects) error = none ? (real)0 : error;
+      real square = error * error;
       sums[1][l] += square;
       sums[2][l] = square > sums[2][l] ? square : sums[2][l];
-      error = NAME(selected)(q, error);
+      error = NAME(selected)(selects, q, error);
       slopes[c + l] += error;
       z[c + l] = error;
     }
@@ -355,11 +368,14 @@ static void NAME(errors_of_one)(const plan *s, int64_t start, int64_t B, real *z
       qb += NAME(picked)(s->shares, 0) * s->q_column;
       yb += NAME(picked)(s->targets, 0) * s->y_column;
       real *zb = z + b * C;
-      if (s->loss == CATEGORICAL_CROSS_ENTROPY) NAME(softmax_row)(C, zb, bias, yb, *qb, *rb, slopes, sums);
+      const int light = NAME(is_light)(s, qb, rb);
+      if (s->loss == CATEGORICAL_CROSS_ENTROPY && light) NAME(softmax_row)(1, C, zb, bias, yb, *qb, *rb, slopes, sums);
+      else if (s->loss == CATEGORICAL_CROSS_ENTROPY) NAME(softmax_row)(0, C, zb, bias, yb, *qb, *rb, slopes, sums);
       else
         for (int64_t c = 0; c < C; c += LANES) {
           const int64_t L = C - c < LANES ? C - c : LANES;
-          NAME(tile_of_outputs)(s, 1, L, zb + c, 0, bias + c, 0, yb + c, 0, qb, 0, rb, slopes + c, 0, sums);
+          (light ? NAME(tile_of_light_outputs) : NAME(tile_of_outputs))(
+              s, 1, L, zb + c, 0, bias + c, 0, yb + c, 0, qb, 0, rb, slopes + c, 0, sums);
         }
     }
     NAME(carry)(s, LANES, sums, all);

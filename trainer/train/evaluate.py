@@ -137,6 +137,16 @@ class HeldOut:
         return to_device(y, np.float64), to_device(w, np.float64)
 
 
+def _by_group(sums: dict[str, Numbers], groups: int) -> list[dict[str, Numbers]]:
+    """The sums of each group by name, where all have its number before."""
+    found: list[dict[str, Numbers]] = [{} for _ in range(groups)]
+    for key, value in sums.items():
+        number, _, name = key.partition(" ")
+        if name:
+            found[int(number)][name] = value
+    return found
+
+
 class Evaluator:
     """Scores one stack on held rows."""
 
@@ -174,22 +184,28 @@ class Evaluator:
             sums = self.stack.device.fetch(totals)  # device -> host, once
             scores = np.concatenate(all_scores) if metrics.ranked else None
             found = {"loss": np.empty(self.stack.shape[2])}
-            for number, group in enumerate(self.groups):
-                for name, value in self._finished(number, group, sums, scores).items():
+            for group, own in zip(self.groups, _by_group(sums, len(self.groups)), strict=True):
+                own["loss"] = sums["loss"]
+                for name, value in self._finished(group, own, scores).items():
                     found.setdefault(name, np.empty(self.stack.shape[2]))[group.columns] = value
             return found
 
     def _finished(
-        self, number: int, group: ScoredColumns, sums: dict[str, Numbers], scores: Numbers | None
+        self, group: ScoredColumns, own: dict[str, Numbers], scores: Numbers | None
     ) -> dict[str, Numbers]:
-        """The metrics of a group's columns, each (k,), from sums and scores of all."""
+        """The metrics of a group's columns, each (k,).
+
+        Args:
+            group: of the columns.
+            own: its sums, and the losses of all columns.
+            scores: of all.
+        """
         metrics, targets, at = self.stack.model.metrics, group.targets, group.columns
-        own = {n.partition(" ")[2]: a for n, a in sums.items() if n.startswith(f"{number} ")}
         areas = None
         if scores is not None:
             rows = slice(None) if group.rows is None else group.rows
             areas = ranking(scores[rows][:, :, at], targets.y, targets.w)
-        return {"loss": sums["loss"][at] / targets.w.sum()} | metrics.finish(own, targets, areas)
+        return {"loss": own["loss"][at] / targets.w.sum()} | metrics.finish(own, targets, areas)
 
     def _sums(self, part: slice, values: Array, y: Array, w: Array) -> dict[str, Array]:
         """The sums of each group, under its number, over a part of the rows.

@@ -132,7 +132,7 @@ class HeldOut:
         other = copy(self)
         other.__dict__.pop("wide", None)
         other.rows = self.rows.with_targets(y, self.targets.w)
-        other.targets = Targets(y, self.targets.w, target_scale, len(target_scale))
+        other.targets = self.targets._replace(y=y, scale=target_scale, outputs=len(target_scale))
         return other
 
     @cached_property
@@ -142,6 +142,16 @@ class HeldOut:
         y, w = self.targets.y, self.targets.w
         y = np.where(np.isnan(y), 0.0, y).reshape(*y.shape[:2], -1)
         return to_device(y, np.float64), to_device(w, np.float64)
+
+
+def _by_group(sums: dict[str, Numbers], groups: int) -> list[dict[str, Numbers]]:
+    """The sums of each group by name, which its number comes after."""
+    found: list[dict[str, Numbers]] = [{} for _ in range(groups)]
+    for key, value in sums.items():
+        name, _, number = key.rpartition(" ")
+        if name:
+            found[int(number)][name] = value
+    return found
 
 
 class Evaluator:
@@ -179,23 +189,29 @@ class Evaluator:
             sums = self.stack.device.fetch(totals)  # device -> host, once
             whole = np.concatenate(all_scores) if all_scores else None
             found = {"loss": np.empty(self.stack.shape[2])}
-            for number, group in enumerate(self.groups):
-                for name, value in self._finished(number, group, sums, whole).items():
+            for group, own in zip(self.groups, _by_group(sums, len(self.groups)), strict=True):
+                own["loss"] = sums["loss"]
+                for name, value in self._finished(group, own, whole).items():
                     found.setdefault(name, np.empty(self.stack.shape[2]))[group.columns] = value
             return found
 
     def _finished(
-        self, number: int, group: ScoredColumns, sums: dict[str, Numbers], scores: Numbers | None
+        self, group: ScoredColumns, own: dict[str, Numbers], scores: Numbers | None
     ) -> dict[str, Numbers]:
-        """The metrics of a group's columns, each (k,), from sums and scores of all."""
+        """The metrics of a group's columns, each (k,).
+
+        Args:
+            group: of the columns.
+            own: its sums, and the losses of all columns.
+            scores: of all.
+        """
         metrics, targets, at = self.stack.model.metrics, group.targets, group.columns
-        own = {n.rpartition(" ")[0]: a for n, a in sums.items() if n.endswith(f" {number}")}
         areas = None
         if scores is not None:
             rows = slice(None) if group.rows is None else group.rows
             scores = scores[rows][:, :, at]
             areas = ranking(scores, targets.y, targets.w) if metrics.ranked else None
-        found = {"loss": sums["loss"][at] / targets.w.sum()} | metrics.finish(own, targets, areas)
+        found = {"loss": own["loss"][at] / targets.w.sum()} | metrics.finish(own, targets, areas)
         return found | metrics.finish_named(own, targets, scores)
 
     def _sums(

@@ -26,12 +26,16 @@ if TYPE_CHECKING:
     from trainer.config.schema.sweep import FoldFile
 
 
+# as a config calls the forms of folds
+COLUMN, FILE, FORWARD = "column", "npy", "forward"
+
+
 def wanted_column(spec: Spec) -> str | FoldFile | None:
     """What the folds of a spec are made by: the name of a column, a file, or nothing."""
     folds = spec.repeat.folds if spec.repeat is not None else None
-    key = {"column": "column", "forward": "by"}.get(folds_form(spec))
+    key = {COLUMN: "column", FORWARD: "by"}.get(folds_form(spec))
     found: str | FoldFile | None = getattr(folds, key) if key is not None else None
-    return folds if folds_form(spec) == "npy" else found  # type: ignore[return-value]
+    return folds if folds_form(spec) == FILE else found  # type: ignore[return-value]
 
 
 def folds_form(spec: Spec) -> str:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from trainer.data.frame import Frame, RepeatColumn
 from trainer.data.rows import IntArray
-from trainer.data.sources.beside import folds_form
+from trainer.data.sources.beside import COLUMN, FILE, folds_form
 from trainer.data.sources.source import Source
 from trainer.data.splits.holdout import hold_out, no_val_beside
 from trainer.data.splits.row_split import RowSplit, counted
@@ -155,7 +155,7 @@ def _check_groups(frame: Frame, rows: IntArray, codes: NDArray[np.integer], wher
 
 def always_trained(source: Source, spec: Spec) -> int:
     """How many training rows no fold of a column holds out; 0 of other folds."""
-    if folds_form(spec) not in ("column", "npy"):
+    if folds_form(spec) not in (COLUMN, FILE):
         return 0
     held = (part.whole().val for part in column_splits(source, spec))
     return len(hold_out(source, spec).train) - sum(len(rows) for rows in held if rows is not None)

@@ -294,7 +294,7 @@ def test_compare_marks_the_best(runs, tmp_path):
     one = trainer.run({**spec, "optimizer": {"epochs": 1}}, out=tmp_path / "one")
     five = trainer.run({**spec, "optimizer": {"epochs": 5}}, out=tmp_path / "five")
     text = write_compare([one.folder, five.folder], tmp_path / "c.html").read_text()
-    rows = re.findall(r'<tr><th scope="row">.*?</tr>', text[: text.index("Keys that differ")])
+    rows = re.findall(r'<tr><th scope="row">.*?</tr>', text[: text.index("Paired differences")])
     assert [row.count('class="best"') for row in rows] == [0, 5]
 
 

@@ -54,7 +54,9 @@ def test_every_head_has_a_name(runs, compared, large):
 @needs_chromium
 def test_a_table_shades_the_edges_behind_which_it_goes_on(compared):
     edges = """
-    [...document.querySelectorAll('.scrolls')].map(e => [
+    [...document.querySelectorAll('.scrolls')]
+    .filter(e => e.firstElementChild.ariaLabel !== 'Paired differences')  // narrow
+    .map(e => [
       e.classList.contains('left'), e.classList.contains('right'),
       +getComputedStyle(e, '::after').opacity,
       getComputedStyle(e.querySelector('th'), '::after').content === '""',

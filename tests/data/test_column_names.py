@@ -13,7 +13,7 @@ import pytest
 from data_helpers import from_arrays, prepared, write
 
 from trainer.data.encode.encoder import Encoder
-from trainer.data.sources.registry import read_for_predict
+from trainer.data.sources.for_predict import read_for_predict
 from trainer.errors import DataError
 
 ONE, TWO = (unicodedata.normalize(form, "größe") for form in ("NFC", "NFD"))

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from trainer.data.sources.csv_options import CsvOptions
-from trainer.data.sources.registry import read_for_predict
+from trainer.data.sources.for_predict import read_for_predict
 from trainer.errors import DataError
 
 # (name, content, keys of the source, the features as read)

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 from data_helpers import from_arrays, prepared, write
 
-from trainer.data.sources.registry import read_for_predict
+from trainer.data.sources.for_predict import read_for_predict
 from trainer.errors import DataError
 from trainer.text.labels import nfc
 

@@ -14,8 +14,8 @@ from data_helpers import from_arrays, prepared, spec_of, write
 
 from trainer.data.class_weights import row_weights
 from trainer.data.prepare import prepare_refit, prepare_split
+from trainer.data.sources.for_predict import read_for_predict
 from trainer.data.sources.read import read
-from trainer.data.sources.registry import read_for_predict
 from trainer.data.splits.holdout import plain_split
 from trainer.errors import DataError
 from trainer.text.labels import label_positions, label_text

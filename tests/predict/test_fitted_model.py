@@ -15,7 +15,7 @@ from trainer.config.schema.spec import Spec
 from trainer.data import prepare
 from trainer.data.allocate import allocate
 from trainer.data.prepared import Prepared
-from trainer.data.sources.registry import read_for_predict
+from trainer.data.sources.for_predict import read_for_predict
 from trainer.errors import DataError, DiskError, RunFolderError, UserError
 from trainer.predict.fitted_model import FittedModel
 

@@ -43,7 +43,8 @@ def write_all(folder: RunWriter) -> None:
     best = {"trial": 0, "metrics": {"val_loss": 0.1}}
     folder.write_results({"metric": METRIC, "counts": {"finished": 1}, "best": best})
     folder.write_predictions(pa.table({"split": ["val"], "row": [3], "prediction": [0.5]}))
-    folder.write_weights(np.ones((4, 2, 3)), np.ones((2, 3)), np.arange(3), np.zeros(3))
+    numbers = {"trial": np.arange(3), "repeat": np.zeros(3)}
+    folder.write_weights({"weights": np.ones((4, 2, 3)), "bias": np.ones((2, 3)), **numbers})
     folder.write_gradients(12, {"error": np.ones((5, 2, 3), np.float32)})
     folder.close("finished", device={"kind": "cpu", "name": "NumPy"})
 

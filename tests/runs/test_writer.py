@@ -93,7 +93,8 @@ def test_each_line_of_the_log_has_its_time(folder):
 
 def test_arrays(folder):
     weights = np.arange(24, dtype=np.float32).reshape(4, 2, 3)
-    folder.write_weights(weights[::2], np.ones((2, 3)), np.arange(3), np.zeros(3, np.int32))
+    given = weights[::2], np.ones((2, 3)), np.arange(3), np.zeros(3, np.int32)
+    folder.write_weights(dict(zip(("weights", "bias", "trial", "repeat"), given, strict=True)))
     back = load_file(folder.path / "weights.safetensors")
     np.testing.assert_array_equal(back["weights"], weights[::2])
     assert {name: array.shape for name, array in back.items()} == {
@@ -181,7 +182,7 @@ WRITES = {
     "trials.csv": lambda f: f.write_trials([trial_row()]),
     "results.json": lambda f: f.write_results({"metric": "val_loss"}),
     "predictions.parquet": lambda f: f.write_predictions(pa.table({"row": [1]})),
-    "weights.safetensors": lambda f: f.write_weights(*[np.ones(3)] * 4),
+    "weights.safetensors": lambda f: f.write_weights({"bias": np.ones(3)}),
     "gradients/step-7.safetensors": lambda f: f.write_gradients(7, {"dz": np.ones(3)}),
     "history.csv": lambda f: (
         f.append_history([history_row(1, train_loss=1.0)]),

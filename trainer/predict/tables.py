@@ -13,7 +13,7 @@ import pyarrow as pa
 from trainer.catalog import METRICS, MODELS, facts_of, metrics_of
 from trainer.data.frame import Frame
 from trainer.data.rows import Array, IntArray, Rows
-from trainer.data.sources.registry import read_for_predict
+from trainer.data.sources.for_predict import read_for_predict
 from trainer.data.sources.shards import files_of
 from trainer.data.sources.standard_input import as_file
 from trainer.errors import UserError

@@ -43,3 +43,10 @@ def safetensors_bytes(arrays: Mapping[str, npt.NDArray[Any]]) -> bytes:
 
     data: bytes = save({name: np.ascontiguousarray(a) for name, a in arrays.items()})
     return data
+
+
+def rows_bytes(table: pa.Table) -> bytes:
+    """The bytes of rows.parquet: words and small counts by their codes, row numbers by steps."""
+    coded = [name for name in table.column_names if name != "row"]
+    how = {"use_dictionary": coded, "column_encoding": {"row": "DELTA_BINARY_PACKED"}}
+    return parquet_bytes(table, compression="zstd", **how)

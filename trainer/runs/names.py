@@ -52,3 +52,8 @@ def history_keys(separate: bool) -> tuple[str, ...]:
     """Of a run, and of one whose targets are problems of their own."""
     trial, repeat, *rest = HISTORY_KEYS
     return (trial, repeat, *((TARGET,) if separate else ()), *rest)
+
+
+def gradients_name(step: int, stack: int | None) -> str:
+    """Of a step in full; `stack` from 0 where there are several."""
+    return (GRADIENTS if stack is None else GRADIENTS_OF_STACK).format(step=step, stack=stack)

@@ -20,7 +20,7 @@ import pyarrow as pa
 from trainer.errors import DiskError
 from trainer.runs import checkpoint, resuming
 from trainer.runs.beginning import begin
-from trainer.runs.contents import csv_bytes, parquet_bytes, safetensors_bytes
+from trainer.runs.contents import csv_bytes, parquet_bytes, rows_bytes, safetensors_bytes
 from trainer.runs.folder_files import FolderFiles
 from trainer.runs.history_log import HistoryLog
 from trainer.runs.manifest import KILLED, Manifest
@@ -28,7 +28,6 @@ from trainer.runs.names import (
     BEST,
     CONFIG,
     GRADIENTS,
-    GRADIENTS_OF_STACK,
     GROUP_KEYS,
     GROUPS,
     HISTORY,
@@ -44,10 +43,10 @@ from trainer.runs.names import (
     ROWS,
     STEPS,
     STEPS_STREAM,
-    TARGET,
     TRIAL_KEYS,
     TRIALS,
     WEIGHTS,
+    gradients_name,
 )
 from trainer.runs.page import write_page
 from trainer.runs.refusals import Write
@@ -333,24 +332,13 @@ class RunWriter:
 
     def write_rows(self, table: pa.Table) -> None:
         """Write rows.parquet: `trial, source, row, split`, and a column a repeat."""
-        coded = [name for name in table.column_names if name != "row"]
-        how = {"use_dictionary": coded, "column_encoding": {"row": "DELTA_BINARY_PACKED"}}
-        self.files.put_bytes(ROWS, parquet_bytes(table, compression="zstd", **how))
+        self.files.put_bytes(ROWS, rows_bytes(table))
 
-    def write_weights(
-        self,
-        weights: npt.NDArray[np.floating],
-        bias: npt.NDArray[np.floating],
-        trial: npt.NDArray[np.integer],
-        repeat: npt.NDArray[np.integer],
-        target: npt.NDArray[np.integer] | None = None,
-    ) -> None:
+    def write_weights(self, arrays: Mapping[str, npt.NDArray[Any]]) -> None:
         """Write weights.safetensors: weights (D, C, K), bias (C, K), trial (K,), repeat (K,).
 
         Also target (K,), from 0, where targets are problems of their own.
         """
-        arrays = {"weights": weights, "bias": bias, "trial": trial, "repeat": repeat}
-        arrays |= {} if target is None else {TARGET: target}
         self.files.put_bytes(WEIGHTS, safetensors_bytes(arrays))
 
     def write_model(self, save: Write, size: int) -> None:
@@ -372,8 +360,7 @@ class RunWriter:
             arrays: error, dz (B, C, K), grad_weights, weights (D, C, K), bias (C, K), rows (B,).
             stack: from 0, where there are several.
         """
-        name = (GRADIENTS if stack is None else GRADIENTS_OF_STACK).format(step=step, stack=stack)
-        self.files.put_on_the_way(name, safetensors_bytes(arrays))
+        self.files.put_on_the_way(gradients_name(step, stack), safetensors_bytes(arrays))
 
     def write_report(self, page: bytes) -> None:
         """Write report.html, the last of all; a folder that refuses it gets it elsewhere."""

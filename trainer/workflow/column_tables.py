@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from trainer.runs.names import REPEATS, TRIALS, WEIGHTS
+from trainer.runs.names import REPEATS, TARGET, TRIALS, WEIGHTS
 from trainer.wording.repeats import value_column
 from trainer.workflow.result_tables import Row, repeat_rows, trial_rows
 from trainer.workflow.target_tables import column_rows, mean_rows
@@ -70,14 +70,14 @@ def _write_weights(folder: RunWriter, jobs: Sequence[Job], *, separate: bool) ->
     bias = [np.asarray(job.training.result.bias) for job in there]
     if len({array.shape[:2] for array in weights}) != 1:  # other features in other trials
         return
+    arrays = {
+        "weights": np.concatenate(weights, axis=2),  # (D, C, K)
+        "bias": np.concatenate(bias, axis=1),  # (C, K)
+        "trial": np.concatenate([job.trial for job in there]).astype(np.int32),
+        "repeat": np.concatenate([job.repeat for job in there]).astype(np.int32),
+    }
     target = np.concatenate([job.target for job in there]).astype(np.int32)
-    folder.write_weights(
-        np.concatenate(weights, axis=2),  # (D, C, K)
-        np.concatenate(bias, axis=1),  # (C, K)
-        np.concatenate([job.trial for job in there]).astype(np.int32),
-        np.concatenate([job.repeat for job in there]).astype(np.int32),
-        target if separate else None,
-    )
+    folder.write_weights(arrays | ({TARGET: target} if separate else {}))
 
 
 def write_solvers(folder: RunWriter, sweep: SweepRun) -> None:

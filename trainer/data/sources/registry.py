@@ -3,24 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from trainer.catalog import BUNDLED, MODELS, SOURCES
-from trainer.data.encode.encoder import Encoder
-from trainer.data.encode.known_targets import known_targets
+from trainer.catalog import BUNDLED, MODELS
 from trainer.data.frame import Frame, Labels, Like
-from trainer.data.rows import Array, IntArray
+from trainer.data.rows import Array
 from trainer.data.sources import libsvm, npy
 from trainer.data.sources.arrays import (
     array_frame,
     check_width,
     with_group,
-    with_known_target,
-    with_known_weight,
     with_target,
 )
 from trainer.data.sources.column_roles import Roles
@@ -29,23 +24,18 @@ from trainer.data.sources.digest import Digest
 from trainer.data.sources.host import check_dense, host_array, is_table
 from trainer.data.sources.safetensors import read_safetensors, safetensors_names
 from trainer.data.sources.shards import (
-    files_of,
     one_column,
     read_shards,
     shards_of,
-    stacked,
-    with_targets_alike,
 )
 from trainer.data.sources.side_by_side import (
-    listed,
     side_by_side,
-    to_predict,
     with_columns,
 )
 from trainer.data.sources.synthetic import synthetic_frame
 from trainer.data.sources.target_names import target_columns
 from trainer.errors import DataError
-from trainer.text.labels import label_text, nfc
+from trainer.text.labels import label_text
 from trainer.text.printable import quote, show_path
 
 _FOLDER = Path(__file__).parents[1] / "bundled"
@@ -78,8 +68,8 @@ def read_source(
         return reader(one, group, model, like, digest)
 
     def read_group(one: Any) -> Array:
-        if one.form in _ARCHIVES:
-            return _ARCHIVES[one.form].read(getattr(one, one.form), [one.group])[one.group]
+        if one.form in ARCHIVES:
+            return ARCHIVES[one.form].read(getattr(one, one.form), [one.group])[one.group]
         with digest.reading(one.group):
             return npy.read_npy(one.group)
 
@@ -106,11 +96,11 @@ def read_beside(source: Any, name: str) -> tuple[Labels | Array, str]:
         DataError: there is none, or the source has no columns of that kind.
     """
     form = "" if isinstance(source, str) else source.form
-    if form in _ARCHIVES:
+    if form in ARCHIVES:
         parts = []
         for one in shards_of(source):
             path = getattr(one, form)
-            parts.append(_ARCHIVES[form].read(path, [name])[name])
+            parts.append(ARCHIVES[form].read(path, [name])[name])
         return np.concatenate(parts), f"{show_path(path)}: {name}"
     if form != "table":
         what = quote(source) if isinstance(source, str) else f"a source of {form}"
@@ -151,7 +141,7 @@ def _check_roles(source: Any, name: str) -> None:
             )
 
 
-class _Archive(NamedTuple):
+class Archive(NamedTuple):
     """How the files of one kind are read."""
 
     names: Callable[[str], list[str]]
@@ -160,9 +150,9 @@ class _Archive(NamedTuple):
     """Some of them, of a path and their names."""
 
 
-_ARCHIVES = {
-    "npz": _Archive(npy.npz_names, npy.read_npz),
-    "safetensors": _Archive(safetensors_names, read_safetensors),
+ARCHIVES = {
+    "npz": Archive(npy.npz_names, npy.read_npz),
+    "safetensors": Archive(safetensors_names, read_safetensors),
 }
 """By the form of the source."""
 
@@ -244,10 +234,10 @@ def _of_arrays_side_by_side(
 def _of_archive(
     source: Any, group: str | None, model: str, like: Like | None, digest: Digest
 ) -> Frame:
-    path, archive = getattr(source, source.form), _ARCHIVES[source.form]
+    path, archive = getattr(source, source.form), ARCHIVES[source.form]
     names = (source.features, source.target, source.weight)
     with digest.reading(path, part=f"{source.features} {source.columns or ''}".strip()):
-        frame = _read_archive(archive, path, *names, labels=has_labels(model))
+        frame = read_archive(archive, path, *names, labels=has_labels(model))
         if group is not None:
             values = archive.read(path, [group])[group]
             frame = with_group(frame, values, f"{show_path(path)}: {group}")
@@ -332,114 +322,6 @@ def _check_named_rows(X: Any, like: Like | None, where: str) -> None:
         )
 
 
-def read_for_predict(
-    path: str, encoder: Encoder, model: str, *, with_target: bool = True
-) -> tuple[Frame, IntArray, Array]:
-    """Read a file whose rows are to be predicted: columns by name, of an .npy by position.
-
-    What the target's column holds is never a fault: rows that cannot be scored are told.
-
-    Args:
-        path: a .csv, .csv.gz, .tsv, .parquet, .npy, .npz or .safetensors file, or a pattern of
-            several; or LIBSVM text if the model was trained on such: there, whatever ends otherwise
-            is taken for it.
-        encoder: the fitted model's.
-        model: its name.
-        with_target: whether to look for a target.
-
-    Returns:
-        The frame, with what is to be said of it; the (n,) rows that can be scored, none where the
-        file has no target; and their targets as `Target.encode` gives them, float64.
-
-    Raises:
-        DataError: whatever is wrong with the file.
-    """
-    labels = has_labels(model)
-    if names := listed(path):
-        parts = [array_frame(npy.read_npy(one), None, None, where=show_path(one)) for one in names]
-        frame = _to_predict(side_by_side(parts), encoder)
-        known = known_targets(encoder.target, frame)
-        return replace(frame, remarks=(*known.remarks, *frame.remarks)), known.rows, known.y
-    frames = [_predict_frame(one, encoder, with_target, labels=labels) for one in files_of(path)]
-    frame = stacked(with_targets_alike(frames, labels=encoder.target.kind == "labels"))
-    known = known_targets(encoder.target, frame)
-    return replace(frame, remarks=(*known.remarks, *frame.remarks)), known.rows, known.y
-
-
-def _predict_frame(path: str, encoder: Encoder, with_target: bool, *, labels: bool) -> Frame:
-    name = path.lower()
-    if name.endswith(".npy"):
-        frame = array_frame(npy.read_npy(path), None, None, where=show_path(path))
-        return _to_predict(frame, encoder)
-    if (archive := _archive_of(path)) is not None:
-        return _predict_archive(archive, path, encoder, with_target, labels=labels)
-    of_indices = encoder.like.indexed and not name.endswith(SOURCES["table"].suffixes)
-    if of_indices or name.removesuffix(".gz").removesuffix(".bz2").endswith(libsvm.SUFFIXES):
-        frame = libsvm.read_libsvm(path, labels=labels, like=encoder.like, to_predict=True)
-        return frame if with_target else replace(frame, target=None)
-    from trainer.data.sources import tables
-
-    target = tuple(map(nfc, encoder.target.columns))
-    weight = nfc(encoder.keys.get("weight", "")) or None
-    options = replace(
-        CsvOptions.from_keys(encoder.keys),
-        optional=(target, (*target, weight or "")),
-        to_predict=True,
-    )
-    names = tables.column_names(path, options)
-    there = with_target and set(target) <= set(names)
-    left_out = () if there else target  # of a table whose columns are taken in their order
-    roles = Roles(
-        target if there else (),
-        drop=left_out,
-        weight=weight if weight in names else None,
-        separate=encoder.target.separate,
-    )
-    frame = tables.read_table(path, roles, labels=labels, like=encoder.like, options=options)
-    absent = [name for name in (*target, weight) if name and name not in names]
-    if not with_target or not absent or set(target) <= set(absent):
-        return frame
-    said = f"there is no {', '.join(map(quote, absent[:3]))}"
-    said += ", so that each row counts once" if there else ", so that nothing is scored"
-    return replace(frame, remarks=(*frame.remarks, said))
-
-
-def _predict_archive(
-    archive: _Archive, path: str, encoder: Encoder, with_target: bool, *, labels: bool
-) -> Frame:
-    names = archive.names(path)
-    features = encoder.keys.get("features", "X")
-    if features not in names and len(names) == 1:
-        features = names[0]
-    frame = _read_archive(archive, path, features, None, None, labels=labels)
-    frame = _to_predict(frame, encoder)
-    target, weight = encoder.keys.get("target", "y"), encoder.keys.get("weight", "")
-    if not with_target or target not in names:
-        return frame
-
-    def read(name: str) -> Array:
-        return archive.read(path, [name])[name]
-
-    where = f"{show_path(path)}: {target}"
-    frame = with_known_target(frame, lambda: read(target), where, target, labels=labels)
-    return with_known_weight(frame, lambda: read(weight)) if weight in names else frame
-
-
-def _to_predict(frame: Frame, encoder: Encoder) -> Frame:
-    """The columns of a matrix that are the model's."""
-    frame = to_predict(frame, encoder.keys.get("columns"), len(encoder.columns))
-    check_width(frame, encoder.like)
-    return frame
-
-
-def _archive_of(path: str) -> _Archive | None:
-    """How a file with this name is read; None for one that is no archive."""
-    for form, archive in _ARCHIVES.items():
-        if path.lower().endswith(SOURCES[form].suffixes):
-            return archive
-    return None
-
-
 def _read_bundled(name: str, model: str, like: Like | None, digest: Digest) -> Frame:
     from trainer.data.sources import tables
 
@@ -471,8 +353,8 @@ def _read_npy(x_path: str, y_path: str, weight_path: str | None, *, labels: bool
     )
 
 
-def _read_archive(
-    archive: _Archive,
+def read_archive(
+    archive: Archive,
     path: str,
     features: str,
     target: str | None,
@@ -480,6 +362,7 @@ def _read_archive(
     *,
     labels: bool,
 ) -> Frame:
+    """Read features, and a target and weights where they are named, from an archive of arrays."""
     names = [name for name in (features, target, weight) if name]
     arrays = archive.read(path, names)
     where = show_path(path)

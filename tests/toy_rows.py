@@ -58,11 +58,11 @@ SQUARES = metrics.REGRESSION
 
 def sums(xp: Any, predicted: Any, y: Any, w: Any) -> dict[str, Any]:
     error = xp.absolute(predicted - y[:, :, None])
-    return SQUARES.sums(xp, predicted, y, w) | {"absolute": xp.tensordot(w, error, axes=1)}
+    return SQUARES.sums(xp, predicted, y, w) | {"absolute": metrics.weighted(xp, error, w)}
 
 
 def finish(sums: Any, targets: Any, areas: Any) -> dict[str, Any]:
-    miss = sums["absolute"] / targets.w.sum() * targets.scale[:, None]
+    miss = sums["absolute"] / targets.total * targets.scale[:, None]
     return SQUARES.finish(sums, targets, areas) | {"miss": miss.mean(axis=0)}
 
 

@@ -44,7 +44,7 @@ def test_many_weightings_are_each_of_them_alone(model, outputs):
     w[2] = y[:, 0] == y[0, 0]  # one class of the first output alone
     row = MODELS[model, "auto"]
     many, alone = measured(row, z, y, w.T), [measured(row, z, y, one) for one in w]
-    assert {*many, "loss"} == {*metrics_of(model, outputs)}
+    assert {*many, "loss"} == {*metrics_of(model, outputs, ())}
     for name, values in many.items():
         assert values.shape == (R,)
         right = np.array([found[name][0] for found in alone])

@@ -305,10 +305,12 @@ def test_a_probe_chooses_what_a_slow_loop_chooses(name, overrides, trials, tmp_p
 def test_the_probes_are_all_there():
     solved = {name for name in PROBE_FILES if "name: sgd" not in text_of(name)}
     trained = {name for name in PROBE_FILES if "lr:" in text_of(name)}
-    assert trained | {name for name, *_ in PROBES} == {name for name, *_ in PROBES}
-    assert len(solved | trained) == len(PROBE_FILES) == 10
+    assert trained == {name for name, *_ in PROBES} & trained | UNLOOPED
+    assert len(solved | trained) == len(PROBE_FILES) == 14
 
 
+# lars, which tests/optim has a loop of, and 12,500 steps
+UNLOOPED = {"mae_linear.yaml", "dinov3_linear.yaml"}
 PROBE_FILES = sorted(path.name for path in (CONFIGS / "probes").iterdir())
 
 

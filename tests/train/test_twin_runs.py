@@ -74,7 +74,9 @@ def test_the_table_of_cases_is_whole():
 @pytest.mark.parametrize(("model", "loss", "name", "batch"), CASES)
 def test_fifty_steps_end_where_the_text_ends(model, loss, name, batch):
     problem = make_problem(model, loss, weights="classes")
-    for precision, close in (("float32", 1e-5), ("float64", 1e-13)):
+    # a rate that is a ratio of two norms makes roundings grow
+    single = 1e-3 if name == "lars" else 1e-5
+    for precision, close in (("float32", single), ("float64", 1e-13)):
         ours, logged = trained(problem, name, batch, precision=precision)
         right, told = trained(problem, name, batch, precision=precision, text=True)
         assert np.abs(ours - right).max() <= close * np.abs(right).max()

@@ -223,7 +223,7 @@ def test_the_plan_counts_the_scores_that_are_kept():
                 }
             )
             sources = Sources()
-            planned = stacks_of(lay_out(spec.trials, sources))
+            planned = stacks_of(lay_out(spec.trials, sources).columns)
             rows = DeviceCache(trainer.device.choose("cpu")).of(planned[0].rows, planned[0].spec)
             found[solver, metric] = needed(planned[0].spec, 50, rows, restores=False)
             held = len(rows.held.rows)

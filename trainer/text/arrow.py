@@ -29,6 +29,13 @@ def column(values: Array) -> pa.Array:
     return pa.array(values)
 
 
+def masked(values: Array, known: Array) -> pa.Array:
+    """An Arrow array of numbers (N,), null where `known` (N,) is false."""
+    bits, whole = np.packbits(known, bitorder="little"), np.ascontiguousarray(values)
+    buffers = [pa.py_buffer(bits), pa.py_buffer(whole)]
+    return pa.Array.from_buffers(pa.from_numpy_dtype(whole.dtype), len(whole), buffers)
+
+
 def text(words: list[str]) -> pa.Array:
     """An Arrow array of strings."""
     cells = [word.encode() for word in words]

@@ -89,7 +89,7 @@ class RowSet:
             whole: whether weights of rows whose labels are known are to sum to 1 as well.
         """
         dtype = X.dtype
-        self._tables = tables = WeightTables(q, r, y, whole)
+        self.weight_tables = tables = WeightTables(q, r, y, whole)
         X = tables.without_unused(X)
         self._device, self.X = device, device.to_device(X)
         self.codes = device.to_device(y) if y.ndim == 1 else None
@@ -102,7 +102,7 @@ class RowSet:
         """Have the tables of weights of these columns on the device."""
         to_device = self._device.to_device
         self.target_of, self.row_set_of = target, row_set
-        q, r, share = self._tables.of(target, row_set)  # (V, N) twice, (K,)
+        q, r, share = self.weight_tables.of(target, row_set)  # (V, N) twice, (K,)
         self.selects = not (q.all() and r.all())
         self.q = to_device(np.ascontiguousarray(q.T)[:, None], dtype)
         self.r = to_device(np.ascontiguousarray(r.T), dtype)
@@ -140,7 +140,7 @@ class RowSet:
 
     def weights_on_host(self) -> Numbers:
         """(V, N) row weights of the logged loss, in float64."""
-        return self._tables.of(self.target_of, self.row_set_of)[1]
+        return self.weight_tables.of(self.target_of, self.row_set_of)[1]
 
     def of_columns(self, target: Indices | None, row_set: Indices | None) -> RowSet:
         """The same rows for other columns, of which (K,) say which target and row set they take."""
@@ -219,7 +219,7 @@ class RowSet:
         else:
             known = np.where(np.isnan(y), 0.0, y)
             other.y = device.to_device(known.reshape(self.y.shape), X.dtype)
-        other._tables = self._tables.weighted(q, r)
+        other.weight_tables = self.weight_tables.weighted(q, r)
         other._weigh(X.dtype, self.target_of, self.row_set_of)
         return other
 
@@ -252,7 +252,7 @@ class RowSet:
     def weighted(self, device: Device, q: Array) -> RowSet:
         """The same rows with other weights (N,) or (R, N) of the objective; all else is shared."""
         other = copy(self)
-        other._tables = self._tables.weighted(q, None)
+        other.weight_tables = self.weight_tables.weighted(q, None)
         other._weigh(self.X.dtype, self.target_of, self.row_set_of)
         return other
 

@@ -10,6 +10,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from trainer.data.splits.holdout import hold_out, usable
+from trainer.text import arrow
 
 if TYPE_CHECKING:
     from trainer.config.schema.spec import Spec
@@ -67,12 +68,12 @@ def _family_table(sweep: SweepRun, family: Family, with_repeats: bool) -> pa.Tab
     for code, rows in ((_TRAIN, holdout.train), (_VAL, holdout.val), (_TEST, holdout.test)):
         split[rows] = code
     for name, frame in source.held.items():
-        rows = starts[name] + usable(source, frame, spec.data.missing)
+        rows = starts[name] + usable(source, frame, spec.data.missing, spec.targets)
         split[rows] = _VAL if name == "val" else _TEST
     columns: dict[str, Any] = {
-        "trial": np.full(len(split), sweep.trials[family.trial].number, np.int32),
+        "trial": arrow.column(np.full(len(split), sweep.trials[family.trial].number, np.int32)),
         "source": _words(list(frames), np.repeat(np.arange(len(frames), dtype=np.int8), sizes)),
-        "row": np.concatenate([np.arange(size) for size in sizes]),
+        "row": arrow.column(np.concatenate([np.arange(size) for size in sizes])),
         "split": _words(_SPLITS, split),
     }
     for number, rows_of in enumerate(family.repeats if with_repeats else ()):
@@ -99,7 +100,7 @@ def _repeat(
         drawn[part.train] = part.counts
         unused = np.ones(len(split), bool)
         unused[part.train] = unused[held] = False
-        return "drawn", pa.array(drawn, mask=unused)
+        return "drawn", arrow.masked(drawn, ~unused)
     found = np.full(len(split), _UNUSED, np.int8)
     found[held] = _VAL
     found[part.train] = _TRAIN
@@ -110,4 +111,4 @@ def _repeat(
 
 
 def _words(words: Sequence[str], codes: npt.NDArray[np.int8]) -> pa.Array:
-    return pa.DictionaryArray.from_arrays(codes, list(words))
+    return pa.DictionaryArray.from_arrays(arrow.column(codes), arrow.text(list(words)))

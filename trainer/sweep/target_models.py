@@ -28,7 +28,7 @@ from trainer.sweep.stopping import Rules, never_stopping
 
 if TYPE_CHECKING:
     from trainer.sweep.sweep import SweepRun
-    from trainer.train.saved import Saved
+    from trainer.text.saved import Saved
 
 Candidate = tuple[int, int]
 """A trial and a target."""

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from trainer.runs.writer import RunWriter
     from trainer.sweep.scheduler import Scheduler
     from trainer.sweep.sweep import SweepRun
-    from trainer.train.saved import Saved
+    from trainer.text.saved import Saved
 
 _MOST_CELLS = 10_000_000  # of predictions.parquet: rows held out times targets
 

@@ -4,6 +4,7 @@ import csv
 import json
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 from safetensors.numpy import load_file
 
@@ -311,3 +312,22 @@ def test_a_pattern_names_the_target_columns(tmp_path):
     source["target"] = "gg_*"
     with pytest.raises(DataError, match=r"no column fits the pattern 'gg_\*'; there are"):
         trainer.run(small(data={"train": source, "val": "none"}), tmp_path / "q")
+
+
+def test_rows_are_as_they_are_for_the_targets_whose_label_they_have(tmp_path):
+    X, Y = targets("linear")
+    spec = {"model": "linear", "targets": "separate", "data": {"train": "arrays"}}
+    run = trainer.run(spec | {"repeat": {"folds": 3}}, tmp_path / "r", {"train": (X, Y)})
+    table = pq.read_table(run.folder / "rows.parquet")
+    assert table.column("split").to_pylist() == ["train"] * ROWS  # also those without some label
+    held = [table.column(f"repeat_{number}").to_pylist() for number in range(3)]
+    assert {row.count("val") for row in zip(*held, strict=True)} == {1}
+    drawn = {"model": "logistic", "repeat": {"few_shot": {"k": 3, "tries": 2}}}
+    X, Y = targets("logistic")
+    run = trainer.run(
+        spec | drawn | {"optimizer": {"name": "newton"}, "data": {"train": "arrays", "val": 0.2}},
+        tmp_path / "d",
+        {"train": (X, Y)},
+    )
+    names = pq.read_table(run.folder / "rows.parquet").column_names
+    assert names == ["trial", "source", "row", "split"]  # every target has draws of its own

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -222,12 +222,19 @@ def _rows_of(spec: Spec, sources: Sources) -> list[list[RowsOf]]:
     """By repeat the rows of all targets that are trained together, of those that have the same."""
     source, block = sources.of(spec), block_key(spec)
     if spec.targets == "separate":
+        apart = splits_of(source, spec, row_splits)
+        # of draws of each target's classes there is no row set of all
+        own = spec.repeat is not None and spec.repeat.few_shot is not None
+        common = [None] * len(apart) if own else [p.whole for p in row_splits(source, spec)]
         return [
             [
-                _rows(group.source, spec, part, (block, part.key, at), group.numbers.tolist())
+                replace(
+                    _rows(group.source, spec, part, (block, part.key, at), group.numbers.tolist()),
+                    split=split,
+                )
                 for at, (group, part) in enumerate(groups)
             ]
-            for groups in splits_of(source, spec, row_splits)
+            for groups, split in zip(apart, common, strict=True)
         ]
     parts = row_splits(source, spec)
     if (what := too_many(1, len(parts))) is not None:  # of folds that the data name

@@ -15,7 +15,7 @@ from trainer.machine.interrupted import Interrupted
 from trainer.predict.label_table import label_table
 from trainer.predict.tables import parts_of_means, prediction_table, row_scores, score, stacked
 from trainer.predict.training_fit import training_metrics
-from trainer.runs.names import BEST, GROUPS, MANIFEST, PREDICTIONS, RESULTS, ROWS
+from trainer.runs.names import BEST, GROUPS, MANIFEST, PREDICTIONS, RESULTS
 from trainer.runs.writer import RunWriter
 from trainer.sweep.divergence import divergence
 from trainer.sweep.refit import TrialModel, first_models, refit_models, refit_of
@@ -24,7 +24,6 @@ from trainer.sweep.scheduler import Scheduler
 from trainer.sweep.select import Chosen, choose, rank
 from trainer.sweep.sweep import SweepRun, word_for_repeats
 from trainer.sweep.trial_result import TrialResult
-from trainer.text.numbers import counted
 from trainer.text.printable import Sentence
 from trainer.text.saved import Saved
 from trainer.wording.caveats import few_negatives_text, worse_than_mean_text
@@ -43,7 +42,7 @@ from trainer.workflow.result_tables import (
     refit_spec,
     results,
 )
-from trainer.workflow.row_sets import MOST_CELLS, rows_table
+from trainer.workflow.row_sets import write_rows
 from trainer.workflow.uncertainty import Uncertainty, uncertainty
 
 _BLOWN_UP = 10  # times the first batch's loss, which is one batch's and so may be far off by chance
@@ -67,7 +66,7 @@ def write_outputs(
     rows = write_columns(folder, sweep, ranked, sweep.jobs)
     with folder.spared(MANIFEST):
         write_solvers(folder, sweep)
-    _write_rows(folder, sweep, terminal)
+    write_rows(folder, sweep, terminal)
     chosen = choose(trials, spec, metric)
     cut_short = any(trial.status == "interrupted" for trial in trials)
     if refit_of(spec) and not cut_short:
@@ -104,19 +103,6 @@ def write_outputs(
         notes = undefined_texts(best, 1, "repeat")
         terminal.summary(run_closing(folder.path, rows[0], best["metrics"], notes, record))
     return "interrupted" if cut_short or not all_there else "finished"
-
-
-def _write_rows(folder: RunWriter, sweep: SweepRun, terminal: Terminal) -> None:
-    """Write what each repeat does with each row."""
-    table, whole = rows_table(sweep)
-    if not whole:
-        terminal.line(
-            f"{ROWS} has each row's split alone: {counted(table.num_rows, 'row')} x"
-            f" {counted(sweep.repeats, 'repeat')} are more than {MOST_CELLS:,}; the same config"
-            " draws them again"
-        )
-    with folder.spared(ROWS):
-        folder.write_rows(table)
 
 
 def _of_repeats(sweep: SweepRun, best: TrialResult) -> list[tuple[str, object]]:

@@ -10,12 +10,16 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from trainer.data.splits.holdout import hold_out, usable
+from trainer.runs.names import ROWS
 from trainer.text import arrow
+from trainer.text.numbers import counted
 
 if TYPE_CHECKING:
     from trainer.config.schema.spec import Spec
+    from trainer.console.terminal import Terminal
     from trainer.data.frame import Frame
     from trainer.data.splits.row_split import RowSplit
+    from trainer.runs.writer import RunWriter
     from trainer.sweep.columns import Family
     from trainer.sweep.sweep import SweepRun
 
@@ -24,20 +28,35 @@ _SPLITS = ("train", "val", "test", "unused")
 _TRAIN, _VAL, _TEST, _UNUSED = range(4)
 
 
+def write_rows(folder: RunWriter, sweep: SweepRun, terminal: Terminal) -> None:
+    """Write what each repeat does with each row."""
+    table, whole = rows_table(sweep)
+    if not whole:
+        terminal.line(
+            f"{ROWS} has each row's split alone: {counted(table.num_rows, 'row')} x"
+            f" {counted(sweep.repeats, 'repeat')} are more than {MOST_CELLS:,}; the same config"
+            " draws them again"
+        )
+    with folder.spared(ROWS):
+        folder.write_rows(table)
+
+
 def rows_table(sweep: SweepRun) -> tuple[pa.Table, bool]:
     """The table, and whether it has all repeats: those of too many rows are left out.
 
     Columns: `trial`, the first one on these rows, which others may share; `source`, `train` or the
     name of a split that has a source of its own; `row` of it, from 0; `split`; and for each repeat
     `repeat_0` … train, val or unused, or of resamples `drawn_0` … how often a row was drawn: 0 is
-    val, null unused.
+    val, null unused. Where targets that are problems of their own have draws of their own, these
+    are left out; else a row is as it is for those whose label it has.
     """
     families = sweep.layout.families
     repeated = sweep.spec.repeat is not None
     rows = [_rows_of(sweep, family) for family in families]
     whole = sum(rows) * (sweep.repeats if repeated else 1) <= MOST_CELLS
     kept = 1 + int(np.searchsorted(np.cumsum(rows), MOST_CELLS)) if families else 0
-    parts = [_family_table(sweep, one, repeated and whole) for one in families[:kept]]
+    alike = all(rows.split is not None for family in families for rows in family.repeats)
+    parts = [_family_table(sweep, one, repeated and whole and alike) for one in families[:kept]]
     return pa.concat_tables(parts), whole
 
 

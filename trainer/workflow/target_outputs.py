@@ -31,6 +31,7 @@ from trainer.workflow.column_tables import write_columns, write_solvers
 from trainer.workflow.end_room import model_bytes
 from trainer.workflow.recorder import RefitRecorder
 from trainer.workflow.result_tables import refit_spec
+from trainer.workflow.row_sets import write_rows
 from trainer.workflow.target_tables import by_target, target_results, winner_rows, winners
 
 if TYPE_CHECKING:
@@ -62,10 +63,11 @@ def write_target_outputs(
     write_columns(folder, sweep, trials, sweep.jobs)
     with folder.spared(MANIFEST):
         write_solvers(folder, sweep)
+    write_rows(folder, sweep, terminal)
     chosen = [choose(of, spec, metric) for of in by_target(trials, len(names))]
     cut_short = any(trial.status == "interrupted" for trial in trials)
     if refit_of(spec) and not cut_short:
-        checkpoints.before_refit(scheduler, should_stop() is not None)
+        checkpoints.before_refit(scheduler, bool(should_stop()))
     observer = RefitRecorder(should_stop, folder.tell, checkpoints)
     fits, all_there = _fits(sweep, chosen, observer, checkpoints.saved(REFIT), terminal)
     tests = {name: fit.tests for name, fit in fits.items()}

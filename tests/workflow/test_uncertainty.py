@@ -221,3 +221,16 @@ def test_groups_that_are_not_there_are_refused():
     spec = {"model": "logistic", "data": {"train": "breast_cancer"}, "intervals": {"by": "group"}}
     with pytest.raises(SpecError, match=r"data\.train has no groups; name their column with group"):
         trainer.load_spec(spec)
+
+
+def test_few_groups_have_no_interval_and_it_is_said(tmp_path):
+    told = io.StringIO()
+    group = np.arange(N) // 30  # ten, of which val and test have three each
+    found = run(tmp_path / "r", arrays={"group": group}, told=told)
+    assert found.results["intervals"]["few"] == {"val": 3, "test": 3}
+    assert not found.best["intervals"]
+    assert "none of val: 3 groups to draw from; more groups are right, or" in told.getvalue()
+    assert "draws" not in told.getvalue()
+    by_row = run(tmp_path / "q", arrays={"group": group}, intervals={"by": "row"})
+    assert "few" not in by_row.results["intervals"]
+    assert {*by_row.best["intervals"]} > {"val_loss", "test_loss"}

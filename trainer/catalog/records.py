@@ -230,6 +230,7 @@ class IntervalsRecord(Record):
     fewest: Count
     cut: bool = False
     by: dict[str, Literal["row", "group"]] = {}
+    few: dict[str, Count] = {}
     undefined: dict[str, Count] = {}
     selected: list[str] = []
 

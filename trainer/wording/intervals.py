@@ -32,15 +32,20 @@ def interval_texts(results: Results, call: Callable[[str], str] = str) -> list[s
     if not facts:
         return []
     drawn, level = counted(facts["resamples"], "draw"), level_text(facts)
+    scarce = _few_texts(facts)
+    if scarce and facts["few"].keys() == facts["by"].keys():
+        return scarce
     if not facts["resamples"]:
         few = counted(facts["fewest"], "draw")
         return [
+            *scarce,
             f"left out: {few} of the rows would take more than 5 % of the run; written,"
-            f" intervals.resamples: {facts['fewest']} is never cut"
+            f" intervals.resamples: {facts['fewest']} is never cut",
         ]
     told = [
-        f"[ ] has the middle {level} of {drawn} of {_units(facts['by'])}, the model as it is; other"
-        " training rows would widen it"
+        *scarce,
+        f"[ ] has the middle {level} of {drawn} of {_units(_drawn_by(facts))}, the model as it is;"
+        " other training rows would widen it",
     ]
     if facts["selected"]:
         told.append("of val it is selected, optimistic: its rows have chosen what they score")
@@ -56,6 +61,25 @@ def interval_texts(results: Results, call: Callable[[str], str] = str) -> list[s
         names = one_of([f"{call(name)} in {count:,}" for name, count in lacking.items()], "and")
         told.append(f"not defined, and left out: {names} of {drawn}")
     return told
+
+
+def _drawn_by(facts: Mapping[str, Any]) -> dict[str, str]:
+    """What is drawn of each split that has enough of it."""
+    few = facts.get("few") or {}
+    return {split: by for split, by in facts["by"].items() if split not in few}
+
+
+def _few_texts(facts: Mapping[str, Any]) -> list[str]:
+    """Of which splits there are none, as there is too little to draw from."""
+    found = []
+    for split, number in (facts.get("few") or {}).items():
+        of_rows = facts["by"][split] == "row"
+        found.append(
+            f"none of {split}: {counted(number, 'row' if of_rows else 'group')} to draw from; more"
+            f" {'rows' if of_rows else 'groups'} are right"
+            + ("" if of_rows else ", or intervals.by: row where rows of a group are independent")
+        )
+    return found
 
 
 def _units(by: Mapping[str, str]) -> str:

@@ -22,6 +22,10 @@ if TYPE_CHECKING:
     from trainer.sweep.sweep import SweepRun
 
 Numbers = np.ndarray[Any, np.dtype[np.float64]]
+Indices = np.ndarray[Any, np.dtype[np.int64]]
+# Draws of fewer rows or groups repeat a handful of sets: intervals are far too short then
+# (Cameron, Gelbach and Miller 2008 for groups).
+FEWEST_UNITS = 10
 _RESAMPLES = 1000  # where no number is written
 
 
@@ -98,12 +102,16 @@ def uncertainty(
     if not isinstance(wanted, Intervals) or best is None or model is None:
         return None
     ranked = models_of(sweep, _pair(sweep, chosen))
-    held = _held(ranked.get(best.number), model)
-    if not held:
+    whole = _held(ranked.get(best.number), model)
+    if not whole:
         return None
+    few = {part.prefix: n for part in whole if (n := _units(wanted, part)) < FEWEST_UNITS}
+    held = [part for part in whole if part.prefix not in few]
+    if not held:
+        return Uncertainty({}, None, _facts(sweep, wanted, whole, 0, few))
     other = _other(ranked, chosen, held[0])
     count = _count(sweep, wanted, held, pair=other is not None)
-    facts, fewest = _facts(sweep, wanted, held, count), fewest_resamples(wanted.level)
+    facts, fewest = _facts(sweep, wanted, whole, count, few), fewest_resamples(wanted.level)
     if facts["cut"] and count < fewest:
         return Uncertainty({}, None, {**facts, "resamples": 0})
     stop = should_stop if wanted.resamples is not None else never
@@ -125,7 +133,13 @@ def uncertainty(
     return Uncertainty(found, margin, facts)
 
 
-def _facts(sweep: SweepRun, wanted: Intervals, held: Sequence[_Held], count: int) -> dict[str, Any]:
+def _facts(
+    sweep: SweepRun,
+    wanted: Intervals,
+    held: Sequence[_Held],
+    count: int,
+    few: Mapping[str, int],
+) -> dict[str, Any]:
     """How intervals are made, as results.json has it."""
     return {
         "resamples": count,
@@ -133,6 +147,7 @@ def _facts(sweep: SweepRun, wanted: Intervals, held: Sequence[_Held], count: int
         "fewest": fewest_resamples(wanted.level),
         "cut": wanted.resamples is None and count < _RESAMPLES,
         "by": {part.prefix: _by(wanted, part.rows) for part in held},
+        **({"few": dict(few)} if few else {}),
         "undefined": {},
         "selected": [part.prefix for part in held if part.prefix == "val" and _is_selected(sweep)],
     }
@@ -174,10 +189,21 @@ def _by(wanted: Intervals, rows: Rows) -> str:
     return "row" if wanted.by == "row" or rows.group is None else "group"
 
 
-def _part(wanted: Intervals, held: _Held) -> Part:
-    rows, fitted = held.rows, held.model.fitted
+def _labels(wanted: Intervals, rows: Rows) -> Indices:
+    """(n,) what is drawn whole: each row, or its group."""
     labels = rows.index if _by(wanted, rows) == "row" else rows.group
     assert labels is not None
+    return labels
+
+
+def _units(wanted: Intervals, held: _Held) -> int:
+    """How many rows or groups there are to draw from."""
+    return len(np.unique(_labels(wanted, held.rows)))
+
+
+def _part(wanted: Intervals, held: _Held) -> Part:
+    rows, fitted = held.rows, held.model.fitted
+    labels = _labels(wanted, rows)
     measure = scores_by_weights(fitted, row_scores(fitted, rows), rows.y)
     return Part(labels, rows.weight, measure)
 

@@ -143,7 +143,13 @@ class Standing(Record):
     defined: dict[str, Count] = {}
 
 
-class RefitRecord(Record):
+class ScoresRecord(Record):
+    """Metrics alone."""
+
+    metrics: Metrics = {}
+
+
+class RefitRecord(ScoresRecord):
     """What the chosen trial was trained on again, and for how long."""
 
     rows: str
@@ -164,6 +170,7 @@ class RunnerUpRecord(Standing):
 
     margin: Number | None = None
     standard_errors: Number | None = None
+    held_ratio: Number | None = None
     paired: bool = True
 
 
@@ -171,6 +178,15 @@ class GroupRecord(Standing):
     """The winner among the trials with these values."""
 
     per: Settings
+    refit: ScoresRecord | None = None
+
+
+class PerRepeatRecord(ScoresRecord):
+    """What repeats that chose for themselves came to, over their own winners."""
+
+    per: Settings = {}
+    trials: list[Count]
+    std: Metrics = {}
 
 
 class EdgeRecord(Record):
@@ -203,6 +219,7 @@ class ResultsRecord(Record):
     best: BestRecord | None = None
     runner_up: RunnerUpRecord | None = None
     groups: list[GroupRecord] = []
+    per_repeat: list[PerRepeatRecord] = []
     without_winner: list[Settings] = []
     edges: list[EdgeRecord] = []
     halving: list[RungRecord] = []

@@ -17,10 +17,11 @@ from trainer.config.schema.spec import Spec, Trial
 from trainer.data import Prepared, Source, held_targets, prepare_refit, prepare_split, read
 from trainer.data.splits.holdout import hold_out
 from trainer.data.splits.repeats import row_splits
+from trainer.data.splits.row_split import RowSplit
 from trainer.errors import DataError
 from trainer.model import MODELS
 from trainer.model.lambda_max import lambda_max
-from trainer.sweep.planned import Column, Planned, RowsOf
+from trainer.sweep.planned import Column, Fold, Planned, RowsOf
 from trainer.sweep.stopping import EarlyStopper
 from trainer.train.device_rows import DeviceRows, put_on_device, raw_weights, shares
 
@@ -51,6 +52,12 @@ class DeviceCache:
         while len(self._held) > 1 and sum(g.bytes for g in self._held.values()) > self.room:
             del self._held[next(iter(self._held))]
         return device_rows
+
+    def prepared(self, rows: RowsOf) -> Prepared:
+        """The rows of one part on the host; those that have left are prepared anew, and not kept."""
+        there = (held.prepared for (key, _), held in self._held.items() if key == rows.key)
+        found = next(there, None)
+        return rows.prepare() if found is None else found
 
     def _lay(self, rows: RowsOf, spec: Spec) -> DeviceRows:
         for (key, _), other in self._held.items():
@@ -125,9 +132,16 @@ def _rows_of(spec: Spec, sources: Sources) -> list[RowsOf]:
             (block, part.key),
             partial(prepare_split, source, spec, part),
             partial(held_targets, source, spec, part),
+            fold=_fold_of(spec, part),
         )
         for part in row_splits(source, spec)
     ]
+
+
+def _fold_of(spec: Spec, part: RowSplit) -> Fold | None:
+    if spec.repeat is None or spec.repeat.folds is None or part.val is None:
+        return None
+    return Fold(part.time, len(part.train), len(part.val))
 
 
 def outputs_of(spec: Spec, sources: Sources) -> int:

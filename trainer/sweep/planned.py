@@ -19,16 +19,32 @@ class Column(NamedTuple):
     spec: Spec
 
 
+class Fold(NamedTuple):
+    """One fold of a cross-validation.
+
+    Attributes:
+        time: which of `repeat.times`, from 0.
+        trained: how many rows it trains on.
+        held_out: how many it holds out.
+    """
+
+    time: int
+    trained: int
+    held_out: int
+
+
 @dataclass(frozen=True, eq=False)
 class RowsOf:
     """The rows of one repeat: a key that equal rows share, and what encodes and scales them.
 
-    `held` reads the targets of its validation rows alone, and their weights.
+    `held` reads the targets of its validation rows alone, and their weights. `fold` is what they
+    are of a cross-validation, None without one.
     """
 
     key: Hashable
     prepare: Callable[[], Prepared]
     held: Callable[[], tuple[Array, FloatArray] | None] = lambda: None
+    fold: Fold | None = None
 
 
 @dataclass(frozen=True)

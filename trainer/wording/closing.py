@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, TypedDict
 
 from trainer.catalog import facts_of
-from trainer.text.numbers import plain_number
+from trainer.text.numbers import counted, plain_number
 from trainer.text.printable import Sentence, Verbatim
 from trainer.text.windows import quoted
 from trainer.wording.choice import (
@@ -84,7 +84,6 @@ def run_closing(
 def sweep_closing(
     results: Mapping[str, Any],
     ranking: Sequence[RankedTrial],
-    tests: Mapping[int, Metrics],
     *,
     within: int | None = None,
     length: tuple[int, str] | None = None,
@@ -95,7 +94,6 @@ def sweep_closing(
     Args:
         results: results.json, with a best trial.
         ranking: the first SHOWN trials, best first.
-        tests: test metrics of the chosen models, by trial.
         within: how many trials are as good as the best by the rule one_std_err; None without it.
         length: of the refit, a number of epochs or steps and that word; None for a solver.
         word: what a repeat is: a fold, a draw.
@@ -114,14 +112,17 @@ def sweep_closing(
     if (caution := of_training_rows_text(results)) is not None:
         lines.append(("note", caution))
     if results["groups"]:
-        lines.append(("groups", _groups(results, tests, brief)))
+        lines.append(("groups", _groups(results, brief)))
+    lines += [("own choice", _own_choice(of, word, brief)) for of in results.get("per_repeat", ())]
     lines += [("edge", edge["advice"]) for edge in results["edges"]]
     if best["refit"]:
         lines.append(("refit", refit_text(best["refit"]["rows"], length)))
     elif repeats > 1:
         lines.append(("model", FIRST_REPEAT))
-    if found := tests.get(best["trial"]):
-        lines.append(("test", _metrics(found)))
+    if found := _tests(best):
+        lines.append(("test", found + _by_own_models(best, repeats, word)))
+    if found := _tests(best["refit"] or {}):
+        lines.append(("test, refit", found))
     return lines + [("note", note) for note in undefined_texts(best, repeats, word)]
 
 
@@ -145,8 +146,39 @@ def commands(folder: Path) -> list[Line]:
     ]
 
 
-def _metrics(numbers: Metrics) -> str:
-    return ", ".join(f"{name} {_value(name, value)}" for name, value in numbers.items())
+def _metrics(numbers: Metrics, std: Metrics | None = None) -> str:
+    return ", ".join(
+        f"{name} {_value(name, value)}{_deviation((std or {}).get(name))}"
+        for name, value in numbers.items()
+    )
+
+
+def _deviation(std: float | None) -> str:
+    return "" if std is None else f" ± {plain_number(std, 2)}"
+
+
+def _tests(of: Mapping[str, Any]) -> str:
+    """The test metrics of a record, with their standard deviations over repeats."""
+    found = of.get("metrics") or {}
+    return _metrics({n: v for n, v in found.items() if n.startswith("test_")}, of.get("std"))
+
+
+def _by_own_models(best: Record, repeats: int, word: str) -> str:
+    """Whose scores they are that a mean and a deviation are of."""
+    if not any(name.startswith("test_") for name in best["std"]):
+        return ""
+    return f" (mean and standard deviation of the models of {counted(repeats, word)})"
+
+
+def _own_choice(found: Mapping[str, Any], word: str, brief: BriefSettings) -> str:
+    """What repeats came to that chose for themselves: their test, and val, which they chose by."""
+    std = found.get("std") or {}
+    of = {n: v for n, v in found["metrics"].items() if n.startswith(("test_", "val_"))}
+    tests = {name: value for name, value in of.items() if name.startswith("test_")}
+    val = {name: value for name, value in of.items() if name not in tests}
+    per = f"{brief(found['per'])}: " if found.get("per") else ""
+    told = f"{per}{_metrics(tests, std)}; selected: {_metrics(val, std)}"
+    return f"{told} (mean and standard deviation over each {word}'s own winner)"
 
 
 def _value(name: str, value: float) -> str:
@@ -182,17 +214,18 @@ def _listed(lines: Sequence[str], left: int, file: str) -> Verbatim:
     return Verbatim("\n".join(["", *lines, *more]))
 
 
-def _groups(
-    results: Mapping[str, Any], tests: Mapping[int, Metrics], brief: BriefSettings
-) -> Verbatim:
+def _groups(results: Mapping[str, Any], brief: BriefSettings) -> Verbatim:
     """A line a value of the `select.per` paths."""
     groups: Sequence[Record] = results["groups"]
     metric, lines = results["metric"]["name"], []
     for group in groups[:_GROUPS]:
         rest = {p: v for p, v in group["settings"].items() if p not in group["per"]}
-        test = _metrics(tests.get(group["trial"], {}))
+        test = _tests(group)
+        if refit := _tests(group.get("refit") or {}):
+            test += f"; refit: {refit}"
         value = metric_text(group, metric, results["repeats"])
-        found = f"{brief(group['per'])}: {metric} {value}"
+        chosen = ", selected" if "repeat" in group["per"] else ""
+        found = f"{brief(group['per'])}: {metric} {value}{chosen}"
         at = f" at {brief(rest)}" if rest else ""
         lines.append(f"{found}{at} (trial {group['trial']})" + (f"; {test}" if test else ""))
     without = [f"{brief(per)}: no trial has a rank" for per in results.get("without_winner", ())]

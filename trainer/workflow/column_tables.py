@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from trainer.sweep.jobs import Job
     from trainer.sweep.sweep import SweepRun
     from trainer.sweep.trial_result import TrialResult
+    from trainer.workflow.winner_scores import TestScores
 
 
 def write_columns(
@@ -34,10 +35,7 @@ def write_columns(
         jobs: the stacks of these columns.
         over: whether the sweep has ended, so that there are ranks.
     """
-    whole = [trial for trial in trials if len(trial.columns) == sweep.repeats]
-    rows = trial_rows(whole, sweep.metrics, sweep.rules.metric)
-    with folder.spared(TRIALS):
-        folder.write_trials(rows if over else _without_rank(rows))
+    rows = write_trials(folder, sweep, trials, over=over)
     if sweep.repeats > 1:
         columns = repeat_rows(trials, sweep.metrics, sweep.rules.metric)
         with folder.spared(REPEATS):
@@ -45,6 +43,22 @@ def write_columns(
     if sweep.spec.log.weights == "all":
         with folder.spared(WEIGHTS):
             _write_weights(folder, jobs)
+    return rows
+
+
+def write_trials(
+    folder: RunWriter,
+    sweep: SweepRun,
+    trials: Sequence[TrialResult],
+    tests: Mapping[int, TestScores] | None = None,
+    *,
+    over: bool = True,
+) -> list[Row]:
+    """Write trials.csv and return its rows; with `tests` of the winners once these are known."""
+    whole = [trial for trial in trials if len(trial.columns) == sweep.repeats]
+    rows = trial_rows(whole, sweep.metrics, sweep.rules.metric, tests or {})
+    with folder.spared(TRIALS):
+        folder.write_trials(rows if over else _without_rank(rows))
     return rows
 
 

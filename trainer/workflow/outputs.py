@@ -7,12 +7,12 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 
 from trainer.catalog import METRICS, metrics_of
 from trainer.config.schema.optimizer import Solver
 from trainer.console.terminal import Terminal
-from trainer.data import Rows
-from trainer.predict.tables import parts_of_means, prediction_table, row_scores, score, stacked
+from trainer.predict.tables import parts_of_means, prediction_table, stacked
 from trainer.predict.training_fit import training_metrics
 from trainer.runs.names import BEST, GROUPS, MANIFEST, PREDICTIONS, RESULTS
 from trainer.runs.writer import RunWriter
@@ -29,7 +29,7 @@ from trainer.wording.closing import SHOWN, commands, run_closing, sweep_closing
 from trainer.wording.divergence import mend_divergence
 from trainer.wording.undefined import undefined_texts, unranked_text
 from trainer.workflow.checkpoints import REFIT, Checkpoints
-from trainer.workflow.column_tables import write_columns
+from trainer.workflow.column_tables import write_columns, write_trials
 from trainer.workflow.end_room import model_bytes
 from trainer.workflow.recorder import RefitRecorder
 from trainer.workflow.result_tables import (
@@ -38,7 +38,9 @@ from trainer.workflow.result_tables import (
     ranking,
     refit_spec,
     results,
+    winner_tests,
 )
+from trainer.workflow.winner_scores import score_winners, test_prefix
 
 _BLOWN_UP = 10  # times the first batch's loss, which is one batch's and so may be far off by chance
 
@@ -67,7 +69,9 @@ def write_outputs(
         checkpoints.before_refit(scheduler, should_stop() is not None)
     observer = RefitRecorder(should_stop, folder.tell, checkpoints)
     models, all_there = _models(sweep, chosen, observer, checkpoints.saved(REFIT), terminal)
-    tests = {trial: _test_metrics(model) for trial, model in models.items()}
+    tests, held_out = score_winners(sweep, chosen, models)
+    if tests:
+        rows = write_trials(folder, sweep, ranked, winner_tests(chosen, tests))
     if chosen.groups:
         with folder.spared(GROUPS):
             folder.write_groups(group_rows(chosen, sweep.metrics, tests))
@@ -79,14 +83,14 @@ def write_outputs(
         folder.write_results(record)
     if chosen.best is None or model is None:
         return _end_without_model(folder, sweep, ranked, terminal)
-    _write_model(folder, model)
+    _write_model(folder, model, held_out)
     _warn(folder, sweep, chosen.best, model, terminal)
     if sweep.is_sweep:
         with folder.spared(BEST):
             folder.write_best(best_yaml(chosen.best, model.refit))
         first, length = ranking(ranked[:SHOWN], metric), _refit_length(chosen.best)
         within, word = chosen.within, word_for_repeats(spec)
-        lines = sweep_closing(record, first, tests, within=within, length=length, word=word)
+        lines = sweep_closing(record, first, within=within, length=length, word=word)
         terminal.summary([*lines, *commands(folder.path)])
     else:
         best = record["best"]
@@ -113,14 +117,15 @@ def _models(
     saved: Saved | None,
     terminal: Terminal,
 ) -> tuple[dict[int, TrialModel], bool]:
-    """The models of the chosen trial and of the groups' winners, by trial.
+    """The model of the chosen trial, and refits of the groups' winners, by trial.
 
-    And whether they are the last word: False where a stop came before their refit was done.
+    And whether they are the last word: False where a stop came before their refit was done. What a
+    repeat has chosen for itself is not trained again.
     """
-    winners = {group.trial.number: group.trial for group in chosen.groups}
+    winners = {group.trial.number: group.trial for group in chosen.groups if group.repeat is None}
     if chosen.best is not None:
         winners[chosen.best.number] = chosen.best
-    models = first_models(sweep, winners)
+    models = first_models(sweep, [chosen.best.number] if chosen.best else [])
     rows = refit_of(sweep.spec)
     again = {
         n: refit_spec(trial, rows)
@@ -175,20 +180,17 @@ def _end_without_model(
     return status
 
 
-def _write_model(folder: RunWriter, model: TrialModel) -> None:
-    """Write a model and its predictions on val and test."""
+def _write_model(folder: RunWriter, model: TrialModel, held_out: Sequence[pa.Table]) -> None:
+    """Write a model and its predictions on val and test; of folds those of each on its own val."""
     fitted = model.fitted
     with folder.spared("model"):
         folder.write_model(fitted.save, model_bytes(fitted.weights, fitted.encoder.features))
     prepared = model.prepared
-    held = [rows for rows in (prepared.val, *prepared.tests) if rows is not None]
-    table = stacked([prediction_table(model.fitted, rows) for rows in held])
+    val = () if held_out or prepared.val is None else (prepared.val,)
+    place = {"repeat": None, "time": None} if held_out else None  # a refit is of no repeat
+    own = [prediction_table(model.fitted, rows, place) for rows in (*val, *prepared.tests)]
     with folder.spared(PREDICTIONS):
-        folder.write_predictions(table)
-
-
-def _prefix(rows: Rows) -> str:
-    return "test" if rows.name == "test" else f"test_{rows.name}"
+        folder.write_predictions(stacked([*held_out, *own]))
 
 
 def _parts(best: TrialResult, model: TrialModel) -> dict[str, tuple[int, int]]:
@@ -196,16 +198,7 @@ def _parts(best: TrialResult, model: TrialModel) -> dict[str, tuple[int, int]]:
     found = dict(best.parts)
     for rows in model.prepared.tests:
         some = parts_of_means(model.fitted, rows.y, rows.weight)
-        found |= {f"{_prefix(rows)}_{name}": n for name, n in some.items()}
-    return found
-
-
-def _test_metrics(model: TrialModel) -> dict[str, float]:
-    found: dict[str, float] = {}
-    for rows in model.prepared.tests:
-        prefix = _prefix(rows)
-        read = score(model.fitted, row_scores(model.fitted, rows), rows.y, rows.weight)
-        found |= {f"{prefix}_{name}": value for name, value in read.items()}
+        found |= {f"{test_prefix(rows)}_{name}": n for name, n in some.items()}
     return found
 
 

@@ -23,6 +23,7 @@ from trainer.config.schema.data import TableSource
 from trainer.config.schema.optimizer import AdamW, Schedule, Sgd, Solver
 from trainer.config.schema.penalty import L2L1, InverseC, Penalty
 from trainer.config.schema.spec import Log, Spec
+from trainer.config.schema.sweep import EACH_REPEAT
 from trainer.config.yaml.write import flow
 from trainer.text.printable import one_of, show_value
 from trainer.text.suggest import nearest
@@ -316,6 +317,8 @@ def _select(spec: Spec) -> Iterator[Broken]:
     if select.rule == "one_std_err" and not repeats:
         what = "a standard error takes repeats; write repeat: {folds: 5}, or rule: best"
         yield Broken("select.rule", what, ("repeat",))
+    if EACH_REPEAT in select.per:
+        yield from _each_repeat(spec, repeats)
     if select.refit == "train+val" and spec.data.val == "none":
         folds = repeat is not None and repeat.folds is not None
         right = "train is all rows with folds" if folds else "set data.val, or write none"
@@ -336,6 +339,22 @@ def _select(spec: Spec) -> Iterator[Broken]:
     if spec.sweep and not draws(spec.sweep.method) and spec.sweep.num_trials is not None:
         what = "a grid has as many trials as it has combinations; remove it, or write random"
         yield Broken("sweep.num_trials", what, ("sweep.method",))
+
+
+def _each_repeat(spec: Spec, repeats: bool) -> Iterator[Broken]:
+    """Check that what each repeat chooses for itself can be scored."""
+    if not repeats:
+        what = "there is one repeat; write repeat: {folds: 5} too, or remove repeat here"
+        yield Broken("select.per", what, ("repeat",))
+    if spec.data.test == "none":
+        what = (
+            "a repeat's own choice favours its own val; set data.test, which scores it, or remove"
+            " repeat here"
+        )
+        yield Broken("select.per", what, ("data.test",))
+    if spec.select.rule == "one_std_err":
+        what = "a repeat that chooses for itself has one value, of no error; write best"
+        yield Broken("select.rule", what, ("select.per",))
 
 
 # Each with the keys of a spec that it reads.

@@ -128,7 +128,8 @@ class Select(Block):
     )
     per: Annotated[tuple[Name, ...], Field(strict=False)] = Field(
         (),
-        description="Swept keys whose every value gets a winner of its own.",
+        description="Swept keys whose every value gets a winner of its own; repeat: every fold or"
+        " draw does, which takes data.test to score.",
         examples=[["vars.layer"]],
     )
     refit: Annotated[
@@ -140,6 +141,9 @@ class Select(Block):
         " auto: train with folds, else none.",
     )
 
+
+EACH_REPEAT = "repeat"
+"""The word in `select.per` by which each repeat chooses for itself; no swept key is called so."""
 
 SHOTS = "repeat.few_shot.k"
 """The key that is an axis where its value is a list."""

@@ -32,6 +32,8 @@ class RowSplit:
     """Equal for equal rows, among specs of one data block and model."""
     drawn: IntArray | None = None
     """Where val is a source of its own and `val_k` draws from it: rows of that source."""
+    time: int = 0
+    """Of `repeat.times`, from 0: each time holds out each row once at most."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -67,7 +67,7 @@ def _head(run_data: RunData, choice: str) -> str:
     splits, rows = headline.metrics_table(run_data)
     numbers = ""
     if splits:
-        names = [esc(split_name(split)) for split in splits]
+        names = [esc(split) for split in splits]
         cells = [[esc(name), *map(esc, values)] for name, values in rows]
         numbers = table(["metric", *names], cells, label="Metrics")
     notes = run_data.manifest.get("notes")
@@ -124,13 +124,24 @@ def _predictions(run_data: RunData) -> str:
         name = f"{split_name(data.split)}, {counted(len(data), 'row')}"
         charts = [chart(drawing) for drawing in predictions.charts(data)]
         layout = "cards three" if len(charts) == 3 else "cards"
-        rows = _mistakes(data)
-        inner = "\n".join([*charts, rows] if rows else charts)
+        inner = "\n".join(filter(None, [_pooled(data), *charts, _mistakes(data)]))
         panels.append((name, f'<div class="{layout}">\n{inner}\n</div>'))
     if not panels:
         return ""
     of = f" on {panels[0][0]}" if len(panels) == 1 else ""
     return section(f"Predictions{of}", tabs(panels, "split"), layout="panels")
+
+
+def _pooled(data: PredictionData) -> str:
+    """What the charts are of where several folds predict; empty where one model does."""
+    if not data.folds:
+        return ""
+    first = f", the first of {counted(data.times, 'drawing')}" if data.times > 1 else ""
+    return (
+        '<div class="card wide"><p class="note">Each row as the model predicts it that did not see'
+        f" it: {counted(data.folds, 'fold')} pooled{first}. The metrics above are means within"
+        " folds, so nothing read off here need equal them.</p></div>"
+    )
 
 
 def _mistakes(data: PredictionData) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from trainer.report.run_data import RunData
 
 Numbers = NDArray[np.float64]
+_PLACE = ("repeat", "time")  # columns of out-of-fold predictions
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,8 @@ class PredictionData:
             distribution that of its largest share.
         p: (N, classes or C) probabilities; without columns for numbers.
         shares: (N, C) of a distribution, the targets as they are; else None.
+        folds: how many predicted these rows, each those that it held out; 0 of one model.
+        times: how many times all folds have, of which these rows are the first.
     """
 
     split: str
@@ -47,6 +50,8 @@ class PredictionData:
     prediction: NDArray[Any]
     p: Numbers
     shares: Numbers | None = None
+    folds: int = 0
+    times: int = 1
 
     def __len__(self) -> int:
         return len(self.row)
@@ -62,6 +67,8 @@ def read_predictions(run_data: RunData) -> Iterator[PredictionData]:
     if table is None or model is None or table.num_columns < 4:
         return
     try:
+        repeat = _repeats(table)
+        table = table.drop_columns([name for name in _PLACE if name in table.column_names])
         if any(column.null_count for column in table.columns):
             raise ValueError("a cell without a value")
         row, split = arrow.numbers(table["row"]), _coded(table["split"])
@@ -69,13 +76,28 @@ def read_predictions(run_data: RunData) -> Iterator[PredictionData]:
             raise ValueError("no row numbers")
         columns = [_read(table.column(i)) for i in range(2, table.num_columns)]
         for code, name in enumerate(split.words):
-            here = split.codes == code
-            if here.any():
-                values = [column[here] for column in columns]
-                yield _checked(_prediction_data(str(name), row[here], values, model))
+            here = np.flatnonzero(split.codes == code)
+            if not len(here):
+                continue
+            folds, times = 0, 1
+            if repeat is not None and (repeat[here] >= 0).any():
+                first = np.sort(np.unique(row[here], return_index=True)[1])
+                times = -(-len(here) // len(first))
+                here = here[first]
+                folds = len(np.unique(repeat[here]))
+            values = [column[here] for column in columns]
+            data = _prediction_data(str(name), row[here], values, model)
+            yield _checked(replace(data, folds=folds, times=times))
     except (KeyError, IndexError, ValueError, TypeError, OverflowError) as error:
         path = run_data.folder / PREDICTIONS
         raise RunFolderError(f"{path}: does not fit the model beside it") from error
+
+
+def _repeats(table: pa.Table) -> NDArray[Any] | None:
+    """(N,) which repeat predicts a row, -1 where none does; None of a table without repeats."""
+    if "repeat" not in table.column_names:
+        return None
+    return arrow.numbers(table["repeat"].fill_null(-1))
 
 
 def _checked(data: PredictionData) -> PredictionData:
@@ -105,7 +127,7 @@ class _Coded:
     codes: NDArray[Any]
     words: list[Any]
 
-    def __getitem__(self, rows: NDArray[np.bool_]) -> _Coded:
+    def __getitem__(self, rows: NDArray[np.intp]) -> _Coded:
         return _Coded(self.codes[rows], self.words)
 
 

@@ -54,7 +54,7 @@ class DeviceCache:
         return device_rows
 
     def prepared(self, rows: RowsOf) -> Prepared:
-        """The rows of one part on the host; those that have left are prepared anew, and not kept."""
+        """The rows of one part on the host; those that have left are prepared anew, not kept."""
         there = (held.prepared for (key, _), held in self._held.items() if key == rows.key)
         found = next(there, None)
         return rows.prepare() if found is None else found

@@ -59,9 +59,7 @@ def first_models(sweep: SweepRun, trials: Iterable[int]) -> dict[int, TrialModel
     return _models(sweep, sweep.jobs, {trial: trial for trial in trials}, None)
 
 
-def models_by_rows(
-    sweep: SweepRun, wanted: Collection[tuple[int, int]]
-) -> Iterator[RowsModels]:
+def models_by_rows(sweep: SweepRun, wanted: Collection[tuple[int, int]]) -> Iterator[RowsModels]:
     """Models of columns, all on the same rows together: these are prepared once for them.
 
     Args:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from trainer.sweep.jobs import Job
     from trainer.sweep.sweep import SweepRun
     from trainer.sweep.trial_result import TrialResult
-    from trainer.workflow.winner_scores import TestScores
+    from trainer.sweep.winner_tests import WinnerTests
 
 
 def write_columns(
@@ -50,7 +50,7 @@ def write_trials(
     folder: RunWriter,
     sweep: SweepRun,
     trials: Sequence[TrialResult],
-    tests: Mapping[int, TestScores] | None = None,
+    tests: Mapping[int, WinnerTests] | None = None,
     *,
     over: bool = True,
 ) -> list[Row]:

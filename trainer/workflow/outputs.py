@@ -17,7 +17,13 @@ from trainer.predict.training_fit import training_metrics
 from trainer.runs.names import BEST, GROUPS, MANIFEST, PREDICTIONS, RESULTS
 from trainer.runs.writer import RunWriter
 from trainer.sweep.divergence import divergence
-from trainer.sweep.refit import TrialModel, first_models, refit_models, refit_of
+from trainer.sweep.refit import (
+    TrialModel,
+    first_models,
+    models_by_rows,
+    refit_models,
+    refit_of,
+)
 from trainer.sweep.results import trial_results
 from trainer.sweep.scheduler import Scheduler
 from trainer.sweep.select import Chosen, choose, rank
@@ -40,7 +46,7 @@ from trainer.workflow.result_tables import (
     results,
     winner_tests,
 )
-from trainer.workflow.winner_scores import score_winners, test_prefix
+from trainer.workflow.winner_scores import prefix_of, score_winners, to_be_scored
 
 _BLOWN_UP = 10  # times the first batch's loss, which is one batch's and so may be far off by chance
 
@@ -69,7 +75,8 @@ def write_outputs(
         checkpoints.before_refit(scheduler, should_stop() is not None)
     observer = RefitRecorder(should_stop, folder.tell, checkpoints)
     models, all_there = _models(sweep, chosen, observer, checkpoints.saved(REFIT), terminal)
-    tests, held_out = score_winners(sweep, chosen, models)
+    columns = set(to_be_scored(sweep, chosen))
+    tests, held_out = score_winners(models_by_rows(sweep, columns), chosen, models)
     if tests:
         rows = write_trials(folder, sweep, ranked, winner_tests(chosen, tests))
     if chosen.groups:
@@ -198,7 +205,7 @@ def _parts(best: TrialResult, model: TrialModel) -> dict[str, tuple[int, int]]:
     found = dict(best.parts)
     for rows in model.prepared.tests:
         some = parts_of_means(model.fitted, rows.y, rows.weight)
-        found |= {f"{test_prefix(rows)}_{name}": n for name, n in some.items()}
+        found |= {f"{prefix_of(rows)}_{name}": n for name, n in some.items()}
     return found
 
 

@@ -17,8 +17,8 @@ from trainer.runs.names import PENALTY_COLUMNS
 from trainer.sweep.select import Chosen, Group, ranks
 from trainer.sweep.stopping import Rung
 from trainer.sweep.trial_result import ColumnResult, TrialResult
+from trainer.sweep.winner_tests import WinnerTests, means_and_stds
 from trainer.wording.closing import RankedTrial
-from trainer.workflow.winner_scores import TestScores, means_and_stds
 
 Row = dict[str, Any]
 
@@ -39,7 +39,7 @@ def trial_rows(
     ranked: Sequence[TrialResult],
     names: Sequence[str],
     metric: str,
-    tests: Mapping[int, TestScores] | None = None,
+    tests: Mapping[int, WinnerTests] | None = None,
 ) -> list[Row]:
     """The rows of trials.csv, in the order of rank.
 
@@ -142,14 +142,14 @@ def ranking(ranked: Sequence[TrialResult], metric: str) -> list[RankedTrial]:
     ]
 
 
-def winner_tests(chosen: Chosen, tests: Mapping[int, TestScores]) -> dict[int, TestScores]:
+def winner_tests(chosen: Chosen, tests: Mapping[int, WinnerTests]) -> dict[int, WinnerTests]:
     """Test metrics of the trials that won by their means: all their repeats are scored."""
     by_mean = [group.trial.number for group in chosen.groups if group.repeat is None]
     numbers = [chosen.best.number, *by_mean] if chosen.best else by_mean
     return {number: tests[number] for number in numbers if number in tests}
 
 
-def _test_cells(tests: TestScores) -> Row:
+def _test_cells(tests: WinnerTests) -> Row:
     """Mean and deviation over the repeats, and what the refit has, side by side."""
     stds, refit = tests.stds, tests.of_refit
     return {
@@ -159,17 +159,15 @@ def _test_cells(tests: TestScores) -> Row:
     }
 
 
-def _group_tests(group: Group, tests: Mapping[int, TestScores]) -> TestScores:
+def _group_tests(group: Group, tests: Mapping[int, WinnerTests]) -> WinnerTests:
     """Those of a group's winner; of a repeat's own winner in that repeat alone."""
-    found = tests.get(group.trial.number, TestScores())
+    found = tests.get(group.trial.number, WinnerTests())
     if group.repeat is None:
         return found
-    return TestScores({r: of for r, of in found.of_repeats.items() if r == group.repeat})
+    return WinnerTests({r: of for r, of in found.of_repeats.items() if r == group.repeat})
 
 
-def group_rows(
-    chosen: Chosen, names: Sequence[str], tests: Mapping[int, TestScores]
-) -> list[Row]:
+def group_rows(chosen: Chosen, names: Sequence[str], tests: Mapping[int, WinnerTests]) -> list[Row]:
     """The rows of groups.csv: a row a value of the `select.per` paths.
 
     Args:
@@ -200,7 +198,7 @@ def results(
     ranked: Sequence[TrialResult],
     spec: Spec,
     repeats: int,
-    tests: Mapping[int, TestScores],
+    tests: Mapping[int, WinnerTests],
     refit: Row | None,
     rungs: Sequence[Rung],
     parts: Mapping[str, tuple[int, int]] | None = None,
@@ -246,14 +244,14 @@ def results(
 
 def _best(
     chosen: Chosen,
-    tests: Mapping[int, TestScores],
+    tests: Mapping[int, WinnerTests],
     refit: Row | None,
     parts: Mapping[str, tuple[int, int]],
 ) -> Row | None:
     best = chosen.best
     if best is None:
         return None
-    of_tests = tests.get(best.number, TestScores())
+    of_tests = tests.get(best.number, WinnerTests())
     if refit is not None and of_tests.of_refit:
         refit = refit | {"metrics": dict(of_tests.of_refit)}
     return {
@@ -277,12 +275,12 @@ def _runner_up(chosen: Chosen) -> Row | None:
     }
 
 
-def _group(group: Group, tests: TestScores) -> Row:
+def _group(group: Group, tests: WinnerTests) -> Row:
     refit = {"refit": {"metrics": dict(tests.of_refit)}} if tests.of_refit else {}
     return {"per": dict(group.per), **_standing(group.trial, tests), **refit}
 
 
-def _per_repeat(chosen: Chosen, tests: Mapping[int, TestScores]) -> Row:
+def _per_repeat(chosen: Chosen, tests: Mapping[int, WinnerTests]) -> Row:
     """Where each repeat chose for itself, means over their winners, for each value of the rest."""
     rest: dict[tuple[Any, ...], list[Group]] = {}
     for group in chosen.groups:
@@ -299,10 +297,10 @@ def _per_repeat(chosen: Chosen, tests: Mapping[int, TestScores]) -> Row:
     return {"per_repeat": found} if found else {}
 
 
-_NO_TESTS = TestScores()
+_NO_TESTS = WinnerTests()
 
 
-def _standing(trial: TrialResult, tests: TestScores = _NO_TESTS) -> Row:
+def _standing(trial: TrialResult, tests: WinnerTests = _NO_TESTS) -> Row:
     return {
         "trial": trial.number,
         "settings": dict(trial.settings),

@@ -28,6 +28,12 @@ SPECS = {
         "repeat": {"folds": 3},
         "sweep": LRS,
     },
+    "folds": {
+        **BASE,
+        "data": {"train": "digits", "val": "none", "test": 0.3},
+        "optimizer": {"name": "lbfgs", "tol": 0.01},
+        "repeat": {"folds": 3, "times": 4},
+    },
     "solver": {**BASE, "optimizer": {"name": "lbfgs", "tol": 0.01}},
 }
 

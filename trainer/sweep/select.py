@@ -55,7 +55,8 @@ class Chosen(NamedTuple):
 
     Attributes:
         best: the chosen trial, or None where none has a rank.
-        runner_up: the best of the others, as the metric has it.
+        runner_up: the best of the others with its values of the `select.per` paths, as the metric
+            has it.
         margin: how much worse the runner-up is, in the metric's unit; below 0 where the rule chose
             a simpler trial than the best.
         standard_errors: the margin in standard errors of the difference over repeats, paired.
@@ -126,7 +127,11 @@ def choose(trials: Sequence[TrialResult], spec: Spec, metric: str) -> Chosen:
     best, within = _pick(able, spec, metric)
     if best is None:
         return Chosen(metric, None)
-    others = [trial for trial in able if trial is not best and trial.status != "halved"]
+    others = [
+        trial
+        for trial in able
+        if trial is not best and trial.status != "halved" and _compete(trial, best, spec)
+    ]
     runner_up = others[0] if others else None
     ratio = _held_ratio(best)
     margin, errors = _margin(best, runner_up, metric, ratio) if runner_up else (None, None)
@@ -186,6 +191,11 @@ def _margin(
         share = 1 / len(differences) + (held_ratio or 0.0)
         error = float(differences.std(ddof=1)) * math.sqrt(share)
     return margin, margin / error if error > 0 else None
+
+
+def _compete(trial: TrialResult, other: TrialResult, spec: Spec) -> bool:
+    """Whether two trials are ranked against each other: not where each has a winner of its own."""
+    return all(trial.settings.get(p) == other.settings.get(p) for p in per_paths(spec))
 
 
 def _paired(best: TrialResult, other: TrialResult, metric: str) -> bool:

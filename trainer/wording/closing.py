@@ -59,15 +59,20 @@ def metric_text(trial: RankedTrial | Record, name: str, repeats: int = 1) -> str
 
 
 def run_closing(
-    folder: Path, row: Mapping[str, Any], metrics: Metrics, notes: Sequence[str] = ()
+    folder: Path,
+    row: Mapping[str, Any],
+    metrics: Metrics,
+    notes: Sequence[str] = (),
+    refit: Metrics | None = None,
 ) -> list[Line]:
     """Of a run with one column: how it ended and its metrics.
 
     Args:
         folder: its run folder.
         row: its row of trials.csv.
-        metrics: of its model, those on test rows too.
+        metrics: of its column, those on test rows too.
         notes: on metrics that are not defined.
+        refit: of its model on test rows, where that was trained again.
     """
     status, reason = row["status"].replace("_", " "), row["reason"]
     end = reason if reason.startswith(status) else f"{status}: {reason}"
@@ -76,6 +81,7 @@ def run_closing(
     return [
         ("outcome", end),
         ("metrics", _metrics(metrics)),
+        *([("test, refit", _metrics(refit))] if refit else []),
         *(("note", note) for note in notes),
         ("predict", Verbatim(f"stacked-trainer predict {quoted(str(folder))} DATA")),
     ]

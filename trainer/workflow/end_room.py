@@ -27,8 +27,8 @@ def end_room(sweep: SweepRun) -> tuple[int, int]:
     features = len(first.encoder.features)
     columns = len(sweep.trials) * sweep.repeats
     parameters = (features + 1) * outputs * itemsize  # of a column
-    held = sum(len(rows) for rows in (first.val, *first.tests) if rows is not None)
-    cells = 12 + len(sweep.spec.axes) + 2 * len(sweep.metrics)
+    tested = 3 * len(sweep.metrics) * len(first.tests)  # mean, deviation and refit
+    cells = 12 + len(sweep.spec.axes) + 2 * len(sweep.metrics) + tested
     tables = (columns + 2 * len(sweep.trials)) * (_ROW + cells * _CELL)
     size = (
         _PAGE
@@ -37,9 +37,21 @@ def end_room(sweep: SweepRun) -> tuple[int, int]:
         + (columns + 4) * parameters * (sweep.spec.log.weights == "all")
         + parameters
         + model_bytes(np.empty(0), (*first.encoder.features, *first.encoder.outputs))
-        + held * (outputs + 4) * 8
+        + predicted_rows(sweep) * (outputs + 6) * 8
     )
     return int(_MORE * size), _gradients(sweep, features, outputs, itemsize)
+
+
+def predicted_rows(sweep: SweepRun) -> int:
+    """How many rows predictions.parquet has: val, of folds what each holds out, and test."""
+    first = sweep.first.prepared
+    held_out: dict[int, int] = {}
+    for planned in sweep.arrangement.stacks:
+        fold = planned.rows.fold
+        for column in planned.columns if fold is not None else ():
+            held_out[column.trial] = held_out.get(column.trial, 0) + fold.held_out
+    val = 0 if first.val is None else len(first.val)
+    return max(held_out.values(), default=val) + sum(map(len, first.tests))
 
 
 def model_bytes(weights: npt.NDArray[np.floating], names: Sequence[str]) -> int:

@@ -102,7 +102,8 @@ def write_outputs(
     else:
         best = record["best"]
         notes = undefined_texts(best, 1, "repeat")
-        terminal.summary(run_closing(folder.path, rows[0], best["metrics"], notes))
+        again = (best["refit"] or {}).get("metrics", {})
+        terminal.summary(run_closing(folder.path, rows[0], best["metrics"], notes, again))
     return "interrupted" if cut_short or not all_there else "finished"
 
 

@@ -135,6 +135,8 @@ def test_predictions_are_of_the_evaluation_that_counts(change, tmp_path):
     for row in rows:
         assert row["val_accuracy"] == pytest.approx(right[repeat == row["repeat"]].mean())
     assert set(column(table, "time")) == {0}
+    if change.get("early_stopping", {}).get("patience") == 2:
+        assert any(row["best_epoch"] < row["epochs"] for row in rows)
 
 
 def test_each_repeat_chooses_for_itself_and_its_own_choice_is_scored(tmp_path):
@@ -189,7 +191,7 @@ def test_a_page_says_where_it_pools(tmp_path):
     page = (run.folder / "report.html").read_text()
     assert "3 folds pooled, the first of 2 drawings" in page
     assert "569 rows" in page  # each once
-    assert "1,138" not in page
+    assert "1,138 rows" not in page
     run = trainer.run(CANCER | {"data": {"train": "breast_cancer"}}, out=tmp_path / "plain")
     assert "pooled" not in (run.folder / "report.html").read_text()
     assert run.predictions().column_names[2] == "target"

@@ -48,8 +48,9 @@ def predicted_rows(sweep: SweepRun) -> int:
     held_out: dict[int, int] = {}
     for planned in sweep.arrangement.stacks:
         fold = planned.rows.fold
-        for column in planned.columns if fold is not None else ():
-            held_out[column.trial] = held_out.get(column.trial, 0) + fold.held_out
+        if fold is not None:
+            for column in planned.columns:
+                held_out[column.trial] = held_out.get(column.trial, 0) + fold.held_out
     val = 0 if first.val is None else len(first.val)
     return max(held_out.values(), default=val) + sum(map(len, first.tests))
 

@@ -174,6 +174,7 @@ def test_each_repeat_chooses_for_itself_and_its_own_choice_is_scored(tmp_path):
     page = (run.folder / "report.html").read_text()
     assert "validation (selected)" in page
     assert "mean of the own winners of 4 repeats" in page
+    assert "settings that each repeat chose for itself" in page
 
 
 def test_what_is_undefined_in_a_repeat_has_no_mean_and_what_is_infinite_no_deviation():

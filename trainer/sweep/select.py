@@ -188,8 +188,10 @@ def _margin(
         return margin, None
     with np.errstate(invalid="ignore"):  # of infinite losses
         differences = other.known(metric) - best.known(metric)
-        share = 1 / len(differences) + (held_ratio or 0.0)
-        error = float(differences.std(ddof=1)) * math.sqrt(share)
+        count: float = len(differences)
+        if held_ratio is not None:
+            count = 1 / (1 / count + held_ratio)
+        error = float(differences.std(ddof=1)) / math.sqrt(count)
     return margin, margin / error if error > 0 else None
 
 

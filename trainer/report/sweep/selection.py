@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     from trainer.report.sweep.view import SweepView
 
 _MOST_NAMED = 12  # trials of a list
+_OWN_CHOICE = (
+    "of settings that each repeat chose for itself, by its own validation rows; the winner by the"
+    " mean over all is the model that is kept"
+)
 _REPEAT, _REFIT = "repeat", "_refit"  # groups.csv's column of repeats, and ends of those of refits
 
 
@@ -27,7 +31,8 @@ def selection(sweep: SweepView) -> list[tuple[str, str]]:
     results, best = sweep.run_data.results, sweep.run_data.best
     if not best:
         return [*_best_so_far(sweep), ("Outcomes", _outcomes(sweep))]
-    lines = [
+    lines = [("Result", _OWN_CHOICE)] if results.get("per_repeat") else []
+    lines += [
         (
             "Winner",
             f"trial {best['trial']}: {settings_words(sweep.axis_names, best.get('settings', {}))}",

@@ -73,12 +73,17 @@ def models_by_rows(sweep: SweepRun, wanted: Collection[tuple[int, int]]) -> Iter
             if column in wanted and _has_model(job, k, whole=False):
                 found.setdefault(rows.key, (rows, []))[1].append((job, k))
     for rows, columns in found.values():
-        prepared = sweep.cache.prepared(rows)
-        models = [
-            RepeatModel(int(job.trial[k]), int(job.repeat[k]), _fitted(job, k, prepared))
-            for job, k in columns
-        ]
-        yield RowsModels(prepared, rows.fold, models)
+        yield _on_rows(sweep.cache.prepared(rows), rows.fold, columns)  # and keeps none of them
+
+
+def _on_rows(
+    prepared: Prepared, fold: Fold | None, columns: Sequence[tuple[Job, int]]
+) -> RowsModels:
+    models = [
+        RepeatModel(int(job.trial[k]), int(job.repeat[k]), _fitted(job, k, prepared))
+        for job, k in columns
+    ]
+    return RowsModels(prepared, fold, models)
 
 
 def refit_models(

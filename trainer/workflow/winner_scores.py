@@ -52,6 +52,7 @@ def score_winners(
             if is_best and rows.fold is not None and rows.prepared.val is not None:
                 place = {"repeat": repeat, "time": rows.fold.time}
                 held_out[repeat] = prediction_table(fitted, rows.prepared.val, place)
+        del rows  # or else there were those of two repeats while the next are prepared
     tests = {
         trial: WinnerTests(dict(sorted(of.items())), _of_refit(models.get(trial)))
         for trial, of in of_repeats.items()

@@ -193,6 +193,15 @@ def test_a_page_says_where_it_pools(tmp_path):
     assert "3 folds pooled, the first of 2 drawings" in page
     assert "569 rows" in page  # each once
     assert "1,138 rows" not in page
+    own = {"data": {"train": "breast_cancer", "val": "none", "test": 0.3}, "sweep": GRID}
+    run = trainer.run(spec | own | {"select": {"per": ["penalty.C"]}}, out=tmp_path / "per")
+    groups, page = RunReader(run.folder).groups(), (run.folder / "report.html").read_text()
+    assert len({group["test_accuracy_refit"] for group in groups}) > 1
+    for group, found in zip(run.results["groups"], groups, strict=True):
+        assert found["test_accuracy_std"] == group["std"]["test_accuracy"]
+        assert found["test_accuracy_refit"] == group["refit"]["metrics"]["test_accuracy"]
+    assert ">test accuracy, refit<" in page
+    assert ">test, refit<" in page
     run = trainer.run(CANCER | {"data": {"train": "breast_cancer"}}, out=tmp_path / "plain")
     assert "pooled" not in (run.folder / "report.html").read_text()
     assert run.predictions().column_names[2] == "target"

@@ -88,6 +88,13 @@ KINDS: dict[str, Kind] = {
         | {"optimizer": {"name": "lbfgs"}, "repeat": {"bootstrap": 60}}
         | _sweep("penalty.l2", _L2)
     ),
+    "own_choice": Kind(
+        _DIGITS
+        | {"data": {"train": "digits", "val": "none", "test": 0.2}}
+        | {"optimizer": {"name": "lbfgs"}, "repeat": {"folds": 4, "times": 2}}
+        | {"select": {"per": ["repeat"]}}
+        | _sweep("penalty.l2", _L2)
+    ),
     "lbfgs": Kind(
         _DIGITS | {"optimizer": {"name": "lbfgs", "tol": 1e-9}} | _sweep("penalty.l2", _L2)
     ),

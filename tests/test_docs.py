@@ -357,8 +357,8 @@ def test_every_array_of_a_snapshot_is_described(full_run):
 
 def test_every_column_of_the_trials_is_described(full_run):
     described = in_code(section(RUN_FOLDER, "trials.csv"))
-    metrics = re.compile(r"val_\w+|\w+_std")
-    assert len(full_run.trials[0]) == 20
+    metrics = re.compile(r"(val|test)_\w+|\w+_std")
+    assert len(full_run.trials[0]) == 24
     assert [n for n in full_run.trials[0] if n not in described and not metrics.match(n)] == []
 
 

@@ -383,6 +383,7 @@ FAULTS = [
     ("sweep: {early_terminate: {eta: 1}, parameters: {bias: [true]}}", "3:32", "from 2 to 1000"),
     ("select: {rule: one_std_err}", "3:16", "takes repeats"),
     ("select: {per: [optimizer.lr]}", "3:16", "is not swept"),
+    ("select: {per: [repeat]}\nrepeat: {seeds: 2}", "3:15", "set data.test, which scores it"),
     ("repeat: {folds: 1}", "3:17", "a whole number from 2"),
     ("repeat: {times: 3}", "3:17", "write folds: 5 too"),
     ("repeat: {folds: 3, few_shot: {k: 2}}\noptimizer: {batch_size: full}", "3:30", "not both"),
@@ -408,7 +409,24 @@ def test_a_fault_of_a_sweep_is_at_its_place(tmp_path, text, place, words):
 
 
 def test_the_table_of_faults_is_whole():
-    assert len(FAULTS) == 43
+    assert len(FAULTS) == 44
+
+
+def test_a_choice_of_each_repeat_takes_repeats_and_a_test_set_and_no_rule_of_means():
+    data = {"train": "digits", "val": "none", "test": 0.2}
+    good = {"model": "softmax", "data": data, "repeat": {"folds": 3}, "select": {"per": ["repeat"]}}
+    assert load_spec(good).select.per == ("repeat",)
+    for change, key, words in [
+        ({"repeat": "none"}, "select.per", "write repeat: {folds: 5} too"),
+        ({"data": data | {"test": "none"}}, "select.per", "set data.test"),
+        ({"select": {"per": ["repeat"], "rule": "one_std_err"}}, "select.rule", "write best"),
+    ]:
+        with pytest.raises(SpecError) as found:
+            load_spec(good | change)
+        lines = [str(fault) for fault in found.value.faults]
+        assert len(lines) == 1, lines
+        assert key in lines[0]
+        assert words in lines[0]
 
 
 def test_val_beside_folds_is_a_fault(tmp_path):

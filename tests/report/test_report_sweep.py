@@ -58,7 +58,7 @@ def test_the_verdict_comes_first(sweeps):
     best, other = sweeps["folds"].results["best"], sweeps["folds"].results["runner_up"]
     assert f"Winner trial {best['trial']}" in words
     assert f"trial {other['trial']} (" in words
-    assert "standard errors of the paired difference over the repeats" in words
+    assert "standard errors of the paired difference over the folds, widened" in words
     assert (
         "within one standard error of the lowest validation loss (its own, over 4 repeats)" in words
     )

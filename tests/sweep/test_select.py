@@ -185,6 +185,61 @@ def test_the_margin_is_in_paired_standard_errors():
     assert alone.standard_errors is None
 
 
+def folded(one, held_ratio):
+    """The same trial with columns of folds."""
+    return replace(one, columns=tuple(replace(c, held_ratio=held_ratio) for c in one.columns))
+
+
+def test_of_folds_the_standard_errors_count_the_rows_that_they_share():
+    a, b = [0.10, 0.30, 0.20, 0.40], [0.12, 0.33, 0.21, 0.46]
+    trials = [folded(trial(0, b), 0.5), folded(trial(1, a), 0.5)]
+    chosen = choose(trials, spec_of(), "val_loss")
+    variance = (np.array(b) - a).var(ddof=1)
+    assert chosen.held_ratio == 0.5
+    # Nadeau and Bengio 2003: (1/J + n_test/n_train)·s²
+    assert chosen.standard_errors == pytest.approx(0.03 / math.sqrt((1 / 4 + 0.5) * variance))
+    apart = choose([trial(0, b), trial(1, a)], spec_of(), "val_loss")
+    assert apart.held_ratio is None
+    assert apart.standard_errors > 1.5 * chosen.standard_errors
+
+
+def test_each_repeat_may_choose_for_itself():
+    shots = {"repeat.few_shot.k": 1}, {"repeat.few_shot.k": 2}
+    spec = spec_of(
+        {"penalty.l2": [0, 1]},
+        data={"train": "digits", "test": 0.2},
+        repeat={"few_shot": {"k": [1, 2]}},
+        optimizer={"batch_size": "full"},
+        select={"per": ["repeat"]},
+    )
+    trials = [
+        trial(0, [0.1, 0.9, 0.3], settings=shots[0]),
+        trial(1, [0.2, 0.1, 0.4], settings=shots[0]),
+        trial(2, [0.5, 0.6, math.nan], settings=shots[1]),
+        trial(3, [0.6, 0.5, math.nan], settings=shots[1]),
+    ]
+    chosen = choose(trials, spec, "val_loss")
+    found = {(g.per["repeat.few_shot.k"], g.repeat): g.trial for g in chosen.groups}
+    assert {key: of.number for key, of in found.items()} == {
+        (1, 0): 0, (1, 1): 1, (1, 2): 0, (2, 0): 2, (2, 1): 3,
+    }  # fmt: skip
+    assert all(group.per["repeat"] == group.repeat for group in chosen.groups)
+    assert found[1, 1].metrics["val_loss"] == 0.1
+    assert found[1, 1].stds == {}
+    assert list(chosen.without) == [{"repeat.few_shot.k": 2, "repeat": 2}]
+    assert chosen.best.number == 1
+    assert chosen.runner_up.number == 0
+
+
+def test_a_runner_up_is_one_that_competes():
+    shots = {"repeat.few_shot.k": 1}, {"repeat.few_shot.k": 2}
+    spec = spec_of(repeat={"few_shot": {"k": [1, 2]}}, optimizer={"batch_size": "full"})
+    trials = [trial(0, [0.3], settings=shots[0]), trial(1, [0.1], settings=shots[1])]
+    assert choose(trials, spec, "val_loss").runner_up is None
+    trials.append(trial(2, [0.9], settings=shots[1]))
+    assert choose(trials, spec, "val_loss").runner_up.number == 2
+
+
 def test_numbers_past_the_largest_are_no_fault():
     inf = float("inf")
     chosen = choose([trial(0, [inf, 1.0]), trial(1, [0.1, 0.2])], spec_of(), "val_loss")

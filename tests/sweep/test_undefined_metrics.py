@@ -113,7 +113,8 @@ def test_the_lead_and_the_error_are_of_the_folds_that_have_the_metric(tmp_path):
     difference = auc[best["trial"]] - auc[other["trial"]]
     assert other["margin"] == pytest.approx(difference.mean())
     if difference.std() > 0:
-        error = difference.std(ddof=1) / math.sqrt(5)
+        assert other["held_ratio"] == pytest.approx(1 / 5, rel=0.01)  # six folds
+        error = difference.std(ddof=1) * math.sqrt(1 / 5 + other["held_ratio"])
         assert other["standard_errors"] == pytest.approx(difference.mean() / error)
     assert "over 5 repeats" in said or "over 5 of 6 repeats" in said
 

@@ -39,17 +39,20 @@ def ranked(found, rank, status="finished"):
 
 def test_a_sweep_from_its_results():
     best = standing(1, 0.00001234, 0.0012, **{LR: 1e-5})
+    best["metrics"]["test_loss"], best["std"]["test_loss"] = 0.75, 0.5
+    tested = standing(1, 0.25, **{LR: 1e-5, K: 2})
+    tested["metrics"]["test_loss"] = 0.75
     other = standing(0, 0.5, **{LR: 0.1})
     record = results(
         best,
         other | {"margin": 0.25, "standard_errors": 1.5},
         repeats=4,
-        groups=[{"per": {K: 2}, **standing(1, 0.25, **{LR: 1e-5, K: 2})}],
+        groups=[{"per": {K: 2}, "refit": {"metrics": {"test_loss": 0.5}}, **tested}],
         edges=[{"advice": "widen it"}],
         rule="one_std_err",
     )
     table = [ranked(best, 1), ranked(other | {"metrics": {}}, None, "not_converged")]
-    assert sweep_closing(record, table, {1: {"test_loss": 0.75}}, within=1) == [
+    assert sweep_closing(record, table, within=1) == [
         (
             "ranking",
             "\nrank  trial  val_loss           settings"
@@ -67,33 +70,56 @@ def test_a_sweep_from_its_results():
             "rule",
             "no other trial is within one standard error of the best (its own, over 4 repeats)",
         ),
-        ("groups", "\nk 2: val_loss 0.25 at lr 1e-5 (trial 1); test_loss 0.75"),
+        (
+            "groups",
+            "\nk 2: val_loss 0.25 at lr 1e-5 (trial 1); test_loss 0.75; refit: test_loss 0.5",
+        ),
         ("edge", "widen it"),
         ("model", "that of the winner's first repeat"),
-        ("test", "test_loss 0.75"),
+        ("test", "test_loss 0.75 ± 0.5 (mean and standard deviation of the models of 4 repeats)"),
     ]
 
 
 def test_a_choice_by_training_rows_is_told():
     by_training = results(standing(0, 0.5)) | {"metric": {"name": "train_loss"}}
     by_training["best"]["metrics"] = {"train_loss": 0.5}
-    assert "weakest penalty" in dict(sweep_closing(by_training, [], {}))["note"]
-    assert "note" not in dict(sweep_closing(results(standing(0, 0.5)), [], {}))
+    assert "weakest penalty" in dict(sweep_closing(by_training, []))["note"]
+    assert "note" not in dict(sweep_closing(results(standing(0, 0.5)), []))
 
 
 def test_a_refit_is_told_in_place_of_the_first_repeat():
-    best = standing(0, 0.5) | {"refit": {"rows": "train", "epochs": 3}}
-    lines = dict(sweep_closing(results(best, repeats=4), [], {}, length=(90, "step")))
+    again = {"rows": "train", "epochs": 3, "metrics": {"test_loss": 0.25}}
+    best = standing(0, 0.5) | {"refit": again}
+    lines = dict(sweep_closing(results(best, repeats=4), [], length=(90, "step")))
     assert lines["refit"] == "trained again on all training rows for 90 steps"
+    assert lines["test, refit"] == "test_loss 0.25"
     assert "model" not in lines
     assert "rule" not in lines
+    assert "test" not in lines
+
+
+def test_what_repeats_chose_for_themselves_is_told_with_val_as_selected():
+    own = {
+        "per": {K: 2},
+        "trials": [1, 0],
+        "metrics": {"train_loss": 0.1, "val_loss": 0.25, "test_loss": 0.75},
+        "std": {"val_loss": 0.5, "test_loss": 0.125},
+    }
+    groups = [{"per": {K: 2, "repeat": r}, **standing(r, 0.5, **{K: 2})} for r in (0, 1)]
+    record = results(standing(0, 0.5), repeats=2, per_repeat=[own], groups=groups)
+    lines = dict(sweep_closing(record, [], word="draw"))
+    assert lines["own choice"] == (
+        "k 2: test_loss 0.75 ± 0.12; selected: val_loss 0.25 ± 0.5 (mean and standard deviation"
+        " over each draw's own winner)"
+    )
+    assert lines["groups"].splitlines()[1] == "k 2, repeat 0: val_loss 0.5, selected (trial 0)"
 
 
 def test_what_is_left_out_is_said():
     trials = [standing(i, 0.1 * (i + 1), **{LR: i}) for i in range(2 * SHOWN)]
     groups = [{"per": {LR: i}, **standing(i, 0.5, **{LR: i})} for i in range(25)]
     record = results(trials[0], trials=1200, groups=groups)
-    lines = dict(sweep_closing(record, [ranked(t, 1) for t in trials], {}))
+    lines = dict(sweep_closing(record, [ranked(t, 1) for t in trials]))
     assert lines["ranking"].splitlines()[-1] == "… 1,190 more in trials.csv"
     assert len(lines["ranking"].splitlines()) == SHOWN + 3
     assert lines["groups"].splitlines()[-1] == "… 5 more in groups.csv"
@@ -101,7 +127,7 @@ def test_what_is_left_out_is_said():
 
 def test_a_table_and_a_command_are_never_wrapped():
     folder = Path("/tmp/a folder")
-    lines = sweep_closing(results(standing(0, 0.5)), [ranked(standing(0, 0.5), 1)], {})
+    lines = sweep_closing(results(standing(0, 0.5)), [ranked(standing(0, 0.5), 1)])
     kept = {label for label, value in lines if isinstance(value, Verbatim)}
     assert kept == {"ranking"}
     assert [type(value) for _, value in commands(folder)] == [type(folder), Verbatim, Verbatim]

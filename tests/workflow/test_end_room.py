@@ -5,10 +5,12 @@ import os
 import pytest
 
 import trainer
+from trainer import device as devices
 from trainer.config import load_spec
 from trainer.runs.names import STEPS
 from trainer.runs.writer import RunWriter
-from trainer.workflow.end_room import model_bytes
+from trainer.sweep.sweep import set_up
+from trainer.workflow.end_room import model_bytes, predicted_rows
 
 BASE = {"model": "softmax", "data": {"train": "digits"}, "device": "cpu"}
 LRS = {"parameters": {"optimizer.lr": [0.01, 0.03, 0.1, 0.3]}}
@@ -27,6 +29,12 @@ SPECS = {
         "log": {"weights": "all"},
         "repeat": {"folds": 3},
         "sweep": LRS,
+    },
+    "folds": {
+        **BASE,
+        "data": {"train": "digits", "val": "none", "test": 0.3},
+        "optimizer": {"name": "lbfgs", "tol": 0.01},
+        "repeat": {"folds": 3, "times": 4},
     },
     "solver": {**BASE, "optimizer": {"name": "lbfgs", "tol": 0.01}},
 }
@@ -54,6 +62,13 @@ def test_it_is_enough(name, tmp_path, monkeypatch):
     assert end < size < end + (8 << 20)
     assert gradients <= on_the_way <= 1.5 * gradients
     assert (gradients > 0) == (load_spec(SPECS[name]).log.gradients != "none")
+
+
+@pytest.mark.parametrize("name", ["plain", "folds"])
+def test_the_rows_that_are_predicted_are_counted(name, tmp_path):
+    sweep = set_up(load_spec(SPECS[name]), None, devices.choose("cpu"))
+    run = trainer.run(SPECS[name], out=tmp_path / "r")
+    assert predicted_rows(sweep) == run.predictions().num_rows
 
 
 def test_a_model_takes_no_more(tmp_path):

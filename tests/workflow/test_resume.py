@@ -13,7 +13,10 @@ from trainer.console.terminal import Terminal
 from trainer.runs import checkpoint
 from trainer.sweep import build
 
-SAME = ("model.safetensors", "steps.parquet", "history.csv", "trials.csv", "results.json")
+SAME = (
+    "model.safetensors", "steps.parquet", "history.csv", "trials.csv", "results.json",
+    "predictions.parquet",
+)  # fmt: skip
 SMALL = {
     "model": "softmax",
     "data": {"train": "digits"},
@@ -21,7 +24,9 @@ SMALL = {
     "optimizer": {"epochs": 12},
 }
 FOLDED = SMALL | {
+    "data": {"train": "digits", "val": "none", "test": 0.2},
     "repeat": {"folds": 3},
+    "select": {"per": ["repeat"]},
     "optimizer": {"epochs": 4},
     "sweep": {"parameters": {"optimizer.lr": [0.01, 0.1]}},
 }

@@ -159,11 +159,18 @@ class Standing(Record):
 Ends = Annotated[list[Number], Field(min_length=2, max_length=2)]
 
 
-class RefitRecord(Record):
+class ScoresRecord(Record):
+    """Metrics alone."""
+
+    metrics: Metrics = {}
+
+
+class RefitRecord(ScoresRecord):
     """What the chosen trial was trained on again, and for how long."""
 
     rows: str
     epochs: Count
+    intervals: dict[str, Ends] = {}
 
 
 class LabelRecord(Record):
@@ -194,6 +201,7 @@ class RunnerUpRecord(Standing):
     margin: Number | None = None
     standard_errors: Number | None = None
     margin_interval: Ends | None = None
+    held_ratio: Number | None = None
     paired: bool = True
 
 
@@ -202,6 +210,15 @@ class GroupRecord(Standing):
 
     per: Settings
     target: str | None = None
+    refit: ScoresRecord | None = None
+
+
+class PerRepeatRecord(ScoresRecord):
+    """What repeats that chose for themselves came to, over their own winners."""
+
+    per: Settings = {}
+    trials: list[Count]
+    std: Metrics = {}
 
 
 class EdgeRecord(Record):
@@ -249,6 +266,7 @@ class ResultsRecord(Record):
     intervals: IntervalsRecord | None = None
     runner_up: RunnerUpRecord | None = None
     groups: list[GroupRecord] = []
+    per_repeat: list[PerRepeatRecord] = []
     without_winner: list[Settings] = []
     edges: list[EdgeRecord] = []
     halving: list[RungRecord] = []

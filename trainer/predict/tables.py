@@ -48,16 +48,24 @@ def row_scores(model: FittedModel, rows: Rows) -> Numbers:
     return z
 
 
-def prediction_table(model: FittedModel, rows: Rows) -> pa.Table:
+def prediction_table(
+    model: FittedModel, rows: Rows, place: Mapping[str, int | None] | None = None
+) -> pa.Table:
     """The rows of predictions.parquet for one split.
 
     Columns: split, row, target, prediction, and p_<class> where there are classes. With several
     targets, target_<name> and prediction_<name> stand in their place. Behind them are weight and
     group, where the rows have them.
+
+    Args:
+        model: that predicts.
+        rows: of the split.
+        place: whole numbers that all rows have, or lack, in columns between `row` and `target`.
     """
     columns: dict[str, Any] = {
         "split": np.full(len(rows), rows.name),
         "row": rows.index,
+        **{name: pa.array([of] * len(rows), pa.int64()) for name, of in (place or {}).items()},
         **_named("target", model, _words(model, rows.y)),
         **predictions(model, row_scores(model, rows)),
     }
@@ -105,7 +113,12 @@ def table_of(columns: Mapping[str, Array], known: Array, model: FittedModel) -> 
 
 
 def _table(columns: Mapping[str, Any]) -> pa.Table:
-    return pa.table({name: arrow.column(np.asarray(of)) for name, of in columns.items()})
+    return pa.table(
+        {
+            name: of if isinstance(of, pa.Array) else arrow.column(np.asarray(of))
+            for name, of in columns.items()
+        }
+    )
 
 
 def predictions(model: FittedModel, z: Numbers) -> dict[str, Array]:

@@ -114,16 +114,30 @@ def _leading(model: str, labels: int) -> tuple[str, ...]:
 
 def _rows(run_data: RunData, split: str, name: str) -> str:
     """Which rows a metric is of."""
-    if split not in ("train", "val", "test"):
-        return f"{counted(run_data.splits[split], 'test row')} ({text(split)})"
-    rows = counted(run_data.splits[split], f"{split_name(split)} row")
     repeats = run_data.results.get("repeats") or 1
-    if split == "test" or repeats < 2:
+    rows = counted(run_data.splits[split], f"{split_name(split)} row")
+    if split not in ("train", "val"):
+        if split != "test":
+            rows = f"{counted(run_data.splits[split], 'test row')} ({text(split)})"
+        spread = f"{_prefix(split)}{name}" in (run_data.scored.get("std") or {})
+        own = "mean of the own winners of" if _each_chose(run_data) else "mean of"
+        return f"{rows} ({own} {counted(repeats, 'repeat')})" if spread else rows
+    if repeats < 2:
         return rows
     if split == "val" and _folds(run_data):  # each repeat holds out others
         rows = "the held-out rows"
     count = (run_data.best.get("defined") or {}).get(f"{split}_{name}", repeats)
     return f"{rows} (mean of {over_text(count, repeats)})"
+
+
+def _prefix(split: str) -> str:
+    """What the names of a split's metrics begin with."""
+    return f"{split}_" if split in ("train", "val", "test") else f"test_{split}_"
+
+
+def _each_chose(run_data: RunData) -> bool:
+    """Whether the result is of repeats that chose for themselves."""
+    return run_data.scored is not run_data.best
 
 
 def _folds(run_data: RunData) -> bool:
@@ -238,15 +252,20 @@ def _no_validation(run_data: RunData) -> str:
 
 
 def metrics_table(run_data: RunData) -> tuple[list[str], list[tuple[str, list[str]]]]:
-    """(splits, rows of (metric, its value on each)) for the head of the page."""
-    found = run_data.metrics
-    splits = list(found)
+    """(what each column is of, rows of (metric, its value there)) for the head of the page."""
+    found, refit = run_data.metrics, run_data.refit_metrics
     names = [name for name in METRICS if any(name in values for values in found.values())]
     rows = [
-        (run_data.metric_label(name), [_spread(run_data, split, name) for split in splits])
+        (
+            run_data.metric_label(name),
+            [_spread(run_data, split, name) for split in found]
+            + [metric(of.get(name), is_share(name)) for of in refit.values()],
+        )
         for name in sorted(names, key=lambda name: not METRICS[name].is_loss)
     ]
-    return splits, rows
+    selected = " (selected)" if _each_chose(run_data) else ""
+    heads = [split_name(split) + selected * (split == "val") for split in found]
+    return [*heads, *(f"{split_name(split)}, refit" for split in refit)], rows
 
 
 def _spread(run_data: RunData, split: str, name: str) -> str:
@@ -256,7 +275,7 @@ def _spread(run_data: RunData, split: str, name: str) -> str:
     ends = (run_data.best.get("intervals") or {}).get(column)
     if ends:
         shown += f" {ends_text(ends, percent if share else lambda end: number(end, 3))}"
-    std = (run_data.best.get("std") or {}).get(f"{split}_{name}")
+    std = (run_data.scored.get("std") or {}).get(f"{_prefix(split)}{name}")
     return shown if std is None else f"{shown} ± {deviation(std, is_share(name))}"
 
 

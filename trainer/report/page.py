@@ -84,7 +84,7 @@ def _head(run_data: RunData, choice: str) -> str:
     splits, rows = headline.metrics_table(run_data)
     numbers = ""
     if splits:
-        names = [esc(split_name(split)) for split in splits]
+        names = [esc(split) for split in splits]
         cells = [[esc(name), *map(esc, values)] for name, values in rows]
         note = headline.interval_note(run_data)
         told = f'<p class="note intervals">{esc(note)}</p>' if note else ""
@@ -143,13 +143,25 @@ def _predictions(run_data: RunData) -> str:
         name = f"{split_name(data.split)}, {counted(len(data), 'row')}"
         charts = [chart(drawing) for drawing in predictions.charts(data)]
         layout = "cards three" if len(charts) == 3 else "cards"
-        rows = _mistakes(data) or label_table(run_data.best, data.split)
-        inner = "\n".join([*charts, rows] if rows else charts)
+        mistakes = _mistakes(data) or label_table(run_data.best, data.split)
+        inner = "\n".join(filter(None, [_pooled(data), *charts, mistakes]))
         panels.append((name, f'<div class="{layout}">\n{inner}\n</div>'))
     if not panels:
         return ""
     of = f" on {panels[0][0]}" if len(panels) == 1 else ""
     return section(f"Predictions{of}", tabs(panels, "split"), layout="panels")
+
+
+def _pooled(data: PredictionData) -> str:
+    """What the charts are of where several folds predict; empty where one model does."""
+    if not data.folds:
+        return ""
+    first = f", the first of {counted(data.times, 'drawing')}" if data.times > 1 else ""
+    return (
+        '<div class="card wide"><p class="note">Each row as the model predicts it that did not see'
+        f" it: {counted(data.folds, 'fold')} pooled{first}. The metrics above are means within"
+        " folds, so nothing read off here need equal them.</p></div>"
+    )
 
 
 def _mistakes(data: PredictionData) -> str:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 Numbers = NDArray[np.float64]
 _MORE = {"weight": "f", "group": "iu"}
 """Columns that a split has where its source has them, and the kinds of their numbers."""
+_PLACE = ("repeat", "time")  # columns of out-of-fold predictions
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,8 @@ class PredictionData:
         shares: (N, C) of a distribution, the targets as they are; else None.
         weight: (N,) row weights; None without any.
         group: (N,) codes of the rows' groups; None without any.
+        folds: how many predicted these rows, each those that it held out; 0 of one model.
+        times: how many times all folds have, of which these rows are the first.
     """
 
     split: str
@@ -53,6 +56,8 @@ class PredictionData:
     shares: Numbers | None = None
     weight: Numbers | None = None
     group: NDArray[np.int64] | None = None
+    folds: int = 0
+    times: int = 1
 
     def __len__(self) -> int:
         return len(self.row)
@@ -70,6 +75,8 @@ def read_predictions(run_data: RunData) -> Iterator[PredictionData]:
     if table is None or model is None or table.num_columns < 4:
         return
     try:
+        repeat = _repeats(table)
+        table = table.drop_columns([name for name in _PLACE if name in table.column_names])
         if any(column.null_count for column in table.columns):
             raise ValueError("a cell without a value")
         row, split = arrow.numbers(table["row"]), _coded(table["split"])
@@ -77,19 +84,27 @@ def read_predictions(run_data: RunData) -> Iterator[PredictionData]:
             raise ValueError("no row numbers")
         columns = [_read(table.column(i)) for i in range(2, table.num_columns)]
         for code, name in enumerate(split.words):
-            here = split.codes == code
-            if here.any():
-                values = [column[here] for column in columns]
-                data = _checked(_prediction_data(str(name), row[here], values, model))
-                found = _more_of(more, here)
-                yield replace(data, weight=found.get("weight"), group=found.get("group"))
+            here = np.flatnonzero(split.codes == code)
+            if not len(here):
+                continue
+            folds, times = 0, 1
+            if repeat is not None and (repeat[here] >= 0).any():
+                first = np.sort(np.unique(row[here], return_index=True)[1])
+                times = -(-len(here) // len(first))
+                here = here[first]
+                folds = len(np.unique(repeat[here]))
+            values = [column[here] for column in columns]
+            data = _checked(_prediction_data(str(name), row[here], values, model))
+            found = _more_of(more, here)
+            data = replace(data, weight=found.get("weight"), group=found.get("group"))
+            yield replace(data, folds=folds, times=times)
     except (KeyError, IndexError, ValueError, TypeError, OverflowError) as error:
         path = run_data.folder / PREDICTIONS
         raise RunFolderError(f"{path}: does not fit the model beside it") from error
 
 
 def _more_of(
-    more: Mapping[str, pa.ChunkedArray], here: NDArray[np.bool_]
+    more: Mapping[str, pa.ChunkedArray], here: NDArray[np.int64]
 ) -> dict[str, NDArray[Any]]:
     """What some splits have beside their predictions.
 
@@ -98,7 +113,7 @@ def _more_of(
     """
     found: dict[str, NDArray[Any]] = {}
     for name, column in more.items():
-        some = column.filter(pa.array(here))
+        some = column.take(pa.array(here))
         if some.null_count == len(some):
             continue
         values = arrow.numbers(some)
@@ -106,6 +121,13 @@ def _more_of(
             raise ValueError(f"its {name} is none")
         found[name] = values
     return found
+
+
+def _repeats(table: pa.Table) -> NDArray[Any] | None:
+    """(N,) which repeat predicts a row, -1 where none does; None of a table without repeats."""
+    if "repeat" not in table.column_names:
+        return None
+    return arrow.numbers(table["repeat"].fill_null(-1))
 
 
 def _checked(data: PredictionData) -> PredictionData:
@@ -135,7 +157,7 @@ class _Coded:
     codes: NDArray[Any]
     words: list[Any]
 
-    def __getitem__(self, rows: NDArray[np.bool_]) -> _Coded:
+    def __getitem__(self, rows: NDArray[np.intp]) -> _Coded:
         return _Coded(self.codes[rows], self.words)
 
 

@@ -97,7 +97,10 @@ class RunData:
         rows = self.data.get("rows")
         found = dict(rows) if isinstance(rows, Mapping) else {}
         if self.predictions is not None and self.is_sweep:
-            counts = self.predictions["split"].value_counts().to_pylist()
+            table = self.predictions
+            if "repeat" in table.column_names:  # each time holds out the same rows
+                table = table.select(["split", "row"]).group_by(["split", "row"]).aggregate([])
+            counts = table["split"].value_counts().to_pylist()
             held = {entry["values"]: entry["counts"] for entry in counts}
             found |= {split: held[split] for split in found if split in held}
         return found
@@ -123,6 +126,17 @@ class RunData:
     def best(self) -> Mapping[str, Any]:
         """The best trial as results.json has it; empty without one."""
         return self.results.get("best") or {}
+
+    @property
+    def scored(self) -> Mapping[str, Any]:
+        """Whose `metrics` and `std` are the run's result: of the best trial.
+
+        Where each repeat chose for itself, of the repeats' own winners with the best trial's value
+        of all else.
+        """
+        settings = self.best.get("settings", {})
+        own = self.results.get("per_repeat") or ()
+        return next((of for of in own if of.get("per", {}).items() <= settings.items()), self.best)
 
     @property
     def best_row(self) -> Mapping[str, Any]:
@@ -172,9 +186,16 @@ class RunData:
 
     @property
     def metrics(self) -> dict[str, dict[str, float]]:
-        """{split: {metric: value}} of the best trial, by the names of the catalog."""
+        """{split: {metric: value}} of the run's result, by the names of the catalog."""
+        return self._by_split(self.scored.get("metrics", {}))
+
+    @property
+    def refit_metrics(self) -> dict[str, dict[str, float]]:
+        """{test split: {metric: value}} of the model that was trained again; empty without one."""
+        return self._by_split((self.best.get("refit") or {}).get("metrics", {}))
+
+    def _by_split(self, values: Mapping[str, float]) -> dict[str, dict[str, float]]:
         found: dict[str, dict[str, float]] = {}
-        values = self.best.get("metrics", {})
         for split in self.splits:
             of_split = {
                 name: values[self.column(split, name)]

@@ -24,7 +24,7 @@ from trainer.data.splits.row_split import RowSplit
 from trainer.errors import DataError
 from trainer.model import MODELS
 from trainer.model.lambda_max import lambda_max
-from trainer.sweep.planned import Column, Planned, RowsOf, common_target
+from trainer.sweep.planned import Column, Fold, Planned, RowsOf, common_target
 from trainer.sweep.stopping import EarlyStopper
 from trainer.train.device_rows import DeviceRows, put_on_device, raw_weights, shares
 
@@ -60,6 +60,12 @@ class DeviceCache:
     def _bytes(self) -> int:
         """Of all that is held; rows for several targets or class weights are there once."""
         return sum({key: rows.bytes for (key, *_), rows in self._held.items()}.values())
+
+    def prepared(self, rows: RowsOf) -> Prepared:
+        """The rows of one part on the host; those that have left are prepared anew, not kept."""
+        there = (held.prepared for (key, *_), held in self._held.items() if key == rows.key)
+        found = next(there, None)
+        return rows.prepare() if found is None else found
 
     def _lay(self, rows: RowsOf, spec: Spec, target: int | None) -> DeviceRows:
         place = None if target is None else list(rows.targets).index(target)
@@ -257,12 +263,20 @@ def _rows(
         part.value,
         why_left_out(*given) if repeated and spec.targets == "joint" else "",
         part.whole,
+        _fold_of(spec, part),
     )
 
 
 def targets_of(sources: Sources, spec: Spec) -> SeparateTargets:
     """The targets of a spec that are problems of their own."""
     return separate_targets(sources.of(spec), spec, row_splits)
+
+
+def _fold_of(spec: Spec, part: RowSplit) -> Fold | None:
+    if spec.repeat is None or spec.repeat.folds is None:
+        return None
+    rows = part.whole()
+    return None if rows.val is None else Fold(part.time, len(rows.train), len(rows.val))
 
 
 def outputs_of(spec: Spec, sources: Sources) -> int:

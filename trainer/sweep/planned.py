@@ -29,6 +29,20 @@ class Column(NamedTuple):
         return self.trial, self.repeat, self.target
 
 
+class Fold(NamedTuple):
+    """One fold of a cross-validation.
+
+    Attributes:
+        time: which of `repeat.times`, from 0.
+        trained: how many rows it trains on.
+        held_out: how many it holds out.
+    """
+
+    time: int
+    trained: int
+    held_out: int
+
+
 @dataclass(frozen=True, eq=False)
 class RowsOf:
     """The rows of one repeat: a key that equal rows share, and what encodes and scales them.
@@ -36,7 +50,7 @@ class RowsOf:
     `held` reads the targets of its validation rows alone, and their weights. `targets` are those
     that are problems of their own, in the order of the columns of y. `name` is the repeat's,
     `value` what the data call its fold, `lacks` what its rows do not have and need; `split` draws
-    its row numbers.
+    its row numbers; `fold` is what they are of a cross-validation, None without one.
     """
 
     key: Hashable
@@ -47,6 +61,7 @@ class RowsOf:
     value: str | None = None
     lacks: str = ""
     split: Callable[[], RowSplit] | None = None
+    fold: Fold | None = None
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,8 @@
-"""The models of chosen trials: those of their first repeats, or of a refit on more rows."""
+"""The models of chosen trials: those of their repeats, or of a refit on more rows."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Hashable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -14,7 +14,7 @@ from trainer.predict.fitted_model import FittedModel
 from trainer.sweep.columns import early_stopping, refit_rows, stacks_of
 from trainer.sweep.fit_memory import arrange
 from trainer.sweep.jobs import Job, has_model, make_jobs, run
-from trainer.sweep.planned import Column
+from trainer.sweep.planned import Column, Fold, RowsOf
 from trainer.sweep.scheduler import Observer
 from trainer.sweep.stopping import Rules
 
@@ -32,6 +32,22 @@ class TrialModel(NamedTuple):
     """train or train+val, where it was trained again."""
 
 
+class RepeatModel(NamedTuple):
+    """The model of one column."""
+
+    trial: int
+    repeat: int
+    fitted: FittedModel
+
+
+class RowsModels(NamedTuple):
+    """The models that were trained on the rows of one repeat, and these."""
+
+    prepared: Prepared
+    fold: Fold | None
+    models: list[RepeatModel]
+
+
 def refit_of(spec: Spec) -> str | None:
     """Return the rows that a spec wants its chosen trial trained on again, or None."""
     rows = spec.select.refit
@@ -43,6 +59,33 @@ def refit_of(spec: Spec) -> str | None:
 def first_models(sweep: SweepRun, trials: Iterable[int]) -> dict[int, TrialModel]:
     """Return the models of some trials, those of their first repeats."""
     return _models(sweep, sweep.jobs, {trial: trial for trial in trials}, None)
+
+
+def models_by_rows(sweep: SweepRun, wanted: Collection[tuple[int, int]]) -> Iterator[RowsModels]:
+    """Models of columns, all on the same rows together: these are prepared once for them.
+
+    Args:
+        sweep: of the columns.
+        wanted: (trial, repeat) of each; those that came to no weights are left out.
+    """
+    found: dict[Hashable, tuple[RowsOf, list[tuple[Job, int]]]] = {}
+    for job in sweep.jobs if wanted else ():
+        rows = job.planned.rows
+        for k, column in enumerate(zip(job.trial.tolist(), job.repeat.tolist(), strict=True)):
+            if column in wanted and has_model(job, k, whole=False):
+                found.setdefault(rows.key, (rows, []))[1].append((job, k))
+    for rows, columns in found.values():
+        yield _on_rows(sweep.cache.prepared(rows), rows.fold, columns)  # and keeps none of them
+
+
+def _on_rows(
+    prepared: Prepared, fold: Fold | None, columns: Sequence[tuple[Job, int]]
+) -> RowsModels:
+    models = [
+        RepeatModel(int(job.trial[k]), int(job.repeat[k]), _fitted(job, k, prepared))
+        for job, k in columns
+    ]
+    return RowsModels(prepared, fold, models)
 
 
 def refit_models(

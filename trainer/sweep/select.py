@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from trainer.catalog import draws, is_minimized
-from trainer.config.schema.sweep import swept_shots
+from trainer.config.schema.sweep import EACH_REPEAT, swept_shots
 from trainer.sweep.defined import is_number
-from trainer.sweep.trial_result import TrialResult
+from trainer.sweep.trial_result import TrialResult, by_repeat
 
 if TYPE_CHECKING:
     from trainer.config.schema.spec import Spec
@@ -23,10 +23,17 @@ _LABELS = ("seed",)  # no number is better for being near another
 
 
 class Group(NamedTuple):
-    """The winner of one value of the `select.per` paths."""
+    """The winner of one value of the `select.per` paths.
+
+    Attributes:
+        per: {path: its value}, the number of the repeat among them where each chooses for itself.
+        trial: the winner; of one repeat that it won alone if so.
+        repeat: that one; None for the winner by the means over all.
+    """
 
     per: Mapping[str, Any]
     trial: TrialResult
+    repeat: int | None = None
 
 
 class Edge(NamedTuple):
@@ -48,10 +55,13 @@ class Chosen(NamedTuple):
 
     Attributes:
         best: the chosen trial, or None where none has a rank.
-        runner_up: the best of the others, as the metric has it.
+        runner_up: the best of the others with its values of the `select.per` paths, as the metric
+            has it.
         margin: how much worse the runner-up is, in the metric's unit; below 0 where the rule chose
             a simpler trial than the best.
         standard_errors: the margin in standard errors of the difference over repeats, paired.
+        held_ratio: what these are corrected by, as folds share training rows: rows held out by
+            rows trained on; None without folds.
         paired: whether both are means over the same repeats; else the margin has no such errors.
         groups: winners by `select.per`.
         without: the values of these paths for which no trial has a rank.
@@ -64,6 +74,7 @@ class Chosen(NamedTuple):
     runner_up: TrialResult | None = None
     margin: float | None = None
     standard_errors: float | None = None
+    held_ratio: float | None = None
     paired: bool = True
     groups: Sequence[Group] = ()
     without: Sequence[Mapping[str, Any]] = ()
@@ -116,9 +127,14 @@ def choose(trials: Sequence[TrialResult], spec: Spec, metric: str) -> Chosen:
     best, within = _pick(able, spec, metric)
     if best is None:
         return Chosen(metric, None)
-    others = [trial for trial in able if trial is not best and trial.status != "halved"]
+    others = [
+        trial
+        for trial in able
+        if trial is not best and trial.status != "halved" and _compete(trial, best, spec)
+    ]
     runner_up = others[0] if others else None
-    margin, errors = _margin(best, runner_up, metric) if runner_up else (None, None)
+    ratio = _held_ratio(best)
+    margin, errors = _margin(best, runner_up, metric, ratio) if runner_up else (None, None)
     groups, without = _groups(trials, spec, metric)
     return Chosen(
         metric,
@@ -126,6 +142,7 @@ def choose(trials: Sequence[TrialResult], spec: Spec, metric: str) -> Chosen:
         runner_up,
         margin,
         errors,
+        ratio if errors is not None else None,
         paired=runner_up is None or _paired(best, runner_up, metric),
         groups=groups,
         without=without,
@@ -151,18 +168,36 @@ def _pick(
     return max(near, key=lambda trial: (trial.l2, trial.l1)), len(near)
 
 
+def _held_ratio(trial: TrialResult) -> float | None:
+    """Rows held out by rows trained on, the mean over folds; None without folds."""
+    ratios = [column.held_ratio for column in trial.columns if column.held_ratio is not None]
+    return sum(ratios) / len(ratios) if ratios else None
+
+
 def _margin(
-    best: TrialResult, other: TrialResult, metric: str
+    best: TrialResult, other: TrialResult, metric: str, held_ratio: float | None
 ) -> tuple[float | None, float | None]:
-    """How much worse the other is, and that in standard errors of the paired differences."""
+    """How much worse the other is, and that in standard errors of the paired differences.
+
+    Folds share training rows, so that their J differences are not independent: their mean has
+    about the variance (1/J + n_test/n_train)·s² (Nadeau and Bengio 2003, §3).
+    """
     sign = 1.0 if is_minimized(metric) else -1.0
     margin = sign * (other.metrics[metric] - best.metrics[metric])
     if best.count(metric) < 2 or not _paired(best, other, metric):
         return margin, None
     with np.errstate(invalid="ignore"):  # of infinite losses
         differences = other.known(metric) - best.known(metric)
-        error = float(differences.std(ddof=1)) / math.sqrt(len(differences))
+        count: float = len(differences)
+        if held_ratio is not None:
+            count = 1 / (1 / count + held_ratio)
+        error = float(differences.std(ddof=1)) / math.sqrt(count)
     return margin, margin / error if error > 0 else None
+
+
+def _compete(trial: TrialResult, other: TrialResult, spec: Spec) -> bool:
+    """Whether two trials are ranked against each other: not where each has a winner of its own."""
+    return all(trial.settings.get(p) == other.settings.get(p) for p in per_paths(spec))
 
 
 def _paired(best: TrialResult, other: TrialResult, metric: str) -> bool:
@@ -172,15 +207,16 @@ def _paired(best: TrialResult, other: TrialResult, metric: str) -> bool:
 
 def per_paths(spec: Spec) -> list[str]:
     """The paths whose every value gets its own winner."""
-    return list(dict.fromkeys([*spec.select.per, *swept_shots(spec.axes)]))
+    named = [path for path in spec.select.per if path != EACH_REPEAT]
+    return list(dict.fromkeys([*named, *swept_shots(spec.axes)]))
 
 
 def _groups(
     trials: Sequence[TrialResult], spec: Spec, metric: str
 ) -> tuple[list[Group], list[Mapping[str, Any]]]:
     """The winners by the `select.per` paths, and the values of these without one."""
-    paths = per_paths(spec)
-    if not paths:
+    paths, each = per_paths(spec), EACH_REPEAT in spec.select.per
+    if not paths and not each:
         return [], []
     members: dict[tuple[Any, ...], list[TrialResult]] = {}
     for trial in trials:
@@ -188,12 +224,15 @@ def _groups(
     found: list[Group] = []
     without: list[Mapping[str, Any]] = []
     for values, group in members.items():
-        per = dict(zip(paths, values, strict=True))
-        winner, _ = _pick(with_rank(rank(group, metric), metric), spec, metric)
-        if winner is None:
-            without.append(per)
-        else:
-            found.append(Group(per, winner))
+        lots: Mapping[Any, list[TrialResult]] = by_repeat(group) if each else {None: group}
+        for repeat, lot in sorted(lots.items()):
+            per = dict(zip(paths, values, strict=True))
+            per |= {} if repeat is None else {EACH_REPEAT: repeat}
+            winner, _ = _pick(with_rank(rank(lot, metric), metric), spec, metric)
+            if winner is None:
+                without.append(per)
+            else:
+                found.append(Group(per, winner, repeat))
     return found, without
 
 

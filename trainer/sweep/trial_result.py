@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Hashable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -44,6 +44,8 @@ class ColumnResult:
     parts: Mapping[str, tuple[int, int]] = field(default_factory=dict)
     """{metric: (classes or outputs that it is the mean over, all)}, where these are fewer."""
     target: int = 0
+    held_ratio: float | None = None
+    """Rows that its fold holds out, by those that it trains on; None without folds."""
 
 
 class Means(NamedTuple):
@@ -187,6 +189,16 @@ class TrialResult:
     def grad_norm(self) -> float:
         """Mean over the columns."""
         return self._means.grad_norm
+
+
+def by_repeat(trials: Sequence[TrialResult]) -> dict[int, list[TrialResult]]:
+    """Of each repeat the trials as they did in it alone."""
+    columns = [(trial, column) for trial in trials for column in trial.columns]
+    means = means_of([[column] for _, column in columns])
+    found: dict[int, list[TrialResult]] = {}
+    for (trial, column), of in zip(columns, means, strict=True):
+        found.setdefault(column.repeat, []).append(replace(trial, columns=(column,), means=of))
+    return found
 
 
 def _common(values: Iterable[int | None]) -> int | None:

@@ -52,7 +52,10 @@ def lead_text(
         return f"{sentence}; the two are means over different repeats"
     if errors is None:  # of a finite difference only where it has no deviation
         return f"{sentence}, the same in every repeat" if math.isfinite(margin) else sentence
-    sentence += f", {abs(errors):,.1f} standard errors of the paired difference over the repeats"
+    over = "repeats"
+    if other.get("held_ratio") is not None:
+        over = "folds, widened as they share training rows (Nadeau and Bengio 2003)"
+    sentence += f", {abs(errors):,.1f} standard errors of the paired difference over the {over}"
     return f"{sentence}: a tie by these" if abs(errors) < _TIE else sentence
 
 

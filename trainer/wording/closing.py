@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, TypedDict
 
 from trainer.catalog import facts_of
-from trainer.text.numbers import plain_number
+from trainer.text.numbers import counted, plain_number
 from trainer.text.printable import Sentence, Verbatim
 from trainer.text.windows import quoted
 from trainer.wording.choice import (
@@ -65,15 +65,17 @@ def run_closing(
     metrics: Metrics,
     notes: Sequence[str] = (),
     results: Mapping[str, Any] | None = None,
+    refit: Metrics | None = None,
 ) -> list[Line]:
     """Of a run with one column: how it ended and its metrics.
 
     Args:
         folder: its run folder.
         row: its row of trials.csv.
-        metrics: of its model, those on test rows too.
+        metrics: of its column, those on test rows too.
         notes: on metrics that are not defined.
         results: results.json, with the intervals.
+        refit: of its model on test rows, where that was trained again.
     """
     status, reason = row["status"].replace("_", " "), row["reason"]
     end = reason if reason.startswith(status) else f"{status}: {reason}"
@@ -81,7 +83,8 @@ def run_closing(
         end += f"; epoch {row['best_epoch']} of {row['epochs']} counts"
     return [
         ("outcome", end),
-        ("metrics", _metrics(metrics, _intervals(results or {}))),
+        ("metrics", _metrics(metrics, ends=_intervals(results))),
+        *([("test, refit", _metrics(refit, ends=_intervals(results, "refit")))] if refit else []),
         *_told(results or {}),
         *(("note", note) for note in notes),
         ("predict", Verbatim(f"stacked-trainer predict {quoted(str(folder))} DATA")),
@@ -91,7 +94,6 @@ def run_closing(
 def sweep_closing(
     results: Mapping[str, Any],
     ranking: Sequence[RankedTrial],
-    tests: Mapping[int, Metrics],
     *,
     within: int | None = None,
     length: tuple[int, str] | None = None,
@@ -102,7 +104,6 @@ def sweep_closing(
     Args:
         results: results.json, with a best trial.
         ranking: the first SHOWN trials, best first.
-        tests: test metrics of the chosen models, by trial.
         within: how many trials are as good as the best by the rule one_std_err; None without it.
         length: of the refit, a number of epochs or steps and that word; None for a solver.
         word: what a repeat is: a fold, a draw.
@@ -122,14 +123,17 @@ def sweep_closing(
     if (caution := of_training_rows_text(results)) is not None:
         lines.append(("note", caution))
     if results["groups"]:
-        lines.append(("groups", _groups(results, tests, brief)))
+        lines.append(("groups", _groups(results, brief)))
+    lines += [("own choice", _own_choice(of, word, brief)) for of in results.get("per_repeat", ())]
     lines += [("edge", edge["advice"]) for edge in results["edges"]]
     if best["refit"]:
         lines.append(("refit", refit_text(best["refit"]["rows"], length)))
     elif repeats > 1:
         lines.append(("model", FIRST_REPEAT))
-    if found := tests.get(best["trial"]):
-        lines.append(("test", _metrics(found, _intervals(results))))
+    if found := _tests(best, _intervals(results)):
+        lines.append(("test", found + _by_own_models(best, repeats, word)))
+    if found := _tests(best["refit"] or {}, _intervals(results, "refit")):
+        lines.append(("test, refit", found))
     lines += _told(results)
     return lines + [("note", note) for note in undefined_texts(best, repeats, word)]
 
@@ -154,10 +158,14 @@ def commands(folder: Path) -> list[Line]:
     ]
 
 
-def _metrics(numbers: Metrics, intervals: Mapping[str, Sequence[float]] | None = None) -> str:
-    ends = {name: ends_text(of, _end) for name, of in (intervals or {}).items()}
-    each = (f"{name} {_value(name, value)} {ends.get(name, '')}" for name, value in numbers.items())
-    return ", ".join(map(str.rstrip, each))
+def _metrics(
+    numbers: Metrics, std: Metrics | None = None, ends: Mapping[str, Sequence[float]] | None = None
+) -> str:
+    known = {name: f" {ends_text(of, _end)}" for name, of in (ends or {}).items()}
+    return ", ".join(
+        f"{name} {_value(name, value)}{known.get(name, '')}{_deviation((std or {}).get(name))}"
+        for name, value in numbers.items()
+    )
 
 
 def _end(value: float) -> str:
@@ -170,9 +178,43 @@ def _told(results: Mapping[str, Any]) -> list[Line]:
     return [("intervals", "; ".join(told))] if told else []
 
 
-def _intervals(results: Mapping[str, Any]) -> Mapping[str, Sequence[float]]:
-    found: Mapping[str, Sequence[float]] = (results.get("best") or {}).get("intervals") or {}
+def _intervals(
+    results: Mapping[str, Any] | None, of: str | None = None
+) -> Mapping[str, Sequence[float]]:
+    """Intervals of the chosen trial's metrics, or of those of its refit."""
+    best = (results or {}).get("best") or {}
+    record = (best.get(of) or {}) if of else best
+    found: Mapping[str, Sequence[float]] = record.get("intervals") or {}
     return found
+
+
+def _deviation(std: float | None) -> str:
+    return "" if std is None else f" ± {plain_number(std, 2)}"
+
+
+def _tests(of: Mapping[str, Any], ends: Mapping[str, Sequence[float]] | None = None) -> str:
+    """The test metrics of a record, with their standard deviations over repeats."""
+    found = of.get("metrics") or {}
+    tests = {n: v for n, v in found.items() if n.startswith("test_")}
+    return _metrics(tests, of.get("std"), ends)
+
+
+def _by_own_models(best: Record, repeats: int, word: str) -> str:
+    """Whose scores they are that a mean and a deviation are of."""
+    if not any(name.startswith("test_") for name in best["std"]):
+        return ""
+    return f" (mean and standard deviation of the models of {counted(repeats, word)})"
+
+
+def _own_choice(found: Mapping[str, Any], word: str, brief: BriefSettings) -> str:
+    """What repeats came to that chose for themselves: their test, and val, which they chose by."""
+    std = found.get("std") or {}
+    of = {n: v for n, v in found["metrics"].items() if n.startswith(("test_", "val_"))}
+    tests = {name: value for name, value in of.items() if name.startswith("test_")}
+    val = {name: value for name, value in of.items() if name not in tests}
+    per = f"{brief(found['per'])}: " if found.get("per") else ""
+    told = f"{per}{_metrics(tests, std)}; selected: {_metrics(val, std)}"
+    return f"{told} (mean and standard deviation over each {word}'s own winner)"
 
 
 def _value(name: str, value: float) -> str:
@@ -208,17 +250,18 @@ def _listed(lines: Sequence[str], left: int, file: str) -> Verbatim:
     return Verbatim("\n".join(["", *lines, *more]))
 
 
-def _groups(
-    results: Mapping[str, Any], tests: Mapping[int, Metrics], brief: BriefSettings
-) -> Verbatim:
+def _groups(results: Mapping[str, Any], brief: BriefSettings) -> Verbatim:
     """A line a value of the `select.per` paths."""
     groups: Sequence[Record] = results["groups"]
     metric, lines = results["metric"]["name"], []
     for group in groups[:_GROUPS]:
         rest = {p: v for p, v in group["settings"].items() if p not in group["per"]}
-        test = _metrics(tests.get(group["trial"], {}))
+        test = _tests(group)
+        if refit := _tests(group.get("refit") or {}):
+            test += f"; refit: {refit}"
         value = metric_text(group, metric, results["repeats"])
-        found = f"{brief(group['per'])}: {metric} {value}"
+        chosen = ", selected" if "repeat" in group["per"] else ""
+        found = f"{brief(group['per'])}: {metric} {value}{chosen}"
         at = f" at {brief(rest)}" if rest else ""
         lines.append(f"{found}{at} (trial {group['trial']})" + (f"; {test}" if test else ""))
     without = [f"{brief(per)}: no trial has a rank" for per in results.get("without_winner", ())]

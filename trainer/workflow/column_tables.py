@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from trainer.sweep.jobs import Job
     from trainer.sweep.sweep import SweepRun
     from trainer.sweep.trial_result import TrialResult
+    from trainer.sweep.winner_tests import WinnerTests
 
 
 def write_columns(
@@ -37,14 +38,8 @@ def write_columns(
         jobs: the stacks of these columns.
         over: whether the sweep has ended, so that there are ranks.
     """
-    whole = [trial for trial in trials if len(trial.columns) == sweep.repeats]
     metrics, metric, targets = sweep.metrics, sweep.rules.metric, sweep.targets
-    if targets is not None:
-        rows = mean_rows(whole, metrics, len(targets.names))
-    else:
-        rows = trial_rows(whole, metrics, metric)
-    with folder.spared(TRIALS):
-        folder.write_trials(rows if over else _without_rank(rows))
+    rows = write_trials(folder, sweep, trials, over=over)
     if sweep.repeats > 1 or targets is not None:
         called, values = value_column(sweep.repeat_block), sweep.layout.values
         if targets is not None:
@@ -56,6 +51,25 @@ def write_columns(
     if sweep.spec.log.weights == "all":
         with folder.spared(WEIGHTS):
             _write_weights(folder, jobs, separate=targets is not None)
+    return rows
+
+
+def write_trials(
+    folder: RunWriter,
+    sweep: SweepRun,
+    trials: Sequence[TrialResult],
+    tests: Mapping[int, WinnerTests] | None = None,
+    *,
+    over: bool = True,
+) -> list[Row]:
+    """Write trials.csv and return its rows; with `tests` of the winners once these are known."""
+    whole = [trial for trial in trials if len(trial.columns) == sweep.repeats]
+    if sweep.targets is not None:
+        rows = mean_rows(whole, sweep.metrics, len(sweep.targets.names))
+    else:
+        rows = trial_rows(whole, sweep.metrics, sweep.rules.metric, tests or {})
+    with folder.spared(TRIALS):
+        folder.write_trials(rows if over else _without_rank(rows))
     return rows
 
 

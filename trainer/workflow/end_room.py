@@ -28,8 +28,8 @@ def end_room(sweep: SweepRun) -> tuple[int, int]:
     features = len(first.encoder.features)
     columns, targets = sweep.columns, sweep.rules.targets
     parameters = (features + 1) * outputs * itemsize  # of a column
-    held = sum(len(rows) for rows in (first.val, *first.tests) if rows is not None)
-    cells = 12 + len(sweep.spec.axes) + 2 * len(sweep.metrics)
+    tested = 3 * len(sweep.metrics) * len(first.tests)  # mean, deviation and refit
+    cells = 12 + len(sweep.spec.axes) + 2 * len(sweep.metrics) + tested
     tables = (columns + 2 * len(sweep.trials)) * (_ROW + cells * _CELL)
     size = (
         _PAGE
@@ -38,10 +38,23 @@ def end_room(sweep: SweepRun) -> tuple[int, int]:
         + (columns + 4) * parameters * (sweep.spec.log.weights == "all")
         + parameters * targets
         + model_bytes(np.empty(0), (*first.encoder.features, *first.encoder.outputs))
-        + held * (outputs * targets + 6) * 8
+        + predicted_rows(sweep) * (outputs * targets + 6) * 8
         + row_cells(sweep)
     )
     return int(_MORE * size), _gradients(sweep, features, outputs, itemsize)
+
+
+def predicted_rows(sweep: SweepRun) -> int:
+    """How many rows predictions.parquet has: val, of folds what each holds out, and test."""
+    first = sweep.first.prepared
+    held_out: dict[int, int] = {}
+    for planned in sweep.arrangement.stacks:
+        fold = planned.rows.fold
+        if fold is not None:
+            for column in planned.columns:
+                held_out[column.trial] = held_out.get(column.trial, 0) + fold.held_out
+    val = 0 if first.val is None else len(first.val)
+    return max(held_out.values(), default=val) + sum(map(len, first.tests))
 
 
 def model_bytes(weights: npt.NDArray[np.floating], names: Sequence[str]) -> int:

@@ -6,19 +6,25 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 
 from trainer.catalog import METRICS, is_minimized, metrics_of
 from trainer.config.schema.optimizer import Solver
 from trainer.console.terminal import Terminal
-from trainer.data import Rows
 from trainer.machine.interrupted import Interrupted
 from trainer.predict.label_table import label_table
-from trainer.predict.tables import parts_of_means, prediction_table, row_scores, score, stacked
+from trainer.predict.tables import parts_of_means, prediction_table, row_scores, stacked
 from trainer.predict.training_fit import training_metrics
 from trainer.runs.names import BEST, GROUPS, MANIFEST, PREDICTIONS, RESULTS
 from trainer.runs.writer import RunWriter
 from trainer.sweep.divergence import divergence
-from trainer.sweep.refit import TrialModel, first_models, refit_models, refit_of
+from trainer.sweep.refit import (
+    TrialModel,
+    first_models,
+    models_by_rows,
+    refit_models,
+    refit_of,
+)
 from trainer.sweep.results import trial_results
 from trainer.sweep.scheduler import Scheduler
 from trainer.sweep.select import Chosen, choose, rank
@@ -32,7 +38,7 @@ from trainer.wording.divergence import mend_divergence
 from trainer.wording.repeats import by_value_text, repeats_texts, value_column
 from trainer.wording.undefined import undefined_texts, unranked_text
 from trainer.workflow.checkpoints import REFIT, Checkpoints
-from trainer.workflow.column_tables import write_columns, write_solvers
+from trainer.workflow.column_tables import write_columns, write_solvers, write_trials
 from trainer.workflow.end_room import model_bytes
 from trainer.workflow.recorder import RefitRecorder
 from trainer.workflow.result_tables import (
@@ -41,9 +47,11 @@ from trainer.workflow.result_tables import (
     ranking,
     refit_spec,
     results,
+    winner_tests,
 )
 from trainer.workflow.row_sets import write_rows
 from trainer.workflow.uncertainty import Uncertainty, uncertainty
+from trainer.workflow.winner_scores import prefix_of, score_winners, to_be_scored
 
 _BLOWN_UP = 10  # times the first batch's loss, which is one batch's and so may be far off by chance
 
@@ -73,7 +81,10 @@ def write_outputs(
         checkpoints.before_refit(scheduler, bool(should_stop()))
     observer = RefitRecorder(should_stop, folder.tell, checkpoints)
     models, all_there = _models(sweep, chosen, observer, checkpoints.saved(REFIT), terminal)
-    tests = {trial: _test_metrics(model) for trial, model in models.items()}
+    columns = set(to_be_scored(sweep, chosen))
+    tests, held_out = score_winners(models_by_rows(sweep, columns), chosen, models)
+    if tests:
+        rows = write_trials(folder, sweep, ranked, winner_tests(chosen, tests))
     if chosen.groups:
         with folder.spared(GROUPS):
             folder.write_groups(group_rows(chosen, sweep.metrics, tests))
@@ -89,19 +100,21 @@ def write_outputs(
         folder.write_results(record)
     if chosen.best is None or model is None:
         return _end_without_model(folder, sweep, ranked, terminal)
-    _write_model(folder, model)
+    _write_model(folder, model, held_out)
     _warn(folder, sweep, chosen.best, model, terminal)
     if sweep.is_sweep:
         with folder.spared(BEST):
             folder.write_best(best_yaml(chosen.best, model.refit))
         first, length = ranking(ranked[:SHOWN], metric), _refit_length(chosen.best)
         within, word = chosen.within, word_for_repeats(spec)
-        lines = sweep_closing(record, first, tests, within=within, length=length, word=word)
+        lines = sweep_closing(record, first, within=within, length=length, word=word)
         terminal.summary([*lines, *_of_repeats(sweep, chosen.best), *commands(folder.path)])
     else:
         best = record["best"]
         notes = undefined_texts(best, 1, "repeat")
-        terminal.summary(run_closing(folder.path, rows[0], best["metrics"], notes, record))
+        again = (best["refit"] or {}).get("metrics", {})
+        lines = run_closing(folder.path, rows[0], best["metrics"], notes, record, again)
+        terminal.summary(lines)
     return "interrupted" if cut_short or not all_there else "finished"
 
 
@@ -128,14 +141,15 @@ def _models(
     saved: Saved | None,
     terminal: Terminal,
 ) -> tuple[dict[int, TrialModel], bool]:
-    """The models of the chosen trial and of the groups' winners, by trial.
+    """The model of the chosen trial, and refits of the groups' winners, by trial.
 
-    And whether they are the last word: False where a stop came before their refit was done.
+    And whether they are the last word: False where a stop came before their refit was done. What a
+    repeat has chosen for itself is not trained again.
     """
-    winners = {group.trial.number: group.trial for group in chosen.groups}
+    winners = {group.trial.number: group.trial for group in chosen.groups if group.repeat is None}
     if chosen.best is not None:
         winners[chosen.best.number] = chosen.best
-    models = first_models(sweep, winners)
+    models = first_models(sweep, [chosen.best.number] if chosen.best else [])
     rows = refit_of(sweep.spec)
     again = {
         n: refit_spec(trial, rows)
@@ -205,20 +219,17 @@ def _end_without_model(
     return status
 
 
-def _write_model(folder: RunWriter, model: TrialModel) -> None:
-    """Write a model and its predictions on val and test."""
+def _write_model(folder: RunWriter, model: TrialModel, held_out: Sequence[pa.Table]) -> None:
+    """Write a model and its predictions on val and test; of folds those of each on its own val."""
     fitted = model.fitted
     with folder.spared("model"):
         folder.write_model(fitted.save, model_bytes(fitted.weights, fitted.encoder.features))
     prepared = model.prepared
-    held = [rows for rows in (prepared.val, *prepared.tests) if rows is not None]
-    table = stacked([prediction_table(model.fitted, rows) for rows in held])
+    val = () if held_out or prepared.val is None else (prepared.val,)
+    place = {"repeat": None, "time": None} if held_out else None  # a refit is of no repeat
+    own = [prediction_table(model.fitted, rows, place) for rows in (*val, *prepared.tests)]
     with folder.spared(PREDICTIONS):
-        folder.write_predictions(table)
-
-
-def _prefix(rows: Rows) -> str:
-    return "test" if rows.name == "test" else f"test_{rows.name}"
+        folder.write_predictions(stacked([*held_out, *own]))
 
 
 def _parts(best: TrialResult, model: TrialModel) -> dict[str, tuple[int, int]]:
@@ -226,7 +237,7 @@ def _parts(best: TrialResult, model: TrialModel) -> dict[str, tuple[int, int]]:
     found = dict(best.parts)
     for rows in model.prepared.tests:
         some = parts_of_means(model.fitted, rows.y, rows.weight)
-        found |= {f"{_prefix(rows)}_{name}": n for name, n in some.items()}
+        found |= {f"{prefix_of(rows)}_{name}": n for name, n in some.items()}
     return found
 
 
@@ -239,17 +250,6 @@ def _labels(model: TrialModel) -> dict[str, list[dict[str, Any]]]:
         for rows in held
         if fitted.encoder.target.kind == "multilabel"
     }
-
-
-def _test_metrics(model: TrialModel) -> dict[str, float]:
-    found: dict[str, float] = {}
-    for rows in model.prepared.tests:
-        prefix = _prefix(rows)
-        read = score(model.fitted, row_scores(model.fitted, rows), rows.y, rows.weight)
-        if rows.metric in read:  # first where all are listed
-            read = {rows.metric: read[rows.metric], **read}
-        found |= {f"{prefix}_{name}": value for name, value in read.items()}
-    return found
 
 
 def _warn(
@@ -273,7 +273,7 @@ def _few_negatives(sweep: SweepRun, model: TrialModel) -> Iterator[str]:
             continue
         held = {job.planned.rows.key: job.planned.rows.held for job in sweep.jobs}
         targets = {"val": [rows for read in held.values() if (rows := read()) is not None]}
-        targets |= {_prefix(rows): [(rows.y, rows.weight)] for rows in model.prepared.tests}
+        targets |= {prefix_of(rows): [(rows.y, rows.weight)] for rows in model.prepared.tests}
         for prefix, splits in targets.items():
             counts = [int(((y[:, 0] == 0) & (w > 0)).sum()) for y, w in splits]
             if counts and min(counts) < least:

@@ -31,6 +31,7 @@ from trainer.train.protocol import AnyStack
 from trainer.train.state import AnyState
 from trainer.wording.opening import solver_text
 from trainer.workflow.compiling import compile_for, said_as_met
+from trainer.workflow.end_room import predicted_rows
 from trainer.workflow.facts import solver_facts
 
 if TYPE_CHECKING:
@@ -313,10 +314,8 @@ def _beside_arrays(sweep: SweepRun, costs: list[Cost]) -> int:
 
 def _written_later(sweep: SweepRun) -> int:
     """Bytes of the predictions that the end of a run makes: scores, probabilities and the table."""
-    prepared = sweep.first.prepared
-    held = [rows for rows in (prepared.val, *prepared.tests) if rows is not None]
-    outputs = len(prepared.encoder.outputs)
-    return sum(len(rows) for rows in held) * (outputs * _PREDICTED + _PREDICTED_ROW)
+    outputs = len(sweep.first.prepared.encoder.outputs)
+    return predicted_rows(sweep) * (outputs * _PREDICTED + _PREDICTED_ROW)
 
 
 def _snapshots(sweep: SweepRun, costs: list[Cost]) -> str:

@@ -12,19 +12,19 @@ import numpy as np
 from trainer.catalog import is_minimized
 from trainer.config.schema.optimizer import Solver
 from trainer.config.schema.spec import Spec
-from trainer.config.schema.sweep import Select
+from trainer.config.schema.sweep import EACH_REPEAT, Select
 from trainer.data.sources.beside import wanted_column, without
 from trainer.runs.names import PENALTY_COLUMNS, TARGET
-from trainer.sweep.select import Chosen, ranks
+from trainer.sweep.select import Chosen, Group, ranks
 from trainer.sweep.stopping import Rung
 from trainer.sweep.trial_result import ColumnResult, TrialResult
+from trainer.sweep.winner_tests import WinnerTests, means_and_stds
 from trainer.wording.closing import RankedTrial
 
 if TYPE_CHECKING:
     from trainer.workflow.uncertainty import Uncertainty
 
 Row = dict[str, Any]
-Metrics = Mapping[str, float]
 
 
 def history_rows(
@@ -49,15 +49,23 @@ def history_rows(
     return [dict(zip(named, row, strict=True)) for row in zip(*cells, strict=True)]
 
 
-def trial_rows(ranked: Sequence[TrialResult], names: Sequence[str], metric: str) -> list[Row]:
+def trial_rows(
+    ranked: Sequence[TrialResult],
+    names: Sequence[str],
+    metric: str,
+    tests: Mapping[int, WinnerTests] | None = None,
+) -> list[Row]:
     """The rows of trials.csv, in the order of rank.
 
     Args:
         ranked: best first.
         names: of the metrics.
         metric: what they are ranked by.
+        tests: test metrics of the winners, by trial.
     """
     places, counted = ranks(ranked, metric), _counted(ranked, names)
+    cells, none = {number: _test_cells(of) for number, of in (tests or {}).items()}, Row()
+    tested = dict.fromkeys(name for of in cells.values() for name in of)
     stds = [(name, f"{name}_std") for name in names]
     return [
         {
@@ -70,6 +78,7 @@ def trial_rows(ranked: Sequence[TrialResult], names: Sequence[str], metric: str)
             **{name: metrics.get(name) for name in names},
             **{std: deviations.get(name) for name, std in stds},
             **_counts(trial, counted),
+            **{name: cells.get(trial.number, none).get(name) for name in tested},
         }
         for trial in ranked
         for metrics, deviations in [(trial.metrics, trial.stds)]
@@ -163,15 +172,41 @@ def ranking(ranked: Sequence[TrialResult], metric: str) -> list[RankedTrial]:
     ]
 
 
-def group_rows(chosen: Chosen, names: Sequence[str], tests: Mapping[int, Metrics]) -> list[Row]:
+def winner_tests(chosen: Chosen, tests: Mapping[int, WinnerTests]) -> dict[int, WinnerTests]:
+    """Test metrics of the trials that won by their means: all their repeats are scored."""
+    by_mean = [group.trial.number for group in chosen.groups if group.repeat is None]
+    numbers = [chosen.best.number, *by_mean] if chosen.best else by_mean
+    return {number: tests[number] for number in numbers if number in tests}
+
+
+def _test_cells(tests: WinnerTests) -> Row:
+    """Mean and deviation over the repeats, and what the refit has, side by side."""
+    stds, refit = tests.stds, tests.of_refit
+    return {
+        **tests.means,
+        **{f"{name}_std": value for name, value in stds.items()},
+        **{f"{name}_refit": value for name, value in refit.items()},
+    }
+
+
+def _group_tests(group: Group, tests: Mapping[int, WinnerTests]) -> WinnerTests:
+    """Those of a group's winner; of a repeat's own winner in that repeat alone."""
+    found = tests.get(group.trial.number, WinnerTests())
+    if group.repeat is None:
+        return found
+    return WinnerTests({r: of for r, of in found.of_repeats.items() if r == group.repeat})
+
+
+def group_rows(chosen: Chosen, names: Sequence[str], tests: Mapping[int, WinnerTests]) -> list[Row]:
     """The rows of groups.csv: a row a value of the `select.per` paths.
 
     Args:
         chosen: with the winner of each group.
         names: of the metrics.
-        tests: test metrics of the winners' models, by trial.
+        tests: test metrics of the winners, by trial.
     """
-    test_names = list(dict.fromkeys(name for found in tests.values() for name in found))
+    cells = [_test_cells(_group_tests(group, tests)) for group in chosen.groups]
+    tested = list(dict.fromkeys(name for of in cells for name in of))
     counted = _counted([group.trial for group in chosen.groups], names)
     return [
         {
@@ -182,9 +217,9 @@ def group_rows(chosen: Chosen, names: Sequence[str], tests: Mapping[int, Metrics
             **{name: group.trial.metrics.get(name) for name in names},
             **{f"{name}_std": group.trial.stds.get(name) for name in names},
             **_counts(group.trial, counted),
-            **{name: tests.get(group.trial.number, {}).get(name) for name in test_names},
+            **{name: of.get(name) for name in tested},
         }
-        for group in chosen.groups
+        for group, of in zip(chosen.groups, cells, strict=True)
     ]
 
 
@@ -193,7 +228,7 @@ def results(
     ranked: Sequence[TrialResult],
     spec: Spec,
     repeats: int,
-    tests: Mapping[int, Metrics],
+    tests: Mapping[int, WinnerTests],
     refit: Row | None,
     rungs: Sequence[Rung],
     parts: Mapping[str, tuple[int, int]] | None = None,
@@ -207,7 +242,7 @@ def results(
         ranked: all trials.
         spec: says the rule.
         repeats: columns a trial.
-        tests: test metrics of the chosen models, by trial.
+        tests: test metrics of the winners, by trial.
         refit: rows and epochs of the chosen trial's refit, or None.
         rungs: what halving dropped.
         parts: {metric: (classes or outputs that it is the mean over, all)} of the chosen trial,
@@ -229,7 +264,8 @@ def results(
         "best": _best(chosen, tests, refit, parts or {}, uncertain),
         "runner_up": _runner_up(chosen, uncertain),
         **({"intervals": dict(uncertain.facts)} if uncertain else {}),
-        "groups": [{"per": dict(group.per), **standing(group.trial)} for group in chosen.groups],
+        "groups": [_group(group, _group_tests(group, tests)) for group in chosen.groups],
+        **_per_repeat(chosen, tests),
         **({"without_winner": [dict(per) for per in chosen.without]} if chosen.without else {}),
         "edges": [
             {"path": edge.path, "side": edge.side, "value": edge.value, "advice": edge.advice}
@@ -244,7 +280,7 @@ def results(
 
 def _best(
     chosen: Chosen,
-    tests: Mapping[int, Metrics],
+    tests: Mapping[int, WinnerTests],
     refit: Row | None,
     parts: Mapping[str, tuple[int, int]],
     uncertain: Uncertainty | None,
@@ -252,14 +288,21 @@ def _best(
     best = chosen.best
     if best is None:
         return None
+    of_tests = tests.get(best.number, WinnerTests())
+    own = again = _ends(uncertain) if uncertain else {}
+    if refit is not None:  # by whose model test rows are drawn anew
+        own = {name: ends for name, ends in again.items() if not name.startswith("test_")}
+        again = {name: ends for name, ends in again.items() if name not in own}
+        if of_tests.of_refit:
+            refit = refit | {"metrics": dict(of_tests.of_refit)}
+        refit = refit | ({"intervals": again} if again else {})
     return {
-        **standing(best),
-        "metrics": dict(best.metrics) | dict(tests.get(best.number, {})),
+        **standing(best, of_tests),
         **({"parts": dict(parts)} if parts else {}),
         "epochs": best.epochs,
         "best_epoch": best.best_epoch,
         "refit": refit,
-        **({"intervals": _ends(uncertain)} if uncertain else {}),
+        **({"intervals": own} if uncertain else {}),
     }
 
 
@@ -276,17 +319,43 @@ def _runner_up(chosen: Chosen, uncertain: Uncertainty | None) -> Row | None:
         "margin": chosen.margin,
         "standard_errors": chosen.standard_errors,
         **({"margin_interval": [ends.low, ends.high]} if ends else {}),
+        **({} if chosen.held_ratio is None else {"held_ratio": chosen.held_ratio}),
         **({} if chosen.paired else {"paired": False}),
     }
 
 
-def standing(trial: TrialResult) -> Row:
+def _group(group: Group, tests: WinnerTests) -> Row:
+    refit = {"refit": {"metrics": dict(tests.of_refit)}} if tests.of_refit else {}
+    return {"per": dict(group.per), **standing(group.trial, tests), **refit}
+
+
+def _per_repeat(chosen: Chosen, tests: Mapping[int, WinnerTests]) -> Row:
+    """Where each repeat chose for itself, means over their winners, for each value of the rest."""
+    rest: dict[tuple[Any, ...], list[Group]] = {}
+    for group in chosen.groups:
+        if group.repeat is not None:
+            per = tuple((path, of) for path, of in group.per.items() if path != EACH_REPEAT)
+            rest.setdefault(per, []).append(group)
+    found = []
+    for per, groups in rest.items():
+        of_tests = [_group_tests(group, tests).means for group in groups]
+        both = [{**g.trial.metrics, **of} for g, of in zip(groups, of_tests, strict=True)]
+        means, stds = means_and_stds(both)
+        trials = [group.trial.number for group in groups]
+        found.append({"per": dict(per), "trials": trials, "metrics": means, "std": stds})
+    return {"per_repeat": found} if found else {}
+
+
+_NO_TESTS = WinnerTests()
+
+
+def standing(trial: TrialResult, tests: WinnerTests = _NO_TESTS) -> Row:
     """A trial and how it did, as results.json has it."""
     return {
         "trial": trial.number,
         "settings": dict(trial.settings),
-        "metrics": dict(trial.metrics),
-        "std": dict(trial.stds),
+        "metrics": {**trial.metrics, **tests.means},
+        "std": {**trial.stds, **tests.stds},
         **({"defined": trial.fewer} if trial.fewer else {}),
     }
 

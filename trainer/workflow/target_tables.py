@@ -14,9 +14,9 @@ from trainer.config.schema.spec import Spec
 from trainer.runs.names import TARGET
 from trainer.sweep.select import Chosen, rank
 from trainer.sweep.trial_result import TrialResult
+from trainer.sweep.winner_tests import Metrics
 from trainer.text.numbers import counted
 from trainer.workflow.result_tables import (
-    Metrics,
     Row,
     axes,
     numbers_of,

@@ -102,7 +102,7 @@ def uncertainty(
     if not isinstance(wanted, Intervals) or best is None or model is None:
         return None
     ranked = models_of(sweep, _pair(sweep, chosen))
-    whole = _held(ranked.get(best.number), model)
+    whole = _held(ranked.get(best.number), model, sweep.repeats)
     if not whole:
         return None
     few = {part.prefix: n for part in whole if (n := _units(wanted, part)) < FEWEST_UNITS}
@@ -170,12 +170,15 @@ def _other(ranked: Mapping[int, TrialModel], chosen: Chosen, best: _Held) -> _He
     return _Held("val", other, rows)
 
 
-def _held(first: TrialModel | None, model: TrialModel) -> list[_Held]:
-    """Val as the trial was ranked by, and the tests as the chosen model was scored on them."""
+def _held(first: TrialModel | None, model: TrialModel, repeats: int) -> list[_Held]:
+    """Val as the trial was ranked by, and the tests as the chosen model was scored on them.
+
+    Of several repeats test rows have a mean, and an interval only of what is fit once more.
+    """
     held = []
     if first is not None and first.prepared.val is not None:
         held.append(_Held("val", first, first.prepared.val))
-    for rows in model.prepared.tests:
+    for rows in model.prepared.tests if repeats == 1 or model.refit is not None else ():
         held.append(_Held("test" if rows.name == "test" else f"test_{rows.name}", model, rows))
     return held
 

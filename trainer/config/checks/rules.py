@@ -23,7 +23,7 @@ from trainer.config.schema.data import TableSource
 from trainer.config.schema.optimizer import AdamW, Lars, Schedule, Sgd, Solver
 from trainer.config.schema.penalty import L2L1, InverseC, Penalty
 from trainer.config.schema.spec import Log, Spec
-from trainer.config.schema.sweep import FewShot
+from trainer.config.schema.sweep import EACH_REPEAT, FewShot
 from trainer.config.yaml.write import flow
 from trainer.text.printable import one_of, show_value
 from trainer.text.suggest import nearest
@@ -391,6 +391,8 @@ def _select(spec: Spec) -> Iterator[Broken]:
     if select.rule == "one_std_err" and repeat is not None and repeat.bootstrap is not None:
         what = "over resamples a standard error shrinks with their number, whatever the data; write"
         yield Broken("select.rule", f"{what} folds: 5, or rule: best", ("repeat.bootstrap",))
+    if EACH_REPEAT in select.per:
+        yield from _each_repeat(spec, repeats)
     if select.refit == "train+val" and spec.data.val == "none":
         folds = repeat is not None and repeat.holds_out
         right = "train is all rows with folds" if folds else "set data.val, or write none"
@@ -422,6 +424,25 @@ def _intervals(spec: Spec) -> Iterator[Broken]:
         yield Broken("intervals.by", what, ("data.train",))
 
 
+def _each_repeat(spec: Spec, repeats: bool) -> Iterator[Broken]:
+    """Check that what each repeat chooses for itself can be scored."""
+    if not repeats:
+        what = "there is one repeat; write repeat: {folds: 5} too, or remove repeat here"
+        yield Broken("select.per", what, ("repeat",))
+    if spec.targets == "separate":
+        what = "targets: separate has a winner a target; remove repeat here, or write joint"
+        yield Broken("select.per", what, ("targets",))
+    if spec.data.test == "none":
+        what = (
+            "a repeat's own choice favours its own val; set data.test, which scores it, or remove"
+            " repeat here"
+        )
+        yield Broken("select.per", what, ("data.test",))
+    if spec.select.rule == "one_std_err":
+        what = "a repeat that chooses for itself has one value, of no error; write best"
+        yield Broken("select.rule", what, ("select.per",))
+
+
 # Each with the keys of a spec that it reads.
 _READS: dict[Rule, frozenset[str]] = {
     _model: frozenset({"model", "data", "loss", "class_weight"}),
@@ -436,6 +457,6 @@ _READS: dict[Rule, frozenset[str]] = {
     _metrics: frozenset({"model", "metrics"}),
     _early_stopping: frozenset({"model", "data", "early_stopping", "repeat"}),
     _repeat: frozenset({"model", "data", "init", "optimizer", "repeat"}),
-    _select: frozenset({"data", "repeat", "select", "sweep"}),
+    _select: frozenset({"data", "repeat", "select", "sweep", "targets"}),
     _intervals: frozenset({"data", "intervals"}),
 }

@@ -255,7 +255,8 @@ class Select(Block):
     )
     per: Annotated[tuple[Name, ...], Field(strict=False)] = Field(
         (),
-        description="Swept keys whose every value gets a winner of its own.",
+        description="Swept keys whose every value gets a winner of its own; repeat: every fold or"
+        " draw does, which takes data.test to score.",
         examples=[["vars.layer"]],
     )
     refit: Annotated[
@@ -267,6 +268,9 @@ class Select(Block):
         " auto: train with folds and bootstrap, else none.",
     )
 
+
+EACH_REPEAT = "repeat"
+"""The word in `select.per` by which each repeat chooses for itself; no swept key is called so."""
 
 SHOTS = ("repeat.few_shot.k", "repeat.few_shot.rows", "repeat.few_shot.fraction")
 """The keys that are an axis where their value is a list: each value has a winner of its own."""

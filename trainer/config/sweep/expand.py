@@ -17,7 +17,7 @@ from trainer.config.checks.validate import validate
 from trainer.config.paths import absolute, inherit, make_paths_absolute
 from trainer.config.schema.optimizer import Solver
 from trainer.config.schema.spec import Expansion, Spec, Trial
-from trainer.config.schema.sweep import too_many
+from trainer.config.schema.sweep import EACH_REPEAT, too_many
 from trainer.config.sweep.checked_parts import CheckedParts
 from trainer.config.sweep.grid import Grid
 from trainer.config.sweep.setting import Settings
@@ -81,7 +81,7 @@ def _with_metrics(trials: Sequence[Trial], whole: Spec) -> list[Trial]:
 
 def _check_per(tree: Tree, spec: Spec, axes: Mapping[str, Any]) -> None:
     for i, key in enumerate(spec.select.per):
-        if key not in axes:
+        if key not in axes and key != EACH_REPEAT:
             swept = f"{one_of(list(axes), 'and')} are" if axes else "none is"
             what = f"{show_value(key)} is not swept; of the swept keys {swept} right"
             raise SpecError([fault_at(tree, ("select", "per", i), what)])

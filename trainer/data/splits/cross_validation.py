@@ -39,7 +39,8 @@ def fold_splits(source: Source, spec: Spec, folds: int, times: int) -> Iterator[
         for fold in range(folds):
             is_held = fold_of == fold
             name = f"fold {fold + 1} of {folds}" + f", time {time + 1}" * (times > 1)
-            yield RowSplit(name, rows[~is_held], rows[is_held], ("fold", folds, time, fold))
+            key = ("fold", folds, time, fold)
+            yield RowSplit(name, rows[~is_held], rows[is_held], key, time=time)
 
 
 def _check(frame: Frame, holdout: Holdout, folds: int) -> None:

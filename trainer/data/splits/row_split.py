@@ -38,6 +38,8 @@ class RowSplit:
     """How often each row of train was drawn, which its weight is multiplied by; None: once."""
     value: str | None = None
     """Of a fold that the data name: what they call it."""
+    time: int = 0
+    """Of `repeat.times`, from 0: each time holds out each row once at most."""
     redraw: Callable[[], RowSplit] | None = None
     """Draws the rows, where a run has too many such sets to hold them; else None."""
 

@@ -37,7 +37,7 @@ def sweep_sections(sweep: SweepView) -> Iterator[str]:
 
 def _winners(sweep: SweepView) -> str:
     head, rows = winners(sweep)
-    names = " and ".join(axis.name for axis in sweep.per)
+    names = " and ".join(head[: head.index("trial")]) if rows else ""
     return _card(f"The winner for each {names}", head, rows, "full") if rows else ""
 
 

@@ -22,6 +22,11 @@ if TYPE_CHECKING:
 
 _MOST_NAMED = 12  # trials of a list
 _MOST_HELD_OUT = 50  # rows of the table of folds that the data name
+_OWN_CHOICE = (
+    "of settings that each repeat chose for itself, by its own validation rows; the winner by the"
+    " mean over all is the model that is kept"
+)
+_REPEAT, _REFIT = "repeat", "_refit"  # groups.csv's column of repeats, and ends of those of refits
 
 
 def selection(sweep: SweepView) -> list[tuple[str, str]]:
@@ -29,7 +34,8 @@ def selection(sweep: SweepView) -> list[tuple[str, str]]:
     results, best = sweep.run_data.results, sweep.run_data.best
     if not best:
         return [*_best_so_far(sweep), ("Outcomes", _outcomes(sweep))]
-    lines = [
+    lines = [("Result", _OWN_CHOICE)] if results.get("per_repeat") else []
+    lines += [
         (
             "Winner",
             f"trial {best['trial']}: {settings_words(sweep.axis_names, best.get('settings', {}))}",
@@ -85,24 +91,33 @@ def winners(sweep: SweepView) -> tuple[list[str], list[list[str]]]:
     """(head, rows): of each value of `select.per` its winner; empty without it."""
     rows = sweep.run_data.groups
     per = [axis for axis in sweep.per if rows and axis.path in rows[0]]
-    if not per:
+    each = [_REPEAT] if rows and _REPEAT in rows[0] else []
+    if not per and not each:
         return [], []
     others = [axis for axis in sweep.axes if axis not in per]
     metrics = [name for name in rows[0] if _is_metric(name)]
     metrics.sort(key=lambda name: (not name.startswith("test_"), name != sweep.metric))
     metrics = [name for name in metrics if any(row.get(name) is not None for row in rows)]
-    head = [axis.name for axis in per] + ["trial", *(axis.name for axis in others)]
+    head = [*(axis.name for axis in per), *each, "trial", *(axis.name for axis in others)]
     settings = {row["trial"]: row for row in sweep.rows}
     cells = []
     for row in rows:
         trial = settings.get(row["trial"], {})
-        named = [axis.label(row[axis.path]) for axis in per]
+        named = [axis.label(row[axis.path]) for axis in per] + [text(row[name]) for name in each]
         swept = [axis.label(trial.get(axis.path)) for axis in others]
         cells.append([*named, text(row["trial"]), *swept, *(_spread(row, n) for n in metrics)])
     for without in sweep.run_data.results.get("without_winner") or ():
         named = [axis.label(without.get(axis.path)) for axis in per]
+        named += [text(without.get(name)) for name in each]
         cells.append([*named, "none", *["–"] * (len(others) + len(metrics))])
-    return [*head, *map(metric_words, metrics)], cells
+    return [*head, *(_column_words(name, bool(each)) for name in metrics)], cells
+
+
+def _column_words(name: str, selected: bool) -> str:
+    """A metric's name; of val that a repeat chose its own setting by, that it was selected."""
+    plain = name.removesuffix(_REFIT)
+    words = metric_words(plain) + ", refit" * (plain != name)
+    return f"{words}, selected" if selected and name.startswith("val_") else words
 
 
 def held_out(sweep: SweepView) -> tuple[str, list[str], list[list[str]]]:
@@ -135,7 +150,8 @@ def _is_metric(name: str) -> bool:
 
 
 def _spread(row: Mapping[str, Any], name: str) -> str:
-    value, std, share = row.get(name), row.get(f"{name}_std"), is_share(name)
+    value, std = row.get(name), row.get(f"{name}_std")
+    share = is_share(name.removesuffix(_REFIT))
     shown = metric(value, share)
     return shown if std is None or value is None else f"{shown} ± {deviation(std, share)}"
 

@@ -9,7 +9,13 @@ from trainer.config.schema.spec import Spec
 
 TABLE = "data: {train: {table: a.csv, target: y, %s}}"
 # (the file, the key, words of the fault)
+OWN = "model: softmax\nselect: {per: [repeat]%s}\ndata: {train: digits, val: none, test: %s}%s"
 BROKEN = [
+    (OWN % ("", 0.2, ""), "select.per", "there is one repeat; write repeat: {folds: 5} too"),
+    (OWN % ("", "none", "\nrepeat: {folds: 3}"), "select.per", "set data.test, which scores it"),
+    (OWN % (", rule: one_std_err", 0.2, "\nrepeat: {folds: 3}"), "select.rule", "write best"),
+    ("model: linear\ntargets: separate\nselect: {per: [repeat]}\nrepeat: {folds: 3}\n"
+     "data: {train: diamonds, val: none, test: 0.2}", "select.per", "has a winner a target"),
     ("model: softmax\nloss: squared_error", "loss", "write auto"),
     ("model: linear\nclass_weight: balanced", "class_weight", "linear has no classes; write none"),
     ("model: poisson\nclass_weight: balanced", "class_weight", "poisson has no classes; write"),
@@ -127,7 +133,7 @@ def test_a_broken_rule_is_one_fault_at_the_key_to_change(tmp_path, text, key, wo
 
 
 def test_the_table_of_rules_is_whole():
-    assert len(BROKEN) == 63
+    assert len(BROKEN) == 67
 
 
 class Watched:

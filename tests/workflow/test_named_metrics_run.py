@@ -24,7 +24,7 @@ SWEEP = {
     "optimizer": {"epochs": 2},
     "repeat": {"folds": 3},
     "sweep": {"metric": {"name": "val_mcc"}, "parameters": {"optimizer.lr": [1e-4, 0.1]}},
-    "select": {"refit": "none"},
+    "select": {"refit": "train"},
 }
 NAMED = {"macro_f1", "ece", "auc", "mcc"}
 
@@ -60,7 +60,7 @@ def test_test_scores_are_those_of_the_predictions(sweep):
     rows = [row for row in sweep.predictions().to_pylist() if row["split"] == "test"]
     true, said = ([row[key] for row in rows] for key in ("target", "prediction"))
     p = np.array([[row[f"p_{c}"] for c in range(10)] for row in rows])
-    found = sweep.best["metrics"]
+    found = sweep.best["refit"]["metrics"]
     assert found["test_mcc"] == pytest.approx(sk.matthews_corrcoef(true, said))
     assert found["test_macro_f1"] == pytest.approx(sk.f1_score(true, said, average="macro"))
     right = sk.roc_auc_score(true, p / p.sum(axis=1, keepdims=True), multi_class="ovr")

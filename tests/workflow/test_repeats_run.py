@@ -228,7 +228,6 @@ def test_rows_that_no_fold_holds_out_are_told(tmp_path):
 
 def test_too_many_repeats_of_rows_are_left_out_and_said(tmp_path, monkeypatch):
     monkeypatch.setattr(row_sets, "MOST_CELLS", N * 3)
-    monkeypatch.setattr("trainer.workflow.outputs.MOST_CELLS", N * 3)
     run, shown = told({"folds": 4}, tmp_path / "r")
     assert rows_of(run).column_names == ["trial", "source", "row", "split"]
     assert "rows.parquet has each row's split alone: 80 rows x 4 repeats" in shown

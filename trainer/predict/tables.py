@@ -65,7 +65,10 @@ def prediction_table(
     columns: dict[str, Any] = {
         "split": np.full(len(rows), rows.name),
         "row": rows.index,
-        **{name: pa.array([of] * len(rows), pa.int64()) for name, of in (place or {}).items()},
+        **{
+            name: arrow.masked(np.full(len(rows), of or 0), np.full(len(rows), of is not None))
+            for name, of in (place or {}).items()
+        },
         **_named("target", model, _words(model, rows.y)),
         **predictions(model, row_scores(model, rows)),
     }

@@ -113,7 +113,7 @@ def _more_of(
     """
     found: dict[str, NDArray[Any]] = {}
     for name, column in more.items():
-        some = column.take(pa.array(here))
+        some = column.take(arrow.column(here))
         if some.null_count == len(some):
             continue
         values = arrow.numbers(some)
@@ -127,7 +127,7 @@ def _repeats(table: pa.Table) -> NDArray[Any] | None:
     """(N,) which repeat predicts a row, -1 where none does; None of a table without repeats."""
     if "repeat" not in table.column_names:
         return None
-    return arrow.numbers(table["repeat"].fill_null(-1))
+    return arrow.numbers(table["repeat"], null=-1)
 
 
 def _checked(data: PredictionData) -> PredictionData:

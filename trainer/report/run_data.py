@@ -7,7 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import numpy as np
+
 from trainer.catalog import LOSSES, METRICS, OWN_LOSS, SOLVERS, Apart, is_minimized
+from trainer.text import arrow
 from trainer.text.numbers import text
 
 if TYPE_CHECKING:
@@ -98,8 +101,9 @@ class RunData:
         found = dict(rows) if isinstance(rows, Mapping) else {}
         if self.predictions is not None and self.is_sweep:
             table = self.predictions
-            if "repeat" in table.column_names:  # each time holds out the same rows
-                table = table.select(["split", "row"]).group_by(["split", "row"]).aggregate([])
+            if "time" in table.column_names:  # each time holds out the same rows
+                first = np.asarray(arrow.numbers(table["time"], null=0) == 0, bool)
+                table = table.filter(arrow.column(first))
             counts = table["split"].value_counts().to_pylist()
             held = {entry["values"]: entry["counts"] for entry in counts}
             found |= {split: held[split] for split in found if split in held}

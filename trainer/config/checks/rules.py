@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Collection, Iterator
 from itertools import pairwise
-from typing import Any, NamedTuple
+from typing import Any
 
 from trainer.catalog import (
     LOSSES,
@@ -13,37 +13,25 @@ from trainer.catalog import (
     OPTIMIZERS,
     OWN_LOSS,
     SOLVERS,
-    draws,
-    is_minimized,
     metrics_of,
     models_with,
 )
 from trainer.config.checks.aliases import VALUES
+from trainer.config.checks.broken import Broken, Rule
+from trainer.config.checks.repeat_rules import repeat_rule, select_rule
 from trainer.config.schema.data import TableSource
 from trainer.config.schema.optimizer import AdamW, Lars, Schedule, Sgd, Solver
 from trainer.config.schema.penalty import L2L1, InverseC, Penalty
 from trainer.config.schema.spec import Log, Spec
-from trainer.config.schema.sweep import EACH_REPEAT, FewShot
 from trainer.config.yaml.write import flow
 from trainer.text.printable import one_of, show_value
 from trainer.text.suggest import nearest
-
-
-class Broken(NamedTuple):
-    """A rule that a spec breaks: the key to change, why and to what, and the other keys read."""
-
-    key: str
-    what: str
-    reads: tuple[str, ...] = ()
 
 
 def broken_rules(spec: Spec) -> Iterator[Broken]:
     """Yield every rule that a spec, valid key by key, breaks."""
     for rule in _READS:
         yield from rule(spec)
-
-
-Rule = Callable[[Spec], Iterator[Broken]]
 
 
 def rules_of(keys: Collection[str]) -> list[Rule]:
@@ -327,94 +315,6 @@ def _has_another(metric: str) -> bool:
     return any(metric == f"val_{name}" for name in METRICS)
 
 
-def _repeat(spec: Spec) -> Iterator[Broken]:
-    repeat, full = spec.repeat, spec.optimizer.batch_size == "full"
-    if repeat is None:
-        return
-    kinds = [key for key in _KINDS if getattr(repeat, key) is not None]
-    if len(kinds) > 1:
-        what = f"a run has {kinds[0]} or {kinds[1]}, not both; remove one"
-        yield Broken(f"repeat.{kinds[1]}", what, (f"repeat.{kinds[0]}",))
-    if repeat.holds_out and spec.data.val not in ("none", "arrays"):
-        key = kinds[0]
-        held = "what a fold holds out is" if key == "folds" else "the rows that are not drawn are"
-        what = f"{held} val; remove data.val, or repeat.{key}"
-        yield Broken("data.val", what, (f"repeat.{key}",))
-    if not isinstance(repeat.folds, int) and repeat.times > 1:
-        what = "is how often folds are drawn; write folds: 5 too, or remove it"
-        if repeat.folds is not None:
-            what = "is how often random folds are drawn, and these are always the same; remove it"
-        yield Broken("repeat.times", what, ("repeat.folds",))
-    if repeat.seeds > 1 and full and spec.init == "zeros" and not repeat.draws_rows:
-        what = "a full batch from zeros comes out the same for every seed; write seeds: 1"
-        reads = ("optimizer.batch_size", "init", "repeat.few_shot", "repeat.bootstrap")
-        yield Broken("repeat.seeds", what, reads)
-    if repeat.few_shot is not None:
-        yield from _few_shot(spec, repeat.few_shot, full)
-
-
-_KINDS = ("folds", "few_shot", "bootstrap")
-
-
-def _few_shot(spec: Spec, shot: FewShot, full: bool) -> Iterator[Broken]:
-    given = [key for key in ("k", "rows", "fraction") if getattr(shot, key) is not None]
-    if not given:
-        what = "has no k: how many rows of each class; for example k: [1, 2, 4], or rows: [50, 100]"
-        yield Broken("repeat.few_shot", what)
-    for key in given[1:]:
-        what = f"{given[0]} says already how many rows are drawn; remove one"
-        yield Broken(f"repeat.few_shot.{key}", what, (f"repeat.few_shot.{given[0]}",))
-    if not full:
-        what = "few_shot trains on all its rows at once; write batch_size: full, or name: lbfgs"
-        yield Broken("optimizer.batch_size", what, ("repeat.few_shot",))
-    if not MODELS[spec.model].has_classes and shot.k is not None:
-        what = f"{spec.model} has no classes to draw from; write rows: [50, 100] in place of k"
-        yield Broken("repeat.few_shot", what, ("model",))
-    if shot.val_k == "none":
-        return
-    if spec.data.val == "none":
-        what = "draws from val, and there is none; set data.val, or write none"
-        yield Broken("repeat.few_shot.val_k", what, ("data.val",))
-    elif not MODELS[spec.model].has_classes:
-        what = f"{spec.model} has no classes to draw from; write none"
-        yield Broken("repeat.few_shot.val_k", what, ("model",))
-
-
-def _select(spec: Spec) -> Iterator[Broken]:
-    select, repeat = spec.select, spec.repeat
-    repeats = repeat is not None and (
-        repeat.holds_out or repeat.few_shot is not None or repeat.seeds > 1
-    )
-    if select.rule == "one_std_err" and not repeats:
-        what = "a standard error takes repeats; write repeat: {folds: 5}, or rule: best"
-        yield Broken("select.rule", what, ("repeat",))
-    if select.rule == "one_std_err" and repeat is not None and repeat.bootstrap is not None:
-        what = "over resamples a standard error shrinks with their number, whatever the data; write"
-        yield Broken("select.rule", f"{what} folds: 5, or rule: best", ("repeat.bootstrap",))
-    if EACH_REPEAT in select.per:
-        yield from _each_repeat(spec, repeats)
-    if select.refit == "train+val" and spec.data.val == "none":
-        folds = repeat is not None and repeat.holds_out
-        right = "train is all rows with folds" if folds else "set data.val, or write none"
-        yield Broken("select.refit", f"there is no val to add; {right}", ("data.val",))
-    if (
-        select.refit in ("train", "train+val")
-        and repeat is not None
-        and repeat.few_shot is not None
-    ):
-        what = "few_shot is about few rows; write none"
-        yield Broken("select.refit", what, ("repeat.few_shot",))
-    if spec.sweep is not None and spec.sweep.metric is not None:
-        metric = spec.sweep.metric
-        own = "minimize" if is_minimized(metric.name) else "maximize"
-        if metric.goal is not None and metric.goal != own:
-            what = f"{metric.name} is better when {'small' if own == 'minimize' else 'large'}"
-            yield Broken("sweep.metric.goal", f"{what}; write {own}, or remove it")
-    if spec.sweep and not draws(spec.sweep.method) and spec.sweep.num_trials is not None:
-        what = "a grid has as many trials as it has combinations; remove it, or write random"
-        yield Broken("sweep.num_trials", what, ("sweep.method",))
-
-
 def _intervals(spec: Spec) -> Iterator[Broken]:
     intervals, source = spec.intervals, spec.data.train
     if isinstance(intervals, str) or intervals.by != "group" or source == "arrays":
@@ -422,25 +322,6 @@ def _intervals(spec: Spec) -> Iterator[Broken]:
     if getattr(source, "group", None) is None:
         what = "data.train has no groups; name their column with group, or write row"
         yield Broken("intervals.by", what, ("data.train",))
-
-
-def _each_repeat(spec: Spec, repeats: bool) -> Iterator[Broken]:
-    """Check that what each repeat chooses for itself can be scored."""
-    if not repeats:
-        what = "there is one repeat; write repeat: {folds: 5} too, or remove repeat here"
-        yield Broken("select.per", what, ("repeat",))
-    if spec.targets == "separate":
-        what = "targets: separate has a winner a target; remove repeat here, or write joint"
-        yield Broken("select.per", what, ("targets",))
-    if spec.data.test == "none":
-        what = (
-            "a repeat's own choice favours its own val; set data.test, which scores it, or remove"
-            " repeat here"
-        )
-        yield Broken("select.per", what, ("data.test",))
-    if spec.select.rule == "one_std_err":
-        what = "a repeat that chooses for itself has one value, of no error; write best"
-        yield Broken("select.rule", what, ("select.per",))
 
 
 # Each with the keys of a spec that it reads.
@@ -456,7 +337,7 @@ _READS: dict[Rule, frozenset[str]] = {
     ),
     _metrics: frozenset({"model", "metrics"}),
     _early_stopping: frozenset({"model", "data", "early_stopping", "repeat"}),
-    _repeat: frozenset({"model", "data", "init", "optimizer", "repeat"}),
-    _select: frozenset({"data", "repeat", "select", "sweep", "targets"}),
+    repeat_rule: frozenset({"model", "data", "init", "optimizer", "repeat"}),
+    select_rule: frozenset({"data", "repeat", "select", "sweep", "targets"}),
     _intervals: frozenset({"data", "intervals"}),
 }

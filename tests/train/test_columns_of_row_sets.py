@@ -141,11 +141,12 @@ def test_features_far_from_0_in_float32_lose_little_to_their_own_scaling():
     assert lost[0] < 2 * lost[1], lost
 
 
-def test_a_column_is_scored_as_its_own_scaling_has_the_rows():
+@pytest.mark.parametrize("which", [(0, 2, 1), (2, 2, 2)])
+def test_a_column_is_scored_as_its_own_scaling_has_the_rows(which):
     key = ("logistic", "auto")
     problem, X, sets = draw_problem(key)
     X[-1] = 0.0
-    which = np.array([0, 2, 1])
+    which = np.array(which)
     val = np.where(sets > 0, 0.0, problem.w)
     shared = share_features(X, sets, "float64")
     p = sets / sets.sum(axis=1, keepdims=True)

@@ -331,3 +331,15 @@ def test_rows_are_as_they_are_for_the_targets_whose_label_they_have(tmp_path):
     )
     names = pq.read_table(run.folder / "rows.parquet").column_names
     assert names == ["trial", "source", "row", "split"]  # every target has draws of its own
+
+
+def test_bootstraps_of_a_target_are_of_the_rows_whose_labels_it_knows(tmp_path):
+    draw = np.random.default_rng(0)
+    X = draw.standard_normal((60, 3))
+    y = (X @ draw.standard_normal((3, 2)) > 0).astype(float)
+    y[:7, 1] = np.nan
+    spec = {"model": "logistic", "targets": "separate", "optimizer": {"name": "lbfgs"},
+            "data": {"val": "none"}, "repeat": {"bootstrap": 20}}  # fmt: skip
+    trainer.run(spec, data={"train": (X, y)}, out=tmp_path / "run")
+    with (tmp_path / "run" / "groups.csv").open() as file:
+        assert [row["target"] for row in csv.DictReader(file)] == ["y0", "y1"]

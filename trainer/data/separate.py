@@ -125,15 +125,17 @@ def _draws(spec: Spec) -> bool:
 
 def _known_rows(part: RowSplit, known: NDArray[np.bool_], several: bool) -> RowSplit:
     """The rows of a repeat that have a label."""
+    part = part.whole()
+    counts = None if part.counts is None else part.counts[known[part.train]]
     val = None if part.val is None else part.val[known[part.val]]
     common = part.train if several else None
-    return replace(part, train=part.train[known[part.train]], val=val, common=common)
+    return replace(part, train=part.train[known[part.train]], val=val, common=common, counts=counts)
 
 
 def _made(source: Source, spec: Spec, row_splits: Splits) -> SeparateTargets:
     whole, frame = hold_out(source, spec).target, source.frame
     pairs, values = _encoded(source, spec)
-    parts = () if _draws(spec) else row_splits(source, spec)
+    parts = () if _draws(spec) else [part.whole() for part in row_splits(source, spec)]
     why = _why_not(source, spec, values, pairs, parts)
     kept = [t for t in range(len(whole.columns)) if t not in why]
     names = whole.columns

@@ -110,9 +110,9 @@ class HeldOut:
     def groups(self, rows: RowSet) -> list[ScoredColumns]:
         """The columns of `rows_of`, by what they are scored on."""
         whole, (target, share) = self.targets, (rows.target_of, rows.share_of)
-        if target is None and share is None:
+        if target is None and rows.row_set_of is None:
             return [ScoredColumns(slice(None), 0, 0, whole, None)]
-        columns = len(target if share is None else share)  # type: ignore[arg-type]
+        columns = len(rows.row_set_of if target is None else target)  # type: ignore[arg-type]
         none = np.zeros(columns, np.int64)
         both = np.stack([none if one is None else one for one in (target, share)])  # (2, K)
         pairs, group_of = np.unique(both, axis=1, return_inverse=True)

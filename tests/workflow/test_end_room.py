@@ -36,6 +36,13 @@ SPECS = {
         "optimizer": {"name": "lbfgs", "tol": 0.01},
         "repeat": {"folds": 3, "times": 4},
     },
+    "targets": {
+        "model": "linear",
+        "data": {"train": {"synthetic": {"rows": 900, "columns": 8, "outputs": 300}}, "val": 0.3},
+        "targets": "separate",
+        "device": "cpu",
+        "optimizer": {"name": "lbfgs", "tol": 0.01},
+    },
     "solver": {**BASE, "optimizer": {"name": "lbfgs", "tol": 0.01}},
 }
 

@@ -18,13 +18,15 @@ if TYPE_CHECKING:
 _PAGE = 5 << 20  # bytes: Plotly's script, and the charts of a run
 _ROW, _CELL = 200, 22  # bytes of a row of a table beside its numbers, and of a number as text
 _NAME = 32  # bytes of a name of a feature or class in model.json, besides its letters
+MOST_CELLS = 10_000_000  # of predictions.parquet: rows held out times targets of their own
 _MORE = 1.25  # for what the numbers above do not see
 
 
 def end_room(sweep: SweepRun) -> tuple[int, int]:
     """Bytes of what a run writes at its end, and of the gradients that it writes on the way."""
     first = sweep.first.prepared
-    outputs, itemsize = len(first.encoder.outputs), sweep.first.device_rows.rows.X.dtype.itemsize
+    outputs = 1 if sweep.targets is not None else len(first.encoder.outputs)
+    itemsize = sweep.first.device_rows.rows.X.dtype.itemsize
     features = len(first.encoder.features)
     columns, targets = sweep.columns, sweep.rules.targets
     parameters = (features + 1) * outputs * itemsize  # of a column
@@ -38,10 +40,18 @@ def end_room(sweep: SweepRun) -> tuple[int, int]:
         + (columns + 4) * parameters * (sweep.spec.log.weights == "all")
         + parameters * targets
         + model_bytes(np.empty(0), (*first.encoder.features, *first.encoder.outputs))
-        + predicted_rows(sweep) * (outputs * targets + 6) * 8
+        + predicted_cells(sweep, outputs, targets) * 8
         + row_cells(sweep)
     )
     return int(_MORE * size), _gradients(sweep, features, outputs, itemsize)
+
+
+def predicted_cells(sweep: SweepRun, outputs: int, targets: int) -> int:
+    """How many cells predictions.parquet has; of targets of their own that are many it has none."""
+    rows = predicted_rows(sweep)
+    if sweep.targets is not None and rows * targets > MOST_CELLS:
+        return 0
+    return rows * (outputs * targets + 6)
 
 
 def predicted_rows(sweep: SweepRun) -> int:

@@ -28,7 +28,7 @@ from trainer.wording.closing import commands
 from trainer.wording.targets import targets_closing, unranked_targets_text
 from trainer.workflow.checkpoints import REFIT, Checkpoints
 from trainer.workflow.column_tables import write_columns, write_solvers
-from trainer.workflow.end_room import model_bytes
+from trainer.workflow.end_room import MOST_CELLS, model_bytes
 from trainer.workflow.recorder import RefitRecorder
 from trainer.workflow.result_tables import refit_spec
 from trainer.workflow.row_sets import write_rows
@@ -40,8 +40,6 @@ if TYPE_CHECKING:
     from trainer.sweep.scheduler import Scheduler
     from trainer.sweep.sweep import SweepRun
     from trainer.text.saved import Saved
-
-_MOST_CELLS = 10_000_000  # of predictions.parquet: rows held out times targets
 
 
 def write_target_outputs(
@@ -159,7 +157,7 @@ def _write_model(
         folder.write_model(model.save, size)
     table = _prediction_table(model, list(fits.values()))
     if table is None:
-        most = f"{_MOST_CELLS:,} numbers"
+        most = f"{MOST_CELLS:,} numbers"
         return [f"predictions of all targets are more than {most} and not kept; predict makes them"]
     with folder.spared(PREDICTIONS):
         folder.write_predictions(table)
@@ -176,7 +174,7 @@ def _prediction_table(model: FittedModel, fits: Sequence[TargetFit]) -> pa.Table
         for held in fit.held:
             splits.setdefault(held.split, []).append((t, held))
     index = {name: _union([held.rows for _, held in of]) for name, of in splits.items()}
-    if sum(map(len, index.values())) * len(fits) > _MOST_CELLS:
+    if sum(map(len, index.values())) * len(fits) > MOST_CELLS:
         return None
     return stacked([_split_table(model, name, index[name], of) for name, of in splits.items()])
 

@@ -22,4 +22,8 @@ def main(argv: list[str]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    try:
+        code = main(sys.argv[1:])
+    except KeyboardInterrupt:  # before anything was there to listen to it, as `python -m trainer`
+        code = 130
+    sys.exit(code)

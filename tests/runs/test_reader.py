@@ -168,6 +168,13 @@ def test_a_damaged_file_is_named_in_one_line(folder, name, ask, content):
     assert "\n" not in str(caught.value)
 
 
+def test_groups_without_their_trials_are_named_in_one_line(folder):
+    write_all(folder)
+    (folder.path / "groups.csv").write_text("vars.layer,penalty.l2\n1,0.1\n")
+    with pytest.raises(RunFolderError, match=r"groups\.csv: cannot read: it has no column trial"):
+        RunReader(folder.path).groups()
+
+
 def test_what_is_no_run_folder(folder, tmp_path):
     (tmp_path / "file").write_text("x")
     cases = {

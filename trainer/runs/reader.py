@@ -134,7 +134,9 @@ class RunReader:
 
     def groups(self) -> list[dict[str, Any]]:
         """Read groups.csv, a dict per value of `select.per`; empty without them."""
-        return self._read_table(GROUPS, ()) if self._has(GROUPS) else []
+        rows = self._read_table(GROUPS, ()) if self._has(GROUPS) else []
+        self._check(all("trial" in row for row in rows), GROUPS, "it has no column trial")
+        return rows
 
     def results(self) -> dict[str, Any]:
         """Read results.json: `metric`, `counts`, `best`, `runner_up`, `groups`."""

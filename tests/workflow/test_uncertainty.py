@@ -234,3 +234,16 @@ def test_few_groups_have_no_interval_and_it_is_said(tmp_path):
     by_row = run(tmp_path / "q", arrays={"group": group}, intervals={"by": "row"})
     assert "few" not in by_row.results["intervals"]
     assert {*by_row.best["intervals"]} > {"val_loss", "test_loss"}
+
+
+def test_with_folds_the_intervals_of_test_rows_are_those_of_the_refit(tmp_path):
+    told = io.StringIO()
+    data = {"val": "none"}
+    found = run(tmp_path / "r", data, told=told, repeat={"folds": 3}, intervals={"resamples": 200})
+    assert not found.best["intervals"]  # of a mean over folds there is none
+    low, high = found.best["refit"]["intervals"]["test_accuracy"]
+    assert low <= found.best["refit"]["metrics"]["test_accuracy"] <= high
+    line = next(one for one in told.getvalue().splitlines() if one.startswith("test, refit"))
+    assert f"test_accuracy {found.best['refit']['metrics']['test_accuracy']:.4g} [" in line
+    page = (found.folder / "report.html").read_text(encoding="utf-8")
+    assert f"{100 * low:.1f} %, {100 * high:.1f} %]" in page

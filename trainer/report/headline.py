@@ -259,7 +259,7 @@ def metrics_table(run_data: RunData) -> tuple[list[str], list[tuple[str, list[st
         (
             run_data.metric_label(name),
             [_spread(run_data, split, name) for split in found]
-            + [metric(of.get(name), is_share(name)) for of in refit.values()],
+            + [_of_refit(run_data, split, name) for split in refit],
         )
         for name in sorted(names, key=lambda name: not METRICS[name].is_loss)
     ]
@@ -270,13 +270,23 @@ def metrics_table(run_data: RunData) -> tuple[list[str], list[tuple[str, list[st
 
 def _spread(run_data: RunData, split: str, name: str) -> str:
     """A metric, with its interval and its standard deviation over repeats where it has one."""
-    share, column = is_share(name), run_data.column(split, name)
-    shown = metric(run_data.metrics[split].get(name), share)
-    ends = (run_data.best.get("intervals") or {}).get(column)
-    if ends:
-        shown += f" {ends_text(ends, percent if share else lambda end: number(end, 3))}"
+    shown = metric(run_data.metrics[split].get(name), is_share(name))
+    shown += _ends(run_data.best, run_data.column(split, name), is_share(name))
     std = (run_data.scored.get("std") or {}).get(f"{_prefix(split)}{name}")
     return shown if std is None else f"{shown} ± {deviation(std, is_share(name))}"
+
+
+def _of_refit(run_data: RunData, split: str, name: str) -> str:
+    """A metric of the model that was trained again, with its interval where it has one."""
+    shown = metric(run_data.refit_metrics[split].get(name), is_share(name))
+    again = run_data.best.get("refit") or {}
+    return shown + _ends(again, f"{_prefix(split)}{name}", is_share(name))
+
+
+def _ends(record: Mapping[str, Any], column: str, share: bool) -> str:
+    """` [0.91, 0.95]` of a record's metric; empty where it has no interval."""
+    ends = (record.get("intervals") or {}).get(column)
+    return f" {ends_text(ends, percent if share else lambda end: number(end, 3))}" if ends else ""
 
 
 def interval_note(run_data: RunData) -> str:

@@ -343,3 +343,30 @@ def test_bootstraps_of_a_target_are_of_the_rows_whose_labels_it_knows(tmp_path):
     trainer.run(spec, data={"train": (X, y)}, out=tmp_path / "run")
     with (tmp_path / "run" / "groups.csv").open() as file:
         assert [row["target"] for row in csv.DictReader(file)] == ["y0", "y1"]
+
+
+def test_a_test_set_without_any_label_of_a_target_leaves_it_unscored(tmp_path):
+    X, Y = targets("linear")
+    told = Y[TRAIN:].copy()
+    told[:, 0] = np.nan
+    rows = split(X, Y) | {"test": (X[TRAIN:], told)}
+    found = trainer.run(small("linear"), tmp_path / "r", rows)
+    table = csv.DictReader((found.folder / "groups.csv").read_text().splitlines())
+    scores = {row["target"]: row["test_loss"] for row in table}
+    assert scores["y0"] == ""
+    assert all(float(scores[name]) > 0 for name in ("y1", "y2"))
+
+
+def test_named_metrics_are_of_the_test_rows_of_each_target_too(tmp_path):
+    X, Y = targets("linear")
+    rows = split(X, Y) | {"test": (X[TRAIN:], Y[TRAIN:])}
+    spec = small("linear") | {"metrics": ["mae"]}
+    found = trainer.run(spec, tmp_path / "r", rows)
+    text = (found.folder / "groups.csv").read_text()
+    for row in csv.DictReader(text.splitlines()):
+        assert float(row["test_mae"]) == pytest.approx(float(row["val_mae"]))
+    np.savez(tmp_path / "held.npz", X=X[TRAIN:], y=Y[TRAIN:])
+    _, told = predict_file(tmp_path / "r", str(tmp_path / "held.npz"))
+    assert told is not None
+    mean = np.mean([float(row["test_mae"]) for row in csv.DictReader(text.splitlines())])
+    assert f"mae {mean:.6g}" in told

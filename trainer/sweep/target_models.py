@@ -6,6 +6,7 @@ of the first target: the others' weights and biases are moved to it, which chang
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from trainer.catalog import metrics_of
 from trainer.config.schema.spec import Spec
 from trainer.data.encode.targets import Target
 from trainer.data.prepared import Prepared
@@ -145,14 +147,21 @@ def _of_job(
         spec, encoder = planned.columns[k].spec, prepared.encoder
         own = replace(encoder, target=encoder.target.alone(place))
         loss = spec.loss_name, spec.loss_parameters
+        always = metrics_of(spec.model, 1, ())
+        named = tuple(name for name in spec.named_metrics if name not in always)
         ends = np.ascontiguousarray(weights[:, [i]]), np.ascontiguousarray(bias[[i]])
-        fitted = FittedModel(spec.model, *ends, own, *loss)
+        fitted = FittedModel(spec.model, *ends, own, *loss, named)
         told = [
-            HeldScores(rows.name, rows.index, rows.y.reshape(len(rows), -1)[:, place], z[:, i])
+            HeldScores(rows.name, rows.index, _by_target(rows)[:, place], z[:, i])
             for rows, z in zip(held, scores, strict=True)
         ]
         tests = _test_metrics(fitted, prepared.tests, told[len(held) - len(prepared.tests) :])
         yield TargetFit(fitted, told, tests, refit)
+
+
+def _by_target(rows: Rows) -> Array:
+    """The targets (n, T) of rows, of which there may be none."""
+    return rows.y.reshape(len(rows), math.prod(rows.y.shape[1:]))
 
 
 def _test_metrics(
@@ -197,7 +206,7 @@ def together(fits: Sequence[TargetFit], names: Sequence[str]) -> FittedModel | N
         weights[:, moved] = per_raw * base.scale[:, None]
         bias[moved] = bias[moved] + shift
     encoder = replace(base, target=_target([model.encoder.target for model in models], names))
-    return FittedModel(first.model, weights, bias, encoder, *loss)
+    return FittedModel(first.model, weights, bias, encoder, *loss, first.metrics)
 
 
 def _target(targets: Sequence[Target], names: Sequence[str]) -> Target:

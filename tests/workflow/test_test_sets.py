@@ -97,3 +97,12 @@ def test_the_page_begins_with_it(headline):
     figure = f"{100 * metrics['test_masked_balanced_accuracy']:.4g}"
     assert "is the balanced accuracy on 90 test rows (masked)." in page
     assert figure[:4] in page
+
+
+def test_the_metric_of_a_set_is_computed_without_being_listed(run, tmp_path):
+    text = (run[0].folder / "config.yaml").read_text(encoding="utf-8")
+    (tmp_path / "c.yaml").write_text(text.replace("metric: balanced_accuracy", "metric: macro_f1"))
+    done = trainer.run(trainer.load_spec(tmp_path / "c.yaml"), out=tmp_path / "r")
+    names = [name for name in done.best["metrics"] if name.startswith("test_masked_")]
+    assert names[0] == "test_masked_macro_f1"
+    assert np.isfinite(done.best["metrics"]["test_masked_macro_f1"])

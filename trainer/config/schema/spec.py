@@ -310,7 +310,9 @@ class Spec(Block):
         ranks = self.sweep.metric.name if self.sweep and self.sweep.metric else ""
         stops = self.early_stopping.metric if self.early_stopping else ""
         watched = [name.removeprefix("val_") for name in (ranks, stops) if name]
-        return tuple(dict.fromkeys((*listed, *watched)))
+        tests = self.data.test if isinstance(self.data.test, tuple) else ()
+        begin = [source.metric for source in tests if source.metric is not None]
+        return tuple(dict.fromkeys((*listed, *watched, *begin)))
 
     @property
     def trials(self) -> tuple[Trial, ...]:

@@ -6,7 +6,9 @@ import pytest
 from trainer.catalog import metrics_of
 from trainer.model import MODELS
 from trainer.model.metrics import Targets
+from trainer.model.named_metrics import NAMED, with_named
 from trainer.model.ranking import ranking
+from trainer.model.weightings import metrics_by_weights
 
 N, R = 60, 25
 OUTPUTS = {"linear": (1, 3), "poisson": (1, 2), "logistic": (1, 3), "softmax": (3, 7)}
@@ -50,3 +52,18 @@ def test_many_weightings_are_each_of_them_alone(model, outputs):
         right = np.array([found[name][0] for found in alone])
         np.testing.assert_allclose(values, right, rtol=1e-10, atol=1e-12, err_msg=name)
     assert any(np.isnan(values[1]) for values in many.values()) or model == "softmax"
+
+
+@pytest.mark.parametrize("model", NAMED)
+def test_rows_of_which_none_has_a_weight_define_no_named_metric(model):
+    draw = np.random.default_rng(0)
+    outputs = 3 if model == "softmax" else 1
+    z, y = rows(model, outputs, draw)
+    row = with_named(MODELS[model, "auto"], model, NAMED[model])
+    labels = np.arange(3.0) if model == "softmax" else None
+    of = metrics_by_weights(row, {}, z[:, :, 0], y, np.ones(outputs), labels)
+    found = of(np.stack([np.zeros(N), np.ones(N)]))
+    assert len(NAMED[model]) >= 6
+    for name in NAMED[model]:
+        assert np.isnan(found[name][0]), name
+        assert np.isfinite(found[name][1]), name

@@ -69,7 +69,8 @@ def _mae(sums: Sums, targets: Targets) -> Numbers:
 
 
 def _max_error(sums: Sums, targets: Targets) -> Numbers:
-    return _in_units(sums[f"{LARGEST}error"], targets)
+    found = _in_units(sums[f"{LARGEST}error"], targets)
+    return found if targets.w.any() else np.full_like(found, np.nan)
 
 
 def _in_units(values: Numbers, targets: Targets) -> Numbers:
@@ -125,7 +126,7 @@ def weighted_median(values: Numbers, w: Numbers) -> float:
 def _spearman(scores: Numbers, targets: Targets) -> Numbers:
     known = targets.w > 0
     ranks = targets.y.astype(np.float64)
-    for c in range(targets.outputs):
+    for c in range(targets.outputs if known.any() else 0):
         ranks[known, c] = _ranks(targets.y[known, c], targets.w[known])
 
     def of(predicted: Numbers, own: Numbers, w: Numbers) -> float:
@@ -157,10 +158,12 @@ def _correlation(a: Numbers, b: Numbers, w: Numbers) -> float:
 def _each(
     of: Callable[[Numbers, Numbers, Numbers], float], scores: Numbers, targets: Targets
 ) -> Numbers:
-    """A number (C, K) of each target and column, over the rows with a weight."""
+    """A number (C, K) of each target and column, over the rows with a weight; NaN without any."""
     known = targets.w > 0
     w = targets.w[known]
-    found = np.empty(scores.shape[1:])
+    found = np.full(scores.shape[1:], np.nan)
+    if not len(w):
+        return found
     for c, k in np.ndindex(found.shape):
         found[c, k] = of(scores[known, c, k].astype(np.float64), targets.y[known, c], w)
     return found

@@ -13,7 +13,7 @@ from stacks import DEVICE, Problem, make_stack, small_chunks, start
 from trainer.catalog import METRICS, metrics_of
 from trainer.data.rows import Rows
 from trainer.model import MODELS
-from trainer.model.label_metrics import bin_gaps
+from trainer.model.calibration import bin_gaps
 from trainer.model.metrics import LARGEST, Targets
 from trainer.model.named_metrics import NAMED, with_named
 from trainer.model.number_metrics import weighted_median

@@ -34,8 +34,9 @@ def arrays(model):
     return {"X": X, "y": y[model], **more}
 
 
-def run(path, model, l2, roles=(), seed=0):
-    np.savez(path.parent / "rows.npz", **arrays(model))
+def run(path, model, l2, roles=(), seed=0, groups=None, **keys):
+    drawn = arrays(model) | ({} if groups is None else {"g": np.arange(N) % groups})
+    np.savez(path.parent / "rows.npz", **drawn)
     source = {"npz": str(path.parent / "rows.npz"), "features": "X", "target": "y"}
     source |= {"weight": "w", "group": "g"} if roles else {}
     spec = {
@@ -45,6 +46,7 @@ def run(path, model, l2, roles=(), seed=0):
         "penalty": {"l2": l2},
         "device": DEVICE.kind,
         "intervals": {"resamples": 1000},
+        **keys,
     }
     return read_run_data(trainer.run(spec, out=path).folder, CONFIG_READER)
 
@@ -87,3 +89,36 @@ def test_other_rows_are_not_compared(tmp_path):
     page = compare_page([first, first]).decode()
     assert "Paired differences" in page
     assert "Each run minus" in page
+
+
+NAMED_BOTH = {"linear": "spearman", "logistic": "mcc", "softmax": "quadratic_kappa"}
+
+
+@pytest.mark.parametrize("model", NAMED_BOTH)
+def test_metrics_that_both_runs_name_are_compared(model, tmp_path):
+    name = NAMED_BOTH[model]
+    first = run(tmp_path / "a", model, 1e-3, metrics=[name])
+    other = run(tmp_path / "b", model, 0.5, metrics=[name] + (["ece"] if model != "linear" else []))
+    found = differences(other, first, 0.95)["test"]
+    right = [of.best["metrics"][f"test_{name}"] for of in (other, first)]
+    assert found[name].value == pytest.approx(right[0] - right[1], rel=1e-6, abs=1e-9)
+    assert found[name].interval is not None
+    assert "ece" not in found  # the first has it not
+
+
+def test_few_groups_have_no_interval_of_a_difference_and_it_is_said(tmp_path):
+    runs = [
+        run(tmp_path / name, "logistic", l2, ("w", "g"), groups=12)
+        for name, l2 in (("a", 1e-3), ("b", 0.5))
+    ]
+    found = differences(runs[1], runs[0], 0.95)["test"]
+    assert {of.interval for of in found.values()} == {None}
+    assert "fewer than 10 rows or groups" in compare_page(runs).decode()
+
+
+def test_a_level_that_takes_more_draws_has_no_interval_and_it_is_said(tmp_path):
+    keys = {"intervals": {"level": 0.999}}
+    runs = [run(tmp_path / name, "logistic", l2, **keys) for name, l2 in (("a", 1e-3), ("b", 0.5))]
+    page = compare_page(runs).decode()
+    assert "99.9 % takes 5,000 draws, more than a page makes" in page
+    assert "has the middle" not in page

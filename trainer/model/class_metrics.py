@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from trainer.model.label_metrics import bin_gaps, ece
+from trainer.model.calibration import bin_gaps, ece
 from trainer.model.metrics import (
     Array,
     Flags,

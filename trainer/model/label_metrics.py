@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from trainer.model.calibration import bin_gaps, ece
 from trainer.model.metrics import (
     Array,
     Flags,
@@ -18,7 +19,6 @@ from trainer.model.metrics import (
 )
 from trainer.model.ranking import recall_at
 
-BINS = 15
 _RATE = 0.01  # of false positives
 
 
@@ -61,25 +61,6 @@ def _brier(sums: Sums, targets: Targets) -> Numbers:
 
 def _ece_sums(xp: Any, predicted: Array, y: Array, w: Array, targets: Targets) -> dict[str, Array]:
     return {"gaps": bin_gaps(xp, predicted, predicted - by_column(y), w)}
-
-
-def bin_gaps(xp: Any, predicted: Array, gap: Array, w: Array) -> Array:
-    """Σ w·gap (bins, C, K) over the rows of each of the equal bins (a, b] of predictions.
-
-    The first has 0 too, and what is no number, which then is none.
-    """
-    above, found = [predicted > b / BINS for b in range(1, BINS)], []
-    for b in range(BINS):
-        inside = above[b - 1] if b else ~above[0]
-        if 0 < b < BINS - 1:
-            inside = inside & ~above[b]
-        found.append(weighted(xp, xp.where(inside, gap, 0), w))
-    return xp.stack(found)
-
-
-def ece(sums: Sums, targets: Targets) -> Numbers:
-    """Σ over bins of |Σ w·(ŷ − y)|/W; the mean over labels (K,)."""
-    return np.asarray((np.abs(sums["gaps"]).sum(axis=0) / targets.w.sum()).mean(axis=0))
 
 
 def _recall_at_1pct_fpr(scores: Numbers, targets: Targets) -> Numbers:

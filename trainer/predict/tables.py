@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from trainer.catalog import METRICS, MODELS, facts_of, metrics_of
+from trainer.catalog import MODELS, facts_of
 from trainer.data.frame import Frame
 from trainer.data.rows import Array, IntArray, Rows
 from trainer.data.sources.for_predict import read_for_predict
@@ -18,12 +18,11 @@ from trainer.data.sources.shards import files_of
 from trainer.data.sources.standard_input import as_file
 from trainer.errors import UserError
 from trainer.machine.threads import one_thread_a_product
-from trainer.model import models
 from trainer.model.arithmetic import default_errstate
 from trainer.model.metrics import Targets
-from trainer.model.named_metrics import with_named
 from trainer.model.weightings import metrics_by_weights
 from trainer.predict.fitted_model import FittedModel, RowScores
+from trainer.predict.model_row import row_of
 from trainer.text import arrow
 from trainer.text.atomic import replacing
 from trainer.text.csv_json import csv_header, csv_lines
@@ -265,7 +264,7 @@ def scores_by_weights(
     """
     encoder = model.encoder
     z, labels = (z - encoder.target_mean) / encoder.target_scale, encoder.target.numbers
-    row, scale = _row(model), encoder.target_scale
+    row, scale = row_of(model), encoder.target_scale
     there = np.asarray(~np.isneginf(z).all(axis=0))  # (C,)
     if row.coupled and not there.all():  # classes that a test set has not
         there[np.unique(y) if y.ndim == 1 else y.any(axis=0)] = True
@@ -283,17 +282,7 @@ def parts_of_means(model: FittedModel, y: Array, w: Numbers) -> dict[str, tuple[
         y: targets as `score` takes them.
         w: (N,) row weights.
     """
-    return _row(model).metrics.in_some(_targets(model, y, w))
-
-
-def _row(model: FittedModel) -> models.Model:
-    """The row of the model table, with the loss's parameters and the metrics that are named."""
-    parameters = {name: np.array([value]) for name, value in model.loss_parameters.items()}
-    row = models.MODELS[model.model, model.loss].with_parameters(parameters)
-    known = metrics_of(model.model, len(model.encoder.outputs), model.metrics)
-    numbers = model.encoder.target.numbers is not None
-    names = [name for name in known if numbers or not METRICS[name].of_numbers]
-    return with_named(row, model.model, names)
+    return row_of(model).metrics.in_some(_targets(model, y, w))
 
 
 def _targets(model: FittedModel, y: Array, w: Numbers) -> Targets:

@@ -32,7 +32,8 @@ from trainer.report.charts.training import (
 )
 from trainer.report.headline import manifest_seconds
 from trainer.report.html import chart, document, esc, section, swatch, table
-from trainer.report.paired import RESAMPLES, Difference, differences, level_of
+from trainer.report.paired import RESAMPLES, Difference, Differences, differences, level_of
+from trainer.statistics.intervals import FEWEST_UNITS, fewest_resamples
 from trainer.text.names import cut_apart
 from trainer.text.numbers import counted, metric, percent, split_name, text
 from trainer.text.numbers import number as decimal
@@ -202,15 +203,30 @@ def _paired_table(runs: Sequence[RunData], names: Sequence[str]) -> str:
     ]
     named = zip(_named(names)[1:], found, strict=True)
     head = ["metric", *(name for name, of in named if of)]
-    told = (
-        f"Each run minus {first}, on rows that both predicted: [ ] has the middle {100 * level:g} %"
-        f" of up to {RESAMPLES:,} draws of these rows, the same for both, the models as they are."
-        " In bold: without 0. Rows of validation that have chosen favour what they chose."
-    )
+    told = f"Each run minus {first}, on rows that both predicted{_drawn_text(found, level)}"
+    told += " Rows of validation that have chosen favour what they chose."
     without = [name for name, of in zip(names[1:], found, strict=True) if not of]
     told += f" Without {', '.join(without)}: it predicted other rows." if without else ""
     inner = table(head, rows, kind="full sticky", label="Paired differences")
     return f'<p class="note">{esc(told)}</p>{inner}'
+
+
+def _drawn_text(found: Sequence[Differences], level: float) -> str:
+    """What the ends of differences are, and why some have none: behind a sentence's words."""
+    few, share = fewest_resamples(level), f"{100 * level:g} %"
+    if few > RESAMPLES:
+        return f"; without [ ], as {share} takes {few:,} draws, more than a page makes."
+    told = (
+        f": [ ] has the middle {share} of up to {RESAMPLES:,} draws of these rows, the same for"
+        " both, the models as they are. In bold: without 0."
+    )
+    every = [one for of in found for split in of.values() for one in split.values()]
+    if any(one.interval is None for one in every):
+        told += (
+            f" Without [ ]: fewer than {FEWEST_UNITS} rows or groups to draw from, so many rows"
+            " that draws take long, or draws that do not define it."
+        )
+    return told
 
 
 def _difference(found: Difference | None, name: str) -> str:

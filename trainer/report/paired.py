@@ -8,10 +8,16 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from trainer.errors import RunFolderError
-from trainer.model import MODELS
 from trainer.model.weightings import metrics_by_weights
+from trainer.predict.model_row import row_of
 from trainer.report.prediction_data import PredictionData, read_predictions
-from trainer.statistics.intervals import Interval, fewest_resamples, percentile_interval
+from trainer.statistics.draws import units_of
+from trainer.statistics.intervals import (
+    FEWEST_UNITS,
+    Interval,
+    fewest_resamples,
+    percentile_interval,
+)
 from trainer.statistics.operations import Drawn, affordable
 from trainer.statistics.resampling import Part, resample
 
@@ -95,7 +101,7 @@ def _of_split(
     drawn = [Drawn(len(data), len(data.names), ranked=True) for _ in parts]
     count, names = affordable(_OPERATIONS, drawn, RESAMPLES), values[0].keys() & values[1].keys()
     draws: Sequence[Mapping[str, Numbers]] = []
-    if count >= fewest_resamples(level):
+    if count >= fewest_resamples(level) and units_of(parts[0].labels)[1] >= FEWEST_UNITS:
         draws = [resample([part], count, seed=0) for part in parts]
     found = {}
     for name in (name for name in values[0] if name in names):
@@ -117,7 +123,7 @@ def _part(data: PredictionData, model: FittedModel, w: Numbers) -> Part:
         y = data.shares
     elif data.kind == "labels" and len(encoder.outputs) == 1:
         p, y = data.p[:, 1:], data.target[:, None]
-    z, row = np.empty((len(data), p.shape[1], 1)), MODELS[model.model, model.loss]
+    z, row = np.empty((len(data), p.shape[1], 1)), row_of(model)
     with np.errstate(divide="ignore", invalid="ignore"):
         inside = p if data.kind == "numbers" else np.clip(p, _LEAST, _MOST)
         row.link(np, inside[:, :, None], z)
@@ -125,4 +131,5 @@ def _part(data: PredictionData, model: FittedModel, w: Numbers) -> Part:
     if data.kind == "numbers":
         own = (own - encoder.target_mean) / encoder.target_scale
     scale = np.asarray(encoder.target_scale)
-    return Part(labels, w, metrics_by_weights(row, model.loss_parameters, own, y, scale))
+    numbers = encoder.target.numbers
+    return Part(labels, w, metrics_by_weights(row, {}, own, y, scale, numbers))

@@ -9,6 +9,9 @@ import numpy as np
 
 Numbers = np.ndarray[Any, np.dtype[np.float64]]
 
+FEWEST_UNITS = 10
+"""Rows or groups to draw from: of fewer, draws repeat a handful of sets, and intervals are far too
+short (Cameron, Gelbach and Miller 2008 for groups)."""
 _IN_A_TAIL = 2.5  # draws: with fewer an end of an interval is the extreme of a few numbers
 
 

@@ -12,7 +12,12 @@ from trainer.data import Rows
 from trainer.machine.interrupted import ShouldStop, never
 from trainer.model import MODELS
 from trainer.predict.tables import row_scores, scores_by_weights
-from trainer.statistics.intervals import Interval, fewest_resamples, percentile_interval
+from trainer.statistics.intervals import (
+    FEWEST_UNITS,
+    Interval,
+    fewest_resamples,
+    percentile_interval,
+)
 from trainer.statistics.operations import Drawn, affordable, run_operations
 from trainer.statistics.resampling import Part, resample
 
@@ -23,9 +28,6 @@ if TYPE_CHECKING:
 
 Numbers = np.ndarray[Any, np.dtype[np.float64]]
 Indices = np.ndarray[Any, np.dtype[np.int64]]
-# Draws of fewer rows or groups repeat a handful of sets: intervals are far too short then
-# (Cameron, Gelbach and Miller 2008 for groups).
-FEWEST_UNITS = 10
 _RESAMPLES = 1000  # where no number is written
 
 

@@ -100,7 +100,11 @@ class SweepRun:
     @property
     def columns(self) -> int:
         """How many there are."""
-        return len(self.trials) * self.repeats * self.rules.targets
+        return len(self.layout.columns)
+
+    def repeats_of(self, target: int) -> int:
+        """How many repeats a target has; one of which the rows lack something has fewer."""
+        return self.repeats - self.layout.repeats_lacking(target)
 
     def trial(self, number: int, target: int = 0) -> Trial:
         """A trial, with the path of penalties that it has for a target."""

@@ -108,7 +108,7 @@ def test_trials_are_judged_by_the_repeats_that_a_target_has(more, tmp_path):
     assert own == [row["status"] for row in rows_of(alone, "repeats.csv")]
 
 
-def test_what_a_target_does_not_have_is_counted_and_said(tmp_path, capsys):
+def test_what_a_target_does_not_have_is_counted_and_said(tmp_path):
     X, Y = rare()
     folder = tmp_path / "r"
     run = trainer.run(spec({"bootstrap": 6}, targets="separate"), folder, {"train": (X, Y)})
@@ -118,8 +118,12 @@ def test_what_a_target_does_not_have_is_counted_and_said(tmp_path, capsys):
     assert 0 < n < 6
     columns = [row for row in rows_of(run, "repeats.csv") if row["target"] == "y1"]
     assert len(columns) == 2 * (6 - n)
-    told = f"1 target has not all 6 repeats, and means over the others: y1 {6 - n} (no training"
-    assert told in " ".join((folder / "run.log").read_text(encoding="utf-8").split())
+    log = " ".join((folder / "run.log").read_text(encoding="utf-8").split())
+    left = (
+        f"over those that are left: y1 {6 - n} (the others have no training rows of both classes)"
+    )
+    assert f"1 target has not all 6 repeats, and means {left}" in log
+    assert f"= 36 columns, without {2 * n} whose rows lack something: {36 - 2 * n} in" in log
 
 
 def test_a_page_tells_of_targets_with_fewer_repeats(tmp_path):

@@ -28,15 +28,12 @@ def fewer_text(results: Record) -> str | None:
     each = sorted(fewer.items(), key=lambda pair: -sum(pair[1].values()))
     repeats = results["repeats"]
     told = ", ".join(
-        f"{_short(name)} {repeats - sum(of.values()):,} (no {' or '.join(of)})"
+        f"{_short(name)} {repeats - sum(of.values()):,} (the others have no {' or '.join(of)})"
         for name, of in each[:_SHOWN]
     )
     more = f", and {len(each) - _SHOWN:,} more in results.json" if len(each) > _SHOWN else ""
-    has = "has" if len(each) == 1 else "have"
-    return (
-        f"{counted(len(each), 'target')} {has} not all {repeats:,} repeats, and means over the"
-        f" others: {told}{more}"
-    )
+    what = f"{counted(len(each), 'target')} {'has' if len(each) == 1 else 'have'}"
+    return f"{what} not all {repeats:,} repeats, and means over those that are left: {told}{more}"
 
 
 class Spread(NamedTuple):

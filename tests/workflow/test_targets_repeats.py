@@ -162,3 +162,11 @@ def test_a_target_of_too_few_rows_to_draw_from_is_left_out_alone(tmp_path):
     block["repeat"] = {"few_shot": {"k": 500, "tries": 2}}
     with pytest.raises(DataError, match=r"target 'y0': repeat.few_shot.k: 500 rows.* of 2 more"):
         trainer.run(block, tmp_path / "q", rows)
+
+
+def test_a_target_that_some_trials_alone_can_train_is_named(tmp_path):
+    X, Y = rare()
+    block = spec({"few_shot": {"k": [1, 5], "tries": 2}}, targets="separate")
+    words = "'y1' is not the same in all trials .repeat.few_shot.k: 5 rows of each class"
+    with pytest.raises(DataError, match=words):
+        trainer.run(block, tmp_path, {"train": (X, Y), "val": (X, Y)})

@@ -6,6 +6,9 @@ import numpy as np
 import pytest
 
 import trainer
+from trainer.data import read
+from trainer.data.separate import splits_of
+from trainer.data.splits.repeats import row_splits
 from trainer.errors import DataError
 from trainer.workflow import carry_out
 
@@ -170,3 +173,17 @@ def test_a_target_that_some_trials_alone_can_train_is_named(tmp_path):
     words = "'y1' is not the same in all trials .repeat.few_shot.k: 5 rows of each class"
     with pytest.raises(DataError, match=words):
         trainer.run(block, tmp_path, {"train": (X, Y), "val": (X, Y)})
+
+
+def test_rows_of_many_repeats_are_not_held_at_once(tmp_path):
+    X, Y = rare()
+    Y[::5, 0] = np.nan
+    rows = {"train": (X, Y)}
+    block = trainer.load_spec(spec({"bootstrap": 6}, targets="separate"))
+    source = read(block, rows)
+    (first, *_), *others = splits_of(source, block, row_splits)
+    assert len(others) == 5
+    assert len(first.part.train) == 0
+    whole = first.part.whole()
+    assert len(whole.train) == len(whole.counts) > 0
+    assert not np.isnan(Y[whole.train, 0]).any()

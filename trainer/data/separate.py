@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -141,13 +142,22 @@ def _draws(spec: Spec) -> bool:
 
 
 def _by_group(part: RowSplit, groups: Sequence[TargetGroup], spec: Spec) -> list[TargetRows]:
-    """A repeat of all rows, for each group those that it has."""
+    """A repeat of all rows, for each group those that it has; drawn again where the repeat is."""
     several, whole = len(groups) > 1, part.whole()
-    return [_told(group, _known_rows(whole, group.known, several), spec) for group in groups]
+    found = []
+    for group in groups:
+        own = partial(_known_rows, part, group.known, several)
+        told = _told(group, _known_rows(whole, group.known, several), spec)
+        if part.redraw is not None:  # too many to hold, and groups times as many
+            none = whole.train[:0]
+            told = told._replace(part=replace(part, train=none, val=none, redraw=own))
+        found.append(told)
+    return found
 
 
 def _known_rows(part: RowSplit, known: NDArray[np.bool_], several: bool) -> RowSplit:
     """The rows of a repeat that have a label."""
+    part = part.whole()
     counts = None if part.counts is None else part.counts[known[part.train]]
     val = None if part.val is None else part.val[known[part.val]]
     common = part.train if several else None

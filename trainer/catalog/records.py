@@ -272,6 +272,7 @@ class ResultsRecord(Record):
     halving: list[RungRecord] = []
     targets: list[str] = []
     targets_left_out: dict[str, str] = {}
+    repeats_left_out: dict[str, dict[str, Count]] = {}
 
 
 # ---------------------------------------------------------------- model.json

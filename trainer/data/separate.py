@@ -6,8 +6,10 @@ known rows share them, with one scaling; splits of the rows are the same for all
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -57,6 +59,20 @@ class SeparateTargets:
     groups: tuple[TargetGroup, ...]
 
 
+class TargetRows(NamedTuple):
+    """The rows of one repeat for one group of targets.
+
+    Attributes:
+        group: of the targets.
+        part: their rows.
+        lacks: {number of a target: what its rows do not have and need}; it has no such repeat.
+    """
+
+    group: TargetGroup
+    part: RowSplit
+    lacks: Mapping[int, str]
+
+
 class _Values(NamedTuple):
     """Encoded targets of one source: (rows, T) numbers, NaN where missing; and where not."""
 
@@ -66,6 +82,14 @@ class _Values(NamedTuple):
 
 Splits = Callable[[Source, "Spec"], Sequence[RowSplit]]
 """The repeats of a source, as `row_splits` makes them."""
+
+_REASONS = {
+    "training rows with a label": "no training row has a label",
+    "training rows of both classes": "its training rows have one class; two are needed",
+    "held-out rows with a label": "no validation row has a label",
+}
+"""What a repeat may lack for a target, and that in a sentence."""
+_UNLABELLED, _ONE_CLASS, _UNHELD = _REASONS
 
 
 def separate_targets(source: Source, spec: Spec, row_splits: Splits) -> SeparateTargets:
@@ -86,9 +110,7 @@ def separate_targets(source: Source, spec: Spec, row_splits: Splits) -> Separate
     return found
 
 
-def splits_of(
-    source: Source, spec: Spec, row_splits: Splits
-) -> list[list[tuple[TargetGroup, RowSplit]]]:
+def splits_of(source: Source, spec: Spec, row_splits: Splits) -> list[list[TargetRows]]:
     """By repeat the rows of each group of targets.
 
     Args:
@@ -101,13 +123,9 @@ def splits_of(
     """
     groups = separate_targets(source, spec, row_splits).groups
     if _draws(spec):  # rows of each class, and so of each target
-        by_group = [[(g, part) for part in row_splits(g.source, spec)] for g in groups]
+        by_group = [[_told(g, part, spec) for part in row_splits(g.source, spec)] for g in groups]
         return [list(of) for of in zip(*by_group, strict=True)]
-    several = len(groups) > 1
-    return [
-        [(group, _known_rows(part, group.known, several)) for group in groups]
-        for part in row_splits(source, spec)
-    ]
+    return [_by_group(part, groups, spec) for part in row_splits(source, spec)]
 
 
 def common_rows(source: Source, spec: Spec, rows: str) -> IntArray:
@@ -123,6 +141,20 @@ def _draws(spec: Spec) -> bool:
     return spec.repeat is not None and spec.repeat.few_shot is not None
 
 
+def _by_group(part: RowSplit, groups: Sequence[TargetGroup], spec: Spec) -> list[TargetRows]:
+    """A repeat of all rows, for each group those that it has; drawn again where the repeat is."""
+    several, whole = len(groups) > 1, part.whole()
+    found = []
+    for group in groups:
+        own = partial(_known_rows, part, group.known, several)
+        told = _told(group, _known_rows(whole, group.known, several), spec)
+        if part.redraw is not None:  # too many to hold, and groups times as many
+            none = whole.train[:0]
+            told = told._replace(part=replace(part, train=none, val=none, redraw=own))
+        found.append(told)
+    return found
+
+
 def _known_rows(part: RowSplit, known: NDArray[np.bool_], several: bool) -> RowSplit:
     """The rows of a repeat that have a label."""
     part = part.whole()
@@ -132,24 +164,90 @@ def _known_rows(part: RowSplit, known: NDArray[np.bool_], several: bool) -> RowS
     return replace(part, train=part.train[known[part.train]], val=val, common=common, counts=counts)
 
 
+def _told(group: TargetGroup, part: RowSplit, spec: Spec) -> TargetRows:
+    """The rows of a repeat with what they lack.
+
+    Without the rows of a class a model has no finite optimum, as its bias is not penalised.
+    """
+    numbers = group.numbers.tolist()
+    if not len(part.train):
+        return TargetRows(group, part, dict.fromkeys(numbers, _UNLABELLED))
+    if part.val is not None and not len(part.val):
+        return TargetRows(group, part, dict.fromkeys(numbers, _UNHELD))
+    if not MODELS[spec.model].has_classes:
+        return TargetRows(group, part, {})
+    target = group.source.frame.target
+    assert target is not None
+    codes = target.codes[:, None] if isinstance(target, Labels) else target  # (rows, T_g)
+    of_train = codes[part.train]
+    both = (of_train == 1).any(axis=0) & (of_train == 0).any(axis=0)  # (T_g,)
+    return TargetRows(group, part, dict.fromkeys(group.numbers[~both].tolist(), _ONE_CLASS))
+
+
 def _made(source: Source, spec: Spec, row_splits: Splits) -> SeparateTargets:
     whole, frame = hold_out(source, spec).target, source.frame
     pairs, values = _encoded(source, spec)
-    parts = () if _draws(spec) else [part.whole() for part in row_splits(source, spec)]
-    why = _why_not(source, spec, values, pairs, parts)
-    kept = [t for t in range(len(whole.columns)) if t not in why]
+    why = _why_not(source, spec, values, pairs)
     names = whole.columns
+
+    def groups_of(kept: Sequence[int]) -> list[TargetGroup]:
+        numbers = {t: number for number, t in enumerate(kept)}
+        return [
+            _group(source, spec, columns, numbers, values, pairs)
+            for columns in _alike(values, kept, apart=_draws(spec))
+        ]
+
+    some = [t for t in range(len(names)) if t not in why]
+    groups = groups_of(some) if some else []
+    nowhere = _in_no_repeat(source, spec, groups, row_splits)
+    why = dict(sorted((why | {some[number]: told for number, told in nowhere.items()}).items()))
+    kept = [t for t in some if t not in why]
     if not kept:
         name, reason = names[0], why[0]
         more = f", and so it is of {len(why) - 1:,} more" if len(why) > 1 else ""
         raise DataError(f"{frame.target_where}: target {quote(name)}: {reason}{more}")
-    numbers: dict[int, int] = {t: number for number, t in enumerate(kept)}
-    groups = [
-        _group(source, spec, columns, numbers, values, pairs)
-        for columns in _alike(values, kept, apart=_draws(spec))
-    ]
+    if nowhere:
+        groups = groups_of(kept)
     left_out = {names[t]: reason for t, reason in why.items()}
     return SeparateTargets(tuple(names[t] for t in kept), left_out, tuple(groups))
+
+
+def _in_no_repeat(
+    source: Source, spec: Spec, groups: Sequence[TargetGroup], row_splits: Splits
+) -> dict[int, str]:
+    """{number of a target: why} of those that no repeat can train."""
+    found: dict[int, str] = {}
+    first: dict[int, tuple[str, str]] = {}
+    counts: Counter[int] = Counter()
+    repeats = 0
+    if _draws(spec):
+        for group in groups:
+            try:
+                parts = row_splits(group.source, spec)
+            except DataError as error:  # of this target alone: the others are drawn
+                found |= dict.fromkeys(group.numbers.tolist(), str(error))
+                continue
+            repeats = len(parts)
+            for part in parts:
+                _count_lacks(_told(group, part, spec), first, counts)
+    elif groups:
+        parts = row_splits(source, spec)
+        repeats = len(parts)
+        for part in parts:
+            for rows in _by_group(part, groups, spec):
+                _count_lacks(rows, first, counts)
+    more = f", and none of {repeats} has all that it needs" if repeats > 1 else ""
+    for number, n in counts.items():
+        if n == repeats:
+            what, name = first[number]
+            found[number] = _REASONS[what] + (f" (in {name}{more})" if name else "")
+    return found
+
+
+def _count_lacks(rows: TargetRows, first: dict[int, tuple[str, str]], counts: Counter[int]) -> None:
+    for number, what in rows.lacks.items():
+        first.setdefault(number, (what, rows.part.name))
+        counts[number] += 1
 
 
 def _encoded(source: Source, spec: Spec) -> tuple[LabelPairs | None, dict[str, _Values]]:
@@ -191,46 +289,23 @@ def _numbers(frame: Frame) -> _Values:
 
 
 def _why_not(
-    source: Source,
-    spec: Spec,
-    values: Mapping[str, _Values],
-    pairs: LabelPairs | None,
-    parts: Sequence[RowSplit],
+    source: Source, spec: Spec, values: Mapping[str, _Values], pairs: LabelPairs | None
 ) -> dict[int, str]:
-    """{target: why it cannot be trained} of those whose labels are too few or all alike."""
-    found = dict(pairs.faults) if pairs else {}
-    codes, known = values[""]
-    none = np.flatnonzero(~known[hold_out(source, spec).usable].any(axis=0))
-    found = dict.fromkeys(none.tolist(), "no row has a label") | found
-    for part in parts:
-        where = f" (in {part.name})" if part.name else ""
-        there = known[part.train]
-        few = np.flatnonzero(~there.any(axis=0))
-        told = dict.fromkeys(few.tolist(), f"no training row has a label{where}")
-        if pairs is not None:
-            of_train = codes[part.train]
-            alike = ~((of_train == 1).any(axis=0) & (of_train == 0).any(axis=0))
-            said = f"its training rows have one class; two are needed{where}"
-            told = dict.fromkeys(np.flatnonzero(alike).tolist(), said) | told
-        held = _held_known(source, spec, part, values)
-        if held is not None:
-            what = f"no validation row has a label{where}"
-            told = dict.fromkeys(np.flatnonzero(~held.any(axis=0)).tolist(), what) | told
-        found = told | found
-    return dict(sorted(found.items()))
-
-
-def _held_known(
-    source: Source, spec: Spec, part: RowSplit, values: Mapping[str, _Values]
-) -> NDArray[np.bool_] | None:
-    """(rows, T) where the validation rows of a repeat have labels; None without any."""
-    if part.val is not None:
-        return values[""].known[part.val]
+    """{target: why it cannot be trained} of those without labels, or without two classes."""
+    whole, known = hold_out(source, spec), values[""].known
+    found: dict[int, str] = {}
+    held = None
     if "val" in source.held:
         rows = usable(source, source.held["val"], spec.data.missing, spec.targets)
-        return values["val"].known[rows]
-    rows = hold_out(source, spec).val
-    return values[""].known[rows] if len(rows) else None
+        held = values["val"].known[rows]
+    elif len(whole.val):
+        held = known[whole.val]
+    if held is not None:
+        none = np.flatnonzero(~held.any(axis=0))
+        found = dict.fromkeys(none.tolist(), _REASONS[_UNHELD])
+    none = np.flatnonzero(~known[whole.usable].any(axis=0))
+    found |= dict.fromkeys(none.tolist(), "no row has a label")
+    return found | dict(pairs.faults) if pairs else found
 
 
 def _alike(

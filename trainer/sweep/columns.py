@@ -6,6 +6,7 @@ from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from hashlib import sha256
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -24,8 +25,10 @@ from trainer.data.splits.row_split import RowSplit
 from trainer.errors import DataError
 from trainer.model import MODELS
 from trainer.model.lambda_max import lambda_max
+from trainer.sweep.lacking import fewer_of, lacking_of
 from trainer.sweep.planned import Column, Fold, Planned, RowsOf, common_target
 from trainer.sweep.stopping import EarlyStopper
+from trainer.text.printable import quote
 from trainer.train.device_rows import DeviceRows, put_on_device, raw_weights, shares
 
 if TYPE_CHECKING:
@@ -137,6 +140,8 @@ class Layout(NamedTuple):
         left_out: {name of a repeat that no trial has: what its rows lack}.
         families: trials that have the same rows in all repeats, in the order of their first.
         always: training rows that no fold of a column holds out.
+        lacking: {target: {what its rows lack: in how many repeats}} of separate targets that have
+            fewer repeats than others, in every trial.
     """
 
     columns: list[tuple[RowsOf, Column]]
@@ -144,6 +149,16 @@ class Layout(NamedTuple):
     left_out: dict[str, str]
     families: Sequence[Family]
     always: int = 0
+    lacking: Mapping[int, Mapping[str, int]] = MappingProxyType({})
+
+    def repeats_lacking(self, target: int) -> int:
+        """How many of the repeats a target does not have."""
+        return sum(self.lacking.get(target, {}).values())
+
+    @property
+    def first_repeats(self) -> dict[int, int]:
+        """By target the first repeat that it has."""
+        return {column.target: column.repeat for _, column in reversed(self.columns)}
 
 
 def lay_out(trials: Sequence[Trial], sources: Sources) -> Layout:
@@ -164,28 +179,47 @@ def lay_out(trials: Sequence[Trial], sources: Sources) -> Layout:
                 f"repeat.folds: trial {number} has {len(repeats)} folds, trial 0 has"
                 f" {len(found[0])}; data of as many folds in every trial are right"
             )
-    each = [(i, groups[0]) for of in found for i, (groups, _) in enumerate(of)]
-    left_out = {i: rows for i, rows in each if rows.lacks}
+    left_out, lacking = lacking_of([[groups for groups, _ in of] for of in found])
     kept = [i for i in range(len(found[0])) if i not in left_out]
     if not kept:
-        rows = next(iter(left_out.values()))
+        name, lacks = next(iter(left_out.values()))
         raise DataError(
-            f"repeat: {rows.name} has no {rows.lacks} to train on or to hold out, and so it is with"
+            f"repeat: {name} has no {lacks} to train on or to hold out, and so it is with"
             f" all {len(left_out)} repeats; more rows of it are right"
         )
-    return Layout(
+    laid = Layout(
         [
             (rows, Column(number, repeat, _own_spec(trials[number], spec, sources, t), t))
             for number, repeats in enumerate(found)
-            for repeat, (groups, spec) in enumerate([repeats[i] for i in kept])
+            for repeat, i in enumerate(kept)
+            for groups, spec in [repeats[i]]
             for rows in groups
             for t in rows.targets
+            if (i, t) not in lacking
         ],
         [found[0][i][0][0].value for i in kept],
-        {rows.name: rows.lacks for _, rows in sorted(left_out.items())},
+        {name: lacks for _, (name, lacks) in sorted(left_out.items())},
         _families(trials, [[repeats[i][0][0] for i in kept] for repeats in found]),
         always_trained(sources.of(trials[0].spec), trials[0].spec),
+        fewer_of(lacking, left_out),
     )
+    _check_each_has_one(laid, trials[0].spec, sources, len(kept))
+    return laid
+
+
+def _check_each_has_one(laid: Layout, spec: Spec, sources: Sources, repeats: int) -> None:
+    """Refuse targets that have no repeat in all trials.
+
+    Raises:
+        DataError: there is one.
+    """
+    target = next((t for t in laid.lacking if laid.repeats_lacking(t) == repeats), None)
+    if target is not None:
+        name, what = targets_of(sources, spec).names[target], next(iter(laid.lacking[target]))
+        raise DataError(
+            f"targets: separate: {quote(name)} has no repeat that all trials have: the first lacks"
+            f" {what}; more labels of it are right, or a config without it"
+        )
 
 
 def _families(trials: Sequence[Trial], repeats: Sequence[Sequence[RowsOf]]) -> list[Family]:
@@ -237,8 +271,9 @@ def _rows_of(spec: Spec, sources: Sources) -> list[list[RowsOf]]:
                 replace(
                     _rows(group.source, spec, part, (block, part.key, at), group.numbers.tolist()),
                     split=split,
+                    lacking=lacks,
                 )
-                for at, (group, part) in enumerate(groups)
+                for at, (group, part, lacks) in enumerate(groups)
             ]
             for groups, split in zip(apart, common, strict=True)
         ]

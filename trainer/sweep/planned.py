@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 from trainer.config.schema.spec import Spec
@@ -51,6 +51,7 @@ class RowsOf:
     that are problems of their own, in the order of the columns of y. `name` is the repeat's,
     `value` what the data call its fold, `lacks` what its rows do not have and need; `split` draws
     its row numbers; `fold` is what they are of a cross-validation, None without one.
+    `lacking` says for targets that do not have this repeat what its rows do not have.
     """
 
     key: Hashable
@@ -62,6 +63,7 @@ class RowsOf:
     lacks: str = ""
     split: Callable[[], RowSplit] | None = None
     fold: Fold | None = None
+    lacking: Mapping[int, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -89,6 +91,7 @@ class Planned:
     @property
     def places(self) -> list[int]:
         """(K,) the place of each column's target among those that have the rows."""
+        place = {target: i for i, target in enumerate(self.rows.targets)}
         place = {target: i for i, target in enumerate(self.rows.targets)}
         return [place[column.target] for column in self.columns]
 

@@ -100,7 +100,11 @@ class SweepRun:
     @property
     def columns(self) -> int:
         """How many there are."""
-        return len(self.trials) * self.repeats * self.rules.targets
+        return len(self.layout.columns)
+
+    def repeats_of(self, target: int) -> int:
+        """How many repeats a target has; one of which the rows lack something has fewer."""
+        return self.repeats - self.layout.repeats_lacking(target)
 
     def trial(self, number: int, target: int = 0) -> Trial:
         """A trial, with the path of penalties that it has for a target."""
@@ -184,14 +188,15 @@ def _targets(trials: Sequence[Trial], sources: Sources) -> SeparateTargets | Non
     """
     if trials[0].spec.targets == "joint":
         return None
-    found = {block_key(t.spec): targets_of(sources, t.spec) for t in trials}
-    first, *others = found.values()
+    specs = {(block_key(t.spec), str(t.spec.repeat)): t.spec for t in trials}
+    first, *others = [targets_of(sources, spec) for spec in specs.values()]
     for other in others:
         if other.names != first.names:
             odd = sorted({*first.names} ^ {*other.names})
+            why = {**first.left_out, **other.left_out}.get(odd[0]) if odd else None
             raise DataError(
                 f"targets: separate: {quote(odd[0]) if odd else 'their order'} is not the same in"
-                " all trials; every trial must have the same targets"
+                f" all trials{f' ({why})' if why else ''}; every trial must have the same targets"
             )
     return first
 

@@ -117,12 +117,15 @@ def _fits(
     sweep: SweepRun, jobs: Sequence[Job], wanted: frozenset[Candidate], refit: str | None
 ) -> dict[Candidate, TargetFit]:
     found: dict[Candidate, TargetFit] = {}
+    first = sweep.layout.first_repeats if refit is None else {}
     for job in jobs:
-        trial, target = job.trial.tolist(), job.target.tolist()
+        trial, target, repeat = job.trial.tolist(), job.target.tolist(), job.repeat.tolist()
         columns = [
             k
-            for k in np.flatnonzero(job.repeat == 0).tolist()
-            if (trial[k], target[k]) in wanted and has_model(job, k, whole=refit is not None)
+            for k in range(len(trial))
+            if repeat[k] == first.get(target[k], 0)
+            and (trial[k], target[k]) in wanted
+            and has_model(job, k, whole=refit is not None)
         ]
         if columns:
             rows = sweep.cache.of(job.planned.rows, job.planned.spec, job.planned.target)
@@ -139,7 +142,7 @@ def _of_job(
     assert result.weights is not None
     assert result.bias is not None
     weights, bias = result.weights[:, 0, columns], result.bias[0, columns]  # (D, K), (K,)
-    places = [planned.places[k] for k in columns]
+    places = np.array(planned.places)[columns].tolist()
     held = [rows for rows in (prepared.val, *prepared.tests) if rows is not None]
     with np.errstate(over="ignore", invalid="ignore"):  # rows far outside those of training
         scores = [(rows.X @ weights + bias).astype(np.float64) for rows in held]  # (n, K) each

@@ -138,10 +138,12 @@ class ChosenSolver(TypedDict):
 class SweepFacts(TypedDict):
     """How many columns train, in how many stacks, every how many steps are logged; sentences.
 
-    `targets` are those that are problems of their own.
+    `targets` are those that are problems of their own, `lacking` their columns on rows that lack
+    something, which do not train.
     """
 
     targets: NotRequired[int]
+    lacking: NotRequired[int]
     trials: int
     repeats: int
     stacks: int
@@ -319,5 +321,8 @@ def sweep_text(facts: SweepFacts) -> str:
     columns = trials * repeats
     if (targets := facts.get("targets")) is not None:
         text, columns = f"{text} x {counted(targets, 'target')}", columns * targets
-    text += f" = {counted(columns, 'column')} in {counted(facts['stacks'], 'stack')}"
+    text += f" = {counted(columns, 'column')}"
+    if lacking := facts.get("lacking"):
+        text += f", without {lacking:,} whose rows lack something: {columns - lacking:,}"
+    text += f" in {counted(facts['stacks'], 'stack')}"
     return text if every == 1 else f"{text}; one step in {every} is logged"

@@ -20,6 +20,22 @@ Line = tuple[str, object]
 Record = Mapping[str, Any]
 
 
+def fewer_text(results: Record) -> str | None:
+    """Which targets have fewer repeats than others, and what these lack; None of all alike."""
+    fewer: Mapping[str, Mapping[str, int]] = results.get("repeats_left_out") or {}
+    if not fewer:
+        return None
+    each = sorted(fewer.items(), key=lambda pair: -sum(pair[1].values()))
+    repeats = results["repeats"]
+    told = ", ".join(
+        f"{_short(name)} {repeats - sum(of.values()):,} (the others have no {' or '.join(of)})"
+        for name, of in each[:_SHOWN]
+    )
+    more = f", and {len(each) - _SHOWN:,} more in results.json" if len(each) > _SHOWN else ""
+    what = f"{counted(len(each), 'target')} {'has' if len(each) == 1 else 'have'}"
+    return f"{what} not all {repeats:,} repeats, and means over those that are left: {told}{more}"
+
+
 class Spread(NamedTuple):
     """The ranking metric over targets that have it, worst to best.
 
@@ -108,6 +124,8 @@ def targets_closing(
         lines.append(
             ("note", f"{counted(len(lost), 'choice')} without a winner: no trial has a rank")
         )
+    if (fewer := fewer_text(results)) is not None:
+        lines.append(("note", fewer))
     lines += [("edge", edge["advice"]) for edge in results["edges"]]
     if refit:
         lines.append(("refit", refit_text(refit, None)))

@@ -63,7 +63,7 @@ def write_trials(
     over: bool = True,
 ) -> list[Row]:
     """Write trials.csv and return its rows; with `tests` of the winners once these are known."""
-    whole = [trial for trial in trials if len(trial.columns) == sweep.repeats]
+    whole = [trial for trial in trials if len(trial.columns) == sweep.repeats_of(trial.target)]
     if sweep.targets is not None:
         rows = mean_rows(whole, sweep.metrics, len(sweep.targets.names))
     else:

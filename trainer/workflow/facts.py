@@ -142,7 +142,9 @@ def training_facts(sweep: SweepRun, folder: Path) -> Facts:
             ),
         }
         if sweep.targets is not None:
-            found["sweep"]["targets"] = len(sweep.targets.names)
+            targets = found["sweep"]["targets"] = len(sweep.targets.names)
+            whole = len(sweep.trials) * sweep.repeats * targets
+            found["sweep"]["lacking"] = whole - sweep.columns
     return found
 
 

@@ -71,17 +71,17 @@ def write_target_outputs(
     tests = {name: fit.tests for name, fit in fits.items()}
     with folder.spared(GROUPS):
         folder.write_groups(winner_rows(chosen, names, sweep.metrics, tests))
-    left_out = sweep.targets.left_out
-    record = target_results(chosen, trials, spec, sweep.repeats, names, left_out, tests)
+    told = sweep.targets.left_out, sweep.layout.lacking
+    record = target_results(chosen, trials, spec, sweep.repeats, names, *told, tests)
     with folder.spared(RESULTS):
         folder.write_results(record)
     if not record["groups"]:
         return _end_without_winners(folder, trials, metric, terminal)
     best = {t: fits.get((one.best.number, t)) for t, one in enumerate(chosen) if one.best}
     there = {t: fit for t, fit in best.items() if fit is not None}
-    told = _write_model(folder, there, names)
+    notes = _write_model(folder, there, names)
     rows = next((fit.refit for fit in there.values() if fit.refit), None)
-    terminal.summary([*targets_closing(record, refit=rows, notes=told), *commands(folder.path)])
+    terminal.summary([*targets_closing(record, refit=rows, notes=notes), *commands(folder.path)])
     return "interrupted" if cut_short or not all_there else "finished"
 
 

@@ -173,6 +173,7 @@ def target_results(
     repeats: int,
     names: Sequence[str],
     left_out: Mapping[str, str],
+    fewer: Mapping[int, Mapping[str, int]],
     tests: Tests,
 ) -> Row:
     """The content of results.json, without a best trial: each target has its own.
@@ -184,6 +185,7 @@ def target_results(
         repeats: columns a trial and target.
         names: of the targets.
         left_out: {target: why it was not trained}.
+        fewer: {target: {what rows lack: in how many repeats}}, which it does not have.
         tests: of the winners' models.
     """
     metric = chosen[0].metric
@@ -205,6 +207,7 @@ def target_results(
         "repeats": repeats,
         "targets": list(names),
         **({"targets_left_out": dict(left_out)} if left_out else {}),
+        **({"repeats_left_out": {names[t]: dict(of) for t, of in fewer.items()}} if fewer else {}),
         "axes": axes(first, spec),
         "rule": spec.select.rule,
         "best": None,

@@ -284,6 +284,14 @@ def test_a_target_that_cannot_be_trained_is_left_out_with_a_word(tmp_path):
         trainer.run(small("logistic"), tmp_path / "q", split(X, Y))
 
 
+def test_a_target_without_a_label_in_validation_rows_is_left_out(tmp_path):
+    X, Y = targets("linear")
+    Y[TRAIN:, 0] = np.nan
+    run = trainer.run(small(), tmp_path / "r", split(X, Y))
+    assert run.results["targets_left_out"] == {"y0": "no validation row has a label"}
+    assert run.results["targets"] == ["y1", "y2", "y3"]
+
+
 BROKEN = {
     "three classes": (
         "logistic",

@@ -15,7 +15,7 @@ from trainer.predict.tables import predict_file
 from trainer.sweep.sweep import set_up
 from trainer.workflow import carry_out
 
-ROWS, FEATURES, TARGETS = 120, 4, 3
+ROWS, FEATURES, TARGETS = 120, 4, 4
 TRAIN = 90
 L2 = {"penalty.l2": [1e-3, 0.1, 1.0]}
 FEW_STEPS = {"epochs": 4, "batch_size": 32, "lr": 0.05}
@@ -55,12 +55,12 @@ HALVING = {"early_terminate": {"type": "hyperband", "min_iter": 1, "eta": 2}}
 
 
 def targets(model, seed=0):
-    """X, and Y with labels missing in two of its columns, each in rows of its own."""
+    """X, and Y with labels missing in the second and third of its columns, in rows of their own."""
     rng = np.random.default_rng(seed)
     X = rng.normal(size=(ROWS, FEATURES)) * [1, 5, 0.2, 1] + [0, 3, 0, -1]
     Z = (X - X.mean(axis=0)) / X.std(axis=0) @ rng.normal(size=(FEATURES, TARGETS))
     Z += rng.normal(size=Z.shape)
-    Y = {"linear": Z * [1, 10, 0.1] + 3, "logistic": (Z > 0) * 1.0}.get(
+    Y = {"linear": Z * [1, 10, 0.1, 1] + [3, 3, 3, 900], "logistic": (Z > 0) * 1.0}.get(
         model, np.floor(np.exp(np.clip(0.4 * Z, -3, 2)))
     )
     Y[::5, 1] = np.nan
@@ -139,7 +139,7 @@ def test_files_of_a_run_say_which_target_a_column_is_of(tmp_path):
     )
     rows = {"train": (X[:TRAIN], Y[:TRAIN]), "test": (X[TRAIN:], Y[TRAIN:])}
     run = trainer.run(spec, tmp_path / "r", rows)
-    names, count = ["y0", "y1", "y2"], 2 * 2 * TARGETS
+    names, count = ["y0", "y1", "y2", "y3"], 2 * 2 * TARGETS
     assert not (run.folder / "best.yaml").exists()
     assert run.results["best"] is None
     assert run.results["runner_up"] is None
@@ -152,7 +152,7 @@ def test_files_of_a_run_say_which_target_a_column_is_of(tmp_path):
     assert set(history["target"].to_pylist()) == set(names)
     weights = load_file(run.folder / "weights.safetensors")
     assert weights["weights"].shape == (FEATURES, 1, count)
-    assert sorted(weights["target"].tolist()) == sorted([0, 1, 2] * 4)
+    assert sorted(weights["target"].tolist()) == sorted([0, 1, 2, 3] * 4)
     groups, repeats = rows_of(run, "groups.csv"), rows_of(run, "repeats.csv")
     assert list(groups[0])[:2] == ["target", "trial"]
     assert [row["target"] for row in groups] == names
@@ -173,16 +173,16 @@ def test_files_of_a_run_say_which_target_a_column_is_of(tmp_path):
 
 def test_targets_that_share_their_rows_share_a_stack(tmp_path):
     X, Y = targets("linear")
-    Y[:, 2] = Y[:, 0] + X[:, 1]
     spec = trainer.load_spec(small(sweep={"parameters": {"optimizer.lr": [0.01, 0.1]}}))
     sweep = set_up(spec, split(X, Y), choose("cpu"))
     stacks = [{c.target for c in one.columns} for one in sweep.arrangement.stacks]
-    assert sorted(map(sorted, stacks)) == [[0, 2], [1]]
+    assert sorted(map(sorted, stacks)) == [[0, 3], [1], [2]]
 
 
 def test_a_model_of_targets_has_one_scaling_and_each_its_classes(tmp_path):
     X, Y = targets("logistic")
     table = {f"x{d}": X[:, d] for d in range(FEATURES)}
+    Y = Y[:, :3]
     words = [("no", "yes"), (-1, 1), ("b", "a")]
     columns = {
         f"t_{t}": ["" if np.isnan(y) else str(words[t][int(y)]) for y in Y[:, t]] for t in range(3)
@@ -272,6 +272,7 @@ def test_a_missing_label_of_joint_targets_proposes_separate(tmp_path):
 
 def test_a_target_that_cannot_be_trained_is_left_out_with_a_word(tmp_path):
     X, Y = targets("logistic")
+    Y = Y[:, :3]
     Y[:, 0], Y[:, 1] = 1, np.nan
     run = trainer.run(small("logistic"), tmp_path / "r", split(X, Y))
     assert run.results["targets"] == ["y2"]
@@ -281,6 +282,14 @@ def test_a_target_that_cannot_be_trained_is_left_out_with_a_word(tmp_path):
     Y[:, 2] = np.nan
     with pytest.raises(DataError, match="target 'y0': every row has the label '1'"):
         trainer.run(small("logistic"), tmp_path / "q", split(X, Y))
+
+
+def test_a_target_without_a_label_in_validation_rows_is_left_out(tmp_path):
+    X, Y = targets("linear")
+    Y[TRAIN:, 0] = np.nan
+    run = trainer.run(small(), tmp_path / "r", split(X, Y))
+    assert run.results["targets_left_out"] == {"y0": "no validation row has a label"}
+    assert run.results["targets"] == ["y1", "y2", "y3"]
 
 
 BROKEN = {

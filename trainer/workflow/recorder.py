@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -70,7 +70,13 @@ class RefitRecorder(NullObserver):
 
 
 class Recorder(NullObserver):
-    """Observer that writes steps, evaluations and checkpoints into the run folder."""
+    """Observer that writes steps, evaluations and checkpoints into the run folder.
+
+    Attributes:
+        targets: (T,) names of those that are problems of their own; None of a joint run.
+    """
+
+    targets: Any = None
 
     def __init__(
         self,

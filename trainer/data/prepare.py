@@ -81,8 +81,11 @@ def prepare_split(source: Source, spec: Spec, part: RowSplit) -> Prepared:
     train = _Split("train", source.frame, part.train, part.counts)
     val = _held_out(source, spec, part)
     splits = [train, *([val] if val else []), *_tests(source, spec)]
+    common = None
+    if part.common is not None:
+        common = _Split("train", source.frame, part.common, part.common_counts)
     try:
-        return _prepared(source, spec, target, splits, part.common)
+        return _prepared(source, spec, target, splits, common)
     except DataError as error:
         if not part.name or isinstance(error, ColumnError):  # columns are those of all parts
             raise
@@ -148,7 +151,8 @@ def prepare_refit(
         if not target.separate:
             target = fit_target(joined, spec.model, np.concatenate([holdout.usable, below]))
             target = with_positive(target, spec.data.positive, joined.target_where)
-    return _prepared(source, spec, target, [train, *_tests(source, spec)], common)
+    shared = None if common is None else train._replace(rows=common)
+    return _prepared(source, spec, target, [train, *_tests(source, spec)], shared)
 
 
 def _tests(source: Source, spec: Spec) -> list[_Split]:
@@ -167,7 +171,7 @@ def _prepared(
     spec: Spec,
     target: Target,
     splits: Sequence[_Split],
-    common: IntArray | None = None,
+    common: _Split | None = None,
 ) -> Prepared:
     """Fit the encoder to the first split, the training rows, and encode all."""
     _, frame, rows, _ = splits[0]
@@ -181,7 +185,7 @@ def _prepared(
         impute=spec.data.missing == "mean",
         max_categories=spec.data.max_categories,
         keys=source.keys,
-        common=common,
+        common=None if common is None else (common.rows, relative_weights(common.weight)),
     )
     encoder, held, found = _encoded_splits(source, spec, encoder, splits)
     by_name = {part.rows.name: part.rows for part in held}

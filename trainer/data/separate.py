@@ -161,7 +161,9 @@ def _known_rows(part: RowSplit, known: NDArray[np.bool_], several: bool) -> RowS
     counts = None if part.counts is None else part.counts[known[part.train]]
     val = None if part.val is None else part.val[known[part.val]]
     common = part.train if several else None
-    return replace(part, train=part.train[known[part.train]], val=val, common=common, counts=counts)
+    drawn = part.counts if several else None
+    train = part.train[known[part.train]]
+    return replace(part, train=train, val=val, common=common, common_counts=drawn, counts=counts)
 
 
 def _told(group: TargetGroup, part: RowSplit, spec: Spec) -> TargetRows:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from trainer.data.column_faults import ColumnFault
 from trainer.data.encode.encoder import Encoder, take
 from trainer.data.encode.targets import Target, Weight, mean_of, out_of_range
-from trainer.data.frame import Beside, Frame, Labels, Stacked, chunks, read_weight, relative_weights
+from trainer.data.frame import Beside, Frame, Labels, Stacked, chunks
 from trainer.data.rows import Array
 from trainer.errors import DataError
 from trainer.text.labels import label_text
@@ -30,7 +30,7 @@ def fit_encoder(
     impute: bool,
     max_categories: int,
     keys: Mapping[str, str],
-    common: Array | None = None,
+    common: tuple[Array, Weight] | None = None,
 ) -> Encoder:
     """Learn categories, fill-in values, mean and scale from training rows.
 
@@ -44,12 +44,12 @@ def fit_encoder(
         max_categories: most categories of a text column.
         keys: names to read another file by.
         common: rows whose categories and fill-ins are taken, which encoders for other targets have
-            in common; None: `rows`.
+            in common, and their weights; None: `rows`, `weight`.
 
     Raises:
         DataError: too many categories, a column without any value, and as `Encoder.transform`.
     """
-    shared = rows if common is None else common
+    shared, own = (rows, weight) if common is None else common
     categories = {
         name: _categories(frame, column, name, shared) for name, column in _text_columns(frame)
     }
@@ -60,7 +60,6 @@ def fit_encoder(
     )
     _check_features(frame, encoder)
     if impute:
-        own = weight if common is None else relative_weights(read_weight(frame, common, "train"))
         encoder = replace(encoder, impute=_fill_ins(frame, shared, own))
     if scale == "standard":
         mean, sigma = _statistics(encoder, frame, rows, weight)

@@ -34,6 +34,8 @@ class RowSplit:
     """Where val is a source of its own and `val_k` draws from it: rows of that source."""
     common: IntArray | None = None
     """The training rows of all targets, where each has its own: what encoders have in common."""
+    common_counts: IntArray | None = None
+    """How often each of these was drawn; None: once."""
     counts: IntArray | None = None
     """How often each row of train was drawn, which its weight is multiplied by; None: once."""
     value: str | None = None

@@ -248,7 +248,7 @@ def _repeats_of(
 
 def _own_spec(trial: Trial, spec: Spec, sources: Sources, target: int) -> Spec:
     """The spec of a trial for one target, whose path of penalties begins where its data say."""
-    if not trial.fractions:
+    if not trial.fractions or spec.targets == "joint":  # whose path has begun already
         return spec
     penalty = trial.with_lambda_max(sources.lambda_max(spec)[target]).spec.penalty
     return spec.model_copy(update={"penalty": penalty})

@@ -17,7 +17,7 @@ pytestmark = pytest.mark.skipif(WANTED != "cpu", reason="rows are split and enco
 N = 60
 FAR = 1e3
 draw = np.random.default_rng(6)
-NUMBERS = draw.normal(size=(N, 3)) + [2, 0, -1]
+NUMBERS = draw.normal(size=(N, 3)) + np.array([2, 0, -1])
 CITY = draw.choice(["Bern", "Oslo", "Rome"], N).astype(object)
 SCORE = NUMBERS[:, 0] - 2 + draw.normal(size=N)
 TARGETS = np.stack([SCORE, draw.normal(size=N), draw.normal(size=N)], axis=1)
@@ -141,10 +141,13 @@ def numbers_of(scene, rows, held, folder):
 
 def never_used(scene, name, index):
     """The rows of train that a column does not train on."""
-    y = SCENES[scene][2]
+    y, beside = SCENES[scene][2:4]
     if y.ndim == 2:
-        known = ~np.isnan(y[:, name[2]])
-        return np.flatnonzero(~known)
+        return np.flatnonzero(np.isnan(y[:, name[2]]))
+    if "weight" in beside:
+        return np.flatnonzero(beside["weight"] == 0)
+    if "fold" in beside or "group" in beside:
+        return np.flatnonzero(name[1] == FOLD)
     return np.setdiff1d(np.arange(N), index)
 
 
@@ -180,6 +183,7 @@ def test_what_is_planted_in_rows_that_a_column_does_not_use_changes_none_of_its_
             rows.y[1, others] = 1.0 if "classes" in scene else FAR
         else:
             unused = never_used(scene, name, index)
+            assert not np.isin(unused, index).any()
             rows.plant(what, unused)
             planted += len(unused)
         if has_val(scene) and y.ndim == 1:

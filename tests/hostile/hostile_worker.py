@@ -36,6 +36,7 @@ _armed: list[Any] = []
 def main(folder: Path, seed: int, start: int, stop: int, own_process: bool) -> None:
     resource.setrlimit(resource.RLIMIT_AS, (_MEMORY, _MEMORY))
     sys.addaudithook(_on_open)
+    os.fsync = lambda file: None  # no case cuts the power, and a disk takes its time
     runs = good_runs(folder / "good")
     for index in range(start, stop):
         here = folder / "a" / "b" / "c" / str(index)  # deep, so that ../../../x is still seen
@@ -145,21 +146,26 @@ def broken_promises(code: int, err: str, seconds: float) -> Iterator[str]:
         yield f"{seconds:.0f} seconds"
 
 
-def snapshot(root: Path) -> dict[Path, tuple[Any, ...]]:
+def snapshot(root: Path) -> dict[str, tuple[Any, ...]]:
     """What every path under root is: kind, size, times, target."""
-    found = {}
-    for folder, folders, files in os.walk(root):
-        for name in (*folders, *files):
-            path = Path(folder, name)
-            stat = path.lstat()
-            is_folder = path.is_dir() and not path.is_symlink()
-            state = (0, 0) if is_folder else (stat.st_size, stat.st_mtime_ns)
-            found[path] = (stat.st_mode, stat.st_ino, *state)
+    found: dict[str, tuple[Any, ...]] = {}
+    folders = [str(root)]
+    while folders:
+        with os.scandir(folders.pop()) as entries:
+            for entry in entries:
+                stat = entry.stat(follow_symlinks=False)
+                is_folder = entry.is_dir(follow_symlinks=False)
+                if is_folder:
+                    folders.append(entry.path)
+                state = (0, 0) if is_folder else (stat.st_size, stat.st_mtime_ns)
+                found[entry.path] = (stat.st_mode, stat.st_ino, *state)
     return found
 
 
-def _differences(before: dict[Path, Any], after: dict[Path, Any]) -> set[Path]:
-    return {path for path in before.keys() | after.keys() if before.get(path) != after.get(path)}
+def _differences(before: dict[str, Any], after: dict[str, Any]) -> set[Path]:
+    changed = before.keys() ^ after.keys()
+    changed |= {path for path, state in before.items() if after.get(path, state) != state}
+    return set(map(Path, changed))
 
 
 def _in_this_process(case: Case) -> tuple[int, str, str]:

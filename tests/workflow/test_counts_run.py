@@ -104,6 +104,8 @@ def test_every_optimizer_comes_to_the_same(optimizer, penalty, tmp_path):
     found = []
     for i, chosen in enumerate((optimizer, AUTO)):
         keys = {"optimizer": chosen, "penalty": penalty, "data": {"val": "none"}}
+        if "steps" in chosen:
+            keys["log"] = {"every": 500, "eval_every": 500}
         data = {"train": (X, y), "weight": w}
         model = trainer.run(spec(**keys), out=tmp_path / str(i), data=data).folder
         found.append(load_file(model / "model.safetensors"))

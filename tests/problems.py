@@ -11,12 +11,26 @@ from itertools import product
 
 import numpy as np
 from scipy.optimize import minimize
-from scipy.special import expit, logsumexp
+from scipy.special import expit
 
 MODELS = ("linear", "logistic", "softmax")
 SHAPES = ((60, 5), (40, 12), (12, 30), (150, 3))
 FORMS = ("plain", "ill", "collinear", "separable", "badly scaled")
 PENALTIES = ((1e-2, 0.0), (1e-6, 0.0), (0.0, 1e-2), (1e-3, 2e-2))
+
+
+def log_sum_exp(z: np.ndarray) -> np.ndarray:
+    """log Σ e^z over the columns, (N, 1); SciPy's takes ten times as long for a few rows."""
+    most = z.max(axis=1, keepdims=True)
+    return most + np.log(np.exp(z - most).sum(axis=1, keepdims=True))
+
+
+def softmax(z: np.ndarray) -> np.ndarray:
+    """Shares (N, C) that sum to 1."""
+    return np.exp(z - log_sum_exp(z))
+
+
+_PREDICTED = {"linear": lambda z: z, "logistic": expit, "softmax": softmax, "poisson": np.exp}
 
 
 @dataclass(frozen=True)
@@ -46,16 +60,13 @@ class Problem:
         elif self.model == "poisson":
             loss = (np.exp(z) - self.y * z).sum(axis=1)
         else:
-            loss = logsumexp(z, axis=1) - (self.y * z).sum(axis=1)
+            loss = log_sum_exp(z)[:, 0] - (self.y * z).sum(axis=1)
         return float(self.p @ loss + 0.5 * self.l2 * (w**2).sum() + self.l1 * np.abs(w).sum())
 
     def slopes(self, w: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """The smooth part's gradient: (D, C) and (C,)."""
         z = self.X @ w + b
-        softmax = np.exp(z - logsumexp(z, axis=1, keepdims=True))
-        predicted = {"linear": z, "logistic": expit(z), "softmax": softmax}.get(self.model)
-        predicted = np.exp(z) if predicted is None else predicted
-        error = (predicted - self.y) * self.p[:, None]
+        error = (_PREDICTED[self.model](z) - self.y) * self.p[:, None]
         return self.X.T @ error + self.l2 * w, error.sum(axis=0) * self.bias
 
     def steepest(self, w: np.ndarray, b: np.ndarray) -> float:
@@ -70,7 +81,7 @@ class Problem:
         z, C = self.X @ w + b, self.outputs
         X = np.hstack([self.X, np.full((len(z), 1), float(self.bias))])
         H = np.zeros((X.shape[1], C, X.shape[1], C))
-        share = np.exp(z - logsumexp(z, axis=1, keepdims=True))
+        share = softmax(z)
         for a, c in product(range(C), range(C)):
             if self.model == "softmax":
                 v = share[:, a] * ((a == c) - share[:, c])

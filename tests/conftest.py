@@ -7,6 +7,8 @@ from hypothesis import settings
 
 settings.register_profile("no times", deadline=None)  # a loaded machine is slow, and not wrong
 settings.load_profile("no times")
+# hundreds of processes are started, each of which would compile the package anew
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -178,14 +178,14 @@ def do(bench):
     bench.value("gone", gone.pid, "")
     time.sleep(600)
 """
-    put_part(monkeypatch, tmp_path, "slow", body, limit=8.0)
+    put_part(monkeypatch, tmp_path, "slow", body, limit=5.0)
     begun, first, second, third, last = carried_out(tmp_path, "slow")
     gone = psutil.Process(int(third["value"]))  # nobody waited for its end
     gone.kill()
     for reader in [one for one in threading.enumerate() if one.name == "what slow prints"]:
         reader.join(30)
     assert (begun["status"], first["value"]) == ("begun", 1.5)
-    assert (last["status"], last["words"]) == ("out of time", "ended at its limit of 8 s")
+    assert (last["status"], last["words"]) == ("out of time", "ended at its limit of 5 s")
     assert not runs(int(second["value"]))
     assert "1.50 s" in (tmp_path / "gpu.log").read_text(encoding="utf-8")
 

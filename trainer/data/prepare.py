@@ -79,7 +79,7 @@ def prepare_split(source: Source, spec: Spec, part: RowSplit) -> Prepared:
     """
     target, part = hold_out(source, spec).target, part.whole()
     train = _Split("train", source.frame, part.train, part.counts)
-    val = _held_out(source, spec, part)
+    val = held_out(source, spec, part)
     splits = [train, *([val] if val else []), *_tests(source, spec)]
     try:
         return _prepared(source, spec, target, splits, part.common)
@@ -97,7 +97,7 @@ def held_targets(source: Source, spec: Spec, part: RowSplit) -> tuple[Array, Flo
     Raises:
         DataError: as `prepare_split`.
     """
-    val = _held_out(source, spec, part.whole())
+    val = held_out(source, spec, part.whole())
     if val is None:
         return None
     target = hold_out(source, spec).target
@@ -105,7 +105,7 @@ def held_targets(source: Source, spec: Spec, part: RowSplit) -> tuple[Array, Flo
     return y, read_weight(val.frame, val.rows, val.name)
 
 
-def _held_out(source: Source, spec: Spec, part: RowSplit) -> _Split | None:
+def held_out(source: Source, spec: Spec, part: RowSplit) -> _Split | None:
     """The validation rows of one repeat."""
     if part.val is not None:
         return _Split("val", source.frame, part.val)

@@ -16,8 +16,10 @@ from trainer.train.evaluate import HeldOut
 
 if TYPE_CHECKING:
     from trainer.device import Device
+    from trainer.train.shared_rows import SharedRows
 
 Numbers = np.ndarray[Any, np.dtype[np.float64]]
+Indices = np.ndarray[Any, np.dtype[np.int64]]
 Made = TypeVar("Made")
 
 
@@ -30,9 +32,11 @@ class DeviceRows:
         prepared: the same on the host; of targets that are problems of their own all that have
             them, of which columns pick one each, or one of these.
         shared: the same with all targets.
-        s: (N,) raw row weights of the objective (the `weight` column times class weights).
+        s: (N,) raw row weights of the objective (the `weight` column times class weights); (R, N)
+            of row sets.
         rows: the training rows.
         held: val, or None.
+        alike: what several row sets share, if these are their rows; else None.
     """
 
     device: Device
@@ -41,6 +45,7 @@ class DeviceRows:
     rows: RowSet
     held: HeldOut | None
     shared: Prepared
+    alike: SharedRows | None = None
     _made: dict[Hashable, object] = field(default_factory=dict, compare=False, repr=False)
 
     def once(self, key: Hashable, make: Callable[[], Made]) -> Made:
@@ -49,11 +54,20 @@ class DeviceRows:
             self._made[key] = make()
         return cast(Made, self._made[key])
 
-    def of_columns(self, places: Sequence[int]) -> DeviceRows:
-        """The same rows for columns that pick the targets of these places, (K,)."""
-        if not self.prepared.encoder.target.separate:
+    def of_columns(self, places: Sequence[int], row_set: Indices | None = None) -> DeviceRows:
+        """The same rows for columns that pick the targets of these places, (K,).
+
+        Args:
+            places: of the targets.
+            row_set: (K,) which of several row sets each column has.
+        """
+        separate = self.prepared.encoder.target.separate
+        if not separate and row_set is None:
             return self
-        return replace(self, rows=self.rows.of_columns(np.array(places, np.int64), None))
+        rows = self.rows.of_columns(np.array(places, np.int64) if separate else None, row_set)
+        if row_set is not None and self.alike is not None and self.alike.own is not None:
+            rows = rows.scaled(self.alike.own, row_set)
+        return replace(self, rows=rows)
 
     def weighted(self, class_weight: Any, target: int | None = None) -> DeviceRows:
         """The same rows with other class weights, or for another of the targets; X is shared.
@@ -71,7 +85,7 @@ class DeviceRows:
         if prepared is not self.prepared:
             rows = rows.with_targets(targets_of(prepared, prepared.train), shares(s))
             if held is not None and prepared.val is not None:
-                y, scale = targets_of(prepared, prepared.val), _target_scale(prepared)
+                y, scale = targets_of(prepared, prepared.val), target_scale(prepared)
                 held = held.with_targets(y, scale)
         else:
             rows = rows.weighted(device, shares(s))
@@ -105,7 +119,7 @@ def put_on_device(
         DataError: class weights that do not fit the labels.
     """
     prepared = _prepared(shared, target)
-    train, scale = prepared.train, _target_scale(prepared)
+    train, scale = prepared.train, target_scale(prepared)
     s = raw_weights(prepared, class_weight)
     y = targets_of(prepared, train)
     rows = RowSet(device, train.X, y, shares(s), shares(train.weight), len(scale))
@@ -126,7 +140,7 @@ def targets_of(prepared: Prepared, rows: Rows) -> Any:
     return rows.y[:, None, :] if prepared.encoder.target.separate else rows.y
 
 
-def _target_scale(prepared: Prepared) -> Numbers:
+def target_scale(prepared: Prepared) -> Numbers:
     """(C,) σ of the targets; (1, T) of those that are problems of their own."""
     scale = prepared.encoder.target_scale
     return scale[None, :] if prepared.encoder.target.separate else scale

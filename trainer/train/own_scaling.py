@@ -107,11 +107,17 @@ def share_features(X: Array, weights: Numbers, dtype: Any) -> SharedFeatures:
     """
     pooled = statistics(X, (weights != 0).any(axis=0)[None].astype(np.float64))
     mean, scale = pooled.mean[0], pooled.scale[0]
+    shared = scaled_alike(X, mean, scale, dtype)
+    return SharedFeatures(shared, mean, scale, statistics(X, weights).within(mean, scale))
+
+
+def scaled_alike(X: Array, mean: Numbers, scale: Numbers, dtype: Any) -> Array:
+    """Features (N, D) less `mean` (D,) over `scale` (D,), in float64 and then in a precision."""
     shared, size = np.empty(X.shape, dtype), max(1, _CHUNK // max(1, X.shape[1]))
     for start in range(0, len(X), size):
         part = slice(start, start + size)
         shared[part] = (np.asarray(X[part], np.float64) - mean) / scale
-    return SharedFeatures(shared, mean, scale, statistics(X, weights).within(mean, scale))
+    return shared
 
 
 @dataclass(frozen=True)

@@ -18,9 +18,9 @@ from numpy.typing import NDArray
 from trainer.catalog import MODELS
 from trainer.data.encode.encoder import Encoder
 from trainer.data.frame import Frame, Labels, read_weight
-from trainer.data.prepare import held_out
 from trainer.data.rows import IntArray, Rows
 from trainer.data.sources.source import Source
+from trainer.data.splits.held import held_out
 from trainer.data.splits.holdout import hold_out
 from trainer.data.splits.row_split import RowSplit
 

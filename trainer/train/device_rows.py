@@ -13,10 +13,10 @@ from trainer.data.prepared import Prepared
 from trainer.data.rows import Rows
 from trainer.train.batches import RowSet
 from trainer.train.evaluate import HeldOut
+from trainer.train.own_scaling import Statistics
 
 if TYPE_CHECKING:
     from trainer.device import Device
-    from trainer.train.shared_rows import SharedRows
 
 Numbers = np.ndarray[Any, np.dtype[np.float64]]
 Indices = np.ndarray[Any, np.dtype[np.int64]]
@@ -36,7 +36,9 @@ class DeviceRows:
             of row sets.
         rows: the training rows.
         held: val, or None.
-        alike: what several row sets share, if these are their rows; else None.
+        own: the statistics of several row sets, if X is of all of them and standardised.
+        again: puts rows of several row sets here with other class weights, for a target or all.
+        row_set: (K,) which of several row sets each column has; None: all have the one there is.
     """
 
     device: Device
@@ -45,7 +47,9 @@ class DeviceRows:
     rows: RowSet
     held: HeldOut | None
     shared: Prepared
-    alike: SharedRows | None = None
+    own: Statistics | None = None
+    again: Callable[[Any, int | None], DeviceRows] | None = None
+    row_set: Indices | None = None
     _made: dict[Hashable, object] = field(default_factory=dict, compare=False, repr=False)
 
     def once(self, key: Hashable, make: Callable[[], Made]) -> Made:
@@ -65,9 +69,22 @@ class DeviceRows:
         if not separate and row_set is None:
             return self
         rows = self.rows.of_columns(np.array(places, np.int64) if separate else None, row_set)
-        if row_set is not None and self.alike is not None and self.alike.own is not None:
-            rows = rows.scaled(self.alike.own, row_set)
-        return replace(self, rows=rows)
+        if row_set is None:
+            return replace(self, rows=rows)
+        if self.own is not None:
+            rows = rows.scaled(self.own, row_set)
+        return replace(self, rows=rows, row_set=row_set, _made={})  # which is of these columns
+
+    @property
+    def weight_sum(self) -> Numbers:
+        """(K,) S of each column's rows, or () of all columns'."""
+        sums: Numbers = self.s.sum(axis=-1)
+        return sums if self.row_set is None else sums[self.row_set]
+
+    @property
+    def first_s(self) -> Numbers:
+        """(N,) raw row weights of the first column, 0 where a row is not its own."""
+        return self.s if self.row_set is None else self.s[self.row_set[0]]
 
     def weighted(self, class_weight: Any, target: int | None = None) -> DeviceRows:
         """The same rows with other class weights, or for another of the targets; X is shared.
@@ -79,6 +96,8 @@ class DeviceRows:
         Raises:
             DataError: class weights that do not fit the labels.
         """
+        if self.again is not None:
+            return self.again(class_weight, target)
         prepared, device = _prepared(self.shared, target), self.device
         s = raw_weights(prepared, class_weight)
         rows, held = self.rows, self.held

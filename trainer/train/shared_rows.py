@@ -12,13 +12,13 @@ import numpy as np
 
 from trainer.data.class_weights import row_weights
 from trainer.data.prepared import Prepared
-from trainer.data.united import United
 from trainer.train.batches import RowSet
 from trainer.train.device_rows import DeviceRows, target_scale, targets_of
 from trainer.train.evaluate import HeldOut
 from trainer.train.own_scaling import Statistics, scaled_alike, share_features
 
 if TYPE_CHECKING:
+    from trainer.data.united import United
     from trainer.device import Device
 
 Numbers = np.ndarray[Any, np.dtype[np.float64]]
@@ -30,7 +30,7 @@ class SharedRows(NamedTuple):
     Attributes:
         united: the rows; standardised by all of them where each column is to be by its own.
         own: of the R row sets, in these units; None where nothing is standardised.
-        first: the first row set's rows as it has them alone.
+        first: the first row set's encoder and tests, as it has them alone.
     """
 
     united: United
@@ -47,14 +47,17 @@ def share(united: United, first: Prepared, standard: bool, dtype: Any) -> Shared
         standard: whether columns are standardised by their own rows.
         dtype: of the run.
     """
-    if not standard:
-        return SharedRows(united, None, first)
     train, val = united.train, united.val
+    if not standard:
+        return SharedRows(united, None, replace(first, train=train, val=val))
     X, mean, scale, own = share_features(train.X, united.weights, dtype)
     if val is not None:
         same = val.X is train.X
         val = replace(val, X=X if same else scaled_alike(val.X, mean, scale, dtype))
-    return SharedRows(united._replace(train=replace(train, X=X), val=val), own, first)
+    train = replace(train, X=X)
+    return SharedRows(
+        united._replace(train=train, val=val), own, replace(first, train=train, val=val)
+    )
 
 
 def put_shared(
@@ -74,8 +77,7 @@ def put_shared(
     united, first = shared.united, shared.first
     if target is not None:
         united, first = united.of_target(target), first.of_target(target)
-    prepared = replace(first, train=united.train, val=united.val)
-    scale = target_scale(first)
+    prepared, scale = first, target_scale(first)
     s = _raw_weights(united, class_weight, prepared)
     q, r = (each / each.sum(axis=1, keepdims=True) for each in (s, united.weights))
     rows = RowSet(device, united.train.X, targets_of(prepared, united.train), q, r, len(scale))
@@ -84,8 +86,12 @@ def put_shared(
         val = replace(united.val, y=targets_of(prepared, united.val))
         labels = first.encoder.target.numbers
         held = HeldOut(device, val, scale, weights=united.held, labels=labels)
-    whole = replace(shared.first, train=shared.united.train, val=shared.united.val)
-    return DeviceRows(device, prepared, s, rows, held, whole, alike=shared)
+
+    def again(class_weight: Any, target: int | None) -> DeviceRows:
+        return put_shared(shared, class_weight, device, target)
+
+    found = device, prepared, s, rows, held, shared.first
+    return DeviceRows(*found, own=shared.own, again=again)
 
 
 def _raw_weights(united: United, class_weight: Any, prepared: Prepared) -> Numbers:

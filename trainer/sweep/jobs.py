@@ -213,11 +213,14 @@ class Job:
         """Find out which metrics the validation rows of columns define, wholly or in part."""
         metrics, K = evaluator.stack.model.metrics, len(self.trial)
         for group in evaluator.groups:
-            for name in metrics.undefined(group.targets):
-                self.undefined.setdefault(f"val_{name}", np.zeros(K, bool))[group.columns] = True
-            for name, some in metrics.in_some(group.targets).items():
-                parts = self.parts.setdefault(f"val_{name}", np.zeros((K, 2), np.int64))
-                parts[group.columns] = some
+            for name, (some, whole) in metrics.parts_of_columns(group.targets).items():
+                lacks, partly = some == 0, (some > 0) & (some < whole)  # (1|K,)
+                if lacks.any():
+                    undefined = self.undefined.setdefault(f"val_{name}", np.zeros(K, bool))
+                    undefined[group.columns] = lacks
+                if partly.any():
+                    parts = self.parts.setdefault(f"val_{name}", np.zeros((K, 2), np.int64))
+                    parts[group.columns] = np.where(partly, [some, whole], 0).T
 
     def defines(self, name: str) -> Flags:
         """(K,) columns whose validation rows define a metric, as far as that is known."""

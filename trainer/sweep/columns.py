@@ -266,7 +266,8 @@ def _pool(source: Source, spec: Spec, part: RowSplit) -> Pool | None:
     target = hold_out(source, spec).target
     outputs = 1 if target.separate else len(target.outputs)
     key = id(source), block_key(spec)
-    return Pool(key, part.whole, partial(unite, source, spec), len(source.frame.names), outputs)
+    size = source.frame.rows, len(source.frame.names), outputs
+    return Pool(key, part.whole, partial(unite, source, spec), *size)
 
 
 def targets_of(sources: Sources, spec: Spec) -> SeparateTargets:
@@ -374,13 +375,17 @@ def stack_key(spec: Spec) -> Hashable:
 def stacks_of(columns: Sequence[tuple[RowsOf, Column]]) -> list[Planned]:
     """Columns on the same rows that differ only in numbers, together, in order of appearance."""
     groups: dict[Hashable, Planned] = {}
+    keys: dict[int, Hashable] = {}  # of specs, which many columns have in common
     for rows, column in columns:
-        key = rows.key, common_target(column), stack_key(column.spec)
+        spec = column.spec
+        if id(spec) not in keys:
+            keys[id(spec)] = stack_key(spec)
+        key = rows.key, common_target(column), keys[id(spec)]
         if key not in groups:
             together: list[Column] = []
             groups[key] = Planned(rows, together, together)
         groups[key].columns.append(column)
-    return share_row_sets(list(groups.values()), stack_key)
+    return share_row_sets(list(groups.values()), keys)
 
 
 def early_stopping(specs: Sequence[Spec], targets: int = 1) -> EarlyStopper:

@@ -57,6 +57,7 @@ class Pool(NamedTuple):
         key: equal for row sets that may.
         split: draws the row numbers of this one.
         unite: encodes the rows of some of them at once.
+        rows: how many there are, of any.
         features: D.
         outputs: C.
     """
@@ -64,6 +65,7 @@ class Pool(NamedTuple):
     key: Hashable
     split: Callable[[], RowSplit]
     unite: Callable[[Sequence[RowSplit]], United]
+    rows: int
     features: int
     outputs: int
 

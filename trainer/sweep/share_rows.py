@@ -7,7 +7,7 @@ batches are its own.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 
 import numpy as np
 
@@ -19,20 +19,19 @@ from trainer.solvers.choose import can_share_row_sets
 from trainer.sweep.planned import Planned, RowsOf, common_target
 
 # Costs are in multiplications of a pass over the rows.
-_STACK = 1 << 20  # of a stack, whatever is in it: what is not in the products
+_STACK = 1 << 21  # of a stack, whatever is in it: what is not in the products
 _READ = 8  # of a number of X, to read it
-_PICK = 6  # of a score, whose weights are picked from those of the row sets
+_PICK = 6, 150  # of a score, whose weights are picked from those of the row sets: of solvers, steps
+_DRAWN = 16  # row sets that are drawn to tell what all have
 _MOST = 1 << 27  # weights in all: a GiB
 
 
-def share_row_sets(
-    planned: Sequence[Planned], stack_key: Callable[[Spec], Hashable]
-) -> list[Planned]:
+def share_row_sets(planned: Sequence[Planned], stack_keys: Mapping[int, Hashable]) -> list[Planned]:
     """Stacks with those in one whose columns differ in rows, too, where that costs less.
 
     Args:
         planned: stacks of one row set each, in order.
-        stack_key: equal for specs that go together.
+        stack_keys: by `id` of a spec what is equal for those that go together.
     """
     groups: dict[Hashable, list[Planned]] = {}
     for number, one in enumerate(planned):
@@ -40,7 +39,7 @@ def share_row_sets(
         key: Hashable = number
         if pool is not None and can_share(one.spec):
             common = common_target(one.columns[0])
-            key = pool.key, tuple(one.rows.targets), common, stack_key(one.spec)
+            key = pool.key, tuple(one.rows.targets), common, stack_keys[id(one.spec)]
         groups.setdefault(key, []).append(one)
     return [found for group in groups.values() for found in _together(group)]
 
@@ -75,18 +74,19 @@ def _together(group: Sequence[Planned]) -> list[Planned]:
 
 def _pays(group: Sequence[Planned]) -> bool:
     """Whether a pass over all rows for all columns costs less than one for each row set."""
-    there, apart, columns = np.zeros(0, bool), 0, 0
-    for one in group:
-        assert one.rows.pool is not None
-        D, C = one.rows.pool.features, one.rows.pool.outputs
-        rows, K = one.rows.pool.split().train, len(one.columns)
-        if len(rows) and (last := int(rows[-1])) >= len(there):
-            there = np.concatenate([there, np.zeros(last + 1 - len(there), bool)])
+    pools = [one.rows.pool for one in group[:: -(-len(group) // _DRAWN)]]  # others are as these
+    drawn = [pool.split().train for pool in pools if pool is not None]
+    assert group[0].rows.pool is not None
+    _, _, _, most, D, C = group[0].rows.pool
+    columns, scale = sum(len(one.columns) for one in group), len(group) / len(drawn)
+    there = np.zeros(1 + max(int(rows.max(initial=0)) for rows in drawn), bool)
+    for rows in drawn:
         there[rows] = True
-        apart += _STACK + len(rows) * D * (_READ + C * K)
-        columns += K
-    N = int(there.sum())
+    N = min(int(there.sum() * scale), max(most, len(there)))
     if N * len(group) > _MOST:
         return False
-    shared = _STACK + N * D * (_READ + C * columns) + _PICK * N * C * columns
+    each = sum(map(len, drawn)) / len(drawn)
+    apart = _STACK * len(group) + each * D * (_READ * len(group) + C * columns)
+    pick = _PICK[not isinstance(group[0].spec.optimizer, Solver)]
+    shared = _STACK + N * D * (_READ + C * columns) + pick * N * C * columns
     return shared < apart

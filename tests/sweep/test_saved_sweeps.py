@@ -240,6 +240,10 @@ def test_some_rows_leave_metrics_undefined_and_some_classes_out():
         assert {bool(getattr(job, name)) for job in sweep.jobs} == {False, True}
 
 
+def test_some_kinds_have_row_sets_that_share_a_stack():
+    assert [start(kind).shared_row_sets for kind in ("auto", "few shots", "folds")] == [5, 8, 0]
+
+
 def are_same(unbroken, pieces):
     told, ended, _ = unbroken
     again, same, records = pieces

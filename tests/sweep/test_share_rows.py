@@ -10,6 +10,8 @@ from trainer.sweep.columns import Sources, lay_out, stacks_of
 from trainer.sweep.jobs import halve
 from trainer.sweep.results import trial_results
 from trainer.sweep.sweep import set_up, train
+from trainer.wording.opening import sweep_text
+from trainer.workflow.facts import training_facts
 from trainer.workflow.recorder import NullObserver
 
 ROWS, FEATURES = 90, 4
@@ -75,6 +77,11 @@ CASES = {
         L2,
         "",
     ),
+    "logistic, undefined": (
+        {"optimizer": FULL, "repeat": {"folds": 4}, "data": {"stratify": False}},
+        L2,
+        "rare",
+    ),
     "softmax, folds": ({"optimizer": AUTO, "repeat": {"folds": 4}}, L2, ""),
     "softmax, resamples": ({"optimizer": FULL, "repeat": {"bootstrap": 3}}, L2, ""),
     "poisson, folds": ({"optimizer": FULL, "repeat": {"folds": 4}}, L2, ""),
@@ -104,6 +111,9 @@ def rows_of(model, kinds, seed=0):
     y = {"logistic": (Z > 0) * 1.0, "softmax": Z.argmax(axis=1)}.get(model, Z)
     if model == "poisson":
         y = np.floor(np.exp(np.clip(0.4 * Z, -3, 2)))
+    if "rare" in kinds:  # of which a fold may hold out none
+        y[3:] = 0
+        y[:3] = 1
     if model != "softmax" and "targets" not in kinds:
         y = y[:, 0]
     if "missing" in kinds:
@@ -202,6 +212,8 @@ def test_columns_of_all_row_sets_come_out_as_apart(case, monkeypatch):
     assert sweep.shared_row_sets > 1
     assert len(sweep.arrangement.stacks) < len(separate.arrangement.stacks)
     are_alike(shared, alone)
+    lacking = {bool(job.undefined) for job in sweep.jobs} if "undefined" in case else {True}
+    assert lacking == {True}
     for one, other in zip(trial_results(sweep), trial_results(separate), strict=True):
         own = [(c.repeat, c.held_ratio, c.undefined, c.parts) for c in one.columns]
         assert own == [(c.repeat, c.held_ratio, c.undefined, c.parts) for c in other.columns]
@@ -209,7 +221,7 @@ def test_columns_of_all_row_sets_come_out_as_apart(case, monkeypatch):
 
 
 def test_there_are_cases_of_every_kind():
-    assert len(CASES) == 24
+    assert len(CASES) == 25
 
 
 def test_stacks_that_are_cut_or_halved_have_the_same_rows(monkeypatch):
@@ -267,3 +279,11 @@ def test_row_sets_share_a_stack_where_that_costs_less(monkeypatch):
     draws = {"few_shot": {"rows": 10, "tries": 9}}  # of 2,000 rows few are anybody's twice
     many = {"parameters": {"penalty.l2": {"geomspace": {"start": 0.01, "stop": 1, "num": 200}}}}
     assert len(planned({"optimizer": AUTO, "repeat": draws, "sweep": many}, 2000, 600)) == 9
+
+
+def test_the_opening_says_how_many_row_sets_share_their_rows(tmp_path, monkeypatch):
+    facts = training_facts(start("logistic, times"), tmp_path)["sweep"]
+    assert "= 12 columns in 1 stack, 6 row sets on one copy of their rows" in sweep_text(facts)
+    monkeypatch.setattr(share_rows, "_pays", lambda group: False)
+    facts = training_facts(start("logistic, times"), tmp_path)["sweep"]
+    assert "row sets" not in sweep_text(facts)

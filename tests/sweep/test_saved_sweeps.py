@@ -10,7 +10,7 @@ import pytest
 from stacks import DEVICE, short_stretches
 
 from trainer.config import load_spec
-from trainer.sweep import fit_memory
+from trainer.sweep import fit_memory, share_rows
 from trainer.sweep.refit import refit_models
 from trainer.sweep.results import trial_results
 from trainer.sweep.sweep import set_up, train
@@ -240,6 +240,10 @@ def test_some_rows_leave_metrics_undefined_and_some_classes_out():
         assert {bool(getattr(job, name)) for job in sweep.jobs} == {False, True}
 
 
+def test_some_kinds_have_row_sets_that_share_a_stack():
+    assert [start(kind).shared_row_sets for kind in ("auto", "few shots", "folds")] == [5, 8, 0]
+
+
 def are_same(unbroken, pieces):
     told, ended, _ = unbroken
     again, same, records = pieces
@@ -288,7 +292,8 @@ def test_an_evaluation_that_is_cut_is_read_where_the_sweep_goes_on():
 
 @pytest.mark.parametrize("kind", SOLVED)
 def test_solvers_that_are_stopped_end_as_unbroken_ones(kind):
-    asks = [31, 47, 25] if "l1" in kind else [3, 2, 5]  # or no direction is ever whole
+    long = "l1" in kind or kind == "auto"  # or no direction is ever whole
+    asks = [31, 47, 25] if long else [3, 2, 5]
     are_same(whole(kind), in_pieces(kind, asks=asks))
 
 
@@ -339,7 +344,8 @@ def test_a_refit_that_is_left_is_gone_on_with(kind, ends):
     assert models == unbroken
 
 
-def test_stacks_that_had_ended_are_not_built_again():
+def test_stacks_that_had_ended_are_not_built_again(monkeypatch):
+    monkeypatch.setattr(share_rows, "_pays", lambda group: False)  # or there is one
     sweep, heard = start("auto"), Heard()
     train(sweep, heard)
     told, over = results(sweep), []

@@ -12,7 +12,8 @@ from trainer.catalog import metrics_of
 from trainer.cli import main
 from trainer.errors import DataError
 from trainer.sweep.build import metric_names
-from trainer.sweep.columns import DeviceCache, Sources, lay_out, stacks_of
+from trainer.sweep.columns import Sources, lay_out, stacks_of
+from trainer.sweep.device_cache import DeviceCache
 from trainer.sweep.fit_memory import needed
 
 SAME = ("model.safetensors", "steps.parquet", "history.csv", "trials.csv", "results.json")

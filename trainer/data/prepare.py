@@ -7,10 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
 from trainer.catalog import MODELS
 from trainer.data.class_weights import row_weights
@@ -25,6 +24,7 @@ from trainer.data.rows import Array, FloatArray, IntArray, Rows
 from trainer.data.sources.concat import concat
 from trainer.data.sources.read import read
 from trainer.data.sources.source import EncodedKey, Source
+from trainer.data.splits.held import SplitRows, held_out, whole_source
 from trainer.data.splits.holdout import hold_out, plain_split, usable
 from trainer.data.splits.row_split import RowSplit
 from trainer.data.summary import EncodedSplit, FoundColumns, LostRows, summarize
@@ -34,21 +34,6 @@ from trainer.text.printable import quote
 
 if TYPE_CHECKING:
     from trainer.config.schema.spec import Spec
-
-
-class _Split(NamedTuple):
-    """Some rows of a frame, (n,) ascending, and how often each counts; None: once."""
-
-    name: str
-    frame: Frame
-    rows: IntArray
-    counts: IntArray | None = None
-
-    @property
-    def weight(self) -> NDArray[np.float64]:
-        """(n,): the source's weights, times the counts."""
-        weight = read_weight(self.frame, self.rows, self.name)
-        return weight if self.counts is None else weight * self.counts
 
 
 def prepare(spec: Spec, arrays: Mapping[str, Any] | None = None) -> Prepared:
@@ -78,12 +63,12 @@ def prepare_split(source: Source, spec: Spec, part: RowSplit) -> Prepared:
         DataError: anything wrong with the data, in one line; it names the repeat.
     """
     target, part = hold_out(source, spec).target, part.whole()
-    train = _Split("train", source.frame, part.train, part.counts)
-    val = _held_out(source, spec, part)
+    train = SplitRows("train", source.frame, part.train, part.counts)
+    val = held_out(source, spec, part)
     splits = [train, *([val] if val else []), *_tests(source, spec)]
     common = None
     if part.common is not None:
-        common = _Split("train", source.frame, part.common, part.common_counts)
+        common = SplitRows("train", source.frame, part.common, part.common_counts)
     try:
         return _prepared(source, spec, target, splits, common)
     except DataError as error:
@@ -100,24 +85,12 @@ def held_targets(source: Source, spec: Spec, part: RowSplit) -> tuple[Array, Flo
     Raises:
         DataError: as `prepare_split`.
     """
-    val = _held_out(source, spec, part.whole())
+    val = held_out(source, spec, part.whole())
     if val is None:
         return None
     target = hold_out(source, spec).target
     y = target.encode(val.frame, val.rows, np.dtype(np.float64))
     return y, read_weight(val.frame, val.rows, val.name)
-
-
-def _held_out(source: Source, spec: Spec, part: RowSplit) -> _Split | None:
-    """The validation rows of one repeat."""
-    if part.val is not None:
-        return _Split("val", source.frame, part.val)
-    if part.drawn is not None:
-        return _Split("val", source.held["val"], part.drawn)
-    if "val" in source.held:
-        return _whole("val", source, spec)
-    rows = hold_out(source, spec).val
-    return _Split("val", source.frame, rows) if len(rows) else None
 
 
 def prepare_refit(
@@ -140,14 +113,14 @@ def prepare_refit(
         DataError: anything wrong with the data, in one line.
     """
     holdout, frame = hold_out(source, spec), source.frame
-    target, train = holdout.target, _Split("train", frame, holdout.train)
+    target, train = holdout.target, SplitRows("train", frame, holdout.train)
     if rows == "train+val" and len(holdout.val):
-        train = _Split("train", frame, np.union1d(holdout.train, holdout.val))
+        train = SplitRows("train", frame, np.union1d(holdout.train, holdout.val))
     elif rows == "train+val" and "val" in source.held:
-        own = _whole("val", source, spec)
+        own = whole_source("val", source, spec)
         joined = concat(frame, own.frame)
         below = frame.rows + own.rows
-        train = _Split("train", joined, np.concatenate([holdout.train, below]))
+        train = SplitRows("train", joined, np.concatenate([holdout.train, below]))
         if not target.separate:
             target = fit_target(joined, spec.model, np.concatenate([holdout.usable, below]))
             target = with_positive(target, spec.data.positive, joined.target_where)
@@ -155,23 +128,18 @@ def prepare_refit(
     return _prepared(source, spec, target, [train, *_tests(source, spec)], shared)
 
 
-def _tests(source: Source, spec: Spec) -> list[_Split]:
+def _tests(source: Source, spec: Spec) -> list[SplitRows]:
     holdout = hold_out(source, spec)
-    own = [_whole(name, source, spec) for name in source.held if name != "val"]
-    return [_Split("test", source.frame, holdout.test), *own] if len(holdout.test) else own
-
-
-def _whole(name: str, source: Source, spec: Spec) -> _Split:
-    frame = source.held[name]
-    return _Split(name, frame, usable(source, frame, spec.data.missing, spec.targets))
+    own = [whole_source(name, source, spec) for name in source.held if name != "val"]
+    return [SplitRows("test", source.frame, holdout.test), *own] if len(holdout.test) else own
 
 
 def _prepared(
     source: Source,
     spec: Spec,
     target: Target,
-    splits: Sequence[_Split],
-    common: _Split | None = None,
+    splits: Sequence[SplitRows],
+    common: SplitRows | None = None,
 ) -> Prepared:
     """Fit the encoder to the first split, the training rows, and encode all."""
     _, frame, rows, _ = splits[0]
@@ -222,7 +190,7 @@ def _settled_target(
 
 
 def _encoded_splits(
-    source: Source, spec: Spec, encoder: Encoder, splits: Sequence[_Split]
+    source: Source, spec: Spec, encoder: Encoder, splits: Sequence[SplitRows]
 ) -> tuple[Encoder, list[EncodedSplit], FoundColumns]:
     """All splits encoded, what encoded them, and the columns that vary little."""
     (_, frame, rows, _), dtype = splits[0], np.dtype(spec.dtype)
@@ -240,7 +208,7 @@ def _encoded_splits(
     return centred, [first, *rest], FoundColumns(ends.constant(encoder), coarse)
 
 
-def _lost(source: Source, spec: Spec, splits: Sequence[_Split]) -> LostRows:
+def _lost(source: Source, spec: Spec, splits: Sequence[SplitRows]) -> LostRows:
     names = [split.name for split in splits]
     names += ["val"] * (splits[0].frame is not source.frame)  # val's rows are among train's
     frames = [source.frame, *(frame for name, frame in source.held.items() if name in names)]
@@ -250,7 +218,7 @@ def _lost(source: Source, spec: Spec, splits: Sequence[_Split]) -> LostRows:
     return LostRows(weightless, dropped)
 
 
-def _shared(source: Source, spec: Spec, encoder: Encoder, split: _Split) -> EncodedSplit:
+def _shared(source: Source, spec: Spec, encoder: Encoder, split: SplitRows) -> EncodedSplit:
     """The split encoded; one copy for all repeats where nothing is learnt from training rows.
 
     So fifty draws that are not scaled share one copy of val and test.
@@ -276,7 +244,7 @@ def _shared(source: Source, spec: Spec, encoder: Encoder, split: _Split) -> Enco
     return EncodedSplit(rows, Encoded(rows.X, {}, 0))
 
 
-def _encoded(encoder: Encoder, split: _Split, dtype: np.dtype[Any]) -> EncodedSplit:
+def _encoded(encoder: Encoder, split: SplitRows, dtype: np.dtype[Any]) -> EncodedSplit:
     name, frame, rows, _ = split
     y = encoder.target.encode(frame, rows, dtype)
     encoded = encoder.transform(frame, dtype, rows)

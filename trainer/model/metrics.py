@@ -2,7 +2,8 @@
 
 Every metric is a function of the predictions ŷ (B, C, K) or of the scores z, where only their order
 counts and ŷ would tie; of the targets y (B, C) and the row weights w (B,) of the `weight` column.
-Of scores of one column w may be R weightings (B, R), as rows drawn anew have: they are its columns.
+Of scores of one column w may be R weightings (B, R), as rows drawn anew have: they are its columns;
+and of K columns w may be (B, K), one weighting each, as columns of several row sets have.
 They equal scikit-learn's of the same name with `sample_weight=w`, but where the rows leave one
 undefined (a 0/0, for which scikit-learn puts 0, 1 or a warning): it is NaN in every column then.
 Areas under curves need all scores of a column at once: `trainer.model.ranking` has them.
@@ -20,6 +21,7 @@ import numpy as np
 Array = Any
 Numbers = np.ndarray[Any, np.dtype[np.float64]]
 Flags = np.ndarray[Any, np.dtype[np.bool_]]
+Indices = np.ndarray[Any, np.dtype[np.int64]]
 Areas = tuple[Numbers, Numbers]
 Sums = Mapping[str, Numbers]
 
@@ -29,7 +31,7 @@ class Targets(NamedTuple):
 
     y (N, C), or (N,) class codes; w (N,) raw weights, or (N, R) of one column; `scale` (C,) is the
     target's σ in the user's units (ones without scaling); `outputs` is C; `labels` (C,) are the
-    classes where they are numbers.
+    classes where they are numbers; `share` (K,) says which of R weightings each of K columns has.
     """
 
     y: Numbers
@@ -37,15 +39,20 @@ class Targets(NamedTuple):
     scale: Numbers
     outputs: int
     labels: Numbers | None = None
+    share: Indices | None = None
 
     @property
     def total(self) -> Numbers:
-        """Σ_rows w, () or (R,)."""
-        return np.asarray(self.w.sum(axis=0))
+        """Σ_rows w, (), (R,) or (K,)."""
+        return self.of_columns(np.asarray(self.w.sum(axis=0)))
 
     def sums(self, values: Numbers) -> Numbers:
-        """Σ_rows w·values (C, 1 or R) of values (N, C)."""
-        return np.asarray((self.w.T @ values).T.reshape(values.shape[1], -1))
+        """Σ_rows w·values (C, 1, R or K) of values (N, C)."""
+        return self.of_columns(np.asarray((self.w.T @ values).T.reshape(values.shape[1], -1)))
+
+    def of_columns(self, values: Numbers) -> Numbers:
+        """What R weightings have (…, R) for the columns that have them (…, K)."""
+        return values if self.share is None else values[..., self.share]
 
 
 def _on_any_rows(targets: Targets) -> dict[str, Flags]:
@@ -142,6 +149,17 @@ class Metrics(NamedTuple):
         """The metrics that these rows leave undefined, whatever is predicted for them."""
         return frozenset(name for name, of in self._parts(targets).items() if not of.any())
 
+    def parts_of_columns(self, targets: Targets) -> dict[str, Numbers]:
+        """By metric of how many parts it is the mean, and of how many in all: (2, 1 or K).
+
+        Of none it is undefined, whatever is predicted.
+        """
+        found = {}
+        for name, of in self._parts(targets).items():
+            some = of.reshape(len(of), -1).sum(axis=0)  # (1 or K,)
+            found[name] = np.stack([some, np.full(len(some), len(of))])
+        return found
+
     def in_some(self, targets: Targets) -> dict[str, tuple[int, int]]:
         """{metric: (parts that it is the mean over, all of them)}, where those are some alone."""
         found = {name: (int(of.sum()), len(of)) for name, of in self._parts(targets).items()}
@@ -200,7 +218,7 @@ def _varies(targets: Targets) -> Numbers:
     first = targets.y[known.argmax(axis=-1)]  # (…, C): of a row that has a weight, if one has
     each = range(targets.outputs)  # (R, N, C) would be large
     found = [(known & (targets.y[:, c] != first[..., c, None])).any(axis=-1) for c in each]
-    return np.stack(found).reshape(targets.outputs, -1)
+    return targets.of_columns(np.stack(found).reshape(targets.outputs, -1))
 
 
 # --- counts ---------------------------------------------------------------------------------------
@@ -299,6 +317,9 @@ def _class_sums(xp: Any, z: Array, y: Array, w: Array) -> dict[str, Array]:
     rank = ((z > true_score) | ((z == true_score) & before[:, :, None])).sum(axis=1)  # (B, K)
     rank = xp.where(xp.isfinite(true_score[:, 0]), rank, outputs)
     right, top5 = (rank == 0).astype(z.dtype), (rank < 5).astype(z.dtype)  # (B, K)
+    if w.ndim > 1 and z.shape[2] > 1:  # a weighting a column
+        true_of = own.T  # (C, B)
+        return {"right": true_of @ (right * w), "top5": true_of @ (top5 * w), "rows": true_of @ w}
     if w.ndim > 1:  # of one column: products of all weightings
         each = (own[:, :, None] * of[:, None, :] for of in (right, top5))  # (B, C, 1)
         right, top5 = (weighted(xp, of, w) for of in each)
@@ -337,9 +358,15 @@ CLASSES = Metrics(_class_sums, _class_finish, defined=_class_defined)
 
 
 def weighted(xp: Any, values: Array, w: Array) -> Array:
-    """Σ_rows w·values: (B, ..., K) -> (..., K); of one column and w (B, R) -> (..., R)."""
+    """Σ_rows w·values: (B, ..., K) -> (..., K); of one column and w (B, R) -> (..., R).
+
+    Of w (B, K) each column has its own; what stands where it is 0 does not count.
+    """
     if w.ndim == 1:
         return xp.tensordot(w, values, axes=1)
+    if values.shape[-1] > 1:
+        own = w.reshape(len(w), *(1,) * (values.ndim - 2), -1)
+        return xp.where(own == 0, 0.0, own * values).sum(axis=0)
     return xp.tensordot(values[..., 0], w, axes=(0, 0))  # one product for all weightings
 
 
@@ -351,6 +378,8 @@ def by_column(y: Array) -> Array:
 def class_weights(targets: Targets) -> Numbers:
     """The weight (C,) of the rows of each class."""
     codes = targets.y if targets.y.ndim == 1 else targets.y.argmax(axis=1)
+    if targets.w.ndim > 1:
+        return targets.sums(np.eye(targets.outputs)[codes.astype(np.int64)])  # (C, R or K)
     counts = np.bincount(codes.astype(np.int64), targets.w, targets.outputs)
     return np.asarray(counts, np.float64)
 

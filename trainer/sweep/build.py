@@ -83,8 +83,13 @@ class Columns:
 
     @property
     def s(self) -> Numbers:
-        """(N,) raw row weights of the objective."""
-        return self.device_rows.s
+        """(N,) raw row weights of the first column's objective."""
+        return self.device_rows.first_s
+
+    @property
+    def weight_sum(self) -> Numbers:
+        """(K,) S of each column's rows."""
+        return self.device_rows.weight_sum * np.ones(len(self.specs))
 
     @property
     def model(self) -> Model:
@@ -130,15 +135,16 @@ def build(
     """
     s, train = device_rows.s, device_rows.prepared.train
     with np.errstate(over="ignore"):  # `_check_sizes` refuses what overflows
-        weight_sum = s.sum()
-        penalties = [strengths(one.penalty, weight_sum) for one in specs]
+        weight_sum = device_rows.weight_sum
+        S = np.broadcast_to(weight_sum, len(specs)).tolist()
+        penalties = [strengths(one.penalty, own) for one, own in zip(specs, S, strict=True)]
     l2, l1 = np.array(penalties).T  # (K,) each
     _check_sizes(specs, s, train.weight, max(l2.max(), l1.max()))
     if not isinstance(specs[0].optimizer, Solver):
         return _by_steps(specs, device_rows, l2, l1, log_every)
     # a stack's halves, and those of other processes, have its coordinates
     with np.errstate(over="ignore"):
-        least = min(strengths(one.penalty, weight_sum)[0] for one in every or specs)
+        least = min(strengths(one.penalty, weight_sum.min())[0] for one in every or specs)
     return _to_the_optimum(specs, device_rows, l2, l1, log_every, least)
 
 
@@ -308,7 +314,7 @@ def _own_columns(
     turn: bool,
 ) -> Columns:
     """Columns of a solver that have rows or statistics of their own; see `_own_stack`."""
-    model = MODELS[specs[0].model, specs[0].loss_name]
+    model = model_of(specs[0])
     loss = _loss_parameters(specs)
     given = device_rows, model, specs[0].bias, turn, l2, l1, loss, settings
     shared = specs, device_rows, l2, l1, settings.max_iter, partial(_own_stack, makers, given)

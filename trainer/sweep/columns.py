@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from hashlib import sha256
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -22,60 +22,16 @@ from trainer.data.splits.given_folds import always_trained
 from trainer.data.splits.holdout import hold_out
 from trainer.data.splits.repeats import row_splits, why_left_out
 from trainer.data.splits.row_split import RowSplit
+from trainer.data.united import unite, why_not_united
 from trainer.errors import DataError
 from trainer.model import MODELS
 from trainer.model.lambda_max import lambda_max
 from trainer.sweep.lacking import fewer_of, lacking_of
-from trainer.sweep.planned import Column, Fold, Planned, RowsOf, common_target
+from trainer.sweep.planned import Column, Fold, Planned, Pool, RowsOf, common_target
+from trainer.sweep.share_rows import share_row_sets
 from trainer.sweep.stopping import EarlyStopper
 from trainer.text.printable import quote
-from trainer.train.device_rows import DeviceRows, put_on_device, raw_weights, shares
-
-if TYPE_CHECKING:
-    from trainer.device import Device
-
-
-@dataclass
-class DeviceCache:
-    """Rows on the device, those used last; what does not fit is prepared anew when it is needed.
-
-    Attributes:
-        device: where to.
-        room: bytes that may be held beside what is in use.
-    """
-
-    device: Device
-    room: float = np.inf
-    _held: dict[tuple[Hashable, str, int | None], DeviceRows] = field(default_factory=dict)
-
-    def of(self, rows: RowsOf, spec: Spec, target: int | None = None) -> DeviceRows:
-        """The rows of one part with the weights that a spec gives them, for a target or for all."""
-        key = rows.key, str(spec.class_weight), target
-        device_rows = self._held.pop(key, None)
-        if device_rows is None:
-            device_rows = self._lay(rows, spec, target)
-        self._held[key] = device_rows  # the last used is the last to go
-        while len(self._held) > 1 and self._bytes > self.room:
-            del self._held[next(iter(self._held))]
-        return device_rows
-
-    @property
-    def _bytes(self) -> int:
-        """Of all that is held; rows for several targets or class weights are there once."""
-        return sum({key: rows.bytes for (key, *_), rows in self._held.items()}.values())
-
-    def prepared(self, rows: RowsOf) -> Prepared:
-        """The rows of one part on the host; those that have left are prepared anew, not kept."""
-        there = (held.prepared for (key, *_), held in self._held.items() if key == rows.key)
-        found = next(there, None)
-        return rows.prepare() if found is None else found
-
-    def _lay(self, rows: RowsOf, spec: Spec, target: int | None) -> DeviceRows:
-        place = None if target is None else list(rows.targets).index(target)
-        for (key, *_), other in self._held.items():
-            if key == rows.key:  # one copy of X for all targets and class weights
-                return other.weighted(spec.class_weight, place)
-        return put_on_device(rows.prepare(), spec.class_weight, self.device, place)
+from trainer.train.device_rows import raw_weights, shares
 
 
 @dataclass
@@ -299,7 +255,19 @@ def _rows(
         why_left_out(*given) if repeated and spec.targets == "joint" else "",
         part.whole,
         _fold_of(spec, part),
+        pool=_pool(source, spec, part) if repeated else None,
     )
+
+
+def _pool(source: Source, spec: Spec, part: RowSplit) -> Pool | None:
+    """What the row sets of a source may share a stack by."""
+    if why_not_united(source, spec):
+        return None
+    target = hold_out(source, spec).target
+    outputs = 1 if target.separate else len(target.outputs)
+    key = id(source), block_key(spec)
+    size = source.frame.rows, len(source.frame.names), outputs
+    return Pool(key, part.whole, partial(unite, source, spec), *size)
 
 
 def targets_of(sources: Sources, spec: Spec) -> SeparateTargets:
@@ -385,7 +353,7 @@ def largest_l1(prepared: Prepared, spec: Spec) -> float:
 def stack_key(spec: Spec) -> Hashable:
     """What columns of one stack have in common; all else of a spec is a number a column.
 
-    Rows are not in it: a stack has one row set.
+    Rows are not in it: see `share_row_sets`.
     """
     o = spec.optimizer
     shuffled = o.batch_size != "full"
@@ -407,13 +375,17 @@ def stack_key(spec: Spec) -> Hashable:
 def stacks_of(columns: Sequence[tuple[RowsOf, Column]]) -> list[Planned]:
     """Columns on the same rows that differ only in numbers, together, in order of appearance."""
     groups: dict[Hashable, Planned] = {}
+    keys: dict[int, Hashable] = {}  # of specs, which many columns have in common
     for rows, column in columns:
-        key = rows.key, common_target(column), stack_key(column.spec)
+        spec = column.spec
+        if id(spec) not in keys:
+            keys[id(spec)] = stack_key(spec)
+        key = rows.key, common_target(column), keys[id(spec)]
         if key not in groups:
             together: list[Column] = []
             groups[key] = Planned(rows, together, together)
         groups[key].columns.append(column)
-    return list(groups.values())
+    return share_row_sets(list(groups.values()), keys)
 
 
 def early_stopping(specs: Sequence[Spec], targets: int = 1) -> EarlyStopper:

@@ -172,8 +172,9 @@ def needed(spec: Spec, columns: int, device_rows: DeviceRows, restores: bool) ->
     """Bytes of a stack of so many columns like this one."""
     o = spec.optimizer
     X = device_rows.rows.X
+    own = _own_weights(spec, columns, device_rows)
     if isinstance(o, Solver):
-        return _solver_needs(spec, columns, device_rows)
+        return own + _solver_needs(spec, columns, device_rows)
     shape = (int(X.shape[1]), device_rows.outputs, columns)
     name = "nesterov" if getattr(o, "nesterov", False) else o.name
     batch = None if o.batch_size == "full" else o.batch_size
@@ -187,7 +188,16 @@ def needed(spec: Spec, columns: int, device_rows: DeviceRows, restores: bool) ->
     device, rows, wide = device_rows.device, len(device_rows.rows), metrics.of_predictions
     tf32 = spec.precision == "tf32"
     arrays = stack_bytes(device, shape, rows, batch, size, slots, restores, held, wide, tf32)
-    return scores + arrays + graphs_needed(spec, columns, device_rows)
+    return own + scores + arrays + graphs_needed(spec, columns, device_rows)
+
+
+def _own_weights(spec: Spec, columns: int, device_rows: DeviceRows) -> int:
+    """Bytes of the row weights of columns that have their own, in training and in evaluations."""
+    if device_rows.s.ndim == 1:
+        return 0
+    size = 8 if isinstance(spec.optimizer, Solver) else device_rows.rows.X.dtype.itemsize
+    held = len(device_rows.held.rows) if device_rows.held else 0
+    return 2 * size * min(columns, len(device_rows.s)) * (len(device_rows.rows) + held)
 
 
 def _named_scores(spec: Spec, size: int, columns: int, device_rows: DeviceRows) -> int:

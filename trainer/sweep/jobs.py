@@ -25,7 +25,7 @@ from trainer.train.state import AnyState
 from trainer.train.training import Flags, Indices, Training
 
 if TYPE_CHECKING:
-    from trainer.sweep.columns import DeviceCache
+    from trainer.sweep.device_cache import DeviceCache
     from trainer.sweep.fit_memory import Arrangement
     from trainer.sweep.planned import Planned
 
@@ -40,7 +40,7 @@ class StackFacts:
 
     Attributes:
         l2, l1: (K,) penalties of the objective.
-        weight_sum: S of the rows, which scikit-learn's C is made of.
+        weight_sum: (K,) S of the columns' rows, which scikit-learn's C is made of.
         steps_per_epoch: steps in an epoch.
         solver: which it is and why, or None.
         index: (N,) each row's number in its source; none of a stack restored and not built since.
@@ -48,7 +48,7 @@ class StackFacts:
 
     l2: Numbers
     l1: Numbers
-    weight_sum: float
+    weight_sum: Numbers
     steps_per_epoch: int
     solver: tuple[str, str] | None
     index: Indices
@@ -59,7 +59,7 @@ class StackFacts:
         return cls(
             columns.l2,
             columns.l1,
-            float(columns.s.sum()),
+            columns.weight_sum,
             columns.steps_per_epoch,
             columns.solver,
             columns.prepared.train.index,
@@ -145,7 +145,8 @@ class Job:
         planned = replace(self.planned, columns=columns)
         part = Job(planned, self._cache, self._restore_best[which], self._log_every)
         if self.facts is not None:
-            part.facts = replace(self.facts, l2=self.facts.l2[which], l1=self.facts.l1[which])
+            own = {name: getattr(self.facts, name)[which] for name in ("l2", "l1", "weight_sum")}
+            part.facts = replace(self.facts, **own)
         part.undefined = {name: of[which] for name, of in self.undefined.items()}
         part.parts = {name: of[which] for name, of in self.parts.items()}
         part.should_stop = self.should_stop
@@ -160,10 +161,8 @@ class Job:
         columns, self._built = self._built, None
         if columns is None:
             planned = self.planned
-            rows = self._cache.of(planned.rows, planned.spec, planned.target)
-            rows = rows.of_columns(planned.places)
             specs, every = ([c.spec for c in of] for of in (planned.columns, planned.every))
-            columns = build(specs, rows, self._log_every, every)
+            columns = build(specs, self._cache.laid(planned), self._log_every, every)
         self.facts = StackFacts.of(columns)
         return columns
 
@@ -214,11 +213,14 @@ class Job:
         """Find out which metrics the validation rows of columns define, wholly or in part."""
         metrics, K = evaluator.stack.model.metrics, len(self.trial)
         for group in evaluator.groups:
-            for name in metrics.undefined(group.targets):
-                self.undefined.setdefault(f"val_{name}", np.zeros(K, bool))[group.columns] = True
-            for name, some in metrics.in_some(group.targets).items():
-                parts = self.parts.setdefault(f"val_{name}", np.zeros((K, 2), np.int64))
-                parts[group.columns] = some
+            for name, (some, whole) in metrics.parts_of_columns(group.targets).items():
+                lacks, partly = some == 0, (some > 0) & (some < whole)  # (1|K,)
+                if lacks.any():
+                    undefined = self.undefined.setdefault(f"val_{name}", np.zeros(K, bool))
+                    undefined[group.columns] = lacks
+                if partly.any():
+                    parts = self.parts.setdefault(f"val_{name}", np.zeros((K, 2), np.int64))
+                    parts[group.columns] = np.where(partly, [some, whole], 0).T
 
     def defines(self, name: str) -> Flags:
         """(K,) columns whose validation rows define a metric, as far as that is known."""

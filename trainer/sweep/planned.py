@@ -4,12 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
 
 from trainer.config.schema.spec import Spec
 from trainer.data.prepared import Prepared
 from trainer.data.rows import Array, FloatArray
 from trainer.data.splits.row_split import RowSplit
+
+if TYPE_CHECKING:
+    from trainer.data.united import United
+
+Indices = np.ndarray[Any, np.dtype[np.int64]]
 
 
 class Column(NamedTuple):
@@ -43,6 +50,26 @@ class Fold(NamedTuple):
     held_out: int
 
 
+class Pool(NamedTuple):
+    """What row sets are taken from that may have their rows in one stack.
+
+    Attributes:
+        key: equal for row sets that may.
+        split: draws the row numbers of this one.
+        unite: encodes the rows of some of them at once.
+        rows: how many there are, of any.
+        features: D.
+        outputs: C.
+    """
+
+    key: Hashable
+    split: Callable[[], RowSplit]
+    unite: Callable[[Sequence[RowSplit]], United]
+    rows: int
+    features: int
+    outputs: int
+
+
 @dataclass(frozen=True, eq=False)
 class RowsOf:
     """The rows of one repeat: a key that equal rows share, and what encodes and scales them.
@@ -51,7 +78,9 @@ class RowsOf:
     that are problems of their own, in the order of the columns of y. `name` is the repeat's,
     `value` what the data call its fold, `lacks` what its rows do not have and need; `split` draws
     its row numbers; `fold` is what they are of a cross-validation, None without one.
-    `lacking` says for targets that do not have this repeat what its rows do not have.
+    `lacking` says for targets that do not have this repeat what its rows do not have. `pool` is
+    what the rows may be united with, None for nothing. Of several row sets that share a stack
+    `sets` are these, in the order of their weights, and all else is the first one's.
     """
 
     key: Hashable
@@ -64,6 +93,13 @@ class RowsOf:
     split: Callable[[], RowSplit] | None = None
     fold: Fold | None = None
     lacking: Mapping[int, str] = field(default_factory=dict)
+    pool: Pool | None = None
+    sets: Sequence[RowsOf] = ()
+
+    def unite(self) -> United:
+        """The rows of all `sets`, each once."""
+        assert self.pool is not None
+        return self.pool.unite([one.pool.split() for one in self.sets if one.pool is not None])
 
 
 @dataclass(frozen=True)
@@ -71,12 +107,14 @@ class Planned:
     """One stack to be: its rows, and its columns, which differ only in numbers.
 
     `every` is all columns that go together, those in other stacks, too: what is made of the rows
-    once for all of them is the same wherever stacks are cut.
+    once for all of them is the same wherever stacks are cut. `set_of` says by a column's name which
+    of the row sets it has, where these share the stack.
     """
 
     rows: RowsOf
     columns: list[Column]
     every: list[Column]
+    set_of: Mapping[tuple[int, int, int], int] = field(default_factory=dict)
 
     @property
     def spec(self) -> Spec:
@@ -92,8 +130,23 @@ class Planned:
     def places(self) -> list[int]:
         """(K,) the place of each column's target among those that have the rows."""
         place = {target: i for i, target in enumerate(self.rows.targets)}
-        place = {target: i for i, target in enumerate(self.rows.targets)}
         return [place[column.target] for column in self.columns]
+
+    @property
+    def row_set(self) -> Indices | None:
+        """(K,) which of the row sets each column has; None where there is one."""
+        if not self.rows.sets:
+            return None
+        return np.array([self.set_of[column.name] for column in self.columns])
+
+    def rows_of(self, k: int) -> RowsOf:
+        """The rows of one column, as it would have them alone."""
+        return self.rows.sets[self.set_of[self.columns[k].name]] if self.rows.sets else self.rows
+
+    @property
+    def row_sets(self) -> Sequence[RowsOf]:
+        """The row sets that there are."""
+        return self.rows.sets or (self.rows,)
 
 
 def common_target(column: Column) -> int | None:

@@ -70,9 +70,9 @@ def models_by_rows(sweep: SweepRun, wanted: Collection[tuple[int, int]]) -> Iter
     """
     found: dict[Hashable, tuple[RowsOf, list[tuple[Job, int]]]] = {}
     for job in sweep.jobs if wanted else ():
-        rows = job.planned.rows
         for k, column in enumerate(zip(job.trial.tolist(), job.repeat.tolist(), strict=True)):
             if column in wanted and has_model(job, k, whole=False):
+                rows = job.planned.rows_of(k)
                 found.setdefault(rows.key, (rows, []))[1].append((job, k))
     for rows, columns in found.values():
         yield _on_rows(sweep.cache.prepared(rows), rows.fold, columns)  # and keeps none of them
@@ -130,11 +130,14 @@ def _models(
     """By trial the models of its first repeat; `numbers` are the trials' in the jobs."""
     found = {}
     for job in jobs:
+        known: dict[Hashable, Prepared] = {}  # of its row sets
         for trial, number in numbers.items():
             for k in np.flatnonzero((job.trial == number) & (job.repeat == 0)).tolist():
                 if has_model(job, k, whole=refit is not None):
-                    one = job.planned
-                    prepared = sweep.cache.of(one.rows, one.spec, one.target).prepared
+                    key = job.planned.rows_of(k).key
+                    if key not in known:
+                        known[key] = sweep.cache.prepared_of(job.planned, k)
+                    prepared = known[key]
                     found[trial] = TrialModel(_fitted(job, k, prepared), prepared, refit)
     return found
 

@@ -64,8 +64,8 @@ def _columns(job: Job) -> Iterator[ColumnResult]:
     l2, l1 = (_floats(facts.l2), _floats(facts.l1)) if facts else ([math.nan] * K, [math.nan] * K)
     C = _inverse_c(facts) if facts else [None] * K
     per_epoch = facts.steps_per_epoch if facts else 1
-    fold = job.planned.rows.fold
-    held_ratio = None if fold is None else fold.held_out / fold.trained
+    folds = [job.planned.rows_of(k).fold for k in range(K)]
+    held_ratio = [None if fold is None else fold.held_out / fold.trained for fold in folds]
     for k in range(K):
         outcome, best = fit.outcomes[k], int(step[k])
         assert outcome is not None
@@ -88,7 +88,7 @@ def _columns(job: Job) -> Iterator[ColumnResult]:
             metrics=measured[k] if read[k] else {},
             undefined=undefined[k],
             parts=parts[k],
-            held_ratio=held_ratio,
+            held_ratio=held_ratio[k],
         )
 
 

@@ -23,7 +23,6 @@ from trainer.sweep.build import (
     steps_per_unit,
 )
 from trainer.sweep.columns import (
-    DeviceCache,
     Layout,
     Sources,
     block_key,
@@ -35,6 +34,7 @@ from trainer.sweep.columns import (
     targets_of,
     with_lambda_max,
 )
+from trainer.sweep.device_cache import DeviceCache
 from trainer.sweep.fit_memory import Arrangement, arrange, rows_share
 from trainer.sweep.jobs import Job, make_jobs, run
 from trainer.sweep.model_of import model_of
@@ -119,6 +119,11 @@ class SweepRun:
         return any(not isinstance(one.spec.optimizer, Solver) for one in self.arrangement.stacks)
 
     @property
+    def shared_row_sets(self) -> int:
+        """How many row sets have their rows in a stack with others'."""
+        return len({rows.key for one in self.arrangement.stacks for rows in one.rows.sets})
+
+    @property
     def in_step(self) -> bool:
         """Whether stacks wait for each other at evaluations."""
         stops = bool(self.rules.stopping.watched.any()) and self.repeats > 1
@@ -155,7 +160,7 @@ def set_up(
     device_rows = cache.of(planned[0].rows, planned[0].spec, planned[0].target)
     log_every = _log_every(spec, columns, len(device_rows.rows))
     repeats = 1 + max(column.repeat for _, column in columns)
-    device_rows = device_rows.of_columns(planned[0].places)
+    device_rows = cache.laid(planned[0])
     first = build([column.spec for column in planned[0].columns], device_rows, log_every)
     targets = _targets(trials, sources)
     rules = _rules(

@@ -7,7 +7,7 @@ of the first target: the others' weights and biases are moved to it, which chang
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -127,10 +127,12 @@ def _fits(
             and (trial[k], target[k]) in wanted
             and has_model(job, k, whole=refit is not None)
         ]
-        if columns:
-            rows = sweep.cache.of(job.planned.rows, job.planned.spec, job.planned.target)
-            fits = _of_job(job, columns, rows.shared, refit)
-            found |= {(trial[k], target[k]): fit for k, fit in zip(columns, fits, strict=True)}
+        by_rows: dict[Hashable, list[int]] = {}
+        for k in columns:
+            by_rows.setdefault(job.planned.rows_of(k).key, []).append(k)
+        for alike in by_rows.values():
+            fits = _of_job(job, alike, sweep.cache.whole_of(job.planned, alike[0]), refit)
+            found |= {(trial[k], target[k]): fit for k, fit in zip(alike, fits, strict=True)}
     return found
 
 

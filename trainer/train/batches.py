@@ -126,7 +126,7 @@ class RowSet:
     @property
     def is_own(self) -> bool:
         """Whether columns have row weights or statistics of their own."""
-        return self.share is not None or self.scaling is not None
+        return self.row_set_of is not None or self.share is not None or self.scaling is not None
 
     @property
     def several(self) -> bool:

@@ -13,11 +13,13 @@ from trainer.data.prepared import Prepared
 from trainer.data.rows import Rows
 from trainer.train.batches import RowSet
 from trainer.train.evaluate import HeldOut
+from trainer.train.own_scaling import Statistics
 
 if TYPE_CHECKING:
     from trainer.device import Device
 
 Numbers = np.ndarray[Any, np.dtype[np.float64]]
+Indices = np.ndarray[Any, np.dtype[np.int64]]
 Made = TypeVar("Made")
 
 
@@ -30,9 +32,13 @@ class DeviceRows:
         prepared: the same on the host; of targets that are problems of their own all that have
             them, of which columns pick one each, or one of these.
         shared: the same with all targets.
-        s: (N,) raw row weights of the objective (the `weight` column times class weights).
+        s: (N,) raw row weights of the objective (the `weight` column times class weights); (R, N)
+            of row sets.
         rows: the training rows.
         held: val, or None.
+        own: the statistics of several row sets, if X is of all of them and standardised.
+        again: puts rows of several row sets here with other class weights, for a target or all.
+        row_set: (K,) which of several row sets each column has; None: all have the one there is.
     """
 
     device: Device
@@ -41,6 +47,9 @@ class DeviceRows:
     rows: RowSet
     held: HeldOut | None
     shared: Prepared
+    own: Statistics | None = None
+    again: Callable[[Any, int | None], DeviceRows] | None = None
+    row_set: Indices | None = None
     _made: dict[Hashable, object] = field(default_factory=dict, compare=False, repr=False)
 
     def once(self, key: Hashable, make: Callable[[], Made]) -> Made:
@@ -49,11 +58,33 @@ class DeviceRows:
             self._made[key] = make()
         return cast(Made, self._made[key])
 
-    def of_columns(self, places: Sequence[int]) -> DeviceRows:
-        """The same rows for columns that pick the targets of these places, (K,)."""
-        if not self.prepared.encoder.target.separate:
+    def of_columns(self, places: Sequence[int], row_set: Indices | None = None) -> DeviceRows:
+        """The same rows for columns that pick the targets of these places, (K,).
+
+        Args:
+            places: of the targets.
+            row_set: (K,) which of several row sets each column has.
+        """
+        separate = self.prepared.encoder.target.separate
+        if not separate and row_set is None:
             return self
-        return replace(self, rows=self.rows.of_columns(np.array(places, np.int64), None))
+        rows = self.rows.of_columns(np.array(places, np.int64) if separate else None, row_set)
+        if row_set is None:
+            return replace(self, rows=rows)
+        if self.own is not None:
+            rows = rows.scaled(self.own, row_set)
+        return replace(self, rows=rows, row_set=row_set, _made={})  # which is of these columns
+
+    @property
+    def weight_sum(self) -> Numbers:
+        """(K,) S of each column's rows, or () of all columns'."""
+        sums: Numbers = self.s.sum(axis=-1)
+        return sums if self.row_set is None else sums[self.row_set]
+
+    @property
+    def first_s(self) -> Numbers:
+        """(N,) raw row weights of the first column, 0 where a row is not its own."""
+        return self.s if self.row_set is None else self.s[self.row_set[0]]
 
     def weighted(self, class_weight: Any, target: int | None = None) -> DeviceRows:
         """The same rows with other class weights, or for another of the targets; X is shared.
@@ -65,13 +96,15 @@ class DeviceRows:
         Raises:
             DataError: class weights that do not fit the labels.
         """
+        if self.again is not None:
+            return self.again(class_weight, target)
         prepared, device = _prepared(self.shared, target), self.device
         s = raw_weights(prepared, class_weight)
         rows, held = self.rows, self.held
         if prepared is not self.prepared:
             rows = rows.with_targets(targets_of(prepared, prepared.train), shares(s))
             if held is not None and prepared.val is not None:
-                y, scale = targets_of(prepared, prepared.val), _target_scale(prepared)
+                y, scale = targets_of(prepared, prepared.val), target_scale(prepared)
                 held = held.with_targets(y, scale)
         else:
             rows = rows.weighted(device, shares(s))
@@ -105,7 +138,7 @@ def put_on_device(
         DataError: class weights that do not fit the labels.
     """
     prepared = _prepared(shared, target)
-    train, scale = prepared.train, _target_scale(prepared)
+    train, scale = prepared.train, target_scale(prepared)
     s = raw_weights(prepared, class_weight)
     y = targets_of(prepared, train)
     rows = RowSet(device, train.X, y, shares(s), shares(train.weight), len(scale))
@@ -126,7 +159,7 @@ def targets_of(prepared: Prepared, rows: Rows) -> Any:
     return rows.y[:, None, :] if prepared.encoder.target.separate else rows.y
 
 
-def _target_scale(prepared: Prepared) -> Numbers:
+def target_scale(prepared: Prepared) -> Numbers:
     """(C,) σ of the targets; (1, T) of those that are problems of their own."""
     scale = prepared.encoder.target_scale
     return scale[None, :] if prepared.encoder.target.separate else scale

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from copy import copy
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
@@ -48,21 +48,28 @@ def _asked(parts: Iterable[T], should_stop: ShouldStop) -> Iterator[T]:
 
 
 class ScoredColumns(NamedTuple):
-    """Columns that are scored on the same rows: those of one target and one row set.
+    """Columns that are scored together: those of one target, on the same rows or each on its own.
 
     Attributes:
         columns: which of the K.
         target: which of T.
-        share: which of the tables of weights.
+        share: which of the tables of weights; (k,) of each column where they have several.
         targets: of the rows that they use, on the host.
         rows: (n,) these rows, where others have weight 0; None: all.
+        parts: those of one row set each, where these have several.
     """
 
     columns: Any
     target: int
-    share: int
+    share: Any
     targets: Targets
     rows: Indices | None
+    parts: Sequence[ScoredColumns] = ()
+
+    def scores(self, every: Numbers) -> Numbers:
+        """The scores (n, C, k) of them, of those of all rows and columns (N, C, K)."""
+        own = every[:, :, self.columns]
+        return own if self.rows is None else own[self.rows]
 
     def within(self, part: slice) -> Any:
         """Which of the rows of a part it uses."""
@@ -106,6 +113,34 @@ class HeldOut:
         if target is None and row_set is None:
             return self.rows
         return self.rows.of_columns(target, row_set)
+
+    def by_target(self, rows: RowSet) -> list[ScoredColumns]:
+        """The columns of `rows_of`, those of all row sets together: of each target."""
+        groups: dict[int, list[ScoredColumns]] = {}
+        for one in self.groups(rows):
+            groups.setdefault(one.target, []).append(one)
+        return [one[0] if len(one) == 1 else self._together(rows, one) for one in groups.values()]
+
+    def _together(self, rows: RowSet, parts: Sequence[ScoredColumns]) -> ScoredColumns:
+        """The columns of one target, of which each has the weights of its own row set."""
+        whole, target, every = self.targets, parts[0].target, len(rows.share_of)  # type: ignore[arg-type]
+        which = np.zeros(every, np.int64)  # of the parts
+        for number, part in enumerate(parts):
+            which[part.columns] = number
+        at = np.sort(np.concatenate([part.columns for part in parts]))
+        shares = np.array([part.share for part in parts])
+        y = whole.y if whole.y.ndim < 3 else whole.y[:, :, target]
+        if y.ndim > 1:
+            y = np.where(np.isnan(y), 0.0, y)  # whose weights are 0
+        own = whole._replace(
+            y=y,
+            w=np.ascontiguousarray(rows.weights_on_host()[shares].T),  # (N, V)
+            scale=whole.scale if whole.scale.ndim < 2 else whole.scale[:, target],
+            share=which[at],
+        )
+        share = self._device.to_device(shares[which[at]], np.int64)
+        columns = slice(None) if len(at) == every else at
+        return ScoredColumns(columns, target, share, own, None, parts)
 
     def groups(self, rows: RowSet) -> list[ScoredColumns]:
         """The columns of `rows_of`, by what they are scored on."""
@@ -160,7 +195,8 @@ class Evaluator:
     def __init__(self, stack: AnyStack, held: HeldOut) -> None:
         self.stack, self.held = stack, held
         self.rows = rows = held.rows_of(stack.rows)
-        self.groups = held.groups(rows)
+        # what is named goes by the rows of one row set
+        self.groups = (held.groups if stack.model.metrics.named else held.by_target)(rows)
         chunk_rows = min(len(rows), stack.chunk_rows)
         self.batches = FullBatch(stack.device, rows, chunk_rows)
         _, outputs, columns = stack.shape
@@ -208,11 +244,19 @@ class Evaluator:
         metrics, targets, at = self.stack.model.metrics, group.targets, group.columns
         areas = None
         if scores is not None:
-            rows = slice(None) if group.rows is None else group.rows
-            scores = scores[rows][:, :, at]
-            areas = ranking(scores, targets.y, targets.w) if metrics.ranked else None
-        found = {"loss": own["loss"][at] / targets.w.sum()} | metrics.finish(own, targets, areas)
+            areas = self._areas(group, scores) if metrics.ranked else None
+            scores = group.scores(scores)
+        found = {"loss": own["loss"][at] / targets.total} | metrics.finish(own, targets, areas)
         return found | metrics.finish_named(own, targets, scores)
+
+    def _areas(self, group: ScoredColumns, scores: Numbers) -> tuple[Numbers, Numbers]:
+        """The areas (C, k) of a group's columns, of those on the same rows at once."""
+        if not group.parts:
+            return ranking(group.scores(scores), group.targets.y, group.targets.w)
+        areas = np.empty((2, *scores.shape[1:]))
+        for part in group.parts:
+            areas[:, :, part.columns] = self._areas(part, scores)
+        return areas[0][:, group.columns], areas[1][:, group.columns]
 
     def _sums(
         self, part: slice, values: Array, y: Array, w: Array, *sums: SumsOfRows
@@ -231,7 +275,7 @@ class Evaluator:
             true, weight, own = y[:, :, group.target], w[:, group.share], values
             if len(self.groups) > 1 or group.rows is not None:
                 rows = group.within(part)
-                own, true, weight = values[rows][:, :, group.columns], true[rows], weight[rows]
+                own, true, weight = values[:, :, group.columns][rows], true[rows], weight[rows]
             for of in sums:
                 for name, value in of(own, true, weight, group.targets).items():
                     found[f"{name} {number}"] = value
@@ -304,7 +348,7 @@ class Evaluator:
         (weights, bias), size = self._of_rows(state), len(buffers.z)
         narrow = buffers.z if weights.dtype == buffers.z.dtype else self._narrow
         of_all, of_named, _ = self._sums_of
-        alike = len(self.groups) == 1 and self.groups[0].rows is None
+        alike = len(self.groups) == 1 and self.groups[0].rows is None and not self.groups[0].parts
         squares = squares_of(xp, stack.model, weights) if alike else None
         offset = xp.ascontiguousarray(bias)
         for start in _asked(range(0, N, size), should_stop):

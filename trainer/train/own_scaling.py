@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 Array = Any
 Numbers = np.ndarray[Any, np.dtype[np.float64]]
 Indices = np.ndarray[Any, np.dtype[np.int64]]
+_FAR = 16.0  # squares about a mean that lies this near to the centre lose a digit at most
 _CHUNK = 1 << 20  # numbers of the rows in float64 at once
 
 
@@ -66,10 +67,19 @@ def statistics(X: Array, weights: Numbers) -> Statistics:
             np.minimum(low[s], own.min(axis=0, initial=np.inf), out=low[s])
             np.maximum(high[s], own.max(axis=0, initial=-np.inf), out=high[s])
     mean /= totals
+    centre = mean.mean(axis=0)
     for start in range(0, N, size):
         x, w = _finite(X[start : start + size]), weights[:, start : start + size]
-        for s in range(S):
-            squares[s] += w[s] @ (x - mean[s]) ** 2
+        squares += w @ (x - centre) ** 2
+    off = totals * (mean - centre) ** 2
+    squares -= off
+    for s in np.flatnonzero(
+        (squares < _FAR * off).any(axis=1)
+    ).tolist():  # whose digits that has cost
+        squares[s] = 0
+        for start in range(0, N, size):
+            x, w = _finite(X[start : start + size]), weights[s, start : start + size]
+            squares[s] += w @ (x - mean[s]) ** 2
     constant = low == high
     sigma = np.sqrt(squares / totals)
     return Statistics(
@@ -107,11 +117,17 @@ def share_features(X: Array, weights: Numbers, dtype: Any) -> SharedFeatures:
     """
     pooled = statistics(X, (weights != 0).any(axis=0)[None].astype(np.float64))
     mean, scale = pooled.mean[0], pooled.scale[0]
+    shared = scaled_alike(X, mean, scale, dtype)
+    return SharedFeatures(shared, mean, scale, statistics(X, weights).within(mean, scale))
+
+
+def scaled_alike(X: Array, mean: Numbers, scale: Numbers, dtype: Any) -> Array:
+    """Features (N, D) less `mean` (D,) over `scale` (D,), in float64 and then in a precision."""
     shared, size = np.empty(X.shape, dtype), max(1, _CHUNK // max(1, X.shape[1]))
     for start in range(0, len(X), size):
         part = slice(start, start + size)
         shared[part] = (np.asarray(X[part], np.float64) - mean) / scale
-    return SharedFeatures(shared, mean, scale, statistics(X, weights).within(mean, scale))
+    return shared
 
 
 @dataclass(frozen=True)

@@ -138,12 +138,15 @@ class ChosenSolver(TypedDict):
 class SweepFacts(TypedDict):
     """How many columns train, in how many stacks, every how many steps are logged; sentences.
 
+    `shared` is how many row sets have their rows in stacks of several, where there are such.
+
     `targets` are those that are problems of their own, `lacking` their columns on rows that lack
     something, which do not train.
     """
 
     targets: NotRequired[int]
     lacking: NotRequired[int]
+    shared: NotRequired[int]
     trials: int
     repeats: int
     stacks: int
@@ -314,6 +317,11 @@ def _equivalent(facts: ObjectiveFacts) -> str:
     )
 
 
+def shared_text(row_sets: int) -> str:
+    """How many row sets share a stack, behind how many stacks there are; nothing where none do."""
+    return f", {row_sets:,} row sets on one copy of their rows" if row_sets else ""
+
+
 def sweep_text(facts: SweepFacts) -> str:
     """Trials, repeats, columns and stacks in a line."""
     trials, repeats, every = facts["trials"], facts["repeats"], facts["log_every"]
@@ -324,5 +332,5 @@ def sweep_text(facts: SweepFacts) -> str:
     text += f" = {counted(columns, 'column')}"
     if lacking := facts.get("lacking"):
         text += f", without {lacking:,} whose rows lack something: {columns - lacking:,}"
-    text += f" in {counted(facts['stacks'], 'stack')}"
+    text += f" in {counted(facts['stacks'], 'stack')}" + shared_text(facts.get("shared", 0))
     return text if every == 1 else f"{text}; one step in {every} is logged"

@@ -59,9 +59,9 @@ def predicted_rows(sweep: SweepRun) -> int:
     first = sweep.first.prepared
     held_out: dict[int, int] = {}
     for planned in sweep.arrangement.stacks:
-        fold = planned.rows.fold
-        if fold is not None:
-            for column in planned.columns:
+        for k, column in enumerate(planned.columns):
+            fold = planned.rows_of(k).fold
+            if fold is not None:
                 held_out[column.trial] = held_out.get(column.trial, 0) + fold.held_out
     val = 0 if first.val is None else len(first.val)
     return max(held_out.values(), default=val) + sum(map(len, first.tests))

@@ -141,6 +141,8 @@ def training_facts(sweep: SweepRun, folder: Path) -> Facts:
                 sweep.layout.always,
             ),
         }
+        if shared := sweep.shared_row_sets:
+            found["sweep"]["shared"] = shared
         if sweep.targets is not None:
             targets = found["sweep"]["targets"] = len(sweep.targets.names)
             whole = len(sweep.trials) * sweep.repeats * targets
@@ -156,6 +158,8 @@ def objective_facts(columns: Columns, several: bool) -> ObjectiveFacts:
         several: whether there are other trials.
     """
     spec, s = columns.spec, columns.s
+    if columns.device_rows.row_set is not None:  # others' rows have weight 0
+        s = s[s != 0]
     l2, l1 = float(columns.l2[0]), float(columns.l1[0])
     alike = bool((s == s[0]).all())
     by_class = spec.class_weight != "none"

@@ -271,7 +271,7 @@ def _few_negatives(sweep: SweepRun, model: TrialModel) -> Iterator[str]:
         least = METRICS[name].negatives if name in METRICS else 0
         if not least:
             continue
-        held = {job.planned.rows.key: job.planned.rows.held for job in sweep.jobs}
+        held = {rows.key: rows.held for job in sweep.jobs for rows in job.planned.row_sets}
         targets = {"val": [rows for read in held.values() if (rows := read()) is not None]}
         targets |= {prefix_of(rows): [(rows.y, rows.weight)] for rows in model.prepared.tests}
         for prefix, splits in targets.items():

@@ -29,7 +29,7 @@ from trainer.text.numbers import counted
 from trainer.train.evaluate import Evaluator
 from trainer.train.protocol import AnyStack
 from trainer.train.state import AnyState
-from trainer.wording.opening import solver_text
+from trainer.wording.opening import shared_text, solver_text
 from trainer.workflow.compiling import compile_for, said_as_met
 from trainer.workflow.end_room import predicted_rows
 from trainer.workflow.facts import solver_facts
@@ -70,7 +70,8 @@ def plan(spec: Spec, tell: Callable[[str], None] = lambda line: None) -> str:
     most = "at most " if any(cost.iteration for cost in costs) else ""
     lines = {
         "trials": f"{len(sweep.trials):,} x {counted(sweep.repeats, 'repeat')}" + _targets(sweep),
-        "stacks": f"{len(stacks):,} of {_widths(stacks)}, {counted(columns, 'column')} in all",
+        "stacks": f"{len(stacks):,} of {_widths(stacks)}, {counted(columns, 'column')} in all"
+        + shared_text(sweep.shared_row_sets),
         "steps": _steps(costs),
         **_memory(sweep, costs, room),
         "log": f"{most}{sum(cost.log for cost in costs):,} bytes" + _snapshots(sweep, costs),

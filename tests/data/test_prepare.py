@@ -508,8 +508,8 @@ def test_arrays_take_the_place_of_the_sources() -> None:
     assert np.array_equal(p.train.weight, w)
     assert p.val.weight.tolist() == [1.0] * 5
     q = prepared("softmax", "digits", val=0.3, test=0.2, arrays={"train": (X, y), "test": (X, y)})
-    assert q.val is None
-    assert [t.name for t in q.tests] == ["test"]
+    assert (q.val is not None, [(t.name, len(t)) for t in q.tests]) == (True, [("test", 30)])
+    assert (q.summary.rows["train"], q.summary.rows["val"]) == (21, 9)
 
 
 def test_other_kinds_of_arrays() -> None:

@@ -68,7 +68,7 @@ class Source:
     copies: frozenset[str]
     """The splits of `held` that are the training source over again."""
     passed: bool
-    """Whether Python passed arrays: then no fraction of train is val or test."""
+    """Whether Python passed arrays."""
     beside: RepeatColumn | None = None
     """The column that the folds of its specs are made by, if one is."""
     holdouts: dict[HoldoutKey, Holdout] = field(default_factory=dict, repr=False)

@@ -167,12 +167,37 @@ def test_a_target_of_too_few_rows_to_draw_from_is_left_out_alone(tmp_path):
         trainer.run(block, tmp_path / "q", rows)
 
 
-def test_a_target_that_some_trials_alone_can_train_is_named(tmp_path):
+@pytest.mark.parametrize("axis", [[1, 5], [5, 1]])
+def test_a_target_that_some_trials_alone_can_train_is_left_out_of_all(axis, tmp_path):
     X, Y = rare()
-    block = spec({"few_shot": {"k": [1, 5], "tries": 2}}, targets="separate")
-    words = "'y1' is not the same in all trials .repeat.few_shot.k: 5 rows of each class"
-    with pytest.raises(DataError, match=words):
-        trainer.run(block, tmp_path, {"train": (X, Y), "val": (X, Y)})
+    block = spec({"few_shot": {"k": axis, "tries": 2}}, targets="separate")
+    block["sweep"] = {"parameters": {"penalty.l1": {"path": {"num": 3, "ratio": 0.1}}}}
+    block["optimizer"] = {"name": "auto"}
+    run = trainer.run(block, tmp_path / "r", {"train": (X, Y), "val": (X, Y)})
+    assert run.results["targets"] == ["y0", "y2"]
+    (told,) = run.results["targets_left_out"].items()
+    assert told[0] == "y1"
+    assert told[1].startswith("repeat.few_shot.k: 5 rows of each class")
+    assert told[1].endswith(f"(trial {axis.index(5)})")
+    there = trainer.run(block, tmp_path / "s", {"train": (X, Y[:, ::2]), "val": (X, Y[:, ::2])})
+    for a, b in zip(run.results["groups"], there.results["groups"], strict=True):
+        assert a["target"][1] == str(2 * int(b["target"][1]))  # y0, y2 of y0, y1
+        assert {**a, "target": 0} == {**b, "target": 0}
+    with pytest.raises(DataError, match=r"target 'y': repeat.few_shot.k: 5 rows of each class"):
+        trainer.run(block, tmp_path / "q", {"train": (X, Y[:, [1]]), "val": (X, Y[:, [1]])})
+
+
+def test_a_target_without_a_repeat_of_all_trials_is_left_out_of_all(tmp_path):
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(12, 2))
+    Y = np.stack([np.arange(12) % 2, np.arange(12) >= 10], axis=1) * 1.0
+    block = spec({"few_shot": {"rows": 6, "tries": 1}}, targets="separate")
+    block["data"] = {"train": "arrays", "stratify": False}
+    block |= {"sweep": {"parameters": {"seed": [0, 1, 2, 3, 4, 5]}}, "select": {"per": ["seed"]}}
+    run = trainer.run(block, tmp_path / "r", {"train": (X, Y), "val": (X, Y)})
+    assert run.results["targets"] == ["y0"]
+    told = {"y1": "no repeat of all trials has training rows of both classes"}
+    assert run.results["targets_left_out"] == told
 
 
 def test_rows_of_many_repeats_are_not_held_at_once(tmp_path):

@@ -179,7 +179,7 @@ BAD: list[tuple[str, str, Any, dict[str, Any], str]] = [
         np.arange(11.0),
         {"k": 1},
         "repeat.few_shot: draws rows of each class, and data['train'] y has no single-label"
-        " classes; repeat.folds is right for it",
+        " classes; rows: [50, 100] in place of k is right for it",
     ),
     (
         "several labels",
@@ -187,7 +187,7 @@ BAD: list[tuple[str, str, Any, dict[str, Any], str]] = [
         np.eye(11)[:, :2],
         {"k": 1},
         "repeat.few_shot: draws rows of each class, and data['train'] y has no single-label"
-        " classes; repeat.folds is right for it",
+        " classes; rows: [50, 100] in place of k is right for it",
     ),
     (
         "val_k without val",

@@ -31,7 +31,8 @@ LINES = [
      "a.yaml:3:30: optimizer.base_batch_size: expected a whole number from 1, or none, got ~;"
      " write none"),
     ("repeat: {few_shot: {k: 0}}",
-     "a.yaml:3:24: repeat.few_shot.k: expected a whole number from 1, got 0; for example [1, 2, 4]"),
+     "a.yaml:3:24: repeat.few_shot.k: expected a whole number from 1, got 0; for example [1, 2,"
+     " 4]"),
     ("repeat: {few_shot: {rows: [5, 0]}}\noptimizer: {name: lbfgs}",
      "a.yaml:3:31: repeat.few_shot.rows: expected a whole number from 1, got 0; for example [50,"
      " 100, 200]"),

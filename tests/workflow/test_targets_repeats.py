@@ -67,6 +67,7 @@ def test_a_target_has_the_repeats_that_it_has_as_a_plain_run(kind, tmp_path):
     if "draws" in kind:
         block["data"] = {"train": "arrays", "stratify": False}
         rows |= {"val": (X, Y)}
+    rows["test"] = rare(positive=range(0, ROWS, 7))
     whole = trainer.run({**block, "targets": "separate"}, tmp_path / "a", {"train": (X, Y), **rows})
     groups = {group["target"]: group for group in whole.results["groups"]}
     for t in range(Y.shape[1]):
@@ -77,11 +78,22 @@ def test_a_target_has_the_repeats_that_it_has_as_a_plain_run(kind, tmp_path):
         for name, value in best["metrics"].items():
             known = groups[f"y{t}"]["metrics"][name]
             assert known == (value and pytest.approx(value, rel=1e-6, abs=1e-9)), name
+        assert groups[f"y{t}"]["std"] == pytest.approx(best["std"], rel=1e-6, abs=1e-9)
+        again = groups[f"y{t}"].get("refit", {}).get("metrics", {})
+        assert again == pytest.approx((best["refit"] or {}).get("metrics", {}), rel=1e-6, abs=1e-9)
+        cells = next(row for row in rows_of(whole, "groups.csv") if row["target"] == f"y{t}")
+        for name, std in best["std"].items():
+            if name.startswith("test_"):
+                assert float(cells[name]) == pytest.approx(best["metrics"][name], rel=1e-6)
+                assert float(cells[f"{name}_std"]) == pytest.approx(std, rel=1e-6, abs=1e-9)
         fewer = whole.results.get("repeats_left_out", {}).get(f"y{t}", {})
         assert sum(fewer.values()) == len(alone.results.get("left_out", {}))
         coef = whole.model().coef_[t]
         np.testing.assert_allclose(coef, alone.model().coef_[0], rtol=1e-5, atol=1e-7)
     assert len(rows_of(whole, "trials.csv")) == 2
+    assert "test_accuracy over 3 targets; each the mean of the" in (
+        " ".join((whole.folder / "run.log").read_text().split())
+    )
 
 
 HALVED = {

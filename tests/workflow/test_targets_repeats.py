@@ -143,9 +143,15 @@ def test_what_a_target_does_not_have_is_counted_and_said(tmp_path):
 
 def test_a_page_tells_of_targets_with_fewer_repeats(tmp_path):
     X, Y = rare()
-    run = trainer.run(spec({"bootstrap": 6}, targets="separate"), tmp_path, {"train": (X, Y)})
+    run = trainer.run(
+        spec({"bootstrap": 6}, targets="separate"), tmp_path, {"train": (X, Y), "test": (X, Y)}
+    )
     page = (run.folder / "report.html").read_text(encoding="utf-8")
     assert "1 target has not all 6 repeats" in page
+    assert "Each is the mean of the own models of 6 repeats, ± " in page
+    assert "Models that were trained again have " in page
+    assert "test accuracy, refit" in page
+    assert '"dtick":1' in page.replace(" ", "")  # three targets in bars of one or two
 
 
 def test_a_target_whose_labels_one_fold_holds_has_the_others(tmp_path):

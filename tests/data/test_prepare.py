@@ -18,6 +18,7 @@ from sklearn.preprocessing import StandardScaler
 
 from trainer.data.sources import csv_text
 from trainer.data.sources.registry import BUNDLED
+from trainer.errors import DataError
 
 rng = np.random.default_rng(0)
 
@@ -84,8 +85,6 @@ def test_diamonds_text_columns_are_one_hot_columns_of_0_and_1() -> None:
 
 
 def test_softmax_on_diamonds_is_refused() -> None:
-    from trainer.errors import DataError
-
     with pytest.raises(DataError, match=r"price, is a number.*linear"):
         prepared("softmax", "diamonds")
 
@@ -606,3 +605,10 @@ def test_a_csv_written_with_repr_reads_back_bit_for_bit(cells: list[list[float]]
         p = prepared("linear", source)
     assert np.array_equal(p.train.X, X[:, :2])
     assert np.array_equal(p.train.y + p.encoder.target_mean, X[:, 2:])  # centred where far from 0
+
+
+def test_of_a_row_without_some_targets_these_are_named() -> None:
+    X, Y = rng.normal(size=(9, 2)), rng.integers(0, 2, (9, 4)).astype(float)
+    Y[4, [1, 3]] = np.nan
+    with pytest.raises(DataError, match="row 4, target 'y1', 'y3': is missing or NaN; give"):
+        prepared("logistic", "arrays", arrays={"train": (X, Y)})

@@ -181,7 +181,9 @@ def test_a_target_of_too_few_rows_to_draw_from_is_left_out_alone(tmp_path):
     assert run.results["targets"] == ["y0", "y2"]
     assert "has 2 training rows" in run.results["targets_left_out"]["y1"]
     block["repeat"] = {"few_shot": {"k": 500, "tries": 2}}
-    with pytest.raises(DataError, match=r"target 'y0': repeat.few_shot.k: 500 rows.* of 2 more"):
+    with pytest.raises(
+        DataError, match=r"target 'y0': repeat.few_shot.k: 500 rows.*; 2 more cannot"
+    ):
         trainer.run(block, tmp_path / "q", rows)
 
 

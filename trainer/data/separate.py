@@ -206,7 +206,7 @@ def _made(source: Source, spec: Spec, row_splits: Splits) -> SeparateTargets:
     kept = [t for t in some if t not in why]
     if not kept:
         name, reason = names[0], why[0]
-        more = f", and so it is of {len(why) - 1:,} more" if len(why) > 1 else ""
+        more = f"; {len(why) - 1:,} more cannot be trained either" if len(why) > 1 else ""
         raise DataError(f"{frame.target_where}: target {quote(name)}: {reason}{more}")
     if nowhere:
         groups = groups_of(kept)

@@ -129,6 +129,20 @@ KINDS: dict[str, Kind] = {
         | {"early_stopping": {"patience": 20}, "repeat": {"folds": 3}}
         | _sweep("penalty.l2", [1e-4, 1e-2, 1.0])
     ),
+    "left_out": Kind(
+        {"model": "logistic", "data": {"train": "breast_cancer", "stratify": False}}
+        | {"optimizer": {"name": "adam", "epochs": 100, "batch_size": "full"}}
+        | {"repeat": {"few_shot": {"rows": 3, "tries": 12}}}
+        | _sweep("optimizer.lr", [0.01, 0.1])
+    ),
+    "left_out_of_targets": Kind(
+        {"model": "logistic", "targets": "separate"}
+        | {"optimizer": {"name": "adam", "epochs": 300, "batch_size": "full"}}
+        | {"data": {"train": {"synthetic": {"rows": 300, "columns": 6, "outputs": 5}}}}
+        | {"early_stopping": {"patience": 20}}
+        | {"repeat": {"few_shot": {"rows": 3, "tries": 6}}}
+        | _sweep("optimizer.lr", [0.01, 0.1, 1.0])
+    ),
     "double": Kind(
         _DIGITS
         | {"optimizer": {"name": "adam", "epochs": 3}, "early_stopping": {"patience": 2}}

@@ -30,6 +30,18 @@ LINES = [
     ("optimizer: {base_batch_size: ~}",
      "a.yaml:3:30: optimizer.base_batch_size: expected a whole number from 1, or none, got ~;"
      " write none"),
+    ("repeat: {few_shot: {k: 0}}",
+     "a.yaml:3:24: repeat.few_shot.k: expected a whole number from 1, got 0; for example [1, 2,"
+     " 4]"),
+    ("repeat: {few_shot: {rows: [5, 0]}}\noptimizer: {name: lbfgs}",
+     "a.yaml:3:31: repeat.few_shot.rows: expected a whole number from 1, got 0; for example [50,"
+     " 100, 200]"),
+    ("repeat: {few_shot: {fraction: 0}}",
+     "a.yaml:3:31: repeat.few_shot.fraction: expected a number above 0, up to 1, got 0; for example"
+     " [0.1, 0.5, 1]"),
+    ("repeat: {few_shot: {k: 1, val_k: 0}}",
+     "a.yaml:3:34: repeat.few_shot.val_k: expected a whole number from 1, or none, got 0; write"
+     " none"),
     ("optimizer: sgd",
      "a.yaml:3:12: optimizer: expected a mapping of keys, got 'sgd'; write {name: sgd}"),
     ("optimizer: {name: adm}",
@@ -155,7 +167,7 @@ def test_a_fault_of_data_says_where_what_and_what_would_be_right(tmp_path, text,
 
 
 def test_the_tables_of_lines_are_whole():
-    assert (len(LINES), len(DATA_LINES)) == (38, 16)
+    assert (len(LINES), len(DATA_LINES)) == (42, 16)
 
 
 # Other tools' words: (the block, the word, its value, what is proposed).

@@ -61,9 +61,11 @@ def test_a_draw_is_the_plain_run_on_its_rows() -> None:
     source, spec, found = drawn(3)
     raw = np.column_stack([np.asarray(c, dtype=float) for c in source.frame.features])
     y = np.asarray(prepare(spec_of("softmax", "digits")).train.y)
+    whole = spec.data.model_copy(update={"val": "none", "test": "none"})
+    alone = spec.model_copy(update={"data": whole})
     for part in found:
         rows = part.train
-        plain = prepare(spec, {"train": (raw[rows], y[rows])})
+        plain = prepare(alone, {"train": (raw[rows], y[rows])})
         ours = prepare_split(source, spec, part)
         assert same_rows(ours.train, plain.train)
         assert ours.encoder.mean.tobytes() == plain.encoder.mean.tobytes()
@@ -177,7 +179,7 @@ BAD: list[tuple[str, str, Any, dict[str, Any], str]] = [
         np.arange(11.0),
         {"k": 1},
         "repeat.few_shot: draws rows of each class, and data['train'] y has no single-label"
-        " classes; repeat.folds is right for it",
+        " classes; rows: [50, 100] in place of k is right for it",
     ),
     (
         "several labels",
@@ -185,7 +187,7 @@ BAD: list[tuple[str, str, Any, dict[str, Any], str]] = [
         np.eye(11)[:, :2],
         {"k": 1},
         "repeat.few_shot: draws rows of each class, and data['train'] y has no single-label"
-        " classes; repeat.folds is right for it",
+        " classes; rows: [50, 100] in place of k is right for it",
     ),
     (
         "val_k without val",

@@ -18,6 +18,7 @@ from sklearn.preprocessing import StandardScaler
 
 from trainer.data.sources import csv_text
 from trainer.data.sources.registry import BUNDLED
+from trainer.errors import DataError
 
 rng = np.random.default_rng(0)
 
@@ -84,8 +85,6 @@ def test_diamonds_text_columns_are_one_hot_columns_of_0_and_1() -> None:
 
 
 def test_softmax_on_diamonds_is_refused() -> None:
-    from trainer.errors import DataError
-
     with pytest.raises(DataError, match=r"price, is a number.*linear"):
         prepared("softmax", "diamonds")
 
@@ -508,8 +507,8 @@ def test_arrays_take_the_place_of_the_sources() -> None:
     assert np.array_equal(p.train.weight, w)
     assert p.val.weight.tolist() == [1.0] * 5
     q = prepared("softmax", "digits", val=0.3, test=0.2, arrays={"train": (X, y), "test": (X, y)})
-    assert q.val is None
-    assert [t.name for t in q.tests] == ["test"]
+    assert (q.val is not None, [(t.name, len(t)) for t in q.tests]) == (True, [("test", 30)])
+    assert (q.summary.rows["train"], q.summary.rows["val"]) == (21, 9)
 
 
 def test_other_kinds_of_arrays() -> None:
@@ -606,3 +605,10 @@ def test_a_csv_written_with_repr_reads_back_bit_for_bit(cells: list[list[float]]
         p = prepared("linear", source)
     assert np.array_equal(p.train.X, X[:, :2])
     assert np.array_equal(p.train.y + p.encoder.target_mean, X[:, 2:])  # centred where far from 0
+
+
+def test_of_a_row_without_some_targets_these_are_named() -> None:
+    X, Y = rng.normal(size=(9, 2)), rng.integers(0, 2, (9, 4)).astype(float)
+    Y[4, [1, 3]] = np.nan
+    with pytest.raises(DataError, match="row 4, target 'y1', 'y3': is missing or NaN; give"):
+        prepared("logistic", "arrays", arrays={"train": (X, Y)})

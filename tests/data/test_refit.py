@@ -88,7 +88,8 @@ def test_matrices_of_two_files_are_joined_without_a_copy(tmp_path: Path, scale: 
         "train": (np.concatenate([A[rows], B]), np.concatenate([y[rows], z])),
         "weight": np.concatenate([w[rows], np.ones(500)]),
     }
-    expected = prepare(spec, arrays)
+    alone = spec_of("softmax", "arrays", scale=scale, missing="mean", val="none")
+    expected = prepare(alone, arrays)
     assert same_rows(refit.train, expected.train)
     assert same_encoder(refit.encoder, expected.encoder)
     assert refit.summary.rows == {"train": 2700 + 500, "test": 300}

@@ -23,7 +23,7 @@ KINDS = {
     "random": ["Validation loss by momentum", "Validation loss by bias", "Every axis at once"],
     "winners": ["Validation loss by lr, for each batch_size", "Validation loss by batch_size"],
     "path": ["Validation loss by l1", "Coefficient path"],
-    "few shots": ["Validation loss by l2, for each k", "Validation loss by k"],
+    "few shots": ["Validation loss by l2, for each k", "Learning curve: validation loss by k"],
     "diverged": ["Loss"],
     "interrupted": ["Validation loss by lr: best", "Learning curves"],
 }

@@ -242,7 +242,7 @@ def test_winners_of_each_value_with_their_test_scores(tmp_path):
     assert [line["name"] for line in lines] == ["k 1", "k 4"]
     assert lines[0]["y"] == [0.1, 0.2]
     assert "What" not in words_of(write_report(folder).read_text())  # nothing was halved
-    assert by_k.title.startswith("Validation loss by k")
+    assert by_k.title == "Learning curve: validation loss by k"
 
 
 def test_what_was_chosen_and_by_how_much(tmp_path):

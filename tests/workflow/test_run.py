@@ -221,6 +221,37 @@ def test_arrays_in_place_of_files(tmp_path):
     assert not any(name.startswith("val_") for name in no_val.trials[0])
 
 
+def test_a_written_fraction_holds_beside_arrays_and_the_default_does_not(tmp_path):
+    X, z = make()
+    y, passed = z.argmax(axis=1), {"model": "softmax", "optimizer": {"steps": 3}}
+    for at, (given, data, rows) in enumerate(
+        [
+            ({"data": {"val": 0.25}}, {}, {"train": 90, "val": 30}),
+            ({"data": {"val": 0.25, "test": 0.25}}, {}, {"train": 60, "val": 30, "test": 30}),
+            ({"data": {"val": 0.25}}, {"val": (X[:7], y[:7])}, {"train": 120, "val": 7}),
+            ({"data": {"val": 0.25}}, {"val": None}, {"train": 90, "val": 30}),
+            ({"data": {"val": {"table": "gone.csv", "target": "y"}}}, {}, {"train": 120}),
+            ({}, {}, {"train": 120}),
+        ]
+    ):
+        as_file = {**passed, "data": {**given.get("data", {}), "train": "digits"}}
+        for name, spec in (("d", passed | given), ("s", load_spec(as_file))):
+            done = run(spec, out=tmp_path / f"{name}{at}", data={"train": (X, y), **data})
+            found = json.loads((done.folder / "manifest.json").read_text())
+            assert found["data"]["rows"] == rows
+    manifest = tmp_path / "s0" / "manifest.json"
+    manifest.write_text(manifest.read_text().replace("finished", "failed"))
+    trainer.resume(tmp_path / "s0", data={"train": (X, y)})
+    assert json.loads(manifest.read_text())["data"]["rows"] == {"train": 90, "val": 30}
+
+
+def test_folds_beside_arrays_leave_no_room_for_a_fraction(tmp_path):
+    X, z = make()
+    spec = {"model": "linear", "data": {"val": 0.2}, "repeat": {"folds": 3}}
+    with pytest.raises(trainer.SpecError, match=r"repeat.folds"):
+        run(spec, out=tmp_path / "r", data={"train": (X, z)})
+
+
 def test_an_array_run_says_that_its_data_came_from_python(tmp_path):
     X, z = make()
     done = run({"model": "linear"}, out=tmp_path / "r", data={"train": (X, z)})

@@ -67,6 +67,7 @@ def test_a_target_has_the_repeats_that_it_has_as_a_plain_run(kind, tmp_path):
     if "draws" in kind:
         block["data"] = {"train": "arrays", "stratify": False}
         rows |= {"val": (X, Y)}
+    rows["test"] = rare(positive=range(0, ROWS, 7))
     whole = trainer.run({**block, "targets": "separate"}, tmp_path / "a", {"train": (X, Y), **rows})
     groups = {group["target"]: group for group in whole.results["groups"]}
     for t in range(Y.shape[1]):
@@ -77,11 +78,22 @@ def test_a_target_has_the_repeats_that_it_has_as_a_plain_run(kind, tmp_path):
         for name, value in best["metrics"].items():
             known = groups[f"y{t}"]["metrics"][name]
             assert known == (value and pytest.approx(value, rel=1e-6, abs=1e-9)), name
+        assert groups[f"y{t}"]["std"] == pytest.approx(best["std"], rel=1e-6, abs=1e-9)
+        again = groups[f"y{t}"].get("refit", {}).get("metrics", {})
+        assert again == pytest.approx((best["refit"] or {}).get("metrics", {}), rel=1e-6, abs=1e-9)
+        cells = next(row for row in rows_of(whole, "groups.csv") if row["target"] == f"y{t}")
+        for name, std in best["std"].items():
+            if name.startswith("test_"):
+                assert float(cells[name]) == pytest.approx(best["metrics"][name], rel=1e-6)
+                assert float(cells[f"{name}_std"]) == pytest.approx(std, rel=1e-6, abs=1e-9)
         fewer = whole.results.get("repeats_left_out", {}).get(f"y{t}", {})
         assert sum(fewer.values()) == len(alone.results.get("left_out", {}))
         coef = whole.model().coef_[t]
         np.testing.assert_allclose(coef, alone.model().coef_[0], rtol=1e-5, atol=1e-7)
     assert len(rows_of(whole, "trials.csv")) == 2
+    assert "test_accuracy over 3 targets; each the mean of the" in (
+        " ".join((whole.folder / "run.log").read_text().split())
+    )
 
 
 HALVED = {
@@ -131,9 +143,15 @@ def test_what_a_target_does_not_have_is_counted_and_said(tmp_path):
 
 def test_a_page_tells_of_targets_with_fewer_repeats(tmp_path):
     X, Y = rare()
-    run = trainer.run(spec({"bootstrap": 6}, targets="separate"), tmp_path, {"train": (X, Y)})
+    run = trainer.run(
+        spec({"bootstrap": 6}, targets="separate"), tmp_path, {"train": (X, Y), "test": (X, Y)}
+    )
     page = (run.folder / "report.html").read_text(encoding="utf-8")
     assert "1 target has not all 6 repeats" in page
+    assert "Each is the mean of the own models of 6 repeats, ± " in page
+    assert "Models that were trained again have " in page
+    assert "test accuracy, refit" in page
+    assert '"dtick":1' in page.replace(" ", "")  # three targets in bars of one or two
 
 
 def test_a_target_whose_labels_one_fold_holds_has_the_others(tmp_path):
@@ -163,16 +181,43 @@ def test_a_target_of_too_few_rows_to_draw_from_is_left_out_alone(tmp_path):
     assert run.results["targets"] == ["y0", "y2"]
     assert "has 2 training rows" in run.results["targets_left_out"]["y1"]
     block["repeat"] = {"few_shot": {"k": 500, "tries": 2}}
-    with pytest.raises(DataError, match=r"target 'y0': repeat.few_shot.k: 500 rows.* of 2 more"):
+    with pytest.raises(
+        DataError, match=r"target 'y0': repeat.few_shot.k: 500 rows.*; 2 more cannot"
+    ):
         trainer.run(block, tmp_path / "q", rows)
 
 
-def test_a_target_that_some_trials_alone_can_train_is_named(tmp_path):
+@pytest.mark.parametrize("axis", [[1, 5], [5, 1]])
+def test_a_target_that_some_trials_alone_can_train_is_left_out_of_all(axis, tmp_path):
     X, Y = rare()
-    block = spec({"few_shot": {"k": [1, 5], "tries": 2}}, targets="separate")
-    words = "'y1' is not the same in all trials .repeat.few_shot.k: 5 rows of each class"
-    with pytest.raises(DataError, match=words):
-        trainer.run(block, tmp_path, {"train": (X, Y), "val": (X, Y)})
+    block = spec({"few_shot": {"k": axis, "tries": 2}}, targets="separate")
+    block["sweep"] = {"parameters": {"penalty.l1": {"path": {"num": 3, "ratio": 0.1}}}}
+    block["optimizer"] = {"name": "auto"}
+    run = trainer.run(block, tmp_path / "r", {"train": (X, Y), "val": (X, Y)})
+    assert run.results["targets"] == ["y0", "y2"]
+    (told,) = run.results["targets_left_out"].items()
+    assert told[0] == "y1"
+    assert told[1].startswith("repeat.few_shot.k: 5 rows of each class")
+    assert told[1].endswith(f"(trial {axis.index(5)})")
+    there = trainer.run(block, tmp_path / "s", {"train": (X, Y[:, ::2]), "val": (X, Y[:, ::2])})
+    for a, b in zip(run.results["groups"], there.results["groups"], strict=True):
+        assert a["target"][1] == str(2 * int(b["target"][1]))  # y0, y2 of y0, y1
+        assert {**a, "target": 0} == {**b, "target": 0}
+    with pytest.raises(DataError, match=r"target 'y': repeat.few_shot.k: 5 rows of each class"):
+        trainer.run(block, tmp_path / "q", {"train": (X, Y[:, [1]]), "val": (X, Y[:, [1]])})
+
+
+def test_a_target_without_a_repeat_of_all_trials_is_left_out_of_all(tmp_path):
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(12, 2))
+    Y = np.stack([np.arange(12) % 2, np.arange(12) >= 10], axis=1) * 1.0
+    block = spec({"few_shot": {"rows": 6, "tries": 1}}, targets="separate")
+    block["data"] = {"train": "arrays", "stratify": False}
+    block |= {"sweep": {"parameters": {"seed": [0, 1, 2, 3, 4, 5]}}, "select": {"per": ["seed"]}}
+    run = trainer.run(block, tmp_path / "r", {"train": (X, Y), "val": (X, Y)})
+    assert run.results["targets"] == ["y0"]
+    told = {"y1": "no repeat of all trials has training rows of both classes"}
+    assert run.results["targets_left_out"] == told
 
 
 def test_rows_of_many_repeats_are_not_held_at_once(tmp_path):

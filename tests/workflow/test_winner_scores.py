@@ -184,6 +184,9 @@ def test_what_is_undefined_in_a_repeat_has_no_mean_and_what_is_infinite_no_devia
     assert np.isnan(means["test_auc"])
     assert stds == {}
     assert means_and_stds(of[:1]) == (of[0], {})
+    equal = [{"test_accuracy": 0.98}] * 5
+    assert np.array([0.98] * 5).std(ddof=1) > 0  # as the mean is a bit beside it
+    assert means_and_stds(equal)[1] == {"test_accuracy": 0.0}
 
 
 def test_a_page_says_where_it_pools(tmp_path):

@@ -46,8 +46,8 @@ def prepare(spec: Spec, arrays: Mapping[str, Any] | None = None) -> Prepared:
         spec: the run.
         arrays: rows passed in from Python in place of the spec's sources: {"train": (X, y),
             "val": (X, y), "test": (X, y) or {name: (X, y)}, "weight": (N,) and "group": (N,) of
-            train; and under its name the column (N,) that `repeat.folds` is made by}. Without "val"
-            there is no validation.
+            train; and under its name the column (N,) that `repeat.folds` is made by}. A fraction of
+            the spec holds where there are no rows of that name.
 
     Raises:
         DataError: anything wrong with the data, in one line.

@@ -103,7 +103,8 @@ def separate_targets(source: Source, spec: Spec, row_splits: Splits) -> Separate
     Raises:
         DataError: no target is left, or one that does not fit the model.
     """
-    key = holdout_key(source, spec), repr(spec.data.positive), str(spec.repeat)
+    of_spec = repr(spec.data.positive), str(spec.repeat)
+    key = holdout_key(source, spec), *of_spec, tuple(source.without)
     if key not in source.by_target:
         source.by_target[key] = _made(source, spec, row_splits)
     found: SeparateTargets = source.by_target[key]
@@ -189,8 +190,9 @@ def _told(group: TargetGroup, part: RowSplit, spec: Spec) -> TargetRows:
 def _made(source: Source, spec: Spec, row_splits: Splits) -> SeparateTargets:
     whole, frame = hold_out(source, spec).target, source.frame
     pairs, values = _encoded(source, spec)
-    why = _why_not(source, spec, values, pairs)
     names = whole.columns
+    told = {t: source.without[name] for t, name in enumerate(names) if name in source.without}
+    why = told | _why_not(source, spec, values, pairs)
 
     def groups_of(kept: Sequence[int]) -> list[TargetGroup]:
         numbers = {t: number for number, t in enumerate(kept)}
@@ -206,7 +208,7 @@ def _made(source: Source, spec: Spec, row_splits: Splits) -> SeparateTargets:
     kept = [t for t in some if t not in why]
     if not kept:
         name, reason = names[0], why[0]
-        more = f", and so it is of {len(why) - 1:,} more" if len(why) > 1 else ""
+        more = f"; {len(why) - 1:,} more cannot be trained either" if len(why) > 1 else ""
         raise DataError(f"{frame.target_where}: target {quote(name)}: {reason}{more}")
     if nowhere:
         groups = groups_of(kept)

@@ -22,7 +22,7 @@ from trainer.wording.choice import of_training_rows_text, outcomes_text
 from trainer.wording.intervals import ends_text, interval_texts
 from trainer.wording.opening import device_text
 from trainer.wording.repeats import repeat_word, repeats_texts
-from trainer.wording.targets import spread_of
+from trainer.wording.targets import of_refits, spread_of, std_between
 from trainer.wording.undefined import over_text, undefined_texts
 
 if TYPE_CHECKING:
@@ -90,8 +90,24 @@ def _over_targets(run_data: RunData) -> Headline:
         meaning = f"is the median {label} of {over}{where}, each by its own winner."
         if len(spread.groups) > 4:
             meaning += f" The middle 80 % go from {' to '.join(ends)}."
+        if split == "test":
+            meaning += _of_each_target(run_data, column)
         return Headline(shown, meaning, _sentence(outcomes_text(run_data.results["counts"])))
     return Headline("No result", "No winner has a metric that is a number.", "")
+
+
+def _of_each_target(run_data: RunData, column: str) -> str:
+    """What a target's test metric is where there are repeats, and what refits come to."""
+    between = std_between(run_data.results["groups"], column)
+    again = spread_of(of_refits(run_data.results), column)
+    told = ""
+    if between is not None:
+        repeats = counted(run_data.results["repeats"], "repeat")
+        share = deviation(between, is_share(column))
+        told = f" Each is the mean of the own models of {repeats}, ± {share} between them."
+    if again is not None:
+        told += f" Models that were trained again have {metric(again.median, is_share(column))}."
+    return told
 
 
 def _asked_for(run_data: RunData, split: str) -> str:

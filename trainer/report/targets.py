@@ -17,7 +17,14 @@ from trainer.report.sweep.view import view_sweep
 from trainer.report.sweep.words import metric_words
 from trainer.text.names import cut_apart
 from trainer.text.numbers import counted, metric, text
-from trainer.wording.targets import Spread, fewer_text, spread_of, spread_text, targets_text
+from trainer.wording.targets import (
+    Spread,
+    fewer_text,
+    leading_test,
+    spread_of,
+    spread_text,
+    targets_text,
+)
 
 if TYPE_CHECKING:
     from trainer.report.run_data import RunData
@@ -111,9 +118,14 @@ def _histogram(name: str, values: Any) -> View:
     form = {"tickformat": ".2~%"} if is_share(name) else {"tickformat": ",.4~r"}
     plan = layout(
         metric_words(name), "targets", hovermode="closest", bargap=0,
-        x_axis={"nticks": 8, **form}, y_axis={"rangemode": "tozero"},
+        x_axis={"nticks": 8, **form}, y_axis=_count_axis(int(counts.max())),
     )  # fmt: skip
     return View(metric_words(name), (Series("", "var(--blue)", (bars,)),), plan, note)
+
+
+def _count_axis(most: int) -> dict[str, Any]:
+    """From 0, without ticks between whole numbers."""
+    return {"rangemode": "tozero", **({"dtick": 1} if most < 6 else {"tickformat": ",d"})}
 
 
 def _won(run_data: RunData, groups: Sequence[Group]) -> Iterator[Chart]:
@@ -132,7 +144,7 @@ def _won(run_data: RunData, groups: Sequence[Group]) -> Iterator[Chart]:
         }
         plan = layout(
             axis.name, "targets", hovermode="closest", x_axis={"type": "category"},
-            y_axis={"rangemode": "tozero"},
+            y_axis=_count_axis(max(won.values())),
         )  # fmt: skip
         note = "How many targets have their winner at which value."
         yield Chart(f"Winners by {axis.name}", note, (View("", (Series("", "", (bars,)),), plan),))
@@ -177,10 +189,14 @@ def _all(run_data: RunData) -> str:
         return ""
     ranked, beside = run_data.results["metric"]["name"], ("_std", "_count")
     axes = [axis for axis in swept_axes(run_data, run_data.trials) if axis.path in rows[0]]
-    metrics = [n for n in rows[0] if metric_of(n) and not n.endswith(beside)]
+    metrics = [n for n in rows[0] if metric_of(n) and not n.endswith((*beside, "_refit"))]
     metrics = sorted(metrics, key=lambda n: (n != ranked, n.startswith("train_")))
-    if any(row.get(f"{ranked}_std") is not None for row in rows):
-        metrics.insert(1, f"{ranked}_std")
+    test = leading_test(run_data.results["groups"]) or ranked
+    for name in (ranked, test):
+        own = [f"{name}_std", f"{name}_refit"] if name == test else [f"{name}_std"]
+        there = [n for n in own if any(row.get(n) is not None for row in rows)]
+        at = metrics.index(name) + 1 if name in metrics else 0
+        metrics[at:at] = [n for n in there if n not in metrics]
     per = [axis for axis in axes if axis.path in (run_data.results["groups"][0].get("per") or {})]
     last = [name for name in _LAST if rows[0].get(name) is not None]
     names = ["target", *(a.path for a in per), "trial", *(a.path for a in axes if a not in per)]
@@ -194,6 +210,8 @@ def _all(run_data: RunData) -> str:
 def _head(name: str) -> str:
     if name.endswith("_std"):
         return "± over repeats"
+    if name.endswith("_refit"):
+        return f"{metric_words(name.removesuffix('_refit'))}, refit"
     return metric_words(name) if metric_of(name) else name.replace("_", " ")
 
 

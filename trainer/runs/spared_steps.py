@@ -28,7 +28,8 @@ class SparedSteps:
     def append(self, path: Path, step: Any, *more: Any) -> None:
         """Append steps to the file at `path`, wherever that is by now; see `StepLog.append`."""
         self.log.path = path
-        self._refused_from = self._refused_from or int(step[0]) if len(step) else 0
+        if len(step):
+            self._refused_from = self._refused_from or int(step[0])
         self.log.append(step, *more)
         self._settle()
 

@@ -26,11 +26,10 @@ from trainer.data.united import unite, why_not_united
 from trainer.errors import DataError
 from trainer.model import MODELS
 from trainer.model.lambda_max import lambda_max
-from trainer.sweep.lacking import fewer_of, lacking_of
+from trainer.sweep.lacking import fewer_of, in_no_repeat, lacking_of, same_targets
 from trainer.sweep.planned import Column, Fold, Planned, Pool, RowsOf, common_target
 from trainer.sweep.share_rows import share_row_sets
 from trainer.sweep.stopping import EarlyStopper
-from trainer.text.printable import quote
 from trainer.train.device_rows import raw_weights, shares
 
 
@@ -45,6 +44,7 @@ class Sources:
     arrays: Mapping[str, Any] | None = None
     _read: dict[Hashable, Source] = field(default_factory=dict)
     _lambda_max: dict[Hashable, Mapping[int, float]] = field(default_factory=dict)
+    _without: dict[str, str] = field(default_factory=dict)
 
     def of(self, spec: Spec) -> Source:
         """What a spec's data come from."""
@@ -53,7 +53,15 @@ class Sources:
         key = spec.model, *of_data, str(folds)  # which a column may name
         if key not in self._read:
             self._read[key] = read(spec, self.arrays)
+            self._read[key].without.update(self._without)
         return self._read[key]
+
+    def leave_out(self, targets: Mapping[str, str]) -> None:
+        """Train no trial for some targets, {name: why}, of those that are separate."""
+        self._without |= targets
+        self._lambda_max.clear()  # by the numbers of the targets
+        for source in self._read.values():
+            source.without.update(targets)
 
     def lambda_max(self, spec: Spec) -> Mapping[int, float]:
         """By target the least l1 at which all its weights are 0, of targets that are separate."""
@@ -122,11 +130,12 @@ def lay_out(trials: Sequence[Trial], sources: Sources) -> Layout:
 
     The repeats of a trial are its parts (folds, draws, resamples), and those again for each further
     seed. A part whose rows lack something in one trial is left out of all, so that their means
-    are over the same.
+    are over the same; so is a separate target that some trial cannot train.
 
     Raises:
         DataError: anything wrong with the data, or with how many rows there are of it.
     """
+    _same_targets(trials, sources)
     known: dict[Hashable, list[list[RowsOf]]] = {}
     found = [_repeats_of(trial.spec, sources, known) for trial in trials]
     for number, repeats in enumerate(found):
@@ -143,7 +152,12 @@ def lay_out(trials: Sequence[Trial], sources: Sources) -> Layout:
             f"repeat: {name} has no {lacks} to train on or to hold out, and so it is with"
             f" all {len(left_out)} repeats; more rows of it are right"
         )
-    laid = Layout(
+    fewer = fewer_of(lacking, left_out)
+    if nowhere := in_no_repeat(fewer, len(kept)):
+        names = targets_of(sources, trials[0].spec).names
+        sources.leave_out({names[target]: why for target, why in nowhere.items()})
+        return lay_out(trials, sources)
+    return Layout(
         [
             (rows, Column(number, repeat, _own_spec(trials[number], spec, sources, t), t))
             for number, repeats in enumerate(found)
@@ -157,25 +171,22 @@ def lay_out(trials: Sequence[Trial], sources: Sources) -> Layout:
         {name: lacks for _, (name, lacks) in sorted(left_out.items())},
         _families(trials, [[repeats[i][0][0] for i in kept] for repeats in found]),
         always_trained(sources.of(trials[0].spec), trials[0].spec),
-        fewer_of(lacking, left_out),
+        fewer,
     )
-    _check_each_has_one(laid, trials[0].spec, sources, len(kept))
-    return laid
 
 
-def _check_each_has_one(laid: Layout, spec: Spec, sources: Sources, repeats: int) -> None:
-    """Refuse targets that have no repeat in all trials.
+def _same_targets(trials: Sequence[Trial], sources: Sources) -> None:
+    """Leave out of all trials the separate targets that one of them cannot train."""
+    if trials[0].spec.targets == "joint":
+        return
+    first: dict[Hashable, int] = {}
+    for number, trial in enumerate(trials):
+        first.setdefault((block_key(trial.spec), str(trial.spec.repeat)), number)
 
-    Raises:
-        DataError: there is one.
-    """
-    target = next((t for t in laid.lacking if laid.repeats_lacking(t) == repeats), None)
-    if target is not None:
-        name, what = targets_of(sources, spec).names[target], next(iter(laid.lacking[target]))
-        raise DataError(
-            f"targets: separate: {quote(name)} has no repeat that all trials have: the first lacks"
-            f" {what}; more labels of it are right, or a config without it"
-        )
+    same_targets(
+        lambda: {number: targets_of(sources, trials[number].spec) for number in first.values()},
+        sources.leave_out,
+    )
 
 
 def _families(trials: Sequence[Trial], repeats: Sequence[Sequence[RowsOf]]) -> list[Family]:

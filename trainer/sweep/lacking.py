@@ -1,12 +1,16 @@
-"""Repeats whose rows lack something: left out of every trial, for all targets or for some."""
+"""Repeats whose rows lack something, and targets that a trial cannot train: left out of all."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from trainer.errors import DataError
+from trainer.text.printable import quote
+
 if TYPE_CHECKING:
+    from trainer.data.separate import SeparateTargets
     from trainer.sweep.planned import RowsOf
 
 
@@ -45,3 +49,46 @@ def fewer_of(
         if i not in left_out:
             found.setdefault(target, Counter())[what] += 1
     return {target: dict(found[target]) for target in sorted(found)}
+
+
+def in_no_repeat(fewer: Mapping[int, Mapping[str, int]], repeats: int) -> dict[int, str]:
+    """{target: why} of those without a repeat that all trials have.
+
+    Args:
+        fewer: what `fewer_of` found.
+        repeats: how many there are.
+    """
+    none = [target for target, lacks in fewer.items() if sum(lacks.values()) == repeats]
+    return {t: f"no repeat of all trials has {' and '.join(fewer[t])}" for t in none}
+
+
+def same_targets(
+    targets_of: Callable[[], Mapping[int, SeparateTargets]],
+    leave_out: Callable[[Mapping[str, str]], None],
+) -> None:
+    """Leave out of all trials the separate targets that one of them cannot train.
+
+    Args:
+        targets_of: the targets of each trial that may differ from others, by its number.
+        leave_out: leaves targets out of all, {name: why}.
+
+    Raises:
+        DataError: no target is left, or trials have others.
+    """
+    found = targets_of()
+    lost: dict[str, str] = {}
+    for number, of in found.items():
+        for name, why in of.left_out.items():
+            elsewhere = any(name not in other.left_out for other in found.values())
+            lost.setdefault(name, f"{why} (trial {number})" if elsewhere else why)
+    if any(lost.keys() - of.left_out.keys() for of in found.values()):
+        leave_out(lost)
+        found = targets_of()
+    first, *others = found.values()
+    for other in others:
+        if other.names != first.names:
+            odd = sorted({*first.names} ^ {*other.names})
+            raise DataError(
+                f"targets: separate: {quote(odd[0]) if odd else 'their order'} is not the same in"
+                " all trials; every trial must have the same targets"
+            )

@@ -42,7 +42,6 @@ from trainer.sweep.planned import Column, RowsOf
 from trainer.sweep.scheduler import Observer, Scheduler
 from trainer.sweep.stopping import Halving, Rules
 from trainer.text.numbers import counted
-from trainer.text.printable import quote
 from trainer.wording.repeats import repeat_word
 from trainer.wording.undefined import nowhere_text
 
@@ -162,7 +161,8 @@ def set_up(
     repeats = 1 + max(column.repeat for _, column in columns)
     device_rows = cache.laid(planned[0])
     first = build([column.spec for column in planned[0].columns], device_rows, log_every)
-    targets = _targets(trials, sources)
+    separate = spec.targets == "separate"
+    targets = targets_of(sources, trials[0].spec) if separate else None
     rules = _rules(
         spec, trials, device_rows.prepared.val is not None, len(targets.names) if targets else 1
     )
@@ -183,27 +183,6 @@ def set_up(
     jobs = make_jobs(arrangement, cache, rules, log_every, first if whole else None)
     laid_out = first, rules, arrangement, jobs, log_every, metrics, layout, targets
     return SweepRun(spec, trials, repeats, sources, cache, *laid_out)
-
-
-def _targets(trials: Sequence[Trial], sources: Sources) -> SeparateTargets | None:
-    """The targets that are problems of their own, the same in all trials; None of a joint run.
-
-    Raises:
-        DataError: trials with others.
-    """
-    if trials[0].spec.targets == "joint":
-        return None
-    specs = {(block_key(t.spec), str(t.spec.repeat)): t.spec for t in trials}
-    first, *others = [targets_of(sources, spec) for spec in specs.values()]
-    for other in others:
-        if other.names != first.names:
-            odd = sorted({*first.names} ^ {*other.names})
-            why = {**first.left_out, **other.left_out}.get(odd[0]) if odd else None
-            raise DataError(
-                f"targets: separate: {quote(odd[0]) if odd else 'their order'} is not the same in"
-                f" all trials{f' ({why})' if why else ''}; every trial must have the same targets"
-            )
-    return first
 
 
 def train(sweep: SweepRun, observer: Observer, saved: Saved | None = None) -> Scheduler:

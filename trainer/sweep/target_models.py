@@ -7,7 +7,7 @@ of the first target: the others' weights and biases are moved to it, which chang
 from __future__ import annotations
 
 import math
-from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -27,6 +27,7 @@ from trainer.sweep.jobs import Job, has_model, make_jobs, run
 from trainer.sweep.planned import Column
 from trainer.sweep.scheduler import Observer
 from trainer.sweep.stopping import Rules, never_stopping
+from trainer.sweep.winner_tests import Metrics
 
 if TYPE_CHECKING:
     from trainer.sweep.sweep import SweepRun
@@ -71,6 +72,41 @@ class TargetFit(NamedTuple):
 def first_fits(sweep: SweepRun, wanted: Iterable[Candidate]) -> dict[Candidate, TargetFit]:
     """The models of some candidates, those of their first repeats."""
     return _fits(sweep, sweep.jobs, frozenset(wanted), None)
+
+
+def tests_of_repeats(
+    sweep: SweepRun, wanted: Collection[Candidate], first: Mapping[Candidate, TargetFit]
+) -> dict[Candidate, dict[int, Metrics]]:
+    """The metrics of candidates on test rows, by repeat, each of that repeat's own model.
+
+    Args:
+        sweep: of the candidates.
+        wanted: the candidates.
+        first: the models of their first repeats, whose metrics are known.
+    """
+    firsts = sweep.layout.first_repeats
+    found = {name: {firsts.get(name[1], 0): fit.tests} for name, fit in first.items() if fit.tests}
+    on_rows: dict[Hashable, list[tuple[Job, list[int]]]] = {}
+    tested = any(trial.spec.data.test != "none" for trial in sweep.trials)
+    for job in sweep.jobs if tested and sweep.repeats > 1 else ():
+        names = zip(job.trial.tolist(), job.target.tolist(), strict=True)
+        columns = [
+            k
+            for k, name in enumerate(names)
+            if name in wanted
+            and job.repeat[k] not in found.get(name, ())
+            and has_model(job, k, whole=False)
+        ]
+        if columns:
+            on_rows.setdefault(job.planned.rows.key, []).append((job, columns))
+    for jobs in on_rows.values():  # which are prepared once for all
+        prepared = replace(sweep.cache.prepared(jobs[0][0].planned.rows), val=None)
+        for job, columns in jobs:
+            fits = _of_job(job, columns, prepared, None)
+            for k, fit in zip(columns, fits, strict=True):
+                name = int(job.trial[k]), int(job.target[k])
+                found.setdefault(name, {})[int(job.repeat[k])] = fit.tests
+    return {name: dict(sorted(of.items())) for name, of in found.items()}
 
 
 def refit_fits(

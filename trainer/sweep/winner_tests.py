@@ -43,5 +43,7 @@ def means_and_stds(of_repeats: Sequence[Metrics]) -> tuple[dict[str, float], dic
     values = {name: np.array([of.get(name, np.nan) for of in of_repeats]) for name in names}
     with np.errstate(invalid="ignore"):  # of infinite losses
         means = {name: float(of.mean()) for name, of in values.items()}
-        stds = {n: float(of.std(ddof=1)) for n, of in values.items() if len(of_repeats) > 1}
+        of_several = values.items() if len(of_repeats) > 1 else ()
+        # of equal values the mean may be a bit beside them
+        stds = {n: float(of.std(ddof=1)) if np.ptp(of) else 0.0 for n, of in of_several}
     return means, {name: std for name, std in stds.items() if math.isfinite(std)}

@@ -100,7 +100,7 @@ def spread_text(spread: Spread, metric: str) -> str:
 
 
 def targets_closing(
-    results: Record, *, refit: str | None = None, notes: Sequence[str] = ()
+    results: Record, *, refit: str | None = None, notes: Sequence[str] = (), word: str = "repeat"
 ) -> list[Line]:
     """Of a run of separate targets: the spread over them, the best, the worst, what to widen.
 
@@ -108,6 +108,7 @@ def targets_closing(
         results: results.json, with a winner at least.
         refit: the rows that winners were trained on again, or None.
         notes: what else is to be said.
+        word: what a repeat is called.
     """
     metric, brief = results["metric"]["name"], BriefSettings(results["axes"])
     lines: list[Line] = [
@@ -120,6 +121,7 @@ def targets_closing(
         if spread.undefined:
             what = f"{metric} is not defined for {counted(spread.undefined, 'winner')}"
             lines.append(("note", what))
+    lines += _tests(results, word)
     if lost := results.get("without_winner"):
         lines.append(
             ("note", f"{counted(len(lost), 'choice')} without a winner: no trial has a rank")
@@ -130,6 +132,39 @@ def targets_closing(
     if refit:
         lines.append(("refit", refit_text(refit, None)))
     return lines + [("note", note) for note in notes]
+
+
+def _tests(results: Record, word: str) -> list[Line]:
+    """The first metric of test rows over targets, of the repeats' own models and of refits."""
+    name = leading_test(results["groups"])
+    if name is None or (spread := spread_of(results, name)) is None:
+        return []
+    between = std_between(results["groups"], name)
+    own = f"; each the mean of the {word}s' own models, ± {{}} between {word}s"
+    told = "" if between is None else own.format(plain_number(between))
+    lines: list[Line] = [("test", spread_text(spread, name) + told)]
+    if (again := spread_of(of_refits(results), name)) is not None:
+        lines.append(("test, refit", spread_text(again, name)))
+    return lines
+
+
+def leading_test(groups: Sequence[Record]) -> str | None:
+    """The metric of test rows that comes first, a loss only where there is nothing else."""
+    names = [name for name in (groups[0]["metrics"] if groups else ()) if name.startswith("test_")]
+    return next((name for name in names if not name.endswith("_loss")), next(iter(names), None))
+
+
+def of_refits(results: Record) -> Record:
+    """results.json with the metrics of winners that were trained again in place of their own."""
+    again = [{**g, "metrics": g["refit"]["metrics"]} for g in results["groups"] if g.get("refit")]
+    return {**results, "groups": again}
+
+
+def std_between(groups: Sequence[Record], name: str) -> float | None:
+    """The median over targets of a metric's standard deviation over repeats; None without one."""
+    stds: list[Any] = [(group.get("std") or {}).get(name) for group in groups]
+    known = sorted(float(std) for std in stds if _is_number(std))
+    return _quantile(known, 0.5) if known else None
 
 
 def _ends(spread: Spread, metric: str, brief: BriefSettings) -> list[Line]:

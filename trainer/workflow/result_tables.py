@@ -64,7 +64,7 @@ def trial_rows(
         tests: test metrics of the winners, by trial.
     """
     places, counted = ranks(ranked, metric), _counted(ranked, names)
-    cells, none = {number: _test_cells(of) for number, of in (tests or {}).items()}, Row()
+    cells, none = {number: test_cells(of) for number, of in (tests or {}).items()}, Row()
     tested = dict.fromkeys(name for of in cells.values() for name in of)
     stds = [(name, f"{name}_std") for name in names]
     return [
@@ -179,7 +179,7 @@ def winner_tests(chosen: Chosen, tests: Mapping[int, WinnerTests]) -> dict[int, 
     return {number: tests[number] for number in numbers if number in tests}
 
 
-def _test_cells(tests: WinnerTests) -> Row:
+def test_cells(tests: WinnerTests) -> Row:
     """Mean and deviation over the repeats, and what the refit has, side by side."""
     stds, refit = tests.stds, tests.of_refit
     return {
@@ -205,7 +205,7 @@ def group_rows(chosen: Chosen, names: Sequence[str], tests: Mapping[int, WinnerT
         names: of the metrics.
         tests: test metrics of the winners, by trial.
     """
-    cells = [_test_cells(_group_tests(group, tests)) for group in chosen.groups]
+    cells = [test_cells(_group_tests(group, tests)) for group in chosen.groups]
     tested = list(dict.fromkeys(name for of in cells for name in of))
     counted = _counted([group.trial for group in chosen.groups], names)
     return [
@@ -325,8 +325,12 @@ def _runner_up(chosen: Chosen, uncertain: Uncertainty | None) -> Row | None:
 
 
 def _group(group: Group, tests: WinnerTests) -> Row:
-    refit = {"refit": {"metrics": dict(tests.of_refit)}} if tests.of_refit else {}
-    return {"per": dict(group.per), **standing(group.trial, tests), **refit}
+    return {"per": dict(group.per), **standing(group.trial, tests), **refit_metrics(tests)}
+
+
+def refit_metrics(tests: WinnerTests) -> Row:
+    """What a group says of the model that was trained again; empty without one."""
+    return {"refit": {"metrics": dict(tests.of_refit)}} if tests.of_refit else {}
 
 
 def _per_repeat(chosen: Chosen, tests: Mapping[int, WinnerTests]) -> Row:

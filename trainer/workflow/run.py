@@ -41,7 +41,8 @@ def run(
         data: rows in place of the spec's files: {"train": (X, y), "val": (X, y), "test": (X, y) or
             {name: (X, y)}, "weight": w (N,)}, and the column of `repeat.folds`
             under its name; NumPy, CuPy or any DLPack arrays, or tables for X. Without "val" there
-            is no validation.
+            is no validation, but where the spec has a fraction written for `data.val`; so it is
+            with "test".
         terminal: where to say what happens; silent by default.
         command: the command line, for the manifest.
         should_stop: asked after each step; a signal's number ends the run, None and 0 do not. By

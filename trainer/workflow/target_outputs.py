@@ -15,15 +15,18 @@ from trainer.runs.names import GROUPS, MANIFEST, PREDICTIONS, RESULTS
 from trainer.sweep.refit import refit_of
 from trainer.sweep.results import trial_results
 from trainer.sweep.select import Chosen, choose
+from trainer.sweep.sweep import word_for_repeats
 from trainer.sweep.target_models import (
     Candidate,
     HeldScores,
     TargetFit,
     first_fits,
     refit_fits,
+    tests_of_repeats,
     together,
 )
 from trainer.sweep.trial_result import TrialResult
+from trainer.sweep.winner_tests import WinnerTests
 from trainer.wording.closing import commands
 from trainer.wording.targets import targets_closing, unranked_targets_text
 from trainer.workflow.checkpoints import REFIT, Checkpoints
@@ -67,8 +70,7 @@ def write_target_outputs(
     if refit_of(spec) and not cut_short:
         checkpoints.before_refit(scheduler, bool(should_stop()))
     observer = RefitRecorder(should_stop, folder.tell, checkpoints)
-    fits, all_there = _fits(sweep, chosen, observer, checkpoints.saved(REFIT), terminal)
-    tests = {name: fit.tests for name, fit in fits.items()}
+    fits, tests, all_there = _fits(sweep, chosen, observer, checkpoints.saved(REFIT), terminal)
     with folder.spared(GROUPS):
         folder.write_groups(winner_rows(chosen, names, sweep.metrics, tests))
     told = sweep.targets.left_out, sweep.layout.lacking
@@ -81,7 +83,9 @@ def write_target_outputs(
     there = {t: fit for t, fit in best.items() if fit is not None}
     notes = _write_model(folder, there, names)
     rows = next((fit.refit for fit in there.values() if fit.refit), None)
-    terminal.summary([*targets_closing(record, refit=rows, notes=notes), *commands(folder.path)])
+    word = word_for_repeats(spec)
+    lines = targets_closing(record, refit=rows, notes=notes, word=word)
+    terminal.summary([*lines, *commands(folder.path)])
     return "interrupted" if cut_short or not all_there else "finished"
 
 
@@ -91,28 +95,32 @@ def _fits(
     observer: RefitRecorder,
     saved: Saved | None,
     terminal: Terminal,
-) -> tuple[dict[Candidate, TargetFit], bool]:
-    """The models of all winners, and whether they are the last word, as of a joint run."""
+) -> tuple[dict[Candidate, TargetFit], dict[Candidate, WinnerTests], bool]:
+    """The models of all winners, their test metrics, and whether these are the last word."""
     won = {
         (trial.number, target): trial
         for target, one in enumerate(chosen)
         for trial in [*([one.best] if one.best else []), *(of for _, of in winners(one))]
     }
     fits = first_fits(sweep, won)
+    of_repeats = tests_of_repeats(sweep, won.keys(), fits)
+    tests = {name: WinnerTests(of) for name, of in of_repeats.items()}
     rows = refit_of(sweep.spec)
     again = _refits(won, rows)
     if rows is None or not again:
-        return fits, True
+        return fits, tests, True
     if observer.should_stop():
-        return fits, False
+        return fits, tests, False
     refitted = refit_fits(sweep, again, rows, observer, saved)
+    for name, fit in refitted.items():
+        tests[name] = WinnerTests(of_repeats.get(name, {}), fit.tests)
     lost = sorted(again.keys() - refitted.keys())
     if observer.should_stop() and lost:
-        return fits | refitted, False
+        return fits | refitted, tests, False
     if lost:
         what = f"the refits of {len(lost):,} winners came to no model; see their own"
         terminal.summary([("warning", what)])
-    return fits | refitted, True
+    return fits | refitted, tests, True
 
 
 def _refits(won: Mapping[Candidate, TrialResult], rows: str | None) -> dict[Candidate, Spec]:

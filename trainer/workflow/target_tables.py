@@ -14,19 +14,21 @@ from trainer.config.schema.spec import Spec
 from trainer.runs.names import TARGET
 from trainer.sweep.select import Chosen, rank
 from trainer.sweep.trial_result import TrialResult
-from trainer.sweep.winner_tests import Metrics
+from trainer.sweep.winner_tests import WinnerTests
 from trainer.text.numbers import counted
 from trainer.workflow.result_tables import (
     Row,
     axes,
     numbers_of,
+    refit_metrics,
     repeat_rows,
     settings_of,
     standing,
+    test_cells,
 )
 
-Tests = Mapping[tuple[int, int], Metrics]
-"""Test metrics of models, by trial and target."""
+Tests = Mapping[tuple[int, int], WinnerTests]
+"""Test metrics of winners, by trial and target."""
 _WORST = ("diverged", "interrupted", "not_converged")
 
 
@@ -135,13 +137,14 @@ def winner_rows(
         chosen: of each target.
         names: of the targets.
         metrics: their names.
-        tests: of the winners' models.
+        tests: of the winners.
     """
-    tested = list(dict.fromkeys(name for found in tests.values() for name in found))
+    cells = {name: test_cells(found) for name, found in tests.items()}
+    tested = list(dict.fromkeys(name for found in cells.values() for name in found))
     rows = []
     for target, one in enumerate(chosen):
         for per, trial in winners(one):
-            found = tests.get((trial.number, target), {})
+            found = cells.get((trial.number, target), {})
             counts = {f"{name}_count": trial.count(name) for name in trial.fewer}
             rows.append(
                 {
@@ -186,18 +189,19 @@ def target_results(
         names: of the targets.
         left_out: {target: why it was not trained}.
         fewer: {target: {what rows lack: in how many repeats}}, which it does not have.
-        tests: of the winners' models.
+        tests: of the winners.
     """
     metric = chosen[0].metric
     groups = [
         {
             TARGET: names[target],
             "per": dict(per),
-            **standing(trial),
-            "metrics": dict(trial.metrics) | dict(tests.get((trial.number, target), {})),
+            **standing(trial, found),
+            **refit_metrics(found),
         }
         for target, one in enumerate(chosen)
         for per, trial in winners(one)
+        for found in [tests.get((trial.number, target), WinnerTests())]
     ]
     first = [trial for trial in trials if trial.target == 0]
     return {

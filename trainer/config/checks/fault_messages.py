@@ -12,6 +12,7 @@ from trainer.catalog import SOURCES
 from trainer.config.checks import aliases
 from trainer.config.schema.fields import Block, Expected
 from trainer.config.schema.spec import Spec
+from trainer.config.schema.sweep import SHOTS
 from trainer.config.yaml.scalars import LARGEST_INTEGER, Path, Refused, resolve
 from trainer.config.yaml.write import flow
 from trainer.text import printable, suggest
@@ -103,6 +104,7 @@ def wrong(
     if takes == _MAPPING:
         right = right or _as_mapping(path, value)
     is_nothing = value in (None, False, 0, "") and not instead
+    is_nothing = is_nothing and printable.dotted(path[:3]) not in SHOTS  # draws of no rows
     if is_nothing and ("none" in choices or _is_absent_by_default(field)):
         right = "write none"
     return f"expected {takes}, got {got}; {right or f'for example {_example(field)}'}"

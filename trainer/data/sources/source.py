@@ -68,7 +68,7 @@ class Source:
     copies: frozenset[str]
     """The splits of `held` that are the training source over again."""
     passed: bool
-    """Whether Python passed arrays: then no fraction of train is val or test."""
+    """Whether Python passed arrays."""
     beside: RepeatColumn | None = None
     """The column that the folds of its specs are made by, if one is."""
     holdouts: dict[HoldoutKey, Holdout] = field(default_factory=dict, repr=False)
@@ -83,6 +83,8 @@ class Source:
     """{frame: rows that are kept} of the source of all targets, where this is of some of them."""
     by_target: dict[Hashable, Any] = field(default_factory=dict, repr=False)
     """What was made of it for targets that are problems of their own."""
+    without: dict[str, str] = field(default_factory=dict, repr=False)
+    """{target: why} of those of them that some other trial or repeat cannot train."""
 
     @property
     def digest(self) -> str:

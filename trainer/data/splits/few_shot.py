@@ -57,7 +57,7 @@ def _of_each_class(source: Source, spec: Spec, shot: FewShot) -> tuple[Choice, H
     if holdout.target.kind != "labels":
         raise DataError(
             f"repeat.few_shot: draws rows of each class, and {frame.target_where} has no"
-            " single-label classes; repeat.folds is right for it"
+            " single-label classes; rows: [50, 100] in place of k is right for it"
         )
     rows = holdout.train
     codes = class_codes(frame, holdout.target, rows)

@@ -38,8 +38,10 @@ def hold_out(source: Source, spec: Spec) -> Holdout:
 def holdout_key(source: Source, spec: Spec) -> HoldoutKey:
     """What decides how a source is split."""
     data = spec.data
-    val = 0.0 if source.passed or not isinstance(data.val, float) else data.val
-    test = 0.0 if source.passed or not isinstance(data.test, float) else data.test
+    val, test = (
+        0.0 if name in source.held or not isinstance(share, float) else share
+        for name, share in (("val", data.val), ("test", data.test))
+    )
     positive = repr(data.positive)  # 1 == True, and they may be two labels
     of_rows = spec.model, data.missing, data.stratify, data.seed, positive
     return HoldoutKey(*of_rows, val, test, spec.targets)

@@ -56,7 +56,7 @@ def _with_weights(frame: Frame, rows: IntArray) -> IntArray:
 def _check_complete(frame: Frame, lost: NDArray[np.bool_], absent: NDArray[np.bool_]) -> None:
     if lost.any():
         row = int(np.flatnonzero(lost)[0])
-        names = ", ".join(repr(name) for name in frame.target_names[:3])
+        names = ", ".join(map(quote, _missing_in(frame, row)[:3]))
         several = len(frame.target_names) > 1
         each = ", or targets to separate, for which such a row is left out" * several
         raise DataError(
@@ -71,6 +71,14 @@ def _check_complete(frame: Frame, lost: NDArray[np.bool_], absent: NDArray[np.bo
             f"{frame.group_where}: {frame.place(row)}{column}: the group is missing or NaN; give"
             " every row its group, or set data.missing to drop"
         )
+
+
+def _missing_in(frame: Frame, row: int) -> list[str]:
+    """The targets that a row does not have."""
+    if not isinstance(frame.target, np.ndarray) or frame.target.dtype.kind != "f":
+        return list(frame.target_names)
+    gone = np.isnan(frame.target[row])
+    return [name for name, is_gone in zip(frame.target_names, gone, strict=True) if is_gone]
 
 
 def _missing_features(frame: Frame) -> NDArray[np.bool_]:

@@ -284,6 +284,7 @@
       for (const [i, cell] of row.entries()) {
         const box = document.createElement(i ? "td" : "th");
         if (!i) box.scope = "row";
+        if (typeof cell === "number") box.className = "number";  // 1e-9 does not break at its sign
         box.textContent = this.text(cell);
         line.append(box);
       }

@@ -70,6 +70,8 @@ def _along(sweep: SweepView, axis: ChartAxis, per: tuple[ChartAxis, ...]) -> Cha
 
 def _title(sweep: SweepView, axis: ChartAxis, per: tuple[ChartAxis, ...]) -> str:
     title = f"{sweep.title} by {axis.name}"
+    if axis.path.startswith("repeat.few_shot."):  # numbers of rows are no settings to choose from
+        return f"Learning curve: {title[0].lower()}{title[1:]}"
     if per:
         return f"{title}, for each {' and '.join(other.name for other in per)}"
     if sweep.chosen is None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Callable, Container, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from hashlib import sha256
@@ -20,11 +20,20 @@ from trainer.data import Prepared, Source, held_targets, prepare_refit, prepare_
 from trainer.data.separate import SeparateTargets, common_rows, separate_targets, splits_of
 from trainer.data.splits.given_folds import always_trained
 from trainer.data.splits.holdout import hold_out
+from trainer.data.splits.inner import inner_splits
 from trainer.data.splits.repeats import row_splits, why_left_out
 from trainer.data.splits.row_split import RowSplit
 from trainer.errors import DataError
 from trainer.model import MODELS
 from trainer.model.lambda_max import lambda_max
+from trainer.sweep.inner_columns import (
+    FINAL,
+    Inner,
+    InnerRows,
+    inner_lacking,
+    inner_rows,
+    rows_of_target,
+)
 from trainer.sweep.lacking import fewer_of, lacking_of
 from trainer.sweep.planned import Column, Fold, Planned, RowsOf, common_target
 from trainer.sweep.stopping import EarlyStopper
@@ -111,6 +120,17 @@ class Sources:
             }
         return self._lambda_max[key]
 
+    def lambda_max_of(self, rows: RowsOf, spec: Spec) -> Mapping[int, float]:
+        """The same of the training rows of one repeat, for the targets that have them."""
+        key = rows.key, str(spec.class_weight), str(spec.loss), spec.bias
+        if key not in self._lambda_max:
+            prepared, joint = rows.prepare(), spec.targets == "joint"
+            self._lambda_max[key] = {
+                target: largest_l1(prepared if joint else prepared.of_target(place), spec)
+                for place, target in enumerate(rows.targets)
+            }
+        return self._lambda_max[key]
+
     @property
     def digest(self) -> str:
         """sha256 (hex) over the bytes of all that was read."""
@@ -125,10 +145,14 @@ def block_key(spec: Spec) -> Hashable:
 
 
 class Family(NamedTuple):
-    """Trials on the same rows: the first one's place among all, and the rows of its repeats."""
+    """Trials on the same rows: the first one's place among all, the rows of its repeats.
+
+    And those of inner folds.
+    """
 
     trial: int
     repeats: Sequence[RowsOf]
+    inner: Sequence[RowsOf] = ()
 
 
 class Layout(NamedTuple):
@@ -142,6 +166,7 @@ class Layout(NamedTuple):
         always: training rows that no fold of a column holds out.
         lacking: {target: {what its rows lack: in how many repeats}} of separate targets that have
             fewer repeats than others, in every trial.
+        inner: {number of a column's repeat: the inner fold that it is}.
     """
 
     columns: list[tuple[RowsOf, Column]]
@@ -150,6 +175,7 @@ class Layout(NamedTuple):
     families: Sequence[Family]
     always: int = 0
     lacking: Mapping[int, Mapping[str, int]] = MappingProxyType({})
+    inner: Mapping[int, Inner] = MappingProxyType({})
 
     def repeats_lacking(self, target: int) -> int:
         """How many of the repeats a target does not have."""
@@ -187,24 +213,62 @@ def lay_out(trials: Sequence[Trial], sources: Sources) -> Layout:
             f"repeat: {name} has no {lacks} to train on or to hold out, and so it is with"
             f" all {len(left_out)} repeats; more rows of it are right"
         )
+    inner = [_inner_of(trial.spec, sources, known, kept, len(found[0])) for trial in trials]
+    outer = [
+        (rows, Column(number, repeat, _own_spec(trials[number], spec, sources, t, own), t))
+        for number, repeats in enumerate(found)
+        for repeat, i in enumerate(kept)
+        for groups, spec in [repeats[i]]
+        for own in [groups if inner[number] else None]
+        for rows in groups
+        for t in rows.targets
+        if (i, t) not in lacking
+    ]
+    short = {(kept.index(i), t) for i, t in lacking if i in kept}
     laid = Layout(
-        [
-            (rows, Column(number, repeat, _own_spec(trials[number], spec, sources, t), t))
-            for number, repeats in enumerate(found)
-            for repeat, i in enumerate(kept)
-            for groups, spec in [repeats[i]]
-            for rows in groups
-            for t in rows.targets
-            if (i, t) not in lacking
-        ],
+        [*outer, *_inner_columns(trials, sources, inner, found, kept, short)],
         [found[0][i][0][0].value for i in kept],
         {name: lacks for _, (name, lacks) in sorted(left_out.items())},
-        _families(trials, [[repeats[i][0][0] for i in kept] for repeats in found]),
+        _families(
+            trials,
+            [[repeats[i][0][0] for i in kept] for repeats in found],
+            [[rows.groups[0] for rows in of] for of in inner],
+        ),
         always_trained(sources.of(trials[0].spec), trials[0].spec),
         fewer_of(lacking, left_out),
+        {rows.number: rows.of for rows in inner[0]},
     )
     _check_each_has_one(laid, trials[0].spec, sources, len(kept))
     return laid
+
+
+def _inner_columns(
+    trials: Sequence[Trial],
+    sources: Sources,
+    inner: Sequence[Sequence[InnerRows]],
+    found: Sequence[Sequence[tuple[list[RowsOf], Spec]]],
+    kept: Sequence[int],
+    short: Container[tuple[int, int]],
+) -> Iterator[tuple[RowsOf, Column]]:
+    """The columns of inner folds, but for those whose rows lack something.
+
+    Args:
+        trials: all.
+        sources: of their rows.
+        inner: by trial.
+        found: by trial its repeats.
+        kept: of these the ones that train.
+        short: (repeat, target) that do not.
+    """
+    lacking = inner_lacking(inner, short) if inner[0] else set()
+    for number, of in enumerate(inner):
+        for one in of:
+            spec = found[number][one.seed][1]
+            own = None if one.of.repeat == FINAL else found[number][kept[one.of.repeat]][0]
+            for rows, t in ((of_all, t) for of_all in one.groups for t in of_all.targets):
+                if (one.number, t) not in lacking and (one.of.repeat, t) not in short:
+                    trial_spec = _own_spec(trials[number], spec, sources, t, own)
+                    yield rows, Column(number, one.number, trial_spec, t)
 
 
 def _check_each_has_one(laid: Layout, spec: Spec, sources: Sources, repeats: int) -> None:
@@ -222,12 +286,16 @@ def _check_each_has_one(laid: Layout, spec: Spec, sources: Sources, repeats: int
         )
 
 
-def _families(trials: Sequence[Trial], repeats: Sequence[Sequence[RowsOf]]) -> list[Family]:
+def _families(
+    trials: Sequence[Trial],
+    repeats: Sequence[Sequence[RowsOf]],
+    inner: Sequence[Sequence[RowsOf]],
+) -> list[Family]:
     families: dict[Hashable, Family] = {}
-    for number, (trial, rows) in enumerate(zip(trials, repeats, strict=True)):
+    for number, (trial, rows, within) in enumerate(zip(trials, repeats, inner, strict=True)):
         spec = trial.spec
         key = block_key(spec), *((str(spec.repeat), spec.seed) if spec.repeat else ())
-        families.setdefault(key, Family(number, rows))
+        families.setdefault(key, Family(number, rows, within))
     return list(families.values())
 
 
@@ -246,11 +314,52 @@ def _repeats_of(
     return found
 
 
-def _own_spec(trial: Trial, spec: Spec, sources: Sources, target: int) -> Spec:
-    """The spec of a trial for one target, whose path of penalties begins where its data say."""
+def _inner_of(
+    spec: Spec,
+    sources: Sources,
+    known: dict[Hashable, list[list[RowsOf]]],
+    kept: Sequence[int],
+    repeats: int,
+) -> list[InnerRows]:
+    """The inner folds of a trial; none without `repeat.inner_folds`."""
+    folds = spec.repeat.inner_folds if spec.repeat is not None else None
+    if spec.repeat is None or folds is None:
+        return []
+    found: list[list[RowsOf]] = []
+    last: list[list[RowsOf]] = []
+    of_each = repeats // spec.repeat.seeds * folds  # of one seed
+    for seed in range(spec.seed, spec.seed + spec.repeat.seeds):
+        of_seed = spec if seed == spec.seed else spec.model_copy(update={"seed": seed})
+        key = ("inner", block_key(of_seed), str(spec.repeat), _draw_seed(of_seed))
+        if key not in known:
+            known[key] = _rows_of(of_seed, sources, inner_splits)
+        found += known[key][:of_each]
+        last = last or known[key][of_each:]
+    return inner_rows([*found, *last], kept, folds, repeats)
+
+
+def _own_spec(
+    trial: Trial, spec: Spec, sources: Sources, target: int, outer: Sequence[RowsOf] | None = None
+) -> Spec:
+    """The spec of a trial for one target, whose path of penalties begins where its data say.
+
+    Args:
+        trial: with its path.
+        spec: of one of its repeats.
+        sources: of the rows.
+        target: by number.
+        outer: training rows of a repeat that chooses for itself, of each group of targets; None:
+            the path begins where all training rows say.
+    """
     if not trial.fractions:
         return spec
-    penalty = trial.with_lambda_max(sources.lambda_max(spec)[target]).spec.penalty
+    if outer is not None:
+        largest = sources.lambda_max_of(rows_of_target(outer, target), spec)[target]
+    elif spec.targets == "joint":
+        return spec  # so it does already
+    else:
+        largest = sources.lambda_max(spec)[target]
+    penalty = trial.with_lambda_max(largest).spec.penalty
     return spec.model_copy(update={"penalty": penalty})
 
 
@@ -258,14 +367,16 @@ def _draw_seed(spec: Spec) -> int | None:
     return spec.seed if spec.repeat and spec.repeat.draws_rows else None
 
 
-def _rows_of(spec: Spec, sources: Sources) -> list[list[RowsOf]]:
+def _rows_of(
+    spec: Spec, sources: Sources, splits: Callable[[Source, Spec], Sequence[RowSplit]] = row_splits
+) -> list[list[RowsOf]]:
     """By repeat the rows of all targets that are trained together, of those that have the same."""
     source, block = sources.of(spec), block_key(spec)
     if spec.targets == "separate":
-        apart = splits_of(source, spec, row_splits)
+        apart = splits_of(source, spec, row_splits, splits)
         # of draws of each target's classes there is no row set of all
         own = spec.repeat is not None and spec.repeat.few_shot is not None
-        common = [None] * len(apart) if own else [p.whole for p in row_splits(source, spec)]
+        common = [None] * len(apart) if own else [p.whole for p in splits(source, spec)]
         return [
             [
                 replace(
@@ -277,7 +388,7 @@ def _rows_of(spec: Spec, sources: Sources) -> list[list[RowsOf]]:
             ]
             for groups, split in zip(apart, common, strict=True)
         ]
-    parts = row_splits(source, spec)
+    parts = splits(source, spec)
     if (what := too_many(1, len(parts))) is not None:  # of folds that the data name
         raise DataError(f"repeat: {what}")
     return [[_rows(source, spec, part, (block, part.key))] for part in parts]

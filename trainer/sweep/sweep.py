@@ -154,7 +154,7 @@ def set_up(
     cache = DeviceCache(device)
     device_rows = cache.of(planned[0].rows, planned[0].spec, planned[0].target)
     log_every = _log_every(spec, columns, len(device_rows.rows))
-    repeats = 1 + max(column.repeat for _, column in columns)
+    repeats = len(layout.values)
     device_rows = device_rows.of_columns(planned[0].places)
     first = build([column.spec for column in planned[0].columns], device_rows, log_every)
     targets = _targets(trials, sources)

@@ -15,6 +15,7 @@ from trainer.config.schema.spec import Spec
 from trainer.config.schema.sweep import EACH_REPEAT, Select
 from trainer.data.sources.beside import wanted_column, without
 from trainer.runs.names import PENALTY_COLUMNS, TARGET
+from trainer.sweep.inner_columns import FINAL, Inner
 from trainer.sweep.select import Chosen, Group, ranks
 from trainer.sweep.stopping import Rung
 from trainer.sweep.trial_result import ColumnResult, TrialResult
@@ -130,6 +131,39 @@ def repeat_rows(
     ]
 
 
+def inner_rows(
+    trials: Sequence[TrialResult],
+    names: Sequence[str],
+    inner: Mapping[int, Inner],
+    targets: Sequence[str] | None = None,
+) -> list[Row]:
+    """The rows of inner.csv: a row a column of an inner fold, by repeat, fold and trial.
+
+    Args:
+        trials: with them.
+        names: of the metrics.
+        inner: the inner fold of each column, by its number.
+        targets: names of those that are problems of their own.
+    """
+    columns = [(column, trial) for trial in trials for of in trial.inner.values() for column in of]
+    columns.sort(key=lambda pair: (pair[0].repeat, pair[0].target, pair[0].trial))
+    return [
+        {
+            "repeat": None if of.repeat == FINAL else of.repeat,
+            "inner": of.fold,
+            "trial": trial.number,
+            **({} if targets is None else {TARGET: targets[column.target]}),
+            "status": column.status,
+            "reason": column.reason,
+            **settings_of(trial),
+            **numbers_of(column),
+            **{name: column.metrics.get(name) for name in names},
+        }
+        for column, trial in columns
+        for of in [inner[column.repeat]]
+    ]
+
+
 def settings_of(trial: TrialResult) -> Row:
     """The swept keys, without those that have a column of their own, swept or not."""
     return {path: value for path, value in trial.settings.items() if path not in PENALTY_COLUMNS}
@@ -206,11 +240,13 @@ def group_rows(chosen: Chosen, names: Sequence[str], tests: Mapping[int, WinnerT
         tests: test metrics of the winners, by trial.
     """
     cells = [_test_cells(_group_tests(group, tests)) for group in chosen.groups]
+    each = any(group.repeat is not None for group in chosen.groups)
     tested = list(dict.fromkeys(name for of in cells for name in of))
     counted = _counted([group.trial for group in chosen.groups], names)
     return [
         {
             **group.per,
+            **({EACH_REPEAT: group.repeat} if each else {}),
             "trial": group.trial.number,
             **{p: v for p, v in settings_of(group.trial).items() if p not in group.per},
             **numbers_of(group.trial),
@@ -265,7 +301,7 @@ def results(
         "runner_up": _runner_up(chosen, uncertain),
         **({"intervals": dict(uncertain.facts)} if uncertain else {}),
         "groups": [_group(group, _group_tests(group, tests)) for group in chosen.groups],
-        **_per_repeat(chosen, tests),
+        **_per_repeat(chosen, tests, spec),
         **({"without_winner": [dict(per) for per in chosen.without]} if chosen.without else {}),
         "edges": [
             {"path": edge.path, "side": edge.side, "value": edge.value, "advice": edge.advice}
@@ -299,6 +335,7 @@ def _best(
     return {
         **standing(best, of_tests),
         **({"parts": dict(parts)} if parts else {}),
+        **({} if chosen.judged is None else {"inner": inner_scores(chosen.judged)}),
         "epochs": best.epochs,
         "best_epoch": best.best_epoch,
         "refit": refit,
@@ -329,8 +366,11 @@ def _group(group: Group, tests: WinnerTests) -> Row:
     return {"per": dict(group.per), **standing(group.trial, tests), **refit}
 
 
-def _per_repeat(chosen: Chosen, tests: Mapping[int, WinnerTests]) -> Row:
-    """Where each repeat chose for itself, means over their winners, for each value of the rest."""
+def _per_repeat(chosen: Chosen, tests: Mapping[int, WinnerTests], spec: Spec) -> Row:
+    """Where each repeat chose for itself, means over their winners, for each value of the rest.
+
+    By inner folds they are scores of the choice itself, whose repeat has no part in it.
+    """
     rest: dict[tuple[Any, ...], list[Group]] = {}
     for group in chosen.groups:
         if group.repeat is not None:
@@ -342,8 +382,25 @@ def _per_repeat(chosen: Chosen, tests: Mapping[int, WinnerTests]) -> Row:
         both = [{**g.trial.metrics, **of} for g, of in zip(groups, of_tests, strict=True)]
         means, stds = means_and_stds(both)
         trials = [group.trial.number for group in groups]
-        found.append({"per": dict(per), "trials": trials, "metrics": means, "std": stds})
+        inner = nested_facts([g.trial for g in groups], spec)
+        of_all = {"per": dict(per), "trials": trials, "metrics": means, "std": stds}
+        found.append(of_all | ({"nested": inner} if inner else {}))
     return {"per_repeat": found} if found else {}
+
+
+def nested_facts(winners: Sequence[TrialResult], spec: Spec) -> Row | None:
+    """How often repeats chose each trial by inner folds, most often first; None without them."""
+    if spec.repeat is None or spec.repeat.inner_folds is None:
+        return None
+    settings = {trial.number: dict(trial.settings) for trial in winners}
+    counts = Counter(sorted(trial.number for trial in winners)).most_common()
+    chosen = [{"trial": n, "settings": settings[n], "repeats": count} for n, count in counts]
+    return {"inner_folds": spec.repeat.inner_folds, "chosen": chosen}
+
+
+def inner_scores(judged: TrialResult) -> Row:
+    """Metrics of a trial over the inner folds that chose it."""
+    return {"metrics": dict(judged.metrics), "std": dict(judged.stds)}
 
 
 _NO_TESTS = WinnerTests()
@@ -413,7 +470,7 @@ def best_yaml(trial: TrialResult, refit: str | None) -> str:
     few_shot = repeat.few_shot if repeat is not None else None
     if repeat is not None and few_shot is not None:
         few_shot = few_shot.model_copy(update={"tries": 1})
-        repeat = repeat.model_copy(update={"few_shot": few_shot, "seeds": 1})
+        repeat = repeat.model_copy(update={"few_shot": few_shot, "seeds": 1, "inner_folds": None})
     else:
         repeat = None
     select = Select(refit="train+val") if refit else Select()

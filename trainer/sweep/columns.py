@@ -332,10 +332,14 @@ def _inner_of(
         of_seed = spec if seed == spec.seed else spec.model_copy(update={"seed": seed})
         key = ("inner", block_key(of_seed), str(spec.repeat), _draw_seed(of_seed))
         if key not in known:
-            known[key] = _rows_of(of_seed, sources, inner_splits)
+            known[key] = _rows_of(of_seed, sources, _inner_splits)
         found += known[key][:of_each]
         last = last or known[key][of_each:]
     return inner_rows([*found, *last], kept, folds, repeats)
+
+
+def _inner_splits(source: Source, spec: Spec) -> tuple[RowSplit, ...]:
+    return inner_splits(source, spec, row_splits(source, spec))
 
 
 def _own_spec(

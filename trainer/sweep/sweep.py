@@ -102,6 +102,11 @@ class SweepRun:
         """How many there are."""
         return len(self.layout.columns)
 
+    @property
+    def inner_columns(self) -> int:
+        """How many of them are of inner folds."""
+        return sum(column.repeat >= self.repeats for _, column in self.layout.columns)
+
     def repeats_of(self, target: int) -> int:
         """How many repeats a target has; one of which the rows lack something has fewer."""
         return self.repeats - self.layout.repeats_lacking(target)

@@ -139,11 +139,12 @@ class SweepFacts(TypedDict):
     """How many columns train, in how many stacks, every how many steps are logged; sentences.
 
     `targets` are those that are problems of their own, `lacking` their columns on rows that lack
-    something, which do not train.
+    something, which do not train; `inner` are columns of inner folds beside all others.
     """
 
     targets: NotRequired[int]
     lacking: NotRequired[int]
+    inner: NotRequired[int]
     trials: int
     repeats: int
     stacks: int
@@ -322,6 +323,8 @@ def sweep_text(facts: SweepFacts) -> str:
     if (targets := facts.get("targets")) is not None:
         text, columns = f"{text} x {counted(targets, 'target')}", columns * targets
     text += f" = {counted(columns, 'column')}"
+    if inner := facts.get("inner"):
+        text += f" and {counted(inner, 'column')} of inner folds"
     if lacking := facts.get("lacking"):
         text += f", without {lacking:,} whose rows lack something: {columns - lacking:,}"
     text += f" in {counted(facts['stacks'], 'stack')}"

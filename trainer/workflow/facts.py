@@ -141,10 +141,12 @@ def training_facts(sweep: SweepRun, folder: Path) -> Facts:
                 sweep.layout.always,
             ),
         }
+        if inner := sweep.inner_columns:
+            found["sweep"]["inner"] = inner
         if sweep.targets is not None:
             targets = found["sweep"]["targets"] = len(sweep.targets.names)
             whole = len(sweep.trials) * sweep.repeats * targets
-            found["sweep"]["lacking"] = whole - sweep.columns
+            found["sweep"]["lacking"] = whole - (sweep.columns - inner)
     return found
 
 

@@ -6,7 +6,7 @@ what a repeat holds out has no part in the choice, so that its score of the chos
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator
+from collections.abc import Hashable, Iterator, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -16,7 +16,6 @@ from trainer.data.sources.source import Source
 from trainer.data.splits.folds import fold_of_groups, fold_of_rows
 from trainer.data.splits.given_folds import forward_parts
 from trainer.data.splits.holdout import hold_out
-from trainer.data.splits.repeats import row_splits
 from trainer.data.splits.row_split import RowSplit, class_codes, counted, scarcest
 from trainer.errors import DataError
 from trainer.streams import INNER_FOLDS
@@ -34,17 +33,22 @@ class _Outer(NamedTuple):
     number: int
 
 
-def inner_splits(source: Source, spec: Spec) -> tuple[RowSplit, ...]:
+def inner_splits(source: Source, spec: Spec, repeats: Sequence[RowSplit]) -> tuple[RowSplit, ...]:
     """Inner folds of each repeat in turn, `repeat.inner_folds` of each.
 
     Those of all training rows come last, by which the final setting is chosen; with few-shot
     draws there are none.
 
+    Args:
+        source: what `read` returned.
+        spec: of one trial.
+        repeats: its own, of one seed.
+
     Raises:
-        DataError: as `row_splits`; training rows of a repeat that are too few for their folds.
+        DataError: training rows of a repeat that are too few for their folds.
     """
     assert spec.repeat is not None
-    parts = [(part.name, part.whole().train, part.key) for part in row_splits(source, spec)]
+    parts = [(part.name, part.whole().train, part.key) for part in repeats]
     if spec.repeat.few_shot is None:
         parts.append(("all training rows", hold_out(source, spec).train, ("all",)))
     last = len(parts) - 1 if spec.repeat.few_shot is None else -1

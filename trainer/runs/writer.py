@@ -31,8 +31,6 @@ from trainer.runs.names import (
     GROUP_KEYS,
     GROUPS,
     HISTORY,
-    INNER,
-    INNER_KEYS,
     INPUT,
     LOG,
     MANIFEST,
@@ -315,10 +313,6 @@ class RunWriter:
     def write_repeats(self, rows: Sequence[Mapping[str, Any]]) -> None:
         """Write repeats.csv, a row a column of the stacks, by trial and repeat."""
         self.files.put_bytes(REPEATS, csv_bytes(rows, REPEAT_KEYS))
-
-    def write_inner(self, rows: Sequence[Mapping[str, Any]]) -> None:
-        """Write inner.csv, a row a column of an inner fold, by repeat, fold and trial."""
-        self.files.put_bytes(INNER, csv_bytes(rows, INNER_KEYS))
 
     def write_groups(self, rows: Sequence[Mapping[str, Any]]) -> None:
         """Write groups.csv, a row a winner by the values of `select.per`."""

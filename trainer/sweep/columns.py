@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Hashable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from hashlib import sha256
@@ -24,21 +24,14 @@ from trainer.data.splits.inner import inner_splits
 from trainer.data.splits.repeats import row_splits, why_left_out
 from trainer.data.splits.row_split import RowSplit
 from trainer.errors import DataError
-from trainer.model import MODELS
-from trainer.model.lambda_max import lambda_max
-from trainer.sweep.inner_columns import (
-    FINAL,
-    Inner,
-    InnerRows,
-    inner_lacking,
-    inner_rows,
-    rows_of_target,
-)
+from trainer.sweep.inner import Inner
+from trainer.sweep.inner_columns import inner_columns, inner_of
 from trainer.sweep.lacking import fewer_of, lacking_of
+from trainer.sweep.path_begins import largest_l1, own_spec
 from trainer.sweep.planned import Column, Fold, Planned, RowsOf, common_target
 from trainer.sweep.stopping import EarlyStopper
 from trainer.text.printable import quote
-from trainer.train.device_rows import DeviceRows, put_on_device, raw_weights, shares
+from trainer.train.device_rows import DeviceRows, put_on_device
 
 if TYPE_CHECKING:
     from trainer.device import Device
@@ -213,9 +206,10 @@ def lay_out(trials: Sequence[Trial], sources: Sources) -> Layout:
             f"repeat: {name} has no {lacks} to train on or to hold out, and so it is with"
             f" all {len(left_out)} repeats; more rows of it are right"
         )
-    inner = [_inner_of(trial.spec, sources, known, kept, len(found[0])) for trial in trials]
+    within = partial(_inner_parts, sources=sources, known=known)
+    inner = [inner_of(trial.spec, within, kept, len(found[0])) for trial in trials]
     outer = [
-        (rows, Column(number, repeat, _own_spec(trials[number], spec, sources, t, own), t))
+        (rows, Column(number, repeat, own_spec(trials[number], spec, sources, t, own), t))
         for number, repeats in enumerate(found)
         for repeat, i in enumerate(kept)
         for groups, spec in [repeats[i]]
@@ -226,7 +220,7 @@ def lay_out(trials: Sequence[Trial], sources: Sources) -> Layout:
     ]
     short = {(kept.index(i), t) for i, t in lacking if i in kept}
     laid = Layout(
-        [*outer, *_inner_columns(trials, sources, inner, found, kept, short)],
+        [*outer, *inner_columns(trials, sources, inner, found, kept, short)],
         [found[0][i][0][0].value for i in kept],
         {name: lacks for _, (name, lacks) in sorted(left_out.items())},
         _families(
@@ -240,35 +234,6 @@ def lay_out(trials: Sequence[Trial], sources: Sources) -> Layout:
     )
     _check_each_has_one(laid, trials[0].spec, sources, len(kept))
     return laid
-
-
-def _inner_columns(
-    trials: Sequence[Trial],
-    sources: Sources,
-    inner: Sequence[Sequence[InnerRows]],
-    found: Sequence[Sequence[tuple[list[RowsOf], Spec]]],
-    kept: Sequence[int],
-    short: Container[tuple[int, int]],
-) -> Iterator[tuple[RowsOf, Column]]:
-    """The columns of inner folds, but for those whose rows lack something.
-
-    Args:
-        trials: all.
-        sources: of their rows.
-        inner: by trial.
-        found: by trial its repeats.
-        kept: of these the ones that train.
-        short: (repeat, target) that do not.
-    """
-    lacking = inner_lacking(inner, short) if inner[0] else set()
-    for number, of in enumerate(inner):
-        for one in of:
-            spec = found[number][one.seed][1]
-            own = None if one.of.repeat == FINAL else found[number][kept[one.of.repeat]][0]
-            for rows, t in ((of_all, t) for of_all in one.groups for t in of_all.targets):
-                if (one.number, t) not in lacking and (one.of.repeat, t) not in short:
-                    trial_spec = _own_spec(trials[number], spec, sources, t, own)
-                    yield rows, Column(number, one.number, trial_spec, t)
 
 
 def _check_each_has_one(laid: Layout, spec: Spec, sources: Sources, repeats: int) -> None:
@@ -314,57 +279,18 @@ def _repeats_of(
     return found
 
 
-def _inner_of(
-    spec: Spec,
-    sources: Sources,
-    known: dict[Hashable, list[list[RowsOf]]],
-    kept: Sequence[int],
-    repeats: int,
-) -> list[InnerRows]:
-    """The inner folds of a trial; none without `repeat.inner_folds`."""
-    folds = spec.repeat.inner_folds if spec.repeat is not None else None
-    if spec.repeat is None or folds is None:
-        return []
-    found: list[list[RowsOf]] = []
-    last: list[list[RowsOf]] = []
-    of_each = repeats // spec.repeat.seeds * folds  # of one seed
-    for seed in range(spec.seed, spec.seed + spec.repeat.seeds):
-        of_seed = spec if seed == spec.seed else spec.model_copy(update={"seed": seed})
-        key = ("inner", block_key(of_seed), str(spec.repeat), _draw_seed(of_seed))
-        if key not in known:
-            known[key] = _rows_of(of_seed, sources, _inner_splits)
-        found += known[key][:of_each]
-        last = last or known[key][of_each:]
-    return inner_rows([*found, *last], kept, folds, repeats)
+def _inner_parts(
+    spec: Spec, sources: Sources, known: dict[Hashable, list[list[RowsOf]]]
+) -> list[list[RowsOf]]:
+    """The inner folds of a trial for one seed."""
+    key = ("inner", block_key(spec), str(spec.repeat), _draw_seed(spec))
+    if key not in known:
+        known[key] = _rows_of(spec, sources, _inner_splits)
+    return known[key]
 
 
 def _inner_splits(source: Source, spec: Spec) -> tuple[RowSplit, ...]:
     return inner_splits(source, spec, row_splits(source, spec))
-
-
-def _own_spec(
-    trial: Trial, spec: Spec, sources: Sources, target: int, outer: Sequence[RowsOf] | None = None
-) -> Spec:
-    """The spec of a trial for one target, whose path of penalties begins where its data say.
-
-    Args:
-        trial: with its path.
-        spec: of one of its repeats.
-        sources: of the rows.
-        target: by number.
-        outer: training rows of a repeat that chooses for itself, of each group of targets; None:
-            the path begins where all training rows say.
-    """
-    if not trial.fractions:
-        return spec
-    if outer is not None:
-        largest = sources.lambda_max_of(rows_of_target(outer, target), spec)[target]
-    elif spec.targets == "joint":
-        return spec  # so it does already
-    else:
-        largest = sources.lambda_max(spec)[target]
-    penalty = trial.with_lambda_max(largest).spec.penalty
-    return spec.model_copy(update={"penalty": penalty})
 
 
 def _draw_seed(spec: Spec) -> int | None:
@@ -472,29 +398,6 @@ def with_lambda_max(trials: Sequence[Trial], sources: Sources) -> list[Trial]:
             found[key] = largest_l1(prepare_refit(sources.of(spec), spec, "train"), spec)
         resolved.append(trial.with_lambda_max(found[key]))
     return resolved
-
-
-def largest_l1(prepared: Prepared, spec: Spec) -> float:
-    """The least l1 at which all weights are 0.
-
-    Raises:
-        DataError: it is 0, but for rounding; or class weights that do not fit the labels.
-    """
-    train, encoder = prepared.train, prepared.encoder
-    codes = train.y.ndim == 1
-    y = np.eye(len(encoder.outputs))[train.y] if codes else train.y.astype(np.float64)  # (N, C)
-    p = shares(raw_weights(prepared, spec.class_weight))
-    far = np.abs(encoder.mean) / encoder.scale  # (D,)
-    model = MODELS[spec.model, spec.loss_name].with_parameters(
-        {name: np.array([value]) for name, value in spec.loss_parameters.items()}
-    )
-    found = lambda_max(model, train.X, y, p, spec.bias, far)
-    if found == 0:
-        raise DataError(
-            "no feature says anything of the target, so that a path of penalties has no beginning;"
-            " a list of penalties is right"
-        )
-    return found
 
 
 def stack_key(spec: Spec) -> Hashable:

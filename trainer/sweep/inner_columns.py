@@ -6,28 +6,17 @@ on the run's own, so that all else of them is as of any column.
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterator, Sequence
+from collections.abc import Callable, Container, Iterator, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from trainer.errors import DataError
+from trainer.sweep.inner import FINAL, Inner
+from trainer.sweep.path_begins import Beginnings, own_spec
+from trainer.sweep.planned import Column
 
 if TYPE_CHECKING:
+    from trainer.config.schema.spec import Spec, Trial
     from trainer.sweep.planned import RowsOf
-
-FINAL = -1
-"""The repeat of inner folds of all training rows, by which the final setting is chosen."""
-
-
-class Inner(NamedTuple):
-    """An inner fold.
-
-    Attributes:
-        repeat: whose training rows it is of; `FINAL`: of all.
-        fold: which of them, from 0.
-    """
-
-    repeat: int
-    fold: int
 
 
 class InnerRows(NamedTuple):
@@ -102,6 +91,57 @@ def _targets(rows: Sequence[InnerRows]) -> Iterator[tuple[InnerRows, int]]:
     return ((one, t) for one in rows for group in one.groups for t in group.targets)
 
 
-def rows_of_target(groups: Sequence[RowsOf], target: int) -> RowsOf:
-    """Of groups of targets the one with this target."""
-    return next(rows for rows in groups if target in rows.targets)
+def inner_of(
+    spec: Spec,
+    parts_of: Callable[[Spec], list[list[RowsOf]]],
+    kept: Sequence[int],
+    repeats: int,
+) -> list[InnerRows]:
+    """The inner folds of a trial; none without `repeat.inner_folds`.
+
+    Args:
+        spec: of the trial.
+        parts_of: makes those of one seed.
+        kept: numbers among its repeats of those that train.
+        repeats: how many it has with those left out.
+    """
+    if spec.repeat is None or spec.repeat.inner_folds is None:
+        return []
+    folds = spec.repeat.inner_folds
+    of_each = repeats // spec.repeat.seeds * folds  # of one seed
+    seeds = range(spec.seed, spec.seed + spec.repeat.seeds)
+    parts = [
+        parts_of(spec if seed == spec.seed else spec.model_copy(update={"seed": seed}))
+        for seed in seeds
+    ]
+    found = [groups for of in parts for groups in of[:of_each]]
+    return inner_rows([*found, *parts[0][of_each:]], kept, folds, repeats)
+
+
+def inner_columns(
+    trials: Sequence[Trial],
+    sources: Beginnings,
+    inner: Sequence[Sequence[InnerRows]],
+    found: Sequence[Sequence[tuple[list[RowsOf], Spec]]],
+    kept: Sequence[int],
+    short: Container[tuple[int, int]],
+) -> Iterator[tuple[RowsOf, Column]]:
+    """The columns of inner folds, but for those whose rows lack something.
+
+    Args:
+        trials: all.
+        sources: of their rows.
+        inner: by trial.
+        found: by trial its repeats.
+        kept: of these the ones that train.
+        short: (repeat, target) that do not.
+    """
+    lacking = inner_lacking(inner, short) if inner[0] else set()
+    for number, of in enumerate(inner):
+        for one in of:
+            spec = found[number][one.seed][1]
+            own = None if one.of.repeat == FINAL else found[number][kept[one.of.repeat]][0]
+            for rows, t in ((of_all, t) for of_all in one.groups for t in of_all.targets):
+                if (one.number, t) not in lacking and (one.of.repeat, t) not in short:
+                    trial_spec = own_spec(trials[number], spec, sources, t, own)
+                    yield rows, Column(number, one.number, trial_spec, t)

@@ -11,7 +11,7 @@ import numpy as np
 from trainer.catalog import draws, is_minimized
 from trainer.config.schema.sweep import EACH_REPEAT, swept_shots
 from trainer.sweep.defined import is_number
-from trainer.sweep.inner_columns import FINAL
+from trainer.sweep.inner import FINAL
 from trainer.sweep.trial_result import TrialResult, by_inner, by_repeat
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from trainer.sweep.inner_columns import FINAL
+from trainer.sweep.inner import FINAL
 
 if TYPE_CHECKING:
     from trainer.config.schema.spec import Spec

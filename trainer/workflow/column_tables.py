@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from trainer.runs.names import INNER, REPEATS, TARGET, TRIALS, WEIGHTS
+from trainer.runs.contents import csv_bytes
+from trainer.runs.names import INNER, INNER_KEYS, REPEATS, TARGET, TRIALS, WEIGHTS
+from trainer.sweep.inner import FINAL, Inner
 from trainer.wording.repeats import value_column
-from trainer.workflow.result_tables import Row, inner_rows, repeat_rows, trial_rows
+from trainer.workflow.result_tables import Row, numbers_of, repeat_rows, settings_of, trial_rows
 from trainer.workflow.target_tables import column_rows, mean_rows
 
 if TYPE_CHECKING:
@@ -51,7 +53,8 @@ def write_columns(
     if sweep.layout.inner:
         names = None if targets is None else targets.names
         with folder.spared(INNER):
-            folder.write_inner(inner_rows(trials, metrics, sweep.layout.inner, names))
+            rows_of_inner = _inner_rows(trials, metrics, sweep.layout.inner, names)
+            folder.files.put_bytes(INNER, csv_bytes(rows_of_inner, INNER_KEYS))
     if sweep.spec.log.weights == "all":
         with folder.spared(WEIGHTS):
             _write_weights(folder, jobs, sweep.repeats, separate=targets is not None)
@@ -75,6 +78,39 @@ def write_trials(
     with folder.spared(TRIALS):
         folder.write_trials(rows if over else _without_rank(rows))
     return rows
+
+
+def _inner_rows(
+    trials: Sequence[TrialResult],
+    names: Sequence[str],
+    inner: Mapping[int, Inner],
+    targets: Sequence[str] | None = None,
+) -> list[Row]:
+    """The rows of inner.csv: a row a column of an inner fold, by repeat, fold and trial.
+
+    Args:
+        trials: with them.
+        names: of the metrics.
+        inner: the inner fold of each column, by its number.
+        targets: names of those that are problems of their own.
+    """
+    columns = [(column, trial) for trial in trials for of in trial.inner.values() for column in of]
+    columns.sort(key=lambda pair: (pair[0].repeat, pair[0].target, pair[0].trial))
+    return [
+        {
+            "repeat": None if of.repeat == FINAL else of.repeat,
+            "inner": of.fold,
+            "trial": trial.number,
+            **({} if targets is None else {TARGET: targets[column.target]}),
+            "status": column.status,
+            "reason": column.reason,
+            **settings_of(trial),
+            **numbers_of(column),
+            **{name: column.metrics.get(name) for name in names},
+        }
+        for column, trial in columns
+        for of in [inner[column.repeat]]
+    ]
 
 
 def _without_rank(rows: Sequence[Row]) -> list[Row]:

@@ -15,12 +15,12 @@ from trainer.config.schema.spec import Spec
 from trainer.config.schema.sweep import EACH_REPEAT, Select
 from trainer.data.sources.beside import wanted_column, without
 from trainer.runs.names import PENALTY_COLUMNS, TARGET
-from trainer.sweep.inner_columns import FINAL, Inner
 from trainer.sweep.select import Chosen, Group, ranks
 from trainer.sweep.stopping import Rung
 from trainer.sweep.trial_result import ColumnResult, TrialResult
 from trainer.sweep.winner_tests import WinnerTests, means_and_stds
 from trainer.wording.closing import RankedTrial
+from trainer.workflow.nested import inner_scores, nested_facts
 
 if TYPE_CHECKING:
     from trainer.workflow.uncertainty import Uncertainty
@@ -128,39 +128,6 @@ def repeat_rows(
         }
         for trial in ranked
         for column in trial.columns
-    ]
-
-
-def inner_rows(
-    trials: Sequence[TrialResult],
-    names: Sequence[str],
-    inner: Mapping[int, Inner],
-    targets: Sequence[str] | None = None,
-) -> list[Row]:
-    """The rows of inner.csv: a row a column of an inner fold, by repeat, fold and trial.
-
-    Args:
-        trials: with them.
-        names: of the metrics.
-        inner: the inner fold of each column, by its number.
-        targets: names of those that are problems of their own.
-    """
-    columns = [(column, trial) for trial in trials for of in trial.inner.values() for column in of]
-    columns.sort(key=lambda pair: (pair[0].repeat, pair[0].target, pair[0].trial))
-    return [
-        {
-            "repeat": None if of.repeat == FINAL else of.repeat,
-            "inner": of.fold,
-            "trial": trial.number,
-            **({} if targets is None else {TARGET: targets[column.target]}),
-            "status": column.status,
-            "reason": column.reason,
-            **settings_of(trial),
-            **numbers_of(column),
-            **{name: column.metrics.get(name) for name in names},
-        }
-        for column, trial in columns
-        for of in [inner[column.repeat]]
     ]
 
 
@@ -386,21 +353,6 @@ def _per_repeat(chosen: Chosen, tests: Mapping[int, WinnerTests], spec: Spec) ->
         of_all = {"per": dict(per), "trials": trials, "metrics": means, "std": stds}
         found.append(of_all | ({"nested": inner} if inner else {}))
     return {"per_repeat": found} if found else {}
-
-
-def nested_facts(winners: Sequence[TrialResult], spec: Spec) -> Row | None:
-    """How often repeats chose each trial by inner folds, most often first; None without them."""
-    if spec.repeat is None or spec.repeat.inner_folds is None:
-        return None
-    settings = {trial.number: dict(trial.settings) for trial in winners}
-    counts = Counter(sorted(trial.number for trial in winners)).most_common()
-    chosen = [{"trial": n, "settings": settings[n], "repeats": count} for n, count in counts]
-    return {"inner_folds": spec.repeat.inner_folds, "chosen": chosen}
-
-
-def inner_scores(judged: TrialResult) -> Row:
-    """Metrics of a trial over the inner folds that chose it."""
-    return {"metrics": dict(judged.metrics), "std": dict(judged.stds)}
 
 
 _NO_TESTS = WinnerTests()

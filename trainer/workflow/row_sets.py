@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from trainer.data.splits.holdout import hold_out, usable
 from trainer.runs.names import ROWS
-from trainer.sweep.inner_columns import FINAL
+from trainer.sweep.inner import FINAL
 from trainer.text import arrow
 from trainer.text.numbers import counted
 

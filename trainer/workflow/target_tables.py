@@ -16,10 +16,10 @@ from trainer.sweep.select import Chosen, rank
 from trainer.sweep.trial_result import TrialResult
 from trainer.sweep.winner_tests import Metrics, means_and_stds
 from trainer.text.numbers import counted
+from trainer.workflow.nested import nested_facts
 from trainer.workflow.result_tables import (
     Row,
     axes,
-    nested_facts,
     numbers_of,
     repeat_rows,
     settings_of,

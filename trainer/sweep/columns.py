@@ -138,10 +138,7 @@ def block_key(spec: Spec) -> Hashable:
 
 
 class Family(NamedTuple):
-    """Trials on the same rows: the first one's place among all, the rows of its repeats.
-
-    And those of inner folds.
-    """
+    """Trials on the same rows: the first one's place, the rows of its repeats and inner folds."""
 
     trial: int
     repeats: Sequence[RowsOf]
@@ -209,7 +206,7 @@ def lay_out(trials: Sequence[Trial], sources: Sources) -> Layout:
     within = partial(_inner_parts, sources=sources, known=known)
     inner = [inner_of(trial.spec, within, kept, len(found[0])) for trial in trials]
     outer = [
-        (rows, Column(number, repeat, own_spec(trials[number], spec, sources, t, own), t))
+        (rows, Column(number, repeat, own_spec(sources, trials[number], spec, t, own), t))
         for number, repeats in enumerate(found)
         for repeat, i in enumerate(kept)
         for groups, spec in [repeats[i]]
@@ -220,7 +217,7 @@ def lay_out(trials: Sequence[Trial], sources: Sources) -> Layout:
     ]
     short = {(kept.index(i), t) for i, t in lacking if i in kept}
     laid = Layout(
-        [*outer, *inner_columns(trials, sources, inner, found, kept, short)],
+        [*outer, *inner_columns(trials, partial(own_spec, sources), inner, found, kept, short)],
         [found[0][i][0][0].value for i in kept],
         {name: lacks for _, (name, lacks) in sorted(left_out.items())},
         _families(

@@ -7,16 +7,18 @@ on the run's own, so that all else of them is as of any column.
 from __future__ import annotations
 
 from collections.abc import Callable, Container, Iterator, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from trainer.errors import DataError
 from trainer.sweep.inner import FINAL, Inner
-from trainer.sweep.path_begins import Beginnings, own_spec
 from trainer.sweep.planned import Column
 
 if TYPE_CHECKING:
     from trainer.config.schema.spec import Spec, Trial
     from trainer.sweep.planned import RowsOf
+
+
+OwnSpec: TypeAlias = "Callable[[Trial, Spec, int, Sequence[RowsOf] | None], Spec]"
 
 
 class InnerRows(NamedTuple):
@@ -120,7 +122,7 @@ def inner_of(
 
 def inner_columns(
     trials: Sequence[Trial],
-    sources: Beginnings,
+    own_spec: OwnSpec,
     inner: Sequence[Sequence[InnerRows]],
     found: Sequence[Sequence[tuple[list[RowsOf], Spec]]],
     kept: Sequence[int],
@@ -130,7 +132,7 @@ def inner_columns(
 
     Args:
         trials: all.
-        sources: of their rows.
+        own_spec: what makes the spec of a trial for a target, by the rows that a fold is cut from.
         inner: by trial.
         found: by trial its repeats.
         kept: of these the ones that train.
@@ -143,5 +145,5 @@ def inner_columns(
             own = None if one.of.repeat == FINAL else found[number][kept[one.of.repeat]][0]
             for rows, t in ((of_all, t) for of_all in one.groups for t in of_all.targets):
                 if (one.number, t) not in lacking and (one.of.repeat, t) not in short:
-                    trial_spec = own_spec(trials[number], spec, sources, t, own)
+                    trial_spec = own_spec(trials[number], spec, t, own)
                     yield rows, Column(number, one.number, trial_spec, t)

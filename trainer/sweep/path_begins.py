@@ -29,18 +29,18 @@ class Beginnings(Protocol):
 
 
 def own_spec(
+    sources: Beginnings,
     trial: Trial,
     spec: Spec,
-    sources: Beginnings,
     target: int,
     outer: Sequence[RowsOf] | None = None,
 ) -> Spec:
     """The spec of a trial for one target, whose path of penalties begins where its data say.
 
     Args:
+        sources: of the rows.
         trial: with its path.
         spec: of one of its repeats.
-        sources: of the rows.
         target: by number.
         outer: training rows of a repeat that chooses for itself, of each group of targets; None:
             the path begins where all training rows say.

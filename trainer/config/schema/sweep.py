@@ -270,7 +270,7 @@ class Select(Block):
     per: Annotated[tuple[Name, ...], Field(strict=False)] = Field(
         (),
         description="Swept keys whose every value gets a winner of its own; repeat: every fold or"
-        " draw does, which takes data.test to score.",
+        " draw does, which takes repeat.inner_folds, or data.test to score.",
         examples=[["vars.layer"]],
     )
     refit: Annotated[

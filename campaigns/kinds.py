@@ -95,6 +95,18 @@ KINDS: dict[str, Kind] = {
         | {"select": {"per": ["repeat"]}}
         | _sweep("penalty.l2", _L2)
     ),
+    "nested": Kind(
+        _DIGITS
+        | {"data": {"train": "digits", "val": "none"}, "optimizer": {"name": "lbfgs"}}
+        | {"repeat": {"folds": 4, "inner_folds": 3}}
+        | _sweep("penalty.l2", _L2)
+    ),
+    "nested_steps": Kind(
+        _CANCER
+        | {"optimizer": {"name": "adam", "epochs": 60}, "log": {"weights": "all"}}
+        | {"repeat": {"folds": 3, "inner_folds": 3, "seeds": 2}}
+        | _sweep("optimizer.lr", _LR)
+    ),
     "lbfgs": Kind(
         _DIGITS | {"optimizer": {"name": "lbfgs", "tol": 1e-9}} | _sweep("penalty.l2", _L2)
     ),

@@ -323,7 +323,11 @@ def full_run(tmp_path_factory):
 def full_sweep(tmp_path_factory):
     """A sweep that leaves every file that only sweeps do."""
     spec = {"model": "softmax", "data": {"train": "digits", "test": 0.1}, "device": "cpu"}
-    spec |= {"optimizer": {"steps": 10}, "log": {"gradients": 10}, "repeat": {"folds": 2}}
+    spec |= {
+        "optimizer": {"steps": 10},
+        "log": {"gradients": 10},
+        "repeat": {"folds": 2, "inner_folds": 2},
+    }
     spec |= {"sweep": {"parameters": {"optimizer.lr": [0.1, 0.2]}}}
     spec |= {"select": {"per": ["optimizer.lr"]}}
     return trainer.run(spec, out=tmp_path_factory.mktemp("full") / "sweep")
@@ -338,7 +342,7 @@ def test_every_file_of_a_run_is_described_and_the_other_way_round(full_run, full
         named = {re.sub(r"step-\d+", "step-<N>", str(f.relative_to(run.folder))) for f in files}
         left |= {re.sub(r"stack-\d+", "stack-<M>", name) for name in named}
     assert left | {"checkpoint/"} == described  # which a run that is over does not have
-    assert len(left) == 19
+    assert len(left) == 20
 
 
 def first_cells(text: str):

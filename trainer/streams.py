@@ -39,6 +39,9 @@ RESAMPLES = 0xF6 << 56
 RESAMPLED_REPEATS = 0xF5 << 56
 """The same, of repeats."""
 
+INNER_FOLDS = 0xE9 << 56
+"""Of `data.seed`: of all training rows; plus 1 and the number of the repeat, from 0, of its."""
+
 BOOTSTRAPS = 0xFA << 56
 """Of `seed`: plus the number of the resample, from 0."""
 

@@ -13,7 +13,7 @@ from benchmarks.solvers.cases import Case
 from trainer.config import load_spec
 from trainer.data import prepare, read
 from trainer.data.splits.repeats import row_splits
-from trainer.sweep.columns import largest_l1
+from trainer.sweep.path_begins import largest_l1
 
 FOLDS = 5
 Solutions = list[tuple[Array, Array]]

@@ -10,6 +10,8 @@ from trainer.config.schema.spec import Spec
 TABLE = "data: {train: {table: a.csv, target: y, %s}}"
 # (the file, the key, words of the fault)
 OWN = "model: softmax\nselect: {per: [repeat]%s}\ndata: {train: digits, val: none, test: %s}%s"
+NESTED = "model: softmax\ndata: {train: digits, val: none}\nrepeat: {%s, inner_folds: 3}"
+SWEPT = "\nsweep: {parameters: {penalty.l2: [0, 1]}%s}"
 BROKEN = [
     (OWN % ("", 0.2, ""), "select.per", "there is one repeat; write repeat: {folds: 5} too"),
     (OWN % ("", "none", "\nrepeat: {folds: 3}"), "select.per", "set data.test, which scores it"),
@@ -119,6 +121,16 @@ BROKEN = [
     ("model: softmax\ntargets: separate", "targets", "softmax has one target, its class"),
     ("model: logistic\ntargets: separate\ndata: {train: breast_cancer, stratify: true}",
      "data.stratify", "the same for all targets"),
+    (NESTED % "bootstrap: 9" + SWEPT % "", "repeat.inner_folds", "resamples choose nothing"),
+    (NESTED % "seeds: 2" + SWEPT % "", "repeat.inner_folds", "write folds: 5 too"),
+    (NESTED % "few_shot: {k: 4}" + SWEPT % "" + "\noptimizer: {name: lbfgs}",
+     "repeat.inner_folds", "val scores it; set data.val"),
+    (NESTED % "folds: 5" + SWEPT % ", metric: {name: train_loss}", "sweep.metric.name",
+     "write val_loss"),
+    (NESTED % "folds: 5" + SWEPT % "" + "\nearly_stopping: {}", "early_stopping",
+     "by the rows that score the choice; sweep optimizer.epochs, or remove repeat.inner_folds"),
+    (NESTED % "folds: 5" + SWEPT % ", early_terminate: {}", "sweep.early_terminate",
+     "remove it, or repeat.inner_folds"),
     ("model: linear\ntargets: separate\ninit: runs/x", "init", "for targets: joint; write zeros"),
 ]  # fmt: skip
 
@@ -133,7 +145,7 @@ def test_a_broken_rule_is_one_fault_at_the_key_to_change(tmp_path, text, key, wo
 
 
 def test_the_table_of_rules_is_whole():
-    assert len(BROKEN) == 67
+    assert len(BROKEN) == 73
 
 
 class Watched:

@@ -16,7 +16,8 @@ from trainer.data import prepare
 from trainer.errors import DataError
 from trainer.optim.first_order import OPTIMIZERS
 from trainer.sweep import fit_memory
-from trainer.sweep.columns import Sources, largest_l1, lay_out, stacks_of
+from trainer.sweep.columns import Sources, lay_out, stacks_of
+from trainer.sweep.path_begins import largest_l1
 from trainer.sweep.sweep import set_up
 from trainer.train.stack import stack_bytes
 from trainer.workflow.plan import plan

@@ -184,6 +184,27 @@ class LabelRecord(Record):
     average_precision: Number | None
 
 
+class InnerRecord(ScoresRecord):
+    """Metrics of a trial over the inner folds that chose it."""
+
+    std: Metrics = {}
+
+
+class ChosenRecord(Record):
+    """How many repeats chose a trial."""
+
+    trial: Count
+    settings: Settings = {}
+    repeats: Count
+
+
+class NestedRecord(Record):
+    """What repeats chose by inner folds, most often first."""
+
+    inner_folds: Count
+    chosen: list[ChosenRecord]
+
+
 class BestRecord(Standing):
     """The chosen trial; `labels` are by split, where a row has several."""
 
@@ -192,6 +213,7 @@ class BestRecord(Standing):
     epochs: Count | None = None
     best_epoch: Count | None = None
     refit: RefitRecord | None = None
+    inner: InnerRecord | None = None
     intervals: dict[str, Ends] = {}
 
 
@@ -205,20 +227,22 @@ class RunnerUpRecord(Standing):
     paired: bool = True
 
 
-class GroupRecord(Standing):
-    """The winner among the trials with these values, of a target that is a problem of its own."""
-
-    per: Settings
-    target: str | None = None
-    refit: ScoresRecord | None = None
-
-
 class PerRepeatRecord(ScoresRecord):
     """What repeats that chose for themselves came to, over their own winners."""
 
     per: Settings = {}
     trials: list[Count]
     std: Metrics = {}
+    nested: NestedRecord | None = None
+
+
+class GroupRecord(Standing):
+    """The winner among the trials with these values, of a target that is a problem of its own."""
+
+    per: Settings
+    target: str | None = None
+    refit: ScoresRecord | None = None
+    nested: PerRepeatRecord | None = None
 
 
 class EdgeRecord(Record):

@@ -111,22 +111,26 @@ def separate_targets(source: Source, spec: Spec, row_splits: Splits) -> Separate
     return found
 
 
-def splits_of(source: Source, spec: Spec, row_splits: Splits) -> list[list[TargetRows]]:
+def splits_of(
+    source: Source, spec: Spec, row_splits: Splits, splits: Splits | None = None
+) -> list[list[TargetRows]]:
     """By repeat the rows of each group of targets.
 
     Args:
         source: what `read` returned.
         spec: of a trial.
         row_splits: makes its repeats.
+        splits: makes the ones that are meant, where these are others.
 
     Raises:
-        DataError: as `row_splits`.
+        DataError: as both.
     """
+    splits = splits or row_splits
     groups = separate_targets(source, spec, row_splits).groups
     if _draws(spec):  # rows of each class, and so of each target
-        by_group = [[_told(g, part, spec) for part in row_splits(g.source, spec)] for g in groups]
+        by_group = [[_told(g, part, spec) for part in splits(g.source, spec)] for g in groups]
         return [list(of) for of in zip(*by_group, strict=True)]
-    return [_by_group(part, groups, spec) for part in row_splits(source, spec)]
+    return [_by_group(part, groups, spec) for part in splits(source, spec)]
 
 
 def common_rows(source: Source, spec: Spec, rows: str) -> IntArray:

@@ -279,7 +279,7 @@ def metrics_table(run_data: RunData) -> tuple[list[str], list[tuple[str, list[st
         )
         for name in sorted(names, key=lambda name: not METRICS[name].is_loss)
     ]
-    selected = " (selected)" if _each_chose(run_data) else ""
+    selected = " (selected)" if _each_chose(run_data) and not run_data.is_nested else ""
     heads = [split_name(split) + selected * (split == "val") for split in found]
     return [*heads, *(f"{split_name(split)}, refit" for split in refit)], rows
 

@@ -143,6 +143,11 @@ class RunData:
         return next((of for of in own if of.get("per", {}).items() <= settings.items()), self.best)
 
     @property
+    def is_nested(self) -> bool:
+        """Whether repeats chose by inner folds, so that their val has no part in it."""
+        return any(of.get("nested") for of in self.results.get("per_repeat") or ())
+
+    @property
     def best_row(self) -> Mapping[str, Any]:
         """The chosen trial's row of trials.csv, else the first; empty without trials."""
         first = self.trials[0] if self.trials else {}

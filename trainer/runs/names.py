@@ -15,6 +15,7 @@ STEPS = "steps.parquet"
 HISTORY = "history.csv"
 TRIALS = "trials.csv"
 REPEATS = "repeats.csv"
+INNER = "inner.csv"
 GROUPS = "groups.csv"
 RESULTS = "results.json"
 BEST = "best.yaml"
@@ -28,7 +29,19 @@ REPORT = "report.html"
 CHECKPOINTS = "checkpoint"  # a folder
 
 MODEL = ("model.json", "model.safetensors")
-OF_AN_END = (TRIALS, REPEATS, GROUPS, RESULTS, BEST, PREDICTIONS, ROWS, WEIGHTS, *MODEL, REPORT)
+OF_AN_END = (
+    TRIALS,
+    REPEATS,
+    INNER,
+    GROUPS,
+    RESULTS,
+    BEST,
+    PREDICTIONS,
+    ROWS,
+    WEIGHTS,
+    *MODEL,
+    REPORT,
+)
 
 # statuses of a run
 RUNNING = "running"
@@ -42,6 +55,7 @@ STEP_VALUES = ("loss", "error_rms", "error_max", "dz_rms", "grad_norm", "lr")  #
 HISTORY_KEYS = ("trial", "repeat", "epoch", "step")  # whole numbers; metrics follow
 TRIAL_KEYS = ("trial", "rank", "status", "reason")
 REPEAT_KEYS = ("trial", "repeat")
+INNER_KEYS = ("repeat", "inner", "trial")
 GROUP_KEYS = ("trial",)
 # text, whatever they look like
 TEXT_COLUMNS = frozenset({"status", "reason", TARGET, "group", "fold"})

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from hashlib import sha256
@@ -16,21 +16,22 @@ from trainer.config.checks.rules import has_l1
 from trainer.config.schema.optimizer import FirstOrder, Sgd
 from trainer.config.schema.spec import Spec, Trial
 from trainer.config.schema.sweep import too_many
-from trainer.data import Prepared, Source, held_targets, prepare_refit, prepare_split, read
+from trainer.data import Source, held_targets, prepare_refit, prepare_split, read
 from trainer.data.separate import SeparateTargets, common_rows, separate_targets, splits_of
 from trainer.data.splits.given_folds import always_trained
 from trainer.data.splits.holdout import hold_out
+from trainer.data.splits.inner import inner_splits
 from trainer.data.splits.repeats import row_splits, why_left_out
 from trainer.data.splits.row_split import RowSplit
 from trainer.data.united import unite, why_not_united
 from trainer.errors import DataError
-from trainer.model import MODELS
-from trainer.model.lambda_max import lambda_max
+from trainer.sweep.inner import Inner
+from trainer.sweep.inner_columns import inner_columns, inner_of
 from trainer.sweep.lacking import fewer_of, in_no_repeat, lacking_of, same_targets
+from trainer.sweep.path_begins import largest_l1, own_spec
 from trainer.sweep.planned import Column, Fold, Planned, Pool, RowsOf, common_target
 from trainer.sweep.share_rows import share_row_sets
 from trainer.sweep.stopping import EarlyStopper
-from trainer.train.device_rows import raw_weights, shares
 
 
 @dataclass
@@ -75,6 +76,17 @@ class Sources:
             }
         return self._lambda_max[key]
 
+    def lambda_max_of(self, rows: RowsOf, spec: Spec) -> Mapping[int, float]:
+        """The same of the training rows of one repeat, for the targets that have them."""
+        key = rows.key, str(spec.class_weight), str(spec.loss), spec.bias
+        if key not in self._lambda_max:
+            prepared, joint = rows.prepare(), spec.targets == "joint"
+            self._lambda_max[key] = {
+                target: largest_l1(prepared if joint else prepared.of_target(place), spec)
+                for place, target in enumerate(rows.targets)
+            }
+        return self._lambda_max[key]
+
     @property
     def digest(self) -> str:
         """sha256 (hex) over the bytes of all that was read."""
@@ -89,10 +101,11 @@ def block_key(spec: Spec) -> Hashable:
 
 
 class Family(NamedTuple):
-    """Trials on the same rows: the first one's place among all, and the rows of its repeats."""
+    """Trials on the same rows: the first one's place, the rows of its repeats and inner folds."""
 
     trial: int
     repeats: Sequence[RowsOf]
+    inner: Sequence[RowsOf] = ()
 
 
 class Layout(NamedTuple):
@@ -106,6 +119,7 @@ class Layout(NamedTuple):
         always: training rows that no fold of a column holds out.
         lacking: {target: {what its rows lack: in how many repeats}} of separate targets that have
             fewer repeats than others, in every trial.
+        inner: {number of a column's repeat: the inner fold that it is}.
     """
 
     columns: list[tuple[RowsOf, Column]]
@@ -114,6 +128,7 @@ class Layout(NamedTuple):
     families: Sequence[Family]
     always: int = 0
     lacking: Mapping[int, Mapping[str, int]] = MappingProxyType({})
+    inner: Mapping[int, Inner] = MappingProxyType({})
 
     def repeats_lacking(self, target: int) -> int:
         """How many of the repeats a target does not have."""
@@ -157,21 +172,31 @@ def lay_out(trials: Sequence[Trial], sources: Sources) -> Layout:
         names = targets_of(sources, trials[0].spec).names
         sources.leave_out({names[target]: why for target, why in nowhere.items()})
         return lay_out(trials, sources)
+    within = partial(_inner_parts, sources=sources, known=known)
+    inner = [inner_of(trial.spec, within, kept, len(found[0])) for trial in trials]
+    outer = [
+        (rows, Column(number, repeat, own_spec(sources, trials[number], spec, t, own), t))
+        for number, repeats in enumerate(found)
+        for repeat, i in enumerate(kept)
+        for groups, spec in [repeats[i]]
+        for own in [groups if inner[number] else None]
+        for rows in groups
+        for t in rows.targets
+        if (i, t) not in lacking
+    ]
+    short = {(kept.index(i), t) for i, t in lacking if i in kept}
     return Layout(
-        [
-            (rows, Column(number, repeat, _own_spec(trials[number], spec, sources, t), t))
-            for number, repeats in enumerate(found)
-            for repeat, i in enumerate(kept)
-            for groups, spec in [repeats[i]]
-            for rows in groups
-            for t in rows.targets
-            if (i, t) not in lacking
-        ],
+        [*outer, *inner_columns(trials, partial(own_spec, sources), inner, found, kept, short)],
         [found[0][i][0][0].value for i in kept],
         {name: lacks for _, (name, lacks) in sorted(left_out.items())},
-        _families(trials, [[repeats[i][0][0] for i in kept] for repeats in found]),
+        _families(
+            trials,
+            [[repeats[i][0][0] for i in kept] for repeats in found],
+            [[rows.groups[0] for rows in of] for of in inner],
+        ),
         always_trained(sources.of(trials[0].spec), trials[0].spec),
         fewer,
+        {rows.number: rows.of for rows in inner[0]},
     )
 
 
@@ -189,12 +214,16 @@ def _same_targets(trials: Sequence[Trial], sources: Sources) -> None:
     )
 
 
-def _families(trials: Sequence[Trial], repeats: Sequence[Sequence[RowsOf]]) -> list[Family]:
+def _families(
+    trials: Sequence[Trial],
+    repeats: Sequence[Sequence[RowsOf]],
+    inner: Sequence[Sequence[RowsOf]],
+) -> list[Family]:
     families: dict[Hashable, Family] = {}
-    for number, (trial, rows) in enumerate(zip(trials, repeats, strict=True)):
+    for number, (trial, rows, within) in enumerate(zip(trials, repeats, inner, strict=True)):
         spec = trial.spec
         key = block_key(spec), *((str(spec.repeat), spec.seed) if spec.repeat else ())
-        families.setdefault(key, Family(number, rows))
+        families.setdefault(key, Family(number, rows, within))
     return list(families.values())
 
 
@@ -213,26 +242,34 @@ def _repeats_of(
     return found
 
 
-def _own_spec(trial: Trial, spec: Spec, sources: Sources, target: int) -> Spec:
-    """The spec of a trial for one target, whose path of penalties begins where its data say."""
-    if not trial.fractions or spec.targets == "joint":  # whose path has begun already
-        return spec
-    penalty = trial.with_lambda_max(sources.lambda_max(spec)[target]).spec.penalty
-    return spec.model_copy(update={"penalty": penalty})
+def _inner_parts(
+    spec: Spec, sources: Sources, known: dict[Hashable, list[list[RowsOf]]]
+) -> list[list[RowsOf]]:
+    """The inner folds of a trial for one seed."""
+    key = ("inner", block_key(spec), str(spec.repeat), _draw_seed(spec))
+    if key not in known:
+        known[key] = _rows_of(spec, sources, _inner_splits)
+    return known[key]
+
+
+def _inner_splits(source: Source, spec: Spec) -> tuple[RowSplit, ...]:
+    return inner_splits(source, spec, row_splits(source, spec))
 
 
 def _draw_seed(spec: Spec) -> int | None:
     return spec.seed if spec.repeat and spec.repeat.draws_rows else None
 
 
-def _rows_of(spec: Spec, sources: Sources) -> list[list[RowsOf]]:
+def _rows_of(
+    spec: Spec, sources: Sources, splits: Callable[[Source, Spec], Sequence[RowSplit]] = row_splits
+) -> list[list[RowsOf]]:
     """By repeat the rows of all targets that are trained together, of those that have the same."""
     source, block = sources.of(spec), block_key(spec)
     if spec.targets == "separate":
-        apart = splits_of(source, spec, row_splits)
+        apart = splits_of(source, spec, row_splits, splits)
         # of draws of each target's classes there is no row set of all
         own = spec.repeat is not None and spec.repeat.few_shot is not None
-        common = [None] * len(apart) if own else [p.whole for p in row_splits(source, spec)]
+        common = [None] * len(apart) if own else [p.whole for p in splits(source, spec)]
         return [
             [
                 replace(
@@ -244,7 +281,7 @@ def _rows_of(spec: Spec, sources: Sources) -> list[list[RowsOf]]:
             ]
             for groups, split in zip(apart, common, strict=True)
         ]
-    parts = row_splits(source, spec)
+    parts = splits(source, spec)
     if (what := too_many(1, len(parts))) is not None:  # of folds that the data name
         raise DataError(f"repeat: {what}")
     return [[_rows(source, spec, part, (block, part.key))] for part in parts]
@@ -336,29 +373,6 @@ def with_lambda_max(trials: Sequence[Trial], sources: Sources) -> list[Trial]:
             found[key] = largest_l1(prepare_refit(sources.of(spec), spec, "train"), spec)
         resolved.append(trial.with_lambda_max(found[key]))
     return resolved
-
-
-def largest_l1(prepared: Prepared, spec: Spec) -> float:
-    """The least l1 at which all weights are 0.
-
-    Raises:
-        DataError: it is 0, but for rounding; or class weights that do not fit the labels.
-    """
-    train, encoder = prepared.train, prepared.encoder
-    codes = train.y.ndim == 1
-    y = np.eye(len(encoder.outputs))[train.y] if codes else train.y.astype(np.float64)  # (N, C)
-    p = shares(raw_weights(prepared, spec.class_weight))
-    far = np.abs(encoder.mean) / encoder.scale  # (D,)
-    model = MODELS[spec.model, spec.loss_name].with_parameters(
-        {name: np.array([value]) for name, value in spec.loss_parameters.items()}
-    )
-    found = lambda_max(model, train.X, y, p, spec.bias, far)
-    if found == 0:
-        raise DataError(
-            "no feature says anything of the target, so that a path of penalties has no beginning;"
-            " a list of penalties is right"
-        )
-    return found
 
 
 def stack_key(spec: Spec) -> Hashable:

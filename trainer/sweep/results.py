@@ -36,6 +36,8 @@ def trial_results(sweep: SweepRun, jobs: Sequence[Job] | None = None) -> list[Tr
         np.maximum.at(reached, of_rules(job.trial, job.target), job.training.evaluations)
     for of in columns:
         of.sort(key=lambda column: column.repeat)
+    inner = [_inner(sweep, of) for of in columns]
+    columns = [[one for one in of if one.repeat < sweep.repeats] for of in columns]
     there = [i for i, of in enumerate(columns) if of]
     means = means_of([columns[i] for i in there])
     return [
@@ -47,10 +49,20 @@ def trial_results(sweep: SweepRun, jobs: Sequence[Job] | None = None) -> list[Tr
             evaluations=int(reached[i]),
             means=of,
             target=i % targets,
+            inner=inner[i],
         )
         for i, of in zip(there, means, strict=True)
         for trial in [sweep.trial(i // targets, i % targets)]
     ]
+
+
+def _inner(sweep: SweepRun, columns: Sequence[ColumnResult]) -> dict[int, Sequence[ColumnResult]]:
+    """By repeat the columns of its inner folds."""
+    found: dict[int, list[ColumnResult]] = {}
+    for column in columns:
+        if (of := sweep.layout.inner.get(column.repeat)) is not None:
+            found.setdefault(of.repeat, []).append(column)
+    return dict(found)
 
 
 def _columns(job: Job) -> Iterator[ColumnResult]:

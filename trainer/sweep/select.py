@@ -11,7 +11,8 @@ import numpy as np
 from trainer.catalog import draws, is_minimized
 from trainer.config.schema.sweep import EACH_REPEAT, swept_shots
 from trainer.sweep.defined import is_number
-from trainer.sweep.trial_result import TrialResult, by_repeat
+from trainer.sweep.inner import FINAL
+from trainer.sweep.trial_result import TrialResult, by_inner, by_repeat
 
 if TYPE_CHECKING:
     from trainer.config.schema.spec import Spec
@@ -67,6 +68,7 @@ class Chosen(NamedTuple):
         without: the values of these paths for which no trial has a rank.
         edges: swept numbers at an end of their axis.
         within: how many trials are within one standard error of the best; None for rule best.
+        judged: the best by the inner folds that chose it; None without them.
     """
 
     metric: str
@@ -80,6 +82,16 @@ class Chosen(NamedTuple):
     without: Sequence[Mapping[str, Any]] = ()
     edges: Sequence[Edge] = ()
     within: int | None = None
+    judged: TrialResult | None = None
+
+    @property
+    def nested(self) -> dict[int, int]:
+        """{repeat: the trial that it chose by its inner folds}, where that is one a repeat."""
+        if self.judged is None:
+            return {}
+        own = [group for group in self.groups if group.repeat is not None]
+        found = {group.repeat: group.trial.number for group in own if group.repeat is not None}
+        return found if len(found) == len(own) else {}
 
 
 def rank(trials: Iterable[TrialResult], metric: str) -> list[TrialResult]:
@@ -123,6 +135,8 @@ def choose(trials: Sequence[TrialResult], spec: Spec, metric: str) -> Chosen:
         spec: says the rule and the groups.
         metric: what they are ranked by.
     """
+    if any(trial.inner for trial in trials):
+        return _nested(trials, spec, metric)
     able = with_rank(rank(trials, metric), metric)
     best, within = _pick(able, spec, metric)
     if best is None:
@@ -148,6 +162,35 @@ def choose(trials: Sequence[TrialResult], spec: Spec, metric: str) -> Chosen:
         without=without,
         edges=_edges(best, trials, spec, metric),
         within=within,
+    )
+
+
+def _nested(trials: Sequence[TrialResult], spec: Spec, metric: str) -> Chosen:
+    """The choice by inner folds: of each repeat by its own, the final one by those of all rows."""
+    own = by_repeat(trials)
+    groups: list[Group] = []
+    without: list[Mapping[str, Any]] = []
+    for values, lot in _by_paths(trials, spec).items():
+        per = dict(zip(per_paths(spec), values, strict=True))
+        for repeat, judged in sorted(by_inner(lot).items()):
+            place = per | ({} if repeat == FINAL else {EACH_REPEAT: repeat})
+            winner, _ = _pick(with_rank(rank(judged, metric), metric), spec, metric)
+            outer = lot if repeat == FINAL else own.get(repeat, ())
+            scored = next((t for t in outer if winner and t.number == winner.number), None)
+            if scored is None:
+                without.append(place)
+            elif repeat != FINAL:
+                groups.append(Group(place, scored, repeat))
+            elif per:
+                groups.append(Group(place, scored))
+    final = by_inner(trials).get(FINAL, [])
+    judged_best, within = _pick(with_rank(rank(final, metric), metric), spec, metric)
+    if judged_best is None:
+        return Chosen(metric, None)
+    best = next(trial for trial in trials if trial.number == judged_best.number)
+    edges = _edges(judged_best, final, spec, metric)
+    return Chosen(
+        metric, best, groups=groups, without=without, edges=edges, within=within, judged=judged_best
     )
 
 
@@ -218,12 +261,9 @@ def _groups(
     paths, each = per_paths(spec), EACH_REPEAT in spec.select.per
     if not paths and not each:
         return [], []
-    members: dict[tuple[Any, ...], list[TrialResult]] = {}
-    for trial in trials:
-        members.setdefault(tuple(trial.settings.get(path) for path in paths), []).append(trial)
     found: list[Group] = []
     without: list[Mapping[str, Any]] = []
-    for values, group in members.items():
+    for values, group in _by_paths(trials, spec).items():
         lots: Mapping[Any, list[TrialResult]] = by_repeat(group) if each else {None: group}
         for repeat, lot in sorted(lots.items()):
             per = dict(zip(paths, values, strict=True))
@@ -234,6 +274,17 @@ def _groups(
             else:
                 found.append(Group(per, winner, repeat))
     return found, without
+
+
+def _by_paths(
+    trials: Sequence[TrialResult], spec: Spec
+) -> dict[tuple[Any, ...], list[TrialResult]]:
+    """The trials by their values of the `select.per` paths."""
+    paths = per_paths(spec)
+    members: dict[tuple[Any, ...], list[TrialResult]] = {}
+    for trial in trials:
+        members.setdefault(tuple(trial.settings.get(path) for path in paths), []).append(trial)
+    return members
 
 
 def _edges(best: TrialResult, trials: Sequence[TrialResult], spec: Spec, metric: str) -> list[Edge]:

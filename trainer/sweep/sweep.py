@@ -101,6 +101,11 @@ class SweepRun:
         """How many there are."""
         return len(self.layout.columns)
 
+    @property
+    def inner_columns(self) -> int:
+        """How many of them are of inner folds."""
+        return sum(column.repeat >= self.repeats for _, column in self.layout.columns)
+
     def repeats_of(self, target: int) -> int:
         """How many repeats a target has; one of which the rows lack something has fewer."""
         return self.repeats - self.layout.repeats_lacking(target)
@@ -158,7 +163,7 @@ def set_up(
     cache = DeviceCache(device)
     device_rows = cache.of(planned[0].rows, planned[0].spec, planned[0].target)
     log_every = _log_every(spec, columns, len(device_rows.rows))
-    repeats = 1 + max(column.repeat for _, column in columns)
+    repeats = len(layout.values)
     device_rows = cache.laid(planned[0])
     first = build([column.spec for column in planned[0].columns], device_rows, log_every)
     separate = spec.targets == "separate"

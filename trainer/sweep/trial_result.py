@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from trainer.sweep.inner import FINAL
+
 if TYPE_CHECKING:
     from trainer.config.schema.spec import Spec
 
@@ -68,6 +70,7 @@ class TrialResult:
         columns: by repeat.
         target: the number of the target.
         evaluations: how many it reached.
+        inner: by repeat its columns on inner folds; those of all training rows at `FINAL`.
         means: over its columns; None: they are worked out when they are asked for.
     """
 
@@ -78,6 +81,7 @@ class TrialResult:
     evaluations: int
     means: Means | None = field(default=None, compare=False, repr=False)
     target: int = 0
+    inner: dict[int, Sequence[ColumnResult]] = field(default_factory=dict)
 
     @cached_property
     def _means(self) -> Means:
@@ -99,6 +103,12 @@ class TrialResult:
     def status(self) -> str:
         """That of the worst off of its columns."""
         return self._told.status
+
+    @property
+    def cut_short(self) -> bool:
+        """Whether an interruption ended one of its columns, or of those of inner folds."""
+        inner = [column for of in self.inner.values() for column in of]
+        return "interrupted" in {column.status for column in [*self.columns, *inner]}
 
     @property
     def reason(self) -> str:
@@ -199,6 +209,29 @@ def by_repeat(trials: Sequence[TrialResult]) -> dict[int, list[TrialResult]]:
     for (trial, column), of in zip(columns, means, strict=True):
         found.setdefault(column.repeat, []).append(replace(trial, columns=(column,), means=of))
     return found
+
+
+def by_inner(trials: Sequence[TrialResult]) -> dict[int, list[TrialResult]]:
+    """Of each repeat the trials as they did on its inner folds; the final choice's at `FINAL`.
+
+    That is on those of all training rows; where there are none, on those of all repeats.
+    """
+    lots = [
+        (repeat, trial, columns)
+        for trial in trials
+        for repeat, columns in (trial.inner | _all_inner(trial)).items()
+    ]
+    means = means_of([columns for _, _, columns in lots])
+    found: dict[int, list[TrialResult]] = {}
+    for (repeat, trial, columns), of in zip(lots, means, strict=True):
+        found.setdefault(repeat, []).append(replace(trial, columns=columns, means=of))
+    return found
+
+
+def _all_inner(trial: TrialResult) -> dict[int, Sequence[ColumnResult]]:
+    if FINAL in trial.inner:
+        return {}
+    return {FINAL: [column for columns in trial.inner.values() for column in columns]}
 
 
 def _common(values: Iterable[int | None]) -> int | None:

@@ -17,6 +17,7 @@ from trainer.wording.undefined import mean_of, over_text
 _TIE = 2.0  # standard errors: less is no difference to speak of
 _REFIT_ROWS = {"train": "all training rows", "train+val": "training and validation rows"}
 
+BY_INNER = "the winner by its mean over inner folds"
 FIRST_REPEAT = "that of the winner's first repeat"
 
 Results = Mapping[str, Any]
@@ -62,6 +63,10 @@ def lead_text(
 def rule_text(results: Results, metric: str, minimize: bool) -> str:
     """What the chosen trial has that no other has."""
     best = f"the {'lowest' if minimize else 'highest'} {metric}"
+    if (results.get("best") or {}).get("inner"):
+        strongest = results.get("rule") == "one_std_err"
+        near = "the strongest penalty within one standard error of " * strongest
+        return f"{near}{best}, mean over inner folds"
     if mean_of(results) < 2:  # one value has no error, and the rule is no other than `best`
         return best
     if results.get("rule") == "one_std_err":

@@ -12,6 +12,7 @@ from trainer.text.numbers import counted, plain_number
 from trainer.text.printable import Sentence, Verbatim
 from trainer.text.windows import quoted
 from trainer.wording.choice import (
+    BY_INNER,
     FIRST_REPEAT,
     as_good_text,
     lead_text,
@@ -25,6 +26,7 @@ from trainer.wording.undefined import undefined_texts
 
 SHOWN = 10  # rows of the table
 _GROUPS = 20  # lines of groups
+_OFTEN = 4  # settings that repeats chose by inner folds
 
 Line = tuple[str, object]
 Metrics = Mapping[str, float]
@@ -118,13 +120,19 @@ def sweep_closing(
     lines.append(("winner", Sentence(won, _texts(best))))
     if (lead := lead_text(results, metric, brief, plain_number)) is not None:
         lines.append(("lead", Sentence(lead, _texts(results["runner_up"]))))
+    if (inner := best.get("inner")) is not None:
+        told = plain_number(inner["metrics"].get(metric, math.nan))
+        lines.append(("choice", f"{BY_INNER}, {metric} {told}"))
     if within is not None:
         lines.append(("rule", as_good_text(results, within)))
     if (caution := of_training_rows_text(results)) is not None:
         lines.append(("note", caution))
     if results["groups"]:
         lines.append(("groups", _groups(results, brief)))
-    lines += [("own choice", _own_choice(of, word, brief)) for of in results.get("per_repeat", ())]
+    for of in results.get("per_repeat", ()):
+        nested = of.get("nested") is not None
+        told = _nested(of, word, brief) if nested else _own_choice(of, word, brief)
+        lines.append(("nested" if nested else "own choice", told))
     lines += [("edge", edge["advice"]) for edge in results["edges"]]
     if best["refit"]:
         lines.append(("refit", refit_text(best["refit"]["rows"], length)))
@@ -217,6 +225,21 @@ def _own_choice(found: Mapping[str, Any], word: str, brief: BriefSettings) -> st
     return f"{told} (mean and standard deviation over each {word}'s own winner)"
 
 
+def _nested(found: Mapping[str, Any], word: str, brief: BriefSettings) -> str:
+    """What the choice by inner folds came to on rows without a part in it; how often each won."""
+    std, nested = found.get("std") or {}, found["nested"]
+    of = {n: v for n, v in found["metrics"].items() if n.startswith(("test_", "val_"))}
+    per = f"{brief(found['per'])}: " if found.get("per") else ""
+    over = f"mean and standard deviation over {counted(len(found['trials']), word)}, each with its"
+    told = f"{per}{_metrics(of, std)} ({over} own winner of {nested['inner_folds']} inner folds)"
+    often = [
+        f"{brief(one['settings'])} in {one['repeats']:,} (trial {one['trial']})"
+        for one in nested["chosen"][:_OFTEN]
+    ]
+    more = len(nested["chosen"]) - _OFTEN
+    return f"{told}; chosen: {', '.join([*often, *([f'{more:,} more'] if more > 0 else [])])}"
+
+
 def _value(name: str, value: float) -> str:
     undefined = math.isnan(value) and facts_of(name).may_be_undefined
     return "not defined" if undefined else plain_number(value)
@@ -250,6 +273,11 @@ def _listed(lines: Sequence[str], left: int, file: str) -> Verbatim:
     return Verbatim("\n".join(["", *lines, *more]))
 
 
+def _is_nested(results: Mapping[str, Any]) -> bool:
+    """Whether repeats chose by inner folds, so that their val has no part in it."""
+    return any(of.get("nested") for of in results.get("per_repeat", ()))
+
+
 def _groups(results: Mapping[str, Any], brief: BriefSettings) -> Verbatim:
     """A line a value of the `select.per` paths."""
     groups: Sequence[Record] = results["groups"]
@@ -260,7 +288,8 @@ def _groups(results: Mapping[str, Any], brief: BriefSettings) -> Verbatim:
         if refit := _tests(group.get("refit") or {}):
             test += f"; refit: {refit}"
         value = metric_text(group, metric, results["repeats"])
-        chosen = ", selected" if "repeat" in group["per"] else ""
+        selected = "repeat" in group["per"] and not _is_nested(results)
+        chosen = ", selected" if selected else ""
         found = f"{brief(group['per'])}: {metric} {value}{chosen}"
         at = f" at {brief(rest)}" if rest else ""
         lines.append(f"{found}{at} (trial {group['trial']})" + (f"; {test}" if test else ""))

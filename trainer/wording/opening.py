@@ -141,12 +141,13 @@ class SweepFacts(TypedDict):
     `shared` is how many row sets have their rows in stacks of several, where there are such.
 
     `targets` are those that are problems of their own, `lacking` their columns on rows that lack
-    something, which do not train.
+    something, which do not train; `inner` are columns of inner folds beside all others.
     """
 
     targets: NotRequired[int]
     lacking: NotRequired[int]
     shared: NotRequired[int]
+    inner: NotRequired[int]
     trials: int
     repeats: int
     stacks: int
@@ -330,6 +331,8 @@ def sweep_text(facts: SweepFacts) -> str:
     if (targets := facts.get("targets")) is not None:
         text, columns = f"{text} x {counted(targets, 'target')}", columns * targets
     text += f" = {counted(columns, 'column')}"
+    if inner := facts.get("inner"):
+        text += f" and {counted(inner, 'column')} of inner folds"
     if lacking := facts.get("lacking"):
         text += f", without {lacking:,} whose rows lack something: {columns - lacking:,}"
     text += f" in {counted(facts['stacks'], 'stack')}" + shared_text(facts.get("shared", 0))

@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from trainer.runs.names import REPEATS, TARGET, TRIALS, WEIGHTS
+from trainer.runs.contents import csv_bytes
+from trainer.runs.names import INNER, INNER_KEYS, REPEATS, TARGET, TRIALS, WEIGHTS
+from trainer.sweep.inner import FINAL, Inner
 from trainer.wording.repeats import value_column
-from trainer.workflow.result_tables import Row, repeat_rows, trial_rows
+from trainer.workflow.result_tables import Row, numbers_of, repeat_rows, settings_of, trial_rows
 from trainer.workflow.target_tables import column_rows, mean_rows
 
 if TYPE_CHECKING:
@@ -48,9 +50,14 @@ def write_columns(
             columns = repeat_rows(trials, metrics, metric, called, values)
         with folder.spared(REPEATS):
             folder.write_repeats(columns if over else _without_rank(columns))
+    if sweep.layout.inner:
+        names = None if targets is None else targets.names
+        with folder.spared(INNER):
+            rows_of_inner = _inner_rows(trials, metrics, sweep.layout.inner, names)
+            folder.files.put_bytes(INNER, csv_bytes(rows_of_inner, INNER_KEYS))
     if sweep.spec.log.weights == "all":
         with folder.spared(WEIGHTS):
-            _write_weights(folder, jobs, separate=targets is not None)
+            _write_weights(folder, jobs, sweep.repeats, separate=targets is not None)
     return rows
 
 
@@ -73,24 +80,58 @@ def write_trials(
     return rows
 
 
+def _inner_rows(
+    trials: Sequence[TrialResult],
+    names: Sequence[str],
+    inner: Mapping[int, Inner],
+    targets: Sequence[str] | None = None,
+) -> list[Row]:
+    """The rows of inner.csv: a row a column of an inner fold, by repeat, fold and trial.
+
+    Args:
+        trials: with them.
+        names: of the metrics.
+        inner: the inner fold of each column, by its number.
+        targets: names of those that are problems of their own.
+    """
+    columns = [(column, trial) for trial in trials for of in trial.inner.values() for column in of]
+    columns.sort(key=lambda pair: (pair[0].repeat, pair[0].target, pair[0].trial))
+    return [
+        {
+            "repeat": None if of.repeat == FINAL else of.repeat,
+            "inner": of.fold,
+            "trial": trial.number,
+            **({} if targets is None else {TARGET: targets[column.target]}),
+            "status": column.status,
+            "reason": column.reason,
+            **settings_of(trial),
+            **numbers_of(column),
+            **{name: column.metrics.get(name) for name in names},
+        }
+        for column, trial in columns
+        for of in [inner[column.repeat]]
+    ]
+
+
 def _without_rank(rows: Sequence[Row]) -> list[Row]:
     return [row | {"rank": None} for row in rows]
 
 
-def _write_weights(folder: RunWriter, jobs: Sequence[Job], *, separate: bool) -> None:
-    """The weights of every column that has trained."""
-    there = [job for job in jobs if job.training.result.weights is not None]
-    weights = [np.asarray(job.training.result.weights) for job in there]
-    bias = [np.asarray(job.training.result.bias) for job in there]
+def _write_weights(folder: RunWriter, jobs: Sequence[Job], repeats: int, *, separate: bool) -> None:
+    """The weights of every column that has trained, but for inner folds."""
+    outer = [(job, np.flatnonzero(job.repeat < repeats)) for job in jobs]
+    there = [(j, k) for j, k in outer if len(k) and j.training.result.weights is not None]
+    weights = [np.asarray(job.training.result.weights)[:, :, k] for job, k in there]
+    bias = [np.asarray(job.training.result.bias)[:, k] for job, k in there]
     if len({array.shape[:2] for array in weights}) != 1:  # other features in other trials
         return
     arrays = {
         "weights": np.concatenate(weights, axis=2),  # (D, C, K)
         "bias": np.concatenate(bias, axis=1),  # (C, K)
-        "trial": np.concatenate([job.trial for job in there]).astype(np.int32),
-        "repeat": np.concatenate([job.repeat for job in there]).astype(np.int32),
+        "trial": np.concatenate([job.trial[k] for job, k in there]).astype(np.int32),
+        "repeat": np.concatenate([job.repeat[k] for job, k in there]).astype(np.int32),
     }
-    target = np.concatenate([job.target for job in there]).astype(np.int32)
+    target = np.concatenate([job.target[k] for job, k in there]).astype(np.int32)
     folder.write_weights(arrays | ({TARGET: target} if separate else {}))
 
 

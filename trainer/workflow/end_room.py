@@ -61,7 +61,7 @@ def predicted_rows(sweep: SweepRun) -> int:
     for planned in sweep.arrangement.stacks:
         for k, column in enumerate(planned.columns):
             fold = planned.rows_of(k).fold
-            if fold is not None:
+            if fold is not None and column.repeat < sweep.repeats:
                 held_out[column.trial] = held_out.get(column.trial, 0) + fold.held_out
     val = 0 if first.val is None else len(first.val)
     return max(held_out.values(), default=val) + sum(map(len, first.tests))

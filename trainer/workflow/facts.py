@@ -143,10 +143,12 @@ def training_facts(sweep: SweepRun, folder: Path) -> Facts:
         }
         if shared := sweep.shared_row_sets:
             found["sweep"]["shared"] = shared
+        if inner := sweep.inner_columns:
+            found["sweep"]["inner"] = inner
         if sweep.targets is not None:
             targets = found["sweep"]["targets"] = len(sweep.targets.names)
             whole = len(sweep.trials) * sweep.repeats * targets
-            found["sweep"]["lacking"] = whole - sweep.columns
+            found["sweep"]["lacking"] = whole - (sweep.columns - inner)
     return found
 
 

@@ -76,7 +76,7 @@ def write_outputs(
         write_solvers(folder, sweep)
     write_rows(folder, sweep, terminal)
     chosen = choose(trials, spec, metric)
-    cut_short = any(trial.status == "interrupted" for trial in trials)
+    cut_short = any(trial.cut_short for trial in trials)
     if refit_of(spec) and not cut_short:
         checkpoints.before_refit(scheduler, bool(should_stop()))
     observer = RefitRecorder(should_stop, folder.tell, checkpoints)

@@ -69,7 +69,9 @@ def plan(spec: Spec, tell: Callable[[str], None] = lambda line: None) -> str:
     columns = sum(len(one.columns) for one in stacks)
     most = "at most " if any(cost.iteration for cost in costs) else ""
     lines = {
-        "trials": f"{len(sweep.trials):,} x {counted(sweep.repeats, 'repeat')}" + _targets(sweep),
+        "trials": f"{len(sweep.trials):,} x {counted(sweep.repeats, 'repeat')}"
+        + _targets(sweep)
+        + _inner(sweep),
         "stacks": f"{len(stacks):,} of {_widths(stacks)}, {counted(columns, 'column')} in all"
         + shared_text(sweep.shared_row_sets),
         "steps": _steps(costs),
@@ -83,6 +85,12 @@ def plan(spec: Spec, tell: Callable[[str], None] = lambda line: None) -> str:
     if sweep.first.single_bytes:
         lines["solver"] += f"; the rows in float32 for it take {_mib(sweep.first.single_bytes)}"
     return "\n".join(f"{name}: {value}" for name, value in lines.items())
+
+
+def _inner(sweep: SweepRun) -> str:
+    """How many columns are of inner folds, if any."""
+    inner = sweep.inner_columns
+    return f" and {counted(inner, 'column')} of inner folds" if inner else ""
 
 
 def _targets(sweep: SweepRun) -> str:

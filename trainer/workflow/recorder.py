@@ -101,12 +101,16 @@ class Recorder(NullObserver):
                 self.folder.write_gradients(snapshot.step, arrays, stack if several else None)
         records = stretch.records
         due = records.step % self.every == 0
-        trial, repeat = job.trial[stretch.columns], job.repeat[stretch.columns]
-        values = {name: value[due] for name, value in records.values.items()}
+        logged = job.repeat[stretch.columns] < self.sweep.repeats  # without inner folds
+        columns = np.asarray(stretch.columns)[logged]
+        if not len(columns):
+            return
+        trial, repeat = job.trial[columns], job.repeat[columns]
+        values = {name: value[due][:, logged] for name, value in records.values.items()}
         step, epoch = records.step[due], records.epoch[due]
-        target = None if self.targets is None else job.target[stretch.columns]
+        target = None if self.targets is None else job.target[columns]
         with self.folder.spared_steps():
-            counts = stretch.counts[due]
+            counts = stretch.counts[due][:, logged]
             self.folder.append_steps(step, epoch, values, trial, repeat, counts, target)
 
     def on_evaluation(self, stack: int, columns: Indices, evaluation: Evaluation) -> None:
@@ -114,7 +118,7 @@ class Recorder(NullObserver):
         job, epoch = self.jobs[stack], self._facts(stack).epochs(evaluation.step)
         trial, repeat = job.trial[columns], job.repeat[columns]
         target = None if self.targets is None else self.targets[job.target[columns]]
-        due, metrics = evaluation.due, evaluation.metrics
+        due, metrics = evaluation.due & (repeat < self.sweep.repeats), evaluation.metrics
         self.folder.append_history(
             history_rows(evaluation.step, epoch, metrics, due, trial, repeat, target)
         )
@@ -231,7 +235,7 @@ class SweepRecorder(Recorder):
         """The best trials so far: settings, mean and standard deviation over repeats."""
         if self.targets is not None:  # of which each has another
             return []
-        scores, sign = scheduler.scores, scheduler.rules.sign
+        scores, sign = scheduler.scores[:, : self.sweep.repeats], scheduler.rules.sign
         read = ~np.isnan(scores)
         some = read.any(axis=1)
         count = read.sum(axis=1)

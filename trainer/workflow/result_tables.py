@@ -20,6 +20,7 @@ from trainer.sweep.stopping import Rung
 from trainer.sweep.trial_result import ColumnResult, TrialResult
 from trainer.sweep.winner_tests import WinnerTests, means_and_stds
 from trainer.wording.closing import RankedTrial
+from trainer.workflow.nested import inner_scores, nested_facts
 
 if TYPE_CHECKING:
     from trainer.workflow.uncertainty import Uncertainty
@@ -206,11 +207,13 @@ def group_rows(chosen: Chosen, names: Sequence[str], tests: Mapping[int, WinnerT
         tests: test metrics of the winners, by trial.
     """
     cells = [test_cells(_group_tests(group, tests)) for group in chosen.groups]
+    each = any(group.repeat is not None for group in chosen.groups)
     tested = list(dict.fromkeys(name for of in cells for name in of))
     counted = _counted([group.trial for group in chosen.groups], names)
     return [
         {
             **group.per,
+            **({EACH_REPEAT: group.repeat} if each else {}),
             "trial": group.trial.number,
             **{p: v for p, v in settings_of(group.trial).items() if p not in group.per},
             **numbers_of(group.trial),
@@ -265,7 +268,7 @@ def results(
         "runner_up": _runner_up(chosen, uncertain),
         **({"intervals": dict(uncertain.facts)} if uncertain else {}),
         "groups": [_group(group, _group_tests(group, tests)) for group in chosen.groups],
-        **_per_repeat(chosen, tests),
+        **_per_repeat(chosen, tests, spec),
         **({"without_winner": [dict(per) for per in chosen.without]} if chosen.without else {}),
         "edges": [
             {"path": edge.path, "side": edge.side, "value": edge.value, "advice": edge.advice}
@@ -299,6 +302,7 @@ def _best(
     return {
         **standing(best, of_tests),
         **({"parts": dict(parts)} if parts else {}),
+        **({} if chosen.judged is None else {"inner": inner_scores(chosen.judged)}),
         "epochs": best.epochs,
         "best_epoch": best.best_epoch,
         "refit": refit,
@@ -333,8 +337,11 @@ def refit_metrics(tests: WinnerTests) -> Row:
     return {"refit": {"metrics": dict(tests.of_refit)}} if tests.of_refit else {}
 
 
-def _per_repeat(chosen: Chosen, tests: Mapping[int, WinnerTests]) -> Row:
-    """Where each repeat chose for itself, means over their winners, for each value of the rest."""
+def _per_repeat(chosen: Chosen, tests: Mapping[int, WinnerTests], spec: Spec) -> Row:
+    """Where each repeat chose for itself, means over their winners, for each value of the rest.
+
+    By inner folds they are scores of the choice itself, whose repeat has no part in it.
+    """
     rest: dict[tuple[Any, ...], list[Group]] = {}
     for group in chosen.groups:
         if group.repeat is not None:
@@ -346,7 +353,9 @@ def _per_repeat(chosen: Chosen, tests: Mapping[int, WinnerTests]) -> Row:
         both = [{**g.trial.metrics, **of} for g, of in zip(groups, of_tests, strict=True)]
         means, stds = means_and_stds(both)
         trials = [group.trial.number for group in groups]
-        found.append({"per": dict(per), "trials": trials, "metrics": means, "std": stds})
+        inner = nested_facts([g.trial for g in groups], spec)
+        of_all = {"per": dict(per), "trials": trials, "metrics": means, "std": stds}
+        found.append(of_all | ({"nested": inner} if inner else {}))
     return {"per_repeat": found} if found else {}
 
 
@@ -417,7 +426,7 @@ def best_yaml(trial: TrialResult, refit: str | None) -> str:
     few_shot = repeat.few_shot if repeat is not None else None
     if repeat is not None and few_shot is not None:
         few_shot = few_shot.model_copy(update={"tries": 1})
-        repeat = repeat.model_copy(update={"few_shot": few_shot, "seeds": 1})
+        repeat = repeat.model_copy(update={"few_shot": few_shot, "seeds": 1, "inner_folds": None})
     else:
         repeat = None
     select = Select(refit="train+val") if refit else Select()

@@ -11,6 +11,7 @@ import pyarrow as pa
 
 from trainer.data.splits.holdout import hold_out, usable
 from trainer.runs.names import ROWS
+from trainer.sweep.inner import FINAL
 from trainer.text import arrow
 from trainer.text.numbers import counted
 
@@ -46,14 +47,16 @@ def rows_table(sweep: SweepRun) -> tuple[pa.Table, bool]:
 
     Columns: `trial`, the first one on these rows, which others may share; `source`, `train` or the
     name of a split that has a source of its own; `row` of it, from 0; `split`; and for each repeat
-    `repeat_0` … train, val or unused, or of resamples `drawn_0` … how often a row was drawn: 0 is
+    `repeat_0` … train, val or unused, of inner folds `repeat_0_inner_0` … and those of all
+    training rows `inner_0` … the same, or of resamples `drawn_0` … how often a row was drawn: 0 is
     val, null unused. Where targets that are problems of their own have draws of their own, these
     are left out; else a row is as it is for those whose label it has.
     """
     families = sweep.layout.families
     repeated = sweep.spec.repeat is not None
     rows = [_rows_of(sweep, family) for family in families]
-    whole = sum(rows) * (sweep.repeats if repeated else 1) <= MOST_CELLS
+    columns = sweep.repeats + len(sweep.layout.inner)
+    whole = sum(rows) * (columns if repeated else 1) <= MOST_CELLS
     kept = 1 + int(np.searchsorted(np.cumsum(rows), MOST_CELLS)) if families else 0
     alike = all(rows.split is not None for family in families for rows in family.repeats)
     parts = [_family_table(sweep, one, repeated and whole and alike) for one in families[:kept]]
@@ -63,7 +66,8 @@ def rows_table(sweep: SweepRun) -> tuple[pa.Table, bool]:
 def row_cells(sweep: SweepRun) -> int:
     """About how many cells the table has."""
     rows = sum(_rows_of(sweep, family) for family in sweep.layout.families)
-    return min(rows * (3 + sweep.repeats * (sweep.spec.repeat is not None)), 2 * MOST_CELLS)
+    columns = sweep.repeats + len(sweep.layout.inner)
+    return min(rows * (3 + columns * (sweep.spec.repeat is not None)), 2 * MOST_CELLS)
 
 
 def _frames(sweep: SweepRun, spec: Spec) -> dict[str, Frame]:
@@ -95,10 +99,20 @@ def _family_table(sweep: SweepRun, family: Family, with_repeats: bool) -> pa.Tab
         "row": arrow.column(np.concatenate([np.arange(size) for size in sizes])),
         "split": _words(_SPLITS, split),
     }
+    inner = sweep.layout.inner
     for number, rows_of in enumerate(family.repeats if with_repeats else ()):
         assert rows_of.split is not None
         name, values = _repeat(rows_of.split(), split, starts.get("val"), holdout.val)
         columns[f"{name}_{number}"] = values
+    for one, rows_of in zip(inner.values(), family.inner if with_repeats else (), strict=False):
+        assert rows_of.split is not None
+        part = rows_of.split()
+        within = np.full(len(split), _UNUSED, np.int8)
+        within[part.train] = _TRAIN
+        assert part.val is not None
+        within[part.val] = _VAL
+        of = "" if one.repeat == FINAL else f"repeat_{one.repeat}_"
+        columns[f"{of}inner_{one.fold}"] = _words(_SPLITS, within)
     return pa.table(columns)
 
 

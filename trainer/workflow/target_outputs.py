@@ -66,7 +66,7 @@ def write_target_outputs(
         write_solvers(folder, sweep)
     write_rows(folder, sweep, terminal)
     chosen = [choose(of, spec, metric) for of in by_target(trials, len(names))]
-    cut_short = any(trial.status == "interrupted" for trial in trials)
+    cut_short = any(trial.cut_short for trial in trials)
     if refit_of(spec) and not cut_short:
         checkpoints.before_refit(scheduler, bool(should_stop()))
     observer = RefitRecorder(should_stop, folder.tell, checkpoints)

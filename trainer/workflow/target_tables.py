@@ -14,8 +14,9 @@ from trainer.config.schema.spec import Spec
 from trainer.runs.names import TARGET
 from trainer.sweep.select import Chosen, rank
 from trainer.sweep.trial_result import TrialResult
-from trainer.sweep.winner_tests import WinnerTests
+from trainer.sweep.winner_tests import WinnerTests, means_and_stds
 from trainer.text.numbers import counted
+from trainer.workflow.nested import nested_facts
 from trainer.workflow.result_tables import (
     Row,
     axes,
@@ -156,6 +157,7 @@ def winner_rows(
                     **{name: trial.metrics.get(name) for name in metrics},
                     **{f"{name}_std": trial.stds.get(name) for name in metrics},
                     **counts,
+                    **_nested_cells(one, per, metrics),
                     **{name: found.get(name) for name in tested},
                 }
             )
@@ -164,9 +166,37 @@ def winner_rows(
 
 def winners(chosen: Chosen) -> list[tuple[Mapping[str, Any], TrialResult]]:
     """The winners of one target, by the values of the `select.per` paths if there are any."""
-    if chosen.groups:
-        return [(group.per, group.trial) for group in chosen.groups]
+    if of_all := [(g.per, g.trial) for g in chosen.groups if g.repeat is None]:
+        return of_all
     return [] if chosen.best is None else [({}, chosen.best)]
+
+
+def _own_choices(chosen: Chosen, per: Mapping[str, Any]) -> list[TrialResult]:
+    """What the repeats chose by inner folds among the trials of some `select.per` paths."""
+    own = [group for group in chosen.groups if group.repeat is not None]
+    return [group.trial for group in own if {**group.per, **per} == group.per]
+
+
+def _nested_cells(chosen: Chosen, per: Mapping[str, Any], names: Sequence[str]) -> Row:
+    """Means and deviations over what the repeats chose by inner folds; empty without them."""
+    own = _own_choices(chosen, per)
+    if not own:
+        return {}
+    means, stds = means_and_stds([trial.metrics for trial in own])
+    return {
+        **{f"{name}_nested": means.get(name) for name in names},
+        **{f"{name}_nested_std": stds.get(name) for name in names},
+    }
+
+
+def _nested(chosen: Chosen, per: Mapping[str, Any], spec: Spec) -> Row:
+    own = _own_choices(chosen, per)
+    if not own:
+        return {}
+    means, stds = means_and_stds([trial.metrics for trial in own])
+    trials = [trial.number for trial in own]
+    told = {"trials": trials, "metrics": means, "std": stds, "nested": nested_facts(own, spec)}
+    return {"nested": told}
 
 
 def target_results(
@@ -198,6 +228,7 @@ def target_results(
             "per": dict(per),
             **standing(trial, found),
             **refit_metrics(found),
+            **_nested(one, per, spec),
         }
         for target, one in enumerate(chosen)
         for per, trial in winners(one)

@@ -42,14 +42,18 @@ def score_winners(
         chosen: the choice.
         models: by trial; refits among them are scored too.
     """
+    kept, best = chosen.nested, None if chosen.best is None else chosen.best.number
     of_repeats: dict[int, dict[int, Metrics]] = {}
     held_out: dict[int, pa.Table] = {}
     for rows in found:
         for trial, repeat, fitted in rows.models:
             if rows.prepared.tests:
                 of_repeats.setdefault(trial, {})[repeat] = metrics_on_tests(fitted, rows.prepared)
-            is_best = chosen.best is not None and trial == chosen.best.number
-            if is_best and rows.fold is not None and rows.prepared.val is not None:
+            if (
+                kept.get(repeat, best) == trial
+                and rows.fold is not None
+                and rows.prepared.val is not None
+            ):
                 place = {"repeat": repeat, "time": rows.fold.time}
                 held_out[repeat] = prediction_table(fitted, rows.prepared.val, place)
         del rows  # or else there were those of two repeats while the next are prepared
@@ -66,6 +70,8 @@ def to_be_scored(sweep: SweepRun, chosen: Chosen) -> Iterator[tuple[int, int]]:
     tested = any(trial.spec.data.test != "none" for trial in sweep.trials)
     if best is not None and (tested or best.columns[0].held_ratio is not None):
         yield from ((best.number, repeat) for repeat in every)
+    if best is not None and best.columns[0].held_ratio is not None:
+        yield from ((trial, repeat) for repeat, trial in chosen.nested.items())
     for group in chosen.groups if tested else ():
         repeats = every if group.repeat is None else (group.repeat,)
         yield from ((group.trial.number, repeat) for repeat in repeats)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from trainer.catalog import MODELS, draws, is_minimized
 from trainer.config.checks.broken import Broken
-from trainer.config.schema.sweep import EACH_REPEAT, FewShot
+from trainer.config.schema.sweep import EACH_REPEAT, FewShot, Repeat
 
 if TYPE_CHECKING:
     from trainer.config.schema.spec import Spec
@@ -36,11 +36,37 @@ def repeat_rule(spec: Spec) -> Iterator[Broken]:
         what = "a full batch from zeros comes out the same for every seed; write seeds: 1"
         reads = ("optimizer.batch_size", "init", "repeat.few_shot", "repeat.bootstrap")
         yield Broken("repeat.seeds", what, reads)
+    if repeat.inner_folds is not None:
+        yield from _inner_folds(spec, repeat)
     if repeat.few_shot is not None:
         yield from _few_shot(spec, repeat.few_shot, full)
 
 
 _KINDS = ("folds", "few_shot", "bootstrap")
+
+
+def _inner_folds(spec: Spec, repeat: Repeat) -> Iterator[Broken]:
+    """What nested cross-validation does not go with."""
+    key = "repeat.inner_folds"
+    if repeat.bootstrap is not None:
+        what = "are cut inside folds or draws, and resamples choose nothing; write folds: 5"
+        yield Broken(key, what, ("repeat.bootstrap",))
+    elif repeat.folds is None and repeat.few_shot is None:
+        what = "are cut inside the training rows of folds or draws; write folds: 5 too"
+        yield Broken(key, what, ("repeat.folds", "repeat.few_shot"))
+    elif repeat.few_shot is not None and spec.data.val == "none":
+        what = "choose a setting, and val scores it; set data.val"
+        yield Broken(key, what, ("data.val",))
+    metric = spec.sweep.metric if spec.sweep is not None else None
+    if metric is not None and metric.name.startswith("train_"):
+        what = "choose by rows that they hold out; write val_loss"
+        yield Broken("sweep.metric.name", f"inner folds {what}", (key,))
+    if spec.early_stopping is not None:
+        what = "would stop each trial by the rows that score the choice; sweep optimizer.epochs"
+        yield Broken("early_stopping", f"{what}, or remove repeat.inner_folds", (key,))
+    if spec.sweep is not None and spec.sweep.early_terminate is not None:
+        what = "would drop trials by the rows that score the choice; remove it"
+        yield Broken("sweep.early_terminate", f"{what}, or repeat.inner_folds", (key,))
 
 
 def _few_shot(spec: Spec, shot: FewShot, full: bool) -> Iterator[Broken]:
@@ -108,6 +134,8 @@ def _each_repeat(spec: Spec, repeats: bool) -> Iterator[Broken]:
     if not repeats:
         what = "there is one repeat; write repeat: {folds: 5} too, or remove repeat here"
         yield Broken("select.per", what, ("repeat",))
+    if spec.repeat is not None and spec.repeat.inner_folds is not None:
+        return  # so it does by them, and its own val scores the choice
     if spec.targets == "separate":
         what = "targets: separate has a winner a target; remove repeat here, or write joint"
         yield Broken("select.per", what, ("targets",))

@@ -337,7 +337,9 @@ _READS: dict[Rule, frozenset[str]] = {
     ),
     _metrics: frozenset({"model", "metrics"}),
     _early_stopping: frozenset({"model", "data", "early_stopping", "repeat"}),
-    repeat_rule: frozenset({"model", "data", "init", "optimizer", "repeat"}),
+    repeat_rule: frozenset(
+        {"model", "data", "init", "optimizer", "repeat", "sweep", "early_stopping"}
+    ),
     select_rule: frozenset({"data", "repeat", "select", "sweep", "targets"}),
     _intervals: frozenset({"data", "intervals"}),
 }

@@ -217,6 +217,14 @@ class Repeat(Block):
         " replacement, whole groups where there are groups; those not drawn are val.",
         examples=[200],
     )
+    inner_folds: Annotated[
+        int | None, Ge(2), Absent, Expected("a whole number from 2", ("none",))
+    ] = Field(
+        None,
+        description="Nested cross-validation: each fold or draw chooses its trial by so many folds"
+        " of its own training rows, and what it holds out scores the chosen one.",
+        examples=[5],
+    )
     seeds: Count = Field(1, description="The run again with seed, seed + 1, ….")
 
     @model_validator(mode="before")
@@ -245,6 +253,12 @@ class Repeat(Block):
         drawn = self.few_shot.tries if self.few_shot is not None else self.times
         return int(folds) * drawn * (self.bootstrap or 1) * self.seeds
 
+    @property
+    def columns(self) -> int:
+        """How many models a trial has, those of inner folds too, as far as the config says."""
+        inner = self.inner_folds or 0
+        return self.count * (1 + inner) + inner * (self.few_shot is None)
+
 
 class Select(Block):
     """Which trial is chosen, and whether it is trained again on more rows."""
@@ -256,7 +270,7 @@ class Select(Block):
     per: Annotated[tuple[Name, ...], Field(strict=False)] = Field(
         (),
         description="Swept keys whose every value gets a winner of its own; repeat: every fold or"
-        " draw does, which takes data.test to score.",
+        " draw does, which takes repeat.inner_folds, or data.test to score.",
         examples=[["vars.layer"]],
     )
     refit: Annotated[

@@ -55,6 +55,7 @@ def expand(tree: Tree) -> tuple[Spec, Expansion]:
             axes.setdefault(key, {})[value] = None
     distinct = {key: tuple(values) for key, values in axes.items()}
     _check_per(tree, whole, distinct)
+    _check_inner(tree, whole)
     _check_columns(tree, whole, len(kept))
     return whole, Expansion(tuple(kept), distinct, tuple(trials.notes))
 
@@ -87,9 +88,16 @@ def _check_per(tree: Tree, spec: Spec, axes: Mapping[str, Any]) -> None:
             raise SpecError([fault_at(tree, ("select", "per", i), what)])
 
 
+def _check_inner(tree: Tree, spec: Spec) -> None:
+    """Refuse inner folds that have nothing to choose."""
+    if spec.sweep is None and spec.repeat is not None and spec.repeat.inner_folds is not None:
+        what = "inner folds choose among trials, and there is one; write sweep too, or remove it"
+        raise SpecError([fault_at(tree, ("repeat", "inner_folds"), what)])
+
+
 def _check_columns(tree: Tree, spec: Spec, trials: int) -> None:
     """Refuse more models than a run can list."""
-    repeats = 1 if spec.repeat is None else spec.repeat.count
+    repeats = 1 if spec.repeat is None else spec.repeat.columns
     if (what := too_many(trials, repeats)) is None:
         return
     raise SpecError([fault_at(tree, ("repeat",), what, at_key=True)])

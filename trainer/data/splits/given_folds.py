@@ -62,13 +62,32 @@ def forward_splits(source: Source, spec: Spec) -> Iterator[RowSplit]:
             stretches of time would part; a val of its own.
     """
     rows = no_val_beside(source, spec, "folds of time").train
-    beside, frame = _beside(source), source.frame
+    frame = source.frame
     folds: int = getattr(spec.repeat.folds, "forward", 0) if spec.repeat else 0
     if frame.group is not None:
         raise DataError(
             f"{frame.group_where}: stretches of time part groups; leave `group` out, or"
             " write folds: leave_one_group_out"
         )
+    for i, (train, val) in enumerate(forward_parts(source, rows, folds, "folds.forward")):
+        yield RowSplit(f"stretch {i + 1} of {folds}", train, val, ("forward", folds, i))
+
+
+def forward_parts(
+    source: Source, rows: IntArray, folds: int, key: str
+) -> Iterator[tuple[IntArray, IntArray]]:
+    """(training rows, held-out rows) of each stretch of time of some rows.
+
+    Args:
+        source: with the column of times.
+        rows: ascending.
+        folds: stretches that are held out.
+        key: of `repeat`, which says how many.
+
+    Raises:
+        DataError: times that are missing or cannot be sorted, too few of them.
+    """
+    beside, frame = _beside(source), source.frame
     rank = time_ranks(beside)[rows]
     if (rank < 0).any():
         row = int(rows[np.flatnonzero(rank < 0)[0]])
@@ -80,14 +99,13 @@ def forward_splits(source: Source, spec: Spec) -> Iterator[RowSplit]:
     if (np.diff([0, *ends]) <= 0).any():
         times = len(np.unique(rank))
         raise DataError(
-            f"{beside.where}: repeat.folds.forward: {folds} stretches after a first one, of"
+            f"{beside.where}: repeat.{key}: {folds} stretches after a first one, of"
             f" {counted(len(rows), 'row')} at {counted(times, 'time')}, leave one without rows;"
             " fewer are right"
         )
     for i in range(folds):
-        name = f"stretch {i + 1} of {folds}"
         train, val = order[: ends[i]], order[ends[i] : ends[i + 1]]
-        yield RowSplit(name, rows[np.sort(train)], rows[np.sort(val)], ("forward", folds, i))
+        yield rows[np.sort(train)], rows[np.sort(val)]
 
 
 def _boundaries(rank: IntArray, folds: int) -> list[int]:

@@ -26,6 +26,10 @@ _OWN_CHOICE = (
     "of settings that each repeat chose for itself, by its own validation rows; the winner by the"
     " mean over all is the model that is kept"
 )
+_NESTED = (
+    "nested cross-validation: of settings that each repeat chose by {} inner folds of its training"
+    " rows, scored on validation rows that have no part in it"
+)
 _REPEAT, _REFIT = "repeat", "_refit"  # groups.csv's column of repeats, and ends of those of refits
 
 
@@ -34,7 +38,7 @@ def selection(sweep: SweepView) -> list[tuple[str, str]]:
     results, best = sweep.run_data.results, sweep.run_data.best
     if not best:
         return [*_best_so_far(sweep), ("Outcomes", _outcomes(sweep))]
-    lines = [("Result", _OWN_CHOICE)] if results.get("per_repeat") else []
+    lines = [("Result", _own_choice(own)) for own in (results.get("per_repeat") or ())[:1]]
     lines += [
         (
             "Winner",
@@ -42,6 +46,7 @@ def selection(sweep: SweepView) -> list[tuple[str, str]]:
         ),
         (sweep.title, _with_spread(sweep, best)),
     ]
+    lines += _how_often(sweep)
     if lead := lead_text(results, sweep.name, partial(settings_words, sweep.axis_names), number):
         lines.append(("Lead", lead))
     lines.append(("Rule", rule_text(results, sweep.name, sweep.minimize)))
@@ -52,6 +57,27 @@ def selection(sweep: SweepView) -> list[tuple[str, str]]:
     elif sweep.repeats > 1:
         lines.append(("Model", FIRST_REPEAT))
     return [*lines, ("Outcomes", _outcomes(sweep))]
+
+
+def _own_choice(own: Mapping[str, Any]) -> str:
+    """What the run's result is of, where each repeat chose for itself."""
+    nested = own.get("nested")
+    return _NESTED.format(nested["inner_folds"]) if nested else _OWN_CHOICE
+
+
+def _how_often(sweep: SweepView) -> Iterator[tuple[str, str]]:
+    """How often each setting was chosen by inner folds, and the score that the winner has there."""
+    for own in sweep.run_data.results.get("per_repeat") or ():
+        per, nested = own.get("per") or {}, own.get("nested")
+        if nested:
+            words = [
+                f"{settings_words(sweep.axis_names, one['settings'])} in {one['repeats']:,}"
+                for one in nested["chosen"][:_MOST_NAMED]
+            ]
+            more = len(nested["chosen"]) - _MOST_NAMED
+            of = f"{settings_words(sweep.axis_names, per)}: " if per else ""
+            told = ", ".join([*words, *([f"{more:,} more"] if more > 0 else [])])
+            yield "Chosen", f"{of}of {counted(len(own['trials']), 'repeat')}: {told}"
 
 
 def _best_so_far(sweep: SweepView) -> Iterator[tuple[str, str]]:
@@ -110,7 +136,8 @@ def winners(sweep: SweepView) -> tuple[list[str], list[list[str]]]:
         named = [axis.label(without.get(axis.path)) for axis in per]
         named += [text(without.get(name)) for name in each]
         cells.append([*named, "none", *["–"] * (len(others) + len(metrics))])
-    return [*head, *(_column_words(name, bool(each)) for name in metrics)], cells
+    selected = bool(each) and not sweep.run_data.is_nested
+    return [*head, *(_column_words(name, selected) for name in metrics)], cells
 
 
 def _column_words(name: str, selected: bool) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from hashlib import sha256
@@ -110,6 +110,16 @@ class Sources:
                 for place, target in enumerate(rows.targets)
             }
         return self._lambda_max[key]
+
+    def changed(self, specs: Sequence[Spec], change: Callable[[Source, Spec], Source]) -> Sources:
+        """The sources of some specs with each changed, by the first spec that reads it."""
+        found: dict[Hashable, Source] = {}
+        for spec in specs:
+            source = self.of(spec)
+            key = next(key for key, one in self._read.items() if one is source)
+            if key not in found:
+                found[key] = change(source, spec)
+        return Sources(self.arrays, found)
 
     @property
     def digest(self) -> str:

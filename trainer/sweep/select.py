@@ -151,6 +151,30 @@ def choose(trials: Sequence[TrialResult], spec: Spec, metric: str) -> Chosen:
     )
 
 
+def score_of_choice(trials: Sequence[TrialResult], spec: Spec, metric: str) -> float:
+    """What the chosen trial came to by the metric that ranks; NaN where none has a rank.
+
+    Where each repeat chooses for itself, the mean over the repeats' own winners.
+
+    Args:
+        trials: all.
+        spec: says the rule and the groups.
+        metric: what they are ranked by.
+    """
+    best, _ = _pick(with_rank(rank(trials, metric), metric), spec, metric)
+    if best is None:
+        return math.nan
+    if EACH_REPEAT not in spec.select.per:
+        return best.metrics[metric]
+    paths = per_paths(spec)
+    lots = [
+        group.trial.metrics[metric]
+        for group in _groups(trials, spec, metric)[0]
+        if all(group.per[path] == best.settings.get(path) for path in paths)
+    ]
+    return math.fsum(lots) / len(lots)
+
+
 def _pick(
     able: Sequence[TrialResult], spec: Spec, metric: str
 ) -> tuple[TrialResult | None, int | None]:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from trainer.sweep.trial_result import TrialResult
 
 Numbers = np.ndarray[Any, np.dtype[np.float64]]
-_SIDE_BY_SIDE = 100  # permutations that are columns of the same stacks, at most
+_SIDE_BY_SIDE = 250  # permutations that are columns of the same stacks, at most
 _CELLS = 4_000_000  # rows times permutations that are held at once, where there are more than one
 
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import time
+from typing import Any
 
 import numpy as np
 
@@ -24,18 +25,21 @@ from trainer.sweep.sweep import set_up, train, train_again
 from trainer.sweep.unheard import Unheard
 from trainer.workflow.given_spec import as_spec
 
+Numbers = np.ndarray[Any, np.dtype[Any]]
 _AGAIN = Again(train_again, trial_results)
 _LEVELS = (0.01, 0.05, 0.1, 0.2, 0.5)
 
 
-def null(X, y, penalties, permutations, stratify, folds=5):
+def null(
+    X: Numbers, y: Numbers, penalties: list[float], permutations: int, stratify: bool
+) -> tuple[float, Numbers]:
     """The score of a selection, and those with permuted labels."""
     spec = as_spec(
         {
             "model": "logistic",
             "data": {"train": "arrays", "stratify": stratify},
             "optimizer": {"name": "lbfgs"},
-            "repeat": {"folds": folds},
+            "repeat": {"folds": 5},
             "sweep": {
                 "parameters": {"penalty.C": list(penalties)},
                 "metric": {"name": "val_accuracy"},
@@ -46,10 +50,10 @@ def null(X, y, penalties, permutations, stratify, folds=5):
     sweep = set_up(spec, {"train": (X, y)}, devices.choose("cpu"))
     train(sweep, Unheard(lambda: False))
     found = list(null_scores(sweep, range(permutations), _AGAIN, lambda: False))
-    return scores(sweep, trial_results(sweep))[0], np.concatenate(found)
+    return float(scores(sweep, trial_results(sweep))[0]), np.concatenate(found)
 
 
-def nulls(options):
+def nulls(options: argparse.Namespace) -> None:
     """p-values of many data sets."""
     penalties, found = np.geomspace(1e-3, 10, 20).tolist(), []
     for seed in range(options.nulls):
@@ -64,7 +68,7 @@ def nulls(options):
         print(f"| {level} | {share:.3f} | {np.sqrt(level * (1 - level) / options.nulls):.3f} |")
 
 
-def speed(count):
+def speed(count: int) -> None:
     """CPU seconds of ours, where splits look at labels and where not, and of scikit-learn's."""
     from sklearn.linear_model import LogisticRegression
     from sklearn.model_selection import KFold, permutation_test_score
@@ -84,7 +88,7 @@ def speed(count):
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--nulls", type=int, default=500)
     parser.add_argument("--permutations", type=int, default=99)
     parser.add_argument("--rows", type=int, default=60)

@@ -250,7 +250,7 @@ def named_functions():
 
 
 def test_every_function_that_the_mathematics_names_exists():
-    assert len(list(named_functions())) == 60
+    assert len(list(named_functions())) == 63
 
 
 def test_the_mathematics_names_every_function_of_the_two_tables():

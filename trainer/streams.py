@@ -45,6 +45,12 @@ INNER_FOLDS = 0xE9 << 56
 BOOTSTRAPS = 0xFA << 56
 """Of `seed`: plus the number of the resample, from 0."""
 
+PERMUTATIONS = 0xEF << 56
+"""Labels that move, of `seed`: plus the number of the permutation, from 0."""
+
+VAL_PERMUTATIONS = 0xEE << 56
+"""The same, for a val of its own."""
+
 _MASK = (1 << 64) - 1
 _GOLDEN = 0x9E3779B97F4A7C15
 _FACTORS = (0xBF58476D1CE4E5B9, 0x94D049BB133111EB)

@@ -131,6 +131,8 @@ BROKEN = [
      "by the rows that score the choice; sweep optimizer.epochs, or remove repeat.inner_folds"),
     (NESTED % "folds: 5" + SWEPT % ", early_terminate: {}", "sweep.early_terminate",
      "remove it, or repeat.inner_folds"),
+    ("model: softmax\npermutation_test: 19\nrepeat: {folds: {forward: 3, by: t}}",
+     "permutation_test", "rows in the order of time cannot change places; write none"),
     ("model: linear\ntargets: separate\ninit: runs/x", "init", "for targets: joint; write zeros"),
 ]  # fmt: skip
 
@@ -145,7 +147,7 @@ def test_a_broken_rule_is_one_fault_at_the_key_to_change(tmp_path, text, key, wo
 
 
 def test_the_table_of_rules_is_whole():
-    assert len(BROKEN) == 73
+    assert len(BROKEN) == 74
 
 
 class Watched:
@@ -184,7 +186,7 @@ def test_a_rule_reads_no_other_keys_than_it_says(tmp_path, monkeypatch):
     ):
         load(tmp_path, f"model: softmax\n{text}" + "\ndata: {train: digits}" * ("data" not in text))
     assert seen == {rule: set(reads) for rule, reads in rules._READS.items()}
-    assert len(seen) == 12
+    assert len(seen) == 13
 
 
 def test_the_rules_of_some_keys():

@@ -206,6 +206,7 @@ def test_a_reader_has_nothing_to_write_with(folder):
         "history",
         "manifest",
         "path",
+        "permutations",
         "predictions",
         "repeats",
         "results",

@@ -102,7 +102,7 @@ GROUPS = {
 # Of the whole run, and so of no trial.
 NO_AXIS = {
     "name", "notes", "device", "checkpoint", "log", "sweep", "select", "repeat", "targets", "vars",
-    "intervals", "metrics",
+    "intervals", "metrics", "permutation_test",
 }  # fmt: skip
 # Rows are tested in test_sweep_runs.py and test_columns.py, the model by the rows that it needs.
 ELSEWHERE = {"data", "model"}

@@ -276,6 +276,29 @@ class IntervalsRecord(Record):
     selected: list[str] = []
 
 
+class PValueRecord(Record):
+    """How often a choice by permuted labels is as good."""
+
+    score: Number | None = None
+    p_value: Annotated[float, Field(gt=0, le=1)]
+    as_good: Count = 0
+    undefined: Count = 0
+
+
+class PermutationRecord(Record):
+    """The permutation test: of the chosen trial, or by name of targets with their own."""
+
+    metric: str
+    count: Count
+    fewest: Count | None = None
+    arrangements: Count | None = None
+    score: Number | None = None
+    p_value: Annotated[float, Field(gt=0, le=1)] | None = None
+    as_good: Count = 0
+    undefined: Count = 0
+    targets: dict[str, PValueRecord] = {}
+
+
 class ResultsRecord(Record):
     """results.json."""
 
@@ -289,6 +312,7 @@ class ResultsRecord(Record):
     best: BestRecord | None = None
     intervals: IntervalsRecord | None = None
     runner_up: RunnerUpRecord | None = None
+    permutation_test: PermutationRecord | None = None
     groups: list[GroupRecord] = []
     per_repeat: list[PerRepeatRecord] = []
     without_winner: list[Settings] = []

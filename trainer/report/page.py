@@ -10,16 +10,19 @@ from trainer.errors import RunFolderError
 from trainer.report import headline
 from trainer.report.charts import coefficients, predictions, training
 from trainer.report.charts.curves import mistakes
+from trainer.report.charts.permutation import null_chart
 from trainer.report.html import chart, document, esc, scrolling, section, table, tabs
 from trainer.report.label_table import label_table
 from trainer.report.prediction_data import PredictionData, read_predictions
 from trainer.report.sweep.view import view_sweep
+from trainer.report.sweep.words import metric_words
 from trainer.report.targets import spread_list, target_sections
 from trainer.runs.names import CONFIG
 from trainer.runs.provenance import __version__
 from trainer.text.names import cut_apart
 from trainer.text.numbers import counted, number, percent, split_name
 from trainer.text.program import PROGRAM
+from trainer.wording.permutation import permutation_texts
 
 if TYPE_CHECKING:
     from trainer.report.run_data import RunData
@@ -44,6 +47,7 @@ def run_page(run_data: RunData) -> bytes:
             _short_log(run_data),
         ),
         section(_of_winner("Validation", sweep), *map(chart, training.epoch_charts(run_data))),
+        _permutations(run_data),
         _predictions(run_data),
         _coefficients(run_data),
         _settings(run_data),
@@ -131,6 +135,16 @@ def _notices(run_data: RunData) -> str:
 def _notice(title: str, sentence: str, grave: bool) -> str:
     kind = "notice grave" if grave else "notice"
     return f'<p class="{kind}"><b>{esc(title)}</b> {esc(sentence)}</p>'
+
+
+def _permutations(run_data: RunData) -> str:
+    """The scores with permuted labels, and the p-value."""
+    test = run_data.results.get("permutation_test") or {}
+    told = " ".join(
+        f"{one[:1].upper()}{one[1:]}." for one in permutation_texts(run_data.results, metric_words)
+    )
+    drawn = null_chart(test, run_data.permutations, told) if test else None
+    return section("Permutation test", chart(drawn)) if drawn else ""
 
 
 def _predictions(run_data: RunData) -> str:

@@ -88,6 +88,7 @@ def read_run_data(folder: str | os.PathLike[str], configs: ConfigReader) -> RunD
         chosen=chosen,
         repeats=[] if swept else parts.read(files.repeats, []),
         groups=parts.read(files.groups, []),
+        permutations=parts.read(files.permutations, []) if whole else [],
         results=results,
         predictions=_predictions(parts, files) if whole else None,
         model=parts.read(lambda: FittedModel.load(files.path), None) if whole else None,

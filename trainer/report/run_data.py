@@ -50,7 +50,7 @@ class RunData:
         trials: rows of trials.csv, best first; of an unfinished sweep what history.csv tells.
         swept: {swept path: its values} of a sweep without tables; else empty.
         chosen: the trial whose training is drawn: the best; without one the best so far.
-        repeats, groups: rows of repeats.csv and groups.csv.
+        repeats, groups, permutations: rows of repeats.csv, groups.csv and permutations.csv.
         results: results.json.
         model: the chosen model.
         weights: of all columns, by name, or empty.
@@ -69,6 +69,7 @@ class RunData:
     chosen: int | None
     repeats: list[Row]
     groups: list[Row]
+    permutations: list[Row]
     results: Mapping[str, Any]
     predictions: pa.Table | None
     model: FittedModel | None

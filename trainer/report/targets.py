@@ -17,6 +17,7 @@ from trainer.report.sweep.view import view_sweep
 from trainer.report.sweep.words import metric_words
 from trainer.text.names import cut_apart
 from trainer.text.numbers import counted, metric, text
+from trainer.wording.permutation import permutation_texts
 from trainer.wording.targets import (
     Spread,
     fewer_text,
@@ -49,6 +50,7 @@ def spread_list(run_data: RunData) -> str:
         lines.append(("Spread", spread_text(spread, metric_words(name))))
     if (fewer := fewer_text(results)) is not None:
         lines.append(("Repeats", fewer))
+    lines += [("Permutations", told) for told in permutation_texts(results, metric_words)]
     lines += [("Edge", text(edge.get("advice"))) for edge in results.get("edges") or ()]
     rows = "".join(f"<dt>{esc(name)}</dt><dd>{esc(value)}</dd>" for name, value in lines)
     return f'<dl class="facts choice">{rows}</dl>'

@@ -18,6 +18,7 @@ REPEATS = "repeats.csv"
 INNER = "inner.csv"
 GROUPS = "groups.csv"
 RESULTS = "results.json"
+PERMUTATIONS = "permutations.csv"
 BEST = "best.yaml"
 PREDICTIONS = "predictions.parquet"
 ROWS = "rows.parquet"
@@ -30,18 +31,9 @@ CHECKPOINTS = "checkpoint"  # a folder
 
 MODEL = ("model.json", "model.safetensors")
 OF_AN_END = (
-    TRIALS,
-    REPEATS,
-    INNER,
-    GROUPS,
-    RESULTS,
-    BEST,
-    PREDICTIONS,
-    ROWS,
-    WEIGHTS,
-    *MODEL,
+    TRIALS, REPEATS, INNER, GROUPS, RESULTS, PERMUTATIONS, BEST, PREDICTIONS, ROWS, WEIGHTS, *MODEL,
     REPORT,
-)
+)  # fmt: skip
 
 # statuses of a run
 RUNNING = "running"
@@ -57,6 +49,7 @@ TRIAL_KEYS = ("trial", "rank", "status", "reason")
 REPEAT_KEYS = ("trial", "repeat")
 INNER_KEYS = ("repeat", "inner", "trial")
 GROUP_KEYS = ("trial",)
+PERMUTATION_KEYS = ("permutation",)
 # text, whatever they look like
 TEXT_COLUMNS = frozenset({"status", "reason", TARGET, "group", "fold"})
 PENALTY_COLUMNS = ("penalty.l2", "penalty.l1", "penalty.C")  # numbers, swept or not

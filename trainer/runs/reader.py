@@ -22,6 +22,7 @@ from trainer.runs.names import (
     HISTORY,
     HISTORY_KEYS,
     MANIFEST,
+    PERMUTATIONS,
     PREDICTIONS,
     REPEAT_KEYS,
     REPEATS,
@@ -136,6 +137,13 @@ class RunReader:
         """Read groups.csv, a dict per value of `select.per`; empty without them."""
         rows = self._read_table(GROUPS, ()) if self._has(GROUPS) else []
         self._check(all("trial" in row for row in rows), GROUPS, "it has no column trial")
+        return rows
+
+    def permutations(self) -> list[dict[str, Any]]:
+        """Read permutations.csv, a dict per permutation and target; empty without a test."""
+        rows = self._read_table(PERMUTATIONS, ()) if self._has(PERMUTATIONS) else []
+        whole = all(isinstance(row.get("score"), int | float | None) for row in rows)
+        self._check(whole, PERMUTATIONS, "its column score has a cell that is no number")
         return rows
 
     def results(self) -> dict[str, Any]:

@@ -87,6 +87,16 @@ class Sources:
             }
         return self._lambda_max[key]
 
+    def changed(self, specs: Sequence[Spec], change: Callable[[Source, Spec], Source]) -> Sources:
+        """The sources of some specs with each changed, by the first spec that reads it."""
+        found: dict[Hashable, Source] = {}
+        for spec in specs:
+            source = self.of(spec)
+            key = next(key for key, one in self._read.items() if one is source)
+            if key not in found:
+                found[key] = change(source, spec)
+        return Sources(self.arrays, found)
+
     @property
     def digest(self) -> str:
         """sha256 (hex) over the bytes of all that was read."""

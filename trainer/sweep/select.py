@@ -194,6 +194,36 @@ def _nested(trials: Sequence[TrialResult], spec: Spec, metric: str) -> Chosen:
     )
 
 
+def score_of_choice(trials: Sequence[TrialResult], spec: Spec, metric: str) -> float:
+    """What the choice came to by the metric that ranks; NaN where none has a rank.
+
+    Where each repeat chooses for itself, by inner folds too, the mean over the repeats' own
+    winners.
+
+    Args:
+        trials: all.
+        spec: says the rule and the groups.
+        metric: what they are ranked by.
+    """
+    each: Sequence[Group] = []
+    if any(trial.inner for trial in trials):
+        chosen = _nested(trials, spec, metric)
+        best, each = chosen.best, chosen.groups
+    else:
+        best, _ = _pick(with_rank(rank(trials, metric), metric), spec, metric)
+        if EACH_REPEAT in spec.select.per:
+            each = _groups(trials, spec, metric)[0]
+    if best is None:
+        return math.nan
+    own = [
+        group.trial.metrics[metric]
+        for group in each
+        if group.repeat is not None
+        and all(group.per[path] == best.settings.get(path) for path in per_paths(spec))
+    ]
+    return math.fsum(own) / len(own) if own else best.metrics[metric]
+
+
 def _pick(
     able: Sequence[TrialResult], spec: Spec, metric: str
 ) -> tuple[TrialResult | None, int | None]:

@@ -14,6 +14,7 @@ from trainer.config.schema.spec import Spec, Trial
 from trainer.config.schema.sweep import SHOTS
 from trainer.data.separate import SeparateTargets
 from trainer.errors import DataError
+from trainer.machine.interrupted import ShouldStop, ask
 from trainer.model.metrics import Targets
 from trainer.predict.init_weights import check_init
 from trainer.sweep.build import (
@@ -41,6 +42,7 @@ from trainer.sweep.model_of import model_of
 from trainer.sweep.planned import Column, RowsOf
 from trainer.sweep.scheduler import Observer, Scheduler
 from trainer.sweep.stopping import Halving, Rules
+from trainer.sweep.unheard import Unheard
 from trainer.text.numbers import counted
 from trainer.wording.repeats import repeat_word
 from trainer.wording.undefined import nowhere_text
@@ -155,8 +157,29 @@ def set_up(
     """
     if any(trial.spec.precision == "tf32" for trial in spec.trials):
         device.check_tf32()
-    sources = Sources(arrays)
-    trials = with_lambda_max(spec.trials, sources)
+    return set_up_on(spec, spec.trials, Sources(arrays), device, arranged)
+
+
+def set_up_on(
+    spec: Spec,
+    trials: Sequence[Trial],
+    sources: Sources,
+    device: Device,
+    arranged: Saved | None = None,
+) -> SweepRun:
+    """Arrange the columns of trials on sources that may have been read.
+
+    Args:
+        spec: says the rules.
+        trials: of it, or the same with other targets.
+        sources: of their rows.
+        device: where to train.
+        arranged: as `set_up`.
+
+    Raises:
+        ValueError, DataError, DeviceError: as `set_up`.
+    """
+    trials = with_lambda_max(trials, sources)
     layout = lay_out(trials, sources)
     columns = layout.columns
     planned = stacks_of(columns)
@@ -202,6 +225,34 @@ def train(sweep: SweepRun, observer: Observer, saved: Saved | None = None) -> Sc
         ValueError: `saved` is of other stacks.
     """
     return run(sweep.jobs, sweep.rules, observer, sweep.arrangement, saved)
+
+
+def train_again(
+    sweep: SweepRun, trials: Sequence[Trial], sources: Sources, should_stop: ShouldStop
+) -> SweepRun | None:
+    """The same trials by the same rules on other labels, at their ends.
+
+    Args:
+        sweep: of the run.
+        trials: its own, or these with targets that are problems of their own.
+        sources: of their rows.
+        should_stop: ends it.
+
+    Returns:
+        A run that no log has heard of; None where these labels cannot be split as the run's were.
+
+    Raises:
+        Interrupted: `should_stop()`.
+    """
+    device = sweep.first.device_rows.device
+    spec = sweep.spec.model_copy(update={"targets": trials[0].spec.targets})
+    try:
+        found = set_up_on(spec, trials, sources, device)
+    except DataError:
+        return None
+    train(found, Unheard(should_stop))
+    ask(should_stop)  # else what was cut short would count
+    return found
 
 
 def _rules(spec: Spec, trials: Sequence[Trial], held: bool, targets: int) -> Rules:

@@ -21,6 +21,7 @@ from trainer.wording.choice import (
     refit_text,
 )
 from trainer.wording.intervals import ends_text, interval_texts
+from trainer.wording.permutation import permutation_texts
 from trainer.wording.settings import BriefSettings, Settings, settings_text
 from trainer.wording.undefined import undefined_texts
 
@@ -181,9 +182,9 @@ def _end(value: float) -> str:
 
 
 def _told(results: Mapping[str, Any]) -> list[Line]:
-    """How the intervals were made, where there are any."""
-    told = interval_texts(results)
-    return [("intervals", "; ".join(told))] if told else []
+    """How the intervals were made, and what permuted labels came to, where there are any."""
+    parts = {"intervals": interval_texts(results), "permutations": permutation_texts(results)}
+    return [(name, "; ".join(told)) for name, told in parts.items() if told]
 
 
 def _intervals(

@@ -11,6 +11,7 @@ from trainer.text.numbers import counted, plain_number
 from trainer.text.printable import Verbatim
 from trainer.wording.choice import outcomes_text, refit_text
 from trainer.wording.opening import separate_text
+from trainer.wording.permutation import permutation_texts
 from trainer.wording.settings import BriefSettings
 
 _SHOWN = 5  # targets at either end
@@ -128,6 +129,8 @@ def targets_closing(
         )
     if (fewer := fewer_text(results)) is not None:
         lines.append(("note", fewer))
+    if told := permutation_texts(results):
+        lines.append(("permutations", "; ".join(told)))
     lines += [("edge", edge["advice"]) for edge in results["edges"]]
     if refit:
         lines.append(("refit", refit_text(refit, None)))

@@ -18,6 +18,7 @@ from trainer.predict.fitted_model import FIELDS as MODEL_FIELDS
 from trainer.runs.data_note import with_digest
 from trainer.runs.names import CHECKPOINTS, LOG, REPORT
 from trainer.runs.writer import RunWriter
+from trainer.sweep.permutation import least_arrangements
 from trainer.sweep.scheduler import Scheduler
 from trainer.sweep.sweep import SweepRun, set_up, train
 from trainer.text.printable import Verbatim, first_line
@@ -89,6 +90,8 @@ def get_ready(
     """
     with device.enough_memory():
         sweep = set_up(spec, data, device, saved and saved["arrangement"])
+        if spec.permutation_test is not None:
+            least_arrangements(sweep)  # before hours of training, if nothing can move
     read = data_facts(sweep.first.prepared.summary, spec, sweep.targets)
     terminal.summary(opening({"data": read}))
     return Ready(spec, sweep, read, spec.to_yaml())

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from trainer.config.schema.spec import Checkpoint, Spec
 from trainer.runs.names import CHECKPOINTS
@@ -18,9 +18,16 @@ if TYPE_CHECKING:
     from trainer.sweep.scheduler import Scheduler
     from trainer.text.saved import Saved
 
-SWEEP, REFIT, FACTS = "sweep", "refit", "facts"  # the parts of what is saved
+SWEEP, REFIT, NULL, FACTS = "sweep", "refit", "permutations", "facts"  # the parts of what is saved
 _SHARE = 50  # a checkpoint is due no sooner than so many times the seconds of the last one
 _FIRST = 0.02  # seconds that the first one is taken to last: two files that reach the disk
+
+
+class Resumable(Protocol):
+    """What has a record of its own: a scheduler, permutations that are done."""
+
+    def saved(self) -> Saved:
+        """What it goes on from."""
 
 
 class Checkpoints:
@@ -54,14 +61,14 @@ class Checkpoints:
         self._clock = clock
         self._begun = self._last = clock()
         self._cost = _FIRST
-        self._parts: dict[str, Scheduler] = {}
+        self._parts: dict[str, Resumable] = {}
         self.count, self.seconds = 0, 0.0
 
     def saved(self, part: str) -> Saved | None:
         """What a part goes on from; None where it begins."""
         return self._before.get(part)
 
-    def at_round(self, part: str, scheduler: Scheduler, stops: bool) -> None:
+    def at_round(self, part: str, scheduler: Resumable, stops: bool) -> None:
         """Write one where it is due.
 
         Args:
@@ -73,6 +80,11 @@ class Checkpoints:
         since, wait = self._clock() - self._last, _SHARE * self._cost if self.count else 0.0
         if self._every is not None and (stops or since >= max(self._every, wait)):
             self._write()
+
+    def at_permutations(self, scheduler: Scheduler, done: Resumable, stops: bool) -> None:
+        """Write one of permutations where it is due, with the sweep whose labels are permuted."""
+        self._parts[SWEEP] = scheduler
+        self.at_round(NULL, done, stops)
 
     def before_refit(self, scheduler: Scheduler, stops: bool) -> None:
         """Write one where what was trained so far took long enough to be worth it.

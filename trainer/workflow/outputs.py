@@ -18,6 +18,7 @@ from trainer.predict.training_fit import training_metrics
 from trainer.runs.names import BEST, GROUPS, MANIFEST, PREDICTIONS, RESULTS
 from trainer.runs.writer import RunWriter
 from trainer.sweep.divergence import divergence
+from trainer.sweep.permutation import Again
 from trainer.sweep.refit import (
     TrialModel,
     first_models,
@@ -28,7 +29,7 @@ from trainer.sweep.refit import (
 from trainer.sweep.results import trial_results
 from trainer.sweep.scheduler import Scheduler
 from trainer.sweep.select import Chosen, choose, rank
-from trainer.sweep.sweep import SweepRun, word_for_repeats
+from trainer.sweep.sweep import SweepRun, train_again, word_for_repeats
 from trainer.sweep.trial_result import TrialResult
 from trainer.text.printable import Sentence
 from trainer.text.saved import Saved
@@ -40,6 +41,7 @@ from trainer.wording.undefined import undefined_texts, unranked_text
 from trainer.workflow.checkpoints import REFIT, Checkpoints
 from trainer.workflow.column_tables import write_columns, write_solvers, write_trials
 from trainer.workflow.end_room import model_bytes
+from trainer.workflow.permutations import add_permutation_test
 from trainer.workflow.recorder import RefitRecorder
 from trainer.workflow.result_tables import (
     best_yaml,
@@ -96,6 +98,9 @@ def write_outputs(
     record = results(chosen, ranked, spec, sweep.repeats, tests, refit, *told)
     if model is not None and record["best"] is not None and (labels := _labels(model)):
         record["best"]["labels"] = labels
+    again = Again(train_again, trial_results)
+    begun = folder, scheduler, checkpoints, should_stop, terminal, again
+    all_there = add_permutation_test(record, sweep, trials, *begun) and all_there
     with folder.spared(RESULTS):
         folder.write_results(record)
     if chosen.best is None or model is None:

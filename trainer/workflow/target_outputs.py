@@ -12,10 +12,11 @@ from trainer.config.schema.spec import Spec
 from trainer.predict.fitted_model import FittedModel
 from trainer.predict.tables import predictions, stacked, table_of, target_words
 from trainer.runs.names import GROUPS, MANIFEST, PREDICTIONS, RESULTS
+from trainer.sweep.permutation import Again
 from trainer.sweep.refit import refit_of
 from trainer.sweep.results import trial_results
 from trainer.sweep.select import Chosen, choose
-from trainer.sweep.sweep import word_for_repeats
+from trainer.sweep.sweep import train_again, word_for_repeats
 from trainer.sweep.target_models import (
     Candidate,
     HeldScores,
@@ -32,6 +33,7 @@ from trainer.wording.targets import targets_closing, unranked_targets_text
 from trainer.workflow.checkpoints import REFIT, Checkpoints
 from trainer.workflow.column_tables import write_columns, write_solvers
 from trainer.workflow.end_room import MOST_CELLS, model_bytes
+from trainer.workflow.permutations import add_permutation_test
 from trainer.workflow.recorder import RefitRecorder
 from trainer.workflow.result_tables import refit_spec
 from trainer.workflow.row_sets import write_rows
@@ -75,6 +77,9 @@ def write_target_outputs(
         folder.write_groups(winner_rows(chosen, names, sweep.metrics, tests))
     told = sweep.targets.left_out, sweep.layout.lacking
     record = target_results(chosen, trials, spec, sweep.repeats, names, *told, tests)
+    again = Again(train_again, trial_results)
+    begun = folder, scheduler, checkpoints, should_stop, terminal, again
+    all_there = add_permutation_test(record, sweep, trials, *begun) and all_there
     with folder.spared(RESULTS):
         folder.write_results(record)
     if not record["groups"]:

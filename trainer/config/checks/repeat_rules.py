@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from trainer.catalog import MODELS, draws, is_minimized
 from trainer.config.checks.broken import Broken
-from trainer.config.schema.sweep import EACH_REPEAT, FewShot, Repeat
+from trainer.config.schema.sweep import EACH_REPEAT, FewShot, ForwardFolds, Repeat
 
 if TYPE_CHECKING:
     from trainer.config.schema.spec import Spec
@@ -127,6 +127,15 @@ def select_rule(spec: Spec) -> Iterator[Broken]:
     if spec.sweep and not draws(spec.sweep.method) and spec.sweep.num_trials is not None:
         what = "a grid has as many trials as it has combinations; remove it, or write random"
         yield Broken("sweep.num_trials", what, ("sweep.method",))
+
+
+def permutation_rule(spec: Spec) -> Iterator[Broken]:
+    """What a permutation test does not go with: rows that cannot change places."""
+    if spec.permutation_test is None:
+        return
+    if spec.repeat is not None and isinstance(spec.repeat.folds, ForwardFolds):
+        what = "rows in the order of time cannot change places; write none, or random folds"
+        yield Broken("permutation_test", what, ("repeat.folds",))
 
 
 def _each_repeat(spec: Spec, repeats: bool) -> Iterator[Broken]:

@@ -18,7 +18,7 @@ from trainer.catalog import (
 )
 from trainer.config.checks.aliases import VALUES
 from trainer.config.checks.broken import Broken, Rule
-from trainer.config.checks.repeat_rules import repeat_rule, select_rule
+from trainer.config.checks.repeat_rules import permutation_rule, repeat_rule, select_rule
 from trainer.config.schema.data import TableSource
 from trainer.config.schema.optimizer import AdamW, Lars, Schedule, Sgd, Solver
 from trainer.config.schema.penalty import L2L1, InverseC, Penalty
@@ -342,4 +342,5 @@ _READS: dict[Rule, frozenset[str]] = {
     ),
     select_rule: frozenset({"data", "repeat", "select", "sweep", "targets"}),
     _intervals: frozenset({"data", "intervals"}),
+    permutation_rule: frozenset({"permutation_test", "repeat"}),
 }

@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Annotated, Any, Literal
 
-from annotated_types import MaxLen, MinLen
+from annotated_types import Ge, Le, MaxLen, MinLen
 from pydantic import Discriminator, Field, PrivateAttr, Tag, model_validator
 
 from trainer.catalog import LOSSES, MODELS, OWN_LOSS
@@ -247,6 +247,18 @@ class Spec(Block):
         None,
         description="Folds, draws or seeds that each trial is averaged over; none: one fit each.",
         examples=[{"folds": 5}],
+    )
+    permutation_test: Annotated[
+        int | None,
+        Ge(1),
+        Le(100_000),
+        Absent,
+        Expected("a whole number from 1 to 100,000", ("none",)),
+    ] = Field(
+        None,
+        description="A p-value of the chosen trial: the labels are permuted so many times, and each"
+        " time all is split, trained and chosen again.",
+        examples=[1000],
     )
     intervals: IntervalsOrNone = Field(
         Intervals.model_construct(),

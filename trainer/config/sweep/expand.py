@@ -132,7 +132,8 @@ def _without_duplicates(trials: Sequence[Trial], notes: dict[str, None]) -> list
 
 
 _NOT_COMPARED = (
-    "name", "notes", "vars", "sweep", "select", "log", "device", "checkpoint", "intervals"
+    "name", "notes", "vars", "sweep", "select", "log", "device", "checkpoint", "intervals",
+    "permutation_test",
 )  # fmt: skip
 
 

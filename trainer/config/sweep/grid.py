@@ -22,6 +22,7 @@ MOST_TRIALS = 100_000
 
 _WHOLE_RUN = (
     "name", "notes", "device", "checkpoint", "log", "metrics", "intervals", "sweep", "select",
+    "permutation_test",
     "repeat", "targets", "vars",
 )  # fmt: skip
 

@@ -250,6 +250,8 @@ class IntervalsRecord(Record):
     few: dict[str, Count] = {}
     undefined: dict[str, Count] = {}
     selected: list[str] = []
+    without: list[str] = []
+    ungrouped: list[str] = []
 
 
 class ResultsRecord(Record):

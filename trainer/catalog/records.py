@@ -254,6 +254,24 @@ class IntervalsRecord(Record):
     ungrouped: list[str] = []
 
 
+class WinRecord(Record):
+    """In which share of the resamples a setting would win."""
+
+    trial: Count
+    settings: Settings
+    share: Annotated[float, Field(ge=0, le=1)]
+
+
+class BootstrapRecord(Record):
+    """What the intervals of coefficients.csv are of, and who would win."""
+
+    resamples: Count
+    level: Annotated[float, Field(gt=0, lt=1)]
+    penalised: bool
+    selects: bool
+    wins: list[WinRecord] = []
+
+
 class ResultsRecord(Record):
     """results.json."""
 
@@ -266,6 +284,7 @@ class ResultsRecord(Record):
     rule: Literal["best", "one_std_err"] = "best"
     best: BestRecord | None = None
     intervals: IntervalsRecord | None = None
+    bootstrap: BootstrapRecord | None = None
     runner_up: RunnerUpRecord | None = None
     groups: list[GroupRecord] = []
     per_repeat: list[PerRepeatRecord] = []

@@ -16,6 +16,7 @@ HISTORY = "history.csv"
 TRIALS = "trials.csv"
 REPEATS = "repeats.csv"
 GROUPS = "groups.csv"
+COEFFICIENTS = "coefficients.csv"
 RESULTS = "results.json"
 BEST = "best.yaml"
 PREDICTIONS = "predictions.parquet"
@@ -28,7 +29,10 @@ REPORT = "report.html"
 CHECKPOINTS = "checkpoint"  # a folder
 
 MODEL = ("model.json", "model.safetensors")
-OF_AN_END = (TRIALS, REPEATS, GROUPS, RESULTS, BEST, PREDICTIONS, ROWS, WEIGHTS, *MODEL, REPORT)
+OF_AN_END = (
+    TRIALS, REPEATS, GROUPS, COEFFICIENTS, RESULTS, BEST, PREDICTIONS, ROWS, WEIGHTS, *MODEL,
+    REPORT,
+)  # fmt: skip
 
 # statuses of a run
 RUNNING = "running"
@@ -43,6 +47,7 @@ HISTORY_KEYS = ("trial", "repeat", "epoch", "step")  # whole numbers; metrics fo
 TRIAL_KEYS = ("trial", "rank", "status", "reason")
 REPEAT_KEYS = ("trial", "repeat")
 GROUP_KEYS = ("trial",)
+COEFFICIENT_KEYS = ("output", "feature", "coefficient", "low", "high", "nonzero", "resamples")
 # text, whatever they look like
 TEXT_COLUMNS = frozenset({"status", "reason", TARGET, "group", "fold"})
 PENALTY_COLUMNS = ("penalty.l2", "penalty.l1", "penalty.C")  # numbers, swept or not

@@ -26,6 +26,8 @@ from trainer.runs.history_log import HistoryLog
 from trainer.runs.manifest import KILLED, Manifest
 from trainer.runs.names import (
     BEST,
+    COEFFICIENT_KEYS,
+    COEFFICIENTS,
     CONFIG,
     GRADIENTS,
     GROUP_KEYS,
@@ -317,6 +319,10 @@ class RunWriter:
     def write_groups(self, rows: Sequence[Mapping[str, Any]]) -> None:
         """Write groups.csv, a row a winner by the values of `select.per`."""
         self.files.put_bytes(GROUPS, csv_bytes(rows, GROUP_KEYS))
+
+    def write_coefficients(self, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Write coefficients.csv, a row an output and feature, with intervals over resamples."""
+        self.files.put_bytes(COEFFICIENTS, csv_bytes(rows, COEFFICIENT_KEYS))
 
     def write_best(self, text: str) -> None:
         """Write best.yaml, the chosen trial as a config."""

@@ -66,7 +66,7 @@ def test_what_they_are_is_said_and_the_page_has_their_ends(plain):
     assert found.results["bootstrap"] == {
         "resamples": R, "level": 0.95, "penalised": False, "selects": False, "wins": []
     }  # fmt: skip
-    assert f"has the middle 95 % of each in {R} resamples, settings fixed" in told
+    assert f"[ ] has the middle 95 % of {R} resamples, settings fixed" in told
     assert "penalised" not in told
     page = (found.folder / "report.html").read_text("utf-8")
     low = RunReader(found.folder).coefficients()[0]["low"]

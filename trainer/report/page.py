@@ -225,7 +225,8 @@ def _bar(bar: coefficients.Bar) -> str:
     if bar.ends is not None and bar.share_of_ends is not None:
         low, high = bar.share_of_ends
         span = f'<b style="left:{50 + 50 * low:.2f}%;width:{50 * (high - low):.2f}%"></b>'
-        value += esc(f" {ends_text(bar.ends, lambda end: number(end, 3))}")
+        ends = ends_text(bar.ends, lambda end: number(end, 3))
+        value += f' <span class="ends">{esc(ends)}</span>'
     return (
         f'<span class="name" title="{esc(bar.name)}">{esc(bar.name)}</span>'
         f'<span class="track"><i class="{"up" if bar.value >= 0 else "down"}"'

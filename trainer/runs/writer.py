@@ -348,12 +348,7 @@ class RunWriter:
         self.files.put_bytes(WEIGHTS, safetensors_bytes(arrays))
 
     def write_model(self, save: Write, size: int) -> None:
-        """Write the model's files.
-
-        Args:
-            save: writes them, into the folder that it is given.
-            size: their bytes, about.
-        """
+        """Write the model's files, about `size` bytes, which `save` writes into a folder."""
         self.files.put("model", save, size)
 
     def write_gradients(

@@ -20,10 +20,9 @@ def coefficients_text(results: Mapping[str, Any]) -> str | None:
         return None
     of = f"{counted(found['resamples'], 'resample')}, settings fixed at the winner's"
     if found["selects"]:
-        return (
-            f"coefficients.csv has how often each is not 0 in {of}; with l1 there are no intervals"
-        )
-    told = f"coefficients.csv has the middle {level_text(found)} of each in {of}"
+        told = f"how often each is not 0 in {of}, is in coefficients.csv; with l1 there are no"
+        return f"{told} intervals"
+    told = f"[ ] has the middle {level_text(found)} of {of}; all are in coefficients.csv"
     if found["penalised"]:
         told += "; they are of the penalised optimum, which is nearer 0 than one without a penalty"
     return told

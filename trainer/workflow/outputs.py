@@ -113,27 +113,35 @@ def write_outputs(
         return _end_without_model(folder, sweep, ranked, terminal)
     _write_model(folder, model, held_out)
     _warn(folder, sweep, chosen.best, model, terminal)
+    _tell(folder, sweep, ranked, chosen, model, record, rows[0], terminal)
+    return "interrupted" if cut_short or not all_there else "finished"
+
+
+def _tell(
+    folder: RunWriter,
+    sweep: SweepRun,
+    ranked: Sequence[TrialResult],
+    chosen: Chosen,
+    model: TrialModel,
+    record: Mapping[str, Any],
+    row: Mapping[str, Any],
+    terminal: Terminal,
+) -> None:
+    """Say what a run came to; of a sweep write best.yaml."""
+    assert chosen.best is not None
     if sweep.is_sweep:
         with folder.spared(BEST):
             folder.write_best(best_yaml(chosen.best, model.refit))
-        first, length = ranking(ranked[:SHOWN], metric), _refit_length(chosen.best)
-        within, word = chosen.within, word_for_repeats(spec)
+        first, length = ranking(ranked[:SHOWN], chosen.metric), _refit_length(chosen.best)
+        within, word = chosen.within, word_for_repeats(sweep.spec)
         lines = sweep_closing(record, first, within=within, length=length, word=word)
-        terminal.summary(
-            [
-                *lines,
-                *_of_resamples(record),
-                *_of_repeats(sweep, chosen.best),
-                *commands(folder.path),
-            ]
-        )
+        notes = [*_of_resamples(record), *_of_repeats(sweep, chosen.best)]
+        terminal.summary([*lines, *notes, *commands(folder.path)])
     else:
         best = record["best"]
-        notes = undefined_texts(best, 1, "repeat")
+        undefined = undefined_texts(best, 1, "repeat")
         again = (best["refit"] or {}).get("metrics", {})
-        lines = run_closing(folder.path, rows[0], best["metrics"], notes, record, again)
-        terminal.summary(lines)
-    return "interrupted" if cut_short or not all_there else "finished"
+        terminal.summary(run_closing(folder.path, row, best["metrics"], undefined, record, again))
 
 
 def _write_coefficients(

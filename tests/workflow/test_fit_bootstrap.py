@@ -1,6 +1,7 @@
 """Bootstrap of the fit: coefficients are those of a slow loop over the resamples, and said so."""
 
 import io
+import shutil
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -10,6 +11,7 @@ from stacks import DEVICE
 
 import trainer
 from trainer.console.terminal import Terminal
+from trainer.errors import RunFolderError
 from trainer.runs.reader import RunReader
 from trainer.wording.bootstrap import coefficients_text, wins_text
 
@@ -96,3 +98,17 @@ def test_without_intervals_there_is_no_table(tmp_path):
     found = run(tmp_path / "r", intervals="none", repeat={"bootstrap": 3})
     assert not (found.folder / "coefficients.csv").exists()
     assert "bootstrap" not in found.results
+
+
+def test_a_table_that_lacks_a_column_is_refused_in_a_line(plain, tmp_path):
+    folder = tmp_path / "copy"
+    shutil.copytree(plain[0].folder, folder)
+    for fault, text in {
+        "it has no column feature": "output,low\ny,1.0\n",
+        "its column low has a cell that is no number": (
+            "output,feature,coefficient,low\ny,x0,1.0,much\n"
+        ),
+    }.items():
+        (folder / "coefficients.csv").write_text(text)
+        with pytest.raises(RunFolderError, match=fault):
+            RunReader(folder).coefficients()

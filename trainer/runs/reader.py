@@ -150,6 +150,9 @@ class RunReader:
             rows = parse_csv(text, frozenset((output, feature)))
         except ValueError as error:
             raise self._unreadable(COEFFICIENTS, error) from error
+        for name in (output, feature):
+            there = all(name in row for row in rows)
+            self._check(there, COEFFICIENTS, f"it has no column {name}")
         for name in numbers:
             cells = [row.get(name, "") for row in rows]
             right = all(cell is None or type(cell) in (int, float) for cell in cells)

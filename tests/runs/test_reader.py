@@ -201,6 +201,7 @@ def test_a_reader_has_nothing_to_write_with(folder):
     reader = read(folder)
     names = {name for name in dir(reader) if not name.startswith("_")}
     assert names == {
+        "coefficients",
         "config",
         "groups",
         "history",

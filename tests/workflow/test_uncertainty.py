@@ -247,3 +247,40 @@ def test_with_folds_the_intervals_of_test_rows_are_those_of_the_refit(tmp_path):
     assert f"test_accuracy {found.best['refit']['metrics']['test_accuracy']:.4g} [" in line
     page = (found.folder / "report.html").read_text(encoding="utf-8")
     assert f"{100 * low:.1f} %, {100 * high:.1f} %]" in page
+
+
+def test_what_draws_say_nothing_of_has_no_interval_and_it_is_said(tmp_path):
+    spec = {
+        "model": "logistic",
+        "data": {"train": "breast_cancer"},
+        "optimizer": {"name": "newton"},
+        "metrics": ["ece", "brier"],
+        "device": DEVICE.kind,
+    }
+    found = trainer.run(spec, out=tmp_path / "r")
+    assert "val_ece" in found.best["metrics"]
+    assert "val_brier" in found.best["intervals"]
+    assert "val_ece" not in found.best["intervals"]
+    assert found.results["intervals"]["without"] == ["ece"]
+    assert "none of ece: chance makes it larger, in draws twice over" in interval_texts(
+        found.results
+    )
+
+
+def test_a_source_of_its_own_is_drawn_by_rows_and_it_is_said(tmp_path):
+    X, y = rows(seed=1)
+    path = tmp_path / "other.npz"
+    np.savez(path, X=X, y=y, group=np.arange(N) // 6)
+    test = {"npz": str(path), "features": "X", "target": "y", "group": "group"}
+    arrays = {"group": np.arange(N) // 6}
+    found = run(tmp_path / "r", {"test": test}, arrays, intervals={"resamples": 100})
+    facts = found.results["intervals"]
+    assert facts["by"] == {"val": "group", "test": "row"}
+    assert facts["ungrouped"] == ["test"]
+    said = "groups are read of data.train alone: rows of test are drawn by themselves"
+    assert any(told.startswith(said) for told in interval_texts(found.results))
+    by_row = {"resamples": 100, "by": "row"}
+    assert (
+        "ungrouped"
+        not in run(tmp_path / "q", {"test": test}, arrays, intervals=by_row).results["intervals"]
+    )

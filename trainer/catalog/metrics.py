@@ -43,6 +43,7 @@ class MetricFacts(NamedTuple):
         named: in these models it is computed only where a config names it.
         negatives: how many negative rows it takes; of fewer it is told what it comes to.
         of_numbers: whether it is for labels that are numbers alone.
+        no_interval: why rows drawn anew say nothing of it; empty for one that has intervals.
         formula: what it is, of ŷ, y and the row weights w, W = Σ w; in Markdown.
         source: who defined it, or the function of that name which it equals.
     """
@@ -65,6 +66,7 @@ class MetricFacts(NamedTuple):
     named: frozenset[str] = frozenset()
     negatives: int = 0
     of_numbers: bool = False
+    no_interval: str = ""
     formula: str = ""
     source: str = ""
 
@@ -231,6 +233,7 @@ METRICS: dict[str, MetricFacts] = {
         greater_is_better=False,
         to_1=True,
         named=_LOGISTIC | _SOFTMAX,
+        no_interval="chance makes it larger, in draws twice over",
         formula="Σ_b |Σ_{rows in b} w·(ŷ − y)| / W over 15 equal bins (a, b] of ŷ; of softmax ŷ of"
         " the class chosen, and whether it is right; the mean over labels",
         source="Guo et al. 2017, section 2; torchmetrics' `CalibrationError` has bins [a, b)",
@@ -290,6 +293,7 @@ METRICS: dict[str, MetricFacts] = {
         greater_is_better=False,
         decades=True,
         named=_LINEAR,
+        no_interval="no draw has a larger one than the rows",
         formula="the largest |ŷ − y| of a row with a weight; the mean over targets",
         source=_SKLEARN.format("max_error"),
     ),

@@ -274,6 +274,26 @@ class IntervalsRecord(Record):
     few: dict[str, Count] = {}
     undefined: dict[str, Count] = {}
     selected: list[str] = []
+    without: list[str] = []
+    ungrouped: list[str] = []
+
+
+class WinRecord(Record):
+    """In which share of the resamples a setting would win."""
+
+    trial: Count
+    settings: Settings
+    share: Annotated[float, Field(ge=0, le=1)]
+
+
+class BootstrapRecord(Record):
+    """What the intervals of coefficients.csv are of, and who would win."""
+
+    resamples: Count
+    level: Annotated[float, Field(gt=0, lt=1)]
+    penalised: bool
+    selects: bool
+    wins: list[WinRecord] = []
 
 
 class PValueRecord(Record):
@@ -311,6 +331,7 @@ class ResultsRecord(Record):
     rule: Literal["best", "one_std_err"] = "best"
     best: BestRecord | None = None
     intervals: IntervalsRecord | None = None
+    bootstrap: BootstrapRecord | None = None
     runner_up: RunnerUpRecord | None = None
     permutation_test: PermutationRecord | None = None
     groups: list[GroupRecord] = []

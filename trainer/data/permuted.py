@@ -150,6 +150,7 @@ def _with_frames(source: Source, change: Callable[[Frame, int], Frame], number: 
     frame = change(source.frame, PERMUTATIONS + number)
     return replace(
         source, frame=frame, held=held, holdouts={}, usable={}, by_target={},
+        without=dict(source.without),
         encoded=WeakValueDictionary(),
     )  # fmt: skip
 

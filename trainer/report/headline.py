@@ -18,6 +18,7 @@ from trainer.text.numbers import (
     split_name,
     text,
 )
+from trainer.wording.bootstrap import wins_text
 from trainer.wording.choice import of_training_rows_text, outcomes_text
 from trainer.wording.intervals import ends_text, interval_texts
 from trainer.wording.opening import device_text
@@ -218,6 +219,8 @@ def notices(run_data: RunData) -> list[Notice]:
     found += [Notice("Not read", sentence, grave=True) for sentence in run_data.unread]
     found += [Notice("Not defined everywhere", _sentence(each)) for each in _undefined(run_data)]
     found += [Notice("Repeats", _sentence(each)) for each in _repeats(run_data)]
+    if won := wins_text(run_data.results):
+        found.append(Notice("Would win", _sentence(won)))
     if "val" not in run_data.splits and run_data.splits:
         found.append(Notice("No validation", _no_validation(run_data)))
     if run_data.results.get("best") and (caution := of_training_rows_text(run_data.results)):

@@ -22,6 +22,7 @@ from trainer.runs.provenance import __version__
 from trainer.text.names import cut_apart
 from trainer.text.numbers import counted, number, percent, split_name
 from trainer.text.program import PROGRAM
+from trainer.wording.intervals import ends_text
 from trainer.wording.permutation import permutation_texts
 
 if TYPE_CHECKING:
@@ -221,19 +222,30 @@ def _coefficients(run_data: RunData) -> str:
     if len(found.outputs) > 1 and found.weights.shape[1] > 1:
         return section("Largest coefficients", chart(coefficients.grid(found)))
     shown = coefficients.bars(found)
-    rows = "\n".join(
-        f'<span class="name" title="{esc(name)}">{esc(name)}</span>'
-        f'<span class="track"><i class="{"up" if value >= 0 else "down"}"'
-        f' style="width:{50 * abs(share):.2f}%"></i></span>'
-        f'<span class="number">{esc(number(value))}</span>'
-        for name, value, share in shown
-    )
+    rows = "\n".join(map(_bar, shown))
     of = len(found.features)
     count = f" The {len(shown)} largest of {counted(of, 'feature')}." if len(shown) < of else ""
     return section(
         "Largest coefficients",
         f'<div class="card"><p class="note">{esc(found.note)}{count}</p>\n'
         f'<div class="bars">\n{rows}\n</div></div>',
+    )
+
+
+def _bar(bar: coefficients.Bar) -> str:
+    """A coefficient's name, its bar with its interval, and both as numbers."""
+    value = esc(number(bar.value))
+    span = ""
+    if bar.ends is not None and bar.share_of_ends is not None:
+        low, high = bar.share_of_ends
+        span = f'<b style="left:{50 + 50 * low:.2f}%;width:{50 * (high - low):.2f}%"></b>'
+        ends = ends_text(bar.ends, lambda end: number(end, 3))
+        value += f' <span class="ends">{esc(ends)}</span>'
+    return (
+        f'<span class="name" title="{esc(bar.name)}">{esc(bar.name)}</span>'
+        f'<span class="track"><i class="{"up" if bar.value >= 0 else "down"}"'
+        f' style="width:{50 * abs(bar.share):.2f}%"></i>{span}</span>'
+        f'<span class="number">{value}</span>'
     )
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from trainer.catalog import facts_of
 from trainer.errors import RunFolderError
 from trainer.model.weightings import metrics_by_weights
 from trainer.predict.model_row import row_of
@@ -105,7 +106,9 @@ def _of_split(
         draws = [resample([part], count, seed=0) for part in parts]
     found = {}
     for name in (name for name in values[0] if name in names):
-        interval = percentile_interval(draws[0][name] - draws[1][name], level) if draws else None
+        interval = None
+        if draws and not facts_of(name).no_interval:
+            interval = percentile_interval(draws[0][name] - draws[1][name], level)
         value = float(values[0][name] - values[1][name])
         if np.isfinite(value):
             found[name] = Difference(value, interval)

@@ -93,6 +93,7 @@ def read_run_data(folder: str | os.PathLike[str], configs: ConfigReader) -> RunD
         predictions=_predictions(parts, files) if whole else None,
         model=parts.read(lambda: FittedModel.load(files.path), None) if whole else None,
         weights=parts.read(files.weights, {}) if whole else {},
+        coefficients=parts.read(files.coefficients, []) if whole else [],
         unread=tuple(parts.unread),
     )
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -54,6 +54,7 @@ class RunData:
         results: results.json.
         model: the chosen model.
         weights: of all columns, by name, or empty.
+        coefficients: rows of coefficients.csv.
         unread: a sentence for each file that is there and cannot be read, or that a finished run
             should have.
     """
@@ -75,6 +76,7 @@ class RunData:
     model: FittedModel | None
     weights: Mapping[str, Any]
     unread: tuple[str, ...]
+    coefficients: list[Row] = field(default_factory=list)
 
     @property
     def name(self) -> str:

@@ -17,6 +17,7 @@ TRIALS = "trials.csv"
 REPEATS = "repeats.csv"
 INNER = "inner.csv"
 GROUPS = "groups.csv"
+COEFFICIENTS = "coefficients.csv"
 RESULTS = "results.json"
 PERMUTATIONS = "permutations.csv"
 BEST = "best.yaml"
@@ -31,7 +32,8 @@ CHECKPOINTS = "checkpoint"  # a folder
 
 MODEL = ("model.json", "model.safetensors")
 OF_AN_END = (
-    TRIALS, REPEATS, INNER, GROUPS, RESULTS, PERMUTATIONS, BEST, PREDICTIONS, ROWS, WEIGHTS, *MODEL,
+    TRIALS, REPEATS, INNER, GROUPS, COEFFICIENTS, RESULTS, PERMUTATIONS, BEST, PREDICTIONS, ROWS,
+    WEIGHTS, *MODEL,
     REPORT,
 )  # fmt: skip
 
@@ -50,6 +52,7 @@ REPEAT_KEYS = ("trial", "repeat")
 INNER_KEYS = ("repeat", "inner", "trial")
 GROUP_KEYS = ("trial",)
 PERMUTATION_KEYS = ("permutation",)
+COEFFICIENT_KEYS = ("output", "feature", "coefficient", "low", "high", "nonzero", "resamples")
 # text, whatever they look like
 TEXT_COLUMNS = frozenset({"status", "reason", TARGET, "group", "fold"})
 PENALTY_COLUMNS = ("penalty.l2", "penalty.l1", "penalty.C")  # numbers, swept or not

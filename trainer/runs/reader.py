@@ -16,6 +16,8 @@ from trainer.machine.memory import memory_limit
 from trainer.runs import liveness, step_log
 from trainer.runs.location import why_no_run_folder
 from trainer.runs.names import (
+    COEFFICIENT_KEYS,
+    COEFFICIENTS,
     CONFIG,
     FORMAT_VERSION,
     GROUPS,
@@ -37,6 +39,7 @@ from trainer.runs.parquet import read_words
 from trainer.runs.tables import read_rows
 from trainer.text import arrow
 from trainer.text.atomic import utf8
+from trainer.text.csv_json import parse_csv
 from trainer.text.printable import first_line
 from trainer.text.regular_file import read_regular
 from trainer.text.tensors import arrays_of
@@ -144,6 +147,24 @@ class RunReader:
         rows = self._read_table(PERMUTATIONS, ()) if self._has(PERMUTATIONS) else []
         whole = all(isinstance(row.get("score"), int | float | None) for row in rows)
         self._check(whole, PERMUTATIONS, "its column score has a cell that is no number")
+        return rows
+
+    def coefficients(self) -> list[dict[str, Any]]:
+        """Read coefficients.csv, a dict per output and feature; empty without resamples."""
+        if not self._has(COEFFICIENTS):
+            return []
+        text, (output, feature, *numbers) = self._read_text(COEFFICIENTS), COEFFICIENT_KEYS
+        try:
+            rows = parse_csv(text, frozenset((output, feature)))
+        except ValueError as error:
+            raise self._unreadable(COEFFICIENTS, error) from error
+        for name in (output, feature):
+            there = all(name in row for row in rows)
+            self._check(there, COEFFICIENTS, f"it has no column {name}")
+        for name in numbers:
+            cells = [row.get(name, "") for row in rows]
+            right = all(cell is None or type(cell) in (int, float) for cell in cells)
+            self._check(right, COEFFICIENTS, f"its column {name} has a cell that is no number")
         return rows
 
     def results(self) -> dict[str, Any]:

@@ -26,6 +26,8 @@ from trainer.runs.history_log import HistoryLog
 from trainer.runs.manifest import KILLED, Manifest
 from trainer.runs.names import (
     BEST,
+    COEFFICIENT_KEYS,
+    COEFFICIENTS,
     CONFIG,
     GRADIENTS,
     GROUP_KEYS,
@@ -318,6 +320,10 @@ class RunWriter:
         """Write groups.csv, a row a winner by the values of `select.per`."""
         self.files.put_bytes(GROUPS, csv_bytes(rows, GROUP_KEYS))
 
+    def write_coefficients(self, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Write coefficients.csv, a row an output and feature, with intervals over resamples."""
+        self.files.put_bytes(COEFFICIENTS, csv_bytes(rows, COEFFICIENT_KEYS))
+
     def write_best(self, text: str) -> None:
         """Write best.yaml, the chosen trial as a config."""
         self.files.put_bytes(BEST, utf8(text))
@@ -342,12 +348,7 @@ class RunWriter:
         self.files.put_bytes(WEIGHTS, safetensors_bytes(arrays))
 
     def write_model(self, save: Write, size: int) -> None:
-        """Write the model's files.
-
-        Args:
-            save: writes them, into the folder that it is given.
-            size: their bytes, about.
-        """
+        """Write the model's files, about `size` bytes, which `save` writes into a folder."""
         self.files.put("model", save, size)
 
     def write_gradients(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from trainer.catalog import facts_of
 from trainer.text.numbers import counted
 from trainer.text.printable import one_of
 
@@ -57,6 +58,14 @@ def interval_texts(results: Results, call: Callable[[str], str] = str) -> list[s
     if facts["resamples"] < facts["fewest"]:
         few = "is" if facts["resamples"] == 1 else "are"
         told.append(f"{drawn} {few} few for {level}; {facts['fewest']:,} or more are right")
+    if ungrouped := facts.get("ungrouped"):
+        told.append(
+            f"groups are read of data.train alone: rows of {one_of(ungrouped, 'and')} are drawn by"
+            " themselves, so that the intervals are too short where rows of a group are alike"
+        )
+    for name in facts.get("without") or ():
+        if why := facts_of(name).no_interval:
+            told.append(f"none of {call(name)}: {why}")
     if lacking := facts.get("undefined"):
         names = one_of([f"{call(name)} in {count:,}" for name, count in lacking.items()], "and")
         told.append(f"not defined, and left out: {names} of {drawn}")

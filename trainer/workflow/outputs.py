@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,7 +15,7 @@ from trainer.machine.interrupted import Interrupted
 from trainer.predict.label_table import label_table
 from trainer.predict.tables import parts_of_means, prediction_table, row_scores, stacked
 from trainer.predict.training_fit import training_metrics
-from trainer.runs.names import BEST, GROUPS, MANIFEST, PREDICTIONS, RESULTS
+from trainer.runs.names import BEST, COEFFICIENTS, GROUPS, MANIFEST, PREDICTIONS, RESULTS
 from trainer.runs.writer import RunWriter
 from trainer.sweep.divergence import divergence
 from trainer.sweep.permutation import Again
@@ -33,6 +33,7 @@ from trainer.sweep.sweep import SweepRun, train_again, word_for_repeats
 from trainer.sweep.trial_result import TrialResult
 from trainer.text.printable import Sentence
 from trainer.text.saved import Saved
+from trainer.wording.bootstrap import coefficients_text, wins_text
 from trainer.wording.caveats import few_negatives_text, worse_than_mean_text
 from trainer.wording.closing import SHOWN, commands, run_closing, sweep_closing
 from trainer.wording.divergence import mend_divergence
@@ -41,6 +42,12 @@ from trainer.wording.undefined import undefined_texts, unranked_text
 from trainer.workflow.checkpoints import REFIT, Checkpoints
 from trainer.workflow.column_tables import write_columns, write_solvers, write_trials
 from trainer.workflow.end_room import model_bytes
+from trainer.workflow.fit_bootstrap import (
+    FitDraws,
+    bootstrap_record,
+    coefficient_rows,
+    fits_wanted,
+)
 from trainer.workflow.permutations import add_permutation_test
 from trainer.workflow.recorder import RefitRecorder
 from trainer.workflow.result_tables import (
@@ -83,8 +90,9 @@ def write_outputs(
         checkpoints.before_refit(scheduler, bool(should_stop()))
     observer = RefitRecorder(should_stop, folder.tell, checkpoints)
     models, all_there = _models(sweep, chosen, observer, checkpoints.saved(REFIT), terminal)
-    columns = set(to_be_scored(sweep, chosen))
-    tests, held_out = score_winners(models_by_rows(sweep, columns), chosen, models)
+    draws = FitDraws(fits_wanted(sweep, chosen))
+    columns = {*to_be_scored(sweep, chosen), *draws.columns(sweep.repeats)}
+    tests, held_out = score_winners(draws.watch(models_by_rows(sweep, columns)), chosen, models)
     if tests:
         rows = write_trials(folder, sweep, ranked, winner_tests(chosen, tests))
     if chosen.groups:
@@ -98,6 +106,9 @@ def write_outputs(
     record = results(chosen, ranked, spec, sweep.repeats, tests, refit, *told)
     if model is not None and record["best"] is not None and (labels := _labels(model)):
         record["best"]["labels"] = labels
+    if model is not None and draws.by_repeat:
+        record["bootstrap"] = bootstrap_record(draws, trials, chosen, sweep)
+        _write_coefficients(folder, draws, model, record["bootstrap"])
     again = Again(train_again, trial_results)
     begun = folder, scheduler, checkpoints, should_stop, terminal, again
     all_there = add_permutation_test(record, sweep, trials, *begun) and all_there
@@ -107,20 +118,50 @@ def write_outputs(
         return _end_without_model(folder, sweep, ranked, terminal)
     _write_model(folder, model, held_out)
     _warn(folder, sweep, chosen.best, model, terminal)
+    _tell(folder, sweep, ranked, chosen, model, record, rows[0], terminal)
+    return "interrupted" if cut_short or not all_there else "finished"
+
+
+def _tell(
+    folder: RunWriter,
+    sweep: SweepRun,
+    ranked: Sequence[TrialResult],
+    chosen: Chosen,
+    model: TrialModel,
+    record: Mapping[str, Any],
+    row: Mapping[str, Any],
+    terminal: Terminal,
+) -> None:
+    """Say what a run came to; of a sweep write best.yaml."""
+    assert chosen.best is not None
     if sweep.is_sweep:
         with folder.spared(BEST):
             folder.write_best(best_yaml(chosen.best, model.refit))
-        first, length = ranking(ranked[:SHOWN], metric), _refit_length(chosen.best)
-        within, word = chosen.within, word_for_repeats(spec)
+        first, length = ranking(ranked[:SHOWN], chosen.metric), _refit_length(chosen.best)
+        within, word = chosen.within, word_for_repeats(sweep.spec)
         lines = sweep_closing(record, first, within=within, length=length, word=word)
-        terminal.summary([*lines, *_of_repeats(sweep, chosen.best), *commands(folder.path)])
+        notes = [*_of_resamples(record), *_of_repeats(sweep, chosen.best)]
+        terminal.summary([*lines, *notes, *commands(folder.path)])
     else:
         best = record["best"]
-        notes = undefined_texts(best, 1, "repeat")
+        undefined = undefined_texts(best, 1, "repeat")
         again = (best["refit"] or {}).get("metrics", {})
-        lines = run_closing(folder.path, rows[0], best["metrics"], notes, record, again)
-        terminal.summary(lines)
-    return "interrupted" if cut_short or not all_there else "finished"
+        terminal.summary(run_closing(folder.path, row, best["metrics"], undefined, record, again))
+
+
+def _write_coefficients(
+    folder: RunWriter, draws: FitDraws, model: TrialModel, facts: Mapping[str, Any]
+) -> None:
+    """Write the intervals of coefficients over resamples."""
+    rows = coefficient_rows(draws, model.fitted, facts["level"], selects=facts["selects"])
+    with folder.spared(COEFFICIENTS):
+        folder.write_coefficients(rows)
+
+
+def _of_resamples(record: Mapping[str, Any]) -> list[tuple[str, object]]:
+    """What the end says of a bootstrap of the fit."""
+    told = {"coefficients": coefficients_text(record), "would win": wins_text(record)}
+    return [(label, text) for label, text in told.items() if text is not None]
 
 
 def _of_repeats(sweep: SweepRun, best: TrialResult) -> list[tuple[str, object]]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from trainer.catalog import facts_of
 from trainer.config.schema.intervals import Intervals
 from trainer.data import Rows
 from trainer.machine.interrupted import ShouldStop, never
@@ -125,11 +126,13 @@ def uncertainty(
         f"{prefix}_{name}": interval
         for prefix, of_models in drawn.items()
         for name, values in of_models[0].items()
-        if (interval := draws.interval(values)) is not None
+        if not _has_none(name) and (interval := draws.interval(values)) is not None
     }
+    if without := sorted({name for of in drawn.values() for name in of[0] if _has_none(name)}):
+        facts["without"] = without
     facts["undefined"] = {name: of.undefined for name, of in found.items() if of.undefined}
     margin, name = None, chosen.metric.removeprefix("val_")
-    if other is not None and name in drawn["val"][0]:
+    if other is not None and name in drawn["val"][0] and not _has_none(name):
         best_by, other_by = (of[name] for of in drawn["val"])
         margin = draws.interval(sweep.rules.sign * (other_by - best_by))
     return Uncertainty(found, margin, facts)
@@ -143,6 +146,13 @@ def _facts(
     few: Mapping[str, int],
 ) -> dict[str, Any]:
     """How intervals are made, as results.json has it."""
+    ungrouped = [
+        part.prefix
+        for part in held
+        if wanted.by != "row"
+        and part.rows.group is None
+        and part.model.prepared.train.group is not None
+    ]
     return {
         "resamples": count,
         "level": wanted.level,
@@ -150,9 +160,15 @@ def _facts(
         "cut": wanted.resamples is None and count < _RESAMPLES,
         "by": {part.prefix: _by(wanted, part.rows) for part in held},
         **({"few": dict(few)} if few else {}),
+        **({"ungrouped": ungrouped} if ungrouped else {}),
         "undefined": {},
         "selected": [part.prefix for part in held if part.prefix == "val" and _is_selected(sweep)],
     }
+
+
+def _has_none(metric: str) -> bool:
+    """Whether draws say nothing of a metric."""
+    return bool(facts_of(metric).no_interval)
 
 
 def _pair(sweep: SweepRun, chosen: Chosen) -> list[int]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -11,6 +13,7 @@ from trainer.catalog import MODELS
 from trainer.report.charts.chart import Chart, Series, Trace, View, escaped, layout, listed
 from trainer.text.names import cut_apart
 from trainer.text.numbers import counted, number, text
+from trainer.wording.bootstrap import coefficients_text
 
 if TYPE_CHECKING:
     from trainer.predict.fitted_model import FittedModel
@@ -29,6 +32,7 @@ class Coefficients(NamedTuple):
         features, outputs: their names.
         order: (D,) features by their largest |weight|, largest first.
         note: what a number means, and how many are exactly 0.
+        ends: {(feature, output): its interval over resamples}.
     """
 
     weights: NDArray[np.float64]
@@ -36,6 +40,29 @@ class Coefficients(NamedTuple):
     outputs: tuple[str, ...]
     order: NDArray[np.int64]
     note: str
+    ends: Mapping[tuple[str, str], tuple[float, float]] = MappingProxyType({})
+
+    def ends_of(self, feature: int, output: int) -> tuple[float, float] | None:
+        """The interval of a coefficient; None without one."""
+        return self.ends.get((self.features[feature], self.outputs[output]))
+
+
+class Bar(NamedTuple):
+    """A coefficient and what its bar is drawn by.
+
+    Attributes:
+        name: of the feature.
+        value: of the coefficient.
+        ends: its interval; None without one.
+        share: of the largest number drawn that the value is.
+        share_of_ends: the same of the ends.
+    """
+
+    name: str
+    value: float
+    ends: tuple[float, float] | None
+    share: float
+    share_of_ends: tuple[float, float] | None
 
 
 def coefficients(run_data: RunData) -> Coefficients | None:
@@ -47,7 +74,18 @@ def coefficients(run_data: RunData) -> Coefficients | None:
     order = np.argsort(-np.abs(weights).max(axis=1), kind="stable")
     outputs = tuple(text(name) for name in model.encoder.outputs)
     features = tuple(text(name) for name in model.features_)
-    return Coefficients(weights, features, outputs, order, _note(model, weights))
+    note = _note(model, weights)
+    if told := coefficients_text(run_data.results):
+        note += f" {told[:1].upper()}{told[1:]}."
+    return Coefficients(weights, features, outputs, order, note, _ends(run_data))
+
+
+def _ends(run_data: RunData) -> dict[tuple[str, str], tuple[float, float]]:
+    return {
+        (text(row["feature"]), text(row["output"])): (row["low"], row["high"])
+        for row in run_data.coefficients
+        if row["low"] is not None and row["high"] is not None
+    }
 
 
 def _note(model: FittedModel, weights: NDArray[np.float64]) -> str:
@@ -62,13 +100,22 @@ def _note(model: FittedModel, weights: NDArray[np.float64]) -> str:
     return note
 
 
-def bars(found: Coefficients) -> list[tuple[str, float, float]]:
-    """(name, value, value / largest) of the largest coefficients of one output."""
-    shown = found.order[:_MOST_BARS]
-    largest = float(np.abs(found.weights).max()) or 1.0
+def bars(found: Coefficients) -> list[Bar]:
+    """The largest coefficients of one output, and their intervals."""
+    shown = [(int(d), float(found.weights[d, 0])) for d in found.order[:_MOST_BARS]]
+    ends = [found.ends_of(d, 0) for d, _ in shown]
+    reach = [abs(value) for _, value in shown]
+    reach += [abs(end) for pair in ends if pair is not None for end in pair]
+    largest = max(reach) or 1.0
     return [
-        (found.features[d], float(found.weights[d, 0]), float(found.weights[d, 0]) / largest)
-        for d in shown
+        Bar(
+            found.features[d],
+            value,
+            pair,
+            value / largest,
+            None if pair is None else (pair[0] / largest, pair[1] / largest),
+        )
+        for (d, value), pair in zip(shown, ends, strict=True)
     ]
 
 

@@ -407,8 +407,10 @@ def stack_key(spec: Spec) -> Hashable:
 def stacks_of(columns: Sequence[tuple[RowsOf, Column]]) -> list[Planned]:
     """Columns on the same rows that differ only in numbers, together, in order of appearance."""
     groups: dict[Hashable, Planned] = {}
+    specs = {id(column.spec): column.spec for _, column in columns}  # a trial's repeats have one
+    keys = {number: stack_key(spec) for number, spec in specs.items()}
     for rows, column in columns:
-        key = rows.key, common_target(column), stack_key(column.spec)
+        key = rows.key, common_target(column), keys[id(column.spec)]
         if key not in groups:
             together: list[Column] = []
             groups[key] = Planned(rows, together, together)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -30,9 +30,11 @@ from trainer.train.stack import Settings, Stack
 if TYPE_CHECKING:
     from trainer.device import Device
     from trainer.solvers.costs import BasisWork
+    from trainer.solvers.leave_one_out import LeaveOneOut
     from trainer.solvers.problem import Problem
     from trainer.solvers.rotated_rows import RotatedRows
     from trainer.solvers.solver import SolverStack
+    from trainer.train.evaluate import HeldOut
 
 Numbers = np.ndarray[Any, np.dtype[np.float64]]
 _ALWAYS = 1 << 26  # bytes that are there: to ask takes longer than a small fit
@@ -57,6 +59,7 @@ class Columns:
         single_bytes: of the rows that a solver has in float32 for rounds in TF32; 0 without any.
         unturned: makes a stack of all whose rows are not turned, where that takes long; else None.
         basis_work: what it takes to turn them.
+        left_out: makes what scores a stack by each row left out; None: rows are held out.
     """
 
     specs: Sequence[Spec]
@@ -70,6 +73,7 @@ class Columns:
     single_bytes: int = 0
     unturned: Callable[[], AnyStack] | None = None
     basis_work: BasisWork | None = None
+    left_out: Callable[[SolverStack, HeldOut, Any], LeaveOneOut] | None = None
 
     @property
     def spec(self) -> Spec:
@@ -247,6 +251,7 @@ def _to_the_optimum(
     # runs that take steps do without, which is a fiftieth of a short one's time
     from trainer.solvers import (
         costs,
+        leave_one_out,
         own_basis,
         problem,
         rotated_rows,
@@ -257,9 +262,8 @@ def _to_the_optimum(
     )  # fmt: skip
 
     sparse, spec = bool(np.any(l1 > 0)), specs[0]
-    settings = solver_settings.SolverSettings(
-        *_solver_settings(specs, device_rows, sparse), log_every
-    )
+    limits = *_solver_settings(specs, device_rows, sparse), log_every
+    settings = solver_settings.SolverSettings(*limits)
     exact = settings.method.closed_form
     least = 0.0 if sparse else _decade(least_l2)
     parameters = _loss_parameters(specs)
@@ -269,17 +273,17 @@ def _to_the_optimum(
 
     if device_rows.rows.is_own:
         makers = own_basis.own_basis, problem.Problem, solver.SolverStack
-        return _own_columns(makers, specs, device_rows, l2, l1, settings, turn and not sparse)
+        own = _own_columns(makers, specs, device_rows, l2, l1, settings, turn and not sparse)
+        return _left_out(leave_one_out, own)
 
     def make(columns: Any, should_stop: ShouldStop, turned: bool = True) -> SolverStack:
         as_it_is = True, False, 0.0, False, False
         key = spec.bias, *((sparse, exact, least, guess, turn) if turned else as_it_is)
         rotated = _rotated(rotated_rows.rotate, should_stop, device_rows, *key)
         single = _single(tf32_passes.single_rows, device_rows, rotated, key) if rounds else None
-        strengths = l2[columns], l1[columns]
         loss = {name: value[columns] for name, value in parameters.items()}
-        device, basis = device_rows.device, rotated.basis
-        own = problem.Problem(device, model, basis, outputs, spec.bias, *strengths, loss)
+        shared = device_rows.device, model, rotated.basis, outputs, spec.bias
+        own = problem.Problem(*shared, l2[columns], l1[columns], loss)
         own_settings, rows = settings.take(columns), device_rows.rows.take(columns)
         inner, single = rotated.rows.like(rows), single and single.like(rows)
         return solver.SolverStack(own, rows, inner, own_settings, single=single)
@@ -291,11 +295,21 @@ def _to_the_optimum(
     size = Size(rows, features, outputs)
     if rounds:
         single = tf32_sizes.row_bytes(rows, features)
-    told = settings.method.name, reason
     work = costs.basis_work(size, sparse, exact)
     unturned = partial(make, slice(None), never, turned=False) if work else None
-    columns = specs, device_rows, l2, l1, settings.max_iter, make, told
-    return Columns(*columns, single_bytes=single, unturned=unturned, basis_work=work)
+    told = (settings.method.name, reason), None, single, unturned, work
+    columns = Columns(specs, device_rows, l2, l1, settings.max_iter, make, *told)
+    return _left_out(leave_one_out, columns)
+
+
+def _left_out(module: Any, columns: Columns) -> Columns:
+    """The columns, which each row left out scores where the config says so."""
+    repeat = columns.spec.repeat
+    return (
+        replace(columns, left_out=module.LeaveOneOut)
+        if repeat and repeat.leave_one_out
+        else columns
+    )
 
 
 def _own_columns(

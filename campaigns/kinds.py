@@ -115,6 +115,11 @@ KINDS: dict[str, Kind] = {
         | {"optimizer": {"name": "newton"}, "repeat": {"folds": 5}}
         | _sweep("penalty.l2", {"geomspace": {"start": 1e-6, "stop": 1, "num": 60}})
     ),
+    "leave_one_out": Kind(
+        _DIAMONDS
+        | {"optimizer": {"name": "exact"}, "repeat": {"leave_one_out": True}}
+        | _sweep("penalty.l2", _L2)
+    ),
     "exact": Kind(
         _DIAMONDS
         | {"optimizer": {"name": "exact"}, "repeat": {"folds": 5}}

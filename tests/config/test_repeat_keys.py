@@ -98,3 +98,20 @@ def test_what_a_bootstrap_cannot_have_is_one_line(more, key, words, tmp_path):
     (line,) = faults(tmp_path, text + more)
     assert f": {key}: " in line
     assert words in line
+
+
+LEFT_OUT = [
+    ("model: logistic\ndata: {train: breast_cancer}", "repeat.leave_one_out", "write folds: 10"),
+    ("model: linear\noptimizer: {name: lbfgs}", "optimizer.name", "write exact"),
+    ("model: linear\ndata: {train: diamonds, val: 0.2}", "data.val", "remove data.val"),
+    ("model: linear\ndata: {train: diamonds}\nselect: {rule: one_std_err}", "select.rule", "folds"),
+]
+
+
+@pytest.mark.parametrize(("text", "key", "words"), LEFT_OUT)
+def test_what_leave_one_out_cannot_have_is_one_line(text, key, words, tmp_path):
+    assert len(LEFT_OUT) == 4
+    data = "" if "data:" in text else "\ndata: {train: diamonds}"
+    solver = "" if "optimizer:" in text or "logistic" in text else "\noptimizer: {name: exact}"
+    lines = faults(tmp_path, f"{text}{data}{solver}\nrepeat: {{leave_one_out: true}}\n")
+    assert any(f": {key}: " in line and words in line for line in lines)

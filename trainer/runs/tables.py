@@ -6,7 +6,7 @@ refused. A swept key has a column of its own name, which may hold anything.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from trainer.catalog.records import ENDS
@@ -58,15 +58,16 @@ def _check(rows: list[dict[str, Any]], keys: Sequence[str]) -> None:
         raise ValueError(f"two rows have the same {' and '.join(keys)}")
 
 
-def _fits(name: str, cells: Iterable[Any]) -> bool:
+def _fits(name: str, cells: Collection[Any]) -> bool:
     """Whether the cells that have a value can stand in a column."""
     if name == "status":
         return all(cell in ENDS for cell in cells)
     if name in _WHOLE or name.endswith("_count"):
         return all(type(cell) is int and 0 <= cell < _LARGEST for cell in cells)
-    if name in _NUMBERS or name.startswith(_OF_SPLITS):
-        return all(type(cell) in (int, float) and _has_a_float(cell) for cell in cells)
-    return all(_has_a_float(cell) for cell in cells)
+    kinds = set(map(type, cells))
+    if (name in _NUMBERS or name.startswith(_OF_SPLITS)) and not kinds <= {int, float}:
+        return False
+    return int not in kinds or all(_has_a_float(cell) for cell in cells)
 
 
 def _has_a_float(cell: Any) -> bool:

@@ -46,6 +46,9 @@ class Basis(NamedTuple):
             spread were left mixed, or where some of the rows told the coordinates.
         centred: whether the rows X are stored without their mean.
         scale: (D,) what features are multiplied by, once their mean is taken out; None: nothing.
+        truth: of rows not turned whose XᵀX is told whole: its eigenvalues (r,) as they were found,
+            and ‖XᵀX·Q − Q·diag(λ)‖, by which they are off; else None.
+        has_mean: whether a mean is taken out.
     """
 
     mean: Array
@@ -56,6 +59,8 @@ class Basis(NamedTuple):
     whole: bool = True
     centred: bool = True
     scale: Array | None = None
+    truth: tuple[Array, Array] | None = None
+    has_mean: bool = True
 
     @property
     def is_own(self) -> bool:
@@ -239,12 +244,17 @@ def uncorrelated(
     if min(n, D) > most and not exact:
         return Basis(mean, None, _spectrum(device, X, p), 0), X
     if n > D:
-        spectrum, directions = xp.linalg.eigh(device.gram(X, p))  # the smallest first
+        gram = device.gram(X, p)
+        spectrum, directions = xp.linalg.eigh(gram)  # the smallest first
         known = device.to_host(spectrum)  # device -> host
         if n >= TALL * D and known[0] + least > SAFE * known[-1]:
             # a curvature that bounds divide by had better be too small
             less = xp.maximum(spectrum - D * _EPS * known[-1], 0)
-            return Basis(mean, directions, less, 0, False), X
+            truth = None
+            if exact:
+                off = device.product(gram, directions) - directions * spectrum
+                truth = spectrum, xp.sqrt((off * off).sum())
+            return Basis(mean, directions, less, 0, False, truth=truth, has_mean=bias), X
     else:
         directions = _by_singular_values(xp, X, p)
     rotated, spectrum, told = _turned(device, X, p, mean, directions)

@@ -38,18 +38,21 @@ class Points(NamedTuple):
         gradient: (P, C, K) dJ/dw without l1.
         value: J, on the host.
         data: the data term of it, on the host.
+        weights: (D, C, K) those of w for the features as they are; None: not known yet.
     """
 
     w: Array
     gradient: Array
     value: Numbers
     data: Numbers
+    weights: Array | None = None
 
     def take(self, problem: Problem, columns: Any) -> Points:
         """Those of some columns, by their numbers, copied."""
         xp, where = problem.device.xp, problem.device.to_device(columns)
         w, gradient = (xp.take(one, where, axis=-1) for one in (self.w, self.gradient))
-        return Points(w, gradient, self.value[columns], self.data[columns])
+        weights = None if self.weights is None else xp.take(self.weights, where, axis=-1)
+        return Points(w, gradient, self.value[columns], self.data[columns], weights)
 
 
 def _in_float64(objective: Objective, points: Points, which: Flags) -> Points:
@@ -62,7 +65,7 @@ def _in_float64(objective: Objective, points: Points, which: Flags) -> Points:
     xp.copyto(gradient, found, where=mask)
     data = np.where(which, told["data"], points.data)
     value = np.where(which, told["data"] + told["rest"], points.value)
-    return Points(points.w, gradient, value, data)
+    return points._replace(gradient=gradient, value=value, data=data)
 
 
 class Certificate(NamedTuple):
@@ -90,7 +93,8 @@ def certify_in_turn(
     together = certified_at_once(problem.outputs, problem.model.coupled)
     for first in range(0, len(columns), together):
         where = columns[first : first + together]
-        part, some = objective.take(where), points.take(problem, where)
+        part, every = objective.take(where), len(where) == len(points.value)
+        some = points if every else points.take(problem, where)
         if rough[where].any():
             some = _in_float64(part, some, rough[where])
         found.append((where, certify(part, some)))
@@ -106,12 +110,15 @@ def certify(objective: Objective, points: Points) -> Certificate:
         bounds = _bounds(objective, points, data, curvature, hessian)
         asked = {
             "largest": problem.largest(points.w, points.gradient),
-            "squares": _squares(objective, points.w),
+            "squares": _squares(objective, points),
             "gaps": bounds.gaps,
             "far": bounds.far,
         }
         asked |= {} if isinstance(curvature, float) else {"curvature": curvature}
+        if objective.moments is not None:
+            asked["off"] = objective.gradient_error(objective.moments, points.w)
         told = device.fetch(asked)  # device -> host
+        told["largest"] = told["largest"] + told.get("off", 0.0)
         gap = told["gaps"][-1].copy()
         loose = _is_loose(told["gaps"], gap, value)
         where = np.flatnonzero(loose)
@@ -174,6 +181,8 @@ def _bounds(
         basis = problem.basis
         whole = problem.model.quadratic and basis.directions is not None and basis.whole
         curved = basis.spectrum if whole else xp.zeros(r)
+        if objective.moments is not None:
+            slack = slack + objective.gradient_error(objective.moments, points.w)
         gaps = quadratic_gap(xp, g, curved[:, None] + problem.l2, slack)
     return _Bounds(gaps + more, step, xp.absolute(step).max(axis=0))
 
@@ -234,7 +243,7 @@ def _tightened(
     some columns of the `whole`, the rest is theirs: see `_Bounds`.
     """
     problem, device = objective.problem, objective.device
-    xp, r, (w, gradient, value, data) = device.xp, problem.inner, points
+    xp, r, (w, gradient, value, data, _) = device.xp, problem.inner, points
     start, bound, loose = value, np.full(len(value), np.inf), np.ones(len(value), bool)
     for _ in range(_BIAS_STEPS):
         trial = w.copy()
@@ -277,14 +286,14 @@ def _moved(
     return device.xp.where(mask, less, found), curvature
 
 
-def _squares(objective: Objective, w: Array) -> Array:
-    """(K,) the squares of the largest scores there may be at w, the bias's terms included."""
-    problem = objective.problem
+def _squares(objective: Objective, points: Points) -> Array:
+    """(K,) the squares of the largest scores there may be, the bias's terms included."""
+    problem, w = objective.problem, points.w
     xp, r, basis = problem.device.xp, problem.inner, problem.basis
     squares = basis.spread * dot(xp, w[:r], w[:r])
     squares += dot(xp, w[r:], w[r:])
-    weights = xp.absolute(basis.weights(xp, w[:r]))  # (D, C, K)
-    moved = basis.largest_shift(xp, weights)  # (C, K) in the bias
+    weights = basis.weights(xp, w[:r]) if points.weights is None else points.weights
+    moved = basis.largest_shift(xp, xp.absolute(weights))  # (C, K) in the bias
     return squares + (moved * moved).sum(axis=0)
 
 

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 Array = Any
 Numbers = np.ndarray[Any, np.dtype[np.float64]]
 Flags = np.ndarray[Any, np.dtype[np.bool_]]
+_BLOCK = 1 << 15  # numbers of directions that are made at a time
 
 
 class Directions:
@@ -177,6 +178,9 @@ class Directions:
             newest = state.step % max(self.pairs, 1)
             self._kernels.direct(a, newest, count, n.gamma, which, (free, new))
             return
+        if not self.pairs and not problem.sparse:
+            self._by_spectrum(a["g"], n.gamma, device.to_device(which), new)
+            return
         chosen, scale = device.to_device(which), self._scale(n.gamma)
         found, steepest = free, problem.steepest(a["w"], a["g"])
         xp.copyto(found, steepest)
@@ -193,6 +197,15 @@ class Directions:
             xp.copyto(found, self._free, where=upward)
             a["rho"] *= ~upward
         xp.copyto(new, found, where=chosen)
+
+    def _by_spectrum(self, gradient: Array, gamma: Numbers, which: Array, new: Array) -> None:
+        """−H₀·g of some columns into `new`, as many at a time as stay in the cache."""
+        xp, K = self.problem.device.xp, len(gamma)
+        size = max(1, self.problem.device.at_once(8 * _BLOCK) // (8 * gradient[..., 0].size))
+        for start in range(0, K, size):
+            at = slice(start, start + size)
+            found = gradient[:, :, at] * self._scale(gamma, at)
+            xp.copyto(new[:, :, at], xp.negative(found, out=found), where=which[at])
 
     def plain(self, state: SolverState, which: Flags, steepest: Array, curvature: Numbers) -> None:
         """Give some columns −H₀·g of the loss's largest curvature (K,); no pair counts."""
@@ -220,11 +233,11 @@ class Directions:
         spectrum = xp.maximum(spectrum, least + np.finfo(np.float64).tiny)
         return xp.concatenate([spectrum, xp.ones(1)]) if problem.bias else spectrum
 
-    def _scale(self, gamma: Numbers) -> Array:
-        """H₀ (P, 1, K) = 1/(γ·λ + l2), of the bias 1/γ."""
+    def _scale(self, gamma: Numbers, some: slice = slice(None)) -> Array:
+        """H₀ (P, 1, K) = 1/(γ·λ + l2) of some columns, of the bias 1/γ."""
         problem = self.problem
-        curvature = self._spectrum[:, None] * problem.device.to_device(gamma)  # (P, K)
-        curvature[: problem.inner] += problem.l2
+        curvature = self._spectrum[:, None] * problem.device.to_device(gamma[some])  # (P, K)
+        curvature[: problem.inner] += problem.l2[some]
         return (1 / curvature)[:, None, :]
 
     def _aligned(self, new: Array, steepest: Array) -> Array:

@@ -12,6 +12,7 @@ import numpy as np
 from trainer.solvers.lbfgs import dot
 
 Array = Any
+_BLOCK = 1 << 15  # numbers
 
 
 def quadratic_gap(xp: Any, gradient: Array, curvature: Array, slack: Array | float) -> Array:
@@ -28,9 +29,14 @@ def quadratic_gap(xp: Any, gradient: Array, curvature: Array, slack: Array | flo
     """
     if len(gradient) == 0:  # no direction has any rows
         return xp.zeros(gradient.shape[-1])
-    scaled = gradient / xp.sqrt(curvature)[:, None, :]
-    least = curvature.min(axis=0)
-    norm = xp.sqrt(dot(xp, scaled, scaled)) + slack / xp.sqrt(least)
+    parts, least = [], curvature.min(axis=0)
+    size = max(1, _BLOCK // gradient[..., 0].size) if xp is np else gradient.shape[-1]
+    for start in range(0, gradient.shape[-1], size):  # some columns at a time stay in the cache
+        at = slice(start, start + size)
+        scaled = gradient[:, :, at] / xp.sqrt(curvature[:, at])[:, None, :]
+        parts.append(dot(xp, scaled, scaled))
+    squares = parts[0] if len(parts) == 1 else xp.concatenate(parts)
+    norm = xp.sqrt(squares) + slack / xp.sqrt(least)
     return 0.5 * norm * norm
 
 

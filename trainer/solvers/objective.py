@@ -17,8 +17,10 @@ import numpy as np
 from trainer.machine.interrupted import ShouldStop, ask, never
 from trainer.model.step import flat, scores
 from trainer.solvers.basis import OwnBasis
+from trainer.solvers.lbfgs import dot
 from trainer.solvers.linear_systems import are_definite, solved
-from trainer.solvers.passes import Pass, chunk_rows
+from trainer.solvers.moments import Moments, are_worth, sums_of, training_moments
+from trainer.solvers.passes import NAMES, Pass, chunk_rows
 from trainer.solvers.problem import EPS, Problem
 from trainer.train.batches import Chunk, RowSet
 from trainer.train.buffers import Buffers
@@ -101,6 +103,8 @@ class Objective:
         `full` is whether all of them are wanted, or J and the loss alone; `at_zeros` whether all
         weights are known to be 0.
         """
+        if not full and self.moments is not None:
+            return self._by_moments(self.moments, w, grad)
         device, problem = self.device, self.problem
         weights = self.of_rows(w)
         offset = self._offset(w, weights)
@@ -119,6 +123,56 @@ class Objective:
             total[:width] -= self.basis.means * total[width:]
         self.finish(w, total, found, grad, full)
         return found
+
+    @cached_property
+    def moments(self) -> Moments | None:
+        """Those of the rows, which J and its slope need no pass for; None where they need one."""
+        if self._whole is not None:
+            return self._whole.moments
+        rows, basis, (_, C, K) = self.rows, self.basis, self.problem.shape
+        if not self.model.quadratic or self.is_own or not are_worth(C, K):
+            return None
+        if isinstance(basis, OwnBasis) or basis.truth is None or rows.codes is not None:
+            return None
+        if not bool((rows.q[:, 0] == rows.r).all()):
+            return None
+        return training_moments(self.device, basis, rows.X, rows.y[:, :, 0], rows.q[:, 0, 0])
+
+    def _by_moments(self, of: Moments, w: Array, grad: Array) -> Array:
+        """`value` of J and the loss from moments; by the rows where these would lose digits."""
+        xp, problem, r = self.device.xp, self.problem, self.problem.inner
+        self._kept_at = None
+        bias = w[r] if problem.bias else self._none
+        squares, doubtful = sums_of(self.device, of, w[:r], bias, grad[:r])
+        xp.multiply(w[:r], problem.l2, out=self._square)
+        grad[:r] += self._square
+        if problem.bias:
+            grad[r] = of.total * (bias - of.bias[:, None]) - of.offset[:, None]
+        found = xp.zeros((len(NAMES), problem.shape[2]))
+        found[:2] = 0.5 * squares.sum(axis=0)
+        where = np.flatnonzero(self.device.to_host(doubtful))  # device -> host
+        if len(where):
+            self._by_rows(where, w, grad, found)
+        return found
+
+    def _by_rows(self, where: Any, w: Array, grad: Array, found: Array) -> None:
+        """Have the sums and gradients of some columns by a pass over the rows."""
+        xp, at = self.device.xp, self.device.to_device(where)
+        some = Objective(self.problem.take(where), self.rows.take(where))
+        some.moments, some._should_stop = None, self._should_stop
+        own = xp.take(w, at, axis=-1)
+        slope = xp.empty_like(own)
+        found[:, at] = some.value(own, slope, full=False)
+        grad[:, :, at] = slope
+
+    def gradient_error(self, of: Moments, w: Array) -> Array:
+        """How far dJ/dW by moments may be from that of the rows, in its norm (K,), at most.
+
+        Rounding of a product, which passes over the rows have too, is not in it.
+        """
+        xp, inner = self.device.xp, w[: self.problem.inner]
+        near = xp.sqrt((of.weights * of.weights).sum())
+        return of.error * (xp.sqrt(dot(xp, inner, inner)) + near)
 
     def finish(self, w: Array, total: Array, found: Array, grad: Array, full: bool) -> None:
         """What is left of `value` once the rows have gone by.

@@ -95,6 +95,12 @@ class Problem:
         """Whether any column has l1."""
         return bool(np.any(self.host_l1 > 0))
 
+    @cached_property
+    def longest(self) -> float:
+        """By how much `largest` of a gradient may be above its norm, at most."""
+        means = self.basis.means  # through which a bias's slope is in that of weights
+        return 1.0 + float(abs(means).max()) if self.bias and means.size else 1.0
+
     # --- penalties and slopes ---
 
     def penalty(self, w: Array) -> Array:
@@ -133,21 +139,28 @@ class Problem:
     def parameters(self, weights: Array, bias: Array) -> Array:
         """The w (P, C, K) of weights (D, C, K) and bias (C, K) of the host."""
         xp, device, r = self.device.xp, self.device, self.inner
-        given = device.to_device(weights, np.float64)
-        w = xp.zeros(self.shape)
-        w[:r] = self.basis.inner(xp, given)
+        w, somewhere = xp.zeros(self.shape), bool(weights.any())
         if self.bias:
             w[r] = device.to_device(bias, np.float64)
-            w[r] += self.basis.shift(xp, given)
+        if somewhere:
+            given = device.to_device(weights, np.float64)
+            w[:r] = self.basis.inner(xp, given)
+            w[r:] += self.basis.shift(xp, given)
         if self.model.coupled:  # moved alike they change no output, but cost scores their digits
             shift = common_shift(xp, w[:r], self.l1)
             w[:r] -= xp.where((self.l2 > 0) & (self.l1 > 0), 0.0, shift)
             w[r:] -= w[r:].sum(axis=1, keepdims=True) / self.outputs
         return w
 
-    def weights_and_bias(self, w: Array) -> tuple[Array, Array]:
-        """The weights (D, C, K) and bias (C, K) of the features as they are."""
+    def weights_and_bias(self, w: Array, moved: bool = True) -> tuple[Array, Array]:
+        """The weights (D, C, K) and bias (C, K) of the features as they are.
+
+        `moved` is whether any of the weights may not be 0.
+        """
         xp, r = self.device.xp, self.inner
+        if not moved:
+            weights = xp.zeros((self.features, *self.shape[1:]))
+            return weights, w[r].copy() if self.bias else xp.zeros(self.shape[1:])
         weights = self.basis.weights(xp, w[:r])
         bias = w[r] - self.basis.shift(xp, weights) if self.bias else xp.zeros(self.shape[1:])
         return weights, bias

@@ -33,6 +33,7 @@ from trainer.solvers.compiled_newton import CompiledNewton, Rounds, compiled_new
 from trainer.solvers.costs import hessian_bytes, hessian_operations, rounds_of_a_stretch
 from trainer.solvers.directions import Directions
 from trainer.solvers.line_search import TrialPoint, accept, is_good, shorten
+from trainer.solvers.moments import held_sums
 from trainer.solvers.objective import Objective
 from trainer.solvers.outcomes import ending
 from trainer.solvers.own_hessians import AnyHessians, hessians_of
@@ -48,7 +49,7 @@ from trainer.solvers.trial_points import Evaluated, evaluate
 from trainer.train.batches import RowSet
 from trainer.train.buffers import Buffers
 from trainer.train.outcomes import Outcome
-from trainer.train.protocol import HessianWork
+from trainer.train.protocol import HeldSums, HessianWork
 from trainer.train.step_record import Records, Snapshot, StepRecorder
 
 Array = Any
@@ -134,6 +135,10 @@ class SolverStack:
             self._buffers = Buffers(self.device.xp, self.chunk_rows, outputs, columns, self.dtype)
         return self._buffers.first(rows)
 
+    def held_sums(self, X: Array, y: Array, w: Array) -> HeldSums | None:
+        """See `trainer.train.protocol.AnyStack`."""
+        return held_sums(self.problem, self.objective.moments, X, y, w)
+
     def take(self, columns: Any) -> SolverStack:
         """A stack of some of the columns, on the same rows."""
         problem, settings = self.problem.take(columns), self.settings.take(columns)
@@ -163,13 +168,13 @@ class SolverStack:
             "y": xp.zeros((m, *shape)),
             "rho": xp.zeros((m, K)),
         }
-        self._write(state)
+        self._write(state, moved=bool(weights.any()))
         return state
 
-    def _write(self, state: SolverState) -> None:
-        """Weights and bias (D, C, K), (C, K) of the features as they are."""
+    def _write(self, state: SolverState, moved: bool) -> None:
+        """Weights and bias (D, C, K), (C, K) of the features as they are; not `moved` from 0."""
         a = state.arrays
-        a["weights"], a["bias"] = self.problem.weights_and_bias(a["w"])
+        a["weights"], a["bias"] = self.problem.weights_and_bias(a["w"], moved)
 
     # --- rounds ---
 
@@ -196,7 +201,8 @@ class SolverStack:
             else:
                 found = self._newton_rounds(self._newton, state, until)
             values = StepRecorder.values(found.sums, self._elements)
-            self._write(state)
+            # before the second round all columns are where they began
+            self._write(state, state.step > 1 or not bool(state.progress.at_zeros.all()))
         step = np.arange(self._begun + 1, state.step + 1, dtype=np.int64)
         values |= {"lr": found.lr, "loss": found.loss}
         moving = self._moving(state)
@@ -364,6 +370,8 @@ class SolverStack:
         n.gradient_max[takes] = norm[takes]  # `certify` has the last word
         close &= takes
         if close.any():
+            close &= norm * self.problem.longest > self.settings.tol
+        if close.any():
             largest = self.problem.largest(state.arrays["w"], state.arrays["g"])
             n.gradient_max[close] = self.device.to_host(largest)[close]
 
@@ -411,7 +419,7 @@ class SolverStack:
         """
         n, a = state.progress, state.arrays
         every = np.flatnonzero(due & (n.evaluations > 0))
-        points = Points(a["w"], a["g"], n.value, n.data)
+        points = Points(a["w"], a["g"], n.value, n.data, a["weights"])
         with self.objective.asking(should_stop):
             rough = n.tf32 | (n.evaluations == n.before)
             found = certify_in_turn(self.objective, points, every, rough)
@@ -427,7 +435,8 @@ class SolverStack:
 
     def rehearse(self, state: SolverState) -> None:
         """Evaluate J and its gradient."""
-        sums = self.objective.value(state.arrays["w"], self._tried.gradient, full=True)
+        full = self.settings.log_every == 1
+        sums = self.objective.value(state.arrays["w"], self._tried.gradient, full)
         self.device.to_host(sums)  # waits for the device
 
     def hessian_work(self) -> HessianWork | None:

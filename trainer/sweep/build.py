@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -11,16 +11,15 @@ import numpy as np
 
 from trainer.catalog import OPTIMIZERS, metrics_of
 from trainer.config.schema.optimizer import FirstOrder, Solver
-from trainer.config.schema.penalty import Alpha, InverseC, Penalty
-from trainer.config.schema.spec import NormalInit, Spec
+from trainer.config.schema.spec import Spec
 from trainer.data.prepared import Prepared
 from trainer.errors import DataError
 from trainer.machine.interrupted import ShouldStop, never
 from trainer.model import MODELS, Model
-from trainer.model.penalties import elastic_net, from_inverse_c
 from trainer.optim.schedules import LrSchedule
 from trainer.solvers.choose import Method, Size, choose_method, hessian_order
 from trainer.sweep.model_of import model_of
+from trainer.sweep.strengths import check_sizes, strengths
 from trainer.text.numbers import shown_size
 from trainer.train.batches import RowSet
 from trainer.train.device_rows import DeviceRows, shares, targets_of
@@ -30,9 +29,11 @@ from trainer.train.stack import Settings, Stack
 if TYPE_CHECKING:
     from trainer.device import Device
     from trainer.solvers.costs import BasisWork
+    from trainer.solvers.leave_one_out import LeaveOneOut
     from trainer.solvers.problem import Problem
     from trainer.solvers.rotated_rows import RotatedRows
     from trainer.solvers.solver import SolverStack
+    from trainer.train.evaluate import HeldOut
 
 Numbers = np.ndarray[Any, np.dtype[np.float64]]
 _ALWAYS = 1 << 26  # bytes that are there: to ask takes longer than a small fit
@@ -57,6 +58,7 @@ class Columns:
         single_bytes: of the rows that a solver has in float32 for rounds in TF32; 0 without any.
         unturned: makes a stack of all whose rows are not turned, where that takes long; else None.
         basis_work: what it takes to turn them.
+        left_out: makes what scores a stack by each row left out; None: rows are held out.
     """
 
     specs: Sequence[Spec]
@@ -70,6 +72,7 @@ class Columns:
     single_bytes: int = 0
     unturned: Callable[[], AnyStack] | None = None
     basis_work: BasisWork | None = None
+    left_out: Callable[[SolverStack, HeldOut, Any], LeaveOneOut] | None = None
 
     @property
     def spec(self) -> Spec:
@@ -134,47 +137,18 @@ def build(
         DataError: numbers that the run's precision cannot hold.
     """
     s, train = device_rows.s, device_rows.prepared.train
-    with np.errstate(over="ignore"):  # `_check_sizes` refuses what overflows
+    with np.errstate(over="ignore"):  # `check_sizes` refuses what overflows
         weight_sum = device_rows.weight_sum
         S = np.broadcast_to(weight_sum, len(specs)).tolist()
         penalties = [strengths(one.penalty, own) for one, own in zip(specs, S, strict=True)]
     l2, l1 = np.array(penalties).T  # (K,) each
-    _check_sizes(specs, s, train.weight, max(l2.max(), l1.max()))
+    check_sizes(specs, s, train.weight, max(l2.max(), l1.max()))
     if not isinstance(specs[0].optimizer, Solver):
         return _by_steps(specs, device_rows, l2, l1, log_every)
     # a stack's halves, and those of other processes, have its coordinates
     with np.errstate(over="ignore"):
         least = min(strengths(one.penalty, weight_sum.min())[0] for one in every or specs)
     return _to_the_optimum(specs, device_rows, l2, l1, log_every, least)
-
-
-def _check_sizes(specs: Sequence[Spec], s: Numbers, weight: Numbers, strongest: float) -> None:
-    """Refuse numbers that would be infinite in the run's arithmetic."""
-    with np.errstate(over="ignore"):
-        totals = s.sum(), weight.sum()
-    if not np.isfinite(totals).all():
-        raise DataError(
-            "the row weights add up past what float64 can hold; divide them by the largest"
-        )
-    largest = float(np.finfo(specs[0].dtype).max)
-    normal = [one.init.normal for one in specs if isinstance(one.init, NormalInit)]
-    for key, value in (("penalty", strongest), ("init.normal", max(normal, default=0.0))):
-        if value > largest:
-            raise DataError(
-                f"{key}: {value:.6g} is past {specs[0].dtype}'s largest number {largest:.3g};"
-                " a smaller one is right"
-            )
-
-
-def strengths(penalty: Penalty, weight_sum: float) -> tuple[float, float]:
-    """(l2, l1) of one of the three penalty forms; `weight_sum` is S of the training rows."""
-    if isinstance(penalty, InverseC):
-        l2, l1 = from_inverse_c(penalty.C, penalty.l1_ratio, weight_sum)
-        return float(l2), float(l1)
-    if isinstance(penalty, Alpha):
-        l2, l1 = elastic_net(penalty.alpha, penalty.l1_ratio)
-        return float(l2), float(l1)
-    return penalty.l2, penalty.l1
 
 
 def _by_steps(
@@ -253,6 +227,7 @@ def _to_the_optimum(
     # runs that take steps do without, which is a fiftieth of a short one's time
     from trainer.solvers import (
         costs,
+        leave_one_out,
         own_basis,
         problem,
         rotated_rows,
@@ -263,9 +238,8 @@ def _to_the_optimum(
     )  # fmt: skip
 
     sparse, spec = bool(np.any(l1 > 0)), specs[0]
-    settings = solver_settings.SolverSettings(
-        *_solver_settings(specs, device_rows, sparse), log_every
-    )
+    limits = *_solver_settings(specs, device_rows, sparse), log_every
+    settings = solver_settings.SolverSettings(*limits)
     exact = settings.method.closed_form
     least = 0.0 if sparse else _decade(least_l2)
     parameters = _loss_parameters(specs)
@@ -275,17 +249,17 @@ def _to_the_optimum(
 
     if device_rows.rows.is_own:
         makers = own_basis.own_basis, problem.Problem, solver.SolverStack
-        return _own_columns(makers, specs, device_rows, l2, l1, settings, turn and not sparse)
+        own = _own_columns(makers, specs, device_rows, l2, l1, settings, turn and not sparse)
+        return _left_out(leave_one_out, own)
 
     def make(columns: Any, should_stop: ShouldStop, turned: bool = True) -> SolverStack:
         as_it_is = True, False, 0.0, False, False
         key = spec.bias, *((sparse, exact, least, guess, turn) if turned else as_it_is)
         rotated = _rotated(rotated_rows.rotate, should_stop, device_rows, *key)
         single = _single(tf32_passes.single_rows, device_rows, rotated, key) if rounds else None
-        strengths = l2[columns], l1[columns]
         loss = {name: value[columns] for name, value in parameters.items()}
-        device, basis = device_rows.device, rotated.basis
-        own = problem.Problem(device, model, basis, outputs, spec.bias, *strengths, loss)
+        shared = device_rows.device, model, rotated.basis, outputs, spec.bias
+        own = problem.Problem(*shared, l2[columns], l1[columns], loss)
         own_settings, rows = settings.take(columns), device_rows.rows.take(columns)
         inner, single = rotated.rows.like(rows), single and single.like(rows)
         return solver.SolverStack(own, rows, inner, own_settings, single=single)
@@ -297,11 +271,21 @@ def _to_the_optimum(
     size = Size(rows, features, outputs)
     if rounds:
         single = tf32_sizes.row_bytes(rows, features)
-    told = settings.method.name, reason
     work = costs.basis_work(size, sparse, exact)
     unturned = partial(make, slice(None), never, turned=False) if work else None
-    columns = specs, device_rows, l2, l1, settings.max_iter, make, told
-    return Columns(*columns, single_bytes=single, unturned=unturned, basis_work=work)
+    told = (settings.method.name, reason), None, single, unturned, work
+    columns = Columns(specs, device_rows, l2, l1, settings.max_iter, make, *told)
+    return _left_out(leave_one_out, columns)
+
+
+def _left_out(module: Any, columns: Columns) -> Columns:
+    """The columns, which each row left out scores where the config says so."""
+    repeat = columns.spec.repeat
+    return (
+        replace(columns, left_out=module.LeaveOneOut)
+        if repeat and repeat.leave_one_out
+        else columns
+    )
 
 
 def _own_columns(

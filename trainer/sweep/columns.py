@@ -410,12 +410,10 @@ def stack_key(spec: Spec) -> Hashable:
 def stacks_of(columns: Sequence[tuple[RowsOf, Column]]) -> list[Planned]:
     """Columns on the same rows that differ only in numbers, together, in order of appearance."""
     groups: dict[Hashable, Planned] = {}
-    keys: dict[int, Hashable] = {}  # of specs, which many columns have in common
+    specs = {id(column.spec): column.spec for _, column in columns}  # a trial's repeats have one
+    keys = {number: stack_key(spec) for number, spec in specs.items()}
     for rows, column in columns:
-        spec = column.spec
-        if id(spec) not in keys:
-            keys[id(spec)] = stack_key(spec)
-        key = rows.key, common_target(column), keys[id(spec)]
+        key = rows.key, common_target(column), keys[id(column.spec)]
         if key not in groups:
             together: list[Column] = []
             groups[key] = Planned(rows, together, together)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from trainer.config.schema.optimizer import Solver
+from trainer.config.schema.penalty import InverseC
 from trainer.machine.interrupted import ShouldStop, never
 from trainer.predict.init_weights import initial_weights
 from trainer.sweep.build import Columns, build, steps_per_unit
@@ -17,6 +19,7 @@ from trainer.sweep.shortage import Shortage, halves
 from trainer.sweep.stopping import Rules
 from trainer.sweep.threads import Threads
 from trainer.text.saved import Saved, copied
+from trainer.train.device_rows import DeviceRows
 from trainer.train.evaluate import Evaluator
 from trainer.train.measure import Evaluate
 from trainer.train.part import part_of
@@ -25,6 +28,7 @@ from trainer.train.state import AnyState
 from trainer.train.training import Flags, Indices, Training
 
 if TYPE_CHECKING:
+    from trainer.solvers.leave_one_out import LeaveOneOut
     from trainer.sweep.device_cache import DeviceCache
     from trainer.sweep.fit_memory import Arrangement
     from trainer.sweep.planned import Planned
@@ -120,6 +124,7 @@ class Job:
         self.repeat: Indices = np.array([column.repeat for column in planned.columns])
         self.target: Indices = np.array([column.target for column in planned.columns])
         self.facts: StackFacts | None = None
+        self._score_left_out: Callable[..., LeaveOneOut] | None = None
         self.undefined: dict[str, Flags] = {}
         self.parts: dict[str, Indices] = {}
         self._cache, self._log_every, self._built = cache, log_every, built
@@ -163,7 +168,7 @@ class Job:
             planned = self.planned
             specs, every = ([c.spec for c in of] for of in (planned.columns, planned.every))
             columns = build(specs, self._cache.laid(planned), self._log_every, every)
-        self.facts = StackFacts.of(columns)
+        self.facts, self._score_left_out = StackFacts.of(columns), columns.left_out
         return columns
 
     def saved(self) -> Saved:
@@ -198,8 +203,10 @@ class Job:
 
     def _evaluator(self, stack: AnyStack) -> Evaluate:
         planned = self.planned
-        held = self._cache.of(planned.rows, planned.spec, planned.target).held
-        evaluator = Evaluator(stack, held) if held else None
+        rows = self._cache.of(planned.rows, planned.spec, planned.target)
+        evaluator = self._left_out(stack, rows) or (
+            Evaluator(stack, rows.held) if rows.held else None
+        )
         if evaluator and not self.training.begun:
             self._look_at(evaluator)
 
@@ -209,7 +216,16 @@ class Job:
 
         return evaluate
 
-    def _look_at(self, evaluator: Evaluator) -> None:
+    def _left_out(self, stack: AnyStack, rows: DeviceRows) -> LeaveOneOut | None:
+        """What scores a stack by each row left out, where the config says so."""
+        make = self._score_left_out
+        if make is None:
+            return None
+        penalties = [self.planned.columns[k].spec.penalty for k in self.training.columns]
+        fixed = np.array([isinstance(penalty, InverseC) for penalty in penalties])
+        return make(stack, rows.held_train(), fixed)
+
+    def _look_at(self, evaluator: Evaluator | LeaveOneOut) -> None:
         """Find out which metrics the validation rows of columns define, wholly or in part."""
         metrics, K = evaluator.stack.model.metrics, len(self.trial)
         for group in evaluator.groups:

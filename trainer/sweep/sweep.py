@@ -191,9 +191,8 @@ def set_up_on(
     first = build([column.spec for column in planned[0].columns], device_rows, log_every)
     separate = spec.targets == "separate"
     targets = targets_of(sources, trials[0].spec) if separate else None
-    rules = _rules(
-        spec, trials, device_rows.prepared.val is not None, len(targets.names) if targets else 1
-    )
+    held = device_rows.prepared.val is not None or _leaves_out(spec)
+    rules = _rules(spec, trials, held, len(targets.names) if targets else 1)
     metrics = _metrics(spec, trials, rules.metric, sources)
     _check_defined(columns, rules, sources)
     block = block_key(trials[0].spec)
@@ -211,6 +210,11 @@ def set_up_on(
     jobs = make_jobs(arrangement, cache, rules, log_every, first if whole else None)
     laid_out = first, rules, arrangement, jobs, log_every, metrics, layout, targets
     return SweepRun(spec, trials, repeats, sources, cache, *laid_out)
+
+
+def _leaves_out(spec: Spec) -> bool:
+    """Whether each row is val for the model of all others."""
+    return spec.repeat is not None and spec.repeat.leave_one_out
 
 
 def train(sweep: SweepRun, observer: Observer, saved: Saved | None = None) -> Scheduler:
@@ -286,7 +290,7 @@ def _metrics(whole: Spec, trials: Sequence[Trial], ranking: str, sources: Source
     checked: set[Hashable] = set()
     for trial in trials:
         spec, block = trial.spec, block_key(trial.spec)
-        folds = spec.repeat is not None and spec.repeat.holds_out
+        folds = spec.repeat is not None and spec.repeat.brings_val
         stopping = spec.early_stopping.metric if spec.early_stopping else ranking
         if (block, folds, stopping) in checked:
             continue

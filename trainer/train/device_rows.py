@@ -110,6 +110,13 @@ class DeviceRows:
             rows = rows.weighted(device, shares(s))
         return replace(self, prepared=prepared, s=s, rows=rows, held=held, _made={})
 
+    def held_train(self) -> HeldOut:
+        """The training rows as rows to score on, with raw weights."""
+        prepared, train = self.prepared, self.prepared.train
+        rows = replace(train, y=targets_of(prepared, train))
+        labels = prepared.encoder.target.numbers
+        return HeldOut(self.device, rows, target_scale(prepared), labels=labels)
+
     @property
     def outputs(self) -> int:
         """C; 1 of targets that are problems of their own."""

@@ -18,7 +18,7 @@ from trainer.model.row_sums import weighted_sums
 from trainer.model.step import error, flat, leave_out, scores
 from trainer.train.batches import Chunk, FullBatch, RowSet
 from trainer.train.buffers import Buffers
-from trainer.train.protocol import AnyStack
+from trainer.train.protocol import AnyStack, HeldSums
 from trainer.train.state import AnyState
 
 if TYPE_CHECKING:
@@ -204,6 +204,15 @@ class Evaluator:
         self._errors = errors_of(xp, stack.model, rows.y, self.batches.placed(), columns)
         self._none = xp.zeros((outputs, columns), rows.X.dtype)
         self._slopes = xp.empty((outputs, columns), rows.X.dtype)
+        self._held_sums = self._sums_of_held()
+
+    def _sums_of_held(self) -> HeldSums | None:
+        """What sums squares of all columns without the rows; None where they are needed."""
+        metrics = self.stack.model.metrics
+        if not metrics.of_predictions or metrics.named or self.rows is not self.held.rows:
+            return None
+        true, w = self._wide
+        return self.stack.held_sums(self.rows.X, true[:, :, 0], w[:, 0])
 
     def metrics(self, state: AnyState, should_stop: ShouldStop = never) -> dict[str, Numbers]:
         """Read `loss` (the data term alone) and the model's metrics, each (K,).
@@ -342,6 +351,10 @@ class Evaluator:
         Scores are in the precision of the weights. A few rows at a time stay in the cache. What is
         all of squares is compiled.
         """
+        if self._held_sums is not None:
+            total = self._held_sums(state.weights, state.bias)
+            yield {"squares 0": total, "loss": 0.5 * total.sum(axis=0)}, None
+            return
         stack, (true, w) = self.stack, self._wide
         xp, buffers, N = stack.device.xp, self._wide_buffers, len(self.held.rows)
         metrics = stack.model.metrics

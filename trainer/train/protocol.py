@@ -29,6 +29,10 @@ Numbers = np.ndarray[Any, np.dtype[np.float64]]
 Flags = np.ndarray[Any, np.dtype[np.bool_]]
 
 
+# of weights (D, C, K) and biases (C, K) -> Σ_rows w·(ŷ − y)² (C, K)
+HeldSums = Callable[[Array, Array], Array]
+
+
 class HessianWork(NamedTuple):
     """What the second derivatives of a stack's columns take, told without making any.
 
@@ -133,6 +137,12 @@ class AnyStack(Protocol):
 
     def buffers(self, rows: int) -> Buffers:
         """Buffers for a chunk of so many rows."""
+
+    def held_sums(self, X: Array, y: Array, w: Array) -> HeldSums | None:
+        """What sums squares of ŷ − y over held rows without a pass; None where they are needed.
+
+        X is (N, D), y (N, C), w (N,), on the device.
+        """
 
     # --- planning ---
 

@@ -243,6 +243,9 @@ class Stack:
         """Most steps between two fetches of the log ring."""
         return _stretch(self.device, self.batches.size, self.shape)
 
+    def held_sums(self, X: Array, y: Array, w: Array) -> None:
+        """None: held rows are passed over."""
+
     @property
     def batch_rows(self) -> int:
         """Rows of a batch."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from trainer.catalog import MODELS, draws, is_minimized
+from trainer.catalog import LOSSES, MODELS, draws, is_minimized
 from trainer.config.checks.broken import Broken
 from trainer.config.schema.sweep import EACH_REPEAT, FewShot, ForwardFolds, Repeat
 
@@ -18,7 +18,7 @@ def repeat_rule(spec: Spec) -> Iterator[Broken]:
     repeat, full = spec.repeat, spec.optimizer.batch_size == "full"
     if repeat is None:
         return
-    kinds = [key for key in _KINDS if getattr(repeat, key) is not None]
+    kinds = [key for key in _KINDS if getattr(repeat, key) not in (None, False)]
     if len(kinds) > 1:
         what = f"a run has {kinds[0]} or {kinds[1]}, not both; remove one"
         yield Broken(f"repeat.{kinds[1]}", what, (f"repeat.{kinds[0]}",))
@@ -38,11 +38,25 @@ def repeat_rule(spec: Spec) -> Iterator[Broken]:
         yield Broken("repeat.seeds", what, reads)
     if repeat.inner_folds is not None:
         yield from _inner_folds(spec, repeat)
+    if repeat.leave_one_out:
+        yield from _leave_one_out(spec)
     if repeat.few_shot is not None:
         yield from _few_shot(spec, repeat.few_shot, full)
 
 
-_KINDS = ("folds", "few_shot", "bootstrap")
+_KINDS = ("folds", "few_shot", "bootstrap", "leave_one_out")
+
+
+def _leave_one_out(spec: Spec) -> Iterator[Broken]:
+    if not LOSSES[spec.model, spec.loss_name].quadratic:
+        what = f"this loss of {spec.model} has no closed form to leave rows out; write folds: 10"
+        yield Broken("repeat.leave_one_out", what, ("model",))
+    elif spec.optimizer.name != "exact":
+        what = "leave_one_out is told by the closed form; write exact, or repeat: {folds: 10}"
+        yield Broken("optimizer.name", what, ("repeat.leave_one_out",))
+    if spec.data.val != "none":
+        what = "each row is val for the model of all others; remove data.val, or leave_one_out"
+        yield Broken("data.val", what, ("repeat.leave_one_out",))
 
 
 def _inner_folds(spec: Spec, repeat: Repeat) -> Iterator[Broken]:

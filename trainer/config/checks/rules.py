@@ -301,7 +301,7 @@ def metric_fault(spec: Spec, metric: str) -> str | None:
         meant = VALUES["metric"].get(metric) or nearest(metric, known)
         meant = f"did you mean {meant}?" if meant in known else f"write {one_of(known)}"
         return f"{spec.model} has no metric {show_value(metric)}; {meant}"
-    folds = spec.repeat is not None and spec.repeat.holds_out
+    folds = spec.repeat is not None and spec.repeat.brings_val
     if spec.data.val == "none" and not folds and metric != "train_loss":
         return f"{metric} needs validation rows; set data.val, or write train_loss"
     return None

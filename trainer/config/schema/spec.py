@@ -280,7 +280,8 @@ class Spec(Block):
         data = value.get("data")
         repeat = value["repeat"]
         held = [repeat.get(key, "none") != "none" for key in ("folds", "bootstrap")]
-        if (any(held) or repeat.get(GROUPS) is True) and isinstance(data, dict):
+        held += [repeat.get(key) is True for key in (GROUPS, "leave_one_out")]
+        if any(held) and isinstance(data, dict):
             return {**value, "data": {"val": "none", **data}}
         return value
 

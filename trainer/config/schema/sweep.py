@@ -19,6 +19,7 @@ from trainer.config.schema.fields import (
     OneOf,
     OptionalCount,
     PathText,
+    Switch,
     Text,
     tag,
     word_or_list,
@@ -225,6 +226,11 @@ class Repeat(Block):
         " of its own training rows, and what it holds out scores the chosen one.",
         examples=[5],
     )
+    leave_one_out: Switch = Field(
+        False,
+        description="Each row is val for the model of all others, in place of folds; for"
+        " optimizer: {name: exact}.",
+    )
     seeds: Count = Field(1, description="The run again with seed, seed + 1, ….")
 
     @model_validator(mode="before")
@@ -240,6 +246,11 @@ class Repeat(Block):
     def holds_out(self) -> bool:
         """Whether each repeat holds out rows of its own, which are val: folds and bootstrap do."""
         return self.folds is not None or self.bootstrap is not None
+
+    @property
+    def brings_val(self) -> bool:
+        """Whether there are val metrics without data.val: of rows held out, or of each left out."""
+        return self.holds_out or self.leave_one_out
 
     @property
     def draws_rows(self) -> bool:

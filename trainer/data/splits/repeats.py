@@ -15,6 +15,7 @@ from trainer.data.splits.few_shot import draw_splits
 from trainer.data.splits.given_folds import column_splits, forward_splits, group_splits
 from trainer.data.splits.holdout import hold_out, plain_split
 from trainer.data.splits.row_split import RowSplit
+from trainer.errors import DataError
 from trainer.text.labels import label_text
 from trainer.text.printable import quote
 
@@ -44,6 +45,11 @@ def row_splits(source: Source, spec: Spec) -> tuple[RowSplit, ...]:
         return tuple(draw_splits(source, spec, repeat.few_shot))
     if repeat.bootstrap is not None:
         return tuple(resample_splits(source, spec, repeat.bootstrap))
+    if repeat.leave_one_out and source.frame.group is not None:
+        raise DataError(
+            f"{source.frame.group_where}: repeat.leave_one_out: the rest of a row's group tells of"
+            " it; write repeat: {leave_one_group_out: true}"
+        )
     return (plain_split(source, spec),)
 
 

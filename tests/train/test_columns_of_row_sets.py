@@ -10,6 +10,7 @@ from stacks import DEVICE, Problem, host, joined, make_problem, make_stack, star
 
 from trainer.data.rows import Rows
 from trainer.model import compiled
+from trainer.model.named_metrics import with_named
 from trainer.train.batches import RowSet
 from trainer.train.evaluate import Evaluator, HeldOut
 from trainer.train.own_scaling import share_features, statistics
@@ -168,3 +169,29 @@ def test_a_column_is_scored_as_its_own_scaling_has_the_rows(which):
         right = read.metrics(start(alone, weights[..., [k]], bias[:, [k]]))
         for name, value in right.items():
             assert found[name][k] == pytest.approx(value[0], rel=1e-12), name
+
+
+CLASSES = ["macro_f1", "weighted_f1", "mcc", "cohen_kappa", "quadratic_kappa", "ece", "auc"]
+
+
+def test_metrics_of_classes_are_those_of_each_row_sets_rows():
+    problem, X, sets = draw_problem(("softmax", "auto"))
+    X, which = (X - X[:-1].mean(axis=0)) / 3, np.array([0, 2, 1, 0])
+    rows = shared_rows(X, problem.y, sets, which, own=False)
+    stack = make_stack(problem, rows=rows, lr=[0.1] * 4)
+    stack.model = with_named(stack.model, "softmax", CLASSES)
+    draw = np.random.default_rng(3)
+    weights, bias = draw.standard_normal((4, OUTPUTS, 4)), draw.standard_normal((OUTPUTS, 4))
+    given = {"target_scale": np.ones(OUTPUTS), "labels": np.array([1.0, 2.0, 5.0])}
+    held = Rows(name="val", X=X, y=problem.y, weight=problem.w, index=np.arange(N))
+    evaluator = Evaluator(stack, HeldOut(DEVICE, held, weights=sets, **given))
+    found = evaluator.metrics(start(stack, weights, bias))
+    assert set(CLASSES) < set(found)
+    for k, r in enumerate(which):
+        own = plain(("softmax", "auto"), X, problem.y, sets[r], False)
+        alone = make_stack(own, lr=0.1)
+        alone.model = stack.model
+        part = Rows(name="val", X=own.X, y=own.y, weight=own.w, index=np.arange(len(own.X)))
+        read = Evaluator(alone, HeldOut(DEVICE, part, **given))
+        for name, value in read.metrics(start(alone, weights[..., [k]], bias[:, [k]])).items():
+            assert found[name][k] == pytest.approx(value[0], rel=1e-11), (name, r)

@@ -14,6 +14,7 @@ from stacks import DEVICE, Problem, host, joined, make_problem, make_stack, star
 
 from trainer.data.rows import Rows
 from trainer.model import compiled
+from trainer.model.named_metrics import with_named
 from trainer.train.batches import RowSet
 from trainer.train.evaluate import Evaluator, HeldOut
 
@@ -142,6 +143,34 @@ def test_a_column_is_scored_on_its_targets_rows(key, lacks):
         assert right.keys() == found.keys()
         for name, value in right.items():
             assert found[name][k] == pytest.approx(value[0], rel=1e-12), (name, t)
+
+
+NUMBERS = ["mae", "median_absolute_error", "max_error", "explained_variance", "pearson", "spearman"]
+LABELS = ["precision", "recall", "recall_at_1pct_fpr", "mcc", "brier", "ece"]
+
+
+@pytest.mark.parametrize("lacks", [False, True])
+@pytest.mark.parametrize(("model", "names"), [("linear", NUMBERS), ("logistic", LABELS)])
+def test_metrics_that_are_named_are_those_of_each_targets_rows(model, names, lacks):
+    problem, y = targets_of((model, "auto"), lacks)
+    target = [0, 1, 2, 3, 1, 3]
+    stack = stack_of(problem, y, target, None)
+    stack.model = with_named(stack.model, model, names)
+    draw = np.random.default_rng(2)
+    weights, bias = draw.standard_normal((4, 1, 6)), draw.standard_normal((1, 6))
+    held = Rows(name="val", X=problem.X, y=y, weight=problem.w, index=np.arange(N))
+    scale = np.linspace(1, 2, T)
+    evaluator = Evaluator(stack, HeldOut(DEVICE, held, scale[None]))
+    found = evaluator.metrics(start(stack, weights, bias))
+    assert set(names) < set(found)
+    for k, t in enumerate(target):
+        own = plain(problem, y[:, :, t], None)
+        alone = make_stack(own, lr=0.1)
+        alone.model = stack.model
+        rows = Rows(name="val", X=own.X, y=own.y, weight=own.w, index=np.arange(len(own.X)))
+        read = Evaluator(alone, HeldOut(DEVICE, rows, scale[[t]]))
+        for name, value in read.metrics(start(alone, weights[..., [k]], bias[:, [k]])).items():
+            assert found[name][k] == pytest.approx(value[0], rel=1e-11, nan_ok=True), (name, t)
 
 
 def test_what_overflows_in_a_row_of_weight_0_is_nobodys():

@@ -1,9 +1,9 @@
 """Validation metrics of K columns: sums on the device, then a few lines on the host.
 
 Every metric is a function of the predictions ŷ (B, C, K) or of the scores z, where only their order
-counts and ŷ would tie; of the targets y (B, C) and the row weights w (B,) of the `weight` column.
-Of scores of one column w may be R weightings (B, R), as rows drawn anew have: they are its columns;
-and of K columns w may be (B, K), one weighting each, as columns of several row sets have.
+counts and ŷ would tie; of the targets y (B, C) and the row weights w (B,) of the `weight` column,
+or of those that columns have of their own, y (B, C, K) and w (B, K).
+Of scores of one column w may be R weightings (B, R), as rows drawn anew have: they are its columns.
 They equal scikit-learn's of the same name with `sample_weight=w`, but where the rows leave one
 undefined (a 0/0, for which scikit-learn puts 0, 1 or a warning): it is NaN in every column then.
 Areas under curves need all scores of a column at once: `trainer.model.ranking` has them.
@@ -71,7 +71,7 @@ class Named(NamedTuple):
         finish: `(sums, targets)` -> (K,), of its own sums and those of `Metrics`.
         sums: `(xp, ŷ or z, y, w, targets)` -> named sums over the rows of one chunk, the last axis
             K; those called LARGEST… are the largest of the rows. y is (B, C) or (B, C, 1 or K), w
-            (B,). None: those of `Metrics` will do.
+            (B,) or (B, K). None: those of `Metrics` will do.
         of_predictions: whether `sums` reads ŷ of labels or classes; else z. Numbers are ŷ.
         whole: `(z (N, C, K), targets)` -> (K,), in the place of `finish`; z is on the host.
         defined: as in `Metrics`; None where any rows define it.
@@ -88,7 +88,8 @@ class Metrics(NamedTuple):
     """How what a model says of rows becomes metrics.
 
     Attributes:
-        sums: `(xp, ŷ or z, y, w)` -> named sums over the rows of one chunk, the last axis K.
+        sums: `(xp, ŷ or z, y, w)` -> named sums over the rows of one chunk, the last axis K; y is
+            (B, C) or (B, C, K), w (B,) or (B, K).
         finish: `(sums, targets, areas)` -> metrics, each (K,), those that the catalog has for so
             many outputs; areas are those of the ranking, (C, K) each, or None.
         of_predictions: whether `sums` reads ŷ; else z.
@@ -179,7 +180,7 @@ def add(xp: Any, totals: dict[str, Array], part: Mapping[str, Array]) -> None:
 
 def regression_sums(xp: Any, predicted: Array, y: Array, w: Array) -> dict[str, Array]:
     """Σ_rows w·(ŷ − y)² (C, K); compiled in squares.c."""
-    squares = predicted - y[:, :, None]
+    squares = predicted - by_column(y)
     squares *= squares
     return {"squares": weighted(xp, squares, w)}  # (C, K)
 
@@ -226,7 +227,7 @@ def _varies(targets: Targets) -> Numbers:
 
 def _count_sums(xp: Any, predicted: Array, y: Array, w: Array) -> dict[str, Array]:
     """The deviance 2·(y·log(y/ŷ) − y + ŷ) of each output; of y = 0 it is 2·ŷ."""
-    true = y[:, :, None]
+    true = by_column(y)
     some = true > 0
     ratio = xp.where(some, true, 1) / xp.where(some, predicted, 1)
     deviance = 2 * (true * xp.log(ratio) + (predicted - true))
@@ -263,7 +264,7 @@ def _count_spread(targets: Targets) -> Numbers:
 
 def _binary_sums(xp: Any, z: Array, y: Array, w: Array) -> dict[str, Array]:
     chosen = (z > 0).astype(z.dtype)
-    true = y[:, :, None]
+    true = by_column(y)
     wrong = xp.abs(chosen - true).max(axis=1)  # (B, K): 1 if any label of the row is wrong
     return {
         "row_right": weighted(xp, 1 - wrong, w),  # (K,)
@@ -360,12 +361,13 @@ CLASSES = Metrics(_class_sums, _class_finish, defined=_class_defined)
 def weighted(xp: Any, values: Array, w: Array) -> Array:
     """Σ_rows w·values: (B, ..., K) -> (..., K); of one column and w (B, R) -> (..., R).
 
-    Of w (B, K) each column has its own; what stands where it is 0 does not count.
+    w is (B,), or (B, K) of columns with weights of their own, where 0 selects: what stands in a
+    row that a column does not use may be NaN.
     """
     if w.ndim == 1:
         return xp.tensordot(w, values, axes=1)
     if values.shape[-1] > 1:
-        own = w.reshape(len(w), *(1,) * (values.ndim - 2), -1)
+        own = w.reshape(len(w), *(1,) * (values.ndim - 2), -1)  # (B, …, K)
         return xp.where(own == 0, 0.0, own * values).sum(axis=0)
     return xp.tensordot(values[..., 0], w, axes=(0, 0))  # one product for all weightings
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from copy import copy
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
@@ -19,6 +19,7 @@ from trainer.model.step import error, flat, leave_out, scores
 from trainer.train.batches import Chunk, FullBatch, RowSet
 from trainer.train.buffers import Buffers
 from trainer.train.protocol import AnyStack, HeldSums
+from trainer.train.scored_columns import ScoredColumns
 from trainer.train.state import AnyState
 
 if TYPE_CHECKING:
@@ -45,38 +46,6 @@ def _asked(parts: Iterable[T], should_stop: ShouldStop) -> Iterator[T]:
         if number:
             ask(should_stop)
         yield part
-
-
-class ScoredColumns(NamedTuple):
-    """Columns that are scored together: those of one target, on the same rows or each on its own.
-
-    Attributes:
-        columns: which of the K.
-        target: which of T.
-        share: which of the tables of weights; (k,) of each column where they have several.
-        targets: of the rows that they use, on the host.
-        rows: (n,) these rows, where others have weight 0; None: all.
-        parts: those of one row set each, where these have several.
-    """
-
-    columns: Any
-    target: int
-    share: Any
-    targets: Targets
-    rows: Indices | None
-    parts: Sequence[ScoredColumns] = ()
-
-    def scores(self, every: Numbers) -> Numbers:
-        """The scores (n, C, k) of them, of those of all rows and columns (N, C, K)."""
-        own = every[:, :, self.columns]
-        return own if self.rows is None else own[self.rows]
-
-    def within(self, part: slice) -> Any:
-        """Which of the rows of a part it uses."""
-        if self.rows is None:
-            return slice(None)
-        first, last = np.searchsorted(self.rows, (part.start, part.stop))
-        return self.rows[first:last] - part.start
 
 
 class HeldOut:
@@ -151,15 +120,20 @@ class HeldOut:
         none = np.zeros(columns, np.int64)
         both = np.stack([none if one is None else one for one in (target, share)])  # (2, K)
         pairs, group_of = np.unique(both, axis=1, return_inverse=True)
+        by_group = np.argsort(group_of.reshape(-1), kind="stable")
+        ends = np.searchsorted(group_of.reshape(-1)[by_group], np.arange(1, pairs.shape[1]))
         weights = rows.weights_on_host()  # (V, N)
+        used_by = [np.flatnonzero(of) for of in weights]
         found = []
-        for number, (of, by) in enumerate(pairs.T.tolist()):
-            used = np.flatnonzero(weights[by])
+        for at, (of, by) in zip(np.split(by_group, ends), pairs.T.tolist(), strict=True):
+            used, w = used_by[by], weights[by]
             y = whole.y if whole.y.ndim < 3 else whole.y[:, :, of]
             scale = whole.scale if whole.scale.ndim < 2 else whole.scale[:, of]
-            own = whole._replace(y=y[used], w=weights[by][used], scale=scale)
-            at = np.flatnonzero(group_of.reshape(-1) == number)
-            found.append(ScoredColumns(at, of, by, own, None if len(used) == len(y) else used))
+            some = used if len(used) < len(y) else None
+            own = (np.ascontiguousarray(y), w) if some is None else (y[some], w[some])
+            targets = whole._replace(y=own[0], w=own[1], scale=scale)
+            which: Any = at if len(at) < len(by_group) else slice(None)
+            found.append(ScoredColumns(which, of, by, targets, some))
         return found
 
     def with_targets(self, y: Array, target_scale: Numbers) -> HeldOut:
@@ -177,16 +151,6 @@ class HeldOut:
         y, w = self.targets.y, self.targets.w
         y = np.where(np.isnan(y), 0.0, y).reshape(*y.shape[:2], -1)
         return to_device(y, np.float64), to_device(w, np.float64)
-
-
-def _by_group(sums: dict[str, Numbers], groups: int) -> list[dict[str, Numbers]]:
-    """The sums of each group by name, which its number comes after."""
-    found: list[dict[str, Numbers]] = [{} for _ in range(groups)]
-    for key, value in sums.items():
-        name, _, number = key.rpartition(" ")
-        if name:
-            found[int(number)][name] = value
-    return found
 
 
 class Evaluator:
@@ -222,20 +186,23 @@ class Evaluator:
         """
         metrics = self.stack.model.metrics
         totals: dict[str, Array] = {}  # on the device, in float64
-        all_scores: list[Array] = []
+        whole: Numbers | None = None  # (N, C, K) scores, where they are wanted
+        done = 0
         parts: Iterator[tuple[dict[str, Array], Numbers | None]] = (
             self._of_predictions if metrics.of_predictions else self._of_scores
         )(state, should_stop)
         with np.errstate(all="ignore"):
             for part, z in parts:
                 if z is not None:
-                    all_scores.append(z)
+                    if whole is None:
+                        whole = np.empty((len(self.rows), *z.shape[1:]), z.dtype)
+                    whole[done : done + len(z)] = z
+                    done += len(z)
                 add(self.stack.device.xp, totals, part)
             sums = self.stack.device.fetch(totals)  # device -> host, once
-            whole = np.concatenate(all_scores) if all_scores else None
             found = {"loss": np.empty(self.stack.shape[2])}
-            for group, own in zip(self.groups, _by_group(sums, len(self.groups)), strict=True):
-                own["loss"] = sums["loss"]
+            for group in self.groups:
+                own = {name: value[..., group.columns] for name, value in sums.items()}
                 for name, value in self._finished(group, own, whole).items():
                     found.setdefault(name, np.empty(self.stack.shape[2]))[group.columns] = value
             return found
@@ -247,15 +214,15 @@ class Evaluator:
 
         Args:
             group: of the columns.
-            own: its sums, and the losses of all columns.
+            own: its sums.
             scores: of all.
         """
-        metrics, targets, at = self.stack.model.metrics, group.targets, group.columns
+        metrics, targets = self.stack.model.metrics, group.targets
         areas = None
         if scores is not None:
             areas = self._areas(group, scores) if metrics.ranked else None
             scores = group.scores(scores)
-        found = {"loss": own["loss"][at] / targets.total} | metrics.finish(own, targets, areas)
+        found = {"loss": own["loss"] / targets.total} | metrics.finish(own, targets, areas)
         return found | metrics.finish_named(own, targets, scores)
 
     def _areas(self, group: ScoredColumns, scores: Numbers) -> tuple[Numbers, Numbers]:
@@ -270,35 +237,42 @@ class Evaluator:
     def _sums(
         self, part: slice, values: Array, y: Array, w: Array, *sums: SumsOfRows
     ) -> dict[str, Array]:
-        """The sums of each group, by name and its number, over a part of the rows.
+        """The sums of all columns over a part of the rows, the last axis K.
 
         Args:
             part: of the rows.
             values: (b, C, K) what the metrics read.
-            y: (b, C, T).
+            y: (b, C, 1|K).
             w: (b, V).
             sums: what makes them.
         """
-        found = {}
-        for number, group in enumerate(self.groups):
-            true, weight, own = y[:, :, group.target], w[:, group.share], values
-            if len(self.groups) > 1 or group.rows is not None:
-                rows = group.within(part)
-                own, true, weight = values[:, :, group.columns][rows], true[rows], weight[rows]
-            for of in sums:
-                for name, value in of(own, true, weight, group.targets).items():
-                    found[f"{name} {number}"] = value
+        one, share = self.groups[0], self.rows.share
+        if share is not None and (len(self.groups) > 1 or one.parts):
+            w = self.stack.device.xp.take(w, share, axis=1)  # (b, K)
+        else:  # all columns have the same rows
+            w = w[:, one.share]
+            if one.rows is not None:
+                rows = self.stack.device.to_device(one.within(part))
+                values, y, w = values[rows], y[rows], w[rows]
+        y = y[:, :, 0] if len(self.groups) == 1 or self.rows.target is None else y
+        found: dict[str, Array] = {}
+        for of in sums:
+            found |= of(values, y, w, one.targets)
         return found
 
     @cached_property
     def _sums_of(self) -> tuple[SumsOfRows, SumsOfRows, SumsOfRows]:
         """Those that every run has, those that are named, and of these those of ŷ beside z."""
         xp, metrics = self.stack.device.xp, self.stack.model.metrics
+        # numbers that classes are called are centred by the rows of each group
+        apart = len(self.groups) > 1 and self.held.targets.labels is not None
 
         def of_all(values: Array, y: Array, w: Array, targets: Targets) -> dict[str, Array]:
             return metrics.sums(xp, values, y, w)
 
         def of_named(values: Array, y: Array, w: Array, targets: Targets) -> dict[str, Array]:
+            if apart:
+                return self._named_apart(values, y, w)
             return metrics.named_sums(xp, values, y, w, targets, False)
 
         def of_named_predictions(
@@ -307,6 +281,17 @@ class Evaluator:
             return metrics.named_sums(xp, values, y, w, targets, True)
 
         return of_all, of_named, of_named_predictions
+
+    def _named_apart(self, z: Array, y: Array, w: Array) -> dict[str, Array]:
+        """The sums of scores z (b, C, K) that are named, group by group; y (b, C, 1), w (b, K)."""
+        xp, found = self.stack.device.xp, dict[str, Array]()
+        for group in self.groups:
+            at = self.stack.device.to_device(group.columns)
+            own = z[:, :, at], y, w[:, at], group.targets, False
+            for name, value in self.stack.model.metrics.named_sums(xp, *own).items():
+                whole = found.setdefault(name, xp.empty((*value.shape[:-1], z.shape[2]), z.dtype))
+                whole[..., at] = value
+        return found
 
     def _of_scores(
         self, state: AnyState, should_stop: ShouldStop
@@ -319,8 +304,7 @@ class Evaluator:
         for chunk in _asked(self.batches.chunks(1), should_stop):
             b = stack.buffers(chunk.rows.stop - chunk.rows.start)
             scores(stack.device, chunk.X, weights, bias, b.z)
-            y = chunk.y if self.rows.target is None else self.rows.y[chunk.rows]
-            given, w = chunk.rows, self.rows.r[chunk.rows]
+            given, y, w = chunk.rows, chunk.y, self.rows.r[chunk.rows]
             part = self._sums(given, b.z, y, w, of_all, of_named)
             if metrics.named_predictions:
                 xp.copyto(b.error, b.z)
@@ -353,7 +337,7 @@ class Evaluator:
         """
         if self._held_sums is not None:
             total = self._held_sums(state.weights, state.bias)
-            yield {"squares 0": total, "loss": 0.5 * total.sum(axis=0)}, None
+            yield {"squares": total, "loss": 0.5 * total.sum(axis=0)}, None
             return
         stack, (true, w) = self.stack, self._wide
         xp, buffers, N = stack.device.xp, self._wide_buffers, len(self.held.rows)
@@ -363,16 +347,23 @@ class Evaluator:
         of_all, of_named, _ = self._sums_of
         alike = len(self.groups) == 1 and self.groups[0].rows is None and not self.groups[0].parts
         squares = squares_of(xp, stack.model, weights) if alike else None
+        target = self.rows.target
         offset = xp.ascontiguousarray(bias)
         for start in _asked(range(0, N, size), should_stop):
             part = slice(start, min(start + size, N))
             b, z = buffers.first(part.stop - start), narrow[: part.stop - start]
             X = xp.asarray(self.held.rows.X[part], dtype=weights.dtype)
             found: dict[str, Array] = {}
+            y = true[part]  # (b, C, T)
+            if alike:
+                of = self.groups[0].target
+                y = y[:, :, of : of + 1]
+            elif target is not None:
+                y = xp.take(y, target, axis=2)
             if squares is not None:
                 stack.device.matmul(X, flat(weights), out=flat(z))
-                total = squares(z, offset, true[part][:, :, [self.groups[0].target]], w[part][:, 0])
-                found = {"squares 0": total, "loss": 0.5 * total.sum(axis=0)}
+                total = squares(z, offset, y, w[part][:, 0])
+                found = {"squares": total, "loss": 0.5 * total.sum(axis=0)}
                 if not metrics.named:
                     yield found, None
                     continue
@@ -383,17 +374,16 @@ class Evaluator:
             if narrow is not buffers.z:
                 xp.copyto(b.z, z)
             stack.model.activation(xp, b.z, b.error, b.scratch)
-            given = part, b.error, true[part], w[part]
+            given = part, b.error, y, w[part]
             found |= self._sums(*given, of_named)
             if squares is None:
                 found |= self._sums(*given, of_all)
-                found["loss"] = self._wide_losses(b, true[part], w[part])
+                found["loss"] = self._wide_losses(b, y, w[part])
             yield found, kept
 
     def _wide_losses(self, b: Buffers, y: Array, w: Array) -> Array:
-        """Weighted sums (K,) of losses, of scores and ŷ in buffers; y (b, C, T), w (b, V)."""
+        """Weighted sums (K,) of losses, of scores and ŷ in buffers; y (b, C, 1|K), w (b, V)."""
         xp, rows, model = self.stack.device.xp, self.rows, self.stack.model
-        y = y if rows.target is None else xp.take(y, rows.target, axis=2)
         b.error -= y
         model.loss(xp, b.z, y, b.error, b.loss, b.scratch)
         if rows.share is None and not rows.selects:

@@ -15,6 +15,15 @@ def test_the_middle_share_of_the_draws():
     assert percentile_interval(values, 0.5) == pytest.approx((250.0, 750.0, 0))
 
 
+@pytest.mark.parametrize("count", [1, 2, 3, 10, 997])
+def test_its_ends_are_numpys_quantiles_to_the_bit(count):
+    values = np.random.default_rng(count).standard_normal(count)
+    for level in (0.95, 0.9, 0.5, 0.01):
+        found = percentile_interval(values, level)
+        right = np.quantile(values, [(1 - level) / 2, (1 + level) / 2])
+        assert (found.low, found.high) == tuple(right)
+
+
 def test_what_is_undefined_is_left_out_and_counted():
     values = np.array([np.nan, 3.0, 1.0, np.nan, 2.0])
     assert percentile_interval(values, 0.5) == Interval(1.5, 2.5, 2)

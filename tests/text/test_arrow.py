@@ -84,4 +84,4 @@ def test_no_command_imports_pandas_where_it_is_installed(name, tmp_path):
     loaded = done.stdout.split()
     assert "pyarrow.parquet" in loaded
     if name == "classes":  # 30 ms that numbers do without
-        assert "pyarrow.compute" not in loaded
+        assert not {"pyarrow.compute", "numpy.ma", "numpy.random"} & set(loaded)

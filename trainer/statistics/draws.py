@@ -56,6 +56,11 @@ def units_of(*labels: Places) -> tuple[list[Places], int]:
     Args:
         labels: of each part's rows (N,): equal ones are drawn together.
     """
-    found, codes = np.unique(np.concatenate(labels), return_inverse=True)
+    joined = np.concatenate(labels)
+    codes = np.empty(len(joined), np.int64)
+    # not np.unique, which imports numpy.ma: 25 ms of every run
+    order = np.argsort(joined, kind="stable")
+    ordered = joined[order]
+    codes[order] = np.cumsum(np.concatenate([[0], ordered[1:] != ordered[:-1]])[: len(joined)])
     ends = np.cumsum([len(part) for part in labels])[:-1]
-    return np.split(codes.reshape(-1).astype(np.int64), ends), len(found)
+    return np.split(codes, ends), int(codes.max(initial=-1)) + 1

@@ -38,11 +38,22 @@ def percentile_interval(values: Numbers, level: float) -> Interval | None:
     known = values[~np.isnan(values)]
     if not len(known):
         return None
+    known.sort()
     with np.errstate(invalid="ignore"):  # between infinite ones
-        low, high = np.quantile(known, [(1 - level) / 2, (1 + level) / 2]).tolist()
+        low, high = (_quantile(known, share) for share in ((1 - level) / 2, (1 + level) / 2))
     if not (math.isfinite(low) and math.isfinite(high)):
         return None
     return Interval(low, high, len(values) - len(known))
+
+
+def _quantile(values: Numbers, share: float) -> float:
+    """That of sorted numbers, between two of them in a line: np.quantile without numpy.ma."""
+    place = share * (len(values) - 1)
+    below = math.floor(place)
+    low, high = values[below], values[min(below + 1, len(values) - 1)]
+    part, apart = place - below, high - low
+    # from the nearer end, as NumPy goes
+    return float(high - apart * (1 - part) if part >= 0.5 else low + apart * part)
 
 
 def fewest_resamples(level: float) -> int:

@@ -5,7 +5,7 @@ A few kilobytes can hold a billion equal rows, or one long word in each of a mil
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,7 @@ import pyarrow.types as types
 
 from trainer.text import arrow
 
+Integers = np.ndarray[Any, np.dtype[np.int64]]
 _PLACE = 4  # bytes of a row of text besides its letters
 
 
@@ -54,7 +55,7 @@ def _width(kind: pa.DataType) -> int:
 
 def _letters(source: Any, file: Any, name: str, most: int) -> int:
     """Bytes of the letters of a column of text: counted, where few words may stand in many rows."""
-    from pyarrow import compute, parquet  # `compute` takes 30 ms, and text in few words is rare
+    from pyarrow import parquet
 
     groups = [file.metadata.row_group(i) for i in range(file.metadata.num_row_groups)]
     chunks = [
@@ -70,15 +71,24 @@ def _letters(source: Any, file: Any, name: str, most: int) -> int:
     total = 0
     for i in range(len(groups)):
         for chunk in coded.read_row_group(i, columns=[name]).column(0).chunks:
-            total += _letters_of(chunk, compute.binary_length)
+            total += _letters_of(chunk)
         if total > most:
             break
     return total
 
 
-def _letters_of(chunk: Any, lengths_of: Callable[[Any], Any]) -> int:
+def _letters_of(chunk: Any) -> int:
     if not types.is_dictionary(chunk.type):
         return int(chunk.nbytes)
-    lengths = arrow.numbers(lengths_of(chunk.dictionary)).astype(np.int64)
-    codes = arrow.numbers(chunk.indices.drop_null())
+    lengths = _lengths(chunk.dictionary)
+    codes = arrow.numbers(chunk.indices.drop_null() if chunk.null_count else chunk.indices)
     return int(np.bincount(codes, minlength=len(lengths)) @ lengths) if len(codes) else 0
+
+
+def _lengths(words: Any) -> Integers:
+    """Bytes (n,) of each word; by its offsets, as `pyarrow.compute` takes 30 ms to import."""
+    wide = types.is_large_string(words.type) or types.is_large_binary(words.type)
+    if not len(words):
+        return np.zeros(0, np.int64)
+    ends = np.frombuffer(words.buffers()[1], np.int64 if wide else np.int32)
+    return np.diff(ends[words.offset :][: len(words) + 1]).astype(np.int64)

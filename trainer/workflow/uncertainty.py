@@ -13,6 +13,7 @@ from trainer.data import Rows
 from trainer.machine.interrupted import ShouldStop, never
 from trainer.model import MODELS
 from trainer.predict.tables import row_scores, scores_by_weights
+from trainer.statistics.draws import units_of
 from trainer.statistics.intervals import (
     FEWEST_UNITS,
     Interval,
@@ -219,7 +220,7 @@ def _labels(wanted: Intervals, rows: Rows) -> Indices:
 
 def _units(wanted: Intervals, held: _Held) -> int:
     """How many rows or groups there are to draw from."""
-    return len(np.unique(_labels(wanted, held.rows)))
+    return units_of(_labels(wanted, held.rows))[1]
 
 
 def _part(wanted: Intervals, held: _Held) -> Part:

@@ -75,8 +75,10 @@ def _text_columns(frame: Frame) -> list[tuple[str, Labels]]:
 
 
 def _categories(frame: Frame, column: Labels, name: str, rows: Array) -> tuple[str, ...]:
-    present = np.unique(column.codes[rows])
-    return tuple(label_text(column.values[code]) for code in present if code >= 0)
+    codes = column.codes[rows]
+    # not np.unique, which imports numpy.ma
+    present = np.flatnonzero(np.bincount(codes[codes >= 0], minlength=len(column.values)))
+    return tuple(label_text(column.values[code]) for code in present)
 
 
 def _check_columns(frame: Frame, categories: Mapping[str, tuple[str, ...]], most: int) -> None:

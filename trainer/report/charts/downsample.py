@@ -32,12 +32,13 @@ def downsample(
     length = -(-n // ((most - 2) // 3))  # of a stretch: three points of each, and both ends
     starts = np.arange(0, n, length)
     finite = np.isfinite(y)
-    kept = [np.array([0, n - 1])]
+    kept = np.zeros(n, bool)
+    kept[[0, n - 1]] = True
     for values in (np.where(finite, y, np.inf), np.where(finite, -y, np.inf), finite):
         padded = np.full(len(starts) * length, np.inf)
         padded[:n] = values  # the lowest of each row: lowest, highest, a gap (False) if it has one
-        kept.append(starts + padded.reshape(-1, length).argmin(axis=1))
-    index = np.unique(np.concatenate(kept))
+        kept[starts + padded.reshape(-1, length).argmin(axis=1)] = True
+    index = np.flatnonzero(kept)
     return x[index], y[index]
 
 

@@ -23,7 +23,11 @@ rng = np.random.default_rng(0)
 
 
 def prepared(model: str, X: Any, y: Any, **data: Any) -> Prepared:
-    fields = {"model": model, "precision": "float64", "data": {"train": "arrays", **data}}
+    fields = {
+        "model": model,
+        "precision": "float64",
+        "data": {"train": "arrays", "val": "none", **data},
+    }
     return prepare(Spec.model_validate(fields), {"train": (X, y)})
 
 

@@ -159,10 +159,11 @@ class Objective:
         """Have the sums and gradients of some columns by a pass over the rows."""
         xp, at = self.device.xp, self.device.to_device(where)
         some = Objective(self.problem.take(where), self.rows.take(where))
-        some.moments, some._should_stop = None, self._should_stop
+        some.moments = None
         own = xp.take(w, at, axis=-1)
         slope = xp.empty_like(own)
-        found[:, at] = some.value(own, slope, full=False)
+        with some.asking(self._should_stop):
+            found[:, at] = some.value(own, slope, full=False)
         grad[:, :, at] = slope
 
     def gradient_error(self, of: Moments, w: Array) -> Array:

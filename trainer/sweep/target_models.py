@@ -24,7 +24,7 @@ from trainer.predict.tables import score
 from trainer.sweep.columns import refit_rows, stacks_of
 from trainer.sweep.fit_memory import arrange
 from trainer.sweep.jobs import Job, has_model, make_jobs, run
-from trainer.sweep.planned import Column
+from trainer.sweep.planned import Column, RowsOf
 from trainer.sweep.scheduler import Observer
 from trainer.sweep.stopping import Rules, never_stopping
 from trainer.sweep.winner_tests import Metrics
@@ -86,24 +86,21 @@ def tests_of_repeats(
     """
     firsts = sweep.layout.first_repeats
     found = {name: {firsts.get(name[1], 0): fit.tests} for name, fit in first.items() if fit.tests}
-    on_rows: dict[Hashable, list[tuple[Job, list[int]]]] = {}
+    on_rows: dict[Hashable, tuple[RowsOf, list[tuple[Job, int]]]] = {}
     tested = any(trial.spec.data.test != "none" for trial in sweep.trials)
     for job in sweep.jobs if tested and sweep.repeats > 1 else ():
-        names = zip(job.trial.tolist(), job.target.tolist(), strict=True)
-        columns = [
-            k
-            for k, name in enumerate(names)
-            if name in wanted
-            and job.repeat[k] not in found.get(name, ())
-            and has_model(job, k, whole=False)
-        ]
-        if columns:
-            on_rows.setdefault(job.planned.rows.key, []).append((job, columns))
-    for jobs in on_rows.values():  # which are prepared once for all
-        prepared = replace(sweep.cache.prepared(jobs[0][0].planned.rows), val=None)
-        for job, columns in jobs:
-            fits = _of_job(job, columns, prepared, None)
-            for k, fit in zip(columns, fits, strict=True):
+        for k, name in enumerate(zip(job.trial.tolist(), job.target.tolist(), strict=True)):
+            known = name not in wanted or job.repeat[k] in found.get(name, ())
+            if not known and has_model(job, k, whole=False):
+                rows = job.planned.rows_of(k)
+                on_rows.setdefault(rows.key, (rows, []))[1].append((job, k))
+    for rows, columns in on_rows.values():  # which are prepared once for all
+        prepared = replace(sweep.cache.prepared(rows), val=None)
+        by_job: dict[Job, list[int]] = {}
+        for job, k in columns:
+            by_job.setdefault(job, []).append(k)
+        for job, alike in by_job.items():
+            for k, fit in zip(alike, _of_job(job, alike, prepared, None), strict=True):
                 name = int(job.trial[k]), int(job.target[k])
                 found.setdefault(name, {})[int(job.repeat[k])] = fit.tests
     return {name: dict(sorted(of.items())) for name, of in found.items()}

@@ -160,7 +160,7 @@ class RowSet:
         other.target_of, other.row_set_of = some[:2]
         other._columns(some[0], some[2])
         if self.scaling is not None:
-            other.scaling = self.scaling.take(columns, self._device.xp)
+            other.scaling = self.scaling.take(columns, self._device)
         return other
 
     def scaled(self, own: Statistics, which: Indices) -> RowSet:

@@ -156,10 +156,11 @@ class OwnScaling:
         inverse = 1 / own.scale
         return cls(put(own.mean), put(np.where(own.constant, 0.0, inverse)), put(inverse), which)
 
-    def take(self, columns: Any, xp: Any) -> OwnScaling:
+    def take(self, columns: Any, device: Device) -> OwnScaling:
         """Those of some of the columns."""
+        xp, at = device.xp, device.index(columns)
         mean, inverse, whole = (
-            xp.ascontiguousarray(one[..., columns]) for one in (self.mean, self.inverse, self.whole)
+            xp.ascontiguousarray(one[..., at]) for one in (self.mean, self.inverse, self.whole)
         )
         return OwnScaling(mean, inverse, whole, self.which[columns])
 

@@ -75,7 +75,7 @@ def put_shared(
         DataError: class weights that do not fit the labels.
     """
     united, first = shared.united, shared.first
-    if target is not None:
+    if target is not None and first.encoder.target.separate:
         united, first = united.of_target(target), first.of_target(target)
     prepared, scale = first, target_scale(first)
     s = _raw_weights(united, class_weight, prepared)

@@ -290,7 +290,8 @@ def test_a_table_after_an_array_is_taken_in_order() -> None:
     with pytest.raises(DataError, match="there is no column 'x1'"):
         model.scores(by_name.drop_columns(["x1"]))
     data = {"train": (X, X[:, 0]), "test": (named, X[:, 0])}
-    p = prepare(Spec.model_validate({"model": "linear", "data": {"train": "arrays"}}), data)
+    block = {"train": "arrays", "val": "none"}
+    p = prepare(Spec.model_validate({"model": "linear", "data": block}), data)
     assert np.array_equal(p.tests[0].X, p.train.X)
     after = fitted("linear", prepared("linear", named, X[:, 0]))
     assert np.array_equal(after.scores(X), after.scores(named))

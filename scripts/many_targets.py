@@ -40,7 +40,7 @@ def main(folder: str, model: str = "linear", *numbers: str) -> None:
     Y[rng.random(Y.shape) < missing] = np.nan
     np.save(path / "X.npy", X)
     np.save(path / "Y.npy", Y)
-    (path / f"{model}.yaml").write_text(CONFIG.format(model=model))
+    (path / f"{model}.yaml").write_text(CONFIG.format(model=model), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -102,6 +102,15 @@ def test_a_trial_whose_own_value_is_no_number_has_no_rank():
     assert ranks(worst, "val_accuracy") == {1: 1}
 
 
+def test_the_lead_over_resamples_is_the_share_that_it_is_ahead_in():
+    trials = [trial(0, [0.1, 0.2, 0.3, 0.4]), trial(1, [0.2, 0.1, 0.6, 0.4])]
+    chosen = choose(trials, spec_of(repeat={"bootstrap": 4}), "val_loss")
+    assert (chosen.best.number, chosen.ahead_in, chosen.standard_errors) == (0, 0.5, None)
+    chosen = choose(trials, spec_of(), "val_loss")
+    assert chosen.ahead_in is None
+    assert chosen.standard_errors > 0
+
+
 def test_means_over_other_repeats_are_not_paired():
     best, other = [0.1, 0.2, 0.3], [0.2, 0.4, 0.4]
     same = [lacking(trial(0, best), 1), lacking(trial(1, other), 1)]

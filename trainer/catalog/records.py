@@ -222,6 +222,7 @@ class RunnerUpRecord(Standing):
 
     margin: Number | None = None
     standard_errors: Number | None = None
+    ahead_in: Number | None = None
     margin_interval: Ends | None = None
     held_ratio: Number | None = None
     paired: bool = True

@@ -61,6 +61,8 @@ class Chosen(NamedTuple):
         margin: how much worse the runner-up is, in the metric's unit; below 0 where the rule chose
             a simpler trial than the best.
         standard_errors: the margin in standard errors of the difference over repeats, paired.
+        ahead_in: of resamples, which are no independent repeats and so have no such errors: the
+            share of them in which the runner-up is worse.
         held_ratio: what these are corrected by, as folds share training rows: rows held out by
             rows trained on; None without folds.
         paired: whether both are means over the same repeats; else the margin has no such errors.
@@ -76,6 +78,7 @@ class Chosen(NamedTuple):
     runner_up: TrialResult | None = None
     margin: float | None = None
     standard_errors: float | None = None
+    ahead_in: float | None = None
     held_ratio: float | None = None
     paired: bool = True
     groups: Sequence[Group] = ()
@@ -149,6 +152,9 @@ def choose(trials: Sequence[TrialResult], spec: Spec, metric: str) -> Chosen:
     runner_up = others[0] if others else None
     ratio = _held_ratio(best)
     margin, errors = _margin(best, runner_up, metric, ratio) if runner_up else (None, None)
+    ahead = None
+    if runner_up and spec.repeat is not None and spec.repeat.bootstrap is not None:
+        errors, ahead = None, _ahead(best, runner_up, metric)
     groups, without = _groups(trials, spec, metric)
     return Chosen(
         metric,
@@ -156,6 +162,7 @@ def choose(trials: Sequence[TrialResult], spec: Spec, metric: str) -> Chosen:
         runner_up,
         margin,
         errors,
+        ahead,
         ratio if errors is not None else None,
         paired=runner_up is None or _paired(best, runner_up, metric),
         groups=groups,
@@ -266,6 +273,14 @@ def _margin(
             count = 1 / (1 / count + held_ratio)
         error = float(differences.std(ddof=1)) / math.sqrt(count)
     return margin, margin / error if error > 0 else None
+
+
+def _ahead(best: TrialResult, other: TrialResult, metric: str) -> float | None:
+    """The share of the repeats in which the other is worse; None of different or single repeats."""
+    if best.count(metric) < 2 or not _paired(best, other, metric):
+        return None
+    sign = 1.0 if is_minimized(metric) else -1.0
+    return float(np.mean(sign * other.known(metric) > sign * best.known(metric)))
 
 
 def _compete(trial: TrialResult, other: TrialResult, spec: Spec) -> bool:

@@ -10,7 +10,7 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from trainer.text.numbers import counted, text
+from trainer.text.numbers import counted, percent, text
 from trainer.wording.intervals import margin_text
 from trainer.wording.undefined import mean_of, over_text
 
@@ -51,6 +51,8 @@ def lead_text(
         return f"{sentence}; {paired or 'one value each, so chance may be all of it'}"
     if other.get("paired") is False:
         return f"{sentence}; the two are means over different repeats"
+    if (share := other.get("ahead_in")) is not None:
+        return f"{sentence}; better in {percent(share)} of the resamples"
     if errors is None:  # of a finite difference only where it has no deviation
         return f"{sentence}, the same in every repeat" if math.isfinite(margin) else sentence
     over = "repeats"

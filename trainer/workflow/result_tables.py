@@ -322,6 +322,7 @@ def _runner_up(chosen: Chosen, uncertain: Uncertainty | None) -> Row | None:
         **standing(chosen.runner_up),
         "margin": chosen.margin,
         "standard_errors": chosen.standard_errors,
+        **({} if chosen.ahead_in is None else {"ahead_in": chosen.ahead_in}),
         **({"margin_interval": [ends.low, ends.high]} if ends else {}),
         **({} if chosen.held_ratio is None else {"held_ratio": chosen.held_ratio}),
         **({} if chosen.paired else {"paired": False}),

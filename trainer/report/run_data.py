@@ -54,7 +54,7 @@ class RunData:
         results: results.json.
         model: the chosen model.
         weights: of all columns, by name, or empty.
-        coefficients: rows of coefficients.csv.
+        coefficients, influence: rows of coefficients.csv and influence.csv.
         unread: a sentence for each file that is there and cannot be read, or that a finished run
             should have.
     """
@@ -77,6 +77,7 @@ class RunData:
     weights: Mapping[str, Any]
     unread: tuple[str, ...]
     coefficients: list[Row] = field(default_factory=list)
+    influence: list[Row] = field(default_factory=list)
 
     @property
     def name(self) -> str:

@@ -103,6 +103,9 @@ class RunData:
         """
         rows = self.data.get("rows")
         found = dict(rows) if isinstance(rows, Mapping) else {}
+        if self.leaves_out and "train" in found:
+            train = {"train": found["train"]}
+            found = train | {"val": found["train"]} | found
         if self.predictions is not None and self.is_sweep:
             table = self.predictions
             if "time" in table.column_names:  # each time holds out the same rows
@@ -186,6 +189,12 @@ class RunData:
         """Rows of trials.csv, the chosen trial's first."""
         best = self.best_row
         return [dict(best), *(row for row in self.trials if row is not best)] if best else []
+
+    @property
+    def leaves_out(self) -> bool:
+        """Whether val is the training rows, each by the model of all others."""
+        repeat = self.config.get("repeat")
+        return isinstance(repeat, Mapping) and repeat.get("leave_one_out") is True
 
     @property
     def is_sweep(self) -> bool:

@@ -33,8 +33,6 @@ from trainer.runs.names import (
     GROUP_KEYS,
     GROUPS,
     HISTORY,
-    INFLUENCE,
-    INFLUENCE_KEYS,
     INPUT,
     LOG,
     MANIFEST,
@@ -325,10 +323,6 @@ class RunWriter:
     def write_coefficients(self, rows: Sequence[Mapping[str, Any]]) -> None:
         """Write coefficients.csv, a row an output and feature, with intervals over resamples."""
         self.files.put_bytes(COEFFICIENTS, csv_bytes(rows, COEFFICIENT_KEYS))
-
-    def write_influence(self, rows: Sequence[Mapping[str, Any]]) -> None:
-        """Write influence.csv, a row a training row and output of a leave-one-out run."""
-        self.files.put_bytes(INFLUENCE, csv_bytes(rows, INFLUENCE_KEYS))
 
     def write_best(self, text: str) -> None:
         """Write best.yaml, the chosen trial as a config."""

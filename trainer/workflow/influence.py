@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from trainer.predict.tables import prediction_table
-from trainer.runs.names import INFLUENCE
+from trainer.runs.contents import csv_bytes
+from trainer.runs.names import INFLUENCE, INFLUENCE_KEYS
 from trainer.sweep.left_out import LeftOutRows, is_left_out, left_out_rows
 
 if TYPE_CHECKING:
@@ -55,7 +56,7 @@ def write_influence(
     whole = sum(of.distance.size for _, of in parts)
     rows = influence_rows(parts)
     with folder.spared(INFLUENCE):
-        folder.write_influence(rows)
+        folder.files.put_bytes(INFLUENCE, csv_bytes(rows, INFLUENCE_KEYS))
     return {"influence": {"rows": len(rows), "of": whole}}
 
 

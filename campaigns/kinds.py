@@ -131,6 +131,12 @@ KINDS: dict[str, Kind] = {
         | {"optimizer": {"name": "exact"}, "repeat": {"leave_one_out": True}}
         | _sweep("penalty.l2", _L2)
     ),
+    "leave_one_out_of_targets": Kind(
+        {"model": "linear", "targets": "separate", "optimizer": {"name": "exact"}}
+        | {"data": {"train": {"synthetic": {"rows": 3000, "columns": 60, "outputs": 40}}}}
+        | {"repeat": {"leave_one_out": True}}
+        | _sweep("penalty.l2", _L2)
+    ),
     "exact": Kind(
         _DIAMONDS
         | {"optimizer": {"name": "exact"}, "repeat": {"folds": 5}}

@@ -256,7 +256,7 @@ def _end_without_model(
 ) -> str:
     """Say why no trial has a model; return the status of the run."""
     diverged = sum(trial.status == "diverged" for trial in ranked)
-    if any(trial.status == "interrupted" for trial in ranked):
+    if any(trial.cut_short for trial in ranked):
         status = "interrupted"
         reason = "no trial has all its columns trained, so there is no model; trials.csv is there"
     elif diverged < len(ranked):

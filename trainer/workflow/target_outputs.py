@@ -143,7 +143,7 @@ def _end_without_winners(
 ) -> str:
     """Say why no target has a winner; return the status of the run."""
     statuses = {trial.status for trial in trials}
-    if "interrupted" in statuses:
+    if any(trial.cut_short for trial in trials):
         status, reason = "interrupted", "no target has all its columns trained"
     elif statuses == {"diverged"}:
         status, reason = "diverged", f"all targets; of the first: {trials[0].reason}"

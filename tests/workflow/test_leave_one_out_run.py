@@ -9,6 +9,7 @@ import pytest
 import trainer
 from trainer.errors import RunFolderError
 from trainer.runs.reader import RunReader
+from trainer.sweep import left_out
 from trainer.workflow import influence
 from trainer.workflow.report import write_report
 
@@ -162,3 +163,14 @@ def test_a_table_whose_rows_have_no_numbers_is_refused_in_a_line(number, tmp_pat
     (tmp_path / "influence.csv").write_text(text)
     with pytest.raises(RunFolderError, match="its column row has a cell that is no number from 0"):
         RunReader(tmp_path).influence()
+
+
+def test_rows_that_are_too_many_are_left_out_with_a_word(monkeypatch, tmp_path):
+    monkeypatch.setattr(left_out, "MOST_CELLS", N - 1)
+    monkeypatch.setattr(influence, "MOST_CELLS", N - 1)
+    run = trainer.run(CONFIG, tmp_path / "run", {"train": rows()})
+    assert predictions(run)["row"] == []
+    assert not (run.folder / "influence.csv").exists()
+    said = "predictions of val and influence.csv are left out: 24 rows x 1 output are more than 23"
+    assert said in (run.folder / "run.log").read_text("utf-8")
+    assert run.trials[0]["val_loss"] > 0

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from trainer.sweep.sweep import SweepRun
 
 Numbers = NDArray[np.float64]
+MOST_CELLS = 10_000_000  # rows times outputs that are told of: 80 MB a number of each
 
 
 class LeftOutRows(NamedTuple):
@@ -43,6 +44,11 @@ class LeftOutRows(NamedTuple):
 def is_left_out(sweep: SweepRun) -> bool:
     """Whether val is each training row, by the model of all others."""
     return sweep.first.left_out is not None
+
+
+def tells_rows(sweep: SweepRun, cells: int) -> bool:
+    """Whether a run tells of its training rows, so many with their outputs."""
+    return is_left_out(sweep) and cells <= MOST_CELLS
 
 
 def left_out_rows(

@@ -24,7 +24,7 @@ from trainer.predict.tables import score
 from trainer.sweep.columns import refit_rows, stacks_of
 from trainer.sweep.fit_memory import arrange
 from trainer.sweep.jobs import Job, has_model, make_jobs, run
-from trainer.sweep.left_out import LeftOutRows, is_left_out, left_out_rows
+from trainer.sweep.left_out import LeftOutRows, left_out_rows, tells_rows
 from trainer.sweep.planned import Column
 from trainer.sweep.scheduler import Observer
 from trainer.sweep.stopping import Rules, never_stopping
@@ -172,7 +172,7 @@ def _fits(
         for alike in by_rows.values():
             prepared = sweep.cache.whole_of(job.planned, alike[0])
             fits: Iterable[TargetFit] = _of_job(job, alike, prepared, refit)
-            if is_left_out(sweep):
+            if tells_rows(sweep, len(prepared.train) * sweep.rules.targets):
                 fits = _with_left_out(sweep, job, alike, prepared.train, list(fits))
             found |= {(trial[k], target[k]): fit for k, fit in zip(alike, fits, strict=True)}
     return found

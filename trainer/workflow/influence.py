@@ -11,11 +11,19 @@ import numpy as np
 from trainer.predict.tables import prediction_table
 from trainer.runs.contents import csv_bytes
 from trainer.runs.names import INFLUENCE, INFLUENCE_KEYS
-from trainer.sweep.left_out import LeftOutRows, is_left_out, left_out_rows
+from trainer.sweep.left_out import (
+    MOST_CELLS,
+    LeftOutRows,
+    is_left_out,
+    left_out_rows,
+    tells_rows,
+)
+from trainer.text.numbers import counted
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from trainer.console.terminal import Terminal
     from trainer.runs.writer import RunWriter
     from trainer.sweep.refit import TrialModel
     from trainer.sweep.sweep import SweepRun
@@ -26,12 +34,19 @@ TOP_ROWS = 1_000  # that it has where there are more
 Row = dict[str, Any]
 
 
-def left_out_of(sweep: SweepRun, best: TrialResult, model: TrialModel) -> LeftOutRows | None:
-    """The training rows of the model that is kept; None where val is other rows."""
+def left_out_of(
+    sweep: SweepRun, best: TrialResult, model: TrialModel, terminal: Terminal
+) -> LeftOutRows | None:
+    """The training rows of the model that is kept; None where val is other rows, or too many."""
     if not is_left_out(sweep):
         return None
     rows, target = model.prepared.train, model.fitted.encoder.target
     C = len(model.fitted.bias)
+    if not tells_rows(sweep, len(rows) * C):
+        counts = f"{counted(len(rows), 'row')} x {counted(C, 'output')}"
+        told = f"{counts} are more than {MOST_CELLS:,}"
+        terminal.line(f"predictions of val and {INFLUENCE} are left out: {told}")
+        return None
     each = [best.spec] * C, [best.l2] * C, range(C)
     return left_out_rows(sweep, rows, *each, target.scale, target.mean)
 

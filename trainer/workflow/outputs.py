@@ -111,7 +111,9 @@ def write_outputs(
     if model is not None and draws.by_repeat:
         record["bootstrap"] = bootstrap_record(draws, trials, chosen, sweep)
         _write_coefficients(folder, draws, model, record["bootstrap"])
-    left_out = left_out_of(sweep, chosen.best, model) if chosen.best and model else None
+    left_out = None
+    if model is not None and chosen.best is not None:
+        left_out = left_out_of(sweep, chosen.best, model, terminal)
     if model is not None and left_out is not None:
         record |= write_influence(folder, [(model.fitted.encoder.outputs, left_out)])
     again = Again(train_again, trial_results)

@@ -89,7 +89,7 @@ def test_cooks_distance_is_how_far_all_predictions_move_without_a_row(weights):
 
 def test_outputs_with_penalties_of_their_own_are_as_each_alone():
     X, y, s = rows("tall", 3, "unequal")
-    l2, fixed, p = np.array([0.1, 1.0, 0.1]), np.array([False, True, False]), s / s.sum()
+    l2, fixed, p = np.array([0.1, 1.0, 1.0]), np.array([False, True, False]), s / s.sum()
     found = influence(DEVICE, X, y, p, True, l2, fixed)
     for c in range(3):
         alone = influence(DEVICE, X, y[:, [c]], p, True, l2[[c]], fixed[[c]])

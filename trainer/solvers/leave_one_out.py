@@ -176,9 +176,8 @@ def _influence(device: Device, of: TurnedRows, l2: Numbers, fixed: Flags) -> Num
         np.asarray(device.to_host(a)) for a in (without[..., 0], fit.residual[..., 0], fit.leverage)
     )  # (N, C), (N, C), (N, 1); device -> host
     count, parameters, squares = np.count_nonzero(of.p), h.sum(), of.p[:, None] * e * e
-    share = 1 - parameters / count
-    variance = squares.sum(axis=0) / (share if share > _ALONE else np.nan)
     with np.errstate(divide="ignore", invalid="ignore"):
+        variance = squares.sum(axis=0) / (1 - parameters / count)
         distance = count * squares * h / np.where(1 - h > _ALONE, 1 - h, np.nan) ** 2
         distance /= parameters * variance
     return np.stack([residual, np.broadcast_to(h, e.shape), distance])

@@ -32,6 +32,7 @@ SAME = (
     "results.json",
     "rows.parquet",
 )
+SAME_WHERE_THERE = ("inner.csv", "permutations.csv", "coefficients.csv", "influence.csv")
 SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT)
 _OBEYS = 30.0  # seconds that a run may take to obey a signal, on a busy machine
 _LONGEST = 300.0  # seconds of any process
@@ -171,9 +172,12 @@ def _config(kind: Kind, part: int) -> dict[str, Any]:
 def differences(whole: Path, folder: Path) -> list[str]:
     """What a run that was resumed does not have as an unbroken one has it, a sentence each."""
     found = []
-    for name in SAME:
+    for name in (*SAME, *SAME_WHERE_THERE):
         one, other = whole / name, folder / name
-        if not other.exists():
+        if name in SAME_WHERE_THERE and not one.exists():
+            if other.exists():
+                found.append(f"{name} is there")
+        elif not other.exists():
             found.append(f"{name} is not there")
         elif one.read_bytes() != other.read_bytes():
             found.append(f"{name} has other bytes")

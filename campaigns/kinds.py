@@ -88,6 +88,17 @@ KINDS: dict[str, Kind] = {
         | {"optimizer": {"name": "lbfgs"}, "repeat": {"bootstrap": 60}}
         | _sweep("penalty.l2", _L2)
     ),
+    "shared_stack": Kind(  # resamples of one row set each side by side
+        _CANCER
+        | {"optimizer": {"name": "adam", "epochs": 400, "batch_size": "full"}}
+        | {"repeat": {"bootstrap": 24}}
+        | _sweep("optimizer.lr", [0.01, 0.1])
+    ),
+    "permutation_test": Kind(
+        _CANCER
+        | {"optimizer": {"name": "lbfgs"}, "repeat": {"folds": 4}, "permutation_test": 40}
+        | _sweep("penalty.l2", [1e-4, 1e-2, 1.0])
+    ),
     "own_choice": Kind(
         _DIGITS
         | {"data": {"train": "digits", "val": "none", "test": 0.2}}
@@ -118,6 +129,12 @@ KINDS: dict[str, Kind] = {
     "leave_one_out": Kind(
         _DIAMONDS
         | {"optimizer": {"name": "exact"}, "repeat": {"leave_one_out": True}}
+        | _sweep("penalty.l2", _L2)
+    ),
+    "leave_one_out_of_targets": Kind(
+        {"model": "linear", "targets": "separate", "optimizer": {"name": "exact"}}
+        | {"data": {"train": {"synthetic": {"rows": 3000, "columns": 60, "outputs": 40}}}}
+        | {"repeat": {"leave_one_out": True}}
         | _sweep("penalty.l2", _L2)
     ),
     "exact": Kind(

@@ -205,6 +205,7 @@ def test_a_reader_has_nothing_to_write_with(folder):
         "config",
         "groups",
         "history",
+        "influence",
         "manifest",
         "path",
         "permutations",

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from stacks import DEVICE, host
 
-from trainer.solvers.leave_one_out import directions_of, left_out
+from trainer.solvers.leave_one_out import directions_of, influence, left_out
 
 SHAPES = {"tall": (60, 5), "wide": (12, 20), "square": (15, 14)}
 
@@ -70,6 +70,38 @@ def test_without_leaving_out_they_are_those_of_the_model():
     inverse = np.linalg.inv(A.T @ (s[:, None] * A) + np.diag([0.1 * s.sum()] * 5 + [0]))
     hat = s * np.einsum("nd,de,ne->n", A, inverse, A)
     np.testing.assert_allclose(host(found.leverage)[:, 0], hat, rtol=1e-10)
+
+
+@pytest.mark.parametrize("weights", ["equal", "unequal"])
+def test_cooks_distance_is_how_far_all_predictions_move_without_a_row(weights):
+    X, y, s = rows("tall", 2, weights)
+    given = s / s.sum(), True, np.zeros(2), np.zeros(2, bool)
+    found = influence(DEVICE, X, y, *given)
+    w, b = fit(X, y, s, 0.0, True)
+    w_sum = (s * len(X) / s.sum())[:, None]
+    variance = (w_sum * (y - X @ w - b) ** 2).sum(axis=0) / (len(X) - 6)
+    for i in range(0, len(X), 7):
+        rest = np.arange(len(X)) != i
+        moved = X @ (w - (other := fit(X[rest], y[rest], s[rest], 0.0, True))[0]) + b - other[1]
+        true = (w_sum * moved**2).sum(axis=0) / 6 / variance
+        np.testing.assert_allclose(found.distance[i], true, rtol=1e-8)
+
+
+def test_outputs_with_penalties_of_their_own_are_as_each_alone():
+    X, y, s = rows("tall", 3, "unequal")
+    l2, fixed, p = np.array([0.1, 1.0, 1.0]), np.array([False, True, False]), s / s.sum()
+    found = influence(DEVICE, X, y, p, True, l2, fixed)
+    for c in range(3):
+        alone = influence(DEVICE, X, y[:, [c]], p, True, l2[[c]], fixed[[c]])
+        for one, other in zip(found, alone, strict=True):
+            np.testing.assert_allclose(one[:, [c]], other, rtol=1e-9)
+    assert not np.allclose(found.leverage[:, 0], found.leverage[:, 1])
+
+
+def test_a_model_with_as_many_parameters_as_rows_has_no_cooks_distance():
+    X, y, s = rows("square")
+    found = influence(DEVICE, X, y, s / s.sum(), True, np.zeros(1), np.zeros(1, bool))
+    assert np.isnan(found.distance).all()
 
 
 def test_the_choice_is_that_of_ridge_cv():

@@ -348,3 +348,17 @@ def test_results_are_read_back(logistic):
     again = trainer.load_run(logistic.folder)
     assert again.results == json.loads((logistic.folder / "results.json").read_text())
     assert again.report()
+
+
+def test_a_stop_while_inner_folds_train_leaves_a_run_to_go_on_with(tmp_path):
+    """Also where all columns but theirs have ended, and so all ranks are there."""
+    X, y = noisy(60, 3)
+    data = {"train": (X, y)}
+    config = BASE | {"repeat": {"folds": 2, "inner_folds": 2}}
+    config |= {"optimizer": {"name": "adam", "epochs": 1, "batch_size": 32}}  # a row set a stack
+    for calls in (10, 14, 18, 22):
+        left = iter(range(calls))
+        stop = lambda left=left: 2 if next(left, None) is None else None  # noqa: E731
+        cut = trainer.run(config, tmp_path / f"{calls}", data, should_stop=stop)
+        assert cut.status == "interrupted"
+    assert trainer.resume(cut.folder, data).status == "finished"

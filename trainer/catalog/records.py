@@ -320,6 +320,13 @@ class PermutationRecord(Record):
     targets: dict[str, PValueRecord] = {}
 
 
+class InfluenceRecord(Record):
+    """How many training rows times outputs influence.csv has, and of how many."""
+
+    rows: Count
+    of: Count
+
+
 class ResultsRecord(Record):
     """results.json."""
 
@@ -333,6 +340,7 @@ class ResultsRecord(Record):
     best: BestRecord | None = None
     intervals: IntervalsRecord | None = None
     bootstrap: BootstrapRecord | None = None
+    influence: InfluenceRecord | None = None
     runner_up: RunnerUpRecord | None = None
     permutation_test: PermutationRecord | None = None
     groups: list[GroupRecord] = []

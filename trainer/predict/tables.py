@@ -48,7 +48,10 @@ def row_scores(model: FittedModel, rows: Rows) -> Numbers:
 
 
 def prediction_table(
-    model: FittedModel, rows: Rows, place: Mapping[str, int | None] | None = None
+    model: FittedModel,
+    rows: Rows,
+    place: Mapping[str, int | None] | None = None,
+    z: Numbers | None = None,
 ) -> pa.Table:
     """The rows of predictions.parquet for one split.
 
@@ -60,6 +63,7 @@ def prediction_table(
         model: that predicts.
         rows: of the split.
         place: whole numbers that all rows have, or lack, in columns between `row` and `target`.
+        z: (N, C) scores in the target's units that are not the model's own.
     """
     columns: dict[str, Any] = {
         "split": np.full(len(rows), rows.name),
@@ -69,7 +73,7 @@ def prediction_table(
             for name, of in (place or {}).items()
         },
         **_named("target", model, _words(model, rows.y)),
-        **predictions(model, row_scores(model, rows)),
+        **predictions(model, row_scores(model, rows) if z is None else z),
     }
     if (rows.weight != 1).any():
         columns["weight"] = rows.weight

@@ -139,6 +139,8 @@ def _rows(run_data: RunData, split: str, name: str) -> str:
         spread = f"{_prefix(split)}{name}" in (run_data.scored.get("std") or {})
         own = "mean of the own winners of" if _each_chose(run_data) else "mean of"
         return f"{rows} ({own} {counted(repeats, 'repeat')})" if spread else rows
+    if split == "val" and run_data.leaves_out:
+        rows = f"{counted(run_data.splits[split], 'row')}, each by the model of all others"
     if repeats < 2:
         return rows
     if split == "val" and _folds(run_data):  # each repeat holds out others

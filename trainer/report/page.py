@@ -12,6 +12,7 @@ from trainer.report.charts import coefficients, predictions, training
 from trainer.report.charts.curves import mistakes
 from trainer.report.charts.permutation import null_chart
 from trainer.report.html import chart, document, esc, scrolling, section, table, tabs
+from trainer.report.influence import influence_section
 from trainer.report.label_table import label_table
 from trainer.report.prediction_data import PredictionData, read_predictions
 from trainer.report.sweep.view import view_sweep
@@ -50,6 +51,7 @@ def run_page(run_data: RunData) -> bytes:
         section(_of_winner("Validation", sweep), *map(chart, training.epoch_charts(run_data))),
         _permutations(run_data),
         _predictions(run_data),
+        influence_section(run_data),
         _coefficients(run_data),
         _settings(run_data),
         f"<footer>Drawn by {PROGRAM} {esc(__version__)} from the run folder"
@@ -64,6 +66,7 @@ def targets_page(run_data: RunData) -> bytes:
         _head(run_data, spread_list(run_data)),
         _notices(run_data),
         *target_sections(run_data),
+        influence_section(run_data),
         _settings(run_data),
         f"<footer>Drawn by {PROGRAM} {esc(__version__)} from the run folder"
         f" {esc(run_data.folder.name)} alone.</footer>",

@@ -94,6 +94,7 @@ def read_run_data(folder: str | os.PathLike[str], configs: ConfigReader) -> RunD
         model=parts.read(lambda: FittedModel.load(files.path), None) if whole else None,
         weights=parts.read(files.weights, {}) if whole else {},
         coefficients=parts.read(files.coefficients, []) if whole else [],
+        influence=parts.read(files.influence, []),
         unread=tuple(parts.unread),
     )
 

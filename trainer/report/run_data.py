@@ -54,7 +54,7 @@ class RunData:
         results: results.json.
         model: the chosen model.
         weights: of all columns, by name, or empty.
-        coefficients: rows of coefficients.csv.
+        coefficients, influence: rows of coefficients.csv and influence.csv.
         unread: a sentence for each file that is there and cannot be read, or that a finished run
             should have.
     """
@@ -77,6 +77,7 @@ class RunData:
     weights: Mapping[str, Any]
     unread: tuple[str, ...]
     coefficients: list[Row] = field(default_factory=list)
+    influence: list[Row] = field(default_factory=list)
 
     @property
     def name(self) -> str:
@@ -102,6 +103,9 @@ class RunData:
         """
         rows = self.data.get("rows")
         found = dict(rows) if isinstance(rows, Mapping) else {}
+        if self.leaves_out and "train" in found:
+            train = {"train": found["train"]}
+            found = train | {"val": found["train"]} | found
         if self.predictions is not None and self.is_sweep:
             table = self.predictions
             if "time" in table.column_names:  # each time holds out the same rows
@@ -185,6 +189,12 @@ class RunData:
         """Rows of trials.csv, the chosen trial's first."""
         best = self.best_row
         return [dict(best), *(row for row in self.trials if row is not best)] if best else []
+
+    @property
+    def leaves_out(self) -> bool:
+        """Whether val is the training rows, each by the model of all others."""
+        repeat = self.config.get("repeat")
+        return isinstance(repeat, Mapping) and repeat.get("leave_one_out") is True
 
     @property
     def is_sweep(self) -> bool:

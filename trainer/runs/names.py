@@ -18,6 +18,7 @@ REPEATS = "repeats.csv"
 INNER = "inner.csv"
 GROUPS = "groups.csv"
 COEFFICIENTS = "coefficients.csv"
+INFLUENCE = "influence.csv"
 RESULTS = "results.json"
 PERMUTATIONS = "permutations.csv"
 BEST = "best.yaml"
@@ -32,8 +33,8 @@ CHECKPOINTS = "checkpoint"  # a folder
 
 MODEL = ("model.json", "model.safetensors")
 OF_AN_END = (
-    TRIALS, REPEATS, INNER, GROUPS, COEFFICIENTS, RESULTS, PERMUTATIONS, BEST, PREDICTIONS, ROWS,
-    WEIGHTS, *MODEL,
+    TRIALS, REPEATS, INNER, GROUPS, COEFFICIENTS, INFLUENCE, RESULTS, PERMUTATIONS, BEST,
+    PREDICTIONS, ROWS, WEIGHTS, *MODEL,
     REPORT,
 )  # fmt: skip
 
@@ -53,6 +54,7 @@ INNER_KEYS = ("repeat", "inner", "trial")
 GROUP_KEYS = ("trial",)
 PERMUTATION_KEYS = ("permutation",)
 COEFFICIENT_KEYS = ("output", "feature", "coefficient", "low", "high", "nonzero", "resamples")
+INFLUENCE_KEYS = ("row", "output", "residual", "leverage", "cooks_distance")
 # text, whatever they look like
 TEXT_COLUMNS = frozenset({"status", "reason", TARGET, "group", "fold"})
 PENALTY_COLUMNS = ("penalty.l2", "penalty.l1", "penalty.C")  # numbers, swept or not

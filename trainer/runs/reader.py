@@ -23,6 +23,8 @@ from trainer.runs.names import (
     GROUPS,
     HISTORY,
     HISTORY_KEYS,
+    INFLUENCE,
+    INFLUENCE_KEYS,
     MANIFEST,
     PERMUTATIONS,
     PREDICTIONS,
@@ -151,20 +153,13 @@ class RunReader:
 
     def coefficients(self) -> list[dict[str, Any]]:
         """Read coefficients.csv, a dict per output and feature; empty without resamples."""
-        if not self._has(COEFFICIENTS):
-            return []
-        text, (output, feature, *numbers) = self._read_text(COEFFICIENTS), COEFFICIENT_KEYS
-        try:
-            rows = parse_csv(text, frozenset((output, feature)))
-        except ValueError as error:
-            raise self._unreadable(COEFFICIENTS, error) from error
-        for name in (output, feature):
-            there = all(name in row for row in rows)
-            self._check(there, COEFFICIENTS, f"it has no column {name}")
-        for name in numbers:
-            cells = [row.get(name, "") for row in rows]
-            right = all(cell is None or type(cell) in (int, float) for cell in cells)
-            self._check(right, COEFFICIENTS, f"its column {name} has a cell that is no number")
+        return self._read_numbers(COEFFICIENTS, COEFFICIENT_KEYS, ("output", "feature"))
+
+    def influence(self) -> list[dict[str, Any]]:
+        """Read influence.csv, a dict per training row and output; empty but of leave-one-out."""
+        rows = self._read_numbers(INFLUENCE, INFLUENCE_KEYS, ("output",))
+        whole = all(type(row["row"]) is int and row["row"] >= 0 for row in rows)
+        self._check(whole, INFLUENCE, "its column row has a cell that is no number from 0")
         return rows
 
     def results(self) -> dict[str, Any]:
@@ -201,6 +196,24 @@ class RunReader:
             return read_rows(text, keys)
         except ValueError as error:
             raise self._unreadable(name, error) from error
+
+    def _read_numbers(
+        self, name: str, keys: Sequence[str], words: Sequence[str]
+    ) -> list[dict[str, Any]]:
+        """The rows of a table of words and numbers, where there is one."""
+        if not self._has(name):
+            return []
+        try:
+            rows = parse_csv(self._read_text(name), frozenset(words))
+        except ValueError as error:
+            raise self._unreadable(name, error) from error
+        for key in words:
+            self._check(all(key in row for row in rows), name, f"it has no column {key}")
+        for key in (key for key in keys if key not in words):
+            cells = [row.get(key, "") for row in rows]
+            right = all(cell is None or type(cell) in (int, float) for cell in cells)
+            self._check(right, name, f"its column {key} has a cell that is no number")
+        return rows
 
     def _read_json(self, name: str, kind: type[Record]) -> dict[str, Any]:
         try:

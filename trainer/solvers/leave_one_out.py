@@ -127,8 +127,66 @@ def left_out(device: Device, of: TurnedRows, l2: Numbers, fixed: Flags, whole: b
     return LeftOut(residual, leverage)
 
 
+class Influence(NamedTuple):
+    """What each row does to each output of a model.
+
+    Attributes:
+        residual: (N, C) y − ŷ of the model of all other rows.
+        leverage: (N, C) h of the model of all rows.
+        distance: (N, C) Cook's; NaN where the model has as many parameters as rows.
+    """
+
+    residual: Numbers
+    leverage: Numbers
+    distance: Numbers
+
+
+def influence(
+    device: Device, X: Array, y: Array, p: Numbers, bias: bool, l2: Numbers, fixed: Flags
+) -> Influence:
+    """What rows do to outputs that may have a penalty each.
+
+    Cook's distance (1977) is N·p·e²·h/(1 − h)² of the residuals e of the model of all rows, over
+    its parameters, Σ h, and the variance Σ p·e²/(1 − Σ h/N).
+
+    Args:
+        device: where to.
+        X: (N, D).
+        y: (N, C).
+        p: (N,) weights that sum to 1.
+        bias: whether there is one.
+        l2: (C,).
+        fixed: (C,) as in `left_out`.
+    """
+    whole = directions_of(device, X, y, p, bias, float(l2.min()))
+    found = np.empty((3, *y.shape))
+    for one in sorted(set(zip(l2.tolist(), fixed.tolist(), strict=True))):
+        columns = np.flatnonzero((l2 == one[0]) & (fixed == one[1]))
+        c = device.to_device(columns)
+        of = whole._replace(y=whole.y[:, c], slope=whole.slope[:, c], mean=whole.mean[c])
+        found[:, :, columns] = _influence(device, of, *(np.array([given]) for given in one))
+    return Influence(*found)
+
+
+def _influence(device: Device, of: TurnedRows, l2: Numbers, fixed: Flags) -> Numbers:
+    """(3, N, C) of outputs with the same penalty."""
+    without = left_out(device, of, l2, fixed, whole=False).residual
+    fit = left_out(device, of, l2, fixed, whole=True)
+    residual, e, h = (
+        np.asarray(device.to_host(a)) for a in (without[..., 0], fit.residual[..., 0], fit.leverage)
+    )  # (N, C), (N, C), (N, 1); device -> host
+    count, parameters, squares = np.count_nonzero(of.p), h.sum(), of.p[:, None] * e * e
+    with np.errstate(divide="ignore", invalid="ignore"):
+        variance = squares.sum(axis=0) / (1 - parameters / count)
+        distance = count * squares * h / np.where(1 - h > _ALONE, 1 - h, np.nan) ** 2
+        distance /= parameters * variance
+    return np.stack([residual, np.broadcast_to(h, e.shape), distance])
+
+
 class LeaveOneOut:
     """Scores the columns of a stack by what is said of each row without it."""
+
+    influence = staticmethod(influence)
 
     def __init__(self, stack: Any, held: Any, fixed: Flags) -> None:
         """Say which columns on which rows.

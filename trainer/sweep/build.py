@@ -33,7 +33,6 @@ if TYPE_CHECKING:
     from trainer.solvers.problem import Problem
     from trainer.solvers.rotated_rows import RotatedRows
     from trainer.solvers.solver import SolverStack
-    from trainer.train.evaluate import HeldOut
 
 Numbers = np.ndarray[Any, np.dtype[np.float64]]
 _ALWAYS = 1 << 26  # bytes that are there: to ask takes longer than a small fit
@@ -72,7 +71,7 @@ class Columns:
     single_bytes: int = 0
     unturned: Callable[[], AnyStack] | None = None
     basis_work: BasisWork | None = None
-    left_out: Callable[[SolverStack, HeldOut, Any], LeaveOneOut] | None = None
+    left_out: type[LeaveOneOut] | None = None
 
     @property
     def spec(self) -> Spec:

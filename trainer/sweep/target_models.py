@@ -24,6 +24,7 @@ from trainer.predict.tables import score
 from trainer.sweep.columns import refit_rows, stacks_of
 from trainer.sweep.fit_memory import arrange
 from trainer.sweep.jobs import Job, has_model, make_jobs, run
+from trainer.sweep.left_out import LeftOutRows, left_out_rows, tells_rows
 from trainer.sweep.planned import Column, RowsOf
 from trainer.sweep.scheduler import Observer
 from trainer.sweep.stopping import Rules, never_stopping
@@ -61,12 +62,14 @@ class TargetFit(NamedTuple):
         held: its scores on val and test.
         tests: its metrics on the test rows.
         refit: train or train+val, where it was trained again.
+        left_out: its training rows, each by the model of all others, where these are val.
     """
 
     fitted: FittedModel
     held: Sequence[HeldScores]
     tests: Mapping[str, float]
     refit: str | None = None
+    left_out: LeftOutRows | None = None
 
 
 def first_fits(sweep: SweepRun, wanted: Iterable[Candidate]) -> dict[Candidate, TargetFit]:
@@ -164,9 +167,29 @@ def _fits(
         for k in columns:
             by_rows.setdefault(job.planned.rows_of(k).key, []).append(k)
         for alike in by_rows.values():
-            fits = _of_job(job, alike, sweep.cache.whole_of(job.planned, alike[0]), refit)
+            prepared = sweep.cache.whole_of(job.planned, alike[0])
+            fits: Iterable[TargetFit] = _of_job(job, alike, prepared, refit)
+            if tells_rows(sweep, len(prepared.train) * sweep.rules.targets):
+                fits = _with_left_out(sweep, job, alike, prepared.train, list(fits))
             found |= {(trial[k], target[k]): fit for k, fit in zip(alike, fits, strict=True)}
     return found
+
+
+def _with_left_out(
+    sweep: SweepRun, job: Job, columns: Sequence[int], rows: Rows, fits: Sequence[TargetFit]
+) -> Iterator[TargetFit]:
+    """The models of columns, whose val are their training rows, each by the model of all others."""
+    assert job.facts is not None
+    specs = [job.planned.columns[k].spec for k in columns]
+    targets = [fit.fitted.encoder.target for fit in fits]
+    scale, mean = (np.concatenate([getattr(of, n) for of in targets]) for n in ("scale", "mean"))
+    places = [job.planned.places[k] for k in columns]
+    found = left_out_rows(sweep, rows, specs, job.facts.l2[list(columns)], places, scale, mean)
+    for i, (fit, place) in enumerate(zip(fits, places, strict=True)):
+        own = found.of_output(i)
+        z = (own.z[:, 0] - mean[i]) / scale[i]
+        held = HeldScores("val", rows.index, _by_target(rows)[:, place], z)
+        yield fit._replace(held=[held, *fit.held], left_out=own)
 
 
 def _of_job(

@@ -53,6 +53,11 @@ def repeats_texts(
                 f"{counted(repeats, 'resample')} are few: standard deviations take {_FEWEST} or"
                 " more, percentiles 1,000"
             )
+    if block.get("leave_one_out"):
+        told.append(
+            "val is leave-one-out: each training row by the model of all others; the model that is"
+            " kept has seen them all"
+        )
     if always:
         told.append(
             f"{counted(always, 'row')} {'is' if always == 1 else 'are'} in every fold's"

@@ -10,6 +10,8 @@ import numpy.typing as npt
 
 from trainer.config.schema.optimizer import Solver
 from trainer.sweep.build import steps_per_unit
+from trainer.sweep.left_out import is_left_out
+from trainer.workflow.influence import MOST_ROWS
 from trainer.workflow.row_sets import row_cells
 
 if TYPE_CHECKING:
@@ -42,6 +44,7 @@ def end_room(sweep: SweepRun) -> tuple[int, int]:
         + model_bytes(np.empty(0), (*first.encoder.features, *first.encoder.outputs))
         + predicted_cells(sweep, outputs, targets) * 8
         + row_cells(sweep)
+        + is_left_out(sweep) * min(len(first.train) * outputs * targets, MOST_ROWS) * 5 * _CELL
     )
     return int(_MORE * size), _gradients(sweep, features, outputs, itemsize)
 
@@ -63,7 +66,7 @@ def predicted_rows(sweep: SweepRun) -> int:
             fold = planned.rows_of(k).fold
             if fold is not None and column.repeat < sweep.repeats:
                 held_out[column.trial] = held_out.get(column.trial, 0) + fold.held_out
-    val = 0 if first.val is None else len(first.val)
+    val = len(first.val) if first.val else len(first.train) if is_left_out(sweep) else 0
     return max(held_out.values(), default=val) + sum(map(len, first.tests))
 
 

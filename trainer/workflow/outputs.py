@@ -18,6 +18,7 @@ from trainer.predict.training_fit import training_metrics
 from trainer.runs.names import BEST, COEFFICIENTS, GROUPS, MANIFEST, PREDICTIONS, RESULTS
 from trainer.runs.writer import RunWriter
 from trainer.sweep.divergence import divergence
+from trainer.sweep.left_out import LeftOutRows
 from trainer.sweep.permutation import Again
 from trainer.sweep.refit import (
     TrialModel,
@@ -48,6 +49,7 @@ from trainer.workflow.fit_bootstrap import (
     coefficient_rows,
     fits_wanted,
 )
+from trainer.workflow.influence import left_out_of, left_out_table, write_influence
 from trainer.workflow.permutations import add_permutation_test
 from trainer.workflow.recorder import RefitRecorder
 from trainer.workflow.result_tables import (
@@ -109,6 +111,11 @@ def write_outputs(
     if model is not None and draws.by_repeat:
         record["bootstrap"] = bootstrap_record(draws, trials, chosen, sweep)
         _write_coefficients(folder, draws, model, record["bootstrap"])
+    left_out = None
+    if model is not None and chosen.best is not None:
+        left_out = left_out_of(sweep, chosen.best, model, terminal)
+    if model is not None and left_out is not None:
+        record |= write_influence(folder, [(model.fitted.encoder.outputs, left_out)])
     again = Again(train_again, trial_results)
     begun = folder, scheduler, checkpoints, should_stop, terminal, again
     all_there = add_permutation_test(record, sweep, trials, *begun) and all_there
@@ -116,7 +123,7 @@ def write_outputs(
         folder.write_results(record)
     if chosen.best is None or model is None:
         return _end_without_model(folder, sweep, ranked, terminal)
-    _write_model(folder, model, held_out)
+    _write_model(folder, model, held_out, left_out)
     _warn(folder, sweep, chosen.best, model, terminal)
     _tell(folder, sweep, ranked, chosen, model, record, rows[0], terminal)
     return "interrupted" if cut_short or not all_there else "finished"
@@ -146,7 +153,9 @@ def _tell(
         best = record["best"]
         undefined = undefined_texts(best, 1, "repeat")
         again = (best["refit"] or {}).get("metrics", {})
-        terminal.summary(run_closing(folder.path, row, best["metrics"], undefined, record, again))
+        told = repeats_texts(sweep.repeat_block, sweep.repeats, sweep.layout.left_out)
+        lines = run_closing(folder.path, row, best["metrics"], undefined, record, again)
+        terminal.summary([*(("note", note) for note in told), *lines])
 
 
 def _write_coefficients(
@@ -249,7 +258,7 @@ def _end_without_model(
 ) -> str:
     """Say why no trial has a model; return the status of the run."""
     diverged = sum(trial.status == "diverged" for trial in ranked)
-    if any(trial.status == "interrupted" for trial in ranked):
+    if any(trial.cut_short for trial in ranked):
         status = "interrupted"
         reason = "no trial has all its columns trained, so there is no model; trials.csv is there"
     elif diverged < len(ranked):
@@ -265,8 +274,16 @@ def _end_without_model(
     return status
 
 
-def _write_model(folder: RunWriter, model: TrialModel, held_out: Sequence[pa.Table]) -> None:
-    """Write a model and its predictions on val and test; of folds those of each on its own val."""
+def _write_model(
+    folder: RunWriter,
+    model: TrialModel,
+    held_out: Sequence[pa.Table],
+    left_out: LeftOutRows | None,
+) -> None:
+    """Write a model and its predictions on val and test.
+
+    Val of folds is each one's on its own, of leave-one-out each row's by the model of all others.
+    """
     fitted = model.fitted
     with folder.spared("model"):
         folder.write_model(fitted.save, model_bytes(fitted.weights, fitted.encoder.features))
@@ -274,8 +291,9 @@ def _write_model(folder: RunWriter, model: TrialModel, held_out: Sequence[pa.Tab
     val = () if held_out or prepared.val is None else (prepared.val,)
     place = {"repeat": None, "time": None} if held_out else None  # a refit is of no repeat
     own = [prediction_table(model.fitted, rows, place) for rows in (*val, *prepared.tests)]
+    others = [] if left_out is None else [left_out_table(model, left_out)]
     with folder.spared(PREDICTIONS):
-        folder.write_predictions(stacked([*held_out, *own]))
+        folder.write_predictions(stacked([*held_out, *others, *own]))
 
 
 def _parts(best: TrialResult, model: TrialModel) -> dict[str, tuple[int, int]]:

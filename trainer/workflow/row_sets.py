@@ -12,6 +12,7 @@ import pyarrow as pa
 from trainer.data.splits.holdout import hold_out, usable
 from trainer.runs.names import ROWS
 from trainer.sweep.inner import FINAL
+from trainer.sweep.left_out import is_left_out
 from trainer.text import arrow
 from trainer.text.numbers import counted
 
@@ -25,8 +26,8 @@ if TYPE_CHECKING:
     from trainer.sweep.sweep import SweepRun
 
 MOST_CELLS = 100_000_000  # rows times repeats that are written: about 40 MB of folds
-_SPLITS = ("train", "val", "test", "unused")
-_TRAIN, _VAL, _TEST, _UNUSED = range(4)
+_SPLITS = ("train", "val", "test", "unused", "train+val")
+_TRAIN, _VAL, _TEST, _UNUSED, _BOTH = range(5)
 
 
 def write_rows(folder: RunWriter, sweep: SweepRun, terminal: Terminal) -> None:
@@ -47,10 +48,11 @@ def rows_table(sweep: SweepRun) -> tuple[pa.Table, bool]:
 
     Columns: `trial`, the first one on these rows, which others may share; `source`, `train` or the
     name of a split that has a source of its own; `row` of it, from 0; `split`; and for each repeat
-    `repeat_0` … train, val or unused, of inner folds `repeat_0_inner_0` … and those of all
-    training rows `inner_0` … the same, or of resamples `drawn_0` … how often a row was drawn: 0 is
-    val, null unused. Where targets that are problems of their own have draws of their own, these
-    are left out; else a row is as it is for those whose label it has.
+    `repeat_0` … train, val or unused, or train+val where each row is left out in turn; of inner
+    folds `repeat_0_inner_0` … and those of all training rows `inner_0` … the same, or of resamples
+    `drawn_0` … how often a row was drawn: 0 is val, null unused. Where targets that are problems of
+    their own have draws of their own, these are left out; else a row is as it is for those whose
+    label it has.
     """
     families = sweep.layout.families
     repeated = sweep.spec.repeat is not None
@@ -102,7 +104,8 @@ def _family_table(sweep: SweepRun, family: Family, with_repeats: bool) -> pa.Tab
     inner = sweep.layout.inner
     for number, rows_of in enumerate(family.repeats if with_repeats else ()):
         assert rows_of.split is not None
-        name, values = _repeat(rows_of.split(), split, starts.get("val"), holdout.val)
+        train = _BOTH if is_left_out(sweep) else _TRAIN
+        name, values = _repeat(rows_of.split(), split, starts.get("val"), holdout.val, train)
         columns[f"{name}_{number}"] = values
     for one, rows_of in zip(inner.values(), family.inner if with_repeats else (), strict=False):
         assert rows_of.split is not None
@@ -117,7 +120,11 @@ def _family_table(sweep: SweepRun, family: Family, with_repeats: bool) -> pa.Tab
 
 
 def _repeat(
-    part: RowSplit, split: npt.NDArray[np.int8], val: int | None, of_train: npt.NDArray[np.int64]
+    part: RowSplit,
+    split: npt.NDArray[np.int8],
+    val: int | None,
+    of_train: npt.NDArray[np.int64],
+    train: int,
 ) -> tuple[str, pa.Array]:
     """What a repeat does with each row: the column's kind, and its values.
 
@@ -126,6 +133,7 @@ def _repeat(
         split: (N,) of all rows.
         val: where the rows of val's own source begin, if it has one.
         of_train: the rows of val that the training source has.
+        train: the code of its training rows.
     """
     held = of_train if part.val is None else part.val
     if part.counts is not None:
@@ -136,7 +144,7 @@ def _repeat(
         return "drawn", arrow.masked(drawn, ~unused)
     found = np.full(len(split), _UNUSED, np.int8)
     found[held] = _VAL
-    found[part.train] = _TRAIN
+    found[part.train] = train
     if val is not None:  # all of its rows, or those that the repeat has drawn
         own = np.flatnonzero(split[val:] == _VAL) if part.drawn is None else part.drawn
         found[val + own] = _VAL

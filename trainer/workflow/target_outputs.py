@@ -33,6 +33,7 @@ from trainer.wording.targets import targets_closing, unranked_targets_text
 from trainer.workflow.checkpoints import REFIT, Checkpoints
 from trainer.workflow.column_tables import write_columns, write_solvers
 from trainer.workflow.end_room import MOST_CELLS, model_bytes
+from trainer.workflow.influence import write_influence
 from trainer.workflow.permutations import add_permutation_test
 from trainer.workflow.recorder import RefitRecorder
 from trainer.workflow.result_tables import refit_spec
@@ -77,6 +78,10 @@ def write_target_outputs(
         folder.write_groups(winner_rows(chosen, names, sweep.metrics, tests))
     told = sweep.targets.left_out, sweep.layout.lacking
     record = target_results(chosen, trials, spec, sweep.repeats, names, *told, tests)
+    best = {t: fits.get((one.best.number, t)) for t, one in enumerate(chosen) if one.best}
+    there = {t: fit for t, fit in best.items() if fit is not None}
+    left_out = {t: fit.left_out for t, fit in there.items() if fit.left_out is not None}
+    record |= write_influence(folder, [((names[t],), of) for t, of in left_out.items()])
     again = Again(train_again, trial_results)
     begun = folder, scheduler, checkpoints, should_stop, terminal, again
     all_there = add_permutation_test(record, sweep, trials, *begun) and all_there
@@ -84,8 +89,6 @@ def write_target_outputs(
         folder.write_results(record)
     if not record["groups"]:
         return _end_without_winners(folder, trials, metric, terminal)
-    best = {t: fits.get((one.best.number, t)) for t, one in enumerate(chosen) if one.best}
-    there = {t: fit for t, fit in best.items() if fit is not None}
     notes = _write_model(folder, there, names)
     rows = next((fit.refit for fit in there.values() if fit.refit), None)
     word = word_for_repeats(spec)
@@ -140,7 +143,7 @@ def _end_without_winners(
 ) -> str:
     """Say why no target has a winner; return the status of the run."""
     statuses = {trial.status for trial in trials}
-    if "interrupted" in statuses:
+    if any(trial.cut_short for trial in trials):
         status, reason = "interrupted", "no target has all its columns trained"
     elif statuses == {"diverged"}:
         status, reason = "diverged", f"all targets; of the first: {trials[0].reason}"

@@ -13,7 +13,14 @@ import numpy as np
 from trainer.catalog import is_share
 from trainer.report.sweep.words import metric_words, settings_words
 from trainer.text.numbers import counted, deviation, metric, number, text
-from trainer.wording.choice import FIRST_REPEAT, lead_text, outcomes_text, refit_text, rule_text
+from trainer.wording.choice import (
+    FIRST_REPEAT,
+    lead_text,
+    outcomes_text,
+    refit_text,
+    rule_text,
+    shots_text,
+)
 from trainer.wording.repeats import value_column
 from trainer.wording.undefined import mean_of, over_text
 
@@ -50,6 +57,8 @@ def selection(sweep: SweepView) -> list[tuple[str, str]]:
     if lead := lead_text(results, sweep.name, partial(settings_words, sweep.axis_names), number):
         lines.append(("Lead", lead))
     lines.append(("Rule", rule_text(results, sweep.name, sweep.minimize)))
+    if shots := shots_text(results):
+        lines.append(("Shots", shots))
     lines += [("Edge", text(edge.get("advice"))) for edge in results.get("edges") or ()]
     if refit := best.get("refit"):
         length = None if sweep.run_data.solved else (refit.get("epochs") or 0, "epoch")

@@ -75,7 +75,7 @@ def write_target_outputs(
     fits, tests, all_there = _fits(sweep, chosen, observer, checkpoints.saved(REFIT), terminal)
     with folder.spared(GROUPS):
         folder.write_groups(winner_rows(chosen, names, sweep.metrics, tests))
-    told = sweep.targets.left_out, sweep.layout.lacking
+    told = sweep.targets.left_out, sweep.layout.lacking, sweep.layout.inner_lacking
     record = target_results(chosen, trials, spec, sweep.repeats, names, *told, tests)
     again = Again(train_again, trial_results)
     begun = folder, scheduler, checkpoints, should_stop, terminal, again

@@ -196,6 +196,21 @@ def test_each_of_separate_targets_has_its_own_p(tmp_path):
         assert len(list(csv.DictReader(file))) == 2 * 19
 
 
+def test_a_target_that_a_permutation_cannot_train_takes_no_other_with_it(tmp_path):
+    X, y, _ = rows()
+    rare = np.zeros(N, int)
+    rare[[4, 40]] = 1
+    spec = config(targets="separate", permutation_test=19) | {"repeat": "none"}
+    spec["data"] = {"train": "arrays", "val": 0.5}
+    run = trainer.run(spec, tmp_path / "r", {"train": (X, np.column_stack([y, rare]))})
+    full, some = run.results["permutation_test"]["targets"].values()
+    assert "undefined" not in full
+    assert 0 < some["undefined"] < 19
+    assert some["as_good"] >= some["undefined"]
+    log = (run.folder / "run.log").read_text()
+    assert "for 1 target some permutations led to no choice, and counted as good" in log
+
+
 def test_softmax_is_permuted_with_groups_kept_whole(tmp_path):
     rng = np.random.default_rng(1)
     group = np.repeat(np.arange(20), 3)

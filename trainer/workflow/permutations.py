@@ -139,8 +139,8 @@ def _permute(
         part = range(start, min(start + width, count))
         done.rows += [of.tolist() for of in null_scores(sweep, part, again, should_stop)]
         checkpoints.at_permutations(scheduler, done, stops=False)
-        if (told := clock.told(len(done.rows))) is not None:
-            terminal.summary([("permuting", told)])
+        if (far := clock.told(len(done.rows))) is not None:
+            terminal.summary([("permuting", far)])
 
 
 def permutation_record(

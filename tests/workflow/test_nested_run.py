@@ -134,6 +134,7 @@ def test_the_files_of_a_nested_run_agree(logistic):
     assert len(held) == len(split_of(logistic.folder, "repeat_0")[1])
     page = (logistic.folder / "report.html").read_text()
     assert "nested cross-validation" in page
+    assert "(standard deviation over 4 repeats); it was chosen by these rows too" in page
     assert "(selected)" not in page
     log = (logistic.folder / "run.log").read_text()
     assert "nested" in log

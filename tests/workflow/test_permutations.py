@@ -133,6 +133,7 @@ def test_the_page_and_the_terminal_have_the_p_value(stratified):
     page = (stratified.folder / "report.html").read_text()
     assert "Permutation test" in page
     assert f"P = {p:.3g}" in page
+    assert f"<dt>Permutations</dt><dd>p = {p:.3g}: " in page  # in the head
     assert f"p = {p:.3g}" in (stratified.folder / "run.log").read_text()
 
 

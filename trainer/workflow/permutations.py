@@ -130,7 +130,7 @@ def _permute(
         Interrupted: `should_stop()`.
     """
     count, width = sweep.spec.permutation_test or 0, side_by_side(sweep)
-    together = f", {width:,} side by side" if width > 1 else ""
+    together = f", {min(width, count):,} side by side" if width > 1 else ""
     told = f"the whole selection with permuted labels, {counted(count, 'time')}{together}"
     terminal.summary([("permuting", told)])
     clock = _Clock(len(done.rows), count)

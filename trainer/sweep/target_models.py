@@ -24,7 +24,7 @@ from trainer.predict.tables import score
 from trainer.sweep.columns import refit_rows, stacks_of
 from trainer.sweep.fit_memory import arrange
 from trainer.sweep.jobs import Job, has_model, make_jobs, run
-from trainer.sweep.planned import Column
+from trainer.sweep.planned import Column, RowsOf
 from trainer.sweep.scheduler import Observer
 from trainer.sweep.stopping import Rules, never_stopping
 from trainer.sweep.winner_tests import Metrics
@@ -86,22 +86,20 @@ def tests_of_repeats(
     """
     firsts = sweep.layout.first_repeats
     found = {name: {firsts.get(name[1], 0): fit.tests} for name, fit in first.items() if fit.tests}
-    on_rows: dict[Hashable, list[tuple[Job, list[int]]]] = {}
+    on_rows: dict[Hashable, tuple[RowsOf, dict[int, list[int]]]] = {}  # columns by stack
     tested = any(trial.spec.data.test != "none" for trial in sweep.trials)
-    for job in sweep.jobs if tested and sweep.repeats > 1 else ():
+    for number, job in enumerate(sweep.jobs if tested and sweep.repeats > 1 else ()):
         names = zip(job.trial.tolist(), job.target.tolist(), strict=True)
-        columns = [
-            k
-            for k, name in enumerate(names)
-            if name in wanted
-            and job.repeat[k] not in found.get(name, ())
-            and has_model(job, k, whole=False)
-        ]
-        if columns:
-            on_rows.setdefault(job.planned.rows.key, []).append((job, columns))
-    for jobs in on_rows.values():  # which are prepared once for all
-        prepared = replace(sweep.cache.prepared(jobs[0][0].planned.rows), val=None)
-        for job, columns in jobs:
+        for k, name in enumerate(names):
+            known = name not in wanted or job.repeat[k] in found.get(name, ())
+            if not known and has_model(job, k, whole=False):
+                rows = job.planned.rows_of(k)
+                of = on_rows.setdefault(rows.key, (rows, {}))[1]
+                of.setdefault(number, []).append(k)
+    for rows, stacks in on_rows.values():  # which are prepared once for all
+        prepared = replace(sweep.cache.prepared(rows), val=None)
+        for number, columns in stacks.items():
+            job = sweep.jobs[number]
             fits = _of_job(job, columns, prepared, None)
             for k, fit in zip(columns, fits, strict=True):
                 name = int(job.trial[k]), int(job.target[k])

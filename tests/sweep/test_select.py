@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from trainer.config import load_spec
-from trainer.sweep.select import choose, rank, ranks
+from trainer.sweep.select import choose, rank, ranks, score_of_choice
 from trainer.sweep.trial_result import ColumnResult, TrialResult
 from trainer.workflow.result_tables import best_yaml, refit_spec
 
@@ -40,6 +40,31 @@ def trial(number, values, status="finished", settings=None, l2=0.0, l1=0.0, eval
         for r, value in enumerate(values)
     )
     return TrialResult(number, settings or {}, more.get("spec", spec_of()), columns, evaluations)
+
+
+def test_shots_are_not_ranked_against_each_other():
+    """Fewer may score better by chance, which is no reason to keep a model of fewer rows."""
+    few, many = {"repeat.few_shot.k": 2}, {"repeat.few_shot.k": 16}
+    spec = spec_of(
+        repeat={"few_shot": {"k": [2, 16]}},
+        optimizer={"batch_size": "full"},
+        select={"rule": "one_std_err"},
+    )
+    trials = [
+        trial(0, [0.1, 0.2], settings=few, l2=9.0),
+        trial(1, [0.3, 0.4], settings=many, l2=1.0),
+        trial(2, [0.6, 0.5], settings=many, l2=0.1),
+        trial(3, [0.3, 0.3], settings=few, l2=0.1),
+        trial(4, [0.1, 0.1], "diverged", settings=many),
+    ]
+    ranked = rank(trials, "val_loss")
+    assert [t.number for t in ranked] == [1, 2, 0, 3, 4]
+    assert ranks(ranked, "val_loss") == {1: 1, 2: 2, 0: 1, 3: 2}
+    chosen = choose(trials, spec, "val_loss")
+    assert (chosen.best.number, chosen.runner_up.number, chosen.within) == (1, 2, 1)
+    assert score_of_choice(trials, spec, "val_loss") == pytest.approx(0.35)
+    alone = choose(trials[-1:] + trials[:1], spec, "val_loss")
+    assert alone.best.number == 0  # the most shots of which a trial has a rank
 
 
 def test_better_means_come_first_halved_ones_later_diverged_ones_last():

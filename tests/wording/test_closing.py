@@ -175,3 +175,15 @@ def test_values_are_in_one_line_and_long_ones_by_what_tells_them_apart():
     paths = [f"/home/somebody/features/layer_{i}/train.npy" for i in (1, 12)]
     brief = BriefSettings({"vars.file": paths})
     assert brief({"vars.file": paths[1]}) == "file …/layer_12/…"
+
+
+def test_values_of_k_are_said_not_to_be_ranked():
+    found = sweep_closing(results(standing(1, 0.25, **{K: 16}), axes={K: [4, 16]}), [])
+    assert found[-1] == (
+        "note",
+        "values of k are not ranked against each other: each has ranks and a winner of its own;"
+        " that of k 16, the largest, is the model that is kept",
+    )
+    found = dict(sweep_closing(results(standing(1, 0.25, **{K: 4}), axes={K: [4, 16]}), []))
+    assert "of k 4, the largest with a rank, is" in found["note"]
+    assert "note" not in dict(sweep_closing(results(standing(1, 0.25)), []))

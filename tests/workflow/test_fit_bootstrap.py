@@ -94,6 +94,24 @@ def test_l1_has_frequencies_alone_and_settings_their_share_of_wins(tmp_path):
     assert wins_text(found.results).startswith(f"by the rows that each of {R} resamples did not")
 
 
+def test_a_trial_that_halving_dropped_would_win_nowhere(tmp_path):
+    """Its metrics are of fewer epochs, which may do better by chance: ranks have it last, too."""
+    halving = {"early_terminate": {"type": "hyperband", "min_iter": 1, "eta": 2}}
+    found = run(
+        tmp_path / "r",
+        optimizer={"name": "adam", "lr": 0.3, "epochs": 16, "batch_size": "full"},
+        sweep={"parameters": {"optimizer.lr": [0.3, 0.8, 1.5, 3.0]}, **halving},
+        repeat={"bootstrap": 4},
+    )
+    status = {row["trial"]: row["status"] for row in RunReader(found.folder).trials()}
+    lowest = {}
+    for row in RunReader(found.folder).repeats():
+        lowest.setdefault(row["repeat"], []).append((row["val_loss"], row["trial"]))
+    assert "halved" in {status[min(of)[1]] for of in lowest.values()}  # there it would
+    assert list(status.values()).count("finished") == 1
+    assert found.results["bootstrap"]["wins"] == []  # one alone is left
+
+
 def test_without_intervals_there_is_no_table(tmp_path):
     found = run(tmp_path / "r", intervals="none", repeat={"bootstrap": 3})
     assert not (found.folder / "coefficients.csv").exists()

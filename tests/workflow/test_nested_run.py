@@ -134,6 +134,7 @@ def test_the_files_of_a_nested_run_agree(logistic):
     assert len(held) == len(split_of(logistic.folder, "repeat_0")[1])
     page = (logistic.folder / "report.html").read_text()
     assert "nested cross-validation" in page
+    assert "(standard deviation over 4 repeats); it was chosen by these rows too" in page
     assert "(selected)" not in page
     log = (logistic.folder / "run.log").read_text()
     assert "nested" in log
@@ -323,6 +324,61 @@ def test_each_draw_and_each_value_of_per_chooses_by_its_own_inner_folds(tmp_path
     ]
     best = (run.folder / "best.yaml").read_text()
     assert "inner_folds" not in best
+
+
+def forward_run(folder, y, **more):
+    """Of 60 rows in the order of time: three stretches are held out, each chooses by two."""
+    rng = np.random.default_rng(8)
+    X = rng.normal(size=(60, 2))
+    fine = (X[:, 0] + rng.normal(size=60) > 0).astype(float)
+    spec = BASE | {"repeat": {"folds": {"forward": 3, "by": "time"}, "inner_folds": 2}}
+    spec |= {"sweep": {"parameters": {"penalty.C": [0.1, 1.0]}}, "targets": "separate"} | more
+    Y = y if spec["targets"] == "joint" else np.column_stack([fine, y])
+    return trainer.run(spec, out=folder, data={"train": (X, Y), "time": np.arange(60)})
+
+
+def test_a_target_has_no_repeat_whose_inner_folds_all_lack_a_class(tmp_path):
+    late = np.ones(60)
+    late[13:15] = 0  # the first repeat trains on rows 0 to 14, its inner folds on 0 to 4 and to 9
+    late[20::3] = 0
+    run = forward_run(tmp_path / "r", late)
+    lacks = "training rows of both classes in inner folds"
+    assert run.results["repeats_left_out"] == {"y1": {lacks: 1}}
+    assert {(row["target"], row["repeat"]) for row in inner_of(run.folder)} == {
+        ("y0", 0), ("y0", 1), ("y0", 2), ("y0", None), ("y1", 1), ("y1", 2), ("y1", None),
+    }  # fmt: skip
+    first, second = run.results["groups"]
+    assert len(first["nested"]["trials"]) == 3
+    assert len(second["nested"]["trials"]) == 2
+    with pytest.raises(
+        DataError, match="stretch 1 of 3 lacks the class '0', and so it is with all"
+    ):
+        forward_run(tmp_path / "j", late, targets="joint")
+
+
+def test_a_target_without_inner_folds_of_all_rows_is_left_out(tmp_path):
+    labels = np.full(60, np.nan)
+    labels[:18] = np.arange(18) % 2  # those of all rows hold out rows 20 to 39 and 40 to 59
+    run = forward_run(tmp_path / "r", labels)
+    why = run.results["targets_left_out"]["y1"]
+    assert why == "it has no held-out rows with a label in inner folds"
+
+
+def test_inner_folds_that_are_left_out_are_counted(tmp_path):
+    """Of groups one alone may have a class."""
+    X, y = noisy(60)
+    group = np.arange(60) // 5
+    y[:] = group == 0
+    y[5:10] = 1
+    spec = BASE | {"repeat": {"folds": 3, "inner_folds": 3}}
+    spec |= {"sweep": {"parameters": {"penalty.C": [0.1, 1.0]}}}
+    run = trainer.run(spec, out=tmp_path / "r", data={"train": (X, y), "group": group})
+    lost = 3 * 4 - len({(row["repeat"], row["inner"]) for row in inner_of(run.folder)})
+    assert lost >= 1
+    assert run.results["inner_left_out"] == {"the class '1'": lost}
+    log = (run.folder / "run.log").read_text()
+    what = f"{lost} inner fold{'s' * (lost > 1)}"
+    assert log.count(f"{what} left out of every trial: {what} without the class '1'") == 2
 
 
 @pytest.mark.parametrize(

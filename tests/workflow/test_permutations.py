@@ -2,6 +2,7 @@
 
 import csv
 import signal
+from types import SimpleNamespace
 from unittest import mock
 
 import numpy as np
@@ -18,7 +19,17 @@ from trainer.sweep.results import trial_results
 from trainer.sweep.select import choose
 from trainer.sweep.sweep import set_up, train
 from trainer.sweep.unheard import Unheard
+from trainer.workflow import carry_out, permutations
 from trainer.workflow.given_spec import as_spec
+from trainer.workflow.plan import plan
+
+
+@pytest.fixture(autouse=True)
+def _no_page(request, monkeypatch):
+    """Runs without the time that their pages take, but those that a test looks at."""
+    if "tmp_path" in request.fixturenames:
+        monkeypatch.setattr(carry_out, "draw_report", lambda place: b"")
+
 
 N = 60
 SEED = 3
@@ -122,6 +133,7 @@ def test_the_page_and_the_terminal_have_the_p_value(stratified):
     page = (stratified.folder / "report.html").read_text()
     assert "Permutation test" in page
     assert f"P = {p:.3g}" in page
+    assert f"<dt>Permutations</dt><dd>p = {p:.3g}: " in page  # in the head
     assert f"p = {p:.3g}" in (stratified.folder / "run.log").read_text()
 
 
@@ -185,6 +197,21 @@ def test_each_of_separate_targets_has_its_own_p(tmp_path):
         assert len(list(csv.DictReader(file))) == 2 * 19
 
 
+def test_a_target_that_a_permutation_cannot_train_takes_no_other_with_it(tmp_path):
+    X, y, _ = rows()
+    rare = np.zeros(N, int)
+    rare[[4, 40]] = 1
+    spec = config(targets="separate", permutation_test=19) | {"repeat": "none"}
+    spec["data"] = {"train": "arrays", "val": 0.5}
+    run = trainer.run(spec, tmp_path / "r", {"train": (X, np.column_stack([y, rare]))})
+    full, some = run.results["permutation_test"]["targets"].values()
+    assert "undefined" not in full
+    assert 0 < some["undefined"] < 19
+    assert some["as_good"] >= some["undefined"]
+    log = (run.folder / "run.log").read_text()
+    assert "for 1 target some permutations led to no choice, and counted as good" in log
+
+
 def test_softmax_is_permuted_with_groups_kept_whole(tmp_path):
     rng = np.random.default_rng(1)
     group = np.repeat(np.arange(20), 3)
@@ -214,6 +241,55 @@ def test_what_each_repeat_chooses_is_chosen_in_each_permutation(tmp_path):
         assert len(of) == 3
         means.append(np.mean(of))
     assert scores_of(found) == pytest.approx(means, abs=1e-12)
+
+
+def test_how_far_it_is_is_said_now_and_then(tmp_path, monkeypatch):
+    hours = iter(range(0, 3600 * 99, 3600))
+    clock = SimpleNamespace(monotonic=lambda: next(hours))
+    monkeypatch.setattr(permutations, "time", clock)
+    X, y, w = rows()
+    spec = config(permutation_test=3)
+    run = trainer.run(spec, tmp_path / "r", {"train": (X, y), "weight": w})
+    log = (run.folder / "run.log").read_text()
+    assert "1 of 3, about 2:00:00 left" in log
+    assert "2 of 3, about 1:00:00 left" in log
+    assert "3 of 3" not in log
+
+
+@pytest.mark.parametrize(("stratify", "how"), [(True, "one after another"), (False, "side by s")])
+def test_a_plan_tells_what_the_test_takes(stratify, how):
+    block = config(data={"train": "breast_cancer", "stratify": stratify}, permutation_test=40)
+    told = plan(trainer.load_spec(block | {"optimizer": {"name": "adam", "epochs": 2}}))
+    line = next(line for line in told.splitlines() if line.startswith("permutations: "))
+    assert line.startswith("permutations: 40 x 6 columns = 240 more, ")
+    assert how in line
+    assert float(line.split()[-2].replace(",", "")) > 0
+    assert "permutations" not in plan(trainer.load_spec(block | {"permutation_test": "none"}))
+
+
+def nested_score(spec, data):
+    """The mean of what each repeat chose by its inner folds, on rows without a part in it."""
+    own = [group.trial for group in choice(spec, data).groups]
+    assert len(own) == 3
+    assert all(len(trial.columns) == 1 for trial in own)
+    return np.mean([trial.metrics["val_accuracy"] for trial in own])
+
+
+@pytest.mark.parametrize("stratify", [True, False], ids=["alone", "side by side"])
+def test_each_permutation_has_the_inner_folds_of_a_nested_run(stratify, tmp_path):
+    X, y, w = rows(8)
+    spec = config(repeat={"folds": 3, "inner_folds": 2}, permutation_test=4)
+    spec |= {"data": {"train": "arrays", "stratify": stratify}}
+    run = trainer.run(spec, tmp_path / "r", {"train": (X, y), "weight": w})
+    own = run.results["per_repeat"][0]
+    assert len(set(own["trials"])) == 2  # or else every choice comes to the same
+    score = run.results["permutation_test"]["score"]
+    assert score == pytest.approx(own["metrics"]["val_accuracy"], abs=1e-12)
+    assert score == pytest.approx(nested_score(spec, {"train": (X, y), "weight": w}), abs=1e-12)
+    assert score != pytest.approx(run.best["metrics"]["val_accuracy"], abs=1e-3)
+    slow = [nested_score(spec, {"train": (X, moved(y, n)), "weight": w}) for n in range(4)]
+    assert scores_of(run) == pytest.approx(slow, abs=1e-12)
+    assert len(set(slow)) > 2
 
 
 def test_a_run_cut_short_goes_on_to_the_same_bytes(stratified, tmp_path):

@@ -335,6 +335,7 @@ class ResultsRecord(Record):
     trials: Count | None = None
     repeats: Annotated[int, Field(ge=1, le=2**31)] = 1
     left_out: dict[str, str] = {}
+    inner_left_out: dict[str, Count] = {}
     axes: dict[str, list[Value]] = {}
     rule: Literal["best", "one_std_err"] = "best"
     best: BestRecord | None = None

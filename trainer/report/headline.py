@@ -235,7 +235,8 @@ def notices(run_data: RunData) -> list[Notice]:
 def _repeats(run_data: RunData) -> list[str]:
     """What is to be said of means over repeats."""
     repeats, left_out = run_data.results.get("repeats") or 1, run_data.results.get("left_out") or {}
-    return repeats_texts(run_data.config.get("repeat"), int(repeats), left_out)
+    inner = run_data.results.get("inner_left_out") or {}
+    return repeats_texts(run_data.config.get("repeat"), int(repeats), left_out, inner=inner)
 
 
 def _undefined(run_data: RunData) -> list[str]:

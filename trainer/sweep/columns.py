@@ -25,11 +25,18 @@ from trainer.data.splits.repeats import row_splits, why_left_out
 from trainer.data.splits.row_split import RowSplit
 from trainer.data.united import unite, why_not_united
 from trainer.errors import DataError
-from trainer.sweep.inner import Inner
-from trainer.sweep.inner_columns import inner_columns, inner_of
-from trainer.sweep.lacking import fewer_of, in_no_repeat, lacking_of, same_targets
+from trainer.sweep.inner import FINAL, Inner
+from trainer.sweep.inner_columns import inner_columns, inner_lacking, inner_of
+from trainer.sweep.lacking import (
+    fewer_of,
+    in_no_repeat,
+    kept_of,
+    lacking_of,
+    same_folds,
+    same_targets,
+)
 from trainer.sweep.path_begins import largest_l1, own_spec
-from trainer.sweep.planned import Column, Fold, Planned, Pool, RowsOf, common_target
+from trainer.sweep.planned import Column, Planned, Pool, RowsOf, common_target, fold_of
 from trainer.sweep.share_rows import share_row_sets
 from trainer.sweep.stopping import EarlyStopper
 
@@ -130,6 +137,7 @@ class Layout(NamedTuple):
         lacking: {target: {what its rows lack: in how many repeats}} of separate targets that have
             fewer repeats than others, in every trial.
         inner: {number of a column's repeat: the inner fold that it is}.
+        inner_lacking: {what the rows of an inner fold lack: how many do}, which do not train.
     """
 
     columns: list[tuple[RowsOf, Column]]
@@ -139,6 +147,7 @@ class Layout(NamedTuple):
     always: int = 0
     lacking: Mapping[int, Mapping[str, int]] = MappingProxyType({})
     inner: Mapping[int, Inner] = MappingProxyType({})
+    inner_lacking: Mapping[str, int] = MappingProxyType({})
 
     def repeats_lacking(self, target: int) -> int:
         """How many of the repeats a target does not have."""
@@ -150,12 +159,21 @@ class Layout(NamedTuple):
         return {column.target: column.repeat for _, column in reversed(self.columns)}
 
 
-def lay_out(trials: Sequence[Trial], sources: Sources) -> Layout:
+def lay_out(
+    trials: Sequence[Trial],
+    sources: Sources,
+    beyond: Mapping[tuple[int, int], str] = MappingProxyType({}),
+) -> Layout:
     """Every column of every trial with its rows.
 
     The repeats of a trial are its parts (folds, draws, resamples), and those again for each further
     seed. A part whose rows lack something in one trial is left out of all, so that their means
     are over the same; so is a separate target that some trial cannot train.
+
+    Args:
+        trials: all.
+        sources: of their rows.
+        beyond: {(part, target): what its inner folds lack}, as was found when they were laid out.
 
     Raises:
         DataError: anything wrong with the data, or with how many rows there are of it.
@@ -163,27 +181,21 @@ def lay_out(trials: Sequence[Trial], sources: Sources) -> Layout:
     _same_targets(trials, sources)
     known: dict[Hashable, list[list[RowsOf]]] = {}
     found = [_repeats_of(trial.spec, sources, known) for trial in trials]
-    for number, repeats in enumerate(found):
-        if len(repeats) != len(found[0]):
-            raise DataError(
-                f"repeat.folds: trial {number} has {len(repeats)} folds, trial 0 has"
-                f" {len(found[0])}; data of as many folds in every trial are right"
-            )
-    left_out, lacking = lacking_of([[groups for groups, _ in of] for of in found])
-    kept = [i for i in range(len(found[0])) if i not in left_out]
-    if not kept:
-        name, lacks = next(iter(left_out.values()))
-        raise DataError(
-            f"repeat: {name} has no {lacks} to train on or to hold out, and so it is with"
-            f" all {len(left_out)} repeats; more rows of it are right"
-        )
+    same_folds([len(repeats) for repeats in found])
+    left_out, lacking = lacking_of([[groups for groups, _ in of] for of in found], beyond)
+    kept = kept_of(left_out, len(found[0]))
     fewer = fewer_of(lacking, left_out)
     if nowhere := in_no_repeat(fewer, len(kept)):
-        names = targets_of(sources, trials[0].spec).names
-        sources.leave_out({names[target]: why for target, why in nowhere.items()})
-        return lay_out(trials, sources)
+        return _lay_out_without(nowhere, trials, sources)
     within = partial(_inner_parts, sources=sources, known=known)
     inner = [inner_of(trial.spec, within, kept, len(found[0])) for trial in trials]
+    short = {(kept.index(i), t) for i, t in lacking if i in kept}
+    lacks = inner_lacking(inner, short)
+    if final := {t: f"it has no {of}" for (r, t), of in lacks.all_of.items() if r == FINAL}:
+        return _lay_out_without(final, trials, sources)
+    if lacks.all_of:
+        more = {(kept[repeat], t): what for (repeat, t), what in lacks.all_of.items()}
+        return lay_out(trials, sources, {**beyond, **more})
     outer = [
         (rows, Column(number, repeat, own_spec(sources, trials[number], spec, t, own), t))
         for number, repeats in enumerate(found)
@@ -194,9 +206,9 @@ def lay_out(trials: Sequence[Trial], sources: Sources) -> Layout:
         for t in rows.targets
         if (i, t) not in lacking
     ]
-    short = {(kept.index(i), t) for i, t in lacking if i in kept}
+    own_of = partial(own_spec, sources)
     return Layout(
-        [*outer, *inner_columns(trials, partial(own_spec, sources), inner, found, kept, short)],
+        [*outer, *inner_columns(trials, own_of, inner, found, kept, short, lacks.folds)],
         [found[0][i][0][0].value for i in kept],
         {name: lacks for _, (name, lacks) in sorted(left_out.items())},
         _families(
@@ -207,7 +219,17 @@ def lay_out(trials: Sequence[Trial], sources: Sources) -> Layout:
         always_trained(sources.of(trials[0].spec), trials[0].spec),
         fewer,
         {rows.number: rows.of for rows in inner[0]},
+        lacks.counts,
     )
+
+
+def _lay_out_without(
+    targets: Mapping[int, str], trials: Sequence[Trial], sources: Sources
+) -> Layout:
+    """The same without some separate targets, {target: why}."""
+    names = targets_of(sources, trials[0].spec).names
+    sources.leave_out({names[target]: why for target, why in targets.items()})
+    return lay_out(trials, sources)
 
 
 def _same_targets(trials: Sequence[Trial], sources: Sources) -> None:
@@ -258,12 +280,8 @@ def _inner_parts(
     """The inner folds of a trial for one seed."""
     key = ("inner", block_key(spec), str(spec.repeat), _draw_seed(spec))
     if key not in known:
-        known[key] = _rows_of(spec, sources, _inner_splits)
+        known[key] = _rows_of(spec, sources, lambda s, of: inner_splits(s, of, row_splits(s, of)))
     return known[key]
-
-
-def _inner_splits(source: Source, spec: Spec) -> tuple[RowSplit, ...]:
-    return inner_splits(source, spec, row_splits(source, spec))
 
 
 def _draw_seed(spec: Spec) -> int | None:
@@ -312,7 +330,7 @@ def _rows(
         part.value,
         why_left_out(*given) if repeated and spec.targets == "joint" else "",
         part.whole,
-        _fold_of(spec, part),
+        fold_of(spec, part),
         pool=_pool(source, spec, part) if repeated else None,
     )
 
@@ -331,13 +349,6 @@ def _pool(source: Source, spec: Spec, part: RowSplit) -> Pool | None:
 def targets_of(sources: Sources, spec: Spec) -> SeparateTargets:
     """The targets of a spec that are problems of their own."""
     return separate_targets(sources.of(spec), spec, row_splits)
-
-
-def _fold_of(spec: Spec, part: RowSplit) -> Fold | None:
-    if spec.repeat is None or spec.repeat.folds is None:
-        return None
-    rows = part.whole()
-    return None if rows.val is None else Fold(part.time, len(rows.train), len(rows.val))
 
 
 def outputs_of(spec: Spec, sources: Sources) -> int:

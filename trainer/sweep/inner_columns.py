@@ -6,7 +6,8 @@ on the run's own, so that all else of them is as of any column.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from trainer.errors import DataError
@@ -55,17 +56,34 @@ def inner_rows(
     return [InnerRows(len(kept) + n, *place) for n, place in enumerate(places)]
 
 
+class InnerLacks(NamedTuple):
+    """What the rows of inner folds lack in some trial.
+
+    Attributes:
+        folds: {(number, target): what}, of repeats and targets that train.
+        all_of: {(repeat, target): what} of those whose inner folds all lack something.
+    """
+
+    folds: Mapping[tuple[int, int], str]
+    all_of: Mapping[tuple[int, int], str]
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """{what: inner folds that lack it}, of separate targets of each; most first."""
+        return dict(Counter(what for _, what in sorted(self.folds.items())).most_common())
+
+
 def inner_lacking(
     trials: Sequence[Sequence[InnerRows]], short: Container[tuple[int, int]]
-) -> set[tuple[int, int]]:
-    """(number, target) of the inner folds whose rows lack something in some trial.
+) -> InnerLacks:
+    """The inner folds whose rows lack something in some trial.
 
     Args:
         trials: of each its inner folds.
         short: (repeat, target) that do not train.
 
     Raises:
-        DataError: these are all of a repeat's.
+        DataError: these are all of a repeat's, of a target that is the only one.
     """
     lacks = {
         (rows.number, target): what
@@ -73,20 +91,22 @@ def inner_lacking(
         for rows in of
         for group in rows.groups
         for target in group.targets
-        if (what := group.lacks or group.lacking.get(target))
+        if (rows.of.repeat, target) not in short
+        and (what := group.lacks or group.lacking.get(target))
     }
-    there: dict[tuple[int, int], int] = {}
+    all_of: dict[tuple[int, int], str] = {}
+    there = {(r.of.repeat, t) for r, t in _targets(trials[0]) if (r.number, t) not in lacks}
     for rows, target in _targets(trials[0]):
-        key = rows.of.repeat, target
-        there[key] = there.get(key, 0) + ((rows.number, target) not in lacks)
-    for rows, target in _targets(trials[0]):
-        if not there[rows.of.repeat, target] and (rows.of.repeat, target) not in short:
+        key, what = (rows.of.repeat, target), lacks.get((rows.number, target))
+        if what is None or key in there:
+            continue
+        if any(group.lacks for group in rows.groups):
             raise DataError(
-                f"repeat.inner_folds: {rows.groups[0].name} has no"
-                f" {lacks[rows.number, target].removeprefix('no ')}, and so it is with all of them;"
-                " fewer inner folds or more rows of it are right"
+                f"repeat.inner_folds: {rows.groups[0].name} lacks {what}, and so it is with all of"
+                " them; fewer inner folds or more rows of it are right"
             )
-    return set(lacks)
+        all_of.setdefault(key, f"{what} in inner folds")
+    return InnerLacks(lacks, all_of)
 
 
 def _targets(rows: Sequence[InnerRows]) -> Iterator[tuple[InnerRows, int]]:
@@ -127,6 +147,7 @@ def inner_columns(
     found: Sequence[Sequence[tuple[list[RowsOf], Spec]]],
     kept: Sequence[int],
     short: Container[tuple[int, int]],
+    lacking: Container[tuple[int, int]],
 ) -> Iterator[tuple[RowsOf, Column]]:
     """The columns of inner folds, but for those whose rows lack something.
 
@@ -137,8 +158,8 @@ def inner_columns(
         found: by trial its repeats.
         kept: of these the ones that train.
         short: (repeat, target) that do not.
+        lacking: (number, target) of the inner folds that lack something.
     """
-    lacking = inner_lacking(inner, short) if inner[0] else set()
     for number, of in enumerate(inner):
         for one in of:
             spec = found[number][one.seed][1]

@@ -16,14 +16,16 @@ if TYPE_CHECKING:
 
 def lacking_of(
     trials: Sequence[Sequence[Sequence[RowsOf]]],
+    beyond: Mapping[tuple[int, int], str],
 ) -> tuple[dict[int, tuple[str, str]], dict[tuple[int, int], str]]:
     """The repeats that no trial has, each with its name and what it lacks; and those of targets.
 
     Args:
         trials: of each its repeats, of each of which the rows that targets share.
+        beyond: by repeat and target what is known to lack beside.
     """
     left_out: dict[int, tuple[str, str]] = {}
-    lacking: dict[tuple[int, int], str] = {}
+    lacking = dict(beyond)
     for i, groups in ((i, groups) for repeats in trials for i, groups in enumerate(repeats)):
         if groups[0].lacks:
             left_out[i] = groups[0].name, groups[0].lacks
@@ -33,6 +35,36 @@ def lacking_of(
         if of_all[0] is not None and None not in of_all:
             left_out[i] = groups[0].name, of_all[0]
     return left_out, lacking
+
+
+def same_folds(counts: Sequence[int]) -> None:
+    """Refuse trials, each with so many repeats, that have not as many.
+
+    Raises:
+        DataError: one has others than the first.
+    """
+    for number, count in enumerate(counts):
+        if count != counts[0]:
+            raise DataError(
+                f"repeat.folds: trial {number} has {count} folds, trial 0 has {counts[0]};"
+                " data of as many folds in every trial are right"
+            )
+
+
+def kept_of(left_out: Mapping[int, tuple[str, str]], repeats: int) -> list[int]:
+    """The repeats of so many that are not left out.
+
+    Raises:
+        DataError: none is left.
+    """
+    kept = [i for i in range(repeats) if i not in left_out]
+    if not kept:
+        name, lacks = next(iter(left_out.values()))
+        raise DataError(
+            f"repeat: {name} has no {lacks} to train on or to hold out, and so it is with"
+            f" all {len(left_out)} repeats; more rows of it are right"
+        )
+    return kept
 
 
 def fewer_of(

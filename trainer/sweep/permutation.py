@@ -104,14 +104,15 @@ def _alone(
 
     changed = sweep.sources.changed([trial.spec for trial in sweep.trials], change)
     found = again.train(sweep, sweep.spec.trials, changed, should_stop)
-    if found is None or _names(found) != _names(sweep):  # a target that lost what it takes
+    if found is None:
         yield np.full(sweep.rules.targets, np.nan)
         return
-    yield scores(found, again.results(found))
+    of = dict(zip(_names(found), scores(found, again.results(found)), strict=True))
+    yield np.array([of.get(name, np.nan) for name in _names(sweep)])  # some may lack a class
 
 
 def _names(sweep: SweepRun) -> tuple[str, ...]:
-    return () if sweep.targets is None else sweep.targets.names
+    return ("",) if sweep.targets is None else sweep.targets.names
 
 
 def _beside(
@@ -124,8 +125,8 @@ def _beside(
     trials = [replace(trial, spec=_separate(trial.spec)) for trial in sweep.spec.trials]
     found = again.train(sweep, trials, changed, should_stop)
     of = {}
-    if found is not None and found.targets is not None:
-        of = dict(zip(found.targets.names, scores(found, again.results(found)), strict=True))
+    if found is not None:
+        of = dict(zip(_names(found), scores(found, again.results(found)), strict=True))
     for number in numbers:
         yield np.array([of.get(str(number), np.nan)])
 

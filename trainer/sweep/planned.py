@@ -50,6 +50,14 @@ class Fold(NamedTuple):
     held_out: int
 
 
+def fold_of(spec: Spec, part: RowSplit) -> Fold | None:
+    """The fold that a repeat is; None where it is something else."""
+    if spec.repeat is None or spec.repeat.folds is None:
+        return None
+    rows = part.whole()
+    return None if rows.val is None else Fold(part.time, len(rows.train), len(rows.val))
+
+
 class Pool(NamedTuple):
     """What row sets are taken from that may have their rows in one stack.
 

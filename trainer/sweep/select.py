@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from trainer.catalog import draws, is_minimized
-from trainer.config.schema.sweep import EACH_REPEAT, swept_shots
+from trainer.config.schema.sweep import EACH_REPEAT, SHOTS, swept_shots
 from trainer.sweep.defined import is_number
 from trainer.sweep.inner import FINAL
 from trainer.sweep.trial_result import TrialResult, by_inner, by_repeat
@@ -98,16 +98,25 @@ class Chosen(NamedTuple):
 
 
 def rank(trials: Iterable[TrialResult], metric: str) -> list[TrialResult]:
-    """Best first: by the metric; then those halved, the later the better; then those without it."""
+    """Best first: by the metric; then those halved, the later the better; then those without it.
+
+    More shots come before fewer: values of `few_shot` are not ranked against each other.
+    """
     sign, given = 1.0 if is_minimized(metric) else -1.0, list(trials)
     able = [has_rank(trial, metric) for trial in given]
     value = [sign * t.metrics[metric] if a else 0.0 for t, a in zip(given, able, strict=True)]
     reached = [t.evaluations if t.status == "halved" else math.inf for t in given]
     diverged = [trial.status == "diverged" for trial in given]
     numbers = [trial.number for trial in given]
-    keys = [numbers, value, np.negative(reached), diverged, np.logical_not(able)]
+    shots = np.negative([_shots(trial) for trial in given])
+    keys = [numbers, value, np.negative(reached), diverged, shots, np.logical_not(able)]
     order = np.lexsort([np.asarray(key) for key in keys])  # the last decides first
     return [given[i] for i in order.tolist()]
+
+
+def _shots(trial: TrialResult) -> float:
+    """The value of the key of `few_shot` that is swept; 0 without one."""
+    return max((float(trial.settings[path]) for path in SHOTS if path in trial.settings), default=0)
 
 
 def has_rank(trial: TrialResult, metric: str) -> bool:
@@ -125,13 +134,15 @@ def with_rank(ranked: Iterable[TrialResult], metric: str) -> list[TrialResult]:
 
 
 def ranks(ranked: Sequence[TrialResult], metric: str) -> dict[int, int]:
-    """{trial: rank from 1}, of those that have one."""
-    placed = with_rank(ranked, metric)
-    return {trial.number: place for place, trial in enumerate(placed, start=1)}
+    """{trial: rank from 1}, of those that have one; among those of as many shots."""
+    placed: dict[float, list[int]] = {}
+    for trial in with_rank(ranked, metric):
+        placed.setdefault(_shots(trial), []).append(trial.number)
+    return {n: place for of in placed.values() for place, n in enumerate(of, start=1)}
 
 
 def choose(trials: Sequence[TrialResult], spec: Spec, metric: str) -> Chosen:
-    """The chosen trial, and of each group the chosen one.
+    """The chosen trial, and of each group the chosen one; of swept shots that of the most.
 
     Args:
         trials: all.
@@ -243,7 +254,8 @@ def _pick(
     error = best.stds[metric] / math.sqrt(best.count(metric))
     sign = 1.0 if is_minimized(metric) else -1.0
     bound = sign * best.metrics[metric] + error
-    near = [t for t in able if t.status != "halved" and sign * t.metrics[metric] <= bound] or [best]
+    rivals = [t for t in able if t.status != "halved" and _shots(t) == _shots(best)]
+    near = [t for t in rivals if sign * t.metrics[metric] <= bound] or [best]
     # Breiman et al. 1984, §3.4.3; of equally strong penalties the better one
     return max(near, key=lambda trial: (trial.l2, trial.l1)), len(near)
 

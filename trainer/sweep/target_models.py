@@ -94,7 +94,8 @@ def tests_of_repeats(
     for job in sweep.jobs if tested and sweep.repeats > 1 else ():
         for k, name in enumerate(zip(job.trial.tolist(), job.target.tolist(), strict=True)):
             known = name not in wanted or job.repeat[k] in found.get(name, ())
-            if not known and has_model(job, k, whole=False):
+            inner = job.repeat[k] >= sweep.repeats
+            if not (known or inner) and has_model(job, k, whole=False):
                 rows = job.planned.rows_of(k)
                 on_rows.setdefault(rows.key, (rows, []))[1].append((job, k))
     for rows, columns in on_rows.values():  # which are prepared once for all

@@ -10,11 +10,12 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from trainer.text.numbers import counted, percent, text
+from trainer.text.numbers import counted, percent, plain_number, text
 from trainer.wording.intervals import margin_text
 from trainer.wording.undefined import mean_of, over_text
 
 _TIE = 2.0  # standard errors: less is no difference to speak of
+_SHOTS = "repeat.few_shot."
 _REFIT_ROWS = {"train": "all training rows", "train+val": "training and validation rows"}
 
 BY_INNER = "the winner by its mean over inner folds"
@@ -102,6 +103,20 @@ def of_training_rows_text(results: Results) -> str | None:
     return (
         "chosen by the rows that were trained on, which favour the weakest penalty and the longest"
         " training; `data.val` or `repeat.folds` choose by others"
+    )
+
+
+def shots_text(results: Results) -> str | None:
+    """That values of `few_shot` are not ranked against each other, where they are swept."""
+    path = next((path for path in results.get("axes") or () if path.startswith(_SHOTS)), None)
+    settings = (results.get("best") or {}).get("settings") or {}
+    if path is None or path not in settings:
+        return None
+    name, value = path.removeprefix(_SHOTS), settings[path]
+    largest = "largest" if value == max(results["axes"][path]) else "largest with a rank"
+    return (
+        f"values of {name} are not ranked against each other: each has ranks and a winner of its"
+        f" own; that of {name} {plain_number(value)}, the {largest}, is the model that is kept"
     )
 
 

@@ -19,6 +19,7 @@ from trainer.wording.choice import (
     of_training_rows_text,
     outcomes_text,
     refit_text,
+    shots_text,
 )
 from trainer.wording.intervals import ends_text, interval_texts
 from trainer.wording.permutation import permutation_texts
@@ -126,8 +127,8 @@ def sweep_closing(
         lines.append(("choice", f"{BY_INNER}, {metric} {told}"))
     if within is not None:
         lines.append(("rule", as_good_text(results, within)))
-    if (caution := of_training_rows_text(results)) is not None:
-        lines.append(("note", caution))
+    notes = of_training_rows_text(results), shots_text(results)
+    lines += [("note", note) for note in notes if note is not None]
     if results["groups"]:
         lines.append(("groups", _groups(results, brief)))
     for of in results.get("per_repeat", ()):

@@ -34,6 +34,11 @@ def permutation_texts(results: Results, call: Callable[[str], str] = str) -> lis
     if lost := test.get("undefined"):
         lost = counted(lost, "permutation")
         told.append(f"{lost} led to no choice, and counted as good as the labels")
+    if lost := sum("undefined" in of for of in (test.get("targets") or {}).values()):
+        told.append(
+            f"for {counted(lost, 'target')} some permutations led to no choice, and counted as good"
+            " as the labels"
+        )
     return told
 
 

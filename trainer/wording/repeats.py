@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 from trainer.text.names import cut_apart
@@ -12,6 +13,7 @@ from trainer.text.numbers import counted, plain_number
 _FEWEST = 50  # resamples that a standard deviation takes (Efron and Tibshirani 1993, §6.4)
 _SHOWN = 20
 _MOST = 40  # letters of a name
+_NONE: Mapping[str, int] = MappingProxyType({})
 
 
 def repeat_word(repeat: Any) -> str:
@@ -31,7 +33,11 @@ def value_column(repeat: Any) -> str | None:
 
 
 def repeats_texts(
-    repeat: Any, repeats: int, left_out: Mapping[str, str], always: int = 0
+    repeat: Any,
+    repeats: int,
+    left_out: Mapping[str, str],
+    always: int = 0,
+    inner: Mapping[str, int] = _NONE,
 ) -> list[str]:
     """A sentence on each thing that a reader of means over repeats should know.
 
@@ -40,6 +46,7 @@ def repeats_texts(
         repeats: how many train.
         left_out: {name of a repeat that does not: what its rows lack}.
         always: rows that no fold holds out.
+        inner: {what the rows of an inner fold lack: how many do}, which do not train.
     """
     word, told = repeat_word(repeat), []
     block = repeat if isinstance(repeat, Mapping) else {}
@@ -64,15 +71,22 @@ def repeats_texts(
             " training rows: of fold -1, or of none"
         )
     if left_out:
-        all_of = repeats + len(left_out)
-        lacks = Counter(left_out.values())
-        why = ", ".join(f"{counted(n, word)} without {what}" for what, n in lacks.most_common(3))
-        more = " and others" if len(lacks) > 3 else ""
-        told.append(
-            f"{len(left_out):,} of {counted(all_of, word)} left out of every trial: {why}{more};"
-            " a model of such rows has no finite optimum, or nothing to be measured on"
-        )
+        all_of = f"{len(left_out):,} of {counted(repeats + len(left_out), word)}"
+        told.append(_left_out(all_of, word, Counter(left_out.values())))
+    if inner:
+        told.append(_left_out(counted(sum(inner.values()), "inner fold"), "inner fold", inner))
     return told
+
+
+def _left_out(which: str, word: str, lacks: Mapping[str, int]) -> str:
+    """Which are left out of every trial, and how many of them for what their rows lack."""
+    often = Counter(lacks).most_common(3)
+    why = ", ".join(f"{counted(n, word)} without {what}" for what, n in often)
+    more = " and others" if len(lacks) > 3 else ""
+    return (
+        f"{which} left out of every trial: {why}{more};"
+        " a model of such rows has no finite optimum, or nothing to be measured on"
+    )
 
 
 def by_value_text(what: str, metric: str, values: Sequence[tuple[str, float]], low: bool) -> str:

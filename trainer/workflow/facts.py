@@ -139,6 +139,7 @@ def training_facts(sweep: SweepRun, folder: Path) -> Facts:
                 sweep.repeats,
                 sweep.layout.left_out,
                 sweep.layout.always,
+                sweep.layout.inner_lacking,
             ),
         }
         if shared := sweep.shared_row_sets:

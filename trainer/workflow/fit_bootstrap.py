@@ -118,8 +118,8 @@ def _cell(value: float) -> float | None:
 def wins(trials: Sequence[TrialResult], chosen: Chosen, sweep: SweepRun) -> list[Row]:
     """How often each setting would win, by the metric that ranks: a share of the resamples.
 
-    Settings of other values of `select.per` than the winner's are left out; of equal ones the
-    first wins. The most frequent come first.
+    Settings of other values of `select.per` than the winner's are left out, and those that
+    halving dropped; of equal ones the first wins. The most frequent come first.
     """
     best, metric = chosen.best, chosen.metric
     if best is None:
@@ -128,7 +128,8 @@ def wins(trials: Sequence[TrialResult], chosen: Chosen, sweep: SweepRun) -> list
     rivals = [
         trial
         for trial in trials
-        if all(trial.settings.get(path) == best.settings.get(path) for path in paths)
+        if trial.status != "halved"  # of fewer epochs: ranks have it last, too
+        and all(trial.settings.get(path) == best.settings.get(path) for path in paths)
     ]
     sign, repeats = (1.0 if is_minimized(metric) else -1.0), sweep.repeats
     table = np.full((len(rivals), repeats), np.inf)

@@ -104,7 +104,8 @@ def write_outputs(
     refit = _refit(chosen, model)
     parts = _parts(chosen.best, model) if chosen.best and model else None
     uncertain, all_there = _uncertainty(sweep, chosen, model, should_stop, all_there)
-    told = scheduler.rungs, parts, uncertain, sweep.layout.left_out
+    lacking = sweep.layout.left_out, sweep.layout.inner_lacking
+    told = scheduler.rungs, parts, uncertain, *lacking
     record = results(chosen, ranked, spec, sweep.repeats, tests, refit, *told)
     if model is not None and record["best"] is not None and (labels := _labels(model)):
         record["best"]["labels"] = labels
@@ -185,7 +186,8 @@ def _of_repeats(sweep: SweepRun, best: TrialResult) -> list[tuple[str, object]]:
         ]
         told = by_value_text(called, metric, named, is_minimized(metric))
         lines.append(("held out", Sentence(told, [name for name, _ in named])))
-    notes = repeats_texts(block, sweep.repeats, sweep.layout.left_out)
+    lacking = sweep.layout.inner_lacking
+    notes = repeats_texts(block, sweep.repeats, sweep.layout.left_out, inner=lacking)
     return lines + [("note", note) for note in notes]
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
     from trainer.text.saved import Saved
 
 Numbers = np.ndarray[Any, np.dtype[np.float64]]
+_EVERY = 30.0  # seconds, at least, between lines that say how far permutations are
 
 
 class Null(NamedTuple):
@@ -52,6 +55,23 @@ class _SoFar:
         return {"scores": np.array(self.rows, np.float64)}
 
 
+class _Clock:
+    """What is said now and then of how far permutations are."""
+
+    def __init__(self, begun: int, count: int) -> None:
+        self._begun, self._count = begun, count
+        self._start = self._last = time.monotonic()
+
+    def told(self, done: int) -> str | None:
+        """How many are done and how long the others take; None so soon after the last."""
+        now = time.monotonic()
+        if done == self._count or now - self._last < _EVERY:
+            return None
+        self._last = now
+        left = round((now - self._start) * (self._count - done) / (done - self._begun))
+        return f"{done:,} of {self._count:,}, about {timedelta(seconds=left)} left"
+
+
 def add_permutation_test(
     record: dict[str, Any],
     sweep: SweepRun,
@@ -73,7 +93,7 @@ def add_permutation_test(
         scheduler: of the sweep.
         checkpoints: hold the permutations that are done.
         should_stop: ends it.
-        terminal: hears that it begins.
+        terminal: hears that it begins, and how far it is.
         again: carries out the selection.
 
     Returns:
@@ -110,14 +130,17 @@ def _permute(
         Interrupted: `should_stop()`.
     """
     count, width = sweep.spec.permutation_test or 0, side_by_side(sweep)
-    together = f", {width:,} side by side" if width > 1 else ""
+    together = f", {min(width, count):,} side by side" if width > 1 else ""
     told = f"the whole selection with permuted labels, {counted(count, 'time')}{together}"
     terminal.summary([("permuting", told)])
+    clock = _Clock(len(done.rows), count)
     # parts begin where they always do, so that a run that goes on has the same stacks
     for start in range(len(done.rows), count, width):
         part = range(start, min(start + width, count))
         done.rows += [of.tolist() for of in null_scores(sweep, part, again, should_stop)]
         checkpoints.at_permutations(scheduler, done, stops=False)
+        if (far := clock.told(len(done.rows))) is not None:
+            terminal.summary([("permuting", far)])
 
 
 def permutation_record(

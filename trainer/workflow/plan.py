@@ -23,6 +23,7 @@ from trainer.solvers.hessian_sizes import certificate_bytes
 from trainer.sweep.build import Columns, steps_per_unit
 from trainer.sweep.fit_memory import graphs_needed
 from trainer.sweep.jobs import Job
+from trainer.sweep.permutation import side_by_side
 from trainer.sweep.planned import Planned
 from trainer.sweep.sweep import SweepRun, set_up
 from trainer.text.numbers import counted
@@ -78,6 +79,7 @@ def plan(spec: Spec, tell: Callable[[str], None] = lambda line: None) -> str:
         **_memory(sweep, costs, room),
         "log": f"{most}{sum(cost.log for cost in costs):,} bytes" + _snapshots(sweep, costs),
         "time": f"{most}{_seconds_of(sweep, costs):,.1f} seconds" + _iterations(sweep, costs),
+        **_permutations(sweep, costs),
     }
     solver = solver_facts(sweep)
     if solver and ("float64_cost" in solver or sweep.first.spec.precision == "tf32"):
@@ -91,6 +93,17 @@ def _inner(sweep: SweepRun) -> str:
     """How many columns are of inner folds, if any."""
     inner = sweep.inner_columns
     return f" and {counted(inner, 'column')} of inner folds" if inner else ""
+
+
+def _permutations(sweep: SweepRun, costs: list[Cost]) -> dict[str, str]:
+    """What the permutation test takes beside: each permutation trains all columns once more."""
+    count = sweep.spec.permutation_test
+    if count is None:
+        return {}
+    columns, width = sweep.columns, min(side_by_side(sweep), count)
+    how = "one after another" if width == 1 else f"{width:,} side by side, which takes less"
+    told = f"{count:,} x {counted(columns, 'column')} = {count * columns:,} more, {how}"
+    return {"permutations": f"{told}; at most {count * _seconds_of(sweep, costs):,.1f} seconds"}
 
 
 def _targets(sweep: SweepRun) -> str:

@@ -237,6 +237,7 @@ def results(
     parts: Mapping[str, tuple[int, int]] | None = None,
     uncertain: Uncertainty | None = None,
     left_out: Mapping[str, str] | None = None,
+    inner: Mapping[str, int] | None = None,
 ) -> Row:
     """The content of results.json.
 
@@ -252,6 +253,7 @@ def results(
             where these are fewer.
         uncertain: intervals of its metrics, or None.
         left_out: {repeat that no trial has: what its rows lack}.
+        inner: {what the rows of inner folds that do not train lack: how many do}.
     """
     return {
         "metric": {
@@ -262,6 +264,7 @@ def results(
         "trials": len(ranked),
         "repeats": repeats,
         **({"left_out": dict(left_out)} if left_out else {}),
+        **({"inner_left_out": dict(inner)} if inner else {}),
         "axes": axes(ranked, spec),
         "rule": spec.select.rule,
         "best": _best(chosen, tests, refit, parts or {}, uncertain),

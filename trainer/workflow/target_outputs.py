@@ -76,7 +76,7 @@ def write_target_outputs(
     fits, tests, all_there = _fits(sweep, chosen, observer, checkpoints.saved(REFIT), terminal)
     with folder.spared(GROUPS):
         folder.write_groups(winner_rows(chosen, names, sweep.metrics, tests))
-    told = sweep.targets.left_out, sweep.layout.lacking
+    told = sweep.targets.left_out, sweep.layout.lacking, sweep.layout.inner_lacking
     record = target_results(chosen, trials, spec, sweep.repeats, names, *told, tests)
     best = {t: fits.get((one.best.number, t)) for t, one in enumerate(chosen) if one.best}
     there = {t: fit for t, fit in best.items() if fit is not None}

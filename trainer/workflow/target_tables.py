@@ -207,6 +207,7 @@ def target_results(
     names: Sequence[str],
     left_out: Mapping[str, str],
     fewer: Mapping[int, Mapping[str, int]],
+    inner: Mapping[str, int],
     tests: Tests,
 ) -> Row:
     """The content of results.json, without a best trial: each target has its own.
@@ -219,6 +220,7 @@ def target_results(
         names: of the targets.
         left_out: {target: why it was not trained}.
         fewer: {target: {what rows lack: in how many repeats}}, which it does not have.
+        inner: {what the rows of inner folds that do not train lack: of how many, of each target}.
         tests: of the winners.
     """
     metric = chosen[0].metric
@@ -242,6 +244,7 @@ def target_results(
         "repeats": repeats,
         "targets": list(names),
         **({"targets_left_out": dict(left_out)} if left_out else {}),
+        **({"inner_left_out": dict(inner)} if inner else {}),
         **({"repeats_left_out": {names[t]: dict(of) for t, of in fewer.items()}} if fewer else {}),
         "axes": axes(first, spec),
         "rule": spec.select.rule,

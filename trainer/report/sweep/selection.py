@@ -13,8 +13,16 @@ import numpy as np
 from trainer.catalog import is_share
 from trainer.report.sweep.words import metric_words, settings_words
 from trainer.text.numbers import counted, deviation, metric, number, text
-from trainer.wording.choice import FIRST_REPEAT, lead_text, outcomes_text, refit_text, rule_text
-from trainer.wording.repeats import value_column
+from trainer.wording.choice import (
+    FIRST_REPEAT,
+    lead_text,
+    outcomes_text,
+    refit_text,
+    rule_text,
+    shots_text,
+)
+from trainer.wording.permutation import permutation_texts
+from trainer.wording.repeats import repeat_word, value_column
 from trainer.wording.undefined import mean_of, over_text
 
 if TYPE_CHECKING:
@@ -30,6 +38,7 @@ _NESTED = (
     "nested cross-validation: of settings that each repeat chose by {} inner folds of its training"
     " rows, scored on validation rows that have no part in it"
 )
+_BY_THESE = "; it was chosen by these rows too, and so is optimistic"
 _REPEAT, _REFIT = "repeat", "_refit"  # groups.csv's column of repeats, and ends of those of refits
 
 
@@ -50,6 +59,9 @@ def selection(sweep: SweepView) -> list[tuple[str, str]]:
     if lead := lead_text(results, sweep.name, partial(settings_words, sweep.axis_names), number):
         lines.append(("Lead", lead))
     lines.append(("Rule", rule_text(results, sweep.name, sweep.minimize)))
+    if shots := shots_text(results):
+        lines.append(("Shots", shots))
+    lines += [("Permutations", told) for told in permutation_texts(results, metric_words)[:1]]
     lines += [("Edge", text(edge.get("advice"))) for edge in results.get("edges") or ()]
     if refit := best.get("refit"):
         length = None if sweep.run_data.solved else (refit.get("epochs") or 0, "epoch")
@@ -107,7 +119,10 @@ def _with_spread(sweep: SweepView, best: Mapping[str, Any]) -> str:
         return shown
     spread = deviation(float(std), sweep.is_share)
     over = over_text(mean_of(sweep.run_data.results), sweep.repeats)
-    return f"{shown} ± {spread} (standard deviation over {over})"
+    told = f"{shown} ± {spread} (standard deviation over {over})"
+    # inner folds of all training rows are of those that folds hold out; draws leave val alone
+    of_folds = repeat_word(sweep.run_data.config.get("repeat")) == "fold"
+    return told + _BY_THESE if best.get("inner") and of_folds else told
 
 
 # ---------------------------------------------------------------- tables

@@ -278,7 +278,8 @@ def test_separate_targets_choose_each_their_own(tmp_path):
     grid = [0.01, 100.0, 1.0]
     spec = BASE | {"model": "linear", "targets": "separate", "penalty": {"l2": 1}}
     spec |= {"optimizer": {"name": "exact"}, "sweep": {"parameters": {"penalty.l2": grid}}}
-    run = trainer.run(spec, out=tmp_path / "r", data={"train": (X, Y)})
+    tested = X[::3] + 0.5, Y[::3] - 1.0
+    run = trainer.run(spec, out=tmp_path / "r", data={"train": (X, Y), "test": tested})
     groups = run.results["groups"]
     assert len(groups) == 2
     assert groups[0]["nested"]["trials"] != groups[1]["nested"]["trials"]
@@ -294,9 +295,11 @@ def test_separate_targets_choose_each_their_own(tmp_path):
             assert trial == np.argmin(means)
     table = (run.folder / "groups.csv").read_text()
     assert "val_loss_nested" in table
-    alone = trainer.run(
-        {**spec, "targets": "joint"}, out=tmp_path / "a", data={"train": (X, Y[:, 0])}
-    )
+    data = {"train": (X, Y[:, 0]), "test": (tested[0], tested[1][:, 0])}
+    alone = trainer.run({**spec, "targets": "joint"}, out=tmp_path / "a", data=data)
+    # test rows are scored by the models of the outer folds, those of inner ones have no part in it
+    test = [alone.best["metrics"]["test_loss"], alone.best["std"]["test_loss"]]
+    assert [groups[0][key]["test_loss"] for key in ("metrics", "std")] == pytest.approx(test)
     own = alone.results["per_repeat"][0]
     assert own["trials"] == groups[0]["nested"]["trials"]
     assert own["metrics"]["val_loss"] == pytest.approx(groups[0]["nested"]["metrics"]["val_loss"])

@@ -83,6 +83,11 @@ CASES = {
         "rare",
     ),
     "softmax, folds": ({"optimizer": AUTO, "repeat": {"folds": 4}}, L2, ""),
+    "softmax, balanced": (
+        {"optimizer": FULL, "repeat": {"folds": 4}, "class_weight": "balanced"},
+        L2,
+        "",
+    ),
     "softmax, resamples": ({"optimizer": FULL, "repeat": {"bootstrap": 3}}, L2, ""),
     "poisson, folds": ({"optimizer": FULL, "repeat": {"folds": 4}}, L2, ""),
     "poisson, resamples": ({"optimizer": AUTO, "repeat": {"bootstrap": 3}}, L2, ""),
@@ -221,7 +226,7 @@ def test_columns_of_all_row_sets_come_out_as_apart(case, monkeypatch):
 
 
 def test_there_are_cases_of_every_kind():
-    assert len(CASES) == 25
+    assert len(CASES) == 26
 
 
 def test_stacks_that_are_cut_or_halved_have_the_same_rows(monkeypatch):

@@ -75,9 +75,10 @@ def put_shared(
         DataError: class weights that do not fit the labels.
     """
     united, first = shared.united, shared.first
-    if target is not None:
-        united, first = united.of_target(target), first.of_target(target)
-    prepared, scale = first, target_scale(first)
+    prepared = first if target is None else first.of_target(target)
+    if target is not None and prepared is not first:  # one of several
+        united = united.of_target(target)
+    scale = target_scale(prepared)
     s = _raw_weights(united, class_weight, prepared)
     q, r = (each / each.sum(axis=1, keepdims=True) for each in (s, united.weights))
     rows = RowSet(device, united.train.X, targets_of(prepared, united.train), q, r, len(scale))

@@ -104,8 +104,8 @@ class RowSet:
         self.target_of, self.row_set_of = target, row_set
         q, r, share = self.weight_tables.of(target, row_set)  # (V, N) twice, (K,)
         self.selects = not (q.all() and r.all())
-        self.q = to_device(np.ascontiguousarray(q.T)[:, None], dtype)
-        self.r = to_device(np.ascontiguousarray(r.T), dtype)
+        self.q = to_device(q.T[:, None], dtype)
+        self.r = self.q[:, 0] if r is q else to_device(r.T, dtype)
         self.used = np.count_nonzero((q != 0) | (r != 0), axis=1)  # (V,)
         self._columns(target, share)
 
@@ -132,6 +132,13 @@ class RowSet:
     def several(self) -> bool:
         """Whether columns have targets or weights of their own."""
         return self.target is not None or self.share is not None
+
+    @property
+    def bytes(self) -> int:
+        """On the device, of X and of row weights."""
+        tables = self.weight_tables
+        own = 0 if tables.r is tables.q else self.r.nbytes  # else r is a view of q
+        return int(self.X.nbytes + self.q.nbytes + own)
 
     def totals(self) -> Array:
         """(1|K,) the sums of the objective's row weights, on the device."""

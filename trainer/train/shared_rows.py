@@ -80,7 +80,8 @@ def put_shared(
         united = united.of_target(target)
     scale = target_scale(prepared)
     s = _raw_weights(united, class_weight, prepared)
-    q, r = (each / each.sum(axis=1, keepdims=True) for each in (s, united.weights))
+    q = _shares(s)
+    r = q if s is united.weights else _shares(united.weights)
     rows = RowSet(device, united.train.X, targets_of(prepared, united.train), q, r, len(scale))
     held = None
     if united.val is not None:
@@ -93,6 +94,12 @@ def put_shared(
 
     found = device, prepared, s, rows, held, shared.first
     return DeviceRows(*found, own=shared.own, again=again)
+
+
+def _shares(weights: Numbers) -> Numbers:
+    """Weights (R, N) of which each row set's sum to 1."""
+    found: Numbers = weights / weights.sum(axis=1, keepdims=True)
+    return found
 
 
 def _raw_weights(united: United, class_weight: Any, prepared: Prepared) -> Numbers:

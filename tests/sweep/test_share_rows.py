@@ -292,3 +292,22 @@ def test_the_opening_says_how_many_row_sets_share_their_rows(tmp_path, monkeypat
     monkeypatch.setattr(share_rows, "_pays", lambda group: False)
     facts = training_facts(start("logistic, times"), tmp_path)["sweep"]
     assert "row sets" not in sweep_text(facts)
+
+
+def test_draws_with_rows_of_val_beside_them_are_scored_on_one_table_of_weights():
+    rows = start("logistic, draws").first.device_rows
+    assert rows.rows.q.shape[2] == 3
+    assert rows.held.rows_of(rows.rows) is rows.held.rows
+    assert rows.held.rows.q.shape[2] == 1
+
+
+def test_class_weights_of_row_sets_share_x_with_others():
+    sweep = start("logistic, swept class weights")
+    first, other = (sweep.cache.laid(job.planned) for job in sweep.jobs)
+    assert other.rows.X is first.rows.X
+    assert other.held.rows.X is first.held.rows.X
+    sweep = start("logistic, balanced targets")
+    laid = [sweep.cache.laid(job.planned) for job in sweep.jobs]
+    assert len(laid) == 3
+    assert len({id(one.rows.X) for one in laid}) == 1
+    assert len({id(one.held.rows.X) for one in laid}) == 1

@@ -2,8 +2,11 @@
 
 import numpy as np
 import pytest
+from double import Cupy
+from shim import TWIN
 from stacks import DEVICE
 
+from trainer import device as devices
 from trainer.config import load_spec
 from trainer.sweep import fit_memory, share_rows
 from trainer.sweep.columns import Sources, lay_out, stacks_of
@@ -137,7 +140,7 @@ def arrays_of(model, kinds):
     return found
 
 
-def start(case):
+def start(case, device=DEVICE):
     keys, axes, kinds = CASES[case]
     sweep = {"parameters": axes}
     if "halving" in case:
@@ -147,7 +150,7 @@ def start(case):
     tree["data"] = {"train": "arrays", **keys.get("data", {})}
     if "val" in kinds:
         tree["data"]["stratify"] = False
-    return set_up(load_spec(tree), arrays_of(model, kinds), DEVICE)
+    return set_up(load_spec(tree), arrays_of(model, kinds), device)
 
 
 def fitted(sweep):
@@ -301,13 +304,17 @@ def test_draws_with_rows_of_val_beside_them_are_scored_on_one_table_of_weights()
     assert rows.held.rows.q.shape[2] == 1
 
 
-def test_class_weights_of_row_sets_share_x_with_others():
-    sweep = start("logistic, swept class weights")
-    first, other = (sweep.cache.laid(job.planned) for job in sweep.jobs)
-    assert other.rows.X is first.rows.X
-    assert other.held.rows.X is first.held.rows.X
-    sweep = start("logistic, balanced targets")
+# a CPU copies no X, whoever asks, and takes an index for what it is
+ON_A_GPU = {"logistic, swept class weights": 2, "logistic, balanced targets": 3}
+ALSO = "softmax, folds", "logistic, C and weights"
+
+
+@pytest.mark.parametrize("case", [*ON_A_GPU, *ALSO])
+def test_a_gpu_has_the_rows_of_row_sets_once(case):
+    double = devices.from_cupy(Cupy(), "the double", twin=TWIN)
+    sweep = start(case, double)
     laid = [sweep.cache.laid(job.planned) for job in sweep.jobs]
-    assert len(laid) == 3
+    assert len(laid) == ON_A_GPU.get(case, 1)
     assert len({id(one.rows.X) for one in laid}) == 1
     assert len({id(one.held.rows.X) for one in laid}) == 1
+    are_alike(fitted(sweep), fitted(start(case, devices.cpu("the tests"))))

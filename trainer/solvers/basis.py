@@ -77,7 +77,7 @@ class Basis(NamedTuple):
         """(D, 1, 1) the mean."""
         return self.mean[:, None, None]
 
-    def take(self, columns: Any) -> Basis:
+    def take(self, columns: Any, device: Device) -> Basis:
         """That of some of the columns, which is theirs all."""
         return self
 
@@ -157,10 +157,15 @@ class OwnBasis(NamedTuple):
     centred: bool = False
     is_own: bool = True
 
-    def take(self, columns: Any) -> OwnBasis:
+    def take(self, columns: Any, device: Device) -> OwnBasis:
         """That of some of the columns."""
-        names = "offset", "inverse", "mean", "own_spread", "own_sizes", "which"
-        return self._replace(**{name: getattr(self, name)[..., columns] for name in names})
+        at = np.arange(len(self.which))[columns]
+        names, there = (
+            ("offset", "inverse", "mean", "own_spread", "own_sizes"),
+            device.to_device(at),
+        )
+        own = {name: device.xp.take(getattr(self, name), there, axis=-1) for name in names}
+        return self._replace(**own, which=self.which[at])
 
     @property
     def spread(self) -> Array:

@@ -56,7 +56,7 @@ class Problem:
         """The problem of some of the columns."""
         l2, l1 = self.host_l2[columns], self.host_l1[columns]
         loss = {name: value[columns] for name, value in self.loss.items()}
-        basis = self.basis.take(columns)
+        basis = self.basis.take(columns, self.device)
         return replace(self, basis=basis, host_l2=l2, host_l1=l1, loss=loss)
 
     @cached_property

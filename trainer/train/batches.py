@@ -72,6 +72,7 @@ class RowSet:
         target: Indices | None = None,
         row_set: Indices | None = None,
         whole: bool = True,
+        there: RowSet | None = None,
     ) -> None:
         """Move rows to the device.
 
@@ -87,15 +88,18 @@ class RowSet:
             target: (K,) which of the T targets each column has.
             row_set: (K,) which of the R row sets each column has.
             whole: whether weights of rows whose labels are known are to sum to 1 as well.
+            there: the same rows with other targets or weights, whose X is on the device.
         """
         dtype = X.dtype
         self.weight_tables = tables = WeightTables(q, r, y, whole)
         X = tables.without_unused(X)
-        self._device, self.X = device, device.to_device(X)
+        self._device = device
+        self.X: Array = device.to_device(X) if there is None else there.X
         self.codes = device.to_device(y) if y.ndim == 1 else None
         table = np.eye(outputs) if y.ndim == 1 else np.where(np.isnan(y), 0.0, y)
         self.y = device.to_device(table.reshape(len(table), outputs, -1), dtype)
-        self.wide: dict[int, Array] = {}  # shared by all that have this X
+        # shared by all that have this X
+        self.wide: dict[int, Array] = {} if there is None else there.wide
         self._weigh(dtype, target, row_set)
 
     def _weigh(self, dtype: Any, target: Indices | None, row_set: Indices | None) -> None:
@@ -167,7 +171,7 @@ class RowSet:
         other.target_of, other.row_set_of = some[:2]
         other._columns(some[0], some[2])
         if self.scaling is not None:
-            other.scaling = self.scaling.take(columns, self._device.xp)
+            other.scaling = self.scaling.take(columns, self._device)
         return other
 
     def scaled(self, own: Statistics, which: Indices) -> RowSet:

@@ -156,11 +156,11 @@ class OwnScaling:
         inverse = 1 / own.scale
         return cls(put(own.mean), put(np.where(own.constant, 0.0, inverse)), put(inverse), which)
 
-    def take(self, columns: Any, xp: Any) -> OwnScaling:
+    def take(self, columns: Any, device: Device) -> OwnScaling:
         """Those of some of the columns."""
-        mean, inverse, whole = (
-            xp.ascontiguousarray(one[..., columns]) for one in (self.mean, self.inverse, self.whole)
-        )
+        at = device.to_device(np.arange(len(self.which))[columns])
+        arrays = self.mean, self.inverse, self.whole
+        mean, inverse, whole = (device.xp.take(one, at, axis=2) for one in arrays)
         return OwnScaling(mean, inverse, whole, self.which[columns])
 
     def widened(self, xp: Any, dtype: Any) -> OwnScaling:

@@ -318,3 +318,16 @@ def test_a_gpu_has_the_rows_of_row_sets_once(case):
     assert len({id(one.rows.X) for one in laid}) == 1
     assert len({id(one.held.rows.X) for one in laid}) == 1
     are_alike(fitted(sweep), fitted(start(case, devices.cpu("the tests"))))
+
+
+@pytest.mark.parametrize("size", [1e306, 1e-322])
+def test_row_weights_near_the_ends_of_float64_are_of_no_size(size, monkeypatch):
+    arrays = arrays_of("logistic", "") | {"weight": np.full(ROWS, size)}
+
+    def sized(pays):
+        monkeypatch.setattr(share_rows, "_pays", lambda group: pays)
+        tree = {"model": "logistic", "precision": "float64", "data": {"train": "arrays"}}
+        tree |= {"optimizer": FULL, "repeat": {"bootstrap": 3}, "sweep": {"parameters": L2}}
+        return fitted(set_up(load_spec(tree), arrays, DEVICE))
+
+    are_alike(sized(True), sized(False))

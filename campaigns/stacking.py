@@ -31,6 +31,7 @@ from trainer.workflow.recorder import NullObserver
 STEPS = 1e-13  # of the largest weight, after equal steps in float64
 CERTIFICATES = 2  # times what either bounds
 FLOAT32 = 2  # times the error of a run with its own scaling
+_LAST_BIT = 2.0**-23  # of the largest weight: less is no error of float32
 NUDGES = 3  # plain runs whose rows are in another order
 NUDGED = 8  # times what they differ by, as in tests/train/test_stacking.py
 _STEP = 0.01  # the least rate: where a path begins all weights are 0, and biases a rounding of it
@@ -296,7 +297,7 @@ def _in_float32(
         lost.append((apart(found, truth), apart(own, truth)))
         told.columns += 1
     ours, its = map(max, zip(*lost, strict=True))
-    told.worst = ours / (FLOAT32 * its) if its else 0.0 if ours == 0 else np.inf
+    told.worst = ours / (FLOAT32 * max(its, _LAST_BIT))
     if not told.worst <= 1:
         told.faults.append(f"float32 loses {ours:.1e}, with its own scaling {its:.1e}")
     return told

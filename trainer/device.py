@@ -175,10 +175,6 @@ class Device:
         """Put a host array on the device, C-contiguous; the CPU copies only where it must."""
         return self.put(np.ascontiguousarray(array, dtype=dtype))
 
-    def index(self, which: Any) -> Any:
-        """What takes some of an array on the device: a slice, or (k,) host indices put there."""
-        return which if isinstance(which, slice) else self.to_device(which)
-
     def memory(self) -> int:
         """Bytes to plan with: those that are free."""
         return self.free()

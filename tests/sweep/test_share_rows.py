@@ -2,8 +2,11 @@
 
 import numpy as np
 import pytest
+from double import Cupy
+from shim import TWIN
 from stacks import DEVICE
 
+from trainer import device as devices
 from trainer.config import load_spec
 from trainer.sweep import fit_memory, share_rows
 from trainer.sweep.columns import Sources, lay_out, stacks_of
@@ -83,6 +86,11 @@ CASES = {
         "rare",
     ),
     "softmax, folds": ({"optimizer": AUTO, "repeat": {"folds": 4}}, L2, ""),
+    "softmax, balanced": (
+        {"optimizer": FULL, "repeat": {"folds": 4}, "class_weight": "balanced"},
+        L2,
+        "",
+    ),
     "softmax, resamples": ({"optimizer": FULL, "repeat": {"bootstrap": 3}}, L2, ""),
     "poisson, folds": ({"optimizer": FULL, "repeat": {"folds": 4}}, L2, ""),
     "poisson, resamples": ({"optimizer": AUTO, "repeat": {"bootstrap": 3}}, L2, ""),
@@ -132,7 +140,7 @@ def arrays_of(model, kinds):
     return found
 
 
-def start(case):
+def start(case, device=DEVICE):
     keys, axes, kinds = CASES[case]
     sweep = {"parameters": axes}
     if "halving" in case:
@@ -142,7 +150,7 @@ def start(case):
     tree["data"] = {"train": "arrays", **keys.get("data", {})}
     if "val" in kinds:
         tree["data"]["stratify"] = False
-    return set_up(load_spec(tree), arrays_of(model, kinds), DEVICE)
+    return set_up(load_spec(tree), arrays_of(model, kinds), device)
 
 
 def fitted(sweep):
@@ -221,7 +229,7 @@ def test_columns_of_all_row_sets_come_out_as_apart(case, monkeypatch):
 
 
 def test_there_are_cases_of_every_kind():
-    assert len(CASES) == 25
+    assert len(CASES) == 26
 
 
 def test_stacks_that_are_cut_or_halved_have_the_same_rows(monkeypatch):
@@ -287,3 +295,39 @@ def test_the_opening_says_how_many_row_sets_share_their_rows(tmp_path, monkeypat
     monkeypatch.setattr(share_rows, "_pays", lambda group: False)
     facts = training_facts(start("logistic, times"), tmp_path)["sweep"]
     assert "row sets" not in sweep_text(facts)
+
+
+def test_draws_with_rows_of_val_beside_them_are_scored_on_one_table_of_weights():
+    rows = start("logistic, draws").first.device_rows
+    assert rows.rows.q.shape[2] == 3
+    assert rows.held.rows_of(rows.rows) is rows.held.rows
+    assert rows.held.rows.q.shape[2] == 1
+
+
+# a CPU copies no X, whoever asks, and takes an index for what it is
+ON_A_GPU = {"logistic, swept class weights": 2, "logistic, balanced targets": 3}
+ALSO = "softmax, folds", "logistic, C and weights"
+
+
+@pytest.mark.parametrize("case", [*ON_A_GPU, *ALSO])
+def test_a_gpu_has_the_rows_of_row_sets_once(case):
+    double = devices.from_cupy(Cupy(), "the double", twin=TWIN)
+    sweep = start(case, double)
+    laid = [sweep.cache.laid(job.planned) for job in sweep.jobs]
+    assert len(laid) == ON_A_GPU.get(case, 1)
+    assert len({id(one.rows.X) for one in laid}) == 1
+    assert len({id(one.held.rows.X) for one in laid}) == 1
+    are_alike(fitted(sweep), fitted(start(case, devices.cpu("the tests"))))
+
+
+@pytest.mark.parametrize("size", [1e306, 1e-322])
+def test_row_weights_near_the_ends_of_float64_are_of_no_size(size, monkeypatch):
+    arrays = arrays_of("logistic", "") | {"weight": np.full(ROWS, size)}
+
+    def sized(pays):
+        monkeypatch.setattr(share_rows, "_pays", lambda group: pays)
+        tree = {"model": "logistic", "precision": "float64", "data": {"train": "arrays"}}
+        tree |= {"optimizer": FULL, "repeat": {"bootstrap": 3}, "sweep": {"parameters": L2}}
+        return fitted(set_up(load_spec(tree), arrays, DEVICE))
+
+    are_alike(sized(True), sized(False))

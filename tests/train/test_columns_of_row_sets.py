@@ -195,3 +195,16 @@ def test_metrics_of_classes_are_those_of_each_row_sets_rows():
         read = Evaluator(alone, HeldOut(DEVICE, part, **given))
         for name, value in read.metrics(start(alone, weights[..., [k]], bias[:, [k]])).items():
             assert found[name][k] == pytest.approx(value[0], rel=1e-11), (name, r)
+
+
+def test_row_sets_whose_rows_weigh_the_same_in_objective_and_loss_have_one_table():
+    problem, X, sets = draw_problem(("logistic", "auto"))
+    rows = shared_rows(X, problem.y, sets, np.array([0, 2, 1, 2]), own=True)
+    assert rows.weight_tables.r is rows.weight_tables.q
+    assert np.shares_memory(host(rows.r), host(rows.q)) or DEVICE.kind != "cpu"
+    assert rows.bytes == rows.X.nbytes + rows.q.nbytes
+    assert (host(rows.r) == host(rows.q)[:, 0]).all()
+    other = rows.weighted(DEVICE, 2 * rows.weight_tables.q)  # as with class weights
+    assert other.bytes == rows.bytes + rows.r.nbytes
+    assert (host(other.r) == host(rows.r)).all()
+    assert (host(other.q) == 2 * host(rows.q)).all()

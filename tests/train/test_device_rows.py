@@ -30,7 +30,9 @@ def test_other_class_weights_share_x_and_not_the_weights():
     one = rows()
     other = one.weighted("balanced")
     assert other.rows.X is one.rows.X
-    assert other.bytes == one.bytes == sum(part.X.nbytes for part in (one.rows, one.held.rows))
+    parts = one.rows, one.held.rows
+    arrays = one.rows.r, *(part.X for part in parts), *(part.q for part in parts)  # val has one
+    assert other.bytes == one.bytes == sum(array.nbytes for array in arrays)
     y, s = one.prepared.train.y[:, 0], other.s
     assert s[y == 0].sum() == pytest.approx(s[y == 1].sum())  # scikit-learn's balanced
     assert host(other.rows.q)[:, 0, 0] == pytest.approx(s / s.sum(), rel=1e-6)

@@ -40,7 +40,7 @@ class United(NamedTuple):
             was drawn, 0 where it is not the repeat's.
         val: (M,) all rows that one of them holds out, or None; the same object as `train` where
             these are the same rows.
-        held: (R, M) the same of them.
+        held: (R, M) the same of them; None where all repeats hold out the same.
     """
 
     train: Rows
@@ -92,7 +92,8 @@ def unite(source: Source, spec: Spec, parts: Sequence[RowSplit]) -> United:
     train = _encoded("train", source, spec, source.frame, rows)
     if not held:
         return United(train, weights, None, None)
-    rows, of_held = _together(held)
+    rows, each = _together(held)
+    of_held = None if (each == each[0]).all() else each
     if frame is source.frame and np.array_equal(rows, train.index):
         return United(train, weights, replace(train, name="val"), of_held)
     return United(train, weights, _encoded("val", source, spec, frame, rows), of_held)

@@ -159,10 +159,11 @@ class OwnBasis(NamedTuple):
 
     def take(self, columns: Any, device: Device) -> OwnBasis:
         """That of some of the columns."""
+        at = np.arange(len(self.which))[columns]
+        there = device.to_device(at)
         names = "offset", "inverse", "mean", "own_spread", "own_sizes"
-        at = device.index(columns)
-        taken = {name: getattr(self, name)[..., at] for name in names}
-        return self._replace(**taken, which=self.which[columns])
+        own = {name: device.xp.take(getattr(self, name), there, axis=-1) for name in names}
+        return self._replace(**own, which=self.which[at])
 
     @property
     def spread(self) -> Array:

@@ -45,7 +45,7 @@ def own_basis(
     scaled = zeros if scaling is None else scaling.which
     which = np.unique(np.stack([share, scaled]), axis=1, return_inverse=True)[1]
     wide, at = rows.rotated(device, X, None, None), device.to_device(share)
-    pooled = (X.sum(axis=0) / len(X))[:, None, None]  # (D, 1, 1)
+    pooled = xp.sum(X, axis=0)[:, None, None] / len(X)  # (D, 1, 1)
     found = _moments(device, X, pooled[:, 0, 0], wide.q[:, 0])  # (D, V) each
     mean, squares = (xp.take(one, at, axis=1)[:, None] for one in found)  # (D, 1, K)
     total = xp.take(wide.q[:, 0].sum(axis=0), at)

@@ -326,10 +326,9 @@ def _own_stack(
     basis, inner = device_rows.once(
         ("own", bias, turn), lambda: find_basis(device, rows, bias, turn, len(l2))
     )
-    basis = basis.take(columns, device)
     own = make_problem(
-        device, model, basis, device_rows.outputs, bias, l2[columns], l1[columns],
-        {name: value[columns] for name, value in loss.items()},
+        device, model, basis.take(columns, device), device_rows.outputs, bias,
+        l2[columns], l1[columns], {name: value[columns] for name, value in loss.items()},
     )  # fmt: skip
     inner, settings = inner.take(columns), settings.take(columns)
     return make_stack(own, rows.take(columns), inner, settings)

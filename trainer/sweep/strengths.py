@@ -32,7 +32,7 @@ def strengths(penalty: Penalty, weight_sum: float) -> tuple[float, float]:
 def check_sizes(specs: Sequence[Spec], s: Numbers, weight: Numbers, strongest: float) -> None:
     """Refuse numbers that would be infinite in the run's arithmetic."""
     with np.errstate(over="ignore"):
-        totals = s.sum(), weight.sum()
+        totals = s.sum(axis=-1).max(), weight.sum()  # of row sets each has its own
     if not np.isfinite(totals).all():
         raise DataError(
             "the row weights add up past what float64 can hold; divide them by the largest"

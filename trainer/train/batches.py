@@ -72,6 +72,7 @@ class RowSet:
         target: Indices | None = None,
         row_set: Indices | None = None,
         whole: bool = True,
+        there: RowSet | None = None,
     ) -> None:
         """Move rows to the device.
 
@@ -87,15 +88,18 @@ class RowSet:
             target: (K,) which of the T targets each column has.
             row_set: (K,) which of the R row sets each column has.
             whole: whether weights of rows whose labels are known are to sum to 1 as well.
+            there: the same rows with other targets or weights, whose X is on the device.
         """
         dtype = X.dtype
         self.weight_tables = tables = WeightTables(q, r, y, whole)
         X = tables.without_unused(X)
-        self._device, self.X = device, device.to_device(X)
+        self._device = device
+        self.X: Array = device.to_device(X) if there is None else there.X
         self.codes = device.to_device(y) if y.ndim == 1 else None
         table = np.eye(outputs) if y.ndim == 1 else np.where(np.isnan(y), 0.0, y)
         self.y = device.to_device(table.reshape(len(table), outputs, -1), dtype)
-        self.wide: dict[int, Array] = {}  # shared by all that have this X
+        # shared by all that have this X
+        self.wide: dict[int, Array] = {} if there is None else there.wide
         self._weigh(dtype, target, row_set)
 
     def _weigh(self, dtype: Any, target: Indices | None, row_set: Indices | None) -> None:
@@ -104,8 +108,8 @@ class RowSet:
         self.target_of, self.row_set_of = target, row_set
         q, r, share = self.weight_tables.of(target, row_set)  # (V, N) twice, (K,)
         self.selects = not (q.all() and r.all())
-        self.q = to_device(np.ascontiguousarray(q.T)[:, None], dtype)
-        self.r = to_device(np.ascontiguousarray(r.T), dtype)
+        self.q = to_device(q.T[:, None], dtype)
+        self.r = self.q[:, 0] if r is q else to_device(r.T, dtype)
         self.used = np.count_nonzero((q != 0) | (r != 0), axis=1)  # (V,)
         self._columns(target, share)
 
@@ -132,6 +136,13 @@ class RowSet:
     def several(self) -> bool:
         """Whether columns have targets or weights of their own."""
         return self.target is not None or self.share is not None
+
+    @property
+    def bytes(self) -> int:
+        """On the device, of X and of row weights."""
+        tables = self.weight_tables
+        own = 0 if tables.r is tables.q else self.r.nbytes  # else r is a view of q
+        return int(self.X.nbytes + self.q.nbytes + own)
 
     def totals(self) -> Array:
         """(1|K,) the sums of the objective's row weights, on the device."""

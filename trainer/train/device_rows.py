@@ -125,9 +125,9 @@ class DeviceRows:
 
     @property
     def bytes(self) -> int:
-        """Of X, by far the most of it."""
+        """On the device, of X and of row weights, which of many row sets are more."""
         parts = (self.rows, self.held.rows if self.held else None)
-        return sum(part.X.nbytes for part in parts if part is not None)
+        return sum(part.bytes for part in parts if part is not None)
 
 
 def put_on_device(

@@ -58,6 +58,7 @@ class HeldOut:
         target_scale: Numbers,
         weights: Numbers | None = None,
         labels: Numbers | None = None,
+        there: HeldOut | None = None,
     ) -> None:
         """Copy a split to the device.
 
@@ -67,11 +68,13 @@ class HeldOut:
             target_scale: (C,) or (C, T) σ of the targets in the user's units, for rmse.
             weights: (R, N) row weights of row sets, by which columns are scored; None: of one.
             labels: (C,) the classes where they are numbers.
+            there: the same rows with other targets, whose X is on the device.
         """
         outputs = len(target_scale)
         # raw: sums of ones are exact in float32, so an accuracy of 1 is 1
         w = rows.weight if weights is None else weights
-        self.rows = RowSet(device, rows.X, rows.y, w, w, outputs, whole=False)
+        at = None if there is None else there.rows
+        self.rows: RowSet = RowSet(device, rows.X, rows.y, w, w, outputs, whole=False, there=at)
         self.targets = Targets(rows.y, rows.weight, target_scale, outputs, labels)
         self._device, self._several = device, weights is not None
 

@@ -56,11 +56,14 @@ def statistics(X: Array, weights: Numbers) -> Statistics:
     """
     S, (N, D) = len(weights), X.shape
     size = max(1, _CHUNK // max(1, D))
-    totals = weights.sum(axis=1)[:, None]
+    totals = np.zeros((S, 1))
+    # by a power of 2, so that no sum overflows and no weight has few digits
+    shift = -np.frexp(weights.max(axis=1))[1][:, None]
     mean, squares = np.zeros((S, D)), np.zeros((S, D))
     low, high = np.full((S, D), np.inf), np.full((S, D), -np.inf)
     for start in range(0, N, size):
-        x, w = _finite(X[start : start + size]), weights[:, start : start + size]
+        x, w = _finite(X[start : start + size]), np.ldexp(weights[:, start : start + size], shift)
+        totals += w.sum(axis=1, keepdims=True)
         mean += w @ x
         for s in range(S):
             own = x[w[s] > 0]
@@ -69,7 +72,7 @@ def statistics(X: Array, weights: Numbers) -> Statistics:
     mean /= totals
     centre = mean.mean(axis=0)
     for start in range(0, N, size):
-        x, w = _finite(X[start : start + size]), weights[:, start : start + size]
+        x, w = _finite(X[start : start + size]), np.ldexp(weights[:, start : start + size], shift)
         squares += w @ (x - centre) ** 2
     off = totals * (mean - centre) ** 2
     squares -= off
@@ -78,7 +81,8 @@ def statistics(X: Array, weights: Numbers) -> Statistics:
     ).tolist():  # whose digits that has cost
         squares[s] = 0
         for start in range(0, N, size):
-            x, w = _finite(X[start : start + size]), weights[s, start : start + size]
+            x = _finite(X[start : start + size])
+            w = np.ldexp(weights[s, start : start + size], shift[s])
             squares[s] += w @ (x - mean[s]) ** 2
     constant = low == high
     sigma = np.sqrt(squares / totals)
@@ -158,10 +162,9 @@ class OwnScaling:
 
     def take(self, columns: Any, device: Device) -> OwnScaling:
         """Those of some of the columns."""
-        xp, at = device.xp, device.index(columns)
-        mean, inverse, whole = (
-            xp.ascontiguousarray(one[..., at]) for one in (self.mean, self.inverse, self.whole)
-        )
+        at = device.to_device(np.arange(len(self.which))[columns])
+        arrays = self.mean, self.inverse, self.whole
+        mean, inverse, whole = (device.xp.take(one, at, axis=2) for one in arrays)
         return OwnScaling(mean, inverse, whole, self.which[columns])
 
     def widened(self, xp: Any, dtype: Any) -> OwnScaling:

@@ -9,6 +9,7 @@ Letters: N rows, R row sets, T targets, V pairs of the two that differ, K column
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from copy import copy
 from typing import Any
 
@@ -31,7 +32,8 @@ class WeightTables:
             y: (N, C) or (N, C, T) targets, NaN where a label is missing; or (N,) class codes.
             whole: whether weights keep their sum where labels are missing.
         """
-        self.q, self.r, self._whole = np.atleast_2d(q), np.atleast_2d(r), whole
+        self.q, self._whole = np.atleast_2d(q), whole
+        self.r = self.q if r is q else np.atleast_2d(r)  # many row sets' tables are large
         missing = np.isnan(y) if y.ndim > 1 else np.zeros((len(y), 1), bool)
         self._missing = np.asarray(missing.reshape(*missing.shape[:2], -1).any(axis=1))  # (N, T)
         self._lacks = np.asarray(self._missing.any(axis=0))  # (T,)
@@ -69,20 +71,25 @@ class WeightTables:
             row_set: (K,) of each column; None: all have the first.
         """
         if target is None and row_set is None:
-            return *self._pair(0, 0), None
+            return *self._of_pairs([(0, 0)]), None
         columns = len(target if row_set is None else row_set)  # type: ignore[arg-type]
         zeros = np.zeros(columns, np.int64)
         own = zeros if target is None else target
         lacking = np.where(self._lacks[own], own + 1, 0)  # 0: all that lack no label
         both = np.stack([zeros if row_set is None else row_set, lacking])  # (2, K)
         pairs, share = np.unique(both, axis=1, return_inverse=True)
-        found = [self._pair(int(one), int(lacks) - 1) for one, lacks in pairs.T]
-        q, r = (np.concatenate(each) for each in zip(*found, strict=True))
+        q, r = self._of_pairs([(one, lacks - 1) for one, lacks in pairs.T.tolist()])
         return q, r, share.reshape(-1) if len(q) > 1 else None
 
-    def _pair(self, row_set: int, target: int) -> tuple[Numbers, Numbers]:
-        """(1, N) each, of a row set and a target; -1 for a target that lacks no label."""
-        return self._weights(self.q, row_set, target), self._weights(self.r, row_set, target)
+    def _of_pairs(self, pairs: Sequence[tuple[int, int]]) -> tuple[Numbers, Numbers]:
+        """(V, N) each, of row sets and targets, one array where all rows weigh the same in both.
+
+        A target of -1 lacks no label.
+        """
+        q = np.concatenate([self._weights(self.q, *pair) for pair in pairs])
+        if self.r is self.q:
+            return q, q
+        return q, np.concatenate([self._weights(self.r, *pair) for pair in pairs])
 
     def _weights(self, table: Numbers, row_set: int, target: int) -> Numbers:
         given = table[row_set : row_set + 1]

@@ -61,7 +61,11 @@ def share(united: United, first: Prepared, standard: bool, dtype: Any) -> Shared
 
 
 def put_shared(
-    shared: SharedRows, class_weight: Any, device: Device, target: int | None = None
+    shared: SharedRows,
+    class_weight: Any,
+    device: Device,
+    target: int | None = None,
+    there: DeviceRows | None = None,
 ) -> DeviceRows:
     """Put rows that row sets share on a device.
 
@@ -70,28 +74,40 @@ def put_shared(
         class_weight: of the spec.
         device: where to.
         target: which of these targets; None: all.
+        there: the same rows with other weights or another target, whose X they share.
 
     Raises:
         DataError: class weights that do not fit the labels.
     """
     united, first = shared.united, shared.first
-    if target is not None and first.encoder.target.separate:
-        united, first = united.of_target(target), first.of_target(target)
-    prepared, scale = first, target_scale(first)
+    prepared = first if target is None else first.of_target(target)
+    if target is not None and prepared is not first:  # one of several
+        united = united.of_target(target)
+    scale = target_scale(prepared)
     s = _raw_weights(united, class_weight, prepared)
-    q, r = (each / each.sum(axis=1, keepdims=True) for each in (s, united.weights))
-    rows = RowSet(device, united.train.X, targets_of(prepared, united.train), q, r, len(scale))
+    q = _shares(s)
+    r = q if s is united.weights else _shares(united.weights)
+    trained, scored = (None, None) if there is None else (there.rows, there.held)
+    y = targets_of(prepared, united.train)
+    rows = RowSet(device, united.train.X, y, q, r, len(scale), there=trained)
     held = None
     if united.val is not None:
         val = replace(united.val, y=targets_of(prepared, united.val))
         labels = first.encoder.target.numbers
-        held = HeldOut(device, val, scale, weights=united.held, labels=labels)
+        held = HeldOut(device, val, scale, united.held, labels, scored)
 
     def again(class_weight: Any, target: int | None) -> DeviceRows:
-        return put_shared(shared, class_weight, device, target)
+        return put_shared(shared, class_weight, device, target, found)
 
-    found = device, prepared, s, rows, held, shared.first
-    return DeviceRows(*found, own=shared.own, again=again)
+    of_all = device, prepared, s, rows, held, shared.first
+    found = DeviceRows(*of_all, own=shared.own, again=again)
+    return found
+
+
+def _shares(weights: Numbers) -> Numbers:
+    """Weights (R, N) of which each row set's sum to 1."""
+    found: Numbers = weights / weights.sum(axis=1, keepdims=True)
+    return found
 
 
 def _raw_weights(united: United, class_weight: Any, prepared: Prepared) -> Numbers:

@@ -112,7 +112,8 @@ def write_outputs(
         _write_coefficients(folder, draws, model, record["bootstrap"])
     again = Again(train_again, trial_results)
     begun = folder, scheduler, checkpoints, should_stop, terminal, again
-    all_there = add_permutation_test(record, sweep, trials, *begun) and all_there
+    if all_there and not cut_short:  # else there is more to do before
+        all_there = add_permutation_test(record, sweep, trials, *begun)
     with folder.spared(RESULTS):
         folder.write_results(record)
     if chosen.best is None or model is None:
@@ -251,7 +252,7 @@ def _end_without_model(
 ) -> str:
     """Say why no trial has a model; return the status of the run."""
     diverged = sum(trial.status == "diverged" for trial in ranked)
-    if any(trial.status == "interrupted" for trial in ranked):
+    if any(trial.cut_short for trial in ranked):
         status = "interrupted"
         reason = "no trial has all its columns trained, so there is no model; trials.csv is there"
     elif diverged < len(ranked):

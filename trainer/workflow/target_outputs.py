@@ -79,7 +79,8 @@ def write_target_outputs(
     record = target_results(chosen, trials, spec, sweep.repeats, names, *told, tests)
     again = Again(train_again, trial_results)
     begun = folder, scheduler, checkpoints, should_stop, terminal, again
-    all_there = add_permutation_test(record, sweep, trials, *begun) and all_there
+    if all_there and not cut_short:  # else there is more to do before
+        all_there = add_permutation_test(record, sweep, trials, *begun)
     with folder.spared(RESULTS):
         folder.write_results(record)
     if not record["groups"]:
@@ -140,7 +141,7 @@ def _end_without_winners(
 ) -> str:
     """Say why no target has a winner; return the status of the run."""
     statuses = {trial.status for trial in trials}
-    if "interrupted" in statuses:
+    if any(trial.cut_short for trial in trials):
         status, reason = "interrupted", "no target has all its columns trained"
     elif statuses == {"diverged"}:
         status, reason = "diverged", f"all targets; of the first: {trials[0].reason}"

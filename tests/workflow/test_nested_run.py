@@ -4,6 +4,8 @@ scikit-learn says what is right, in loops over the very rows that rows.parquet n
 """
 
 import json
+import signal
+from functools import partial
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -172,6 +174,29 @@ def test_ridge_is_a_loop_of_ridge(tmp_path):
         assert own["trials"][r] == np.argmin(means)
         found = run.results["groups"][r]["metrics"]["val_loss"]
         assert found == pytest.approx(loss(grid[np.argmin(means)], train, val), rel=1e-9)
+
+
+@pytest.mark.parametrize("targets", ["joint", "separate"])
+def test_a_run_cut_short_before_all_inner_folds_goes_on(targets, tmp_path):
+    """Stopped after outer folds alone it has no choice, and is not at its end."""
+    X, y = noisy(40)
+    spec = BASE | {"repeat": {"folds": 2, "inner_folds": 2}, "targets": targets}
+    spec |= {"optimizer": {"name": "sgd", "lr": 0.1, "batch_size": 16, "epochs": 2}}
+    spec |= {"sweep": {"parameters": {"penalty.C": [0.1, 1.0]}}}
+    data = {"train": (X, y if targets == "joint" else np.column_stack([y, 1 - y]))}
+    whole = trainer.run(spec, out=tmp_path / "w", data=data)
+    found = set()
+    for at in (14, 18, 26):
+        left = iter(range(at))
+        stop = partial(lambda left: None if next(left, None) is not None else signal.SIGINT, left)
+        folder = tmp_path / f"{at}"
+        cut = trainer.run(spec, out=folder, data=data, should_stop=stop)
+        found.add((cut.status, bool(cut.results["groups"])))
+    assert ("interrupted", False) in found
+    assert {status for status, _ in found} <= {"interrupted", "finished"}
+    again = trainer.resume(folder, data) if cut.status == "interrupted" else cut
+    for name in ("results.json", "inner.csv", "model.safetensors"):
+        assert (again.folder / name).read_bytes() == (whole.folder / name).read_bytes(), name
 
 
 def planted(wild):

@@ -2,6 +2,7 @@
 
 import csv
 import signal
+from functools import partial
 from types import SimpleNamespace
 from unittest import mock
 
@@ -312,6 +313,26 @@ def test_a_run_cut_short_goes_on_to_the_same_bytes(stratified, tmp_path):
     assert again.status == "finished"
     for name in ("permutations.csv", "results.json", "trials.csv"):
         assert (folder / name).read_bytes() == (stratified.folder / name).read_bytes(), name
+
+
+@pytest.mark.parametrize("targets", ["joint", "separate"])
+def test_a_run_cut_short_before_its_permutations_makes_none(targets, tmp_path):
+    """In training and in the refit: a checkpoint of permutations would say that these ended."""
+    X, y, _ = rows()
+    spec = config(targets=targets, permutation_test=2)
+    spec |= {"optimizer": {"name": "adam", "lr": 0.1, "epochs": 4, "batch_size": "full"}}
+    data = {"train": (X, y if targets == "joint" else np.column_stack([y, 1 - y]))}
+    whole = trainer.run(spec, tmp_path / "w", data)
+    for at in (2, 9, 16, 23):
+        left = iter(range(at))
+        stop = partial(lambda left: None if next(left, None) is not None else signal.SIGINT, left)
+        cut = trainer.run(spec, tmp_path / f"{at}", data, should_stop=stop)
+        assert cut.status == "interrupted"
+        again = trainer.resume(cut.folder, data)
+        assert again.status == "finished"
+        for name in ("permutations.csv", "results.json", "trials.csv", "model.safetensors"):
+            ours = (again.folder / name).read_bytes()
+            assert ours == (whole.folder / name).read_bytes(), (at, name)
 
 
 @pytest.mark.parametrize(

@@ -119,7 +119,8 @@ def write_outputs(
         record |= write_influence(folder, [(model.fitted.encoder.outputs, left_out)])
     again = Again(train_again, trial_results)
     begun = folder, scheduler, checkpoints, should_stop, terminal, again
-    all_there = add_permutation_test(record, sweep, trials, *begun) and all_there
+    if all_there and not cut_short:  # else there is more to do before
+        all_there = add_permutation_test(record, sweep, trials, *begun)
     with folder.spared(RESULTS):
         folder.write_results(record)
     if chosen.best is None or model is None:

@@ -84,7 +84,8 @@ def write_target_outputs(
     record |= write_influence(folder, [((names[t],), of) for t, of in left_out.items()])
     again = Again(train_again, trial_results)
     begun = folder, scheduler, checkpoints, should_stop, terminal, again
-    all_there = add_permutation_test(record, sweep, trials, *begun) and all_there
+    if all_there and not cut_short:  # else there is more to do before
+        all_there = add_permutation_test(record, sweep, trials, *begun)
     with folder.spared(RESULTS):
         folder.write_results(record)
     if not record["groups"]:

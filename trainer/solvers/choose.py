@@ -71,7 +71,7 @@ def choose_method(name: str, model: Model, size: Size, l1: bool, own_rows: bool 
     if found.closed_form and own_rows:
         told = f"{found.reason}; by the Gram matrix of each column's own rows"
         return _METHODS["newton"]._replace(reason=told)
-    if found.name == "newton" and name not in _METHODS and own_rows and not l1:
+    if found.hessian_from == 0 and name not in _METHODS and own_rows and not l1:
         told = f"Hessians of each column's own rows pay only after {_SLOW} iterations"
         return Method("lbfgs, then newton", PAIRS, _SLOW, f"{told} of L-BFGS")
     return found

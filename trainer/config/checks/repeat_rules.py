@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from trainer.catalog import LOSSES, MODELS, draws, is_minimized
+from trainer.catalog import LOSSES, MODELS, OPTIMIZERS, draws, is_minimized
 from trainer.config.checks.broken import Broken
 from trainer.config.schema.sweep import EACH_REPEAT, FewShot, ForwardFolds, Repeat
 
@@ -51,7 +51,7 @@ def _leave_one_out(spec: Spec) -> Iterator[Broken]:
     if not LOSSES[spec.model, spec.loss_name].quadratic:
         what = f"this loss of {spec.model} has no closed form to leave rows out; write folds: 10"
         yield Broken("repeat.leave_one_out", what, ("model",))
-    elif spec.optimizer.name != "exact":
+    elif not OPTIMIZERS[spec.optimizer.name].closed_form:
         what = "leave_one_out is told by the closed form; write exact, or repeat: {folds: 10}"
         yield Broken("optimizer.name", what, ("repeat.leave_one_out",))
     if spec.data.val != "none":
